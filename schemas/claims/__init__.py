@@ -1,0 +1,1 @@
+"""The claim schemas of known issuers, one JSON file each; no code."""
