@@ -1,0 +1,67 @@
+# `make help` lists what there is.  Every target makes the .venv it needs by itself.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+FOLDERS := controller engine policytests schemas servers
+# The editable install links the files there are, so a new file needs a new install: the stamp's
+# name is a digest of the list of files and of pyproject.toml.
+STAMP := .venv/.installed-$(shell { find $(FOLDERS) \( -name '*.py' -o -name '*.json' -o -name '*.html' \) | sort; cat pyproject.toml; } | cksum | cut -d' ' -f1)
+APT_PACKAGES := docker-registry skopeo
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; say which with make PYTHON=/path/to/python3" >&2; exit 1; }
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	@rm -rf build/__editable__.* .venv/.installed-*
+	@$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
+
+.PHONY: install
+install: $(STAMP) ## make .venv with everything for working on the project
+
+.PHONY: registry
+registry: # Debian's registry and client, where root can install them; elsewhere the tests say what is missing
+	@if ! { command -v docker-registry && command -v skopeo; } >/dev/null 2>&1; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    echo "installing $(APT_PACKAGES)"; \
+	    log=$$(mktemp); \
+	    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends $(APT_PACKAGES); } >"$$log" 2>&1 \
+	      || { tail -n 5 "$$log" >&2; echo "could not install $(APT_PACKAGES)" >&2; }; \
+	    rm -f "$$log"; \
+	  else echo "without $(APT_PACKAGES); to install them: apt-get install $(APT_PACKAGES)"; fi; fi
+
+.PHONY: demo
+demo: $(STAMP) registry ## test the reference policies, then exchange a JWT and push an image with it
+	@$(BIN)/python deploy/demo/demo.py
+
+.PHONY: test
+test: $(STAMP) registry ## run all tests
+	@$(BIN)/python -m pytest -q tests
+	@$(BIN)/policytest policytests/cases
+
+.PHONY: fuzz
+fuzz: $(STAMP) ## run the generated tests for FUZZ_SECONDS (default 600), from a new seed
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(BIN)/python -m pytest -q tests -m fuzz
+
+.PHONY: check
+check: $(STAMP) ## lint, format, types, imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo | tail -n 4
+
+.PHONY: bench
+bench: $(STAMP) ## measure, as ratios within one run
+	@for each in bench/bench_*.py; do echo "== $$each"; $(BIN)/python "$$each"; done
+
+.PHONY: clean
+clean: ## remove what the targets made
+	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,164 @@
+"""
+Authentication: whether verified claims are what a provider's policy asks for.
+
+What lives here: issuer, audience, times (RFC 7519, section 4.1) and rules, after the signature
+was verified.  What must not: the signature itself (`regauth.engine.jwt`) and any repository.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from .cel import CelError, timestamp
+from .jwt import Claims
+from .outcomes import Identity, Reason, Refusal
+from .policy import Provider, Rule
+
+MESSAGES: Final[Mapping[str, str]] = {
+    Reason.MALFORMED_TOKEN: "the password is not a well-formed JWT",
+    Reason.TOKEN_TOO_LARGE: "the token is too large",
+    Reason.UNKNOWN_PROVIDER: "no provider of the policy issues this token",
+    Reason.AMBIGUOUS_PROVIDER: "several providers issue such tokens; log in with a provider's name",
+    Reason.ALGORITHM_NOT_ALLOWED: "the token's signature algorithm is not allowed",
+    Reason.UNKNOWN_KEY: "the token is signed with a key that the provider does not have",
+    Reason.BAD_SIGNATURE: "the token's signature is not valid",
+    Reason.WRONG_ISSUER: "the token was issued by somebody else",
+    Reason.WRONG_AUDIENCE: "the token is meant for another audience",
+    Reason.EXPIRED: "the token has expired",
+    Reason.NOT_YET_VALID: "the token is not valid yet",
+    Reason.TOO_OLD: "the token was issued too long ago",
+    Reason.NO_SUBJECT: "the policy finds no subject in the token",
+    Reason.PROVIDER_UNAVAILABLE: "the provider's keys cannot be had right now; try again later",
+    Reason.UNKNOWN_SERVICE: "the policy does not answer for this service",
+    Reason.NO_CREDENTIALS: "credentials are required",
+    Reason.TOO_MANY_SCOPES: "too many scopes in one request",
+}
+"""What each reason says to the client: the check that failed, and no value of the policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """A login that every check of its provider passed."""
+
+    identity: Identity
+    provider: Provider
+    claims: Claims
+    expires: datetime
+    """When the token stops being valid, the provider's clock skew not counted."""
+
+
+def refusal(
+    reason: Reason, detail: str = "", *, provider: str = "", identity: Identity | None = None
+) -> Refusal:
+    """Make a refusal with the reason's own message."""
+    return Refusal(reason, MESSAGES[reason], detail, identity, provider)
+
+
+def authenticate(
+    provider: Provider, claims: Claims, service: str, now: datetime
+) -> Authenticated | Refusal:
+    """
+    Check a token's claims, whose signature is verified, against its provider's policy.
+
+    Args:
+        provider: The provider, whose key verified the signature.
+        claims: The claims as they stand in the token.
+        service: The service asked for; rules can see it.
+        now: The time, with its zone.
+    """
+    failed = _check_parties(provider, claims) or _check_times(provider, claims, now)
+    if failed is not None:
+        reason, detail = failed
+        return refusal(reason, detail, provider=provider.name)
+    normal = Claims({**claims, "aud": _audiences(claims)})
+    variables: dict[str, object] = {
+        "claims": normal,
+        "service": service,
+        "provider": provider.name,
+        "now": timestamp(now),
+    }
+    try:
+        subject = provider.subject.evaluate(variables)
+    except CelError as error:
+        return refusal(Reason.NO_SUBJECT, str(error), provider=provider.name)
+    if not isinstance(subject, str) or not subject:
+        return refusal(Reason.NO_SUBJECT, "it is empty", provider=provider.name)
+    identity = Identity(provider.name, subject)
+    for rule in provider.rules:
+        broken = _check_rule(rule, variables)
+        if broken is not None:
+            message = rule.message or f"the token does not meet the rule {rule.name!r}"
+            return Refusal(rule.reason, message, broken, identity, provider.name)
+    return Authenticated(identity, provider, normal, _time(claims["exp"]))
+
+
+def _check_parties(provider: Provider, claims: Claims) -> tuple[Reason, str] | None:
+    """Check `iss` and `aud` (RFC 7519, sections 4.1.1 and 4.1.3)."""
+    issuer = claims.get("iss")
+    if issuer != provider.issuer:
+        return Reason.WRONG_ISSUER, f"iss is {issuer!r}, not {provider.issuer!r}"
+    audiences = _audiences(claims)
+    if not provider.audiences.intersection(audiences):
+        wanted = " or ".join(map(repr, sorted(provider.audiences)))
+        return Reason.WRONG_AUDIENCE, f"aud is {claims.get('aud')!r}, not {wanted}"
+    return None
+
+
+def _audiences(claims: Mapping[str, object]) -> list[str]:
+    """Return `aud` as a list; of anything but strings, an empty one."""
+    audience = claims.get("aud")
+    listed = audience if isinstance(audience, list) else [audience]
+    return listed if all(isinstance(one, str) for one in listed) else []
+
+
+def _check_times(provider: Provider, claims: Claims, now: datetime) -> tuple[Reason, str] | None:
+    """Check `exp`, `nbf` and `iat` (RFC 7519, sections 4.1.4 to 4.1.6) and the token's age."""
+    for name in ("exp", "nbf", "iat"):
+        if name in claims and not _is_time(claims[name]):
+            return Reason.MALFORMED_TOKEN, f"{name} is not a time: {claims[name]!r}"
+    skew = provider.clock_skew
+    if "exp" not in claims:
+        return Reason.EXPIRED, "there is no exp; a token that never expires is refused"
+    expires = _time(claims["exp"])
+    if now - skew >= expires:
+        return Reason.EXPIRED, f"exp is {expires.isoformat()}, it is {now.isoformat()}"
+    for name in ("nbf", "iat"):
+        if name in claims and _time(claims[name]) > now + skew:
+            begins = _time(claims[name]).isoformat()
+            return Reason.NOT_YET_VALID, f"{name} is {begins}, it is {now.isoformat()}"
+    if provider.max_token_age is not None:
+        if "iat" not in claims:
+            return Reason.TOO_OLD, "there is no iat, so its age is not known"
+        age = now - _time(claims["iat"])
+        if age > provider.max_token_age + skew:
+            return Reason.TOO_OLD, f"it is {age} old; at most {provider.max_token_age} is accepted"
+    return None
+
+
+_LATEST: Final = 253_402_300_800  # the year 10000, where datetime and CEL end
+
+
+def _is_time(value: object) -> bool:
+    """Tell whether a value is a NumericDate (RFC 7519, section 2) of the years 1970 to 9999."""
+    if type(value) not in (int, float):
+        return False
+    return math.isfinite(value) and 0 <= value < _LATEST  # type: ignore[arg-type,operator]
+
+
+def _time(value: object) -> datetime:
+    return _EPOCH + timedelta(seconds=value)  # type: ignore[arg-type]
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _check_rule(rule: Rule, variables: Mapping[str, object]) -> str | None:
+    """Return why a rule does not hold, or None when it does."""
+    try:
+        if rule.check.holds(variables):
+            return None
+    except CelError as error:
+        return f"it could not be evaluated: {error}"
+    return f"{rule.check.text} is false"

@@ -1,0 +1,91 @@
+"""
+Claim schemas: what an issuer is known to put into its tokens.
+
+What lives here: a claim schema's JSON as values, and as the CEL type that conditions are checked
+against.  What must not: the schemas themselves (`regauth.schemas.claims`) and any claim's value.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .cel import (
+    BOOL,
+    DOUBLE,
+    DYN,
+    INT,
+    STRING,
+    Field,
+    ListType,
+    MapType,
+    RecordType,
+    Type,
+)
+
+_SINGLE: Mapping[str, Type] = {
+    "string": STRING,
+    "int": INT,
+    "double": DOUBLE,
+    "bool": BOOL,
+    "dyn": DYN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """
+    One claim of an issuer's tokens.
+
+    `mutable`: whoever owns the thing it names can rename it, or somebody else can come to own the
+    name; `twin` names the claim that identifies the same thing and never changes hands.
+    """
+
+    path: tuple[str, ...]
+    always: bool
+    mutable: bool
+    twin: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimSchema:
+    """The claims of an issuer: their CEL type, and what is known of each by its path."""
+
+    name: str
+    type: RecordType
+    claims: Mapping[tuple[str, ...], Claim]
+
+
+def claim_schema(document: Mapping[str, Any]) -> ClaimSchema:
+    """Make a claim schema from its JSON, which must be valid by `claim-schema.schema.json`."""
+    known: dict[tuple[str, ...], Claim] = {}
+    name = document["name"]
+    record = _record(f"{name} claims", document, (), known)
+    return ClaimSchema(name, record, known)
+
+
+def _record(
+    name: str,
+    document: Mapping[str, Any],
+    path: tuple[str, ...],
+    known: dict[tuple[str, ...], Claim],
+) -> RecordType:
+    fields = {}
+    for claim, about in document.get("claims", {}).items():
+        below = (*path, claim)
+        always = about.get("presence") == "always"
+        known[below] = Claim(below, always, bool(about.get("mutable")), about.get("twin", ""))
+        fields[claim] = Field(_type(about, below, known), always)
+    return RecordType(name, fields, bool(document.get("open")))
+
+
+def _type(
+    about: Mapping[str, Any], path: tuple[str, ...], known: dict[tuple[str, ...], Claim]
+) -> Type:
+    kind = about["type"]
+    if kind == "object":
+        return _record(".".join(path), about, path, known)
+    if kind in ("list", "map"):
+        inner = about.get("items" if kind == "list" else "values", "dyn")
+        element = _SINGLE[inner] if isinstance(inner, str) else _type(inner, path, known)
+        return ListType(element) if kind == "list" else MapType(element)
+    return _SINGLE[kind]

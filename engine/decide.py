@@ -1,0 +1,206 @@
+"""
+Deciding: which of the accesses asked for a verified identity gets.
+
+What lives here: the meaning of grants and denials (policy language, "Meaning", 3).  What must
+not: who the identity is (`authentication`), or anything a host does with the answer.
+
+Every access is decided alone: a denial that matches, or that cannot be evaluated, refuses; else
+the first grant that matches allows; else it is refused.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from .cel import CelError, Program, timestamp
+from .index import Index
+from .jwt import Claims
+from .outcomes import ConditionError, Decision, Identity, Verdict, Why
+from .patterns import PatternValueError
+from .policy import Policy, Statement
+from .scope import (
+    CATALOG,
+    REGISTRY,
+    REPOSITORY,
+    REPOSITORY_ACTIONS,
+    Access,
+    is_repository_name,
+)
+
+NO_CLAIMS: Claims = Claims({})
+"""The claims of a request without credentials."""
+
+Match = bool | ConditionError
+"""Whether a statement matches, or the error that keeps it from being known."""
+
+
+def decide(
+    policy: Policy,
+    identity: Identity,
+    claims: Claims,
+    service: str,
+    accesses: Sequence[Access],
+    now: datetime,
+    *,
+    exhaustive: bool = False,
+) -> Decision:
+    """
+    Decide each access for an identity.
+
+    Args:
+        policy: The policy.
+        identity: Who asks; `Identity()` for a request without credentials.
+        claims: The verified claims of its token; `NO_CLAIMS` for a request without credentials.
+        service: The service asked for, one of the policy's.
+        accesses: What is asked for.
+        now: The time, with its zone.
+        exhaustive: Look at every statement, also those that the index rules out.  The decision is
+            the same; errors of conditions that cannot matter to it are reported too.
+    """
+    request = Request(policy, identity, claims, service, now, exhaustive=exhaustive)
+    return Decision(identity, service, tuple(map(request.verdict, accesses)))
+
+
+class Request:
+    """One identity's request: the variables its conditions see and what is known of them so far."""
+
+    __slots__ = ("_exhaustive", "_grants", "_index", "_known", "_policy", "now", "variables")
+
+    def __init__(
+        self,
+        policy: Policy,
+        identity: Identity,
+        claims: Claims,
+        service: str,
+        now: datetime,
+        *,
+        exhaustive: bool = False,
+    ) -> None:
+        self._policy = policy
+        self._index: Index = policy.index[identity.provider]
+        self._exhaustive = exhaustive
+        self._known: dict[int, bool | CelError] = {}
+        self._grants: tuple[Statement, ...] = policy.grants
+        if identity.anonymous:
+            self._grants = (policy.anonymous,) if policy.anonymous else ()
+        self.now = now
+        self.variables: dict[str, object] = {
+            "claims": claims,
+            "service": service,
+            "provider": identity.provider,
+            "now": timestamp(now),
+        }
+
+    def verdict(self, access: Access) -> Verdict:
+        """Decide one access."""
+        unknown = _unknown(access)
+        if unknown is not None:
+            return Verdict(access, unknown)
+        errors: tuple[ConditionError, ...] = ()
+        for denial in self.denials(access):
+            match = self.match(denial, access)
+            if match is False:
+                continue
+            errors = () if match is True else (match,)
+            return Verdict(access, Why.DENIED, denial.name, errors)
+        for grant in self.grants(access):
+            match = self.match(grant, access)
+            if match is True:
+                return Verdict(access, Why.GRANTED, grant.name, errors)
+            if match is not False:
+                errors = (*errors, match)
+        return Verdict(access, Why.NO_GRANT, errors=errors)
+
+    def denials(self, access: Access) -> list[Statement]:
+        """Return the denials that could match."""
+        index = self._index
+        if self._exhaustive:
+            return list(self._policy.denials)
+        if access.resource.type == REGISTRY:
+            return [self._policy.denials[position] for position in index.catalog_denials]
+        found = index.denials.candidates(self._claims, access.resource.name)
+        return [self._policy.denials[position] for position in found]
+
+    def grants(self, access: Access) -> list[Statement]:
+        """Return the grants that could match."""
+        index = self._index
+        if self._exhaustive:
+            return list(self._grants)
+        if access.resource.type == REGISTRY:
+            return [self._grants[position] for position in index.catalog_grants]
+        found = index.grants.candidates(self._claims, access.resource.name)
+        return [self._grants[position] for position in found]
+
+    @property
+    def _claims(self) -> Mapping[str, object]:
+        return self.variables["claims"]  # type: ignore[return-value]
+
+    def match(self, statement: Statement, access: Access) -> Match:
+        """Tell whether a statement matches, where a certain "no" outweighs an error."""
+        if not self._concerns(statement, access):
+            return False
+        resource = access.resource
+        self.variables["scope"] = {
+            "type": resource.type,
+            "class": resource.class_,
+            "name": resource.name,
+            "action": access.action,
+        }
+        named: Match = True if statement.catalog else self._named(statement, resource.name)
+        if named is False or statement.when is None:
+            return named
+        holds = self._holds(statement.when, statement.name)
+        return holds if holds is not True else named
+
+    def _concerns(self, statement: Statement, access: Access) -> bool:
+        """Compare everything that cannot fail."""
+        resource = access.resource
+        if statement.catalog != (resource.type == REGISTRY):
+            return False
+        if not statement.catalog and access.action not in statement.actions:
+            return False
+        if statement.class_ != resource.class_:
+            return False
+        if self.variables["service"] not in statement.services:
+            return False
+        providers = statement.providers
+        if providers is not None and self.variables["provider"] not in providers:
+            return False
+        return statement.expires is None or self.now < statement.expires
+
+    def _named(self, statement: Statement, name: str) -> Match:
+        error: ConditionError | None = None
+        for pattern in statement.patterns:
+            try:
+                if pattern.matches(name, self.variables):
+                    return True
+            except CelError as failure:
+                error = error or ConditionError(statement.name, failure.code, str(failure))
+            except PatternValueError as failure:
+                error = error or ConditionError(statement.name, "pattern-value", str(failure))
+        return error or False
+
+    def _holds(self, program: Program, source: str) -> Match:
+        """Evaluate a condition; one that does not see the scope, once in a request."""
+        holds = self._known.get(id(program))
+        if holds is None:
+            try:
+                holds = program.holds(self.variables)
+            except CelError as failure:
+                holds = failure
+            if "scope" not in program.variables:
+                self._known[id(program)] = holds
+        if isinstance(holds, CelError):
+            return ConditionError(source, holds.code, str(holds))
+        return holds
+
+
+def _unknown(access: Access) -> Why | None:
+    """Say what the language does not know about an access, if anything."""
+    resource = access.resource
+    if resource.type == REPOSITORY:
+        if access.action not in REPOSITORY_ACTIONS:
+            return Why.UNKNOWN_ACTION
+        return None if is_repository_name(resource.name) else Why.INVALID_NAME
+    if resource.type == REGISTRY and resource.name == CATALOG and not resource.class_:
+        return None if access.action == "*" else Why.UNKNOWN_ACTION
+    return Why.UNKNOWN_TYPE

@@ -1,0 +1,87 @@
+"""
+Reading a policy folder, for hosts.
+
+The only module of the engine that touches files, and one that nothing else in the engine imports:
+every host must read a policy in the same way, and a second reader would be a second opinion on
+what the policy is.  What must not live here: what is in the files.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+MAX_FILE_BYTES: Final = 8 * 1024 * 1024
+"""The size of the largest file that is read."""
+
+MAX_FILES: Final = 2000
+"""Files in one policy folder."""
+
+
+class PolicyFolderError(Exception):
+    """A policy folder cannot be read; the author's or the operator's fault, and said so."""
+
+
+def read_policy_folder(folder: Path) -> Mapping[str, bytes]:
+    """
+    Read the files that make up a policy.
+
+    These are the folder's own `*.yaml` and `*.yml`, and every `*.json` in or below it (claim
+    schemas, key sets), without hidden ones.  A symbolic link is followed inside the folder only,
+    which is how Kubernetes mounts a ConfigMap.
+
+    Returns:
+        The contents by the path relative to the folder, in the order of the names.
+
+    Raises:
+        PolicyFolderError: The folder or a file cannot be read, a link leads out of it, something
+            is no regular file, it is too large, or there is no YAML file at all.
+    """
+    try:
+        root = folder.resolve(strict=True)
+        if not root.is_dir():
+            message = f"{folder} is not a folder; a policy is a folder of YAML files"
+            raise PolicyFolderError(message)
+        names = sorted(_names(root))
+        files = {name: _read(folder, root, name) for name in names}
+    except OSError as error:
+        message = f"{folder}: {error.strerror or error}"
+        raise PolicyFolderError(message) from error
+    except RuntimeError as error:  # a loop of symbolic links, before Python 3.13
+        message = f"{folder}: {error}"
+        raise PolicyFolderError(message) from error
+    if not any(name.endswith((".yaml", ".yml")) for name in files):
+        message = f"{folder} holds no *.yaml file; there is no policy in it"
+        raise PolicyFolderError(message)
+    return files
+
+
+def _names(root: Path) -> list[str]:
+    names = [
+        path.name
+        for path in root.iterdir()
+        if path.suffix in (".yaml", ".yml") and not path.name.startswith(".")
+    ]
+    for path in root.rglob("*.json"):
+        relative = path.relative_to(root)
+        if not any(part.startswith(".") for part in relative.parts):
+            names.append(relative.as_posix())
+    if len(names) > MAX_FILES:
+        message = f"{root} holds {len(names)} files; at most {MAX_FILES} make a policy"
+        raise PolicyFolderError(message)
+    return names
+
+
+def _read(folder: Path, root: Path, name: str) -> bytes:
+    path = (root / name).resolve(strict=True)
+    if not path.is_relative_to(root):
+        message = f"{folder / name} is a link out of the policy's folder; it is not read"
+        raise PolicyFolderError(message)
+    if not path.is_file():
+        message = f"{folder / name} is not a regular file"
+        raise PolicyFolderError(message)
+    with path.open("rb") as file:
+        data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        message = f"{folder / name} is larger than {MAX_FILE_BYTES // 1024 // 1024} MiB"
+        raise PolicyFolderError(message)
+    return data

@@ -1,0 +1,196 @@
+"""
+JSON Web Tokens: reading them without trust, verifying their signature, signing our own.
+
+The one module that speaks JWT (RFC 7519) in JWS compact form (RFC 7515, section 7.1).  What lives
+here: form and signature.  What must not: what a provider's policy asks of the claims
+(`regauth.engine.authentication`).
+
+The form is read strictly by this module, because a lenient reader is where two parties come to
+see two different tokens; the signatures are PyJWT's, on keys and algorithms that the policy
+names, never the token.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final, NewType
+
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate
+from jwt.algorithms import get_default_algorithms
+
+from .keys import ALGORITHMS, Key, KeySet, SigningKey
+from .outcomes import Reason
+from .strictjson import JsonError, loads
+
+MAX_TOKEN_LENGTH: Final = 16 * 1024
+"""Characters in a token; a longer one is refused unread."""
+
+MAX_TRIED_KEYS: Final = 16
+"""Keys tried for a token that does not say which key signed it."""
+
+UnverifiedClaims = NewType("UnverifiedClaims", dict[str, object])
+"""Claims anybody may have written.  Only good for choosing which provider to verify with."""
+
+Claims = NewType("Claims", dict[str, object])
+"""Claims whose signature was verified with a key of their provider."""
+
+_COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)", re.ASCII)
+_TYPES: Final = (None, "jwt", "jose", "at+jwt", "application/at+jwt")
+# A canonical last character leaves no bits over (RFC 4648, section 3.5).
+_LAST: Final = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
+_verifiers: Final = {name: get_default_algorithms()[name] for name in ALGORITHMS}
+
+
+class MalformedTokenError(ValueError):
+    """Text is not a signed token in JWS compact form; the message quotes nothing of it."""
+
+    def __init__(self, message: str, reason: Reason = Reason.MALFORMED_TOKEN) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedToken:
+    """A token whose form is right and whose signature nobody has looked at."""
+
+    algorithm: str
+    key_id: str | None
+    claims: UnverifiedClaims
+    signing_input: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+
+def parse(token: str) -> UnverifiedToken:
+    """
+    Read a token's form (RFC 7515, sections 4 and 5.2), trusting nothing in it.
+
+    Raises:
+        MalformedTokenError: It is too long, not three base64url parts of strict JSON objects, has
+            no `alg`, or asks for an extension (`crit`, `b64`, `zip`; RFC 7515, section 4.1.11).
+    """
+    if len(token) > MAX_TOKEN_LENGTH:
+        message = f"the token is longer than {MAX_TOKEN_LENGTH} characters"
+        raise MalformedTokenError(message, Reason.TOKEN_TOO_LARGE)
+    match = _COMPACT.fullmatch(token)
+    if match is None:
+        message = "it is not three base64url parts with dots between"
+        raise MalformedTokenError(message)
+    header = _object(match[1], "header")
+    algorithm, key_id = header.get("alg"), header.get("kid")
+    if not isinstance(algorithm, str):
+        message = "the header names no algorithm (`alg`)"
+        raise MalformedTokenError(message)
+    if key_id is not None and not isinstance(key_id, str):
+        message = "the key id (`kid`) is not a string"
+        raise MalformedTokenError(message)
+    _check_header(header)
+    return UnverifiedToken(
+        algorithm=algorithm,
+        key_id=key_id,
+        claims=UnverifiedClaims(_object(match[2], "payload")),
+        signing_input=token[: match.end(2)].encode(),
+        signature=_decode(match[3], "signature"),
+    )
+
+
+def _check_header(header: Mapping[str, object]) -> None:
+    for name in ("crit", "b64", "zip"):
+        if name in header:
+            message = f"the header asks for an extension (`{name}`) that is not supported"
+            raise MalformedTokenError(message)
+    kind = header.get("typ")
+    if (kind.lower() if isinstance(kind, str) else kind) not in _TYPES:
+        message = "the header's `typ` is not that of a JWT"
+        raise MalformedTokenError(message)
+
+
+def _object(part: str, what: str) -> dict[str, object]:
+    try:
+        value = loads(_decode(part, what))
+    except JsonError as error:
+        message = f"the {what} is malformed: {error}"
+        raise MalformedTokenError(message) from None
+    if not isinstance(value, dict):
+        message = f"the {what} is not a JSON object"
+        raise MalformedTokenError(message)
+    return value
+
+
+def _decode(part: str, what: str) -> bytes:
+    rest = len(part) % 4
+    if rest == 1 or (rest and part[-1] not in _LAST[rest]):
+        message = f"the {what} is not base64url"
+        raise MalformedTokenError(message)
+    try:
+        return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    except binascii.Error:
+        message = f"the {what} is not base64url"
+        raise MalformedTokenError(message) from None
+
+
+def verify_signature(
+    token: UnverifiedToken, keys: KeySet, algorithms: Collection[str]
+) -> Reason | None:
+    """
+    Check a token's signature (RFC 7515, section 5.2) and return None, or why it is refused.
+
+    Args:
+        token: The token.
+        keys: The provider's keys.  Keys a token brings along (`jwk`, `jku`, `x5c`, `x5u`) are
+            never looked at.
+        algorithms: Those the provider's policy allows; the key must fit the algorithm too
+            (RFC 8725, section 3.1).
+    """
+    if token.algorithm not in algorithms or token.algorithm not in _verifiers:
+        return Reason.ALGORITHM_NOT_ALLOWED
+    named = keys.named(token.key_id)
+    if not named:
+        return Reason.UNKNOWN_KEY
+    fitting = [key for key in named if token.algorithm in key.algorithms]
+    if not fitting:
+        return Reason.ALGORITHM_NOT_ALLOWED
+    if any(_verifies(token, key) for key in fitting[:MAX_TRIED_KEYS]):
+        return None
+    return Reason.BAD_SIGNATURE
+
+
+def _verifies(token: UnverifiedToken, key: Key) -> bool:
+    verifier = _verifiers[token.algorithm]
+    return verifier.verify(token.signing_input, key.material, token.signature) is True
+
+
+def sign(claims: Mapping[str, object], key: SigningKey) -> str:
+    """
+    Return the claims as a signed token.
+
+    The header holds `typ`, `alg` and what the key says of itself: `kid`, `x5c`.
+    """
+    header: dict[str, object] = {"typ": "JWT", "alg": key.algorithm}
+    if key.key_id is not None:
+        header["kid"] = key.key_id
+    if key.x5c:
+        header["x5c"] = [_der64(certificate) for certificate in key.x5c]
+    signing_input = f"{_encode_object(header)}.{_encode_object(claims)}"
+    return f"{signing_input}.{_encode(signature(signing_input.encode(), key))}"
+
+
+def signature(data: bytes, key: SigningKey) -> bytes:
+    """Return the signature (RFC 7518, section 3) of bytes that need not be a token."""
+    made: bytes = _verifiers[key.algorithm].sign(data, key.material)
+    return made
+
+
+def _der64(certificate: Certificate) -> str:
+    return base64.b64encode(certificate.public_bytes(Encoding.DER)).decode()
+
+
+def _encode_object(value: Mapping[str, object]) -> str:
+    return _encode(json.dumps(value, separators=(",", ":"), allow_nan=False).encode())
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

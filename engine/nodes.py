@@ -1,0 +1,326 @@
+"""
+YAML text to nodes that know where they stand: the one module that speaks YAML.
+
+What lives here: reading a YAML document into immutable nodes, with a location for every value,
+every key and every character inside a scalar.  What must not: what a key means.
+
+The dialect is YAML's JSON-like core (YAML 1.2.2, section 10.3): `yes`, `on` and dates are plain
+strings.  Anchors, aliases, tags and several documents in one file are refused: a reviewed policy
+says what it says where it says it, and an alias is how a small file becomes an endless one.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import yaml
+
+from .problems import Location, Problems
+
+# libyaml where it is there: ten times faster, with the same marks.
+_Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
+"""The size over which a file is refused unread."""
+
+MAX_DEPTH = 32
+"""How deep sequences and mappings may nest."""
+
+_INT = re.compile(r"[-+]?[0-9]+\Z", re.ASCII)
+_OCTAL = re.compile(r"0o[0-7]+\Z", re.ASCII)
+_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+\Z", re.ASCII)
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z", re.ASCII)
+_CONSTANTS: dict[str, bool | None] = {
+    **dict.fromkeys(("null", "Null", "NULL", "~", ""), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+
+_ESCAPE_LENGTHS = {"x": 4, "u": 6, "U": 10}
+_BLANK = frozenset(" \t\r\n\x85\u2028\u2029")
+
+Plain = str | int | float | bool | None | list["Plain"] | dict[str, "Plain"]
+"""A value as JSON has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarNode:
+    """A single value; `text` is what was written, `value` what it means."""
+
+    value: str | int | float | bool | None
+    location: Location
+    text: str
+    _source: str = field(repr=False, default="")
+    """The stretch of the file, quotes and block header included, where it differs from `text`."""
+
+    def locate(self, start: int, end: int | None = None) -> Location:
+        """
+        Return where the characters `start` up to `end` of `text` stand in the file.
+
+        It holds for plain, quoted, literal and folded scalars, over several lines and through
+        escapes.  `end` defaults to one character after `start`.
+        """
+        end = start + 1 if end is None else max(end, start + 1)
+        first = self._position(start)
+        last = self._position(end - 1)
+        return Location(self.location.file, first[0], first[1], last[0], last[1] + 1)
+
+    def _position(self, offset: int) -> tuple[int, int]:
+        if not self._source:
+            return self.location.line, self.location.column + offset
+        index = _align(self.text, self._source, offset)
+        before = self._source[:index]
+        line = before.count("\n")
+        if not line:
+            return self.location.line, self.location.column + index
+        return self.location.line + line, index - before.rindex("\n")
+
+    def plain(self) -> Plain:
+        """Return the value as JSON has it."""
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceNode:
+    """A list of values."""
+
+    items: tuple["Node", ...]
+    location: Location
+
+    def plain(self) -> Plain:
+        """Return the value as JSON has it."""
+        return [item.plain() for item in self.items]
+
+    def __iter__(self) -> Iterator["Node"]:
+        return iter(self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key of a mapping with its value."""
+
+    key: ScalarNode
+    value: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class MappingNode:
+    """Values by name, in the order written."""
+
+    entries: Mapping[str, Entry]
+    location: Location
+
+    def plain(self) -> Plain:
+        """Return the value as JSON has it."""
+        return {name: entry.value.plain() for name, entry in self.entries.items()}
+
+    def get(self, name: str) -> "Node | None":
+        """Return the value called `name`, or None."""
+        entry = self.entries.get(name)
+        return entry.value if entry else None
+
+    def __getitem__(self, name: str) -> "Node":
+        return self.entries[name].value
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.entries
+
+
+Node = ScalarNode | SequenceNode | MappingNode
+
+
+def parse(text: str, file: str, problems: Problems) -> Node | None:
+    """
+    Read one YAML document.
+
+    Args:
+        text: The document.
+        file: What locations call it.
+        problems: Takes what is wrong: `yaml-syntax`, `yaml-duplicate-key`, `yaml-unsupported`,
+            `file-too-large`.
+
+    Returns:
+        The document's root, or None when it is empty or cannot be read at all.
+    """
+    text = text.removeprefix("\ufeff")
+    if len(text) > MAX_DOCUMENT_BYTES:
+        problems.error(
+            Location(file),
+            "file-too-large",
+            f"the file is larger than {MAX_DOCUMENT_BYTES // 1024 // 1024} MiB",
+            "split the policy into several files",
+        )
+        return None
+    if not _check_events(text, file, problems):
+        return None
+    return _Builder(text, file, problems).build(yaml.compose(text, _Loader))
+
+
+def _check_events(text: str, file: str, problems: Problems) -> bool:
+    """Refuse what must not be composed: an alias alone can make composing endless."""
+    depth = documents = 0
+    good = True
+    try:
+        for event in yaml.parse(text, _Loader):
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            documents += isinstance(event, yaml.DocumentStartEvent)
+            for what, hint in _unsupported(event, depth, documents):
+                good = False
+                location = _span(file, event.start_mark, event.end_mark)
+                problems.error(location, "yaml-unsupported", what, hint)
+            if depth > MAX_DEPTH or documents > 1:
+                return False
+    except yaml.YAMLError as error:
+        problems.error(*_syntax_problem(file, error))
+        return False
+    return good
+
+
+def _unsupported(event: yaml.Event, depth: int, documents: int) -> Iterator[tuple[str, str]]:
+    """Say what of an event is not part of the language, each with a hint."""
+    if isinstance(event, yaml.AliasEvent):
+        hint = "write the value out; `definitions` name a condition used twice"
+        yield f"an alias (*{event.anchor}) is not part of the language", hint
+    elif isinstance(event, yaml.NodeEvent) and event.anchor is not None:
+        hint = "write the value out where it is used"
+        yield f"an anchor (&{event.anchor}) is not part of the language", hint
+    if getattr(event, "tag", None) is not None:
+        hint = "quote the value if it must be a string"
+        yield f"a tag ({event.tag}) is not part of the language", hint
+    if isinstance(event, yaml.DocumentStartEvent) and documents > 1:
+        yield "a second YAML document in one file", "use one file for each"
+    if isinstance(event, yaml.CollectionStartEvent) and depth > MAX_DEPTH:
+        yield f"values nest more than {MAX_DEPTH} deep", "flatten them"
+
+
+def _syntax_problem(file: str, error: yaml.YAMLError) -> tuple[Location, str, str, str]:
+    mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
+    if mark is None:
+        position = getattr(error, "position", None)
+        where = f" at character {position + 1}" if isinstance(position, int) else ""
+        reason = getattr(error, "reason", None) or "it cannot be read"
+        return Location(file), "yaml-syntax", f"this is not YAML: {reason}{where}", ""
+    location = Location(file, mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2)
+    problem = getattr(error, "problem", None) or "it cannot be read"
+    context = getattr(error, "context", None)
+    message = f"this is not YAML: {problem}" + (f" {context}" if context else "")
+    hint = "indent with spaces" if "\\t" in problem else ""
+    return location, "yaml-syntax", message, hint
+
+
+def _span(file: str, start: yaml.Mark, end: yaml.Mark) -> Location:
+    return Location(file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Builder:
+    """Turns composed YAML nodes into ours."""
+
+    text: str
+    file: str
+    problems: Problems
+
+    def build(self, node: yaml.Node | None) -> Node | None:
+        if node is None:
+            return None
+        if isinstance(node, yaml.MappingNode):
+            return self._mapping(node)
+        if isinstance(node, yaml.SequenceNode):
+            items = tuple(item for item in map(self.build, node.value) if item is not None)
+            return SequenceNode(items, self._location(node))
+        return self._scalar(node)
+
+    def _mapping(self, node: yaml.MappingNode) -> MappingNode:
+        entries: dict[str, Entry] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                self.problems.error(
+                    self._location(key_node), "yaml-unsupported", "a key must be a single name"
+                )
+                continue
+            key = self._scalar(key_node)
+            value = self.build(value_node)
+            if key.text in entries:
+                first = entries[key.text].key.location
+                self.problems.error(
+                    key.location,
+                    "yaml-duplicate-key",
+                    f"`{key.text}` is written twice; it stands in line {first.line} already",
+                    "keep one of the two",
+                )
+            elif value is not None:
+                entries[key.text] = Entry(key, value)
+        return MappingNode(entries, self._location(node))
+
+    def _scalar(self, node: yaml.ScalarNode) -> ScalarNode:
+        text: str = node.value
+        source = self.text[node.start_mark.index : node.end_mark.index]
+        return ScalarNode(
+            value=text if node.style else _resolve(text),
+            location=self._location(node),
+            text=text,
+            _source="" if source == text and "\n" not in source else source,
+        )
+
+    def _location(self, node: yaml.Node) -> Location:
+        return _span(self.file, node.start_mark, node.end_mark)
+
+
+def _resolve(text: str) -> str | int | float | bool | None:
+    """Give a plain scalar its meaning in YAML 1.2's core schema."""
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    first = text[0]
+    if not (first.isdigit() or first in "+-."):
+        return text
+    if _INT.match(text):
+        return int(text) if len(text) < 20 else text  # noqa: PLR2004 - beyond int64
+    if _OCTAL.match(text):
+        return int(text, 8)
+    if _HEXADECIMAL.match(text):
+        return int(text, 16)
+    if _FLOAT.match(text):
+        return float(text)
+    return text
+
+
+def _align(text: str, source: str, offset: int) -> int:
+    """
+    Return the index in `source` of the character of `text` at `offset`.
+
+    The two are walked side by side.  What `source` has more is a quote or block header at its
+    start, indentation and folding (blank characters), and escapes; so a character that is not
+    blank always stands at the next place in `source` that is not blank.
+    """
+    style = source[0] if source[0] in "|>\"'" else ""
+    at = source.index("\n") + 1 if style in ("|", ">") else len(style)
+    for character in text[:offset]:
+        at = _place(character, source, at, style)
+        at += _width(character, source, at, style)
+    return min(_place(text[offset : offset + 1], source, at, style), len(source) - 1)
+
+
+def _place(character: str, source: str, at: int, style: str) -> int:
+    """Return where a character stands that is the next one, from `at` on."""
+    if character not in _BLANK:
+        at = _skip_blank(source, at)
+    while style == '"' and source.startswith(("\\\n", "\\\r"), at):  # a line joined to the next
+        at = _skip_blank(source, at + 1)
+    return at
+
+
+def _width(character: str, source: str, at: int, style: str) -> int:
+    """Return how much of `source` the character that stands at `at` takes up."""
+    if style == '"' and source[at : at + 1] == "\\":
+        return _ESCAPE_LENGTHS.get(source[at + 1 : at + 2], 2)
+    if style == "'" and character == "'":
+        return 2
+    # A line break in the text may be folded away in the source, or the reverse.
+    return character not in _BLANK or source[at : at + 1] in _BLANK
+
+
+def _skip_blank(source: str, at: int) -> int:
+    while at < len(source) and source[at] in _BLANK:
+        at += 1
+    return at

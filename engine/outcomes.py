@@ -1,0 +1,141 @@
+"""
+Outcomes: what the engine answers.
+
+What lives here: `Decision` with its `Verdict`s, `Refusal`, and the reason codes of both.  What
+must not: how an outcome is reached (`decide`, `exchange`) or told (`explanation`, the hosts).
+
+A refusal is a value: a host cannot forget to catch it, and a `Decision` it never got grants
+nothing.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+
+from .scope import Access, Scope, scopes
+
+
+class Reason(StrEnum):
+    """
+    Why a login is refused as a whole.  Stable: logs, tests and clients rely on these words.
+
+    A login that breaks a rule is refused for `rule:NAME` instead.
+    """
+
+    MALFORMED_TOKEN = "malformed-token"  # noqa: S105 - a reason code
+    TOKEN_TOO_LARGE = "token-too-large"  # noqa: S105 - a reason code
+    UNKNOWN_PROVIDER = "unknown-provider"
+    AMBIGUOUS_PROVIDER = "ambiguous-provider"
+    ALGORITHM_NOT_ALLOWED = "algorithm-not-allowed"
+    UNKNOWN_KEY = "unknown-key"
+    BAD_SIGNATURE = "bad-signature"
+    WRONG_ISSUER = "wrong-issuer"
+    WRONG_AUDIENCE = "wrong-audience"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not-yet-valid"
+    TOO_OLD = "too-old"
+    NO_SUBJECT = "no-subject"
+    PROVIDER_UNAVAILABLE = "provider-unavailable"
+    UNKNOWN_SERVICE = "unknown-service"
+    NO_CREDENTIALS = "no-credentials"
+    TOO_MANY_SCOPES = "too-many-scopes"
+
+
+class Why(StrEnum):
+    """Why one access is allowed or refused.  Stable, as `Reason` is."""
+
+    GRANTED = "granted"
+    NO_GRANT = "no-grant"
+    DENIED = "denied"
+    UNKNOWN_TYPE = "unknown-type"
+    UNKNOWN_ACTION = "unknown-action"
+    INVALID_NAME = "invalid-name"
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionError:
+    """
+    A CEL expression of a grant or a denial could not be evaluated.
+
+    In a grant it makes the grant not match, in a denial it makes the denial match.  `message` may
+    quote values of the token: it is for the log and the author, never for the client.
+    """
+
+    source: str
+    """The name of the grant or denial."""
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The decision of one access: allowed by which grant, or refused why."""
+
+    access: Access
+    why: Why
+    source: str = ""
+    """The grant that allows or the denial that refuses, by name; empty when there is none."""
+    errors: tuple[ConditionError, ...] = ()
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the access is granted: by a grant, and in no other case."""
+        return self.why is Why.GRANTED
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """
+    Who asks: a provider's name and the subject that its policy gives a verified token.
+
+    The anonymous identity has neither.
+    """
+
+    provider: str = ""
+    subject: str = ""
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether the request came with no credentials."""
+        return not self.provider
+
+    def __str__(self) -> str:
+        return f"{self.provider}:{self.subject}" if self.provider else "anonymous"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The answer to a login that was not refused: who it is, and a verdict for each access."""
+
+    identity: Identity
+    service: str
+    verdicts: tuple[Verdict, ...]
+
+    @cached_property
+    def granted(self) -> tuple[Scope, ...]:
+        """The allowed accesses, as scopes; empty when nothing is."""
+        return scopes(verdict.access for verdict in self.verdicts if verdict.allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """
+    The login as a whole is refused.
+
+    `message` is safe to send to the client: it names the check that failed and no value of the
+    policy.  `detail` may hold values of the token's claims and of the policy, for the log; neither
+    ever holds the token.
+    """
+
+    reason: str
+    message: str
+    detail: str = ""
+    identity: Identity | None = None
+    """Who it was, as far as it was verified."""
+    provider: str = ""
+    """The provider whose checks refused, when one was chosen."""
+
+    @property
+    def upstream(self) -> bool:
+        """Whether the provider is at fault and the same login may succeed later."""
+        return self.reason == Reason.PROVIDER_UNAVAILABLE

@@ -1,0 +1,57 @@
+"""
+Problems as text for people: the place in the file, underlined, and what to do.
+
+What lives here: plain text with or without colour.  What must not: formats for machines, which
+are the reports of `regauth.policytests`.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from .problems import Problem, Severity
+
+_RED, _YELLOW, _BLUE, _BOLD, _RESET = "\033[31m", "\033[33m", "\033[34m", "\033[1m", "\033[0m"
+
+
+def render_text(
+    problems: Iterable[Problem], sources: Mapping[str, str], *, color: bool = False
+) -> str:
+    """
+    Return problems with their source lines.
+
+    Args:
+        problems: What to show, in this order.
+        sources: The texts of the files by name; a problem elsewhere is shown without its line.
+        color: Whether to use ANSI colours.
+    """
+    lines: dict[str, list[str]] = {}
+    blocks = []
+    for problem in problems:
+        file = problem.location.file
+        if file not in lines:
+            lines[file] = sources.get(file, "").removeprefix("\ufeff").split("\n")
+        blocks.append(_render(problem, lines[file], color=color))
+    return "\n\n".join(blocks)
+
+
+def _render(problem: Problem, lines: list[str], *, color: bool) -> str:
+    def paint(code: str, text: str) -> str:
+        return f"{code}{text}{_RESET}" if color else text
+
+    tone = _RED if problem.severity is Severity.ERROR else _YELLOW
+    where = problem.location
+    head = f"{where}: {paint(tone + _BOLD, problem.severity.value)}: {problem.message}"
+    rendered = [f"{head} [{problem.code}]"]
+    if where.line <= len(lines) and lines[where.line - 1].strip():
+        text = lines[where.line - 1].rstrip("\r")
+        gutter = str(where.line)
+        end = where.end_column if where.end_line == where.line else len(text) + 1
+        length = max(min(end, len(text) + 1) - where.column, 1)
+        # Tabs before the place keep their width in the line below.
+        indent = "".join("\t" if c == "\t" else " " for c in text[: where.column - 1])
+        rendered += [
+            f"  {paint(_BLUE, gutter + ' |')} {text}",
+            f"  {' ' * len(gutter)} {paint(_BLUE, '|')} {indent}{paint(tone, '^' * length)}",
+        ]
+    if problem.hint:
+        rendered.append(f"  {paint(_BLUE, '=')} {problem.hint}")
+    return "\n".join(rendered)

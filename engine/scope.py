@@ -1,0 +1,148 @@
+"""
+Scopes: what a client asks for, from wire text to `Access` values and back.
+
+What lives here: the Distribution scope grammar (distribution docs/spec/auth/scope.md), repository
+names (OCI Distribution Spec 1.1, "Pulling manifests") and the actions the language knows.  What
+must not: who may do what.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+REPOSITORY: Final = "repository"
+REGISTRY: Final = "registry"
+CATALOG: Final = "catalog"
+
+REPOSITORY_ACTIONS: Final = ("pull", "push", "delete")
+"""The actions on a repository, in the order they are written everywhere."""
+
+MAX_NAME_LENGTH: Final = 255
+"""Characters in a repository name, host included (distribution/reference)."""
+
+MAX_SCOPES: Final = 100
+"""Scopes in one request; more is a refusal."""
+
+_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST = r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?/)?"
+_NAME = re.compile(rf"{_HOST}{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
+_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
+_TYPE = re.compile(r"([a-z0-9]+)(?:\(([a-z0-9]+)\))?", re.ASCII)
+_ACTION = re.compile(r"[a-z]+|\*", re.ASCII)
+
+
+class ScopeError(ValueError):
+    """A scope is not of the grammar `type[(class)]:name:action[,action]`; the caller's fault."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Resource:
+    """Something in a registry: its type, its class (usually empty) and its name."""
+
+    type: str
+    name: str
+    class_: str = ""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.type}({self.class_}):{self.name}" if self.class_ else f"{self.type}:{self.name}"
+        )
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Access:
+    """One action on one resource: the unit that is decided."""
+
+    resource: Resource
+    action: str
+
+    def __str__(self) -> str:
+        return f"{self.resource}:{self.action}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The wire text of a request for actions on one resource."""
+
+    resource: Resource
+    actions: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.resource}:{','.join(self.actions)}"
+
+    def accesses(self) -> tuple[Access, ...]:
+        """
+        Return each access that is asked for, once.
+
+        `*` on a repository stands for every action there is on one, so that a client which asks
+        for everything is told what it has of it.
+        """
+        actions: dict[str, None] = {}
+        for action in self.actions:
+            if action == "*" and self.resource.type == REPOSITORY:
+                actions.update(dict.fromkeys(REPOSITORY_ACTIONS))
+            else:
+                actions[action] = None
+        return tuple(Access(self.resource, action) for action in actions)
+
+
+def parse_scope(text: str) -> Scope:
+    """
+    Read one scope.
+
+    The type ends at the first colon and the actions begin after the last, because a name may hold
+    a colon itself: `repository:host:5000/app:pull`.  A name, type or action that nothing is known
+    of is no error: it is decided, and refused.
+
+    Raises:
+        ScopeError: The text is not of the grammar.
+    """
+    kind, _, rest = text.partition(":")
+    name, colon, actions = rest.rpartition(":")
+    match = _TYPE.fullmatch(kind)
+    if match is None or not colon or not name:
+        message = f"{text[:100]!r} is not a scope; a scope is TYPE:NAME:ACTION[,ACTION]"
+        raise ScopeError(message)
+    listed = tuple(dict.fromkeys(action for action in actions.split(",") if action))
+    if len(name) > MAX_NAME_LENGTH * 2 or not all(map(_ACTION.fullmatch, listed)):
+        message = f"{text[:100]!r} is not a scope; actions are lower-case words or `*`"
+        raise ScopeError(message)
+    return Scope(Resource(match[1], name, match[2] or ""), listed)
+
+
+def parse_scopes(texts: Iterable[str]) -> tuple[Scope, ...]:
+    """
+    Read the values of all `scope` parameters of a request; each may hold several, or none.
+
+    Raises:
+        ScopeError: A scope is not of the grammar, or there are more than `MAX_SCOPES`.
+    """
+    words = [word for text in texts for word in text.split()]
+    if len(words) > MAX_SCOPES:
+        message = f"{len(words)} scopes in one request; at most {MAX_SCOPES} are answered"
+        raise ScopeError(message)
+    return tuple(map(parse_scope, words))
+
+
+def accesses(scopes: Iterable[Scope]) -> tuple[Access, ...]:
+    """Return each access that the scopes ask for, once, in their order."""
+    return tuple(dict.fromkeys(access for scope in scopes for access in scope.accesses()))
+
+
+def scopes(granted: Iterable[Access]) -> tuple[Scope, ...]:
+    """Return the accesses as scopes, one for each resource, in the order of first appearance."""
+    actions: dict[Resource, list[str]] = {}
+    for access in granted:
+        actions.setdefault(access.resource, []).append(access.action)
+    return tuple(Scope(resource, tuple(listed)) for resource, listed in actions.items())
+
+
+def is_repository_name(name: str) -> bool:
+    """Tell whether `name` is a repository's name, optionally with a registry's host before it."""
+    return len(name) <= MAX_NAME_LENGTH and _NAME.fullmatch(name) is not None
+
+
+def is_repository_path(text: str) -> bool:
+    """Tell whether `text` is one or more whole segments of a repository's name."""
+    return len(text) <= MAX_NAME_LENGTH and _PATH.fullmatch(text) is not None

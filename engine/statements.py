@@ -1,0 +1,180 @@
+"""
+Compiling grants and denials: from the policy as written to `Grant` and `Denial` values.
+
+What lives here: what a statement is about and when it matches.  What must not: matching
+(`regauth.engine.decide`) and providers (`regauth.engine.providers`).
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from .cel import BOOL, STRING, Program
+from .claims import ClaimSchema
+from .expressions import Expressions, Sight
+from .nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
+from .patterns import Pattern, PatternFault, compile_pattern
+from .policy import Denial, Grant
+from .problems import Problems
+from .quantities import parse_moment
+
+Kind = TypeVar("Kind", Grant, Denial)
+
+ANONYMOUS = "anonymous"
+"""What reports call the grant of anonymous access."""
+
+
+@dataclass(slots=True)
+class Statements:
+    """Compiles the grants and denials of one policy."""
+
+    services: frozenset[str]
+    providers: Mapping[str, ClaimSchema | None]
+    """The claim schema of each provider; None where the provider is wrong itself."""
+    problems: Problems
+    expressions: Expressions
+
+    def compile(self, node: MappingNode, kind: type[Kind]) -> Kind | None:
+        """Compile one statement, or report what is wrong with it."""
+        before = len(self.problems.errors)
+        providers = self._providers(node.get("providers"))
+        services = self._services(node.get("services"))
+        sights = self._sights(providers)
+        when = self._when(node.get("when"), sights)
+        patterns = self._patterns(node.get("repositories"), sights)
+        expires = self._expires(node.get("expires"))
+        if len(self.problems.errors) > before or not self._complete(providers):
+            return None
+        return kind(
+            name=_text(node, "name"),
+            providers=providers,
+            services=services,
+            when=when,
+            patterns=patterns,
+            actions=_texts(node.get("actions")),
+            catalog=node.get("catalog") is not None,
+            class_=_text(node, "class"),
+            expires=expires,
+            location=node["name"].location,
+        )
+
+    def compile_anonymous(self, entry: Entry) -> Grant | None:
+        """Compile what a request without credentials gets."""
+        node = entry.value
+        if not isinstance(node, MappingNode):
+            return None
+        before = len(self.problems.errors)
+        services = self._services(node.get("services"))
+        patterns = self._patterns(node.get("repositories"), [Sight(None, scope=True)])
+        if len(self.problems.errors) > before:
+            return None
+        return Grant(
+            name=ANONYMOUS,
+            providers=frozenset({""}),
+            services=services,
+            when=None,
+            patterns=patterns,
+            actions=frozenset({"pull"}),
+            catalog=False,
+            class_="",
+            expires=None,
+            location=entry.key.location,
+        )
+
+    def _providers(self, node: Node | None) -> frozenset[str] | None:
+        if not isinstance(node, SequenceNode):
+            return None
+        for item in node.items:
+            name = str(item.plain())
+            if name not in self.providers:
+                self.problems.error(
+                    item.location,
+                    "unknown-provider",
+                    f"there is no provider `{name}`",
+                    _suggest(name, self.providers),
+                )
+        return _texts(node)
+
+    def _services(self, node: Node | None) -> frozenset[str]:
+        if not isinstance(node, SequenceNode):
+            return self.services
+        for item in node.items:
+            name = str(item.plain())
+            if name not in self.services:
+                self.problems.error(
+                    item.location,
+                    "unknown-service",
+                    f"`{name}` is not one of the policy's services",
+                    _suggest(name, self.services),
+                )
+        return _texts(node)
+
+    def _sights(self, providers: frozenset[str] | None) -> Sequence[Sight]:
+        """Return what the conditions see: one sight for each claim schema they meet."""
+        named = self.providers if providers is None else sorted(providers)
+        found = {
+            schema.name: schema
+            for name in named
+            if (schema := self.providers.get(name)) is not None
+        }
+        return [Sight(schema, scope=True) for schema in found.values()]
+
+    def _complete(self, providers: frozenset[str] | None) -> bool:
+        """Whether every provider of the statement was understood, so that all was checked."""
+        named = self.providers if providers is None else providers
+        return all(self.providers.get(name) is not None for name in named)
+
+    def _when(self, node: Node | None, sights: Sequence[Sight]) -> Program | None:
+        if not isinstance(node, ScalarNode):
+            return None
+        return self.expressions.compile(node, sights, BOOL)
+
+    def _patterns(self, node: Node | None, sights: Sequence[Sight]) -> tuple[Pattern, ...]:
+        patterns: list[Pattern] = []
+        for item in node.items if isinstance(node, SequenceNode) else ():
+            if not isinstance(item, ScalarNode):
+                continue
+
+            def expression(text: str, offset: int, item: ScalarNode = item) -> Program | None:
+                return self.expressions.compile(item, sights, STRING, text=text, offset=offset)
+
+            pattern = compile_pattern(item.text, expression)
+            if isinstance(pattern, PatternFault):
+                self.problems.error(
+                    item.locate(pattern.start, pattern.end),
+                    "bad-pattern",
+                    pattern.message,
+                    pattern.hint,
+                )
+            elif pattern is not None:
+                patterns.append(pattern)
+        return tuple(patterns)
+
+    def _expires(self, node: Node | None) -> datetime | None:
+        if node is None:
+            return None
+        try:
+            return parse_moment(str(node.plain()))
+        except ValueError as error:
+            self.problems.error(node.location, "wrong-value", str(error))
+            return None
+
+
+def _text(node: MappingNode, name: str) -> str:
+    value = node.get(name)
+    return value.text if isinstance(value, ScalarNode) else ""
+
+
+def _texts(node: Node | None) -> frozenset[str]:
+    if not isinstance(node, SequenceNode):
+        return frozenset()
+    return frozenset(str(item.plain()) for item in node.items)
+
+
+def _suggest(name: str, known: Mapping[str, object] | frozenset[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"did you mean `{close[0]}`?"
+    return f"there are {', '.join(sorted(known))}" if known else "none is declared"

@@ -1,0 +1,125 @@
+"""
+JSON read strictly, for what strangers send: tokens, key sets, discovery documents.
+
+What lives here: RFC 8259 with the freedoms it leaves to readers taken away (RFC 7493, I-JSON): no
+duplicate names, no NaN, no lone surrogates, bounded numbers and depth.  Two readers of one text
+must not come to two meanings.
+"""
+
+import json
+import math
+import re
+from typing import Final, NoReturn
+
+MAX_DEPTH: Final = 8
+"""How deep a token's objects and lists may nest."""
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_INT64: Final = 1 << 63
+
+
+class JsonError(ValueError):
+    """A text is not strict JSON; the message says why and quotes nothing of it."""
+
+
+def loads(text: bytes | str, *, max_depth: int = MAX_DEPTH) -> object:
+    """
+    Read a JSON text.
+
+    Integers are those of int64, other numbers finite doubles.
+
+    Raises:
+        JsonError: The text is not UTF-8, not JSON, or uses a freedom this reader takes away.
+    """
+    try:
+        value = _decoder.decode(text.decode() if isinstance(text, bytes) else text)
+    except UnicodeDecodeError as error:
+        message = "it is not UTF-8"
+        raise JsonError(message) from error
+    except RecursionError:
+        message = f"it nests more than {max_depth} deep"
+        raise JsonError(message) from None
+    except json.JSONDecodeError as error:
+        message = f"it is not JSON: {error.msg} at character {error.pos + 1}"
+        raise JsonError(message) from None
+    if type(value) is not dict:
+        _check_list([value])  # what `_pairs` did not see
+    openings = (
+        text.count(b"{") + text.count(b"[")
+        if isinstance(text, bytes)
+        else text.count("{") + text.count("[")
+    )
+    if openings > max_depth and _depth(value) > max_depth:
+        message = f"it nests more than {max_depth} deep"
+        raise JsonError(message)
+    return value
+
+
+def _depth(value: object) -> int:
+    """Measure without recursion: the value may nest deeper than Python's stack."""
+    depth, layer = 0, [value]
+    while containers := [item for item in layer if isinstance(item, dict | list)]:
+        depth += 1
+        layer = [
+            inner
+            for container in containers
+            for inner in (container.values() if isinstance(container, dict) else container)
+        ]
+    return depth
+
+
+def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        message = "a name stands twice in one object"
+        raise JsonError(message)
+    for name, value in pairs:
+        if (type(value) is str and not value.isascii() and _SURROGATE.search(value)) or (
+            not name.isascii() and _SURROGATE.search(name)
+        ):
+            raise JsonError(_LONE)
+        if type(value) is list:
+            _check_list(value)
+    return members
+
+
+_LONE: Final = "a string holds half of a surrogate pair"
+
+
+def _check_list(items: list[object]) -> None:
+    pending = [items]
+    while pending:
+        for item in pending.pop():
+            if type(item) is str and not item.isascii() and _SURROGATE.search(item):
+                raise JsonError(_LONE)
+            if type(item) is list:
+                pending.append(item)
+
+
+def _integer(text: str) -> int:
+    if len(text) > 20:  # noqa: PLR2004 - digits of int64, and a sign
+        message = "an integer is beyond 64 bits"
+        raise JsonError(message)
+    number = int(text)
+    if not -_INT64 <= number < _INT64:
+        message = "an integer is beyond 64 bits"
+        raise JsonError(message)
+    return number
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        message = "a number is beyond a double"
+        raise JsonError(message)
+    return number
+
+
+def _constant(name: str) -> NoReturn:
+    message = f"{name} is not JSON"
+    raise JsonError(message)
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_pairs, parse_int=_integer, parse_float=_float, parse_constant=_constant
+)
