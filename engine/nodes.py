@@ -172,7 +172,7 @@ def _check_events(text: str, file: str, problems: Problems) -> bool:
             if depth > MAX_DEPTH or documents > 1:
                 return False
     except yaml.YAMLError as error:
-        problems.error(*_syntax_problem(file, error))
+        problems.error(*_syntax_problem(text, file, error))
         return False
     return good
 
@@ -194,14 +194,18 @@ def _unsupported(event: yaml.Event, depth: int, documents: int) -> Iterator[tupl
         yield f"values nest more than {MAX_DEPTH} deep", "flatten them"
 
 
-def _syntax_problem(file: str, error: yaml.YAMLError) -> tuple[Location, str, str, str]:
+def _syntax_problem(text: str, file: str, error: yaml.YAMLError) -> tuple[Location, str, str, str]:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is None:
         position = getattr(error, "position", None)
         where = f" at character {position + 1}" if isinstance(position, int) else ""
         reason = getattr(error, "reason", None) or "it cannot be read"
         return Location(file), "yaml-syntax", f"this is not YAML: {reason}{where}", ""
-    location = Location(file, mark.line + 1, mark.column + 1, mark.line + 1, mark.column + 2)
+    line, column = mark.line, mark.column
+    lines = text.rstrip().split("\n")
+    if line >= len(lines):  # the end of the file: point behind its last character
+        line, column = len(lines) - 1, len(lines[-1])
+    location = Location(file, line + 1, column + 1, line + 1, column + 2)
     problem = getattr(error, "problem", None) or "it cannot be read"
     context = getattr(error, "context", None)
     message = f"this is not YAML: {problem}" + (f" {context}" if context else "")

@@ -1,0 +1,27 @@
+"""What the engine's tests share."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from regauth.engine.keys import PrivateKey
+
+
+@pytest.fixture
+def certificate() -> Callable[[PrivateKey], x509.Certificate]:
+    """Make a self-signed certificate."""
+
+    def make(key: PrivateKey) -> x509.Certificate:
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+        return (
+            x509.CertificateBuilder(name, name, key.public_key(), 1)
+            .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+            .not_valid_after(datetime(2036, 1, 1, tzinfo=UTC))
+            .sign(key, None if isinstance(key, Ed25519PrivateKey) else hashes.SHA256())
+        )
+
+    return make
