@@ -1,0 +1,109 @@
+"""
+The event log: what happened, one line each, on one stream.
+
+What lives here: the form of log lines, JSON (RFC 8259) or text, for events of ours and for what
+libraries log.  What must not: tokens, passwords and keys; nothing that is logged may hold one.
+
+A log that cannot be written never stops a request: the line is dropped and counted.
+"""
+
+import json
+import logging
+import os
+import traceback
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from .settings import LogFormat, LogLevel
+
+_LEVELS: Final[Mapping[str, int]] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+_encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
+
+
+class EventLog:
+    """
+    Writes events to a file descriptor, each line in one call, so that processes can share it.
+
+    Args:
+        form: `json` or `text`.
+        level: The least that is written.
+        descriptor: Where to; standard error by default.
+        now: The clock.
+    """
+
+    def __init__(
+        self,
+        form: LogFormat = "json",
+        level: LogLevel = "info",
+        descriptor: int = 2,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._form = form
+        self._least = _LEVELS[level]
+        self._descriptor = descriptor
+        self._now = now
+        self.dropped = 0
+        """Lines that could not be written."""
+
+    def event(self, event: str, level: str = "info", /, **fields: object) -> None:
+        """Write an event with its fields; those that are empty are left out."""
+        if _LEVELS[level] < self._least:
+            return
+        given = {name: value for name, value in fields.items() if value not in ("", None, (), [])}
+        moment = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        if self._form == "json":
+            line = _encode({"time": moment, "level": level, "event": event, **given})
+        else:
+            rest = " ".join(f"{name}={_text(value)}" for name, value in given.items())
+            line = f"{moment} {level.upper():7} {event} {rest}".rstrip()
+        self._write(line.encode("utf-8", "backslashreplace") + b"\n")
+
+    def take_over_logging(self) -> None:
+        """Write what libraries log through this log, and nowhere else."""
+        root = logging.getLogger()
+        root.handlers[:] = [_Handler(self)]
+        root.setLevel(self._least)
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)
+
+    def _write(self, line: bytes) -> None:
+        try:
+            written = os.write(self._descriptor, line)
+        except OSError:
+            written = 0
+        if written != len(line):
+            self.dropped += 1
+
+
+class _Handler(logging.Handler):
+    def __init__(self, log: EventLog) -> None:
+        super().__init__()
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "warning" if record.levelname == "WARNING" else record.levelname.lower()
+        trace = ""
+        if record.exc_info and record.exc_info[0] is not None:
+            # Only where it happened: an exception's own text may quote what a client sent.
+            frames = traceback.extract_tb(record.exc_info[2])
+            places = " < ".join(f"{one.filename}:{one.lineno}" for one in reversed(frames))
+            trace = f"{record.exc_info[0].__name__} at {places}"
+        self._log.event(
+            "log",
+            level if level in _LEVELS else "error",
+            source=record.name,
+            message=record.getMessage(),
+            trace=trace,
+        )
+
+
+def _text(value: object) -> str:
+    """Quote what would not be one word: a client must not be able to write lines of ours."""
+    text = value if isinstance(value, str) else _encode(value)
+    plain = text.isascii() and text.isprintable() and not set(' "=\\') & set(text)
+    return text if plain and text else json.dumps(text)

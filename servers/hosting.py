@@ -1,0 +1,143 @@
+"""
+Hosting on waitress: sockets, the serving loop, and an orderly end.
+
+What lives here: everything that knows waitress.  What must not: what is served.
+"""
+
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import waitress
+from waitress import wasyncore
+from waitress.channel import HTTPChannel
+
+from .settings import Address
+
+MAX_HEADER_BYTES: Final = 64 * 1024
+"""A request's line and headers together; a larger one is answered 431."""
+
+MAX_BODY_BYTES: Final = 64 * 1024
+"""A request's body; a larger one is answered 413."""
+
+BACKLOG: Final = 1024
+_POLL: Final = 0.1
+_FOREVER: Final = 30.0
+
+Application = Callable[..., Any]
+
+
+def bind(addresses: Sequence[Address]) -> list[socket.socket]:
+    """
+    Listen on all addresses.
+
+    Raises:
+        OSError: An address cannot be listened on; its `filename` names it.
+    """
+    bound: list[socket.socket] = []
+    try:
+        for address in addresses:
+            bound += _bind(address)
+    except OSError as error:
+        for one in bound:
+            one.close()
+        raise OSError(error.errno, error.strerror, str(address)) from error
+    return bound
+
+
+def _bind(address: Address) -> list[socket.socket]:
+    found = socket.getaddrinfo(
+        address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    bound = []
+    for family, _, _, _, where in dict.fromkeys(found):
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            listener.bind(where)
+        except OSError:
+            listener.close()
+            raise
+        listener.listen(BACKLOG)
+        listener.settimeout(0)
+        bound.append(listener)
+    return bound
+
+
+def addresses_of(listeners: Sequence[socket.socket]) -> list[str]:
+    """Return where the sockets listen, with the port that the system chose for port 0."""
+    names = [one.getsockname() for one in listeners]
+    return [str(Address(name[0], name[1])) for name in names]
+
+
+class Server:
+    """
+    One process's waitress.
+
+    Args:
+        application: The WSGI application.
+        listeners: Listening sockets; several processes may serve the same.
+        threads: Requests that are answered at a time.
+        drain: Seconds that requests under way have to end after `stop`.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        listeners: Sequence[socket.socket],
+        *,
+        threads: int,
+        drain: float = 10.0,
+    ) -> None:
+        self._map: dict[int, Any] = {}
+        self._drain = drain
+        self._stopping = False
+        self._server = waitress.create_server(
+            application,
+            map=self._map,
+            sockets=list(listeners),
+            threads=threads,
+            ident=None,
+            max_request_header_size=MAX_HEADER_BYTES,
+            max_request_body_size=MAX_BODY_BYTES,
+            channel_timeout=30,
+            cleanup_interval=5,
+            connection_limit=1000,
+            backlog=BACKLOG,
+        )
+
+    def run(self) -> None:
+        """Serve until `stop` is called, then let requests under way end."""
+        while not self._stopping:
+            self._turn(_FOREVER)
+        self._turn(0)  # connections that the kernel has accepted already
+        for listener in [one for one in self._map.values() if getattr(one, "accepting", False)]:
+            listener.del_channel()
+        deadline = time.monotonic() + self._drain
+        while self._close_idle() and time.monotonic() < deadline:
+            self._turn(_POLL)
+        self._server.task_dispatcher.shutdown(timeout=1)
+
+    def stop(self) -> None:
+        """End `run`; safe in a signal handler."""
+        self._stopping = True
+        for one in list(self._map.values()):
+            pull = getattr(one, "pull_trigger", None)
+            if pull is not None:
+                pull()
+
+    def _turn(self, seconds: float) -> None:
+        wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
+
+    def _close_idle(self) -> bool:
+        """Close connections with nothing under way; tell whether any is left."""
+        channels = [one for one in self._map.values() if isinstance(one, HTTPChannel)]
+        for channel in channels:
+            if channel.requests or channel.total_outbufs_len:
+                channel.close_when_flushed = not channel.requests
+            elif channel.request is None or channel.request.empty:
+                channel.handle_close()
+        return any(isinstance(one, HTTPChannel) for one in self._map.values())

@@ -1,0 +1,50 @@
+"""
+The policy that a server works by, from its folder.
+
+What lives here: reading and compiling a policy folder, whole or not at all.  What must not: what
+a policy means, which is the engine's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from regauth.engine.compiler import compile_policy
+from regauth.engine.files import PolicyFolderError, read_policy_folder
+from regauth.engine.policy import Policy
+from regauth.engine.problems import Problem
+
+__all__ = ["PolicyFolderError", "PolicyProblemsError", "load_policy"]
+
+
+class PolicyProblemsError(Exception):
+    """A policy does not compile; `problems` say where and why, `sources` has its files."""
+
+    def __init__(self, problems: tuple[Problem, ...], sources: Mapping[str, str]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+        self.sources = sources
+
+
+def load_policy(folder: Path) -> Policy:
+    """
+    Read and compile a policy.
+
+    Raises:
+        PolicyFolderError: The folder cannot be read.
+        PolicyProblemsError: The policy has errors.
+    """
+    compilation = compile_policy(read_policy_folder(folder))
+    if compilation.policy is None:
+        # Compiled by names within the folder, so that the policy's hash is the same wherever the
+        # folder stands; shown by paths that an editor can open.
+        raise PolicyProblemsError(
+            tuple(_placed(problem, folder) for problem in compilation.problems),
+            {str(folder / name): text for name, text in compilation.sources.items()},
+        )
+    return compilation.policy
+
+
+def _placed(problem: Problem, folder: Path) -> Problem:
+    where = replace(problem.location, file=str(folder / problem.location.file))
+    return replace(problem, location=where)

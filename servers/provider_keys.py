@@ -1,0 +1,187 @@
+"""
+The keys of all providers of one process, kept warm.
+
+What lives here: which cache serves which provider, key files, and the thread that refreshes in
+time.  What must not: the life of one provider's keys (`regauth.servers.key_cache`) and HTTP
+(`regauth.servers.outgoing`).
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from regauth.engine.exchange import KeysUnavailable, NeedKeys
+from regauth.engine.keys import KeysError, KeySet, parse_jwks
+from regauth.engine.policy import Discovery, JwksUri, KeySource, Policy, Provider, StaticKeys
+
+from .key_cache import Clock, KeyState, KeyTimes, RemoteKeys, Spawn, spawn_thread
+from .key_documents import Fetch, fetch_keys
+from .outgoing import Bounds, fetch
+
+MAX_KEY_FILE: Final = 1024 * 1024
+"""Bytes read of a key file; a larger one is broken JSON by that."""
+
+_TICK: Final = 1.0
+
+log = logging.getLogger(__name__)
+
+CacheKey = tuple[str, KeySource, Path]
+
+
+class KeyFile:
+    """A JWK set file, read again when it changes; a broken one leaves the last good keys."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._stamp: tuple[int, int, int] | None = None
+        self._keys: KeySet | None = None
+        self._problem = ""
+        self._read_at = 0.0
+
+    def current(self) -> KeySet | KeysUnavailable:
+        """Return the keys in the file."""
+        try:
+            found = self._path.stat()
+            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if stamp != self._stamp:
+                self._read(stamp)
+        except OSError as error:
+            self._problem = f"{self._path} cannot be read: {error.strerror}"
+        return self._keys if self._keys is not None else KeysUnavailable(self._problem)
+
+    def state(self) -> KeyState:
+        """Tell how things stand."""
+        keys = self.current()
+        usable = isinstance(keys, KeySet)
+        return KeyState(usable, time.monotonic() - self._read_at if usable else None, self._problem)
+
+    def _read(self, stamp: tuple[int, int, int]) -> None:
+        with self._lock:
+            if stamp == self._stamp:
+                return
+            with self._path.open("rb") as file:
+                data = file.read(MAX_KEY_FILE)
+            try:
+                self._keys = parse_jwks(data)
+                self._problem, self._read_at = "", time.monotonic()
+            except KeysError as error:
+                self._problem = f"{self._path}: {error}"
+                log.warning("a key file cannot be used: %s", self._problem)
+            self._stamp = stamp
+
+
+Keys = RemoteKeys | KeyFile
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHosting:
+    """What the caches are made with."""
+
+    times: KeyTimes = field(default_factory=KeyTimes)
+    bounds: Bounds = field(default_factory=Bounds)
+    clock: Clock = time.monotonic
+    spawn: Spawn = spawn_thread
+    fetch: Fetch = fetch
+
+
+class ProviderKeys:
+    """
+    Answers the engine's `NeedKeys`.  Safe to use from many threads.
+
+    Caches are known by issuer and key source, so that a policy which is read again keeps the keys
+    of providers it did not change.
+    """
+
+    def __init__(self, hosting: KeyHosting | None = None) -> None:
+        self._hosting = hosting or KeyHosting()
+        self._by_source: Mapping[CacheKey, Keys] = {}
+        self._current: Mapping[int, tuple[Provider, Keys]] = {}
+        self._by_provider = self._current  # and those of the policies served before
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def serve(self, policies: Iterable[tuple[Policy, Path]]) -> None:
+        """
+        Hold caches for exactly the providers of these policies, each with its folder.
+
+        Relative `jwksFile` paths begin in the folder.  Returns at once; fetching begins beside.
+        Requests that began under the policies served before are still answered.
+        """
+        with self._lock:
+            by_source: dict[CacheKey, Keys] = {}
+            by_provider: dict[int, tuple[Provider, Keys]] = {}
+            for policy, folder in policies:
+                for provider in policy.providers.values():
+                    if isinstance(provider.keys, StaticKeys):
+                        continue
+                    key = (provider.issuer, provider.keys, folder)
+                    cache = by_source.get(key) or self._by_source.get(key)
+                    by_source[key] = cache or self._make(provider, folder)
+                    by_provider[id(provider)] = (provider, by_source[key])
+            self._by_provider = {**self._current, **by_provider}
+            self._current, self._by_source = by_provider, by_source
+        self.refresh()
+
+    def keys_for(self, need: NeedKeys) -> KeySet | KeysUnavailable:
+        """Return the keys that the engine asks for, or why there are none."""
+        source = need.provider.keys
+        if isinstance(source, StaticKeys):
+            return source.key_set
+        entry = self._by_provider.get(id(need.provider))
+        if entry is None:
+            return KeysUnavailable("this server does not serve the provider")
+        cache = entry[1]
+        if isinstance(cache, RemoteKeys):
+            return cache.current(unknown_kid=need.unknown_kid is not None)
+        return cache.current()
+
+    def state_of(self, provider: Provider) -> KeyState:
+        """Tell how things stand with a provider's keys."""
+        if isinstance(provider.keys, StaticKeys):
+            return KeyState(usable=True, age=None, problem="")
+        entry = self._by_provider.get(id(provider))
+        return entry[1].state() if entry else KeyState(usable=False, age=None, problem="not served")
+
+    def refresh(self) -> None:
+        """Begin every fetch that is due; returns at once."""
+        for cache in self._by_source.values():
+            if isinstance(cache, RemoteKeys):
+                cache.refresh_if_due()
+
+    def start(self) -> None:
+        """Begin to refresh in time, in a thread of this process."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._tick, name="provider-keys", daemon=True)
+            self._thread.start()
+
+    def close(self) -> None:
+        """End the thread."""
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _tick(self) -> None:
+        while not self._ended.wait(_TICK):
+            self.refresh()
+
+    def _make(self, provider: Provider, folder: Path) -> Keys:
+        source, hosting = provider.keys, self._hosting
+        if isinstance(source, StaticKeys):
+            message = "keys in the policy need no cache"
+            raise TypeError(message)
+        if isinstance(source, Discovery | JwksUri):
+            issuer, remote = provider.issuer, source
+            return RemoteKeys(
+                provider.name,
+                lambda: fetch_keys(issuer, remote, hosting.fetch, hosting.bounds),
+                hosting.times,
+                hosting.clock,
+                hosting.spawn,
+            )
+        return KeyFile(folder / source.path)
