@@ -34,11 +34,13 @@ class UnknownSchema(KeyError):  # noqa: N818 - said as a fact, as KeyError's kin
         return f"there is no schema called {self.name!r}; there are {', '.join(self.known)}"
 
 
+@cache
 def names() -> tuple[str, ...]:
     """Return the names of the schemas, such as `policy`, sorted."""
     return _names(files(__name__), _SUFFIX)
 
 
+@cache
 def claims_names() -> tuple[str, ...]:
     """Return the names of the known claim schemas, such as `github-actions`, sorted."""
     return _names(_claims_folder(), _CLAIMS_SUFFIX)
@@ -89,7 +91,6 @@ def _claims_folder() -> Traversable:
     return files(f"{__name__}.claims")
 
 
-@cache
 def _names(folder: Traversable, suffix: str) -> tuple[str, ...]:
     found = (item.name for item in folder.iterdir())
     return tuple(sorted(name.removesuffix(suffix) for name in found if name.endswith(suffix)))
