@@ -84,7 +84,6 @@ class _Reader:
         self._problems = problems
 
     def settings(self, node: MappingNode, file: Path) -> Settings:
-        token, log = _mapping(node, "token"), _mapping(node, "log")
         return Settings(
             file=file,
             policy=self._path(node["policy"]),
@@ -93,22 +92,24 @@ class _Reader:
             **_given(
                 listen=self._addresses(node.get("listen")),
                 threads=_plain(node, "threads"),
-                lifetime=self._duration(token.get("lifetime"), MIN_LIFETIME, MAX_LIFETIME),
+                lifetime=self._duration(node.get("tokenLifetime"), MIN_LIFETIME, MAX_LIFETIME),
                 realm=_plain(node, "realm"),
                 verbose_errors=_plain(node, "verboseErrors"),
-                log_format=_plain(log, "format"),
-                log_level=_plain(log, "level"),
+                log_format=_plain(node, "logFormat"),
+                log_level=_plain(node, "logLevel"),
             ),
         )
 
     def _signing(self, node: MappingNode) -> SigningSettings:
-        folder, key, chain = node.get("keys"), node.get("key"), node.get("chain")
+        folder, key, chain = (
+            node.get(name) for name in ("keyFolder", "keyFile", "certificateFile")
+        )
         source: KeyFolder | KeyFiles
         if folder is not None:
             source = KeyFolder(self._path(folder))
         else:
             source = KeyFiles(
-                self._path(node["key"] if key is None else key),
+                self._path(node["keyFile"] if key is None else key),
                 None if chain is None else self._path(chain),
             )
         return SigningSettings(

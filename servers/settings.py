@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 LogFormat = Literal["json", "text"]
-LogLevel = Literal["info", "warning", "error"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 TOKEN_PATHS = ("/auth/token", "/auth", "/token", "/v2/token")
 """Where clients of the known registries look for the token endpoint."""

@@ -64,7 +64,7 @@ def load_signer(settings: SigningSettings, now: datetime) -> Signer:
     except (key_folder.KeyFolderError, KeysError) as error:
         raise SigningError(str(error)) from error
     if settings.x5c and not first.x5c:
-        message = "`x5c: true` needs the key's certificates: `chain`, or a folder of keys"
+        message = "`x5c: true` needs the key's certificates: `certificateFile`, or a `keyFolder`"
         raise SigningError(message)
     for certificate in first.x5c:
         if not certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc:

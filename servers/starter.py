@@ -17,16 +17,13 @@ from .key_folder import write_file
 ISSUER: Final = "registry-token-issuer"
 
 _SERVER: Final = """\
-version: 1
 policy: policy                  # who may do what; test it with policytest
 listen: 127.0.0.1:{port}
 issuer: {issuer}   # the registry's auth.token.issuer
 signing:
-  keys: keys                    # made by `token-server keys`
-token:
-  lifetime: 5m
-log:
-  format: text
+  keyFolder: keys               # made by `token-server keys`
+tokenLifetime: 5m
+logFormat: text
 """
 
 _POLICY: Final = """\

@@ -1,0 +1,196 @@
+"""HTTP out, against a real peer on loopback that behaves badly in every way there is."""
+
+import gzip
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from regauth.servers.outgoing import Bounds, FetchError, Place, ask, fetch, is_loopback, origin
+
+from .local_http import Answer, Provider, serve
+
+QUICK = Bounds(seconds=0.3, size=1000)
+
+
+def test_a_document_is_fetched_with_its_headers(provider: Provider) -> None:
+    provider.answers["/keys"] = Answer(b"{}", headers={"Cache-Control": "max-age=60"})
+
+    document = fetch(f"{provider.url}/keys", Place(), Bounds())
+
+    assert (b"{}", "max-age=60") == (document.body, document.headers["cache-control"])
+
+
+def test_a_redirect_within_the_origin_is_followed(provider: Provider) -> None:
+    provider.answers["/old"] = Answer(status=301, headers={"Location": "/new"})
+    provider.answers["/new"] = Answer(b"here")
+
+    assert fetch(f"{provider.url}/old", Place(), Bounds()).body == b"here"
+
+
+def test_a_redirect_to_another_origin_is_not_followed(provider: Provider) -> None:
+    with serve() as other:
+        other.answers["/keys"] = Answer(b"somebody else's keys")
+        provider.answers["/keys"] = Answer(status=302, headers={"Location": f"{other.url}/keys"})
+
+        with pytest.raises(FetchError, match="redirects to another origin"):
+            fetch(f"{provider.url}/keys", Place(), Bounds())
+
+        assert other.requests == []
+
+
+def test_a_redirect_in_a_circle_ends(provider: Provider) -> None:
+    provider.answers["/a"] = Answer(status=307, headers={"Location": "/a"})
+
+    with pytest.raises(FetchError, match="redirects more than 3 times"):
+        fetch(f"{provider.url}/a", Place(), Bounds())
+
+    assert provider.paths() == ["/a"] * 4
+
+
+@pytest.mark.parametrize("status", [204, 304, 400, 401, 404, 500, 503])
+def test_any_status_but_200_is_no_document(provider: Provider, status: int) -> None:
+    provider.answers["/keys"] = Answer(status=status)
+
+    with pytest.raises(FetchError, match=f"answered {status}"):
+        fetch(f"{provider.url}/keys", Place(), Bounds())
+
+
+def test_a_document_over_the_bound_is_not_read_to_its_end(provider: Provider) -> None:
+    provider.answers["/keys"] = Answer(b"x" * 1001)
+
+    with pytest.raises(FetchError, match="larger than 1000 bytes"):
+        fetch(f"{provider.url}/keys", Place(), QUICK)
+
+
+def test_compression_that_was_not_asked_for_is_not_undone(provider: Provider) -> None:
+    bomb = gzip.compress(b"0" * 500_000)
+    provider.answers["/keys"] = Answer(bomb, headers={"Content-Encoding": "gzip"})
+
+    assert fetch(f"{provider.url}/keys", Place(), Bounds(size=1000)).body == bomb
+
+
+def test_a_peer_that_does_not_answer_is_late(provider: Provider) -> None:
+    provider.answers["/keys"] = Answer(hold=threading.Event())
+
+    with pytest.raises(FetchError, match=r"did not answer within 0\.3 s"):
+        fetch(f"{provider.url}/keys", Place(), QUICK)
+    held = provider.answers["/keys"].hold
+    assert held is not None
+    held.set()
+
+
+@pytest.mark.parametrize("prefix", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"])
+def test_a_peer_that_answers_byte_by_byte_is_cut_at_the_deadline(
+    provider: Provider, prefix: bytes
+) -> None:
+    gone = threading.Event()
+
+    def drip(connection: socket.socket) -> None:
+        try:
+            connection.sendall(prefix)
+            while not gone.wait(0.02):
+                connection.sendall(b"x")
+        except OSError:
+            gone.set()
+
+    provider.answers["/keys"] = Answer(raw=drip)
+
+    with pytest.raises(FetchError, match=r"did not answer within 0\.3 s"):
+        fetch(f"{provider.url}/keys", Place(), QUICK)
+
+    assert gone.wait(10), "the connection was not closed"
+
+
+def test_nonsense_instead_of_http_is_an_error_that_names_the_address(provider: Provider) -> None:
+    provider.answers["/keys"] = Answer(raw=lambda connection: connection.sendall(b"SSH-2.0-x\r\n"))
+
+    with pytest.raises(FetchError, match=provider.url):
+        fetch(f"{provider.url}/keys", Place(), QUICK)
+
+
+def test_a_peer_that_is_not_there_is_said_to_refuse() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+
+        with pytest.raises(FetchError, match="connection refused"):
+            fetch(f"http://127.0.0.1:{port}/keys", Place(), QUICK)
+
+
+def test_tls_is_checked_against_the_authority_that_is_configured(
+    tls_provider: tuple[Provider, Path],
+) -> None:
+    provider, ca = tls_provider
+    provider.answers["/keys"] = Answer(b"{}")
+
+    with pytest.raises(FetchError, match="its certificate is not trusted"):
+        fetch(f"{provider.url}/keys", Place(), Bounds())
+    document = fetch(f"{provider.url}/keys", Place(ca_file=str(ca)), Bounds())
+
+    assert document.body == b"{}"
+
+
+def test_a_ca_file_that_is_not_there_is_an_error(tls_provider: tuple[Provider, Path]) -> None:
+    with pytest.raises(FetchError, match="CA file"):
+        fetch(f"{tls_provider[0].url}/keys", Place(ca_file="/nowhere/ca.crt"), Bounds())
+
+
+def test_the_bearer_token_is_read_anew_for_each_fetch(provider: Provider, tmp_path: Path) -> None:
+    provider.answers["/keys"] = Answer(b"{}")
+    token = tmp_path / "token"
+    place = Place(bearer_token_file=str(token))
+    for value in ("first", "second\n"):
+        token.write_text(value)
+        fetch(f"{provider.url}/keys", place, Bounds())
+
+    sent = [headers["authorization"] for _, headers in provider.requests]
+    assert sent == ["Bearer first", "Bearer second"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://issuer.example.com/keys",
+        "file:///etc/passwd",
+        "ftp://issuer.example.com/keys",
+        "https://user:pass@issuer.example.com/keys",
+        "https:///keys",
+        "https://issuer.example.com:0/keys",
+        "https://issuer.example.com:99999/keys",
+        "//issuer.example.com/keys",
+    ],
+)
+def test_only_https_addresses_are_asked(url: str) -> None:
+    with pytest.raises(FetchError, match="is not https|is not an https address"):
+        fetch(url, Place(), QUICK)
+
+
+def test_asking_returns_any_status_and_follows_nothing(provider: Provider) -> None:
+    provider.answers["/old"] = Answer(b"moved", status=302, headers={"Location": "/new"})
+
+    reply = ask(f"{provider.url}/old", Place(), Bounds(), {})
+
+    assert (reply.status, reply.body, provider.paths()) == (302, b"moved", ["/old"])
+
+
+def test_origins_have_their_default_ports() -> None:
+    assert origin("https://a.example.com/x") == origin("https://a.example.com:443/y")
+    assert origin("http://a.example.com") == ("http", "a.example.com", 80)
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("localhost.example.com", False),
+        ("10.0.0.1", False),
+        ("0.0.0.0", False),
+    ],
+)
+def test_loopback_is_told_by_name_or_address(host: str, *, local: bool) -> None:
+    assert is_loopback(host) is local
