@@ -1,0 +1,1 @@
+"""Conditions that are always true or never true."""

@@ -1,0 +1,207 @@
+"""
+The expression tree: what an author wrote, without the accidents of its grammar.
+
+What lives here: one frozen class per kind of expression, each knowing where it stands in the text,
+and how to walk them.  What must not: parsing, types, evaluation.
+
+A tree may be rebuilt with `dataclasses.replace`, checked and lowered again; positions then say
+where the parts came from.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal as OneOf
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Offsets in characters of the expression's text; the end is exclusive."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(Span):
+    """A literal: string, int, double, bool or null."""
+
+    value: str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Name(Span):
+    """A variable, or the variable of a macro around it."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Select(Span):
+    """`operand.field`; `field_start` is where the field's name begins."""
+
+    operand: "Node"
+    field: str
+    field_start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Index(Span):
+    """`operand[index]`, of a list or a map."""
+
+    operand: "Node"
+    index: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class ListLiteral(Span):
+    """`[a, b]`."""
+
+    items: tuple["Node", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Unary(Span):
+    """`!operand` or `-operand`."""
+
+    operator: OneOf["!", "-"]
+    operand: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class Binary(Span):
+    """Arithmetic, comparison or `in`; `operator` as it is written."""
+
+    operator: str
+    left: "Node"
+    right: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class Logic(Span):
+    """A chain of `&&` or of `||`, of two operands or more."""
+
+    operator: OneOf["&&", "||"]
+    operands: tuple["Node", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional(Span):
+    """`test ? yes : no`."""
+
+    test: "Node"
+    yes: "Node"
+    no: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Span):
+    """`function(arguments)`, or `target.function(arguments)`; `name_start`: where the name begins."""
+
+    function: str
+    target: "Node | None"
+    arguments: tuple["Node", ...]
+    name_start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Has(Span):
+    """`has(operand.field)`."""
+
+    operand: "Node"
+    field: str
+    field_start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comprehension(Span):
+    """
+    A macro over a list or the keys of a map: `source.kind(variable, body)`.
+
+    `transform` is the last argument of `map`; `body` is the condition, `true` for the
+    two-argument `map`.
+    """
+
+    kind: OneOf["all", "exists", "exists_one", "filter", "map"]
+    source: "Node"
+    variable: str
+    body: "Node"
+    transform: "Node | None"
+
+
+Node: TypeAlias = (
+    Constant
+    | Name
+    | Select
+    | Index
+    | ListLiteral
+    | Unary
+    | Binary
+    | Logic
+    | Conditional
+    | Call
+    | Has
+    | Comprehension
+)
+
+DEFINITIONS = "defs"
+"""The name under which an expression reads the policy's definitions."""
+
+
+def children(node: Node) -> tuple[Node, ...]:  # noqa: C901 - one line per kind of node
+    """Give the direct parts of a node, left to right."""
+    match node:
+        case Constant() | Name():
+            return ()
+        case Select() | Has() | Unary():
+            return (node.operand,)
+        case Index():
+            return (node.operand, node.index)
+        case ListLiteral():
+            return node.items
+        case Binary():
+            return (node.left, node.right)
+        case Logic():
+            return node.operands
+        case Conditional():
+            return (node.test, node.yes, node.no)
+        case Call():
+            return node.arguments if node.target is None else (node.target, *node.arguments)
+        case Comprehension():
+            last = () if node.transform is None else (node.transform,)
+            return (node.source, node.body, *last)
+
+
+def walk(node: Node) -> Iterator[Node]:
+    """Give a node and everything below it, each before its parts."""
+    yield node
+    for child in children(node):
+        yield from walk(child)
+
+
+def path_of(node: Node) -> tuple[str, ...] | None:
+    """
+    Give the path of a chain of selections that begins at a name, or None for anything else.
+
+    `claims["kubernetes.io"].namespace` is `("claims", "kubernetes.io", "namespace")`.
+    """
+    fields: list[str] = []
+    while True:
+        match node:
+            case Name():
+                return (node.name, *reversed(fields))
+            case Select():
+                fields.append(node.field)
+                node = node.operand
+            case Index(index=Constant(value=str(key))):
+                fields.append(key)
+                node = node.operand
+            case _:
+                return None
+
+
+def definition_of(node: Node) -> str | None:
+    """Give NAME of a reference `defs.NAME`, or None for anything else."""
+    if isinstance(node, Select) and isinstance(node.operand, Name):
+        return node.field if node.operand.name == DEFINITIONS else None
+    return None

@@ -1,0 +1,7 @@
+"""Faster closures for common shapes."""
+
+from typing import Any
+
+
+def specialise(node: Any, scope: Any) -> Any:
+    return None

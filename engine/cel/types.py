@@ -1,0 +1,143 @@
+"""
+The types of CEL expressions, as the checker sees them.
+
+What lives here: the types a claim schema is written in (`RecordType`, `Field`), the rules of
+assignment and comparison between types, and how types are named to an author.  What must not:
+values (`values`) and anything that walks an expression (`checking`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A type without parameters; compare against the constants of this module."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class ListType:
+    """A list whose elements have one type."""
+
+    element: "Type"
+
+    def __str__(self) -> str:
+        return f"list({self.element})"
+
+
+@dataclass(frozen=True, slots=True)
+class MapType:
+    """A map from strings to values of one type: a JSON object with free keys."""
+
+    value: "Type"
+
+    def __str__(self) -> str:
+        return f"map(string, {self.value})"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """
+    One named member of a record.
+
+    `required` says that every conforming value has it; the others are asked for with `has()`.
+    """
+
+    type: "Type"
+    required: bool
+
+
+@dataclass(frozen=True)
+class RecordType:
+    """
+    A JSON object with named members, such as the claims of one issuer.
+
+    An `open` record may have further members: they are optional and of type `DYN`.
+    """
+
+    name: str
+    fields: Mapping[str, Field]
+    open: bool
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __hash__(self) -> int:
+        return hash((self.name, tuple(self.fields)))
+
+    def field(self, name: str) -> Field | None:
+        """Give the member called `name`, or None where the record cannot have it."""
+        declared = self.fields.get(name)
+        if declared is None and self.open:
+            return Field(DYN, required=False)
+        return declared
+
+
+Type: TypeAlias = Scalar | ListType | MapType | RecordType
+
+DYN = Scalar("dyn")
+"""Known only at run time; goes everywhere, and is checked where it is used."""
+BOOL = Scalar("bool")
+INT = Scalar("int")
+DOUBLE = Scalar("double")
+STRING = Scalar("string")
+NULL = Scalar("null")
+TIMESTAMP = Scalar("timestamp")
+DURATION = Scalar("duration")
+
+NUMBERS = frozenset({INT, DOUBLE})
+ORDERED = frozenset({BOOL, INT, DOUBLE, STRING, TIMESTAMP, DURATION})
+
+
+def accepts(wanted: Type, given: Type) -> bool:
+    """Whether a value of type `given` may stand where `wanted` is asked for."""
+    if DYN in (wanted, given):
+        return True
+    if isinstance(wanted, ListType) and isinstance(given, ListType):
+        return accepts(wanted.element, given.element)
+    if isinstance(wanted, MapType):
+        return _map_accepts(wanted, given)
+    return wanted == given
+
+
+def _map_accepts(wanted: MapType, given: Type) -> bool:
+    if isinstance(given, MapType):
+        return accepts(wanted.value, given.value)
+    if isinstance(given, RecordType):
+        return all(accepts(wanted.value, member.type) for member in given.fields.values())
+    return False
+
+
+def comparable(left: Type, right: Type) -> bool:
+    """Whether `left == right` can be anything but an error, or false by the types alone."""
+    if DYN in (left, right):
+        return True
+    if isinstance(left, ListType) and isinstance(right, ListType):
+        return comparable(left.element, right.element)
+    if isinstance(left, (MapType, RecordType)) and isinstance(right, (MapType, RecordType)):
+        return True
+    return left == right
+
+
+def common(left: Type, right: Type) -> Type | None:
+    """
+    Give the type of a place that holds values of both types, or None if there is none.
+
+    Used for the elements of a list literal and the two branches of `? :`.
+    """
+    if left == right:
+        return left
+    if DYN in (left, right):
+        return DYN
+    if isinstance(left, ListType) and isinstance(right, ListType):
+        element = common(left.element, right.element)
+        return None if element is None else ListType(element)
+    if isinstance(left, (MapType, RecordType)) and isinstance(right, (MapType, RecordType)):
+        return MapType(DYN)
+    return None
