@@ -19,7 +19,7 @@ def server(**changes: object) -> dict[str, object]:
 
 def server_rows() -> Iterator[Row]:
     yield "no policy", without(server(), "policy"), "$", "required"
-    yield "no key", server(signing={}), "$.signing", "required"
+    yield "no key", server(signing={}), "$.signing", "names no key"
     yield "misspelt key", server(thread=4), "$", "additionalProperties"
     yield "listens on a port alone", server(listen=":5001"), "$.listen", "a host and a port"
     yield "listens on a number", server(listen=5001), "$.listen", "an address or a list"
@@ -27,13 +27,21 @@ def server_rows() -> Iterator[Row]:
     yield "no thread", server(threads=0), "$.threads", "from 1 to 256"
     yield "threads as text", server(threads="4"), "$.threads", "from 1 to 256"
     yield "lifetime without a unit", server(tokenLifetime="300"), "$.tokenLifetime", "the units"
-    yield "lifetime of nothing", server(tokenLifetime="0s"), "$.tokenLifetime", "the units"
+    yield "lifetime of nothing", server(tokenLifetime="0s"), "$.tokenLifetime", "cannot be 0"
     yield "log for nobody", server(logFormat="xml"), "$.logFormat", "`json` or `text`"
     yield "misspelt level", server(logLevel="warn"), "$.logLevel", "`warning`"
     yield "HS256", signing(algorithm="HS256"), "$.signing.algorithm", "signature algorithm"
     yield "misspelt key id", signing(keyId="libtrsut"), "$.signing.keyId", "`libtrust` or"
     yield "key id of nothing", signing(keyId={}), "$.signing.keyId", "required"
     yield "empty key id", signing(keyId={"fixed": ""}), "$.signing.keyId.fixed", "a key id is"
+    yield (
+        "a folder and a file",
+        signing(keyFolder="keys"),
+        "$.signing.keyFile",
+        "beside `keyFolder`",
+    )
+    yield "realm with a quote", server(realm='a"b'), "$.realm", "a realm is"
+    yield "verbose in words", server(verboseErrors="yes"), "$.verboseErrors", "`true` or"
     yield "x5c without certificates", signing(x5c=True), "$.signing", "needs the certificates"
 
 
@@ -45,6 +53,7 @@ GOOD: Mapping[str, object] = {
     "the least of a server": server(),
     "a server on every address": server(listen=["*:80", "[::1]:80", "localhost:8080"]),
     "a key id of one's own": signing(keyId={"fixed": "2026"}),
+    "a folder of keys": server(signing={"keyFolder": "keys", "x5c": True}),
     "certificates in the header": signing(x5c=True, certificateFile="a.crt"),
     "no certificates in the header": signing(x5c=False),
 }
