@@ -216,3 +216,6 @@ def exchange(url: str, username: str, service: str, scopes: tuple[str, ...], *, 
 
 
 __all__ = ["EXIT_POLICY", "main"]
+
+if __name__ == "__main__":
+    main()

@@ -47,7 +47,7 @@ def serve(certificate: tuple[Path, Path] | None = None) -> Iterator[Provider]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_GET(self) -> None:  # noqa: N802 - the library's name
+        def do_GET(self) -> None:
             provider.requests.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
             answer = provider.answers.get(self.path, Answer(status=404))
             if answer.hold is not None:

@@ -1,0 +1,105 @@
+"""Real programs in tests: finding them, running them, waiting until they serve, ending them."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+PACKAGES = {
+    "docker-registry": "docker-registry",
+    "skopeo": "skopeo",
+    "podman": "podman",
+    "buildah": "buildah",
+}
+TOKEN_SERVER = (sys.executable, "-m", "regauth.servers.token_server")
+PATIENCE = 30.0
+
+
+def require(*programs: str) -> None:
+    """Skip when a program is missing and say how to get it; with CI=true that is a failure."""
+    missing = [name for name in programs if shutil.which(name) is None]
+    if not missing:
+        return
+    packages = " ".join(PACKAGES.get(name, name) for name in missing)
+    reason = f"{', '.join(missing)} is not installed; on Debian: apt-get install -y {packages}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{reason} (CI=true: a missing program is a failure)")
+    pytest.skip(reason)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports of loopback that nobody listens on, all different."""
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Ask again and again until something holds; fail when it does not in time."""
+    pause = threading.Event()
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{what} did not happen within {PATIENCE:.0f} s")
+        pause.wait(0.02)
+
+
+def accepts(port: int) -> bool:
+    """Tell whether somebody accepts connections on a port of loopback."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def running(
+    command: Sequence[str | Path], port: int, output: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server until the block ends; the block begins when it accepts connections."""
+    with output.open("ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    try:
+        wait_until(
+            lambda: accepts(port) or process.poll() is not None, f"{command[0]} on port {port}"
+        )
+        assert process.poll() is None, output.read_text(errors="replace")[-2000:]
+        yield process
+    finally:
+        end(process)
+
+
+def end(process: "subprocess.Popen[bytes]") -> int:
+    """End a process by its id, at first politely; return its exit code."""
+    process.terminate()
+    try:
+        return process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait(PATIENCE)
+
+
+def run(
+    command: Sequence[str | Path], text: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end, within bounds of time."""
+    return subprocess.run(
+        command,
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE * 2,
+        check=False,
+        env={**os.environ, **environment},
+    )

@@ -1,0 +1,122 @@
+"""`server.yaml`: its meaning, and every mistake at its place."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from regauth.engine.problems import Problems
+from regauth.servers.configuration import ConfigurationError, parse_settings, read_settings
+from regauth.servers.settings import (
+    Address,
+    FixedKeyId,
+    KeyFiles,
+    KeyFolder,
+    Settings,
+    SigningSettings,
+)
+
+FILE = Path("/etc/token-server/server.yaml")
+LEAST = "policy: policy\nissuer: auth\nsigning: {keyFolder: keys}\n"
+
+
+def read(text: str) -> Settings:
+    problems = Problems()
+    settings = parse_settings(text, FILE, problems)
+
+    assert [] == [str(one) for one in problems]
+    assert settings is not None
+    return settings
+
+
+def wrong(text: str) -> list[str]:
+    problems = Problems()
+
+    assert parse_settings(text, FILE, problems) is None
+    return [str(one).removeprefix(f"{FILE}:") for one in problems]
+
+
+def test_the_least_that_can_be_written_has_safe_defaults() -> None:
+    settings = read(LEAST)
+
+    assert settings == Settings(
+        FILE,
+        FILE.parent / "policy",
+        "auth",
+        SigningSettings(KeyFolder(FILE.parent / "keys")),
+    )
+    assert settings.listen == (Address("127.0.0.1", 5001),)
+    assert not settings.verbose_errors
+
+
+def test_everything_that_can_be_written_is_read() -> None:
+    settings = read("""\
+policy: /srv/policy
+issuer: auth
+listen: ["*:80", "[::1]:5001"]
+threads: 8
+tokenLifetime: 10m30s
+realm: registry.example.com
+verboseErrors: true
+logFormat: text
+logLevel: warning
+signing:
+  keyFile: a.key
+  certificateFile: a.crt
+  algorithm: ES256
+  keyId: {fixed: mine}
+  x5c: false
+""")
+
+    assert settings == Settings(
+        FILE,
+        Path("/srv/policy"),
+        "auth",
+        SigningSettings(
+            KeyFiles(FILE.parent / "a.key", FILE.parent / "a.crt"),
+            "ES256",
+            FixedKeyId("mine"),
+            x5c=False,
+        ),
+        listen=(Address("", 80), Address("::1", 5001)),
+        threads=8,
+        lifetime=timedelta(minutes=10, seconds=30),
+        realm="registry.example.com",
+        verbose_errors=True,
+        log_format="text",
+        log_level="warning",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", ["1:1: error: the file is empty"]),
+        ("policy: [", ["this is not YAML"]),
+        ("- policy", ["1:1: error"]),
+        (LEAST + "polcy: x\n", ["4:1: error", "polcy", "policy"]),
+        (LEAST + "listen: 127.0.0.1:99999\n", ["4:9: error: 99999 is not a port"]),
+        (LEAST + "tokenLifetime: 30s\n", ["4:16: error: 30s is out of bounds", "60 s"]),
+        (LEAST + "tokenLifetime: 2d\n", ["4:16: error: 2d is out of bounds"]),
+        (LEAST + "threads: many\n", ["4:10: error"]),
+        ("policy: policy\nissuer: auth\nsigning: {}\n", ["3:1: error", "names no key"]),
+        (
+            "policy: p\nissuer: i\nsigning: {keyFolder: k, keyFile: f}\n",
+            ["3:34: error", "keep one of the two"],
+        ),
+    ],
+)
+def test_a_mistake_is_reported_at_its_line_and_column(text: str, found: list[str]) -> None:
+    reported = wrong(text)
+
+    assert len(reported) == 1, reported
+    assert [] == [words for words in found if words not in reported[0]], reported
+
+
+def test_all_mistakes_are_reported_at_once() -> None:
+    assert len(wrong("policy: 7\nissuer: ''\nsigning: {keyFolder: k}\nlisten: x\nfoo: 1\n")) == 4
+
+
+def test_a_file_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="token-server init DIR"):
+        read_settings(tmp_path / "server.yaml")
