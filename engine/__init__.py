@@ -3,6 +3,65 @@ The engine: policy in, decisions out.
 
 Pure: nothing here opens a socket or a file, logs, starts a thread, reads a clock or draws a random
 number.  Time, keys and randomness are arguments; what the engine needs from the world it asks its
-host for (`regauth.engine.exchange.NeedKeys`).  The one exception is `regauth.engine.files`, which
-reads a policy folder for hosts and which nothing else in the engine imports.
+host for (`NeedKeys`).  The one exception is `regauth.engine.files`, which reads a policy folder for
+hosts and which nothing else in the engine imports.
+
+What is listed here is what hosts use; the modules hold the rest.
 """
+
+from .authentication import Authenticated
+from .compiler import Compilation, compile_policy
+from .decide import decide
+from .exchange import Credentials, Keys, KeysUnavailable, NeedKeys, exchange, login, run
+from .jwt import Claims, UnverifiedClaims
+from .keys import KeysError, KeySet, SigningKey
+from .outcomes import ConditionError, Decision, Identity, Reason, Refusal, Verdict, Why
+from .policy import Denial, Grant, Policy, Provider, Statement
+from .problems import Location, Problem, Problems, Severity
+from .registry_token import registry_token
+from .rendering import render_text
+from .scope import Access, Resource, Scope, ScopeError, accesses, parse_scope, parse_scopes
+
+__all__ = [
+    "Access",
+    "Authenticated",
+    "Claims",
+    "Compilation",
+    "ConditionError",
+    "Credentials",
+    "Decision",
+    "Denial",
+    "Grant",
+    "Identity",
+    "KeySet",
+    "Keys",
+    "KeysError",
+    "KeysUnavailable",
+    "Location",
+    "NeedKeys",
+    "Policy",
+    "Problem",
+    "Problems",
+    "Provider",
+    "Reason",
+    "Refusal",
+    "Resource",
+    "Scope",
+    "ScopeError",
+    "Severity",
+    "SigningKey",
+    "Statement",
+    "UnverifiedClaims",
+    "Verdict",
+    "Why",
+    "accesses",
+    "compile_policy",
+    "decide",
+    "exchange",
+    "login",
+    "parse_scope",
+    "parse_scopes",
+    "registry_token",
+    "render_text",
+    "run",
+]

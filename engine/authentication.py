@@ -109,8 +109,9 @@ def _check_parties(provider: Provider, claims: Claims) -> tuple[Reason, str] | N
 def _audiences(claims: Mapping[str, object]) -> list[str]:
     """Return `aud` as a list; of anything but strings, an empty one."""
     audience = claims.get("aud")
-    listed = audience if isinstance(audience, list) else [audience]
-    return listed if all(isinstance(one, str) for one in listed) else []
+    listed: list[object] = audience if isinstance(audience, list) else [audience]
+    texts = [one for one in listed if isinstance(one, str)]
+    return texts if len(texts) == len(listed) else []
 
 
 def _check_times(provider: Provider, claims: Claims, now: datetime) -> tuple[Reason, str] | None:
@@ -148,7 +149,10 @@ def _is_time(value: object) -> bool:
 
 
 def _time(value: object) -> datetime:
-    return _EPOCH + timedelta(seconds=value)  # type: ignore[arg-type]
+    if not isinstance(value, int | float):
+        message = "only what `_is_time` let through comes here"
+        raise TypeError(message)
+    return _EPOCH + timedelta(seconds=value)
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -37,13 +37,15 @@ class Claim:
     One claim of an issuer's tokens.
 
     `mutable`: whoever owns the thing it names can rename it, or somebody else can come to own the
-    name; `twin` names the claim that identifies the same thing and never changes hands.
+    name; `twin` names the claim that identifies the same thing and never changes hands, `within`
+    the claim of the thing that the name is unique in.  Both stand beside this one.
     """
 
     path: tuple[str, ...]
     always: bool
     mutable: bool
     twin: str = ""
+    within: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,13 @@ def _record(
     for claim, about in document.get("claims", {}).items():
         below = (*path, claim)
         always = about.get("presence") == "always"
-        known[below] = Claim(below, always, bool(about.get("mutable")), about.get("twin", ""))
+        known[below] = Claim(
+            below,
+            always,
+            bool(about.get("mutable")),
+            about.get("twin", ""),
+            about.get("within", ""),
+        )
         fields[claim] = Field(_type(about, below, known), always)
     return RecordType(name, fields, bool(document.get("open")))
 

@@ -15,6 +15,7 @@ from .claims import ClaimSchema
 from .document import Document
 from .expressions import Expressions, Sight
 from .index import Index
+from .lints import lint
 from .policy import Denial, Grant, Policy, Provider, Statement
 from .problems import Location, Problem, Problems
 from .providers import Providers
@@ -57,10 +58,11 @@ def compile_policy(files: Mapping[str, bytes | str], *, now: datetime | None = N
     compiled = _compile(written, providers, statements)
     sights = _sights(claims)
     expressions.check_unused(sights)
-    found = tuple(document.silence(texts, problems))
-    if problems.errors:
-        return Compilation(None, _sorted(found), texts)
-    policy = _policy(compiled, statements.services, expressions, sights, _hash(files))
+    policy = None
+    if not problems.error_count:
+        policy = _policy(compiled, statements.services, expressions, sights, _hash(files))
+        problems.extend(lint(policy, written, now))
+    found = document.silence(texts, problems)
     return Compilation(policy, _sorted(found), texts)
 
 

@@ -134,7 +134,7 @@ class _Merge:
             denials=tuple(self._statements["denials"]),
             anonymous=self._anonymous,
         )
-        if not self.incomplete and not self._problems.errors:
+        if not self.incomplete and not self._problems.error_count:
             self._check_whole(document)
         return document
 

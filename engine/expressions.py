@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from .cel import (
+    DYN,
     STRING,
     TIMESTAMP,
     Compiled,
@@ -95,13 +96,17 @@ class Expressions:
         program: Program | None = None
         good = bool(sights)
         for sight in sights:
-            if not self._check_definitions(source, node, sight, offset):
-                good = False
-                continue
+            broken = self._check_definitions(source, node, sight, offset)
             compiled = self._compile(source, sight, expected)
-            self._report(node, compiled.findings, offset)
+            # That a broken definition is not declared is no second problem.
+            findings = [
+                finding
+                for finding in compiled.findings
+                if not any(start <= finding.start < end for start, end in broken)
+            ]
+            self._report(node, findings, offset)
             program = program or compiled.program
-            good = good and compiled.program is not None
+            good = good and compiled.program is not None and not broken
         return program if good else None
 
     def _compile(self, text: str, sight: Sight, expected: Type) -> Compiled:
@@ -129,7 +134,7 @@ class Expressions:
             if not isinstance(entry.value, ScalarNode):
                 continue
             compiled = compile_expression(
-                entry.value.text, Declarations(variables, dict(known)), None
+                entry.value.text, Declarations(variables, dict(known)), DYN
             )
             if compiled.program is not None:
                 known[name] = compiled.program
@@ -137,16 +142,23 @@ class Expressions:
                 failed[name] = compiled.findings
         return _View(Declarations(variables, known), failed)
 
-    def _check_definitions(self, text: str, node: ScalarNode, sight: Sight, offset: int) -> bool:
-        """Report definitions that an expression uses and that do not compile for what it sees."""
-        good = True
+    def _check_definitions(
+        self, text: str, node: ScalarNode, sight: Sight, offset: int
+    ) -> list[tuple[int, int]]:
+        """
+        Report definitions that an expression uses and that do not compile for what it sees.
+
+        Returns:
+            Where they stand in the expression.
+        """
+        broken = []
         failed = self._view(sight).failed
         for match in _DEFINITION.finditer(text):
             name = match[1]
             self._use(name)
             if name not in failed:
                 continue
-            good = False
+            broken.append(match.span())
             definition = self.definitions[name].value
             if not sight.scope and self._compiles_with_scope(name, sight):
                 self.problems.error(
@@ -157,7 +169,7 @@ class Expressions:
                 )
             elif isinstance(definition, ScalarNode):
                 self._report(definition, failed[name], 0)
-        return good
+        return broken
 
     def _compiles_with_scope(self, name: str, sight: Sight) -> bool:
         return name in self._view(Sight(sight.claims, scope=True)).declarations.definitions

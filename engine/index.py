@@ -79,7 +79,7 @@ class Lookup:
         for path, by_value in self._by_claim.items():
             value = _read(claims, path)
             if value.__class__ is str:
-                if by_name := by_value.get(value):  # type: ignore[call-overload]
+                if by_name := by_value.get(value):
                     by_name.find(name, found)
             elif self.errors_match:
                 self._unread[path].find(name, found)
@@ -91,7 +91,7 @@ def _read(claims: Mapping[str, object], path: Path) -> object:
     for name in path:
         if value.__class__ is not dict:
             return None
-        value = value.get(name)  # type: ignore[attr-defined]
+        value = value.get(name)
     return value
 
 

@@ -12,6 +12,7 @@ says what it says where it says it, and an alias is how a small file becomes an 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import yaml
 
@@ -167,7 +168,7 @@ def _check_events(text: str, file: str, problems: Problems) -> bool:
             documents += isinstance(event, yaml.DocumentStartEvent)
             for what, hint in _unsupported(event, depth, documents):
                 good = False
-                location = _span(file, event.start_mark, event.end_mark)
+                location = _event_span(file, event)
                 problems.error(location, "yaml-unsupported", what, hint)
             if depth > MAX_DEPTH or documents > 1:
                 return False
@@ -185,9 +186,10 @@ def _unsupported(event: yaml.Event, depth: int, documents: int) -> Iterator[tupl
     elif isinstance(event, yaml.NodeEvent) and event.anchor is not None:
         hint = "write the value out where it is used"
         yield f"an anchor (&{event.anchor}) is not part of the language", hint
-    if getattr(event, "tag", None) is not None:
+    tag = getattr(event, "tag", None)
+    if tag is not None:
         hint = "quote the value if it must be a string"
-        yield f"a tag ({event.tag}) is not part of the language", hint
+        yield f"a tag ({tag}) is not part of the language", hint
     if isinstance(event, yaml.DocumentStartEvent) and documents > 1:
         yield "a second YAML document in one file", "use one file for each"
     if isinstance(event, yaml.CollectionStartEvent) and depth > MAX_DEPTH:
@@ -213,7 +215,20 @@ def _syntax_problem(text: str, file: str, error: yaml.YAMLError) -> tuple[Locati
     return location, "yaml-syntax", message, hint
 
 
-def _span(file: str, start: yaml.Mark, end: yaml.Mark) -> Location:
+class _Mark(Protocol):
+    """A position as PyYAML and libyaml both give it."""
+
+    line: int
+    column: int
+
+
+def _event_span(file: str, event: yaml.Event) -> Location:
+    if event.start_mark is None or event.end_mark is None:
+        return Location(file)
+    return _span(file, event.start_mark, event.end_mark)
+
+
+def _span(file: str, start: _Mark, end: _Mark) -> Location:
     return Location(file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
 
 
@@ -233,7 +248,9 @@ class _Builder:
         if isinstance(node, yaml.SequenceNode):
             items = tuple(item for item in map(self.build, node.value) if item is not None)
             return SequenceNode(items, self._location(node))
-        return self._scalar(node)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        return None
 
     def _mapping(self, node: yaml.MappingNode) -> MappingNode:
         entries: dict[str, Entry] = {}

@@ -75,7 +75,7 @@ class Pattern:
         parts = self.parts
         if len(parts) == 1 and parts[0].__class__ is str:
             return name == parts[0]
-        if parts[0].__class__ is str and not name.startswith(parts[0]):  # type: ignore[arg-type]
+        if parts[0].__class__ is str and not name.startswith(parts[0]):
             return False
         return _match([_text(part, variables) for part in parts], name)
 

@@ -65,19 +65,26 @@ class Problems:
     """Collects problems in any order; hands them out sorted by position, each once."""
 
     _found: dict[Problem, None] = field(default_factory=dict)
+    error_count: int = 0
+    """How many of the problems stop the policy from being used."""
 
     def error(self, location: Location, code: str, message: str, hint: str = "") -> None:
         """Report something that stops the policy from being used."""
-        self._found[Problem(location, code, message, hint)] = None
+        self._add(Problem(location, code, message, hint))
 
     def warning(self, location: Location, code: str, message: str, hint: str = "") -> None:
         """Report something that is probably not what the author meant."""
-        self._found[Problem(location, code, message, hint, Severity.WARNING)] = None
+        self._add(Problem(location, code, message, hint, Severity.WARNING))
 
     def extend(self, problems: Iterable[Problem]) -> None:
         """Report what another step has found."""
         for problem in problems:
+            self._add(problem)
+
+    def _add(self, problem: Problem) -> None:
+        if problem not in self._found:
             self._found[problem] = None
+            self.error_count += problem.severity is Severity.ERROR
 
     def __iter__(self) -> Iterator[Problem]:
         return iter(sorted(self._found, key=lambda p: (p.location, p.code, p.message)))
@@ -87,5 +94,5 @@ class Problems:
 
     @property
     def errors(self) -> tuple[Problem, ...]:
-        """The problems that stop the policy from being used."""
-        return tuple(p for p in self if p.severity is Severity.ERROR)
+        """The problems that stop the policy from being used, in the order they were found."""
+        return tuple(p for p in self._found if p.severity is Severity.ERROR)

@@ -81,16 +81,22 @@ def _depth(branch: list[ValidationError]) -> int:
 
 
 def _own_words(error: ValidationError) -> bool:
-    return isinstance(error.schema, Mapping) and "x-message" in error.schema
+    return bool(_saying(error, "x-message"))
+
+
+def _saying(error: ValidationError, keyword: str) -> str:
+    text = error.schema.get(keyword) if isinstance(error.schema, Mapping) else None
+    return text if isinstance(text, str) else ""
 
 
 def _report(error: ValidationError, root: Node, problems: Problems) -> None:
     node, key = _find(root, error.absolute_path)
     path = error.absolute_path
     if "propertyNames" in error.absolute_schema_path and isinstance(node, MappingNode):
-        key = node.entries[error.instance].key if error.instance in node.entries else key
-        message = f"{error.instance!r} cannot be a name here"
-        problems.error((key or node).location, "wrong-value", message, _examples(error))
+        entry = node.entries.get(str(error.instance))
+        message = _saying(error, "x-message") or f"{error.instance!r} cannot be a name here"
+        location = (entry.key if entry else node).location
+        problems.error(location, "wrong-value", message, _examples(error))
         return
     what = f"`{path[-1]}`" if path and isinstance(path[-1], str) else "this"
     if error.validator == "additionalProperties" and isinstance(node, MappingNode):
@@ -101,9 +107,9 @@ def _report(error: ValidationError, root: Node, problems: Problems) -> None:
         location = node.location
     elif isinstance(node, MappingNode | SequenceNode) and key is None:
         location = _first_line(node.location)
-    if _own_words(error) and error.validator not in ("type", "required"):
-        schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]
-        problems.error(location, "wrong-value", schema["x-message"], schema.get("x-hint", ""))
+    saying = _saying(error, "x-message")
+    if saying and error.validator not in ("type", "required"):
+        problems.error(location, "wrong-value", saying, _saying(error, "x-hint"))
         return
     code, message, hint = _words(error, what, node)
     problems.error(location, code, message, hint)
@@ -112,7 +118,7 @@ def _report(error: ValidationError, root: Node, problems: Problems) -> None:
 def _words(error: ValidationError, what: str, node: Node) -> tuple[str, str, str]:
     """Say what a validator's keyword found: code, message and hint."""
     value: Any = error.validator_value
-    got = error.instance
+    got: Any = error.instance
     match error.validator:
         case "required":
             missing = next(name for name in value if name not in got)
@@ -120,7 +126,7 @@ def _words(error: ValidationError, what: str, node: Node) -> tuple[str, str, str
         case "type":
             listed = [value] if isinstance(value, str) else value
             wanted = " or ".join(_KINDS[kind] for kind in listed)
-            hint = _type_hint(value, node)
+            hint = _saying(error, "x-hint") or _type_hint(value, node)
             return "wrong-type", f"{what} must be {wanted}, not {_kind(got)}", hint
         case "enum":
             known = [str(one) for one in value]
@@ -203,7 +209,7 @@ def _describe(error: ValidationError, name: str) -> str:
 
 def _examples(error: ValidationError) -> str:
     schema: Mapping[str, Any] = error.schema if isinstance(error.schema, Mapping) else {}
-    if isinstance(hint := schema.get("x-hint"), str):
+    if hint := _saying(error, "x-hint"):
         return hint
     examples = schema.get("examples", [])
     return f"for example {_literal(examples[0])}" if examples else ""

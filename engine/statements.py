@@ -38,14 +38,14 @@ class Statements:
 
     def compile(self, node: MappingNode, kind: type[Kind]) -> Kind | None:
         """Compile one statement, or report what is wrong with it."""
-        before = len(self.problems.errors)
+        before = self.problems.error_count
         providers = self._providers(node.get("providers"))
         services = self._services(node.get("services"))
         sights = self._sights(providers)
         when = self._when(node.get("when"), sights)
         patterns = self._patterns(node.get("repositories"), sights)
         expires = self._expires(node.get("expires"))
-        if len(self.problems.errors) > before or not self._complete(providers):
+        if self.problems.error_count > before or not self._complete(providers):
             return None
         return kind(
             name=_text(node, "name"),
@@ -65,10 +65,10 @@ class Statements:
         node = entry.value
         if not isinstance(node, MappingNode):
             return None
-        before = len(self.problems.errors)
+        before = self.problems.error_count
         services = self._services(node.get("services"))
         patterns = self._patterns(node.get("repositories"), [Sight(None, scope=True)])
-        if len(self.problems.errors) > before:
+        if self.problems.error_count > before:
             return None
         return Grant(
             name=ANONYMOUS,

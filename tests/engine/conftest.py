@@ -8,7 +8,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from regauth.engine.compiler import compile_policy
 from regauth.engine.keys import PrivateKey
+from regauth.engine.policy import Policy
+from regauth.engine.problems import Severity
 
 
 @pytest.fixture
@@ -25,3 +28,28 @@ def certificate() -> Callable[[PrivateKey], x509.Certificate]:
         )
 
     return make
+
+
+NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def now() -> datetime:
+    """The time of every decision."""
+    return NOW
+
+
+@pytest.fixture
+def compiled() -> Callable[..., Policy]:
+    """Compile a policy that has no errors."""
+
+    def compile_(*texts: str) -> Policy:
+        files = {f"{number}.yaml": text for number, text in enumerate(texts)}
+        compilation = compile_policy(files, now=NOW)
+        errors = [str(p) for p in compilation.problems if p.severity is Severity.ERROR]
+
+        assert errors == []
+        assert compilation.policy is not None
+        return compilation.policy
+
+    return compile_
