@@ -1,0 +1,86 @@
+"""
+Running: a linked suite's logins and accesses, each decided by the engine.
+
+What lives here: asking the engine, and remembering its answers for a suite.  What must not: an
+opinion about an answer (`judging`), or any decision of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..engine.authentication import Authenticated
+from ..engine.decide import Request
+from ..engine.exchange import (
+    Credentials,
+    Keys,
+    NeedKeys,
+    login,
+    run,
+)
+from ..engine.outcomes import Refusal, Verdict
+from ..engine.policy import Policy
+from ..engine.scope import Access
+from .issuing import Sample
+from .linking import Linked
+
+Answer = Verdict | Refusal
+"""What comes of one access: a verdict, or the refusal of its whole login."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One sample's login at one service, and what it may do after."""
+
+    sample: Sample
+    service: str
+    outcome: Authenticated | Refusal
+    request: Request | None
+
+    def answer(self, access: Access) -> Answer:
+        """Decide one access, looking at every statement so that no error goes unseen."""
+        if self.request is None:
+            assert isinstance(self.outcome, Refusal)  # noqa: S101 - for the type checker
+            return self.outcome
+        return self.request.verdict(access)
+
+
+def open_session(policy: Policy, sample: Sample, service: str) -> Session:
+    """Log a sample in."""
+
+    def keys_for(need: NeedKeys) -> Keys:
+        return sample.key_set(need.provider)
+
+    credentials = Credentials(sample.username, sample.text)
+    outcome = run(login(policy, credentials, service, sample.now), keys_for)
+    request = None
+    if isinstance(outcome, Authenticated):
+        request = Request(
+            policy, outcome.identity, outcome.claims, service, sample.now, exhaustive=True
+        )
+    return Session(sample, service, outcome, request)
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """A suite's answers; each login happens once, whatever number of cases it has."""
+
+    linked: Linked
+    _sessions: dict[tuple[str, str], Session] = field(default_factory=dict)
+
+    def session(self, token: str, service: str) -> Session:
+        """Return a token's login at a service."""
+        session = self._sessions.get((token, service))
+        if session is None:
+            sample = self.linked.samples[token]
+            session = open_session(self.linked.policy, sample, service)
+            self._sessions[token, service] = session
+        return session
+
+    def answer(self, token: str, service: str, access: Access) -> Answer:
+        """Decide one access of a token."""
+        return self.session(token, service).answer(access)
+
+    def answers(self, token: str, service: str, accesses: Sequence[Access]) -> list[Answer]:
+        """Decide several accesses of a token."""
+        session = self.session(token, service)
+        return [session.answer(access) for access in accesses]

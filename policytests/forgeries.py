@@ -1,0 +1,26 @@
+"""
+The forgeries there are, by name.
+
+What lives here: the table of all groups.  What must not: how one is made (`forgeries_*`).
+"""
+
+from collections.abc import Mapping
+
+from . import (
+    forgeries_algorithm,
+    forgeries_claims,
+    forgeries_form,
+    forgeries_keys,
+)
+from .forgery import Forgery, Material, registered
+
+__all__ = ["FORGERIES", "GROUPS", "Forgery", "Material"]
+
+GROUPS = {
+    module.__name__.rpartition("_")[2]: module
+    for module in (forgeries_algorithm, forgeries_keys, forgeries_claims, forgeries_form)
+}
+"""The modules the forgeries are in."""
+
+FORGERIES: Mapping[str, Forgery] = registered()
+"""Every forgery by name."""
