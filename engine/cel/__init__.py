@@ -14,6 +14,7 @@ from .compiling import Compiled, compile_expression, compile_node
 from .errors import CelError, ErrorCode, Finding, FindingCode
 from .nodes import Node
 from .program import Program
+from .tracing import Trace, trace
 from .types import (
     BOOL,
     DOUBLE,
@@ -57,10 +58,12 @@ __all__ = [
     "Program",
     "RecordType",
     "Timestamp",
+    "Trace",
     "Type",
     "check_node",
     "compile_expression",
     "compile_node",
     "timestamp",
+    "trace",
     "unparse",
 ]

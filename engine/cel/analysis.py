@@ -93,8 +93,9 @@ def equalities(node: Node, definitions: Mapping[str, Equalities]) -> Equalities:
             )
             plain = all(isinstance(i, Constant) and isinstance(i.value, str) for i in items)
             return _equality(left, texts) if plain else {}
-    name = definition_of(node)
-    return definitions.get(name, {}) if name else {}
+        case _:
+            name = definition_of(node)
+            return definitions.get(name, {}) if name else {}
 
 
 def _equality(node: Node, texts: frozenset[str]) -> Equalities:
@@ -129,7 +130,7 @@ def atoms(node: Node) -> Iterator[Node]:
 
 
 def depth(node: Node, definitions: Mapping[str, int]) -> int:
-    """Count the levels of operators inside operators, definitions counted as what they stand for."""
+    """Count the levels of operators inside operators, those of definitions included."""
     name = definition_of(node)
     if name is not None:
         return definitions.get(name, 0) + 1

@@ -161,7 +161,7 @@ class _Checker:
         operand = self.type_of(node.operand, place)
         return self._member(node, operand, node.field, node.field_start, place)
 
-    def _member(  # noqa: PLR0913 - what a member is, and where
+    def _member(
         self, node: Select | Index, operand: Type, name: str, start: int, place: _Place
     ) -> Type:
         if isinstance(operand, MapType):
@@ -334,7 +334,7 @@ class _Checker:
         return results.pop() if len(results) == 1 else DYN
 
     def _check_literals(self, node: Call, function: Function, parts: tuple[Node, ...]) -> None:
-        """Evaluate a conversion of a literal, so that a wrong text is found here; and time zones."""
+        """Evaluate a conversion of a literal, so that a wrong text is found; and time zones."""
         if node.function.startswith("get") and len(parts) > 1:
             self._check_zone(parts[1])
         if node.target is not None or not isinstance(parts[0], Constant):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ..problems import Severity
 from . import limits
 from .checking import Declarations, check_node
+from .constants import constant_conditions
 from .errors import Finding, FindingCode, RejectedError
 from .nodes import Node
 from .parsing import parse
@@ -62,6 +63,7 @@ def compile_node(
         )
         findings.append(Finding(node.start, node.end, FindingCode.LIMIT.value, message))
         return Compiled(None, _in_order(findings))
+    findings.extend(constant_conditions(program, declarations.variables))
     return Compiled(program, _in_order(findings))
 
 

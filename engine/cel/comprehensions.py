@@ -75,10 +75,10 @@ def _quantifier(
             except CelError as error:
                 failed = failed or error
                 continue
-            if value is decides:
-                return decides
             if type(value) is not bool:
                 failed = failed or not_bool(node.body, value)
+            elif value is decides:
+                return decides
         if failed is not None:
             raise failed
         return not decides

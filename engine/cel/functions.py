@@ -5,26 +5,26 @@ What lives here: each function's overloads.  What must not: how they are compute
 which are syntax.
 """
 
-from typing import Any
-
 from . import conversions, strings, times
 from .operators import in_range, moment
-from .overloads import Function, Overload
+from .overloads import Function, Implementation, Overload
 from .types import BOOL, DOUBLE, DURATION, DYN, INT, STRING, TIMESTAMP, ListType, MapType, Type
-from .values import NANOSECONDS
+from .values import NANOSECONDS, Value
 
 _LIST = ListType(DYN)
 _STRINGS = ListType(STRING)
 _MAP = MapType(DYN)
 
 
-def _member(name: str, result: Type, apply: Any, *parameters: tuple[Type, ...]) -> Function:
+def _member(
+    name: str, result: Type, apply: Implementation, *parameters: tuple[Type, ...]
+) -> Function:
     """Declare a member function whose overloads share one implementation."""
     overloads = tuple(Overload(types, result, apply) for types in parameters)
     return Function(f"{name}()", overloads, member=True)
 
 
-def _same(value: Any) -> Any:
+def _same(value: Value) -> Value:
     return value
 
 
@@ -136,3 +136,6 @@ FUNCTIONS: dict[str, Function] = {
     for function in (*_STRING_FUNCTIONS, _SIZE, *_CONVERSIONS, *_ACCESSORS)
 }
 """Every named function except `matches`, whose pattern is compiled with the policy."""
+
+STRING_TESTS = frozenset({"startsWith", "endsWith", "contains"})
+"""Functions that ask a string about a string, and neither fail nor build anything."""

@@ -47,6 +47,8 @@ def proven(
             parts = [part(operand, value) for operand in node.operands]
             every = (node.operator == "&&") == value
             return reduce(frozenset.union if every else frozenset.intersection, parts)
+        case _:
+            pass
     name = definition_of(node)
     if name is not None:
         return part(definitions[name], value) if name in definitions else _NONE
@@ -71,7 +73,8 @@ def _asked(node: Node) -> Path | None:
         case Binary(operator="in", left=Constant(value=str(key)), right=right):
             operand = path_of(right)
             return None if operand is None else (*operand, key)
-    return None
+        case _:
+            return None
 
 
 def _read(node: Node) -> Iterator[Path]:

@@ -32,6 +32,8 @@ _SIMPLE = {
 }
 _HEXADECIMAL = {"x": 2, "X": 2, "u": 4, "U": 8}
 _HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
+_LAST = 0x10FFFF
+_SURROGATES = range(0xD800, 0xE000)
 _OCTAL = re.compile(r"[0-3][0-7][0-7]")
 _DOUBLE = re.compile(r"-?(?:[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+)")
 
@@ -50,10 +52,10 @@ def decode_string(literal: str, start: int) -> str:
     body = quotes[width:-width]
     offset = start + len(literal) - width - len(body)
     text = body if raw or "\\" not in body else _unescape(body, offset)
-    for position, character in enumerate(text):
-        if "\ud800" <= character <= "\udfff":
-            message = "a surrogate is not a character"
-            raise reject(FindingCode.SYNTAX, offset + (position if raw else 0), start, message)
+    for character in text:
+        if ord(character) in _SURROGATES:
+            end = start + len(literal)
+            raise reject(FindingCode.SYNTAX, start, end, "a lone surrogate is not a character")
     return text
 
 
@@ -79,7 +81,7 @@ def _escape(body: str, at: int, offset: int) -> tuple[str, int]:
         digits = body[at + 2 : at + 2 + width]
         if len(digits) == width and _HEX_DIGITS.issuperset(digits):
             code = int(digits, 16)
-            if code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF:
+            if code <= _LAST and code not in _SURROGATES:
                 return chr(code), at + 2 + width
     raise reject(
         FindingCode.UNSUPPORTED,

@@ -16,8 +16,9 @@ from typing import Any, TypeAlias
 
 from . import shapes
 from .errors import CelError, ErrorCode
-from .functions import FUNCTIONS
+from .functions import FUNCTIONS, STRING_TESTS
 from .nodes import (
+    DEFINITIONS,
     Binary,
     Call,
     Conditional,
@@ -31,14 +32,18 @@ from .nodes import (
     Select,
     Unary,
     definition_of,
+    path_of,
 )
 from .operators import ARITHMETIC, COMPARISONS, NEGATE
 from .overloads import Function
 from .patterns import compile_pattern
 from .values import Value, kind, mismatch
 
-Frame: TypeAlias = Mapping[str, Any]
-Closure: TypeAlias = Callable[[Frame], Value]
+Frame: TypeAlias = shapes.Frame
+Closure: TypeAlias = shapes.Closure
+
+
+_SHORT_PATH = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ def lower(node: Node, scope: Scope) -> Closure:
             reports those, and a tree it accepts has none.
 
     """
-    return shapes.specialise(node, scope) or LOWERINGS[type(node)](node, scope)
+    return LOWERINGS[type(node)](node, scope)
 
 
 def _constant(node: Constant, _scope: Scope) -> Closure:
@@ -86,7 +91,7 @@ def _name(node: Name, scope: Scope) -> Closure:
 
 def _select(node: Select, scope: Scope) -> Closure:
     name = definition_of(node)
-    if name is not None and "defs" not in scope.local:
+    if name is not None and DEFINITIONS not in scope.local:
         return _definition(node, name, scope.definitions[name])
     operand, member = lower(node.operand, scope), node.field
 
@@ -99,7 +104,15 @@ def _select(node: Select, scope: Scope) -> Closure:
         except KeyError:
             raise _missing(node, member) from None
 
-    return select
+    return _direct(node, scope, select)
+
+
+def _direct(node: Select | Index, scope: Scope, general: Closure) -> Closure:
+    """Read a short path from a variable at once."""
+    path = path_of(node)
+    if path is None or path[0] == DEFINITIONS or len(path) > _SHORT_PATH:
+        return general
+    return shapes.selection(scope.local.get(path[0], path[0]), path[1:], general)
 
 
 def _no_members(node: Node, value: Value) -> CelError:
@@ -149,7 +162,7 @@ def _index(node: Index, scope: Scope) -> Closure:
             raise CelError(ErrorCode.MISSING, "there is no such key", node.start, node.end)
         return value[at]
 
-    return index
+    return _direct(node, scope, index)
 
 
 def _list_position(node: Node, at: Value, size: int) -> int:
@@ -194,24 +207,32 @@ def _unary(node: Unary, scope: Scope) -> Closure:
 def _binary(node: Binary, scope: Scope) -> Closure:
     left, right = lower(node.left, scope), lower(node.right, scope)
     if node.operator in ARITHMETIC:
-        return _apply(node, ARITHMETIC[node.operator], (left, right))
+        return _arithmetic(node, left, right)
     compare = COMPARISONS[node.operator]
 
-    def comparison(frame: Frame) -> bool:
-        first, second = left(frame), right(frame)
+    def finish(first: Value, second: Value) -> bool:
         try:
             return compare(first, second)
         except CelError as error:
             raise error.at(node.start, node.end) from None
 
-    return comparison
+    return shapes.comparison(node, left, right, finish)
 
 
-def _apply(node: Node, function: Function, arguments: tuple[Closure, ...]) -> Closure:
-    """Evaluate all arguments, then call what takes their kinds."""
+def _arithmetic(node: Binary, left: Closure, right: Closure) -> Closure:
+    finish = _finish(node, ARITHMETIC[node.operator])
+    if node.operator != "+":
+        return lambda frame: finish(left(frame), right(frame))
+    suffix = shapes.string_of(node.right)
+    if suffix is not None:
+        return shapes.suffixed(left, suffix, finish)
+    return shapes.concatenation(left, right, finish)
 
-    def apply(frame: Frame) -> Value:
-        values = [argument(frame) for argument in arguments]
+
+def _finish(node: Node, function: Function) -> Callable[..., Value]:
+    """Make what calls a function with evaluated arguments, and gives its errors a position."""
+
+    def finish(*values: Value) -> Value:
         implementation = function.select(*map(type, values))
         if implementation is None:
             raise function.refuse(*values).at(node.start, node.end)
@@ -220,7 +241,16 @@ def _apply(node: Node, function: Function, arguments: tuple[Closure, ...]) -> Cl
         except CelError as error:
             raise error.at(node.start, node.end) from None
 
-    return apply
+    return finish
+
+
+def _apply(node: Node, function: Function, arguments: tuple[Closure, ...]) -> Closure:
+    """Evaluate all arguments, then call what takes their kinds."""
+    finish = _finish(node, function)
+    if len(arguments) == 1:
+        (only,) = arguments
+        return lambda frame: finish(only(frame))
+    return lambda frame: finish(*[argument(frame) for argument in arguments])
 
 
 def _call(node: Call, scope: Scope) -> Closure:
@@ -228,7 +258,15 @@ def _call(node: Call, scope: Scope) -> Closure:
     if node.function == "matches":
         return _matches(node, parts[0], parts[1], scope)
     arguments = tuple(lower(part, scope) for part in parts)
-    return _apply(node, FUNCTIONS[node.function], arguments)
+    function = FUNCTIONS[node.function]
+    test = function.select(str, str)
+    if test is None or node.function not in STRING_TESTS or len(parts) != 2:  # noqa: PLR2004
+        return _apply(node, function, arguments)
+    finish = _finish(node, function)
+    part = shapes.string_of(parts[1])
+    if part is not None:
+        return shapes.literal_test(arguments[0], part, test, finish)
+    return shapes.string_test(arguments[0], arguments[1], test, finish)
 
 
 def _matches(node: Node, subject: Node, pattern: Node, scope: Scope) -> Closure:
@@ -242,9 +280,10 @@ def _matches(node: Node, subject: Node, pattern: Node, scope: Scope) -> Closure:
             message = f"matches() does not take ({kind(value)}, string)"
             raise CelError(ErrorCode.TYPE, message, node.start, node.end)
         try:
-            return search(value)
-        except CelError as error:
-            raise error.at(node.start, node.end) from None
+            return search(value.encode()) is not None
+        except UnicodeEncodeError:
+            message = "the string has a lone surrogate"
+            raise CelError(ErrorCode.ARGUMENT, message, node.start, node.end) from None
 
     return matches
 
@@ -264,27 +303,28 @@ def _conditional(node: Conditional, scope: Scope) -> Closure:
 
 
 def _logic(node: Logic, scope: Scope) -> Closure:
-    operands = tuple((lower(operand, scope), operand) for operand in node.operands)
+    operands = tuple(lower(operand, scope) for operand in node.operands)
     decides = node.operator == "||"
 
-    def logic(frame: Frame) -> bool:
+    def resume(frame: Frame, at: int, failed: CelError | None) -> bool:
         # One operand that decides is the answer, whatever errors the others have.
-        failed: CelError | None = None
-        for operand, part in operands:
+        for position in range(at, len(operands)):
             try:
-                value = operand(frame)
+                value = operands[position](frame)
             except CelError as error:
                 failed = failed or error
                 continue
-            if value is decides:
-                return decides
             if type(value) is not bool:
-                failed = failed or not_bool(part, value)
+                failed = failed or not_bool(node.operands[position], value)
+            elif value is decides:
+                return decides
         if failed is not None:
             raise failed
         return not decides
 
-    return logic
+    if decides:
+        return lambda frame: resume(frame, 0, None)
+    return shapes.conjunction(operands, resume)
 
 
 LOWERINGS: dict[type, Callable[[Any, Scope], Closure]] = {

@@ -96,7 +96,7 @@ class Conditional(Span):
 
 @dataclass(frozen=True, slots=True)
 class Call(Span):
-    """`function(arguments)`, or `target.function(arguments)`; `name_start`: where the name begins."""
+    """`function(arguments)` or `target.function(arguments)`; `name_start`: where the name is."""
 
     function: str
     target: "Node | None"
@@ -148,7 +148,7 @@ DEFINITIONS = "defs"
 """The name under which an expression reads the policy's definitions."""
 
 
-def children(node: Node) -> tuple[Node, ...]:  # noqa: C901 - one line per kind of node
+def children(node: Node) -> tuple[Node, ...]:
     """Give the direct parts of a node, left to right."""
     match node:
         case Constant() | Name():

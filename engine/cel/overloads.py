@@ -58,8 +58,8 @@ class Function:
     """
     A function or an operator with its overloads.
 
-    `member`: called as `target.name(...)`; `free`: called as `name(...)`.  For a member function the
-    target is the first parameter.
+    `member`: called as `target.name(...)`, the target being the first parameter; `free`: called as
+    `name(...)`.
     """
 
     name: str

@@ -1,8 +1,8 @@
 """
 From text to tree, through the parser of cel-python.
 
-What lives here: the one `celpy.Environment`, and the reading of its lark tree into the classes of
-`nodes`.  What must not: types or evaluation, and any other part of celpy: its runners are slow
+What lives here: the one `celpy.Environment`, and what is said about its syntax errors.  What must
+not: the shape of its tree (`reading`), and any other part of celpy: its runners are slow
 (InterpretedRunner) or wrong under threads (CompiledRunner), and its values are not ours.
 
 The environment is made when this module is imported, under Python's import lock.  Parsing is safe
@@ -12,32 +12,14 @@ only thing celpy stores is a copy of the text for a message we do not use.
 
 import logging
 import sys
-from collections.abc import Callable
-from typing import Any
-from typing import Literal as OneOf
 
 import celpy
-from lark import Token, Tree
+from celpy.celparser import CELParseError
 
-from . import limits
-from .errors import FindingCode, reject
-from .literals import decode_double, decode_int, decode_string
-from .nodes import (
-    Binary,
-    Call,
-    Comprehension,
-    Conditional,
-    Constant,
-    Has,
-    Index,
-    ListLiteral,
-    Logic,
-    Name,
-    Node,
-    Select,
-    Unary,
-)
-from .scanning import Scan, scan
+from .errors import FindingCode, RejectedError, reject
+from .nodes import Node
+from .reading import read_tree
+from .scanning import scan
 
 
 def _environment() -> celpy.Environment:
@@ -52,37 +34,6 @@ def _environment() -> celpy.Environment:
 # celpy logs whole expressions and claims at DEBUG.
 logging.getLogger("celpy").setLevel(logging.CRITICAL)
 _ENVIRONMENT = _environment()
-
-RESERVED = frozenset(
-    "as break const continue else for function if import let loop package namespace return var"
-    " void while".split()
-)
-MACROS: dict[str, OneOf["all", "exists", "exists_one", "filter", "map"]] = {
-    "all": "all",
-    "exists": "exists",
-    "exists_one": "exists_one",
-    "filter": "filter",
-    "map": "map",
-}
-_RELATIONS = {
-    "relation_lt": "<",
-    "relation_le": "<=",
-    "relation_gt": ">",
-    "relation_ge": ">=",
-    "relation_eq": "==",
-    "relation_ne": "!=",
-    "relation_in": "in",
-    "addition_add": "+",
-    "addition_sub": "-",
-    "multiplication_mul": "*",
-    "multiplication_div": "/",
-    "multiplication_mod": "%",
-}
-_TRANSPARENT = frozenset(
-    "expr conditionalor conditionaland relation addition multiplication unary member primary"
-    " paren_expr".split()
-)
-_CHAINS: dict[str, OneOf["&&", "||"]] = {"conditionalor": "||", "conditionaland": "&&"}
 
 
 def parse(text: str) -> Node:
@@ -99,12 +50,12 @@ def parse(text: str) -> Node:
         raise reject(FindingCode.SYNTAX, 0, len(text), "the expression is empty")
     try:
         tree = _ENVIRONMENT.compile(text)
-    except celpy.CELParseError as error:
+    except CELParseError as error:
         raise _syntax_error(text, error) from None
-    return _Reader(found).read(tree)
+    return read_tree(tree, found)
 
 
-def _syntax_error(text: str, error: celpy.CELParseError) -> Exception:
+def _syntax_error(text: str, error: CELParseError) -> RejectedError:
     token = getattr(error.__context__, "token", None)
     if token is not None and token.type == "$END":
         end = len(text.rstrip())
@@ -121,228 +72,3 @@ def _syntax_error(text: str, error: celpy.CELParseError) -> Exception:
     message = f"'{text[start:end]}' cannot stand here"
     hints = {"=": "equality is '=='", "&": "and is '&&'", "|": "or is '||'"}
     return reject(FindingCode.SYNTAX, start, end, message, hints.get(text[start], ""))
-
-
-class _Reader:
-    """Reads one lark tree; counts what it reads against the limits."""
-
-    def __init__(self, found: Scan) -> None:
-        self._strings = found.strings
-        self._booleans = list(found.booleans)
-        self._nodes = 0
-        self._comprehensions = 0
-        self._read: dict[str, Callable[[Tree[Token], int], Node]] = {
-            "expr": self._conditional,
-            "unary": self._unary,
-            "relation": self._binary,
-            "addition": self._binary,
-            "multiplication": self._binary,
-            "conditionalor": self._logic,
-            "conditionaland": self._logic,
-            "member_dot": self._select,
-            "member_dot_arg": self._method,
-            "member_index": self._index,
-            "ident": self._name,
-            "ident_arg": self._function,
-            "literal": self._literal,
-            "list_lit": self._list,
-        }
-
-    def read(self, tree: Tree[Token], level: int = 0) -> Node:
-        tree = _inner(tree, _TRANSPARENT)
-        read = self._read.get(tree.data)
-        if read is None:
-            raise self._unsupported(tree)
-        self._count(tree, level)
-        return read(tree, level)
-
-    def _count(self, tree: Tree[Token], level: int) -> None:
-        self._nodes += 1
-        if self._nodes > limits.NODES:
-            message = f"the expression has more than {limits.NODES} operators, names and calls"
-        elif level > limits.LEVELS:
-            message = f"the expression nests deeper than {limits.LEVELS} levels"
-        else:
-            return
-        start, end = _span(tree)
-        raise reject(FindingCode.LIMIT, start, end, message, "split it into definitions")
-
-    @staticmethod
-    def _unsupported(tree: Tree[Token]) -> Exception:
-        start, end = _span(tree)
-        what = {
-            "map_lit": "map literals",
-            "member_object": "message literals",
-            "dot_ident": "names that begin with a dot",
-            "dot_ident_arg": "names that begin with a dot",
-        }.get(tree.data, f"'{tree.data}'")
-        message = f"{what} are not part of the policy language"
-        return reject(FindingCode.UNSUPPORTED, start, end, message)
-
-    def _conditional(self, tree: Tree[Token], level: int) -> Node:
-        test, yes, no = (self.read(child, level + 1) for child in tree.children)
-        return Conditional(*_span(tree, test, no), test, yes, no)
-
-    def _logic(self, tree: Tree[Token], level: int) -> Node:
-        operands: list[Tree[Token]] = []
-        at = tree
-        while at.data == tree.data and len(at.children) > 1:
-            operands.append(at.children[1])
-            at = _inner(at.children[0], frozenset({tree.data}))
-        operands.append(at)
-        read = tuple(self.read(operand, level + 1) for operand in reversed(operands))
-        return Logic(*_span(tree, read[0], read[-1]), _CHAINS[tree.data], read)
-
-    def _binary(self, tree: Tree[Token], level: int) -> Node:
-        first, second = tree.children
-        left = self.read(first.children[0], level + 1)
-        right = self.read(second, level + 1)
-        return Binary(*_span(tree, left, right), _RELATIONS[first.data], left, right)
-
-    def _unary(self, tree: Tree[Token], level: int) -> Node:
-        sign, rest = tree.children
-        literal = _only_token(rest)
-        if sign.data == "unary_neg" and literal is not None and literal.type == "INT_LIT":
-            if literal[0] != "-":
-                # "- 5" is one literal, so that the smallest int can be written with a space too.
-                value = decode_int(literal, _at(literal), negative=True)
-                return Constant(*_span(tree), value)
-        operand = self.read(rest, level + 1)
-        return Unary(*_span(tree, operand), "!" if sign.data == "unary_not" else "-", operand)
-
-    def _select(self, tree: Tree[Token], level: int) -> Node:
-        first, field = tree.children
-        operand = self.read(first, level + 1)
-        return Select(*_span(tree, operand), operand, str(field), _at(field))
-
-    def _index(self, tree: Tree[Token], level: int) -> Node:
-        first, second = tree.children
-        operand = self.read(first, level + 1)
-        index = self.read(second, level + 1)
-        return Index(*_span(tree, operand), operand, index)
-
-    def _name(self, tree: Tree[Token], _level: int) -> Node:
-        (token,) = tree.children
-        start, end = _span(tree)
-        if token in RESERVED:
-            raise reject(FindingCode.SYNTAX, start, end, f"'{token}' is a reserved word of CEL")
-        return Name(start, end, str(token))
-
-    def _list(self, tree: Tree[Token], level: int) -> Node:
-        items = tuple(self.read(item, level + 1) for item in _arguments(tree.children))
-        self._nodes -= sum(isinstance(item, Constant) for item in items)
-        return ListLiteral(*_span(tree), items)
-
-    def _literal(self, tree: Tree[Token], _level: int) -> Node:
-        (token,) = tree.children
-        start = self._booleans.pop(0) if token.type == "BOOL_LIT" else _at(token)
-        end = start + len(token)
-        match token.type:
-            case "BOOL_LIT":
-                return Constant(start, end, token == "true")
-            case "STRING_LIT" | "MLSTRING_LIT":
-                if self._strings.get(start) != end:
-                    message = "the parser disagrees about where this string ends"
-                    raise reject(FindingCode.UNSUPPORTED, start, end, message)
-                return Constant(start, end, decode_string(token, start))
-            case "INT_LIT":
-                return Constant(start, end, decode_int(token, start))
-            case "FLOAT_LIT":
-                return Constant(start, end, decode_double(token, start))
-            case "NULL_LIT":
-                return Constant(start, end, None)
-        kind = {"UINT_LIT": "unsigned numbers"}.get(token.type, "bytes literals")
-        message = f"{kind} are not part of the policy language"
-        raise reject(FindingCode.UNSUPPORTED, start, end, message)
-
-    def _function(self, tree: Tree[Token], level: int) -> Node:
-        name, *rest = tree.children
-        start, end = _span(tree)
-        if name in RESERVED:
-            raise reject(FindingCode.SYNTAX, start, end, f"'{name}' is a reserved word of CEL")
-        arguments = tuple(self.read(item, level + 1) for item in _arguments(rest))
-        if name == "has":
-            return self._has(start, end, arguments)
-        return Call(start, end, str(name), None, arguments, _at(name))
-
-    @staticmethod
-    def _has(start: int, end: int, arguments: tuple[Node, ...]) -> Node:
-        if len(arguments) == 1 and isinstance(arguments[0], Select):
-            selected = arguments[0]
-            return Has(start, end, selected.operand, selected.field, selected.field_start)
-        message = "has() asks for one member, as in has(claims.environment)"
-        hint = "a name that is no identifier is asked for with 'in': \"my-claim\" in claims"
-        raise reject(FindingCode.SYNTAX, start, end, message, hint)
-
-    def _method(self, tree: Tree[Token], level: int) -> Node:
-        target, name, *rest = tree.children
-        arguments = _arguments(rest)
-        if name in MACROS:
-            return self._macro(tree, level, arguments)
-        read = self.read(target, level + 1)
-        items = tuple(self.read(item, level + 1) for item in arguments)
-        return Call(*_span(tree, read), str(name), read, items, _at(name))
-
-    def _macro(self, tree: Tree[Token], level: int, arguments: list[Tree[Token]]) -> Node:
-        kind = MACROS[str(tree.children[1])]
-        start, end = _at(tree.children[1]), _span(tree)[1]
-        variable = _only_token(arguments[0]) if arguments else None
-        counts = (2, 3) if kind == "map" else (2,)
-        if len(arguments) not in counts or variable is None or variable.type != "IDENT":
-            message = f"{kind}() needs a name for the element and what to ask of it"
-            hint = f'as in claims.groups.{kind}(group, group == "admins")'
-            raise reject(FindingCode.SYNTAX, start, end, message, hint)
-        if variable in RESERVED:
-            message = f"'{variable}' is a reserved word of CEL"
-            raise reject(FindingCode.SYNTAX, _at(variable), _at(variable) + len(variable), message)
-        source = self.read(tree.children[0], level + 1)
-        self._comprehensions += 1
-        if self._comprehensions > limits.COMPREHENSIONS:
-            message = f"more than {limits.COMPREHENSIONS} macros inside one another"
-            raise reject(FindingCode.LIMIT, start, end, message)
-        body, *rest = [self.read(argument, level + 1) for argument in arguments[1:]]
-        self._comprehensions -= 1
-        transform = None
-        if kind == "map":
-            transform = rest[0] if rest else body
-            body = body if rest else Constant(body.start, body.start, value=True)
-        span = _span(tree, source)
-        return Comprehension(*span, kind, source, str(variable), body, transform)
-
-
-def _inner(tree: Tree[Token], transparent: frozenset[str]) -> Tree[Token]:
-    """Go down through rules that only wrap another."""
-    while len(tree.children) == 1 and tree.data in transparent:
-        tree = tree.children[0]
-    return tree
-
-
-def _span(tree: Tree[Token], *parts: Node) -> tuple[int, int]:
-    """
-    Give the stretch of a rule, whose `parts` are read already.
-
-    The parser loses the position of `true` and `false`, so the rule's own may be too short.
-    """
-    starts = [part.start for part in parts]
-    ends = [part.end for part in parts]
-    start, end = getattr(tree.meta, "start_pos", None), getattr(tree.meta, "end_pos", None)
-    if start is not None:
-        starts.append(start)
-    if end is not None:
-        ends.append(end)
-    return min(starts, default=0), max(ends, default=0)
-
-
-def _at(token: Token) -> int:
-    return int(token.start_pos or 0)
-
-
-def _arguments(rest: list[Any]) -> list[Any]:
-    """Give the expressions of an optional `exprlist`."""
-    return list(rest[0].children) if rest else []
-
-
-def _only_token(tree: Tree[Token]) -> Token | None:
-    """Give the token of an expression that is nothing but one name or literal, unparenthesised."""
-    tree = _inner(tree, _TRANSPARENT - {"paren_expr"})
-    return tree.children[0] if tree.data in ("ident", "literal") else None

@@ -14,7 +14,6 @@ from collections.abc import Callable
 import re2
 
 from . import limits
-from .errors import CelError, ErrorCode
 
 
 class PatternError(ValueError):
@@ -34,9 +33,11 @@ def _options() -> re2.Options:
     return options
 
 
-def compile_pattern(pattern: str) -> Callable[[str], bool]:
+def compile_pattern(pattern: str) -> Callable[[bytes], object]:
     """
-    Make a function that searches a string for the pattern, anywhere unless it is anchored.
+    Make a function that searches a text for the pattern, anywhere unless it is anchored.
+
+    It takes the text in UTF-8 and gives None exactly when nothing is found.
 
     Raises:
         PatternError: RE2 refuses the pattern, or it is too large.
@@ -53,12 +54,5 @@ def compile_pattern(pattern: str) -> Callable[[str], bool]:
     only = re2.Set.SearchSet(_options())
     only.Add(pattern)
     only.Compile()
-    match = only.Match
-
-    def matches(text: str) -> bool:
-        try:
-            return match(text) is not None
-        except UnicodeEncodeError:
-            raise CelError(ErrorCode.ARGUMENT, "the string has a lone surrogate") from None
-
-    return matches
+    search: Callable[[bytes], object] = only.Match
+    return search

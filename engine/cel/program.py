@@ -34,7 +34,7 @@ class Program:
     node: Node
     definitions: Mapping[str, "Program"] = field(repr=False)
     _run: Closure = field(repr=False, compare=False)
-    _steps: bool = field(repr=False, compare=False)
+    _start: Closure = field(repr=False, compare=False)
 
     def evaluate(self, variables: Mapping[str, Any]) -> Value:
         """
@@ -45,14 +45,11 @@ class Program:
 
         """
         try:
-            return self._run({**variables, **budget()} if self._steps else variables)
+            return self._start(variables)
         except CelError:
             raise
-        except RecursionError:
-            raise CelError(ErrorCode.LIMIT, "a value nests too deep", 0, len(self.text)) from None
         except Exception as error:
-            # Callers decide by CelError; whatever else fails must not look like an answer.
-            raise CelError(ErrorCode.INTERNAL, type(error).__name__, 0, len(self.text)) from error
+            raise self._failure(error) from error
 
     def holds(self, variables: Mapping[str, Any]) -> bool:
         """
@@ -62,7 +59,23 @@ class Program:
             CelError: it has no value.
 
         """
-        return self.evaluate(variables) is True
+        try:
+            return self._start(variables) is True
+        except CelError:
+            raise
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> CelError:
+        """Callers decide by CelError: whatever else fails must not look like an answer."""
+        if isinstance(error, RecursionError):
+            return CelError(ErrorCode.LIMIT, "a value nests too deep", 0, len(self.text))
+        return CelError(ErrorCode.INTERNAL, type(error).__name__, 0, len(self.text))
+
+    @property
+    def has_macros(self) -> bool:
+        """Whether it walks a list, itself or in a definition."""
+        return self._start is not self._run
 
     @cached_property
     def paths(self) -> frozenset[Path]:
@@ -110,6 +123,16 @@ class Program:
         known = {name: program.depth for name, program in self.definitions.items()}
         return analysis.depth(self.node, known)
 
+    def evaluate_part(self, node: Node) -> Value:
+        """
+        Give the value of a part of the expression that reads no variable.
+
+        Raises:
+            CelError: it has none.
+
+        """
+        return lower(node, self.scope)(budget())
+
     @property
     def scope(self) -> Scope:
         """What the names of the expression mean, for lowering a part of it."""
@@ -134,9 +157,11 @@ def make(text: str, node: Node, result: Type, definitions: Mapping[str, Program]
         for path in analysis.references(node)
         if path[0] == DEFINITIONS
     }
-    steps = any(isinstance(part, Comprehension) for part in walk(node))
-    steps = steps or any(program._steps for program in used.values())  # noqa: SLF001 - own class
-    return Program(text, result, node, used, lower(node, _scope(used)), steps)
+    run = lower(node, _scope(used))
+    macros = any(isinstance(part, Comprehension) for part in walk(node))
+    macros = macros or any(program.has_macros for program in used.values())
+    start = (lambda variables: run({**variables, **budget()})) if macros else run
+    return Program(text, result, node, used, run, start)
 
 
 def too_large(program: Program) -> bool:

@@ -162,4 +162,4 @@ DURATION_PARTS: dict[str, Callable[[Duration], int]] = {
         _truncated(value.nanoseconds, 1_000_000) - _truncated(value.nanoseconds, NANOSECONDS) * 1000
     ),
 }
-"""Accessors of a duration: all of it in the unit, except that milliseconds are those of a second."""
+"""Accessors of a duration: all of it in the unit, but milliseconds are those within a second."""

@@ -5,8 +5,6 @@ What lives here: writing any tree, rebuilt ones included, as an expression that 
 tree.  What must not: the author's own spelling; for that, cut the text at a node's offsets.
 """
 
-import math
-
 from .nodes import (
     Binary,
     Call,
@@ -39,7 +37,6 @@ _BINARY = {
     "/": _MULTIPLICATION,
     "%": _MULTIPLICATION,
 }
-_PRINTABLE = 0x20
 
 
 def unparse(node: Node) -> str:
@@ -120,9 +117,8 @@ def _constant(value: str | float | bool | None) -> tuple[str, int]:  # noqa: FBT
     if isinstance(value, str):
         return f'"{"".join(map(_character, value))}"', _MEMBER
     text = repr(value)
-    if isinstance(value, float) and "e" not in text and not math.isinf(value):
-        text = text if "." in text else f"{text}.0"
-    return text, _MEMBER
+    # A literal is finite; "-5" binds like one, but `-5.size()` would not read as it is meant.
+    return text, _UNARY if text.startswith("-") else _MEMBER
 
 
 def _character(character: str) -> str:

@@ -8,6 +8,7 @@ Everything else is what `json.loads` gives: dict, list, str, int, float, bool an
 by exact type, so that a bool is never taken for the int it is in Python.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
@@ -111,7 +112,7 @@ def _equal_maps(left: dict[str, Value], right: dict[str, Value]) -> bool:
     return _all_equal((value, right[key]) for key, value in left.items())
 
 
-def _all_equal(pairs: Any) -> bool:
+def _all_equal(pairs: Iterable[tuple[Value, Value]]) -> bool:
     """Compare pair by pair: one that differs decides, whatever errors the others have."""
     failed: CelError | None = None
     for left, right in pairs:
