@@ -6,7 +6,7 @@ was verified.  What must not: the signature itself (`regauth.engine.jwt`) and an
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -68,10 +68,11 @@ def authenticate(
         service: The service asked for; rules can see it.
         now: The time, with its zone.
     """
-    failed = _check_parties(provider, claims) or _check_times(provider, claims, now)
-    if failed is not None:
-        reason, detail = failed
-        return refusal(reason, detail, provider=provider.name)
+    for check in CHECKS:
+        reason = check.reason(provider, claims, now)
+        if reason is not None:
+            detail = check.describe(provider, claims, now)
+            return refusal(reason, detail, provider=provider.name)
     normal = Claims({**claims, "aud": _audiences(claims)})
     variables: dict[str, object] = {
         "claims": normal,
@@ -94,16 +95,38 @@ def authenticate(
     return Authenticated(identity, provider, normal, _time(claims["exp"]))
 
 
-def _check_parties(provider: Provider, claims: Claims) -> tuple[Reason, str] | None:
-    """Check `iss` and `aud` (RFC 7519, sections 4.1.1 and 4.1.3)."""
-    issuer = claims.get("iss")
-    if issuer != provider.issuer:
-        return Reason.WRONG_ISSUER, f"iss is {issuer!r}, not {provider.issuer!r}"
-    audiences = _audiences(claims)
-    if not provider.audiences.intersection(audiences):
-        wanted = " or ".join(map(repr, sorted(provider.audiences)))
-        return Reason.WRONG_AUDIENCE, f"aud is {claims.get('aud')!r}, not {wanted}"
-    return None
+@dataclass(frozen=True, slots=True)
+class Check:
+    """
+    One check of verified claims.
+
+    `reason` returns why it refuses, or None; `describe` says what was compared, either way, for
+    the log and the author.
+    """
+
+    name: str
+    reason: Callable[[Provider, Claims, datetime], Reason | None]
+    describe: Callable[[Provider, Claims, datetime], str]
+
+
+def _issuer(provider: Provider, claims: Claims, _: datetime) -> Reason | None:
+    """RFC 7519, section 4.1.1."""
+    return None if claims.get("iss") == provider.issuer else Reason.WRONG_ISSUER
+
+
+def _describe_issuer(provider: Provider, claims: Claims, _: datetime) -> str:
+    return f"iss is {claims.get('iss')!r}, the provider's issuer {provider.issuer!r}"
+
+
+def _audience(provider: Provider, claims: Claims, _: datetime) -> Reason | None:
+    """RFC 7519, section 4.1.3."""
+    wanted = provider.audiences.intersection(_audiences(claims))
+    return None if wanted else Reason.WRONG_AUDIENCE
+
+
+def _describe_audience(provider: Provider, claims: Claims, _: datetime) -> str:
+    wanted = " or ".join(map(repr, sorted(provider.audiences)))
+    return f"aud is {claims.get('aud')!r}, wanted is {wanted}"
 
 
 def _audiences(claims: Mapping[str, object]) -> list[str]:
@@ -114,28 +137,66 @@ def _audiences(claims: Mapping[str, object]) -> list[str]:
     return texts if len(texts) == len(listed) else []
 
 
-def _check_times(provider: Provider, claims: Claims, now: datetime) -> tuple[Reason, str] | None:
-    """Check `exp`, `nbf` and `iat` (RFC 7519, sections 4.1.4 to 4.1.6) and the token's age."""
-    for name in ("exp", "nbf", "iat"):
-        if name in claims and not _is_time(claims[name]):
-            return Reason.MALFORMED_TOKEN, f"{name} is not a time: {claims[name]!r}"
-    skew = provider.clock_skew
-    if "exp" not in claims:
-        return Reason.EXPIRED, "there is no exp; a token that never expires is refused"
-    expires = _time(claims["exp"])
-    if now - skew >= expires:
-        return Reason.EXPIRED, f"exp is {expires.isoformat()}, it is {now.isoformat()}"
-    for name in ("nbf", "iat"):
-        if name in claims and _time(claims[name]) > now + skew:
-            begins = _time(claims[name]).isoformat()
-            return Reason.NOT_YET_VALID, f"{name} is {begins}, it is {now.isoformat()}"
-    if provider.max_token_age is not None:
-        if "iat" not in claims:
-            return Reason.TOO_OLD, "there is no iat, so its age is not known"
-        age = now - _time(claims["iat"])
-        if age > provider.max_token_age + skew:
-            return Reason.TOO_OLD, f"it is {age} old; at most {provider.max_token_age} is accepted"
-    return None
+def _times(_: Provider, claims: Claims, __: datetime) -> Reason | None:
+    """RFC 7519, section 2, NumericDate."""
+    good = all(_is_time(claims[name]) for name in ("exp", "nbf", "iat") if name in claims)
+    return None if good else Reason.MALFORMED_TOKEN
+
+
+def _describe_times(_: Provider, claims: Claims, __: datetime) -> str:
+    stated = [f"{name} {claims[name]!r}" for name in ("exp", "nbf", "iat") if name in claims]
+    return ", ".join(stated)
+
+
+def _expiry(provider: Provider, claims: Claims, now: datetime) -> Reason | None:
+    """RFC 7519, section 4.1.4; a token that never expires is refused."""
+    good = "exp" in claims and now - provider.clock_skew < _time(claims["exp"])
+    return None if good else Reason.EXPIRED
+
+
+def _not_before(provider: Provider, claims: Claims, now: datetime) -> Reason | None:
+    """RFC 7519, sections 4.1.5 and 4.1.6."""
+    latest = now + provider.clock_skew
+    good = all(_time(claims[name]) <= latest for name in ("nbf", "iat") if name in claims)
+    return None if good else Reason.NOT_YET_VALID
+
+
+def _age(provider: Provider, claims: Claims, now: datetime) -> Reason | None:
+    if provider.max_token_age is None:
+        return None
+    if "iat" not in claims:
+        return Reason.TOO_OLD
+    oldest = now - provider.max_token_age - provider.clock_skew
+    return None if _time(claims["iat"]) >= oldest else Reason.TOO_OLD
+
+
+def _describe_claim(*names: str) -> Callable[[Provider, Claims, datetime], str]:
+    def describe(_: Provider, claims: Claims, now: datetime) -> str:
+        stated = [
+            f"{name} is {_time(claims[name]).isoformat()}" if name in claims else f"no {name}"
+            for name in names
+        ]
+        return f"{', '.join(stated)}; it is {now.isoformat()}"
+
+    return describe
+
+
+def _describe_age(provider: Provider, claims: Claims, now: datetime) -> str:
+    if "iat" not in claims:
+        return "there is no iat, so the token's age is not known"
+    limit = provider.max_token_age if provider.max_token_age is not None else "any age"
+    return f"it is {now - _time(claims['iat'])} old, accepted is {limit}"
+
+
+CHECKS: Final = (
+    Check("issuer", _issuer, _describe_issuer),
+    Check("audience", _audience, _describe_audience),
+    Check("times", _times, _describe_times),
+    Check("expiry", _expiry, _describe_claim("exp")),
+    Check("not-before", _not_before, _describe_claim("nbf", "iat")),
+    Check("age", _age, _describe_age),
+)
+"""The checks of every provider's tokens, in their order; the first that refuses ends the login."""
 
 
 _LATEST: Final = 253_402_300_800  # the year 10000, where datetime and CEL end

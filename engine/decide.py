@@ -136,8 +136,17 @@ class Request:
 
     def match(self, statement: Statement, access: Access) -> Match:
         """Tell whether a statement matches, where a certain "no" outweighs an error."""
-        if not self._concerns(statement, access):
+        if self.mismatch(statement, access):
             return False
+        self.see(access)
+        named = self.named(statement, access)
+        if named is False or statement.when is None:
+            return named
+        holds = self._holds(statement.when, statement.name)
+        return holds if holds is not True else named
+
+    def see(self, access: Access) -> None:
+        """Show an access to the conditions, as `scope`."""
         resource = access.resource
         self.variables["scope"] = {
             "type": resource.type,
@@ -145,29 +154,30 @@ class Request:
             "name": resource.name,
             "action": access.action,
         }
-        named: Match = True if statement.catalog else self._named(statement, resource.name)
-        if named is False or statement.when is None:
-            return named
-        holds = self._holds(statement.when, statement.name)
-        return holds if holds is not True else named
 
-    def _concerns(self, statement: Statement, access: Access) -> bool:
-        """Compare everything that cannot fail."""
+    def mismatch(self, statement: Statement, access: Access) -> str:
+        """Compare everything that cannot fail; return what differs, or nothing."""
         resource = access.resource
         if statement.catalog != (resource.type == REGISTRY):
-            return False
+            return "type"
         if not statement.catalog and access.action not in statement.actions:
-            return False
+            return "action"
         if statement.class_ != resource.class_:
-            return False
+            return "class"
         if self.variables["service"] not in statement.services:
-            return False
+            return "service"
         providers = statement.providers
         if providers is not None and self.variables["provider"] not in providers:
-            return False
-        return statement.expires is None or self.now < statement.expires
+            return "provider"
+        if statement.expires is not None and self.now >= statement.expires:
+            return "expires"
+        return ""
 
-    def _named(self, statement: Statement, name: str) -> Match:
+    def named(self, statement: Statement, access: Access) -> Match:
+        """Tell whether a statement is about the access's name, or the catalog."""
+        if statement.catalog:
+            return True
+        name = access.resource.name
         error: ConditionError | None = None
         for pattern in statement.patterns:
             try:
