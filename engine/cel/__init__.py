@@ -14,7 +14,7 @@ from .compiling import Compiled, compile_expression, compile_node
 from .errors import CelError, ErrorCode, Finding, FindingCode
 from .nodes import Node
 from .program import Program
-from .tracing import Trace, trace
+from .tracing import Trace
 from .types import (
     BOOL,
     DOUBLE,
@@ -64,6 +64,5 @@ __all__ = [
     "compile_expression",
     "compile_node",
     "timestamp",
-    "trace",
     "unparse",
 ]

@@ -32,6 +32,8 @@ def constant_conditions(program: Program, variables: Mapping[str, Type]) -> Iter
     for part in program.parts:
         if analysis.is_constant(part.node):
             yield from _constant(part.node, program)
+        elif not all(analysis.equalities(part.node, {}).values()):
+            yield _warn(part.node, NEVER)
     known = {name: other.equalities for name, other in program.definitions.items()}
     for node in walk(program.node):
         if isinstance(node, Logic):

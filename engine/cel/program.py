@@ -16,6 +16,7 @@ from .comprehensions import budget, weight
 from .errors import CelError, ErrorCode
 from .lowering import Closure, Scope, lower
 from .nodes import DEFINITIONS, Comprehension, Node, walk
+from .tracing import Trace, Tracer
 from .types import Type
 from .unparsing import unparse
 from .values import Value
@@ -65,6 +66,10 @@ class Program:
             raise
         except Exception as error:
             raise self._failure(error) from error
+
+    def trace(self, variables: Mapping[str, Any]) -> Trace:
+        """Evaluate every part of the expression; errors become part of the answer."""
+        return Tracer(self.source, self.definitions).trace(self.node, variables, self.scope)
 
     def _failure(self, error: Exception) -> CelError:
         """Callers decide by CelError: whatever else fails must not look like an answer."""

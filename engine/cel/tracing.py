@@ -8,15 +8,14 @@ Expressions have no side effects, so a part can be run again, and parts that the
 (the rest of an `&&` after a false) are shown with the value they would have had.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from .comprehensions import budget
 from .errors import CelError
-from .lowering import Scope, lower
+from .lowering import Closure, Scope, lower
 from .nodes import Comprehension, Constant, ListLiteral, Name, Node, children, definition_of
-from .program import Program
 from .values import Value
 
 SHOWN = 20
@@ -41,14 +40,25 @@ class Trace:
     element: tuple[str, Value] | None = None
 
 
-def trace(program: Program, variables: Mapping[str, Any]) -> Trace:
-    """Evaluate an expression and every part of it; errors become part of the answer."""
-    return _Tracer(program).trace(program.node, {**variables, **budget()}, program.scope)
+class Traceable(Protocol):
+    """What a definition can do: a compiled expression can."""
+
+    def trace(self, variables: Mapping[str, Any]) -> Trace:
+        """Evaluate every part."""
+        ...
 
 
-class _Tracer:
-    def __init__(self, program: Program) -> None:
-        self._program = program
+class Tracer:
+    """
+    Traces one expression.
+
+    `source` gives the text of its nodes, `definitions` what `defs.NAME` stands for.
+    """
+
+    def __init__(self, source: Callable[[Node], str], definitions: Mapping[str, Traceable]) -> None:
+        self._source = source
+        self._definitions = definitions
+        self._closures: dict[int, Closure] = {}
 
     def trace(
         self,
@@ -57,20 +67,27 @@ class _Tracer:
         scope: Scope,
         element: tuple[str, Value] | None = None,
     ) -> Trace:
+        """Evaluate a node and every part of it; errors become part of the answer."""
         value: Value = None
         error: CelError | None = None
         try:
-            value = lower(node, scope)({**frame, **budget()})
+            value = self._closure(node, scope)({**frame, **budget()})
         except CelError as caught:
             error = caught
         parts = tuple(self._parts(node, frame, scope))
-        text = self._program.source(node)
+        text = self._source(node)
         return Trace(node.start, node.end, text, value, error, parts, element)
+
+    def _closure(self, node: Node, scope: Scope) -> Closure:
+        # A node stands in one scope, however many elements it is run for.
+        if id(node) not in self._closures:
+            self._closures[id(node)] = lower(node, scope)
+        return self._closures[id(node)]
 
     def _parts(self, node: Node, frame: Mapping[str, Any], scope: Scope) -> Iterator[Trace]:
         name = definition_of(node)
-        if name is not None and name in self._program.definitions:
-            yield trace(self._program.definitions[name], frame)
+        if name is not None and name in self._definitions:
+            yield self._definitions[name].trace(frame)
         elif isinstance(node, Comprehension):
             source = self.trace(node.source, frame, scope)
             yield source
