@@ -37,6 +37,7 @@ def run(settings: Settings) -> None:
     server = hosting.Server(application, listeners, threads=settings.threads)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
+        log.event("ending")
         server.stop()
 
     signal.signal(signal.SIGTERM, stop)

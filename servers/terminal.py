@@ -9,12 +9,12 @@ import base64
 import json
 import sys
 from collections.abc import Mapping
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
-from regauth.engine.problems import Problem, Severity
-from regauth.engine.rendering import render_text
+if TYPE_CHECKING:  # the engine is for commands that do something; `--help` is not one of them
+    from regauth.engine.problems import Problem
 
 EXIT_REFUSED: Final = 1
 EXIT_USAGE: Final = 2
@@ -28,9 +28,12 @@ def fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
 
 
 def fail_with_problems(
-    problems: tuple[Problem, ...], sources: Mapping[str, str], code: int
+    problems: "tuple[Problem, ...]", sources: Mapping[str, str], code: int
 ) -> NoReturn:
     """Show all problems with their lines and end."""
+    from regauth.engine.problems import Severity  # noqa: PLC0415
+    from regauth.engine.rendering import render_text  # noqa: PLC0415
+
     click.echo(render_text(problems, sources, color=sys.stderr.isatty()), err=True)
     errors = sum(problem.severity is Severity.ERROR for problem in problems)
     click.echo(f"\n{errors} error{'s' * (errors != 1)}; nothing is served", err=True)

@@ -1,0 +1,104 @@
+"""The log: one line an event, in one write, whatever the fields hold."""
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from regauth.servers.event_log import EventLog
+
+NOW = datetime(2026, 11, 1, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def descriptor(file: Path) -> Iterator[int]:
+    opened = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    yield opened
+    os.close(opened)
+
+
+@pytest.fixture
+def root_logger() -> Iterator[logging.Logger]:
+    """The root logger, put back as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield root
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_a_json_line_holds_the_fields_that_are_not_empty(file: Path, descriptor: int) -> None:
+    log = EventLog("json", "info", descriptor, lambda: NOW)
+    log.event("token", outcome="issued", granted=["repository:a:pull"], refused=[], reason="", ms=0)
+
+    assert json.loads(file.read_text()) == {
+        "time": "2026-11-01T12:00:00.123Z",
+        "level": "info",
+        "event": "token",
+        "outcome": "issued",
+        "granted": ["repository:a:pull"],
+        "ms": 0,
+    }
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_no_field_can_begin_a_line_of_its_own(file: Path, descriptor: int, form: str) -> None:
+    log = EventLog("json" if form == "json" else "text", "info", descriptor, lambda: NOW)
+    log.event("token", agent='x\n2026-11-01 INFO token outcome=issued "\x1b[31m\u2028\udc80')
+
+    assert len(file.read_bytes().splitlines()) == 1
+    assert len(file.read_text().splitlines()) == 1
+    assert "\x1b" not in file.read_text()
+
+
+def test_text_quotes_what_is_not_one_word(file: Path, descriptor: int) -> None:
+    log = EventLog("text", "info", descriptor, lambda: NOW)
+    log.event("token", "warning", reason="expired", detail="it is late", scopes=["a", "b"])
+
+    assert file.read_text() == (
+        "2026-11-01T12:00:00.123Z WARNING token "
+        'reason=expired detail="it is late" scopes="[\\"a\\",\\"b\\"]"\n'
+    )
+
+
+def test_what_is_below_the_level_is_not_written(file: Path, descriptor: int) -> None:
+    log = EventLog("json", "warning", descriptor, lambda: NOW)
+    log.event("token")
+    log.event("token", "error")
+
+    assert [json.loads(line)["level"] for line in file.read_text().splitlines()] == ["error"]
+
+
+def test_a_log_that_cannot_be_written_is_counted_and_stops_nothing() -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        log = EventLog("json", "info", full, lambda: NOW)
+        log.event("token")
+    finally:
+        os.close(full)
+
+    assert log.dropped == 1
+
+
+def test_libraries_log_through_it_and_exceptions_without_their_text(
+    file: Path, descriptor: int, root_logger: logging.Logger
+) -> None:
+    EventLog("json", "info", descriptor, lambda: NOW).take_over_logging()
+    try:
+        int("bad input: eyJhbGciOi")
+    except ValueError:
+        logging.getLogger("library").exception("it failed")
+    line = json.loads(file.read_text())
+
+    assert (line["source"], line["message"], line["level"]) == ("library", "it failed", "error")
+    assert line["trace"].startswith("ValueError at ")
+    assert "eyJ" not in file.read_text()
