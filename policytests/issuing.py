@@ -130,7 +130,7 @@ def profile_of(spec: TokenSpec) -> Profile:
 
 
 def algorithm_for(provider: Provider, profile: Profile) -> str:
-    """Return the algorithm of a provider's sample tokens: its issuer's own, if the policy has it."""
+    """Return the algorithm of a provider's sample tokens: the issuer's own, if allowed."""
     algorithms = provider.algorithms
     return profile.algorithm if profile.algorithm in algorithms else algorithms[0]
 
@@ -147,7 +147,7 @@ def claims_of(spec: TokenSpec, provider: Provider, issued: datetime) -> Claims:
 
 
 def remove(claims: Claims, name: str) -> None:
-    """Remove a claim, or a member of one as in `kubernetes.io/pod`; that it is not there is no error."""
+    """Remove a claim, or a member of one as in `kubernetes.io/pod`, if it is there."""
     outer, slash, member = name.partition("/")
     inner = claims.get(outer)
     if name in claims or not slash:

@@ -60,16 +60,19 @@ class SuiteFile(pytest.File):
         loaded = run_of(self.config).load(self.path)
         shared: dict[str, Any] = {"callobj": case}
         for one in loaded.cases:
+            item: CaseItem
             if isinstance(one, SnapshotCase):
                 item = SnapshotItem.from_parent(self, name=one.id, callobj=table)
             else:
                 item = CaseItem.from_parent(self, name=one.id, **shared)
                 # The fixtures of one case are those of every other.
-                shared["fixtureinfo"] = item._fixtureinfo
+                shared["fixtureinfo"] = item._fixtureinfo  # noqa: SLF001 - as Module does
             item.prepare(loaded, one)
             yield item
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> str | TerminalRepr:
+    def repr_failure(  # type: ignore[override] # as in Collector
+        self, excinfo: pytest.ExceptionInfo[BaseException]
+    ) -> str | TerminalRepr:
         """Show what is wrong with the suite or its policy, and no traceback."""
         if isinstance(excinfo.value, SuiteError):
             return excinfo.value.render()
@@ -128,7 +131,7 @@ class CaseItem(pytest.Function):
         """Return the place of the case in its suite."""
         return self.path, self.one.location.line - 1, self.name
 
-    def repr_failure(  # type: ignore[override]
+    def repr_failure(  # type: ignore[override] # as in Function
         self, excinfo: pytest.ExceptionInfo[BaseException]
     ) -> str | TerminalRepr:
         """Show what was expected and what happened, and no traceback."""
@@ -144,7 +147,7 @@ class SnapshotItem(CaseItem):
     def setup(self) -> None:
         """Judge the case, and make the `snapshot` fixture."""
         super().setup()
-        self._request._fillfixtures()
+        self._request._fillfixtures()  # noqa: SLF001 - as Function does
 
     def runtest(self) -> None:
         """Fail if the table is not the one in the file."""
@@ -154,7 +157,9 @@ class SnapshotItem(CaseItem):
         snapshot: Any = self.funcargs["snapshot"]
         compare(snapshot, one.table(self.loaded.evaluation), self.config)
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> str | TerminalRepr:
+    def repr_failure(  # type: ignore[override] # as in Function
+        self, excinfo: pytest.ExceptionInfo[BaseException]
+    ) -> str | TerminalRepr:
         """Show how the table differs."""
         if isinstance(excinfo.value, SnapshotMismatchError):
             return CaseRepr(self.one, str(excinfo.value), excinfo.value.lines)

@@ -49,9 +49,7 @@ class Policies:
         if written is not None:
             return self.inside(suite, written)
         top = repository(suite, self.root)
-        for folder in (
-            suite.parent.parents if suite.parent == top else (suite.parent, *suite.parent.parents)
-        ):
+        for folder in suite.parents:
             candidate = folder / FOLDER
             if candidate.is_dir():
                 return self.inside(suite, str(candidate))
