@@ -13,8 +13,10 @@ from .authentication import Authenticated
 from .compiler import Compilation, compile_policy
 from .decide import decide
 from .exchange import Credentials, Keys, KeysUnavailable, NeedKeys, exchange, login, run
+from .explanation import Explanation, explain
 from .jwt import Claims, UnverifiedClaims
 from .keys import KeysError, KeySet, SigningKey
+from .narration import narrate
 from .outcomes import ConditionError, Decision, Identity, Reason, Refusal, Verdict, Why
 from .policy import Denial, Grant, Policy, Provider, Statement
 from .problems import Location, Problem, Problems, Severity
@@ -31,6 +33,7 @@ __all__ = [
     "Credentials",
     "Decision",
     "Denial",
+    "Explanation",
     "Grant",
     "Identity",
     "KeySet",
@@ -58,7 +61,9 @@ __all__ = [
     "compile_policy",
     "decide",
     "exchange",
+    "explain",
     "login",
+    "narrate",
     "parse_scope",
     "parse_scopes",
     "registry_token",

@@ -73,26 +73,44 @@ def authenticate(
         if reason is not None:
             detail = check.describe(provider, claims, now)
             return refusal(reason, detail, provider=provider.name)
-    normal = Claims({**claims, "aud": _audiences(claims)})
-    variables: dict[str, object] = {
-        "claims": normal,
+    variables = rule_variables(provider, claims, service, now)
+    identity = identify(provider, variables)
+    if isinstance(identity, Refusal):
+        return identity
+    for rule in provider.rules:
+        broken = _check_rule(rule, variables)
+        if broken is not None:
+            message = rule.message or f"the token does not meet the rule {rule.name!r}"
+            return Refusal(rule.reason, message, broken, identity, provider.name)
+    return Authenticated(identity, provider, _normal(claims), _time(claims["exp"]))
+
+
+def _normal(claims: Claims) -> Claims:
+    """Return the claims as conditions see them: `aud` is a list, whichever way it was sent."""
+    return Claims({**claims, "aud": _audiences(claims)})
+
+
+def rule_variables(
+    provider: Provider, claims: Claims, service: str, now: datetime
+) -> dict[str, object]:
+    """Return what a provider's rules and subject see."""
+    return {
+        "claims": _normal(claims),
         "service": service,
         "provider": provider.name,
         "now": timestamp(now),
     }
+
+
+def identify(provider: Provider, variables: Mapping[str, object]) -> Identity | Refusal:
+    """Evaluate the subject that a provider's policy gives a token."""
     try:
         subject = provider.subject.evaluate(variables)
     except CelError as error:
         return refusal(Reason.NO_SUBJECT, str(error), provider=provider.name)
     if not isinstance(subject, str) or not subject:
         return refusal(Reason.NO_SUBJECT, "it is empty", provider=provider.name)
-    identity = Identity(provider.name, subject)
-    for rule in provider.rules:
-        broken = _check_rule(rule, variables)
-        if broken is not None:
-            message = rule.message or f"the token does not meet the rule {rule.name!r}"
-            return Refusal(rule.reason, message, broken, identity, provider.name)
-    return Authenticated(identity, provider, normal, _time(claims["exp"]))
+    return Identity(provider.name, subject)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from .cel import CelError, Program, timestamp
 from .index import Index
 from .jwt import Claims
 from .outcomes import ConditionError, Decision, Identity, Verdict, Why
-from .patterns import PatternValueError
+from .patterns import Pattern, PatternValueError
 from .policy import Policy, Statement
 from .scope import (
     CATALOG,
@@ -63,7 +63,7 @@ def decide(
 class Request:
     """One identity's request: the variables its conditions see and what is known of them so far."""
 
-    __slots__ = ("_exhaustive", "_grants", "_index", "_known", "_policy", "now", "variables")
+    __slots__ = ("_exhaustive", "_index", "_known", "_policy", "all_grants", "now", "variables")
 
     def __init__(
         self,
@@ -79,9 +79,9 @@ class Request:
         self._index: Index = policy.index[identity.provider]
         self._exhaustive = exhaustive
         self._known: dict[int, bool | CelError] = {}
-        self._grants: tuple[Statement, ...] = policy.grants
+        self.all_grants: tuple[Statement, ...] = policy.grants
         if identity.anonymous:
-            self._grants = (policy.anonymous,) if policy.anonymous else ()
+            self.all_grants = (policy.anonymous,) if policy.anonymous else ()
         self.now = now
         self.variables: dict[str, object] = {
             "claims": claims,
@@ -124,11 +124,11 @@ class Request:
         """Return the grants that could match."""
         index = self._index
         if self._exhaustive:
-            return list(self._grants)
+            return list(self.all_grants)
         if access.resource.type == REGISTRY:
-            return [self._grants[position] for position in index.catalog_grants]
+            return [self.all_grants[position] for position in index.catalog_grants]
         found = index.grants.candidates(self._claims, access.resource.name)
-        return [self._grants[position] for position in found]
+        return [self.all_grants[position] for position in found]
 
     @property
     def _claims(self) -> Mapping[str, object]:
@@ -177,17 +177,22 @@ class Request:
         """Tell whether a statement is about the access's name, or the catalog."""
         if statement.catalog:
             return True
-        name = access.resource.name
-        error: ConditionError | None = None
+        error: Match = False
         for pattern in statement.patterns:
-            try:
-                if pattern.matches(name, self.variables):
-                    return True
-            except CelError as failure:
-                error = error or ConditionError(statement.name, failure.code, str(failure))
-            except PatternValueError as failure:
-                error = error or ConditionError(statement.name, "pattern-value", str(failure))
-        return error or False
+            matches = self.pattern_matches(pattern, statement, access)
+            if matches is True:
+                return True
+            error = error or matches
+        return error
+
+    def pattern_matches(self, pattern: Pattern, statement: Statement, access: Access) -> Match:
+        """Tell whether one pattern of a statement matches the access's name."""
+        try:
+            return pattern.matches(access.resource.name, self.variables)
+        except CelError as failure:
+            return ConditionError(statement.name, failure.code, str(failure))
+        except PatternValueError as failure:
+            return ConditionError(statement.name, "pattern-value", str(failure))
 
     def _holds(self, program: Program, source: str) -> Match:
         """Evaluate a condition; one that does not see the scope, once in a request."""
