@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
+
 from regauth.engine import (
     Credentials,
     Decision,
@@ -122,7 +123,7 @@ def test_a_refused_access_tells_which_part_was_false(told: Callable[..., Explana
     text = narrate(told("repository:acme/app:push", event_name="pull_request"))
 
     assert "REFUSED, no grant allows it [no-grant]" in text
-    assert "grant push (0.yaml:15:11): does not match" in text
+    assert "grant push (0.yaml:14:11): does not match" in text
     assert "claims.event_name  =>  'pull_request'" in text
 
 
