@@ -8,7 +8,7 @@ in it mean, beyond those of tokens and groups.
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..engine.nodes import ScalarNode
 from ..engine.problems import Location, Problems
@@ -32,12 +32,17 @@ class Names:
 
     tokens: frozenset[str]
     groups: Mapping[str, tuple[str, ...]]
+    mentioned: set[str] = field(default_factory=set)
+    """Every token and, after `@`, every group that a test refers to."""
 
     def members(self, word: str) -> tuple[str, ...] | None:
         """Return the tokens that a name, or a group's name after `@`, stands for."""
-        if word.startswith("@"):
-            return self.groups.get(word[1:])
-        return (word,) if word in self.tokens else None
+        self.mentioned.add(word)
+        if not word.startswith("@"):
+            return (word,) if word in self.tokens else None
+        members = self.groups.get(word[1:])
+        self.mentioned.update(members or ())
+        return members
 
     def nearest(self, word: str) -> str:
         """Return a hint naming the declared name that looks most like `word`."""
@@ -123,6 +128,8 @@ def _read_row(
     cells: dict[tuple[str, Access], Cell],
     problems: Problems,
 ) -> None:
+    who = words[0]
+    tokens = names.members(who.text)
     if len(words) != _LEAD + len(actions):
         problems.error(
             words[-1].location,
@@ -131,8 +138,7 @@ def _read_row(
             "write one mark for each action: A allow, . refused, U not authenticated, E error",
         )
         return
-    who, where = words[0], words[1]
-    tokens = names.members(who.text)
+    where = words[1]
     if tokens is None:
         kind = "group" if who.text.startswith("@") else "token"
         problems.error(

@@ -39,7 +39,8 @@ class Profile:
     One issuer's tokens.
 
     `variants` are claims by the name of a way of working, "" for the usual one; `lifetime` and
-    `backdated` (`nbf` before `iat`) are those of the issuer's tokens.
+    `backdated`
+    (how long `nbf` is before `iat`; None without `nbf`) are those of the issuer's tokens.
     """
 
     name: str
@@ -47,7 +48,7 @@ class Profile:
     variants: Mapping[str, Mapping[str, object]]
     complete: Complete
     lifetime: timedelta
-    backdated: timedelta = timedelta()
+    backdated: timedelta | None = timedelta()
     algorithm: str = "RS256"
 
     def claims(self, given: Mapping[str, object], issue: Issue) -> Claims:
@@ -58,7 +59,8 @@ class Profile:
         self.complete(completed, issue)
         issued = int(issue.at.timestamp())
         completed.setdefault("iat", issued)
-        completed.setdefault("nbf", issued - int(self.backdated.total_seconds()))
+        if self.backdated is not None:
+            completed.setdefault("nbf", issued - int(self.backdated.total_seconds()))
         completed.setdefault("exp", issued + int(self.lifetime.total_seconds()))
         return completed
 

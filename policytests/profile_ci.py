@@ -15,6 +15,10 @@ def _gitlab(claims: Claims, issue: Issue) -> None:
     namespace = text(claims, "namespace_path", path.rpartition("/")[0])
     text(claims, "project_id", number_of(path))
     text(claims, "namespace_id", number_of(namespace))
+    text(claims, "job_project_path", path)
+    text(claims, "job_project_id", str(claims["project_id"]))
+    text(claims, "job_namespace_path", namespace)
+    text(claims, "job_namespace_id", str(claims["namespace_id"]))
     user = text(claims, "user_login", "alex")
     text(claims, "user_id", number_of(f"user {user}"))
     text(claims, "user_email", f"{user}@example.com")
@@ -24,6 +28,7 @@ def _gitlab(claims: Claims, issue: Issue) -> None:
     text(claims, "ref_path", f"refs/{'tags' if kind == 'tag' else 'heads'}/{ref}")
     claims.setdefault("ref_protected", "true" if ref == "main" or kind == "tag" else "false")
     text(claims, "pipeline_source", "push")
+    text(claims, "job_source", str(claims["pipeline_source"]))
     pipeline = text(claims, "pipeline_id", number_of(f"{path} pipeline"))
     text(claims, "job_id", number_of(f"{path} job"))
     sha = text(claims, "sha", sha_of(path, ref))
@@ -76,6 +81,7 @@ def _buildkite(claims: Claims, _issue: Issue) -> None:
     text(claims, "pipeline_id", uuid_of(organisation, pipeline))
     text(claims, "job_id", uuid_of(organisation, pipeline, "job"))
     text(claims, "agent_id", uuid_of(organisation, "agent"))
+    text(claims, "runner_environment", "self-hosted")
     ref = f"refs/tags/{tag}" if tag else f"refs/heads/{branch}"
     text(
         claims,
@@ -126,4 +132,5 @@ CIRCLECI = Profile(
     },
     complete=_circleci,
     lifetime=timedelta(hours=1),
+    backdated=None,
 )

@@ -76,6 +76,7 @@ GOOGLE = Profile(
     },
     complete=_google,
     lifetime=timedelta(hours=1),
+    backdated=None,
 )
 
 

@@ -12,7 +12,7 @@ from ..engine.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ..engine.problems import Location, Problems
 from .grid import Names
 from .moments import parse_time
-from .reading_tests import read_tests, used_tokens
+from .reading_tests import read_tests
 from .reading_tokens import read_groups, read_tokens
 from .suite import Hostile, Suite, TokenSpec
 
@@ -65,7 +65,7 @@ class _Reader:
         names = Names(frozenset(tokens), groups)
         tests = read_tests(self._root.get("tests"), names, self._problems)
         hostile = self._hostile(names)
-        self._check_use(tokens, used_tokens(tests, hostile, names), groups)
+        self._check_use(tokens, names.mentioned, groups)
         if at is None:
             return None
         policy = self._root.get("policy")

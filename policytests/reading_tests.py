@@ -1,7 +1,7 @@
 """
 The tests of a suite: grids, requests, snapshots.
 
-What lives here: reading them, and which tokens they use.  What must not: running them
+What lives here: reading them.  What must not: running them
 (`evaluation`), and names of the policy (`linking`).
 """
 
@@ -16,7 +16,6 @@ from .suite import (
     Because,
     Exemption,
     GridTest,
-    Hostile,
     RequestTest,
     SnapshotTest,
     Test,
@@ -49,22 +48,6 @@ def read_tests(node: Node | None, names: Names, problems: Problems) -> tuple[Tes
                 "give each test a name of its own",
             )
     return tuple(tests.values())
-
-
-def used_tokens(tests: tuple[Test, ...], hostile: Hostile | None, names: Names) -> set[str]:
-    """Return the tokens and, after `@`, the groups that cases are made of."""
-    used: set[str] = set(hostile.tokens) if hostile else set()
-    for test in tests:
-        match test:
-            case GridTest():
-                used.update(cell.token for cell in test.cells)
-            case RequestTest():
-                used.add(test.token)
-            case SnapshotTest():
-                used.update(test.tokens)
-    # A grid's rows are already tokens; a group counts as used when all of its members are.
-    used.update(f"@{name}" for name, members in names.groups.items() if used.issuperset(members))
-    return used
 
 
 class _Reader:
