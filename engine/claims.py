@@ -6,7 +6,7 @@ against.  What must not: the schemas themselves (`regauth.schemas.claims`) and a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .cel import (
@@ -60,9 +60,30 @@ class ClaimSchema:
 def claim_schema(document: Mapping[str, Any]) -> ClaimSchema:
     """Make a claim schema from its JSON, which must be valid by `claim-schema.schema.json`."""
     known: dict[tuple[str, ...], Claim] = {}
-    name = document["name"]
-    record = _record(f"{name} claims", document, (), known)
-    return ClaimSchema(name, record, known)
+    title = document["title"]
+    families = {
+        beginning: Field(_type(about, (beginning,), {}), required=False)
+        for beginning, about in document.get("families", {}).items()
+    }
+    record = replace(_record(f"the {title} token", document, (), known), families=families)
+    return ClaimSchema(document["name"], record, known)
+
+
+MOVED: Mapping[str, str] = {
+    "kubernetes.io/serviceaccount/namespace": 'claims["kubernetes.io"].namespace',
+    "kubernetes.io/serviceaccount/service-account.name": (
+        'claims["kubernetes.io"].serviceaccount.name'
+    ),
+    "kubernetes.io/serviceaccount/service-account.uid": (
+        'claims["kubernetes.io"].serviceaccount.uid'
+    ),
+    "kubernetes.io/serviceaccount/secret.name": 'claims["kubernetes.io"].secret.name',
+}
+"""
+Claims of the tokens that Kubernetes kept in Secrets until 1.24, and where new tokens have them.
+
+By the claim's name, as CEL.
+"""
 
 
 def _record(

@@ -109,7 +109,7 @@ def _compile(written: Document, providers: Providers, statements: Statements) ->
 
 
 def _sights(claims: Mapping[str, ClaimSchema | None]) -> list[Sight]:
-    known = {schema.name: schema for schema in claims.values() if schema is not None}
+    known = {id(schema): schema for schema in claims.values() if schema is not None}
     return [Sight(schema, scope=True) for schema in known.values()]
 
 

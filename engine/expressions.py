@@ -18,12 +18,13 @@ from .cel import (
     Declarations,
     Field,
     Finding,
+    FindingCode,
     Program,
     RecordType,
     Type,
     compile_expression,
 )
-from .claims import ClaimSchema
+from .claims import MOVED, ClaimSchema
 from .nodes import Entry, ScalarNode
 from .problems import Problem, Problems
 
@@ -41,6 +42,11 @@ class Sight:
 
     claims: ClaimSchema | None
     scope: bool
+
+    @property
+    def key(self) -> tuple[int, bool]:
+        """What tells it from other sights; two claim schemas may have the same name."""
+        return id(self.claims), self.scope
 
     def variables(self) -> Mapping[str, Type]:
         """Return the variables and their types."""
@@ -66,8 +72,8 @@ class Expressions:
 
     problems: Problems
     definitions: Mapping[str, Entry]
-    _views: dict[tuple[str, bool], _View] = field(default_factory=dict)
-    _compiled: dict[tuple[str, bool, str, str], Compiled] = field(default_factory=dict)
+    _views: dict[tuple[int, bool], _View] = field(default_factory=dict)
+    _compiled: dict[tuple[int, bool, str, str], Compiled] = field(default_factory=dict)
     _used: set[str] = field(default_factory=set)
 
     def compile(
@@ -110,8 +116,7 @@ class Expressions:
         return program if good else None
 
     def _compile(self, text: str, sight: Sight, expected: Type) -> Compiled:
-        name = sight.claims.name if sight.claims else ""
-        key = (name, sight.scope, text, str(expected))
+        key = (*sight.key, text, str(expected))
         compiled = self._compiled.get(key)
         if compiled is None:
             compiled = compile_expression(text, self._view(sight).declarations, expected)
@@ -119,10 +124,9 @@ class Expressions:
         return compiled
 
     def _view(self, sight: Sight) -> _View:
-        key = (sight.claims.name if sight.claims else "", sight.scope)
-        view = self._views.get(key)
+        view = self._views.get(sight.key)
         if view is None:
-            view = self._views[key] = self._define(sight)
+            view = self._views[sight.key] = self._define(sight)
         return view
 
     def _define(self, sight: Sight) -> _View:
@@ -209,8 +213,17 @@ class Expressions:
                 node.locate(finding.start + offset, finding.end + offset),
                 finding.code,
                 finding.message,
-                finding.hint,
+                _moved(finding) or finding.hint,
                 finding.severity,
             )
             for finding in findings
         )
+
+
+def _moved(finding: Finding) -> str:
+    """Say where a claim is that only old tokens have."""
+    if finding.code == FindingCode.UNKNOWN_CLAIM:
+        for old, new in MOVED.items():
+            if f"'{old}'" in finding.message:
+                return f"only old tokens in Secrets have it; read {new}"
+    return ""

@@ -115,9 +115,7 @@ class Statements:
         """Return what the conditions see: one sight for each claim schema they meet."""
         named = self.providers if providers is None else sorted(providers)
         found = {
-            schema.name: schema
-            for name in named
-            if (schema := self.providers.get(name)) is not None
+            id(schema): schema for name in named if (schema := self.providers.get(name)) is not None
         }
         return [Sight(schema, scope=True) for schema in found.values()]
 

@@ -7,7 +7,7 @@ values (`values`) and anything that walks an expression (`checking`).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 
@@ -58,12 +58,15 @@ class RecordType:
     """
     A JSON object with named members, such as the claims of one issuer.
 
-    An `open` record may have further members: they are optional and of type `DYN`.
+    An `open` record may have further members: they are optional and of type `DYN`.  `families` are
+    members whose names begin alike and go on with words that the schema cannot know, by what they
+    begin with.
     """
 
     name: str
     fields: Mapping[str, Field]
     open: bool
+    families: Mapping[str, Field] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.name
@@ -74,9 +77,12 @@ class RecordType:
     def field(self, name: str) -> Field | None:
         """Give the member called `name`, or None where the record cannot have it."""
         declared = self.fields.get(name)
-        if declared is None and self.open:
-            return Field(DYN, required=False)
-        return declared
+        if declared is not None:
+            return declared
+        for beginning, member in self.families.items():
+            if name.startswith(beginning) and name != beginning:
+                return member
+        return Field(DYN, required=False) if self.open else None
 
 
 Type: TypeAlias = Scalar | ListType | MapType | RecordType
