@@ -11,7 +11,7 @@ from ..engine import nodes, schema
 from ..engine.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ..engine.problems import Location, Problems
 from .grid import Names
-from .moments import parse_time
+from .moments import looks_like_time, parse_time
 from .reading_tests import read_tests
 from .reading_tokens import read_groups, read_tokens
 from .suite import Hostile, Suite, TokenSpec
@@ -53,13 +53,9 @@ class _Reader:
     def read(self, path: Path, file: str) -> Suite | None:
         at_node = self._root.get("at")
         at = parse_time(at_node.text) if isinstance(at_node, ScalarNode) else None
-        if isinstance(at_node, ScalarNode) and at is None:
-            self._problems.error(
-                at_node.location,
-                "bad-time",
-                f"`{at_node.text}` is not a time with its zone",
-                "for example 2026-11-01T12:00:00Z",
-            )
+        if isinstance(at_node, ScalarNode) and at is None and looks_like_time(at_node.text):
+            message = f"there is no time `{at_node.text}`"
+            self._problems.error(at_node.location, "bad-time", message)
         tokens = read_tokens(self._root.get("tokens"), self._problems)
         groups = read_groups(self._root.get("groups"), tokens, self._problems)
         names = Names(frozenset(tokens), groups)

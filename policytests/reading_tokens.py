@@ -11,7 +11,7 @@ from ..engine.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ..engine.problems import Problems
 from . import forgeries, profiles
 from .grid import did_you_mean
-from .moments import parse_shift, parse_time
+from .moments import looks_like_time, parse_shift, parse_time
 from .profile import merge
 from .suite import TokenSpec
 
@@ -158,13 +158,8 @@ class _Reader:
         if shift is not None:
             return None, shift
         moment = parse_time(node.text)
-        if moment is None:
-            self._problems.error(
-                node.location,
-                "bad-time",
-                f"`{node.text}` is neither a time nor a length of time",
-                "for example 2026-11-01T12:00:00Z, or +2h",
-            )
+        if moment is None and looks_like_time(node.text):
+            self._problems.error(node.location, "bad-time", f"there is no time `{node.text}`")
         return moment, None
 
 
