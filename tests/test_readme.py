@@ -9,8 +9,14 @@ from regauth.engine import compile_policy, render_text
 
 
 def blocks(repository: Path, language: str) -> list[str]:
+    """The fenced blocks of a language; those that name none for an empty one."""
     text = (repository / "README.md").read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    fenced = text.split("\n```")[1::2]
+    return [
+        block.partition("\n")[2] + "\n"
+        for block in fenced
+        if block.partition("\n")[0].strip() == language
+    ]
 
 
 def test_its_policy_compiles_without_a_warning(repository: Path) -> None:
