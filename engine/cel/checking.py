@@ -45,6 +45,7 @@ from .types import (
     DOUBLE,
     DYN,
     INT,
+    NOTHING,
     NULL,
     NUMBERS,
     ORDERED,
@@ -204,7 +205,7 @@ class _Checker:
         index = self.type_of(node.index, place)
         if isinstance(operand, ListType):
             if accepts(INT, index):
-                return operand.element
+                return operand.item
             return self._wrong(node.index, f"a list is indexed by an int, not {index}")
         if isinstance(operand, (MapType, RecordType)) and not accepts(STRING, index):
             return self._wrong(node.index, f"a member is named by a string, not {index}")
@@ -220,7 +221,7 @@ class _Checker:
 
     def _list(self, node: ListLiteral, place: _Place) -> Type:
         if not node.items:
-            return ListType(DYN)
+            return ListType(NOTHING)
         element = self.type_of(node.items[0], place)
         for item in node.items[1:]:
             given = self.type_of(item, place)
@@ -379,7 +380,7 @@ class _Checker:
         source = self.type_of(node.source, place)
         element: Type = DYN
         if isinstance(source, ListType):
-            element = source.element
+            element = source.item
         elif isinstance(source, (MapType, RecordType)):
             element = STRING
         elif source != DYN:

@@ -15,7 +15,7 @@ from .errors import CelError, ErrorCode
 from .literals import INT_MAX, INT_MIN
 from .overloads import Function, Overload
 from .types import DOUBLE, DURATION, DYN, INT, STRING, TIMESTAMP, ListType
-from .values import Duration, Timestamp, Value, check_order, contained, equal
+from .values import Duration, Timestamp, Value, contained, equal, ordered
 
 EARLIEST = -62_135_596_800_000_000_000
 """0001-01-01T00:00:00Z in nanoseconds."""
@@ -131,21 +131,17 @@ NEGATE = Function("'-'", _NEGATE)
 """The sign."""
 
 
-def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Value, Value], bool]:
-    def ordered(left: Value, right: Value) -> bool:
-        check_order(left, right)
-        return compare(left, right)
-
-    return ordered
+def _in_order(compare: Callable[[Any, Any], bool]) -> Callable[[Value, Value], bool]:
+    return lambda left, right: compare(*ordered(left, right))
 
 
 COMPARISONS: dict[str, Callable[[Value, Value], bool]] = {
     "==": lambda left, right: equal(left, right),  # noqa: PLW0108 - looked up when called
     "!=": lambda left, right: not equal(left, right),
-    "<": _ordered(lambda left, right: left < right),
-    "<=": _ordered(lambda left, right: left <= right),
-    ">": _ordered(lambda left, right: left > right),
-    ">=": _ordered(lambda left, right: left >= right),
+    "<": _in_order(lambda left, right: left < right),
+    "<=": _in_order(lambda left, right: left <= right),
+    ">": _in_order(lambda left, right: left > right),
+    ">=": _in_order(lambda left, right: left >= right),
     "in": lambda left, right: contained(left, right),  # noqa: PLW0108 - looked up when called
 }
 """The operators that give a bool, by how they are written."""

@@ -27,8 +27,13 @@ class ListType:
 
     element: "Type"
 
+    @property
+    def item(self) -> "Type":
+        """What is known of an element that is there."""
+        return DYN if self.element == NOTHING else self.element
+
     def __str__(self) -> str:
-        return f"list({self.element})"
+        return "list" if self.element == NOTHING else f"list({self.element})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +102,17 @@ NULL = Scalar("null")
 TIMESTAMP = Scalar("timestamp")
 DURATION = Scalar("duration")
 
+NOTHING = Scalar("nothing")
+"""The elements of `[]`: a list of nothing is a list of anything."""
+
 NUMBERS = frozenset({INT, DOUBLE})
+_ANY = frozenset({DYN, NOTHING})
 ORDERED = frozenset({BOOL, INT, DOUBLE, STRING, TIMESTAMP, DURATION})
 
 
 def accepts(wanted: Type, given: Type) -> bool:
     """Whether a value of type `given` may stand where `wanted` is asked for."""
-    if DYN in (wanted, given):
+    if wanted in _ANY or given in _ANY:
         return True
     if isinstance(wanted, ListType) and isinstance(given, ListType):
         return accepts(wanted.element, given.element)
@@ -122,7 +131,7 @@ def _map_accepts(wanted: MapType, given: Type) -> bool:
 
 def comparable(left: Type, right: Type) -> bool:
     """Whether `left == right` can be anything but an error, or false by the types alone."""
-    if DYN in (left, right):
+    if left in _ANY or right in _ANY:
         return True
     if isinstance(left, ListType) and isinstance(right, ListType):
         return comparable(left.element, right.element)
@@ -139,6 +148,8 @@ def common(left: Type, right: Type) -> Type | None:
     """
     if left == right:
         return left
+    if NOTHING in (left, right):
+        return right if left == NOTHING else left
     if DYN in (left, right):
         return DYN
     if isinstance(left, ListType) and isinstance(right, ListType):

@@ -63,6 +63,7 @@ KINDS: dict[type, str] = {
     Timestamp: "timestamp",
     Duration: "duration",
 }
+_NUMBERS = frozenset({int, float})
 _SCALARS = frozenset({str, bool, int, float, Timestamp, Duration})
 
 
@@ -73,7 +74,7 @@ def kind(value: Value) -> str:
 
 def equal(left: Value, right: Value) -> bool:
     """
-    Compare two values of one kind; int and double are one kind, and null equals only itself.
+    Compare two values of one kind; numbers are one kind, and null equals only itself.
 
     Raises:
         CelError: the kinds differ.  (The specification says false; but a claim of an unexpected
@@ -90,8 +91,8 @@ def equal(left: Value, right: Value) -> bool:
             return _equal_lists(left, right)
         if of_left is dict:
             return _equal_maps(left, right)
-    elif (of_left is int and of_right is float) or (of_left is float and of_right is int):
-        return bool(left == right)
+    elif of_left in _NUMBERS and of_right in _NUMBERS:
+        return float(left) == float(right)
     raise mismatch("compare", left, right)
 
 
@@ -158,22 +159,20 @@ def _element(item: Value, container: list[Value]) -> bool:
     return False
 
 
-_ORDERED = _SCALARS
-_NUMBERS = frozenset({int, float})
-
-
-def check_order(left: Value, right: Value) -> None:
+def ordered(left: Value, right: Value) -> tuple[Any, Any]:
     """
-    Make sure that two values have an order: one kind that is ordered, or int and double.
+    Give two values that have an order: of one kind, or two doubles for an int and a double.
+
+    The int is rounded to a double, as the specification has it for `==` too.
 
     Raises:
-        CelError: they have none.
+        CelError: they have no order.
 
     """
     of_left, of_right = type(left), type(right)
-    if of_left is of_right and of_left in _ORDERED:
-        return
+    if of_left is of_right and of_left in _SCALARS:
+        return left, right
     if of_left in _NUMBERS and of_right in _NUMBERS:
-        return
+        return float(left), float(right)
     message = f"cannot order {kind(left)} and {kind(right)}"
     raise CelError(ErrorCode.TYPE, message)

@@ -1,0 +1,471 @@
+"""
+Every mistake that is easily made when CEL is evaluated in Python is noticed.
+
+What must hold: each mutant below, put in place of the right code, is killed by the comparison with
+the C++ library or by the cases of strict equality.
+"""
+
+import operator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from regauth.engine.cel import CelError, Program, comprehensions, lowering, operators, values
+from regauth.engine.cel import reading
+from regauth.engine.cel.errors import ErrorCode
+from regauth.engine.cel.functions import FUNCTIONS
+from regauth.engine.cel.lowering import LOWERINGS, lower
+from regauth.engine.cel.nodes import Comprehension, Conditional, Has, Index, Logic, Unary
+from regauth.engine.cel.operators import ARITHMETIC, COMPARISONS
+from regauth.engine.cel.overloads import Function, Overload
+from regauth.engine.cel.patterns import compile_pattern
+
+from .generating import Untyped
+from .oracles import Cpp, Outcome, evaluate, ours, same
+from .test_differential import NOW, SEED, SPAN, errors
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+MUTANTS: dict[str, Patch] = {}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An expression, variables, and what must come of it."""
+
+    text: str
+    variables: dict[str, Any]
+    wanted: Outcome
+
+
+def mutant(patch: Patch) -> Patch:
+    MUTANTS[patch.__name__.strip("_")] = patch
+    return patch
+
+
+def strict(text: str, **claims: Any) -> Sample:
+    return Sample(text, {"c": claims}, Outcome(error=ErrorCode.MISMATCH))
+
+
+STRICT = (
+    strict("c.a == 1", a=True),
+    strict("1 == c.a", a="1"),
+    strict('c.a != "x"', a=1),
+    strict('c.a != "x"', a=["x"]),
+    strict('!(c.a == "x")', a=False),
+    strict('c.a in ["x", "y"]', a=1),
+    strict("c.a in [1, 2]", a=True),
+    strict("c.a in c.b", a="x", b=["y", 1]),
+    strict("c.a == c.b", a=["x", 1], b=["x", "1"]),
+    strict("c.a == c.b", a={"k": 1}, b={"k": "1"}),
+    strict("c.a in c.b", a=1, b={"1": 1}),
+    strict('"x" in [c.a]', a={}),
+)
+
+
+def _function(name: str, member: Callable[..., Any], *more: Callable[..., Any]) -> Function:
+    """A function with the overloads of the right one, computed otherwise."""
+    right = FUNCTIONS[name]
+    made = [*(member,) * (len(right.overloads) - len(more)), *more]
+    overloads = [
+        Overload(overload.parameters, overload.result, apply)
+        for overload, apply in zip(right.overloads, made, strict=True)
+    ]
+    return Function(right.name, tuple(overloads), right.member, right.free)
+
+
+def _arithmetic(sign: str, ints: Callable[[int, int], int]) -> Function:
+    right = ARITHMETIC[sign]
+    overloads = (Overload(right.overloads[0].parameters, right.overloads[0].result, ints),)
+    return Function(right.name, overloads + right.overloads[1:])
+
+
+@mutant
+def _bool_equals_int(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(COMPARISONS, "==", operator.eq)
+
+
+@mutant
+def _unequal_kinds_are_different(patch: pytest.MonkeyPatch) -> None:
+    def differ(left: Any, right: Any) -> bool:
+        try:
+            return not values.equal(left, right)
+        except CelError:
+            return True
+
+    patch.setitem(COMPARISONS, "!=", differ)
+
+
+@mutant
+def _null_is_of_a_kind(patch: pytest.MonkeyPatch) -> None:
+    def equal(left: Any, right: Any) -> bool:
+        if (left is None) != (right is None):
+            raise CelError(ErrorCode.MISMATCH, "null")
+        return values.equal(left, right)
+
+    patch.setitem(COMPARISONS, "==", equal)
+
+
+@mutant
+def _lists_do_not_absorb(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        values, "_all_equal", lambda pairs: all(values.equal(left, right) for left, right in pairs)
+    )
+
+
+@mutant
+def _elements_do_not_absorb(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        values, "_element", lambda item, box: any(values.equal(item, other) for other in box)
+    )
+
+
+@mutant
+def _in_finds_substrings(patch: pytest.MonkeyPatch) -> None:
+    def contained(item: Any, box: Any) -> bool:
+        if type(item) is str and type(box) is str:
+            return item in box
+        return values.contained(item, box)
+
+    patch.setitem(COMPARISONS, "in", contained)
+
+
+@mutant
+def _numbers_compare_exactly(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(COMPARISONS, "<", lambda a, b: values.ordered(a, b) and a < b)
+    patch.setitem(COMPARISONS, ">=", lambda a, b: values.ordered(a, b) and a >= b)
+
+
+@mutant
+def _everything_has_an_order(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(COMPARISONS, "<", operator.lt)
+
+
+@mutant
+def _not_takes_anything(patch: pytest.MonkeyPatch) -> None:
+    right = LOWERINGS[Unary]
+
+    def lowered(node: Any, scope: Any) -> Any:
+        if node.operator == "-":
+            return right(node, scope)
+        operand = lower(node.operand, scope)
+        return lambda frame: not operand(frame)
+
+    patch.setitem(LOWERINGS, Unary, lowered)
+
+
+def _logic(combine: Callable[[Any, list[Any]], Any]) -> Patch:
+    def patched(patch: pytest.MonkeyPatch) -> None:
+        def lowered(node: Any, scope: Any) -> Any:
+            operands = [lower(operand, scope) for operand in node.operands]
+            return lambda frame: combine(
+                node.operator, [lambda operand=operand: operand(frame) for operand in operands]
+            )
+
+        patch.setitem(LOWERINGS, Logic, lowered)
+
+    return patched
+
+
+def _by_truthiness(sign: str, operands: list[Any]) -> Any:
+    if sign == "&&":
+        return all(operand() for operand in operands)
+    return any(operand() for operand in operands)
+
+
+def _as_python_does(sign: str, operands: list[Any]) -> Any:
+    value = None
+    for operand in operands:
+        value = operand()
+        if type(value) is not bool:
+            raise CelError(ErrorCode.TYPE, "not a bool")
+        if value is (sign == "||"):
+            return value
+    return value
+
+
+def _errors_are_false(sign: str, operands: list[Any]) -> Any:
+    def value(operand: Any) -> Any:
+        try:
+            return operand() is True
+        except CelError:
+            return False
+
+    return (all if sign == "&&" else any)(value(operand) for operand in operands)
+
+
+MUTANTS["logic_by_truthiness"] = _logic(_by_truthiness)
+MUTANTS["logic_does_not_absorb"] = _logic(_as_python_does)
+MUTANTS["logic_takes_errors_for_false"] = _logic(_errors_are_false)
+
+
+@mutant
+def _conditional_by_truthiness(patch: pytest.MonkeyPatch) -> None:
+    def lowered(node: Any, scope: Any) -> Any:
+        test, yes, no = (lower(part, scope) for part in (node.test, node.yes, node.no))
+        return lambda frame: yes(frame) if test(frame) else no(frame)
+
+    patch.setitem(LOWERINGS, Conditional, lowered)
+
+
+@mutant
+def _index_as_python_does(patch: pytest.MonkeyPatch) -> None:
+    def lowered(node: Any, scope: Any) -> Any:
+        operand, index = lower(node.operand, scope), lower(node.index, scope)
+
+        def item(frame: Any) -> Any:
+            try:
+                return operand(frame)[index(frame)]
+            except (LookupError, TypeError):
+                raise CelError(ErrorCode.TYPE, "no index") from None
+
+        return item
+
+    patch.setitem(LOWERINGS, Index, lowered)
+
+
+@mutant
+def _lists_count_from_the_end(patch: pytest.MonkeyPatch) -> None:
+    right = lowering._list_position
+    patch.setattr(
+        lowering,
+        "_list_position",
+        lambda node, at, size: (
+            at + size if type(at) is int and -size <= at < 0 else right(node, at, size)
+        ),
+    )
+
+
+@mutant
+def _has_swallows_errors(patch: pytest.MonkeyPatch) -> None:
+    def lowered(node: Any, scope: Any) -> Any:
+        operand = lower(node.operand, scope)
+
+        def has(frame: Any) -> bool:
+            try:
+                return node.field in operand(frame)
+            except (CelError, TypeError):
+                return False
+
+        return has
+
+    patch.setitem(LOWERINGS, Has, lowered)
+
+
+@mutant
+def _macros_walk_strings(patch: pytest.MonkeyPatch) -> None:
+    def entrance(_node: Any, key: str, source: Any, _cost: int) -> Any:
+        return lambda frame: (list(source(frame)), {**frame, key: None})
+
+    patch.setattr(comprehensions, "_entrance", entrance)
+
+
+@mutant
+def _macros_share_a_frame(patch: pytest.MonkeyPatch) -> None:
+    right = LOWERINGS[Comprehension]
+
+    def lowered(node: Any, scope: Any) -> Any:
+        body = lower(
+            node.body,
+            scope.__class__(
+                scope.definitions, scope.weights, {**scope.local, node.variable: "@0:shared"}
+            ),
+        )
+        if node.kind != "exists":
+            return right(node, scope)
+        source = lower(node.source, scope)
+
+        def exists(frame: Any) -> bool:
+            elements = source(frame)
+            if type(elements) is not list:
+                raise CelError(ErrorCode.TYPE, "not a list")
+            found = False
+            for element in elements:
+                frame["@0:shared"] = element
+                found = found or body(frame) is True
+            return found
+
+        return exists
+
+    patch.setitem(LOWERINGS, Comprehension, lowered)
+
+
+def _quantifier(combine: Callable[[list[Any]], Any]) -> Any:
+    def made(_node: Any, key: str, enter: Any, body: Any) -> Any:
+        def quantifier(frame: Any) -> Any:
+            elements, inner = enter(frame)
+            return combine([lambda e=element: body({**inner, key: e}) for element in elements])
+
+        return quantifier
+
+    return made
+
+
+@mutant
+def _exists_does_not_absorb(patch: pytest.MonkeyPatch) -> None:
+    combine = _quantifier(lambda bodies: _as_python_does("||", bodies) or False)
+    patch.setitem(comprehensions.MACROS, "exists", combine)
+
+
+@mutant
+def _all_by_truthiness(patch: pytest.MonkeyPatch) -> None:
+    combine = _quantifier(lambda bodies: all(body() for body in bodies))
+    patch.setitem(comprehensions.MACROS, "all", combine)
+
+
+@mutant
+def _exists_one_absorbs(patch: pytest.MonkeyPatch) -> None:
+    def count(bodies: list[Any]) -> bool:
+        found = 0
+        for body in bodies:
+            try:
+                found += body() is True
+            except CelError:
+                continue
+        return found == 1
+
+    patch.setitem(comprehensions.MACROS, "exists_one", _quantifier(count))
+
+
+@mutant
+def _sums_do_not_overflow(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(ARITHMETIC, "+", _arithmetic("+", operator.add))
+
+
+@mutant
+def _products_do_not_overflow(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(ARITHMETIC, "*", _arithmetic("*", operator.mul))
+
+
+@mutant
+def _signs_do_not_overflow(patch: pytest.MonkeyPatch) -> None:
+    right = operators.NEGATE.overloads
+    overloads = (Overload(right[0].parameters, right[0].result, operator.neg), right[1])
+    patch.setattr(lowering, "NEGATE", Function("'-'", overloads))
+
+
+@mutant
+def _division_rounds_down(patch: pytest.MonkeyPatch) -> None:
+    def divide(left: int, right: int) -> int:
+        operators.divide_ints(left, right)
+        return left // right
+
+    patch.setitem(ARITHMETIC, "/", _arithmetic("/", divide))
+
+
+@mutant
+def _remainders_have_the_right_sign(patch: pytest.MonkeyPatch) -> None:
+    def remainder(left: int, right: int) -> int:
+        operators.remainder(left, right)
+        return left % right
+
+    patch.setitem(ARITHMETIC, "%", _arithmetic("%", remainder))
+
+
+@mutant
+def _remainder_of_the_smallest_int(patch: pytest.MonkeyPatch) -> None:
+    def remainder(left: int, right: int) -> int:
+        return 0 if right == -1 else operators.remainder(left, right)
+
+    patch.setitem(ARITHMETIC, "%", _arithmetic("%", remainder))
+
+
+@mutant
+def _literals_keep_escapes(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reading, "decode_string", lambda literal, _start: literal.strip("r\"'"))
+
+
+@mutant
+def _size_in_bytes(patch: pytest.MonkeyPatch) -> None:
+    def size(value: Any) -> int:
+        return len(value.encode()) if type(value) is str else len(value)
+
+    patch.setitem(FUNCTIONS, "size", _function("size", size))
+
+
+@mutant
+def _lower_all_letters(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(FUNCTIONS, "lowerAscii", _function("lowerAscii", str.lower))
+
+
+@mutant
+def _substring_as_a_slice(patch: pytest.MonkeyPatch) -> None:
+    made = _function("substring", lambda text, start, end=None: text[start:end])
+    patch.setitem(FUNCTIONS, "substring", made)
+
+
+@mutant
+def _matches_the_whole(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(lowering, "compile_pattern", lambda text: compile_pattern(f"^(?:{text})$"))
+
+
+@mutant
+def _minutes_round_down(patch: pytest.MonkeyPatch) -> None:
+    right = FUNCTIONS["getMinutes"].overloads
+    made = _function("getMinutes", right[0].apply, lambda span: span.nanoseconds // (60 * 10**9))
+    patch.setitem(FUNCTIONS, "getMinutes", made)
+
+
+@mutant
+def _months_count_from_one(patch: pytest.MonkeyPatch) -> None:
+    right = FUNCTIONS["getMonth"].overloads[0].apply
+    patch.setitem(FUNCTIONS, "getMonth", _function("getMonth", lambda *args: right(*args) + 1))
+
+
+@mutant
+def _strings_become_ints_as_python_does(patch: pytest.MonkeyPatch) -> None:
+    right = FUNCTIONS["int"].overloads
+    made = _function("int", int, right[3].apply)
+    patch.setitem(FUNCTIONS, "int", made)
+
+
+@mutant
+def _bools_are_written_as_python_does(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(FUNCTIONS, "string", _function("string", str))
+
+
+@pytest.fixture(scope="module")
+def samples() -> list[Sample]:
+    """Random expressions with what the C++ library says, where we agree with it."""
+    cpp, generator = Cpp(), Untyped(SEED + 1)
+    found = [*STRICT]
+    for _ in range(5000):
+        text = generator.expression()
+        variables = {"c": generator.claims(), "now": NOW, "span": SPAN}
+        theirs = cpp.evaluate(text, variables)
+        if not _deliberate(ours(text), variables, theirs):
+            found.append(Sample(text, variables, theirs))
+    return found
+
+
+def _deliberate(program: Program, variables: dict[str, Any], theirs: Outcome) -> bool:
+    if theirs.error or not evaluate(program, variables).error:
+        return False
+    return not set(errors(program.trace(variables))).isdisjoint(
+        {ErrorCode.MISMATCH, ErrorCode.LIMIT, "int-of-bool"}
+    )
+
+
+def _kills(samples: list[Sample]) -> Iterator[Sample]:
+    for sample in samples:
+        given = evaluate(ours(sample.text), sample.variables)
+        if given.error == ErrorCode.INTERNAL:
+            yield sample
+        elif bool(given.error) != bool(sample.wanted.error):
+            yield sample
+        elif not given.error and not same(given.value, sample.wanted.value):
+            yield sample
+
+
+def test_the_right_code_is_not_killed(samples: list[Sample]) -> None:
+    assert next(_kills(samples), None) is None
+
+
+@pytest.mark.parametrize("name", sorted(MUTANTS))
+def test_the_mutant_is_killed(
+    name: str, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    MUTANTS[name](monkeypatch)
+
+    assert next(_kills(samples), None) is not None
