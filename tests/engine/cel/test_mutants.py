@@ -425,14 +425,68 @@ def _bools_are_written_as_python_does(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(FUNCTIONS, "string", _function("string", str))
 
 
+PITFALLS = (
+    "-(c.min) == 0",
+    "c.min % -1 == 0",
+    "c.min / -1 == 0",
+    "c.max + 1 > 0",
+    "c.max * 2 > 0",
+    "-7 / 2 == -3 && -7 % 2 == -1",
+    "c.max < 9223372036854775808.0",
+    "9007199254740993 >= 9007199254740992.0 && !(c.odd > 9007199254740992.0)",
+    'size(c.text) == 3 && "é".size() == 1',
+    'c.text.lowerAscii() == "aÉb"',
+    'string(c.yes) == "true"',
+    "now.getMonth() == 10",
+    'duration("-90s").getMinutes() == -1',
+    'int("1_0") == 10',
+    '"abc".substring(2, 1) == ""',
+    "[1, 2][-1] == 2",
+    "[1, 2][c.yes] == 2",
+    'c.text.all(letter, letter != "z")',
+    'c.text["x"] == "y" || true',
+    "has(c.missing.member) || true",
+    "!has(c.missing.member)",
+    "[0, 2].exists(n, 1 / n == 0) && [1, 0].exists(n, 1 / n == 1)",
+    "[2, 0].exists_one(n, 1 / n == 0)",
+    "[1, 0].all(n, 1 / n == 1)",
+    "c.yes || c.missing",
+    "c.missing || c.yes",
+    "!c.yes && c.missing",
+    "c.missing && !c.yes",
+    "c.max && false",
+    "c.max && c.yes",
+    "!c.max",
+    "c.max ? true : false",
+    "c.none == c.text",
+    "c.none != c.text",
+    '"A" in c.text',
+    r'"\x41\u0042\103" == "ABC"',
+    'c.text.matches("É")',
+    "c.yes < 2",
+    "[1, 2].exists(n, [2, 3].exists(m, m == n)) && [1].all(n, [5].exists(n, n == 5) && n == 1)",
+)
+"""One expression for each pitfall, in case no random one meets it; the C++ library judges."""
+
+CLAIMS = {
+    "min": -(2**63),
+    "max": 2**63 - 1,
+    "odd": 2**53 + 1,
+    "text": "AÉb",
+    "yes": True,
+    "none": None,
+}
+
+
 @pytest.fixture(scope="module")
 def samples() -> list[Sample]:
     """Random expressions with what the C++ library says, where we agree with it."""
     cpp, generator = Cpp(), Untyped(SEED + 1)
     found = [*STRICT]
-    for _ in range(5000):
-        text = generator.expression()
-        variables = {"c": generator.claims(), "now": NOW, "span": SPAN}
+    given = [(text, CLAIMS) for text in PITFALLS]
+    given += [(generator.expression(), generator.claims()) for _ in range(3000)]
+    for text, claims in given:
+        variables = {"c": claims, "now": NOW, "span": SPAN}
         theirs = cpp.evaluate(text, variables)
         if not _deliberate(ours(text), variables, theirs):
             found.append(Sample(text, variables, theirs))
