@@ -5,7 +5,9 @@ What lives here: from the file's text to `Settings`, with everything that is wro
 line and column.  What must not: what the settings bring about.
 """
 
+import ipaddress
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -15,12 +17,17 @@ from regauth.engine.nodes import MappingNode, Node, ScalarNode, SequenceNode, pa
 from regauth.engine.problems import Location, Problem, Problems
 from regauth.engine.quantities import parse_duration
 
+from .rate_limit import Rate
+from .request_info import Network
 from .settings import (
+    TOKEN_PATHS,
     Address,
     FixedKeyId,
     KeyFiles,
     KeyFolder,
     KeyIdChoice,
+    Rates,
+    RefreshSettings,
     Settings,
     SigningSettings,
 )
@@ -28,6 +35,10 @@ from .settings import (
 MAX_PORT: Final = 65535
 MIN_LIFETIME: Final = timedelta(seconds=60)
 MAX_LIFETIME: Final = timedelta(hours=24)
+MIN_SESSION: Final = timedelta(minutes=1)
+MAX_SESSION: Final = timedelta(days=30)
+MAX_LOGIN_CACHE: Final = timedelta(minutes=5)
+MAX_ANSWER_CACHE: Final = timedelta(seconds=30)
 
 
 class ConfigurationError(Exception):
@@ -95,6 +106,14 @@ class _Reader:
                 lifetime=self._duration(node.get("tokenLifetime"), MIN_LIFETIME, MAX_LIFETIME),
                 realm=_plain(node, "realm"),
                 verbose_errors=_plain(node, "verboseErrors"),
+                paths=_paths(node),
+                workers=_plain(node, "workers"),
+                trusted_proxies=self._networks(node.get("trustedProxies")),
+                rates=_rates(_mapping(node, "rateLimits")),
+                **self._caches(_mapping(node, "caches")),
+                shadow_policy=self._optional_path(node.get("shadowPolicy")),
+                **self._decision_log(_mapping(node, "decisionLog")),
+                refresh=self._refresh(node.get("refreshTokens")),
                 log_format=_plain(node, "logFormat"),
                 log_level=_plain(node, "logLevel"),
             ),
@@ -118,8 +137,50 @@ class _Reader:
                 algorithm=_plain(node, "algorithm"),
                 key_id=_key_id(node.get("keyId")),
                 x5c=_plain(node, "x5c"),
+                compat=_strings(node.get("compat")),
             ),
         )
+
+    def _networks(self, node: Node | None) -> tuple[Network, ...] | None:
+        if not isinstance(node, SequenceNode):
+            return None
+        networks = []
+        for one in node:
+            try:
+                networks.append(ipaddress.ip_network(_text(one), strict=False))
+            except ValueError as error:
+                self._problems.error(one.location, "wrong-value", str(error))
+        return tuple(networks)
+
+    def _caches(self, node: MappingNode) -> dict[str, float | None]:
+        return {
+            "login_cache": self._seconds(node.get("logins"), MAX_LOGIN_CACHE),
+            "answer_cache": self._seconds(node.get("answers"), MAX_ANSWER_CACHE),
+        }
+
+    def _decision_log(self, node: MappingNode) -> dict[str, object]:
+        file = node.get("file")
+        standard = file is not None and _text(file) == "-"
+        return {
+            "decision_log": Path("-") if standard else self._optional_path(file),
+            "decision_log_claims": _plain(node, "claims"),
+        }
+
+    def _refresh(self, node: Node | None) -> RefreshSettings | None:
+        if not isinstance(node, MappingNode):
+            return None
+        session = self._duration(node["maxSession"], MIN_SESSION, MAX_SESSION)
+        providers = _strings(node["providers"])
+        return RefreshSettings(
+            self._path(node["file"]), session or MIN_SESSION, frozenset(providers or ())
+        )
+
+    def _optional_path(self, node: Node | None) -> Path | None:
+        return None if node is None else self._path(node)
+
+    def _seconds(self, node: Node | None, most: timedelta) -> float | None:
+        found = self._duration(node, timedelta(0), most)
+        return None if found is None else found.total_seconds()
 
     def _path(self, node: Node) -> Path:
         return self._folder / _text(node)
@@ -170,6 +231,27 @@ def _plain(node: MappingNode, name: str) -> object:
 
 def _text(node: Node) -> str:
     return node.text if isinstance(node, ScalarNode) else ""
+
+
+def _paths(node: MappingNode) -> tuple[str, ...] | None:
+    more = _plain(node, "tokenPath")
+    return None if more is None else tuple(dict.fromkeys((*TOKEN_PATHS, str(more))))
+
+
+def _rates(node: MappingNode) -> Rates:
+    given: dict[str, Rate | None] = {}
+    for name, entry in node.entries.items():
+        rate = entry.value
+        if isinstance(rate, MappingNode):
+            per_second, burst = rate["perSecond"].plain(), rate["burst"].plain()
+            given[name] = Rate(float(str(per_second)), float(str(burst)))
+        else:
+            given[name] = None
+    return replace(Rates(), **given)
+
+
+def _strings(node: Node | None) -> tuple[str, ...] | None:
+    return tuple(_text(one) for one in node) if isinstance(node, SequenceNode) else None
 
 
 def _key_id(node: Node | None) -> KeyIdChoice | None:

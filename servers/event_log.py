@@ -29,6 +29,11 @@ _TOKEN: Final = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*", re.ASCI
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
+def redacted(line: str) -> str:
+    """Return a line with whatever looks like a JWT taken out."""
+    return _TOKEN.sub("[token]", line) if "eyJ" in line else line
+
+
 class EventLog:
     """
     Writes events to a file descriptor, each line in one call, so that processes can share it.
@@ -65,9 +70,7 @@ class EventLog:
         else:
             rest = " ".join(f"{name}={_text(value)}" for name, value in given.items())
             line = f"{moment} {level.upper():7} {event} {rest}".rstrip()
-        if "eyJ" in line:
-            line = _TOKEN.sub("[token]", line)
-        self._write(line.encode("utf-8", "backslashreplace") + b"\n")
+        self._write(redacted(line).encode("utf-8", "backslashreplace") + b"\n")
 
     def take_over_logging(self) -> None:
         """Write what libraries log through this log, and nowhere else."""

@@ -12,6 +12,8 @@ from types import FrameType
 from . import hosting
 from .event_log import EventLog
 from .live_policy import PolicyFolderError, PolicyProblemsError, load_policy
+from .login_cache import LoginCache
+from .observing import Observer
 from .provider_keys import ProviderKeys
 from .settings import Settings
 from .signing import SigningError, load_signer
@@ -32,8 +34,9 @@ def run(settings: Settings) -> None:
     keys = ProviderKeys()
     keys.serve([(state.policy, settings.policy)])
     keys.start()
-    service = TokenService(state, keys, issuer=settings.issuer, lifetime=settings.lifetime)
-    application = create_app(settings, service, log)
+    logins = LoginCache(keys)
+    service = TokenService(state, logins, issuer=settings.issuer, lifetime=settings.lifetime)
+    application = create_app(settings, service, keys, Observer(log))
     server = hosting.Server(application, listeners, threads=settings.threads)
 
     def stop(_number: int, _frame: FrameType | None) -> None:

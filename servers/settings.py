@@ -5,13 +5,18 @@ What lives here: the values and their defaults.  What must not: reading a file
 (`regauth.servers.configuration`).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
+from .rate_limit import Rate
+from .request_info import Network
+
 LogFormat = Literal["json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+
+_CLIENT, _FAILURES, _IDENTITY = Rate(100, 500), Rate(10, 100), Rate(50, 500)
 
 TOKEN_PATHS = ("/auth/token", "/auth", "/token", "/v2/token")
 """Where clients of the known registries look for the token endpoint."""
@@ -54,6 +59,16 @@ class FixedKeyId:
 KeyIdChoice = Literal["libtrust", "rfc7638"] | FixedKeyId
 
 
+Registry = Literal[
+    "distribution-2.8",
+    "distribution-3.0",
+    "distribution-3.1",
+    "distribution-3-jwks",
+    "zot",
+    "harbor",
+]
+
+
 @dataclass(frozen=True, slots=True)
 class SigningSettings:
     """The key that tokens are signed with, and the header form that the registry knows it by."""
@@ -61,9 +76,30 @@ class SigningSettings:
     source: KeyFolder | KeyFiles
     algorithm: str | None = None
     """None: the one that fits the key."""
-    key_id: KeyIdChoice = "libtrust"
+    key_id: KeyIdChoice | None = None
+    """None: what `compat` asks for, else libtrust."""
     x5c: bool | None = None
     """None: when the key has certificates."""
+    compat: tuple[Registry, ...] = ()
+    """The registries that must accept the tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How often one may ask, in each process; None is without limit."""
+
+    client: Rate | None = _CLIENT
+    failures: Rate | None = _FAILURES
+    identity: Rate | None = _IDENTITY
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshSettings:
+    """Refresh tokens: where sessions are kept, how long they last, and whose they are."""
+
+    file: Path
+    max_session: timedelta
+    providers: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,4 +117,16 @@ class Settings:
     verbose_errors: bool = False
     log_format: LogFormat = "json"
     log_level: LogLevel = "info"
-    paths: tuple[str, ...] = field(default=TOKEN_PATHS)
+    paths: tuple[str, ...] = TOKEN_PATHS
+    trusted_proxies: tuple[Network, ...] = ()
+    rates: Rates = Rates()
+    shadow_policy: Path | None = None
+    decision_log: Path | None = None
+    """`-` is standard output."""
+    decision_log_claims: bool = True
+    workers: int = 1
+    login_cache: float = 30.0
+    """Seconds for which a verified login is remembered; 0 for none."""
+    answer_cache: float = 5.0
+    """Seconds for which the same question gets the same token; 0 for none."""
+    refresh: RefreshSettings | None = None

@@ -24,6 +24,7 @@ from regauth.engine.keys import (
 )
 
 from . import key_folder
+from .compat import Form, IncompatibleError, choose_form
 from .settings import FixedKeyId, KeyFolder, SigningSettings
 
 
@@ -59,9 +60,10 @@ def load_signer(settings: SigningSettings, now: datetime) -> Signer:
     """
     try:
         materials = _materials(settings)
-        first = _signing_key(settings, *materials[0])
-        others = [_other(settings, key) for key, _ in materials[1:]]
-    except (key_folder.KeyFolderError, KeysError) as error:
+        form = _form(settings, *materials[0])
+        first = _signing_key(form, *materials[0])
+        others = [_other(settings, form, key) for key, _ in materials[1:]]
+    except (key_folder.KeyFolderError, KeysError, IncompatibleError) as error:
         raise SigningError(str(error)) from error
     if settings.x5c and not first.x5c:
         message = "`x5c: true` needs the key's certificates: `certificateFile`, or a `keyFolder`"
@@ -87,28 +89,35 @@ def _materials(
     return [(key, () if source.chain is None else load_certificates(_read(source.chain)))]
 
 
-def _signing_key(
-    settings: SigningSettings, key: PrivateKey, chain: tuple[x509.Certificate, ...]
-) -> SigningKey:
-    public = key.public_key()
-    return SigningKey(
-        material=key,
-        algorithm=settings.algorithm or algorithms_of(public)[0],
-        key_id=_key_id(settings, public),
-        x5c=() if settings.x5c is False else chain,
+def _form(settings: SigningSettings, key: PrivateKey, chain: tuple[x509.Certificate, ...]) -> Form:
+    return choose_form(
+        settings.compat,
+        settings.algorithm or algorithms_of(key.public_key())[0],
+        settings.key_id,
+        x5c=settings.x5c,
+        certificates=bool(chain),
     )
 
 
-def _other(settings: SigningSettings, key: PrivateKey) -> tuple[PublicKey, str, str]:
+def _signing_key(form: Form, key: PrivateKey, chain: tuple[x509.Certificate, ...]) -> SigningKey:
+    return SigningKey(
+        material=key,
+        algorithm=form.algorithm,
+        key_id=_key_id(form, key.public_key()),
+        x5c=chain if form.x5c else (),
+    )
+
+
+def _other(settings: SigningSettings, form: Form, key: PrivateKey) -> tuple[PublicKey, str, str]:
     """Describe a key that has signed before; an algorithm that it never had is not its own."""
     public = key.public_key()
     fitting = algorithms_of(public)
     algorithm = settings.algorithm if settings.algorithm in fitting else fitting[0]
-    return public, _key_id(settings, public), algorithm
+    return public, _key_id(form, public), algorithm
 
 
-def _key_id(settings: SigningSettings, public: PublicKey) -> str:
-    choice = settings.key_id
+def _key_id(form: Form, public: PublicKey) -> str:
+    choice = form.key_id
     return choice.name if isinstance(choice, FixedKeyId) else key_id(public, choice)
 
 

@@ -10,13 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from regauth.engine.exchange import exchange, run
-from regauth.engine.outcomes import Decision, Refusal
-from regauth.engine.policy import Policy
-from regauth.engine.registry_token import registry_token
-from regauth.engine.scope import accesses
+from regauth.engine import (
+    Authenticated,
+    Decision,
+    Policy,
+    Refusal,
+    accesses,
+    decide,
+    registry_token,
+)
+from regauth.engine.exchange import anonymous
 
-from .provider_keys import ProviderKeys
+from .login_cache import LoginCache
 from .signing import Signer
 from .token_request import TokenRequest
 
@@ -34,6 +39,8 @@ class State:
 
     policy: Policy
     signer: Signer
+    shadow: Policy | None = None
+    """A policy that decides beside the live one, and whose answer nobody gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +50,22 @@ class Issued:
     decision: Decision
     token: str = field(repr=False)
     jti: str
-    issued_at: datetime
-    lifetime: timedelta
+    login: Authenticated | None
+    """Whose login it was; None for an anonymous request."""
+    refresh_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a request, and all that it was decided by."""
+
+    asked: TokenRequest
+    outcome: Issued | Refusal
+    policy: Policy
+    now: datetime
+    shadow_policy: Policy | None = None
+    shadow: Decision | Refusal | None = None
+    """What the shadow policy would have said."""
 
 
 class TokenService:
@@ -52,8 +73,8 @@ class TokenService:
     Issues registry tokens.  Safe to use from many threads.
 
     Args:
-        state: The policy and the keys to begin with.
-        keys: The providers' keys.
+        state: The policy and the keys to begin with; replace it to change them.
+        logins: Verifies logins.
         issuer: The `iss` of the tokens.
         lifetime: How long they are good for.
         now: The clock.
@@ -62,34 +83,51 @@ class TokenService:
     def __init__(
         self,
         state: State,
-        keys: ProviderKeys,
+        logins: LoginCache,
         *,
         issuer: str,
         lifetime: timedelta,
         now: Now = utc_now,
     ) -> None:
         self.state = state
-        self._keys = keys
+        self.now = now
+        self.lifetime = lifetime
+        self._logins = logins
         self._issuer = issuer
-        self._lifetime = lifetime
-        self._now = now
 
-    def answer(self, request: TokenRequest) -> Issued | Refusal:
+    def answer(self, asked: TokenRequest) -> Answer:
         """Decide a request and, unless the login is refused, sign what was granted."""
-        state, now = self.state, self._now()
-        steps = exchange(
-            state.policy, request.credentials, request.service, accesses(request.scopes), now
+        state, now = self.state, self.now()
+        login, decided = self._decide(state.policy, asked, now)
+        outcome = (
+            decided if isinstance(decided, Refusal) else self._sign(state, decided, login, now)
         )
-        outcome = run(steps, self._keys.keys_for)
-        if isinstance(outcome, Refusal):
-            return outcome
+        if state.shadow is None:
+            return Answer(asked, outcome, state.policy, now)
+        _, shadow = self._decide(state.shadow, asked, now)
+        return Answer(asked, outcome, state.policy, now, state.shadow, shadow)
+
+    def _decide(
+        self, policy: Policy, asked: TokenRequest, now: datetime
+    ) -> tuple[Authenticated | None, Decision | Refusal]:
+        wanted = accesses(asked.scopes)
+        if asked.credentials is None:
+            return None, anonymous(policy, asked.service, wanted, now)
+        login = self._logins.login(policy, asked.credentials, asked.service, now)
+        if isinstance(login, Refusal):
+            return None, login
+        return login, decide(policy, login.identity, login.claims, asked.service, wanted, now)
+
+    def _sign(
+        self, state: State, decision: Decision, login: Authenticated | None, now: datetime
+    ) -> Issued:
         jti = secrets.token_urlsafe(16)
         token = registry_token(
-            outcome,
+            decision,
             issuer=self._issuer,
             key=state.signer.key,
             now=now,
-            lifetime=self._lifetime,
+            lifetime=self.lifetime,
             jti=jti,
         )
-        return Issued(outcome, token, jti, now, self._lifetime)
+        return Issued(decision, token, jti, login)

@@ -18,6 +18,8 @@ from regauth.engine.keys import PrivateKey, SigningKey
 from regauth.engine.policy import Policy
 from regauth.servers import key_folder
 from regauth.servers.event_log import EventLog
+from regauth.servers.login_cache import LoginCache
+from regauth.servers.observing import Observer
 from regauth.servers.provider_keys import KeyHosting, ProviderKeys
 from regauth.servers.sample import public_pem, sample_claims
 from regauth.servers.settings import KeyFolder, Settings, SigningSettings
@@ -98,7 +100,7 @@ class Desk:
         return jwt.sign(given, self.issuer)
 
     def ask(
-        self, password: str | None, *scopes: str, username: str = "github", **more: Any
+        self, password: str | None, *scopes: str, username: str = "github", **more: str
     ) -> falcon.testing.Result:
         """Ask for a token as registry clients do."""
         headers = {} if password is None else basic(username, password)
@@ -126,7 +128,11 @@ class Desk:
 
 
 def make_desk(
-    folder: Path, text: str, issuer: PrivateKey, hosting: KeyHosting | None = None, **settings: Any
+    folder: Path,
+    text: str,
+    issuer: PrivateKey,
+    hosting: KeyHosting | None = None,
+    **settings: object,
 ) -> Desk:
     """Make the application of a policy."""
     key_folder.create(folder / "keys", "ES256", NOW)
@@ -135,23 +141,25 @@ def make_desk(
         folder,
         "registry-token-issuer",
         SigningSettings(KeyFolder(folder / "keys")),
-        **settings,
+        **settings,  # type: ignore[arg-type]
     )
     signer = load_signer(configured.signing, NOW)
     policy = compiled(text)
     keys = ProviderKeys(hosting)
     keys.serve([(policy, folder)])
+    logins = LoginCache(keys)
     times = [NOW]
     service = TokenService(
         State(policy, signer),
-        keys,
+        logins,
         issuer=configured.issuer,
         lifetime=timedelta(minutes=5),
         now=lambda: times[-1],
     )
     log = folder / "log"
     descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-    app = create_app(configured, service, EventLog("json", "info", descriptor))
+    observer = Observer(EventLog("json", "info", descriptor))
+    app = create_app(configured, service, keys, observer)
     return Desk(
         falcon.testing.TestClient(app),
         service,

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from regauth.engine.keys import Key, KeySet, PrivateKey, key_id
 from regauth.engine.jwt import parse, verify_signature
+from regauth.engine.keys import Key, KeySet, PrivateKey, key_id
 
 from .desk import ANONYMOUS, NOW, SERVICE, Desk, basic, make_desk, pem_keys, policy_text
 
@@ -333,7 +333,9 @@ def test_a_request_id_is_taken_over_only_when_it_is_one_word(desk: Desk, given: 
     assert (logged == given) is (given == "abc-123")
 
 
-def test_no_token_and_no_password_is_ever_logged(desk: Desk, capfd: Any) -> None:
+def test_no_token_and_no_password_is_ever_logged(
+    desk: Desk, capfd: pytest.CaptureFixture[str]
+) -> None:
     good = desk.token()
     issued = desk.ask(good, "repository:acme/app:pull").json["token"]
     broken = f"{good[:-6]}AAAAAA"

@@ -1,0 +1,143 @@
+"""
+Metrics, for Prometheus.
+
+What lives here: the metrics and their names.  What must not: names of repositories, subjects or
+clients, which are without bound; the decision log has those.
+
+With several processes, `PROMETHEUS_MULTIPROC_DIR` names the folder they share; it must be set
+before this module is imported.
+"""
+
+import os
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from regauth.engine import Decision
+
+from .key_cache import KeyState
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+class Metrics:
+    """The metrics of one process, and how all processes' are shown."""
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()
+        self._registry = registry
+        self._requests = Counter(
+            "token_server_requests",
+            "Token requests, by what became of them.",
+            ("outcome", "provider"),
+            registry=registry,
+        )
+        self._decisions = Counter(
+            "token_server_decisions",
+            "Decided accesses, by the reason and the grant or denial that decided.",
+            ("why", "source"),
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "token_server_request_seconds",
+            "How long token requests took.",
+            buckets=_BUCKETS,
+            registry=registry,
+        )
+        self._reused = Counter(
+            "token_server_reused_answers", "Answers given a second time.", registry=registry
+        )
+        self._key_age = Gauge(
+            "token_server_provider_key_age_seconds",
+            "Seconds since a provider's keys were fetched, in the process where it is longest.",
+            ("provider",),
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._key_usable = Gauge(
+            "token_server_provider_keys_usable",
+            "1 when a provider's tokens can be verified in every process, else 0.",
+            ("provider",),
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self._policy = Gauge(
+            "token_server_policy_info",
+            "1 for the policy that decides, by its hash.",
+            ("hash",),
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._reloads = Counter(
+            "token_server_reloads",
+            "Times that policy and keys were read again, by whether they were taken.",
+            ("outcome",),
+            registry=registry,
+        )
+        self._expires = Gauge(
+            "token_server_certificate_expires_timestamp_seconds",
+            "When the signing key's certificates end, in Unix time; 0 when tokens carry none.",
+            registry=registry,
+            multiprocess_mode="livemin",
+        )
+        self._dropped = Gauge(
+            "token_server_log_lines_dropped",
+            "Lines that could not be written to a log.",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+
+    def request(self, outcome: str, provider: str, seconds: float) -> None:
+        """Count a request."""
+        self._requests.labels(outcome, provider).inc()
+        self._seconds.observe(seconds)
+
+    def reused(self) -> None:
+        """Count an answer that was given a second time."""
+        self._reused.inc()
+
+    def decision(self, decision: Decision) -> None:
+        """Count each access of a decision."""
+        for verdict in decision.verdicts:
+            self._decisions.labels(str(verdict.why), verdict.source).inc()
+
+    def serving(self, policy_hash: str, expires: datetime | None) -> None:
+        """Tell what is served now."""
+        self._policy.clear()
+        self._policy.labels(policy_hash).set(1)
+        self._expires.set(0 if expires is None else expires.timestamp())
+
+    def reloaded(self, *, taken: bool) -> None:
+        """Count a reload."""
+        self._reloads.labels("taken" if taken else "refused").inc()
+
+    def keys(self, states: Mapping[str, KeyState]) -> None:
+        """Tell how things stand with the providers' keys."""
+        for provider, state in states.items():
+            self._key_usable.labels(provider).set(1 if state.usable else 0)
+            if state.age is not None:
+                self._key_age.labels(provider).set(state.age)
+
+    def dropped(self, lines: int) -> None:
+        """Tell how many log lines this process has lost."""
+        self._dropped.set(lines)
+
+    def page(self) -> bytes:
+        """Return the metrics of all processes, in Prometheus's text format."""
+        if not os.environ.get(FOLDER_VARIABLE):
+            return generate_latest(self._registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)
