@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .terminal import EXIT_POLICY, EXIT_REFUSED, EXIT_USAGE, fail, fail_with_problems, shown_token
+from .keys_commands import keys
+from .terminal import EXIT_REFUSED, EXIT_USAGE, fail, fail_with_problems, shown_token
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -215,7 +216,7 @@ def exchange(url: str, username: str, service: str, scopes: tuple[str, ...], *, 
     click.echo(token if raw else shown_token(token))
 
 
-__all__ = ["EXIT_POLICY", "main"]
+main.add_command(keys)
 
 if __name__ == "__main__":
     main()

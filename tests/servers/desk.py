@@ -86,6 +86,7 @@ class Desk:
     client: falcon.testing.TestClient
     service: TokenService
     keys: ProviderKeys
+    observer: Observer
     signing: SigningKey
     issuer: SigningKey
     log: Path
@@ -164,6 +165,7 @@ def make_desk(
         falcon.testing.TestClient(app),
         service,
         keys,
+        observer,
         signer.key,
         SigningKey(issuer, "RS256", "sample"),
         log,

@@ -1,0 +1,217 @@
+"""Readiness, metrics, the published key set, the decision log, the shadow policy."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from regauth import schemas
+from regauth.engine.jwt import parse, verify_signature
+from regauth.engine.keys import PrivateKey, parse_jwks
+from regauth.servers.decision_log import DecisionLog
+from regauth.servers.metrics import Metrics
+
+from .desk import ANONYMOUS, Desk, compiled, make_desk, pem_keys, policy_text
+
+DOWN = '\n      jwksUri: "http://127.0.0.1:9/keys"'
+
+
+@pytest.fixture
+def desk(tmp_path: Path, private_keys: dict[str, PrivateKey]) -> Desk:
+    text = policy_text(pem_keys(private_keys["rsa"]), ANONYMOUS)
+    return make_desk(tmp_path, text, private_keys["rsa"])
+
+
+@pytest.fixture
+def decisions(desk: Desk, tmp_path: Path) -> Iterator[Callable[[], list[dict[str, object]]]]:
+    """Give the desk a decision log and return what reads it."""
+    file = tmp_path / "decisions.jsonl"
+    desk.observer.decisions = DecisionLog(file)
+    yield lambda: [json.loads(line) for line in file.read_text().splitlines()]
+    desk.observer.decisions.close()
+
+
+def test_the_published_keys_verify_what_is_issued(desk: Desk) -> None:
+    result = desk.client.simulate_get("/.well-known/jwks.json")
+    token = parse(desk.ask(desk.token()).json["token"])
+    keys = parse_jwks(result.content)
+
+    assert result.headers["content-type"] == "application/jwk-set+json"
+    assert verify_signature(token, keys, ("ES256",)) is None
+    assert not {"d", "k", "p", "q"} & set(result.json["keys"][0])
+
+
+def test_a_server_whose_keys_are_in_its_policy_is_ready(desk: Desk) -> None:
+    result = desk.client.simulate_get("/readyz")
+
+    assert result.status_code == 200
+    assert result.json == {
+        "status": "ready",
+        "policy": desk.service.state.policy.hash,
+        "providers": {"github": {"usable": True}},
+    }
+
+
+def test_a_server_that_cannot_verify_any_token_is_not_ready_and_says_why(
+    tmp_path: Path, private_keys: dict[str, PrivateKey]
+) -> None:
+    desk = make_desk(tmp_path, policy_text(DOWN), private_keys["rsa"])
+    desk.ask(desk.token())
+    result = desk.client.simulate_get("/readyz")
+
+    assert result.status_code == 503
+    assert result.json["status"] == "unavailable"
+    assert "connection refused" in result.json["providers"]["github"]["problem"]
+
+
+def test_metrics_count_requests_and_decisions_without_names_of_repositories(desk: Desk) -> None:
+    desk.observer.metrics = Metrics()
+    desk.observer.metrics.serving(desk.service.state.policy.hash, None)
+    desk.ask(desk.token(), "repository:acme/app:pull,push", "repository:globex/app:pull")
+    desk.ask(desk.token(repository_owner_id="7"))
+    desk.ask("nonsense")
+    page = desk.client.simulate_get("/metrics").text
+
+    for line in (
+        'token_server_requests_total{outcome="issued",provider="github"} 1.0',
+        'token_server_requests_total{outcome="refused",provider="github"} 1.0',
+        'token_server_requests_total{outcome="refused",provider=""} 1.0',
+        'token_server_decisions_total{source="push-own-repository",why="granted"} 2.0',
+        'token_server_decisions_total{source="",why="no-grant"} 1.0',
+        'token_server_provider_keys_usable{provider="github"} 1.0',
+        f'token_server_policy_info{{hash="{desk.service.state.policy.hash}"}} 1.0',
+        "token_server_request_seconds_count 3.0",
+    ):
+        assert line in page.splitlines()
+    assert "acme" not in page
+
+
+def test_without_metrics_there_is_no_page(desk: Desk) -> None:
+    assert desk.client.simulate_get("/metrics").status_code == 404
+
+
+def test_every_record_is_of_the_published_form(
+    desk: Desk, decisions: Callable[[], list[dict[str, object]]]
+) -> None:
+    desk.service.state = replace(desk.service.state, shadow=desk.service.state.policy)
+    desk.ask(desk.token(), "repository:acme/app:pull,push", "registry:catalog:*", account="x")
+    desk.ask(desk.token(repository_owner_id="7"), "repository:acme/app:pull")
+    desk.ask("nonsense", client_id="docker")
+    desk.ask(None, "repository:public/a:pull")
+    validator = Draft202012Validator(schemas.load("decision-log"))
+
+    assert len(decisions()) == 4
+    assert [] == [error.message for one in decisions() for error in validator.iter_errors(one)]
+
+
+def test_a_record_says_who_got_what_by_which_grant(
+    desk: Desk, decisions: Callable[[], list[dict[str, object]]]
+) -> None:
+    result = desk.ask(desk.token(), "repository:acme/app:push", "repository:globex/app:pull")
+    record = decisions()[0]
+
+    assert record["provider"] == "github"
+    assert record["subject"] == "repo:acme/app:ref:refs/heads/main"
+    assert record["policy"] == desk.service.state.policy.hash
+    assert record["jti"] == desk.claims(result)["jti"]
+    assert record["requestId"] == result.headers["x-request-id"]
+    assert isinstance(record["claims"], dict)
+    assert record["claims"]["repository"] == "acme/app"
+    assert record["accesses"] == [
+        {
+            "type": "repository",
+            "name": "acme/app",
+            "action": "push",
+            "allowed": True,
+            "why": "granted",
+            "source": "push-own-repository",
+        },
+        {
+            "type": "repository",
+            "name": "globex/app",
+            "action": "pull",
+            "allowed": False,
+            "why": "no-grant",
+        },
+    ]
+
+
+def test_claims_can_be_left_out(desk: Desk, tmp_path: Path) -> None:
+    desk.observer.decisions = DecisionLog(tmp_path / "d", claims=False)
+    desk.ask(desk.token())
+    desk.observer.decisions.close()
+
+    assert "claims" not in json.loads((tmp_path / "d").read_text())
+
+
+def test_no_record_holds_a_token(
+    desk: Desk, decisions: Callable[[], list[dict[str, object]]]
+) -> None:
+    token = desk.token()
+    issued = desk.ask(token, account=token[:900], client_id=token[:900]).json["token"]
+    written = json.dumps(decisions())
+
+    assert not any(part[:40] in written for part in (*token.split("."), *issued.split(".")))
+
+
+def test_a_log_that_was_moved_away_is_begun_anew(
+    desk: Desk, decisions: Callable[[], list[dict[str, object]]], tmp_path: Path
+) -> None:
+    desk.ask(desk.token())
+    (tmp_path / "decisions.jsonl").rename(tmp_path / "decisions.jsonl.1")
+    desk.ask(desk.token())
+
+    assert len(decisions()) == 1
+    assert len((tmp_path / "decisions.jsonl.1").read_text().splitlines()) == 1
+
+
+def test_a_full_disk_stops_no_request_and_is_counted(desk: Desk) -> None:
+    desk.observer.decisions = DecisionLog(Path("/dev/full"))
+    result = desk.ask(desk.token())
+    desk.observer.decisions.close()
+
+    assert result.status_code == 200
+    assert desk.observer.decisions.dropped == 1
+
+
+def test_a_shadow_policy_decides_beside_the_live_one_and_differences_are_logged(
+    desk: Desk, private_keys: dict[str, PrivateKey]
+) -> None:
+    text = policy_text(pem_keys(private_keys["rsa"]))
+    stricter = compiled(text.replace("actions: [pull, push]", "actions: [push]"))
+    desk.service.state = replace(desk.service.state, shadow=stricter)
+    result = desk.ask(desk.token(), "repository:acme/app:pull,push", "repository:acme/b:pull")
+    same = len([one for one in desk.events() if one["event"] == "shadow-difference"])
+    denial = 'denials:\n  - name: frozen\n    repositories: ["acme/app"]\n    actions: [push]\n'
+    desk.service.state = replace(desk.service.state, shadow=compiled(text + denial))
+    desk.ask(desk.token(), "repository:acme/app:pull,push")
+    difference = desk.events()[-1]
+
+    assert result.json["scope"] == "repository:acme/app:pull,push repository:acme/b:pull"
+    assert same == 0, "both let it pull, by different grants"
+    assert difference["event"] == "shadow-difference"
+    assert difference["would_lose"] == ["repository:acme/app:push"]
+    assert "would_gain" not in difference
+
+
+def test_a_login_that_the_shadow_policy_would_refuse_is_a_difference(
+    desk: Desk, private_keys: dict[str, PrivateKey]
+) -> None:
+    other = policy_text(pem_keys(private_keys["rsa"])).replace("1342004", "7")
+    desk.service.state = replace(desk.service.state, shadow=compiled(other))
+    result = desk.ask(desk.token(), "repository:acme/app:pull")
+
+    assert result.status_code == 200
+    assert desk.events()[-1]["login"] == "accepted -> rule:our-organisation"
+
+
+def test_descriptors_do_not_leak_when_the_log_is_closed(tmp_path: Path) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    log = DecisionLog(tmp_path / "log")
+    log.open()
+    log.close()
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

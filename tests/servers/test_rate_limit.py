@@ -1,0 +1,110 @@
+"""Rate limits: buckets that fill and empty, and how requests meet them."""
+
+from pathlib import Path
+
+import pytest
+
+from regauth.engine.keys import PrivateKey
+from regauth.servers.rate_limit import Rate, RateLimit
+from regauth.servers.settings import Rates
+
+from .desk import Desk, make_desk, pem_keys, policy_text
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_burst_passes_and_then_the_rate() -> None:
+    clock = Clock()
+    limit = RateLimit(Rate(2, 3), clock)
+    first = [limit.take("a") for _ in range(4)]
+    clock.now = 0.5
+    then = [limit.take("a"), limit.take("a")]
+
+    assert first == [0, 0, 0, 0.5]
+    assert then == [0, 0.5]
+
+
+def test_names_have_buckets_of_their_own() -> None:
+    limit = RateLimit(Rate(1, 1), Clock())
+
+    assert [limit.take("a"), limit.take("b"), limit.take("a")] == [0, 0, 1]
+
+
+def test_looking_takes_nothing() -> None:
+    limit = RateLimit(Rate(1, 1), Clock())
+
+    assert [limit.take("a", 0), limit.take("a", 0), limit.take("a"), limit.take("a", 0)] == [
+        *(0, 0, 0),
+        1,
+    ]
+
+
+def test_a_bucket_never_holds_more_than_the_burst() -> None:
+    clock = Clock()
+    limit = RateLimit(Rate(1, 2), clock)
+    limit.take("a")
+    clock.now = 1e6
+
+    assert [limit.take("a") for _ in range(3)] == [0, 0, 1]
+
+
+def test_no_rate_limits_nothing() -> None:
+    assert {RateLimit(None, Clock()).take("a") for _ in range(1000)} == {0}
+
+
+def test_memory_is_bounded_and_those_in_use_stay_limited() -> None:
+    clock = Clock()
+    limit = RateLimit(Rate(1, 1), clock, size=10)
+    limit.take("busy")
+    clock.now = 0.5
+    for number in range(9):
+        limit.take(f"n{number}")
+    clock.now = 1.2  # `busy` is full again, the others are not
+    limit.take("one more")
+
+    assert len(limit._buckets) <= 10
+    assert limit.take("n8") > 0
+
+
+def desk(tmp_path: Path, key: PrivateKey, rates: Rates) -> Desk:
+    return make_desk(tmp_path, policy_text(pem_keys(key)), key, rates=rates)
+
+
+def test_a_client_over_its_rate_is_told_when_to_come_back(
+    tmp_path: Path, private_keys: dict[str, PrivateKey]
+) -> None:
+    asked = desk(tmp_path, private_keys["rsa"], Rates(client=Rate(0.1, 2)))
+    results = [asked.ask(asked.token()) for _ in range(3)]
+
+    assert [one.status_code for one in results] == [200, 200, 429]
+    assert int(results[2].headers["retry-after"]) in range(1, 11)
+    assert results[2].json["errors"][0]["code"] == "TOOMANYREQUESTS"
+    assert asked.events()[-1]["outcome"] == "limited"
+
+
+def test_failed_logins_are_counted_apart_and_hold_the_client_up(
+    tmp_path: Path, private_keys: dict[str, PrivateKey]
+) -> None:
+    asked = desk(tmp_path, private_keys["rsa"], Rates(failures=Rate(0.1, 2)))
+    good = [asked.ask(asked.token()).status_code for _ in range(5)]
+    bad = [asked.ask("nonsense").status_code for _ in range(3)]
+
+    assert good == [200] * 5
+    assert bad == [401, 401, 429]
+    assert asked.ask(asked.token()).status_code == 429
+
+
+@pytest.mark.parametrize("subject", ["repo:acme/other:ref:refs/heads/main"])
+def test_an_identity_over_its_rate_does_not_hold_others_up(
+    tmp_path: Path, private_keys: dict[str, PrivateKey], subject: str
+) -> None:
+    asked = desk(tmp_path, private_keys["rsa"], Rates(identity=Rate(0.1, 1)))
+    results = [asked.ask(asked.token()), asked.ask(asked.token())]
+
+    assert [one.status_code for one in results] == [200, 429]
+    assert asked.ask(asked.token(sub=subject)).status_code == 200
