@@ -189,7 +189,8 @@ def _unsupported(event: yaml.Event, depth: int, documents: int) -> Iterator[tupl
     tag = getattr(event, "tag", None)
     if tag is not None:
         hint = "quote the value if it must be a string"
-        yield f"a tag ({tag}) is not part of the language", hint
+        short = tag.replace("tag:yaml.org,2002:", "!!")
+        yield f"a tag ({short}) is not part of the language", hint
     if isinstance(event, yaml.DocumentStartEvent) and documents > 1:
         yield "a second YAML document in one file", "use one file for each"
     if isinstance(event, yaml.CollectionStartEvent) and depth > MAX_DEPTH:
@@ -197,6 +198,12 @@ def _unsupported(event: yaml.Event, depth: int, documents: int) -> Iterator[tupl
 
 
 def _syntax_problem(text: str, file: str, error: yaml.YAMLError) -> tuple[Location, str, str, str]:
+    if strange := yaml.reader.Reader.NON_PRINTABLE.search(text):
+        line = text.count("\n", 0, strange.start()) + 1
+        column = strange.start() - text.rfind("\n", 0, strange.start())
+        message = f"this is not YAML: the character U+{ord(strange[0]):04X} cannot stand in it"
+        location = Location(file, line, column, line, column + 1)
+        return location, "yaml-syntax", message, "remove it"
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is None:
         position = getattr(error, "position", None)
@@ -211,8 +218,18 @@ def _syntax_problem(text: str, file: str, error: yaml.YAMLError) -> tuple[Locati
     problem = getattr(error, "problem", None) or "it cannot be read"
     context = getattr(error, "context", None)
     message = f"this is not YAML: {problem}" + (f" {context}" if context else "")
-    hint = "indent with spaces" if "\\t" in problem else ""
-    return location, "yaml-syntax", message, hint
+    return location, "yaml-syntax", message, _syntax_hint(message, lines[line][column:])
+
+
+def _syntax_hint(message: str, rest: str) -> str:
+    """Say what to do about the mistakes that policies invite; `rest` is the line from there on."""
+    if rest.startswith("\t"):
+        return "indent with spaces"
+    if "while scanning an alias" in message:
+        return 'quote what begins with `*`, as in "**"'
+    if "mapping values are not allowed" in message:
+        return "quote the text if the colon belongs to it, or write it as a block after `|`"
+    return ""
 
 
 class _Mark(Protocol):
@@ -229,7 +246,9 @@ def _event_span(file: str, event: yaml.Event) -> Location:
 
 
 def _span(file: str, start: _Mark, end: _Mark) -> Location:
-    return Location(file, start.line + 1, start.column + 1, end.line + 1, end.column + 1)
+    line = start.line + 1
+    end_line = line if end.line == start.line else end.line + 1  # one number for both
+    return Location(file, line, start.column + 1, end_line, end.column + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,8 +314,10 @@ def _resolve(text: str) -> str | int | float | bool | None:
     first = text[0]
     if not (first.isdigit() or first in "+-."):
         return text
+    if len(text) > 20:  # noqa: PLR2004 - digits of int64, and a sign
+        return float(text) if _FLOAT.match(text) and not _INT.match(text) else text
     if _INT.match(text):
-        return int(text) if len(text) < 20 else text  # noqa: PLR2004 - beyond int64
+        return int(text)
     if _OCTAL.match(text):
         return int(text, 8)
     if _HEXADECIMAL.match(text):

@@ -6,6 +6,7 @@ What lives here: what a statement is about and when it matches.  What must not: 
 """
 
 import difflib
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,7 +46,7 @@ class Statements:
         when = self._when(node.get("when"), sights)
         patterns = self._patterns(node.get("repositories"), sights)
         expires = self._expires(node.get("expires"))
-        if self.problems.error_count > before or not self._complete(providers):
+        if self.problems.error_count > before or not services or not self._complete(providers):
             return None
         return kind(
             name=_text(node, "name"),
@@ -68,7 +69,7 @@ class Statements:
         before = self.problems.error_count
         services = self._services(node.get("services"))
         patterns = self._patterns(node.get("repositories"), [Sight(None, scope=True)])
-        if self.problems.error_count > before:
+        if self.problems.error_count > before or not services:
             return None
         return Grant(
             name=ANONYMOUS,
@@ -168,11 +169,17 @@ def _text(node: MappingNode, name: str) -> str:
 def _texts(node: Node | None) -> frozenset[str]:
     if not isinstance(node, SequenceNode):
         return frozenset()
-    return frozenset(str(item.plain()) for item in node.items)
+    return _set(tuple(str(item.plain()) for item in node.items))
+
+
+@functools.lru_cache(maxsize=1024)
+def _set(texts: tuple[str, ...]) -> frozenset[str]:
+    """Make a set once: ten thousand grants have few different lists of actions."""
+    return frozenset(texts)
 
 
 def _suggest(name: str, known: Mapping[str, object] | frozenset[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     if close:
         return f"did you mean `{close[0]}`?"
-    return f"there are {', '.join(sorted(known))}" if known else "none is declared"
+    return f"known here: {', '.join(sorted(known))}" if known else "none is declared"
