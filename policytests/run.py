@@ -13,6 +13,8 @@ from ..engine.problems import Location, Problem, Problems
 from ..engine.rendering import render_text
 from .cases import Case, cases
 from .evaluation import Evaluation
+from .grid import did_you_mean
+from .hostile import HostileCase, NearMissCase, hostile_cases
 from .issuing import IssuerKeys
 from .linking import link
 from .policies import Compiled, OutsideError, Policies, shown
@@ -98,7 +100,13 @@ class Run:
         )
         if problems.errors:
             raise SuiteError(tuple(problems), sources)
-        return Loaded(suite, compiled, Evaluation(linked), source, tuple(cases(suite)))
+        claims = {name: dict(sample.claims) for name, sample in linked.samples.items()}
+        hostile = tuple(hostile_cases(suite, claims))
+        _check_exceptions(suite, hostile, problems)
+        if problems.errors:
+            raise SuiteError(tuple(problems), sources)
+        every = (*cases(suite), *hostile)
+        return Loaded(suite, compiled, Evaluation(linked), source, every)
 
     def _compile(self, suite: Suite, problems: Problems) -> Compiled | None:
         try:
@@ -112,6 +120,17 @@ class Run:
             problems.error(suite.policy_location, "policy-folder", message, "policy: ../../policy")
             return None
         return self.policies.compile(folder)
+
+
+def _check_exceptions(suite: Suite, hostile: tuple[HostileCase, ...], problems: Problems) -> None:
+    """Report an exception for a near miss that no listed token has, or for a forgery."""
+    if suite.hostile is None:
+        return
+    known = {case.miss.name for case in hostile if isinstance(case, NearMissCase)}
+    for name, location in suite.hostile.except_.items():
+        if name not in known:
+            message = f"no token here has the near miss `{name}`"
+            problems.error(location, "unknown-near-miss", message, did_you_mean(name, list(known)))
 
 
 def _read(path: Path, file: str, problems: Problems) -> str:
