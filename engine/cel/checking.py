@@ -241,13 +241,8 @@ class _Checker:
     def _binary(self, node: Binary, place: _Place) -> Type:
         left, right = self.type_of(node.left, place), self.type_of(node.right, place)
         if node.operator in ARITHMETIC:
-            both = common(left, right) if isinstance(left, ListType) else None
             result = self._resolve(node, ARITHMETIC[node.operator], (left, right))
-            if isinstance(left, ListType) and isinstance(right, ListType):
-                return both or self._unsupported(
-                    node, f"a list holds values of one type; this one would have {left} and {right}"
-                )
-            return result
+            return self._joined(node, left, right) if isinstance(result, ListType) else result
         if node.operator == "in":
             self._check_in(node, left, right)
         elif node.operator in ("==", "!="):
@@ -256,6 +251,14 @@ class _Checker:
         else:
             self._check_order(node, left, right)
         return BOOL
+
+    def _joined(self, node: Binary, left: Type, right: Type) -> Type:
+        """Give the type of two lists one after the other."""
+        if not isinstance(left, ListType) or not isinstance(right, ListType):
+            # The other one is known only at run time, and must be of the same type then.
+            return left if isinstance(left, ListType) else right
+        message = f"a list holds values of one type; this one would have {left} and {right}"
+        return common(left, right) or self._unsupported(node, message)
 
     def _check_in(self, node: Binary, left: Type, right: Type) -> None:
         if isinstance(right, ListType):

@@ -184,9 +184,11 @@ class _Reader:
         return Name(start, end, str(token))
 
     def _list(self, tree: Rule, level: int) -> Node:
-        items = tuple(self.read(item, level + 1) for item in _arguments(tree.children))
-        self._nodes -= sum(isinstance(item, Constant) for item in items)
-        return ListLiteral(*_span(tree), items)
+        items: list[Node] = []
+        for argument in _arguments(tree.children):
+            items.append(self.read(argument, level + 1))
+            self._nodes -= isinstance(items[-1], Constant)
+        return ListLiteral(*_span(tree), tuple(items))
 
     def _literal(self, tree: Rule, _level: int) -> Node:
         lexeme: Token = tree.children[0]
