@@ -113,8 +113,9 @@ def run(
         command, input=text, capture_output=True, text=True, timeout=300, check=False, cwd=cwd
     )
     as_expected = done.returncode == code or (code and done.returncode)
-    if not quiet or not as_expected:
-        print((done.stdout + done.stderr).rstrip())
+    output = (done.stdout + done.stderr).rstrip()
+    if output and not (quiet and as_expected):
+        print(output)
     if not as_expected:
         raise SystemExit(f"{Path(command[0]).name} ended with {done.returncode}, not {code}")
     return done
