@@ -127,11 +127,7 @@ def running(command: Sequence[str | Path], port: int, log: Path) -> Iterator[Non
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + PATIENCE
-        while not accepts(port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"{command[0]} does not serve")
-            time.sleep(0.05)  # between two questions whether it serves yet
+        await_service(process, port)
         yield
     except SystemExit:
         print(log.read_text(encoding="utf-8", errors="replace").rstrip())
@@ -143,6 +139,15 @@ def running(command: Sequence[str | Path], port: int, log: Path) -> Iterator[Non
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def await_service(process: "subprocess.Popen[bytes]", port: int) -> None:
+    """Return when the server accepts connections; end the demonstration when it does not."""
+    deadline = time.monotonic() + PATIENCE
+    while not accepts(port):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise SystemExit(f"{process.args!r} does not serve")
+        time.sleep(0.05)  # between two questions
 
 
 def accepts(port: int) -> bool:

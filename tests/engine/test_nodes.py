@@ -133,7 +133,7 @@ class TestRefused:
             ("a: [1", ["1:6 yaml-syntax"]),
             ("a:\n\t- b", ["2:1 yaml-syntax"]),
             ("a: b: c", ["1:5 yaml-syntax"]),
-            ("a: \x00", ["1:1 yaml-syntax"]),
+            ("a: \x00", ["1:4 yaml-syntax"]),
             ("x: " + "[" * 40, ["1:35 yaml-unsupported"]),
         ],
     )
