@@ -5,6 +5,7 @@ What lives here: issuers, audiences, keys, algorithms, rules.  What must not: gr
 (`regauth.engine.statements`), and fetching keys.
 """
 
+import difflib
 import ipaddress
 import json
 from collections.abc import Mapping
@@ -63,12 +64,15 @@ class Providers:
             try:
                 return claim_schema(schemas.load_claims(name))
             except schemas.UnknownSchema:
-                known = ", ".join(schemas.claims_names())
+                names = schemas.claims_names()
+                close = difflib.get_close_matches(name, names, n=1)
                 self.problems.error(
                     location,
                     "unknown-claims",
                     f"there is no claim schema {name!r}",
-                    f"known are {known}; or name a .json file in the policy's folder",
+                    f"did you mean `{close[0]}`?"
+                    if close
+                    else f"known here: {', '.join(names)}; or a .json file in the policy's folder",
                 )
                 return None
         path = name.removeprefix("./")
@@ -88,10 +92,12 @@ class Providers:
         except strictjson.JsonError as error:
             self.problems.error(Location(path), "bad-claims", f"not a claim schema: {error}")
             return None
-        root = nodes.parse(json.dumps(document), path, Problems())
         found = Problems()
-        if root is None or not schema.check(root, "claim-schema", found):
-            self.problems.extend(_without_position(found, path))
+        if not schema.check(_located(self.files[path], document, path), "claim-schema", found):
+            self.problems.extend(
+                Problem(problem.location, "bad-claims", problem.message, problem.hint)
+                for problem in found
+            )
             return None
         return claim_schema(document)
 
@@ -135,7 +141,7 @@ class Providers:
         )
         if keys is not None and (uri := keys.get("jwksUri")) is not None:
             source = JwksUri(str(uri.plain()), access)
-            return source if self._check_url(source.uri, access, uri, "jwksUri") else None
+            return source if self._check_url(source.uri, access, uri, "`jwksUri`") else None
         if keys is not None and (path := keys.get("jwksFile")) is not None:
             return JwksFile(str(path.plain()))
         if keys is not None and (inline := keys.get("jwks")) is not None:
@@ -161,20 +167,22 @@ class Providers:
         try:
             parts = urlsplit(url)
             host, _ = parts.hostname, parts.port
-        except ValueError as error:
-            self.problems.error(node.location, "bad-url", f"{what} must be a URL: {error}")
-            return False
-        if parts.scheme not in ("https", "http") or not host or parts.username is not None:
+        except ValueError:
+            host = None
+        if host is None or parts.scheme not in ("https", "http"):
             self.problems.error(
                 node.location,
                 "bad-url",
-                f"{what} must be an https URL",
-                "give `keys` another source if the issuer is not a URL",
+                f"{what} must be an https address, with a host and perhaps a port",
+                "write it such as https://ci.example.com:8443/keys",
             )
             return False
-        if parts.query or parts.fragment:
+        if parts.username is not None or parts.query or parts.fragment:
             self.problems.error(
-                node.location, "bad-url", f"{what} must not have a query or fragment"
+                node.location,
+                "bad-url",
+                f"{what} must not hold a user name, a query or a fragment",
+                "remove it; `bearerTokenFile` is for a server that asks who fetches the keys",
             )
             return False
         if parts.scheme == "http" and not access.allow_http and not is_loopback(host):
@@ -256,14 +264,22 @@ class Providers:
     def _subject(self, entry: Entry, sight: Sight) -> Program | None:
         node = _mapping(entry).get("subject")
         if not isinstance(node, ScalarNode):
-            key = entry.key.location
-            node = ScalarNode("claims.sub", key, "claims.sub")
+            known = sight.claims.type.field("sub") if sight.claims else None
+            if known is None or not known.required or known.type != STRING:
+                self.problems.error(
+                    entry.key.location,
+                    "missing-key",
+                    "`subject` is missing: not every token of this provider has a text `sub`",
+                    "add `subject:` with the claim that says who it is",
+                )
+                return None
+            node = ScalarNode("claims.sub", entry.key.location, "claims.sub")
         return self.expressions.compile(node, [sight], STRING)
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a URL's host is this machine."""
-    if host == "localhost" or host.endswith(".localhost"):
+    """Tell whether a URL's host is this machine, by its name or address alone."""
+    if host == "localhost":
         return True
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -293,8 +309,12 @@ def _audiences(node: Node) -> frozenset[str]:
     return frozenset(map(str, plain)) if isinstance(plain, list) else frozenset({str(plain)})
 
 
-def _without_position(found: Problems, path: str) -> list[Problem]:
-    """Keep what is wrong with a JSON file; its lines are not known here."""
-    return [
-        Problem(Location(path), "bad-claims", problem.message, problem.hint) for problem in found
-    ]
+def _located(text: str, document: object, path: str) -> Node:
+    """Return a JSON document as nodes, with their places where YAML reads the same in its text."""
+    node = nodes.parse(text, path, Problems())
+    if node is None or node.plain() != document:
+        node = nodes.parse(json.dumps(document), path, Problems())
+    if node is None:
+        message = "JSON is YAML"
+        raise TypeError(message)
+    return node

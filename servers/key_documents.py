@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 
 from regauth.engine.keys import KeysError, KeySet, parse_jwks
 from regauth.engine.policy import Discovery, JwksUri, RemoteAccess
+from regauth.engine.providers import is_loopback
 from regauth.engine.strictjson import JsonError, loads
 
-from .outgoing import Bounds, Document, FetchError, Place, is_loopback, origin
+from .outgoing import Bounds, Document, FetchError, Place, origin
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 """OpenID Connect Discovery 1.0, section 4.1: appended to the issuer."""

@@ -8,7 +8,6 @@ Built on urllib3's connections rather than its pools: a document is fetched ever
 owning the connection is what lets a deadline cut a peer that answers a byte a second.
 """
 
-import ipaddress
 import socket
 import ssl
 import threading
@@ -24,6 +23,8 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
+
+from regauth.engine.providers import is_loopback
 
 MAX_REDIRECTS: Final = 3
 _CHUNK: Final = 64 * 1024
@@ -76,16 +77,6 @@ def origin(url: str) -> tuple[str, str, int]:
     """
     parts = _split(url)
     return parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme]
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine, by its name or address alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def fetch(url: str, place: Place, bounds: Bounds, accept: str = "application/json") -> Document:
