@@ -160,16 +160,22 @@ class _Checker:
             names = self._declared.definitions
             return self._report(wording.undeclared(node.field_start, name, "definition", names))
         operand = self.type_of(node.operand, place)
-        return self._member(node, operand, node.field, node.field_start, place)
+        stretch = (node.field_start, node.field_start + len(node.field))
+        return self._member(node, operand, node.field, stretch, place)
 
     def _member(
-        self, node: Select | Index, operand: Type, name: str, start: int, place: _Place
+        self,
+        node: Select | Index,
+        operand: Type,
+        name: str,
+        stretch: tuple[int, int],
+        place: _Place,
     ) -> Type:
         if isinstance(operand, MapType):
             return operand.value
         if not isinstance(operand, RecordType):
             return DYN if operand == DYN else self._no_members(node, operand)
-        declared = self._field(operand, name, start)
+        declared = self._field(operand, name, stretch)
         if declared is None:
             return DYN
         path = path_of(node)
@@ -180,10 +186,10 @@ class _Checker:
     def _no_members(self, node: Node, operand: Type) -> Type:
         return self._wrong(node, f"{operand} has no members")
 
-    def _field(self, record: RecordType, name: str, start: int) -> Field | None:
+    def _field(self, record: RecordType, name: str, stretch: tuple[int, int]) -> Field | None:
         declared = record.field(name)
         if declared is None:
-            self._report(wording.unknown_member(start, name, record))
+            self._report(wording.unknown_member(*stretch, name, record))
         return declared
 
     def _warn_unguarded(self, node: Select | Index, path: Path) -> None:
@@ -195,7 +201,7 @@ class _Checker:
     def _has(self, node: Has, place: _Place) -> Type:
         operand = self.type_of(node.operand, place)
         if isinstance(operand, RecordType):
-            self._field(operand, node.field, node.field_start)
+            self._field(operand, node.field, (node.field_start, node.field_start + len(node.field)))
         elif operand != DYN and not isinstance(operand, MapType):
             self._no_members(node.operand, operand)
         return BOOL
@@ -210,7 +216,8 @@ class _Checker:
         if isinstance(operand, (MapType, RecordType)) and not accepts(STRING, index):
             return self._wrong(node.index, f"a member is named by a string, not {index}")
         if isinstance(node.index, Constant) and isinstance(node.index.value, str):
-            return self._member(node, operand, node.index.value, node.index.start, place)
+            stretch = (node.index.start, node.index.end)
+            return self._member(node, operand, node.index.value, stretch, place)
         if isinstance(operand, MapType):
             return operand.value
         if isinstance(operand, RecordType) or operand == DYN:

@@ -59,6 +59,15 @@ def decode_string(literal: str, start: int) -> str:
     return text
 
 
+def text_start(literal: str, start: int) -> int | None:
+    """Give where the characters of a string literal begin, or None if there are escapes."""
+    raw = literal[0] in "rR"
+    if "\\" in literal and not raw:
+        return None
+    width = 3 if literal[raw:].startswith(('"""', "'''")) else 1
+    return start + raw + width
+
+
 def _unescape(body: str, offset: int) -> str:
     parts: list[str] = []
     at = 0

@@ -24,9 +24,14 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Constant(Span):
-    """A literal: string, int, double, bool or null."""
+    """
+    A literal: string, int, double, bool or null.
+
+    `text_start`: where the characters of a string begin, if none of them is written as an escape.
+    """
 
     value: str | int | float | bool | None
+    text_start: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

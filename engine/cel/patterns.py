@@ -48,9 +48,9 @@ def compile_pattern(pattern: str) -> Callable[[bytes], object]:
     except re2.error as error:
         # RE2 says "what is wrong: the part that is wrong", in UTF-8.
         message, _, fragment = error.args[0].decode("utf-8", "replace").partition(": ")
-        raise PatternError(message, fragment) from None
+        raise PatternError(f"RE2 refuses the pattern: {message}", fragment) from None
     if max(compiled.programsize, compiled.reverseprogramsize) > limits.PATTERN_SIZE:
-        raise PatternError("the pattern is too large; repeat less, or use fewer classes")
+        raise PatternError(f"the pattern compiles to more than {limits.PATTERN_SIZE} instructions")
     only = re2.Set.SearchSet(_options())
     only.Add(pattern)
     only.Compile()

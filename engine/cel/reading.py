@@ -13,7 +13,7 @@ from lark import Token
 
 from . import limits
 from .errors import FindingCode, RejectedError, reject
-from .literals import decode_double, decode_int, decode_string
+from .literals import decode_double, decode_int, decode_string, text_start
 from .nodes import (
     Binary,
     Call,
@@ -201,7 +201,8 @@ class _Reader:
                 if self._strings.get(start) != end:
                     message = "the parser disagrees about where this string ends"
                     raise reject(FindingCode.UNSUPPORTED, start, end, message)
-                return Constant(start, end, decode_string(lexeme, start))
+                value = decode_string(lexeme, start)
+                return Constant(start, end, value, text_start(lexeme, start))
             case "INT_LIT":
                 return Constant(start, end, decode_int(lexeme, start))
             case "FLOAT_LIT":

@@ -117,8 +117,8 @@ def _constant(value: str | float | bool | None) -> tuple[str, int]:  # noqa: FBT
     if isinstance(value, str):
         return f'"{"".join(map(_character, value))}"', _MEMBER
     text = repr(value)
-    # A literal is finite; "-5" binds like one, but `-5.size()` would not read as it is meant.
-    return text, _UNARY if text.startswith("-") else _MEMBER
+    # A literal is finite; before a dot it would read as another number.
+    return text, _UNARY
 
 
 def _character(character: str) -> str:

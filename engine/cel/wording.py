@@ -40,11 +40,11 @@ def undeclared(start: int, name: str, what: str, known: Iterable[str]) -> Findin
     return _named(start, name, FindingCode.UNDECLARED, message, hint)
 
 
-def unknown_member(start: int, name: str, record: RecordType) -> Finding:
+def unknown_member(start: int, end: int, name: str, record: RecordType) -> Finding:
     """Say that a record, such as an issuer's claims, has no such member."""
     message = f"{record.name} has no '{name}'"
     hint = did_you_mean(name, record.fields)
-    return _named(start, name, FindingCode.UNKNOWN_CLAIM, message, hint)
+    return Finding(start, end, FindingCode.UNKNOWN_CLAIM.value, message, hint)
 
 
 def unguarded(node: Select | Index, path: Path) -> Finding:
@@ -137,15 +137,10 @@ def _loosely(parameter: Type) -> str:
 
 
 def bad_pattern(node: Constant, error: PatternError) -> Finding:
-    """Say what RE2 says, at the part of the pattern it names if the literal has no escapes."""
+    """Say what is wrong with a pattern, at the part that RE2 names, if it can be found."""
     start, end = node.start, node.end
-    pattern = str(node.value)
-    plain = end - start - len(pattern)
-    # Quotes around the text, and an `r` before them, are all that a literal without escapes adds.
-    if error.fragment and error.fragment != pattern and plain in (2, 3):
-        at = pattern.find(error.fragment)
-        if at >= 0:
-            start += plain - 1 + at
-            end = start + len(error.fragment)
-    message = f"RE2 refuses the pattern: {error.message}"
-    return Finding(start, end, FindingCode.REGEX.value, message, "")
+    at = str(node.value).find(error.fragment)
+    if error.fragment and at >= 0 and node.text_start is not None:
+        start = node.text_start + at
+        end = start + len(error.fragment)
+    return Finding(start, end, FindingCode.REGEX.value, error.message, "")

@@ -9,6 +9,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
+from regauth.engine.cel.values import Value
+
 STRINGS = (
     "",
     "a",
@@ -39,7 +41,7 @@ def quoted(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def random_value(pick: random.Random, depth: int = 2) -> Any:
+def random_value(pick: random.Random, depth: int = 2) -> Value:
     """A JSON value of any kind."""
     kind = pick.randrange(10 if depth else 7)
     if kind < 3:
@@ -98,18 +100,18 @@ class Untyped:
 
     def expression(self) -> str:
         self._local = []
-        return self.bool(self._pick.choice((1, 2, 2, 3)))
+        return self.condition(self._pick.choice((1, 2, 2, 3)))
 
     def any(self, depth: int) -> str:
         """An expression of a random kind."""
         kinds: list[Callable[[int], str]] = [
-            self.bool,
-            self.bool,
-            self.string,
-            self.string,
-            self.int,
-            self.double,
-            self.list,
+            self.condition,
+            self.condition,
+            self.text,
+            self.text,
+            self.whole,
+            self.fraction,
+            self.items,
             self.moment,
             self.span,
         ]
@@ -135,7 +137,7 @@ class Untyped:
             return self._pick.choice(self._local)
         return f"c.{name}"
 
-    def bool(self, depth: int) -> str:  # noqa: C901, PLR0911, PLR0912, PLR0915
+    def condition(self, depth: int) -> str:  # noqa: C901, PLR0912
         """One branch a production."""
         pick = self._pick
         if depth <= 0:
@@ -143,45 +145,47 @@ class Untyped:
         below = depth - 1
         match pick.randrange(25):
             case 0 | 1:
-                operands = [self._wrong(below, self.bool) for _ in range(pick.randrange(2, 4))]
+                operands = [self._wrong(below, self.condition) for _ in range(pick.randrange(2, 4))]
                 return "(" + " && ".join(operands) + ")"
             case 2 | 3:
-                operands = [self._wrong(below, self.bool) for _ in range(pick.randrange(2, 4))]
+                operands = [self._wrong(below, self.condition) for _ in range(pick.randrange(2, 4))]
                 return "(" + " || ".join(operands) + ")"
             case 4:
-                return f"!({self._wrong(below, self.bool)})"
+                return f"!({self._wrong(below, self.condition)})"
             case 5:
-                test, yes, no = (self._wrong(below, self.bool) for _ in range(3))
+                test, yes, no = (self._wrong(below, self.condition) for _ in range(3))
                 return f"({test} ? {yes} : {no})"
             case 6 | 7:
                 operator = pick.choice(("==", "!="))
-                return f"({self.string(below)} {operator} {self._wrong(below, self.string)})"
+                return f"({self.text(below)} {operator} {self._wrong(below, self.text)})"
             case 8:
                 return f"({self.any(below)} {pick.choice(('==', '!='))} {self.any(below)})"
             case 9:
-                kind = pick.choice((self.int, self.double, self.string, self.bool))
+                kind = pick.choice((self.whole, self.fraction, self.text, self.condition))
                 operator = pick.choice(("<", "<=", ">", ">="))
                 return f"({kind(below)} {operator} {self._wrong(below, kind)})"
             case 10:
-                kind = pick.choice((self.int, self.double))
+                kind = pick.choice((self.whole, self.fraction))
                 operator = pick.choice(("<", "<=", ">", ">=", "==", "!="))
-                return f"({kind(below)} {operator} {pick.choice((self.int, self.double))(below)})"
+                return (
+                    f"({kind(below)} {operator} {pick.choice((self.whole, self.fraction))(below)})"
+                )
             case 11 | 12:
-                return f"({self._wrong(below, self.string)} in {self._wrong(below, self.list)})"
+                return f"({self._wrong(below, self.text)} in {self._wrong(below, self.items)})"
             case 13:
-                return f"({self._wrong(0, self.string)} in {self._member('m')})"
+                return f"({self._wrong(0, self.text)} in {self._member('m')})"
             case 14:
-                return f"({self.any(below)} in {self.list(below)})"
+                return f"({self.any(below)} in {self.items(below)})"
             case 15:
                 path = pick.choice(("c", "c.m", "c.m.a", "c.s", "c.x", 'c["kubernetes.io"]'))
                 return f"has({path}.{pick.choice('sidbnlmtxabcde')})"
             case 16 | 17:
                 name = pick.choice(("startsWith", "endsWith", "contains"))
-                target = self._wrong(below, self.string)
-                return f"{target}.{name}({self._wrong(below, self.string)})"
+                target = self._wrong(below, self.text)
+                return f"{target}.{name}({self._wrong(below, self.text)})"
             case 18:
                 pattern = quoted(pick.choice(PATTERNS))
-                return f"{self._wrong(below, self.string)}.matches({pattern})"
+                return f"{self._wrong(below, self.text)}.matches({pattern})"
             case 19 | 20 | 21:
                 return self._macro(pick.choice(("all", "exists", "exists_one")), below)
             case 22:
@@ -189,24 +193,24 @@ class Untyped:
                 operator = pick.choice(("<", "<=", ">", ">=", "==", "!="))
                 return f"({kind(below)} {operator} {self._wrong(below, kind)})"
             case 23:
-                return f"bool({self._wrong(below, self.bool)})"
+                return f"bool({self._wrong(below, self.condition)})"
             case _:
-                return f"({self.list(below)} {pick.choice(('==', '!='))} {self.list(below)})"
+                return f"({self.items(below)} {pick.choice(('==', '!='))} {self.items(below)})"
 
     def _macro(self, kind: str, depth: int) -> str:
-        maps = (self.list, lambda _depth: self._member("m"))
-        source = self._wrong(0, self._pick.choice(maps) if kind != "map" else self.list)
+        maps = (self.items, lambda _depth: self._member("m"))
+        source = self._wrong(0, self._pick.choice(maps) if kind != "map" else self.items)
         if len(self._local) >= 2:
             return f"size({source}) > 1"
         variable = f"v{len(self._local)}"
         if self._pick.random() < 0.2 and self._local:
             variable = self._local[-1]
         self._local.append(variable)
-        body = self._wrong(depth, self.bool)
+        body = self._wrong(depth, self.condition)
         self._local.pop()
         return f"{source}.{kind}({variable}, {body})"
 
-    def string(self, depth: int) -> str:  # noqa: C901, PLR0911
+    def text(self, depth: int) -> str:  # noqa: C901
         pick = self._pick
         if depth <= 0:
             literal = pick.choice(ESCAPED) if pick.random() < 0.1 else quoted(pick.choice(STRINGS))
@@ -214,36 +218,36 @@ class Untyped:
         below = depth - 1
         match pick.randrange(12):
             case 0 | 1:
-                return f"({self.string(below)} + {self._wrong(below, self.string)})"
+                return f"({self.text(below)} + {self._wrong(below, self.text)})"
             case 2:
                 name = pick.choice(("lowerAscii", "upperAscii", "trim", "reverse"))
-                return f"{self._wrong(below, self.string)}.{name}()"
+                return f"{self._wrong(below, self.text)}.{name}()"
             case 3:
                 # The C++ library refuses an end that is the length of the string.
                 end = pick.choice(("", ", 1", ", 0", ", -1", ", true"))
-                return f'({self.string(below)} + "bc").substring({self._small()}{end})'
+                return f'({self.text(below)} + "bc").substring({self._small()}{end})'
             case 4:
                 count = pick.choice(("", f", {self._small()}"))
-                return f"{self.string(below)}.replace({self.string(0)}, {self.string(0)}{count})"
+                return f"{self.text(below)}.replace({self.text(0)}, {self.text(0)}{count})"
             case 5:
-                return f"{self.list(below)}.join({pick.choice(('', quoted('-')))})"
+                return f"{self.items(below)}.join({pick.choice(('', quoted('-')))})"
             case 6:
-                return f"string({self._wrong(below, self.int)})"
+                return f"string({self._wrong(below, self.whole)})"
             case 7:
-                return f"{self.list(below)}[{self._small()}]"
+                return f"{self.items(below)}[{self._small()}]"
             case 8:
-                return f"{self.string(below)}.charAt({self._small()})"
+                return f"{self.text(below)}.charAt({self._small()})"
             case 9:
-                test = self._wrong(below, self.bool)
-                return f"({test} ? {self.string(below)} : {self.string(below)})"
+                test = self._wrong(below, self.condition)
+                return f"({test} ? {self.text(below)} : {self.text(below)})"
             case _:
-                return self.string(0)
+                return self.text(0)
 
     def _small(self) -> str:
         odd = ("2", "3", "-1", "1.0", "1.5", "c.i", "c.d", "true")
         return self._pick.choice(("0", "0", "0", "1", "1", self._pick.choice(odd)))
 
-    def int(self, depth: int) -> str:
+    def whole(self, depth: int) -> str:
         pick = self._pick
         if depth <= 0:
             # In brackets: a number before a dot reads as a double.
@@ -252,18 +256,18 @@ class Untyped:
         match pick.randrange(10):
             case 0 | 1 | 2:
                 operator = pick.choice("+-*/%")
-                return f"({self.int(below)} {operator} {self._wrong(below, self.int)})"
+                return f"({self.whole(below)} {operator} {self._wrong(below, self.whole)})"
             case 3:
-                return f"-({self.int(below)})"
+                return f"-({self.whole(below)})"
             case 4:
-                return f"size({self._wrong(below, pick.choice((self.string, self.list)))})"
+                return f"size({self._wrong(below, pick.choice((self.text, self.items)))})"
             case 5:
-                kind = pick.choice((self.string, self.double, self.int, self.moment))
+                kind = pick.choice((self.text, self.fraction, self.whole, self.moment))
                 return f"int({kind(below)})"
             case 6:
                 name = pick.choice(("indexOf", "lastIndexOf"))
                 start = pick.choice(("", f", {self._small()}"))
-                return f"{self.string(below)}.{name}({self.string(0)}{start})"
+                return f"{self.text(below)}.{name}({self.text(0)}{start})"
             case 7:
                 parts = "getFullYear getMonth getDate getDayOfMonth getDayOfWeek getDayOfYear"
                 name = pick.choice(f"{parts} getHours getMinutes getSeconds".split())
@@ -273,9 +277,9 @@ class Untyped:
                 name = pick.choice(("getHours", "getMinutes", "getSeconds", "getMilliseconds"))
                 return f"{self.span(below)}.{name}()"
             case _:
-                return self.int(0)
+                return self.whole(0)
 
-    def double(self, depth: int) -> str:
+    def fraction(self, depth: int) -> str:
         pick = self._pick
         if depth <= 0:
             return pick.choice((f"({pick.choice(DOUBLES)!r})", self._member("d")))
@@ -283,43 +287,43 @@ class Untyped:
         match pick.randrange(4):
             case 0:
                 operator = pick.choice("+-*/")
-                return f"({self.double(below)} {operator} {self._wrong(below, self.double)})"
+                return f"({self.fraction(below)} {operator} {self._wrong(below, self.fraction)})"
             case 1:
-                return f"double({self._wrong(below, self.int)})"
+                return f"double({self._wrong(below, self.whole)})"
             case 2:
-                return f"-({self.double(below)})"
+                return f"-({self.fraction(below)})"
             case _:
-                return self.double(0)
+                return self.fraction(0)
 
-    def list(self, depth: int) -> str:
+    def items(self, depth: int) -> str:
         pick = self._pick
         if depth <= 0:
             return pick.choice((self._member("l"), self._member("z")))
         below = depth - 1
         match pick.randrange(8):
             case 0 | 1:
-                items = [self.string(0) for _ in range(pick.randrange(4))]
+                items = [self.text(0) for _ in range(pick.randrange(4))]
                 return f"[{', '.join(items)}]"
             case 2:
-                kind = pick.choice((self.int, self.double, self.bool, self.any))
+                kind = pick.choice((self.whole, self.fraction, self.condition, self.any))
                 return f"[{', '.join(kind(0) for _ in range(pick.randrange(3)))}]"
             case 3:
-                return f"({self.list(below)} + {self._wrong(below, self.list)})"
+                return f"({self.items(below)} + {self._wrong(below, self.items)})"
             case 4:
                 count = pick.choice(("", "", f", {self._small()}"))
-                return f"{self.string(below)}.split({self.string(0)}{count})"
+                return f"{self.text(below)}.split({self.text(0)}{count})"
             case 5:
                 return self._transform(below)
             case _:
-                return self.list(0)
+                return self.items(0)
 
     def _transform(self, depth: int) -> str:
-        source = self.list(0)
+        source = self.items(0)
         if len(self._local) >= 2:
             return source
         variable = f"v{len(self._local)}"
         self._local.append(variable)
-        body, made = self._wrong(depth, self.bool), self.any(depth)
+        body, made = self._wrong(depth, self.condition), self.any(depth)
         self._local.pop()
         # Over a map the order of the elements is nobody's promise.
         source = f"({source} + [])"
@@ -340,9 +344,9 @@ class Untyped:
             case 0:
                 return f"({self.moment(below)} {pick.choice('+-')} {self.span(below)})"
             case 1:
-                return f"timestamp({self._wrong(below, self.int)})"
+                return f"timestamp({self._wrong(below, self.whole)})"
             case 2:
-                return f"timestamp({self.string(0)})"
+                return f"timestamp({self.text(0)})"
             case _:
                 return self.moment(0)
 
@@ -359,7 +363,7 @@ class Untyped:
             case 1:
                 return f"({self.moment(below)} - {self.moment(below)})"
             case 2:
-                return f"duration({self.string(0)})"
+                return f"duration({self.text(0)})"
             case _:
                 return self.span(0)
 
@@ -390,36 +394,36 @@ class Conforming(Untyped):
 class Plain(Conforming):
     """Without what cel-python does not have: the strings extension, and much about time."""
 
-    def string(self, depth: int) -> str:
+    def text(self, depth: int) -> str:
         pick = self._pick
         if depth <= 0 or pick.random() < 0.6:
-            return super().string(0)
+            return super().text(0)
         match pick.randrange(3):
             case 0:
-                return f"({self.string(depth - 1)} + {self.string(depth - 1)})"
+                return f"({self.text(depth - 1)} + {self.text(depth - 1)})"
             case 1:
-                return f"string({self.int(0)})"
+                return f"string({self.whole(0)})"
             case _:
-                test = self.bool(depth - 1)
-                return f"({test} ? {self.string(depth - 1)} : {self.string(depth - 1)})"
+                test = self.condition(depth - 1)
+                return f"({test} ? {self.text(depth - 1)} : {self.text(depth - 1)})"
 
-    def int(self, depth: int) -> str:
+    def whole(self, depth: int) -> str:
         pick = self._pick
         if depth <= 0 or pick.random() < 0.4:
-            return super().int(0)
+            return super().whole(0)
         match pick.randrange(3):
             case 0:
-                return f"({self.int(depth - 1)} {pick.choice('+-*/%')} {self.int(depth - 1)})"
+                return f"({self.whole(depth - 1)} {pick.choice('+-*/%')} {self.whole(depth - 1)})"
             case 1:
-                return f"size({self.list(0)})"
+                return f"size({self.items(0)})"
             case _:
-                return f"-({self.int(depth - 1)})"
+                return f"-({self.whole(depth - 1)})"
 
-    def list(self, depth: int) -> str:
+    def items(self, depth: int) -> str:
         if self._pick.random() < 0.5:
             items = [quoted(self._pick.choice(STRINGS)) for _ in range(self._pick.randrange(1, 4))]
             return f"[{', '.join(items)}]"
-        return super().list(0)
+        return super().items(0)
 
     def moment(self, depth: int) -> str:
         return "now"

@@ -18,6 +18,7 @@ import pytest
 from regauth.engine.cel import DYN, CelError, Duration, Program, Timestamp
 from regauth.engine.cel.parsing import parse
 from regauth.engine.cel.program import make
+from regauth.engine.cel.values import Value
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -43,7 +44,7 @@ def evaluate(program: Program, variables: Mapping[str, Any]) -> Outcome:
         return Outcome(error=error.code)
 
 
-def same(left: Any, right: Any) -> bool:
+def same(left: Value, right: Value) -> bool:
     """Whether two values are of one kind and equal; NaN is itself, 0.0 is not -0.0."""
     if type(left) is not type(right):
         return False
@@ -75,7 +76,7 @@ class Cpp:
         variables = {name: self._type(of) for name, of in names.items()}
         self._env = cel.NewEnv(variables=variables, extensions=[ExtStrings()])
 
-    def _type(self, name: str) -> Any:
+    def _type(self, name: str) -> Value:
         of = self._cel.Type
         return {"LIST_STRING": of.List(of.STRING), "MAP_DYN": of.Map(of.STRING, of.DYN)}.get(
             name
@@ -118,7 +119,7 @@ class Interpreter:
         return Outcome(bool(value) if type(value) is celpy.celtypes.BoolType else value)
 
 
-def _to_celpy(value: Any) -> Any:
+def _to_celpy(value: Value) -> Value:
     if isinstance(value, Timestamp):
         return celpy.celtypes.TimestampType(_to_python(value))
     if isinstance(value, Duration):
@@ -126,7 +127,7 @@ def _to_celpy(value: Any) -> Any:
     return celpy.json_to_cel(value)
 
 
-def _to_python(value: Any) -> Any:
+def _to_python(value: Value) -> Value:
     if isinstance(value, Timestamp):
         return EPOCH + timedelta(microseconds=value.nanoseconds // 1000)
     if isinstance(value, Duration):
@@ -134,7 +135,7 @@ def _to_python(value: Any) -> Any:
     return value
 
 
-def _from_python(value: Any) -> Any:
+def _from_python(value: Value) -> Value:
     if isinstance(value, datetime):
         return Timestamp((value - EPOCH) // MICROSECOND * 1000)
     if isinstance(value, timedelta):

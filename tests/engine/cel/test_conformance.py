@@ -28,7 +28,7 @@ from regauth.engine.cel import (
     Type,
     compile_expression,
 )
-from regauth.engine.cel.values import NANOSECONDS
+from regauth.engine.cel.values import NANOSECONDS, Value
 
 from .oracles import same
 
@@ -68,7 +68,7 @@ def _cases(repository: Path) -> list[Case]:
     ]
 
 
-def _value(given: Mapping[str, Any]) -> Any:  # noqa: PLR0911 - one line per kind
+def _value(given: Mapping[str, Any]) -> Value:
     ((kind, value),) = given.items()
     match kind:
         case "int":
@@ -94,7 +94,7 @@ def _key(given: Mapping[str, Any]) -> str:
     return str(given["string"])
 
 
-def _type(value: Any) -> Type:
+def _type(value: Value) -> Type:
     if isinstance(value, list):
         kinds = {str(_type(item)): _type(item) for item in value}
         return ListType(next(iter(kinds.values())) if len(kinds) == 1 else DYN)

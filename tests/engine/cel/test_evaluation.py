@@ -186,15 +186,41 @@ def test_it_is_an_error_where_it_stands_that_shows_no_value(
 
 @pytest.mark.parametrize(
     "text",
-    ["int(' 7')", "int('+7')", "int('0x7')", "int('1_0')", "int('')", "int('7.0')", "int('٧')"]
-    + ["double('inf')", "double('nan')", "double('0x1')", "double(' 1')", "double('1.')"]
-    + ["bool('T')", "bool('yes')", "bool('')", "bool('TrUe')"]
-    + ["duration('1d')", "duration('1')", "duration('')", "duration('-')", "duration('.s')"]
-    + ["duration('1h ')", "duration('1s-1s')", "duration('" + "1h" * 40 + "')"]
-    + ["timestamp('2024-01-01')", "timestamp('2024-01-01 00:00:00Z')", "timestamp('now')"]
-    + ["timestamp('2024-02-30T00:00:00Z')", "timestamp('2024-01-01T24:00:00Z')"]
-    + ["timestamp('2024-01-01T00:00:60Z')", "timestamp('2024-01-01T00:00:00+24:00')"]
-    + ["timestamp('2024-01-01t00:00:00z')", "timestamp('2024-01-01T00:00:00.1234567890Z')"],
+    [
+        "int(' 7')",
+        "int('+7')",
+        "int('0x7')",
+        "int('1_0')",
+        "int('')",
+        "int('7.0')",
+        "int('٧')",
+        "double('inf')",
+        "double('nan')",
+        "double('0x1')",
+        "double(' 1')",
+        "double('1.')",
+        "bool('T')",
+        "bool('yes')",
+        "bool('')",
+        "bool('TrUe')",
+        "duration('1d')",
+        "duration('1')",
+        "duration('')",
+        "duration('-')",
+        "duration('.s')",
+        "duration('1h ')",
+        "duration('1s-1s')",
+        "timestamp('2024-01-01')",
+        "timestamp('2024-01-01 00:00:00Z')",
+        "timestamp('now')",
+        "timestamp('2024-02-30T00:00:00Z')",
+        "timestamp('2024-01-01T24:00:00Z')",
+        "timestamp('2024-01-01T00:00:60Z')",
+        "timestamp('2024-01-01T00:00:00+24:00')",
+        "timestamp('2024-01-01t00:00:00z')",
+        "timestamp('2024-01-01T00:00:00.1234567890Z')",
+        f"duration('{'1h' * 40}')",
+    ],
 )
 def test_texts_are_converted_strictly(text: str) -> None:
     """Whatever implementations of CEL disagree about is an error here."""
