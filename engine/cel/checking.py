@@ -14,9 +14,10 @@ from typing import Any
 
 from . import wording
 from .analysis import Path
-from .errors import CelError, Finding, FindingCode
+from .errors import Finding, FindingCode
 from .functions import FUNCTIONS
 from .guards import Paths, proven
+from .literal_arguments import check_literals, check_pattern
 from .nodes import (
     DEFINITIONS,
     Binary,
@@ -37,9 +38,7 @@ from .nodes import (
 )
 from .operators import ARITHMETIC, NEGATE
 from .overloads import Function
-from .patterns import PatternError, compile_pattern
 from .program import Program
-from .times import zone_offset
 from .types import (
     BOOL,
     DOUBLE,
@@ -329,7 +328,7 @@ class _Checker:
         before = len(self.findings)
         result = self._resolve(node, function, given)
         if len(self.findings) == before:
-            self._check_literals(node, function, parts)
+            self.findings.extend(check_literals(node, function, parts))
         return result
 
     def _resolve(self, node: Node, function: Function, given: tuple[Type, ...]) -> Type:
@@ -344,46 +343,13 @@ class _Checker:
             return self._report(wording.no_overload(node, function, given))
         return results.pop() if len(results) == 1 else DYN
 
-    def _check_literals(self, node: Call, function: Function, parts: tuple[Node, ...]) -> None:
-        """Evaluate a conversion of a literal, so that a wrong text is found; and time zones."""
-        if node.function.startswith("get") and len(parts) > 1:
-            self._check_zone(parts[1])
-        if node.target is not None or not isinstance(parts[0], Constant):
-            return
-        value = parts[0].value
-        implementation = function.select(type(value))
-        try:
-            if implementation is not None:
-                implementation(value)
-        except CelError as error:
-            self._wrong(parts[0], error.message)
-
-    def _check_zone(self, zone: Node) -> None:
-        message = "the time zone must be written out: UTC or a fixed offset such as '+02:00'"
-        hint = "named zones change with the host's database, so a policy cannot use them"
-        if not isinstance(zone, Constant) or not isinstance(zone.value, str):
-            self._unsupported(zone, message, hint)
-            return
-        try:
-            zone_offset(zone.value)
-        except CelError:
-            self._unsupported(zone, message, hint)
-
     def _matches(self, node: Call, parts: tuple[Node, ...], given: tuple[Type, ...]) -> Type:
         if len(parts) != 2:  # noqa: PLR2004 - text and pattern
             self._wrong(node, "matches() takes a string and a pattern")
             return BOOL
         if not accepts(STRING, given[0]):
             self._wrong(parts[0], f"matches() searches a string, not {given[0]}")
-        pattern = parts[1]
-        if not isinstance(pattern, Constant) or not isinstance(pattern.value, str):
-            message = "the pattern of matches() must be a literal string"
-            self._unsupported(pattern, message, "it is compiled with the policy")
-            return BOOL
-        try:
-            compile_pattern(pattern.value)
-        except PatternError as error:
-            self._report(wording.bad_pattern(pattern, error))
+        self.findings.extend(check_pattern(parts[1]))
         return BOOL
 
     def _comprehension(self, node: Comprehension, place: _Place) -> Type:
