@@ -46,6 +46,8 @@ class Claim:
     mutable: bool
     twin: str = ""
     within: str = ""
+    whole: bool = True
+    """Whether the name says what it is unique within, as OWNER/NAME does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +104,18 @@ def _record(
             bool(about.get("mutable")),
             about.get("twin", ""),
             about.get("within", ""),
+            _is_whole(about, document["claims"]),
         )
         fields[claim] = Field(_type(about, below, known), always)
     return RecordType(name, fields, bool(document.get("open")))
+
+
+def _is_whole(about: Mapping[str, Any], beside: Mapping[str, Any]) -> bool:
+    outer = beside.get(about.get("within", ""))
+    if outer is None:
+        return True
+    beginnings = tuple(f"{example}/" for example in outer.get("examples", ()))
+    return any(str(example).startswith(beginnings) for example in about.get("examples", ()))
 
 
 def _type(

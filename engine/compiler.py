@@ -49,11 +49,12 @@ def compile_policy(files: Mapping[str, bytes | str], *, now: datetime | None = N
     problems = Problems()
     texts = dict(_decode(files, problems))
     written = document.read(texts, problems)
-    expressions = Expressions(problems, written.definitions)
+    complete = written.complete and len(texts) == len(files)
+    expressions = Expressions(problems, written.definitions, complete)
     providers = Providers(texts, problems, expressions)
     claims = {name: providers.claims(entry) for name, entry in written.providers.items()}
     statements = Statements(
-        frozenset(node.text for node in written.services), claims, problems, expressions
+        frozenset(node.text for node in written.services), claims, problems, expressions, complete
     )
     compiled = _compile(written, providers, statements)
     sights = _sights(claims)
@@ -63,20 +64,29 @@ def compile_policy(files: Mapping[str, bytes | str], *, now: datetime | None = N
         policy = _policy(compiled, statements.services, expressions, sights, _hash(files))
         problems.extend(lint(policy, written, now))
     found = document.silence(texts, problems)
-    return Compilation(policy, _sorted(found), texts)
+    sources = {name: _bytes(content).decode(errors="replace") for name, content in files.items()}
+    return Compilation(policy, _sorted(found), sources)
 
 
 def _decode(files: Mapping[str, bytes | str], problems: Problems) -> Iterator[tuple[str, str]]:
     for name, content in files.items():
+        data = _bytes(content)
         try:
-            yield name, content if isinstance(content, str) else content.decode()
+            yield name, data.decode()
         except UnicodeDecodeError as error:
+            before = data[: error.start].decode().split("\n")
+            line, column = len(before), len(before[-1]) + 1
             problems.error(
-                Location(name),
+                Location(name, line, column, line, column + 1),
                 "yaml-syntax",
                 f"the file is not UTF-8 text: {error.reason}",
                 "save it as UTF-8",
             )
+
+
+def _bytes(content: bytes | str) -> bytes:
+    # Half of a surrogate pair is no text; as bytes it is refused like any other that is none.
+    return content.encode(errors="surrogatepass") if isinstance(content, str) else content
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +172,7 @@ def _hash(files: Mapping[str, bytes | str]) -> str:
     """Digest names and contents, each with its length, so that no two policies share one."""
     digest = hashlib.sha256()
     for name in sorted(files):
-        content = files[name]
-        data = content.encode() if isinstance(content, str) else content
+        data = _bytes(files[name])
         digest.update(f"{len(name.encode())}:{name}:{len(data)}:".encode())
         digest.update(data)
     return f"sha256:{digest.hexdigest()}"

@@ -6,7 +6,7 @@ comments that silence a warning.  What must not: what an expression or a pattern
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,7 +14,7 @@ from . import nodes, schema
 from .nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from .problems import Location, Problem, Problems, Severity
 
-_SILENCE = re.compile(r"#\s*policytest:\s*ignore\[([a-z0-9, -]+)\](.*)$", re.MULTILINE)
+_SILENCE = re.compile(r"#\s*policytest:\s*ignore\[([a-z0-9, -]+)\](.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +27,8 @@ class Document:
     grants: tuple[MappingNode, ...] = ()
     denials: tuple[MappingNode, ...] = ()
     anonymous: Entry | None = None
+    complete: bool = True
+    """Whether every file could be read: else a name that is not here may stand in another."""
 
 
 def read(files: Mapping[str, str], problems: Problems) -> Document:
@@ -46,7 +48,9 @@ def read(files: Mapping[str, str], problems: Problems) -> Document:
         if not name.endswith((".yaml", ".yml")):
             continue
         root = nodes.parse(files[name], name, problems)
+        merge.begin = merge.begin or (root.location if root else Location(name))
         if root is None:
+            merge.incomplete |= bool(problems.error_count)
             continue
         if not isinstance(root, MappingNode):
             problems.error(
@@ -55,6 +59,7 @@ def read(files: Mapping[str, str], problems: Problems) -> Document:
                 "a policy file must be a mapping",
                 "begin with `version: 1`",
             )
+            merge.incomplete = True
         elif schema.check(root, "policy", problems):
             merge.add(root)
         else:
@@ -73,6 +78,7 @@ class _Merge:
         self._statements: dict[str, list[MappingNode]] = {"grants": [], "denials": []}
         self._names: dict[str, Location] = {}
         self._anonymous: Entry | None = None
+        self.begin: Location | None = None
         self.incomplete = False
 
     def add(self, root: MappingNode) -> None:
@@ -121,7 +127,7 @@ class _Merge:
         self._problems.error(
             node.location,
             "duplicate-name",
-            f"{what} is used twice; it stands in {first.file}, line {first.line} already",
+            f"{what} is given twice; it stands in {first.file}, line {first.line} already",
             "reports and tests call each by its name; rename one",
         )
 
@@ -133,6 +139,7 @@ class _Merge:
             grants=tuple(self._statements["grants"]),
             denials=tuple(self._statements["denials"]),
             anonymous=self._anonymous,
+            complete=not self.incomplete,
         )
         if not self.incomplete and not self._problems.error_count:
             self._check_whole(document)
@@ -140,8 +147,8 @@ class _Merge:
 
     def _check_whole(self, document: Document) -> None:
         """Say what a policy lacks as a whole; nothing of it means everything by being absent."""
-        file = min((entry.key.location.file for entry in document.providers.values()), default="")
-        where = Location(file or "policy.yaml")
+        begin = self.begin or Location("policy.yaml")
+        where = Location(begin.file, begin.line, begin.column, begin.line, begin.column + 1)
         if not document.services:
             self._problems.error(
                 where,
@@ -171,65 +178,67 @@ def silence(files: Mapping[str, str], found: Iterable[Problem]) -> list[Problem]
 
     The comment is `# policytest: ignore[CODE] REASON`, with several codes separated by commas.
     One without a reason silences nothing, and one that silences nothing is reported itself:
-    otherwise it would go on to hide the next mistake.  Errors cannot be silenced.
+    otherwise it would go on to hide the next mistake.  Errors cannot be silenced; as long as there
+    is one not every warning is known, and so it is not said which comments are of no use.
     """
-    comments = [comment for name in sorted(files) for comment in _comments(name, files[name])]
-    by_line = {(c.location.file, line): c for c in comments for line in c.lines}
+    found = list(found)
+    silences = [one for name in sorted(files) for one in _silences(name, files[name])]
+    by_line: dict[tuple[str, int], list[_Silence]] = {}
+    for one in silences:
+        for line in one.lines:
+            by_line.setdefault((one.location.file, line), []).append(one)
     used: set[tuple[Location, str]] = set()
     kept: list[Problem] = []
     for problem in found:
-        comment = by_line.get((problem.location.file, problem.location.line))
-        if problem.severity is Severity.ERROR or comment is None or not comment.reason:
+        near = by_line.get((problem.location.file, problem.location.line), ())
+        silencing = [one for one in near if one.reason and problem.code in one.codes]
+        if problem.severity is Severity.ERROR or not silencing:
             kept.append(problem)
-        elif problem.code in comment.codes:
-            used.add((comment.location, problem.code))
-        else:
-            kept.append(problem)
-    for comment in comments:
-        if not comment.reason:
-            kept.append(
-                Problem(
-                    comment.location,
-                    "silence-without-reason",
-                    "a warning is silenced without a reason",
-                    "write the reason behind the bracket; until then nothing is silenced",
-                    Severity.WARNING,
-                )
-            )
-            continue
-        kept.extend(
-            Problem(
-                comment.location,
-                "silence-unused",
-                f"there is no warning `{code}` here to silence",
-                "remove the comment",
-                Severity.WARNING,
-            )
-            for code in comment.codes
-            if (comment.location, code) not in used
-        )
+        used.update((one.location, problem.code) for one in silencing)
+    whole = not any(problem.severity is Severity.ERROR for problem in found)
+    for one in silences:
+        kept.extend(one.problems(used if whole else None))
     return kept
 
 
 @dataclass(frozen=True, slots=True)
-class _Comment:
+class _Silence:
     location: Location
     codes: tuple[str, ...]
     reason: str
-    lines: tuple[int, ...]
+    lines: range
+
+    def problems(self, used: Container[tuple[Location, str]] | None) -> Iterator[Problem]:
+        """Say what is wrong with the comment; `used` is None where that is not known."""
+        if not self.reason:
+            yield Problem(
+                self.location,
+                "silence-without-reason",
+                "a warning is silenced without a reason",
+                "write the reason behind the bracket; until then nothing is silenced",
+                Severity.WARNING,
+            )
+            return
+        for code in self.codes if used is not None else ():
+            if used is not None and (self.location, code) not in used:
+                yield Problem(
+                    self.location,
+                    "silence-unused",
+                    f"there is no warning `{code}` here to silence",
+                    "remove the comment",
+                    Severity.WARNING,
+                )
 
 
-def _comments(name: str, text: str) -> Iterable[_Comment]:
+def _silences(name: str, text: str) -> Iterator[_Silence]:
     if "policytest:" not in text or not name.endswith((".yaml", ".yml")):
         return
-    for number, line in enumerate(text.split("\n"), 1):
-        match = _SILENCE.search(line)
-        if match is None:
-            continue
-        alone = not line[: match.start()].strip()
-        yield _Comment(
-            Location(name, number, match.start() + 1, number, len(line) + 1),
-            tuple(code.strip() for code in match[1].split(",") if code.strip()),
-            match[2].strip(" -:\r"),
-            (number, number + 1) if alone else (number,),
-        )
+    for comment in nodes.comments(text, name):
+        match = _SILENCE.match(comment.text)
+        if match is not None:
+            yield _Silence(
+                comment.location,
+                tuple(code.strip() for code in match[1].split(",") if code.strip()),
+                match[2].strip(" -:\r"),
+                comment.lines,
+            )

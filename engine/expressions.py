@@ -7,7 +7,7 @@ finding belongs.  What must not: CEL itself (`regauth.engine.cel`).
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from .cel import (
@@ -63,7 +63,7 @@ class _View:
     """The declarations of one sight, with the definitions that compile in it."""
 
     declarations: Declarations
-    failed: Mapping[str, Sequence[Finding]]
+    failed: Mapping[str, Sequence[Problem]]
 
 
 @dataclass(slots=True)
@@ -72,6 +72,8 @@ class Expressions:
 
     problems: Problems
     definitions: Mapping[str, Entry]
+    complete: bool = True
+    """Whether every file could be read, so that a definition which is not there is none."""
     _views: dict[tuple[int, bool], _View] = field(default_factory=dict)
     _compiled: dict[tuple[int, bool, str, str], Compiled] = field(default_factory=dict)
     _used: set[str] = field(default_factory=set)
@@ -101,18 +103,13 @@ class Expressions:
         source = node.text if text is None else text
         program: Program | None = None
         good = bool(sights)
+        for match in _DEFINITION.finditer(source):
+            self._use(match[1])
         for sight in sights:
-            broken = self._check_definitions(source, node, sight, offset)
             compiled = self._compile(source, sight, expected)
-            # That a broken definition is not declared is no second problem.
-            findings = [
-                finding
-                for finding in compiled.findings
-                if not any(start <= finding.start < end for start, end in broken)
-            ]
-            self._report(node, findings, offset)
+            self.problems.extend(self._located(node, source, compiled, sight, offset))
             program = program or compiled.program
-            good = good and compiled.program is not None and not broken
+            good = good and compiled.program is not None
         return program if good else None
 
     def _compile(self, text: str, sight: Sight, expected: Type) -> Compiled:
@@ -132,51 +129,73 @@ class Expressions:
     def _define(self, sight: Sight) -> _View:
         """Compile the definitions in their order, each seeing those before it."""
         known: dict[str, Program] = {}
-        failed: dict[str, Sequence[Finding]] = {}
-        variables = sight.variables()
+        failed: dict[str, Sequence[Problem]] = {}
+        view = _View(Declarations(sight.variables(), known), failed)
         for name, entry in self.definitions.items():
             if not isinstance(entry.value, ScalarNode):
                 continue
-            compiled = compile_expression(
-                entry.value.text, Declarations(variables, dict(known)), DYN
-            )
+            text = entry.value.text
+            declarations = replace(view.declarations, definitions=dict(known))
+            compiled = compile_expression(text, declarations, DYN)
             if compiled.program is not None:
                 known[name] = compiled.program
             else:
-                failed[name] = compiled.findings
-        return _View(Declarations(variables, known), failed)
+                failed[name] = self._explained(entry.value, text, compiled, sight, view, 0)
+        return view
 
-    def _check_definitions(
-        self, text: str, node: ScalarNode, sight: Sight, offset: int
-    ) -> list[tuple[int, int]]:
-        """
-        Report definitions that an expression uses and that do not compile for what it sees.
+    def _located(
+        self, node: ScalarNode, text: str, compiled: Compiled, sight: Sight, offset: int
+    ) -> Sequence[Problem]:
+        return self._explained(node, text, compiled, sight, self._view(sight), offset)
 
-        Returns:
-            Where they stand in the expression.
-        """
-        broken = []
-        failed = self._view(sight).failed
-        for match in _DEFINITION.finditer(text):
-            name = match[1]
-            self._use(name)
-            if name not in failed:
+    def _explained(
+        self,
+        node: ScalarNode,
+        text: str,
+        compiled: Compiled,
+        sight: Sight,
+        view: _View,
+        offset: int,
+    ) -> Sequence[Problem]:
+        """Return the findings as problems; what is wrong with a definition stands there."""
+        problems: list[Problem] = []
+        used = {match.start(1): match for match in _DEFINITION.finditer(text)}
+        for finding in compiled.findings:
+            match = used.get(finding.start)
+            if finding.code != FindingCode.UNDECLARED or match is None:
+                hint = _hint(finding, sight)
+            elif match[1] in view.failed:
+                problems.extend(self._broken(node, match, sight, view, offset))
                 continue
-            broken.append(match.span())
-            definition = self.definitions[name].value
-            if not sight.scope and self._compiles_with_scope(name, sight):
-                self.problems.error(
-                    node.locate(offset + match.start(), offset + match.end()),
-                    "cel-undeclared",
-                    f"`defs.{name}` uses `scope`, which cannot be seen here",
-                    "a rule decides about the login as a whole; put the condition into a grant",
-                )
-            elif isinstance(definition, ScalarNode):
-                self._report(definition, failed[name], 0)
-        return broken
+            elif match[1] in self.definitions:
+                hint = "a definition can use those above it, and not itself"
+            elif self.complete:
+                hint = finding.hint
+            else:
+                continue
+            place = node.locate(finding.start + offset, finding.end + offset)
+            problems.append(Problem(place, finding.code, finding.message, hint, finding.severity))
+        return problems
 
-    def _compiles_with_scope(self, name: str, sight: Sight) -> bool:
-        return name in self._view(Sight(sight.claims, scope=True)).declarations.definitions
+    def _broken(
+        self, node: ScalarNode, match: re.Match[str], sight: Sight, view: _View, offset: int
+    ) -> Sequence[Problem]:
+        """Return what is wrong with a definition for what the expression that uses it sees."""
+        name = match[1]
+        if (
+            sight.scope
+            or name not in self._view(replace(sight, scope=True)).declarations.definitions
+        ):
+            return view.failed[name]
+        place = node.locate(offset + match.start(), offset + match.end())
+        return [
+            Problem(
+                place,
+                FindingCode.UNDECLARED,
+                f"`defs.{name}` uses `scope`, which cannot be seen here",
+                _NO_SCOPE,
+            )
+        ]
 
     def _use(self, name: str) -> None:
         """Note a definition as used, and those that it uses."""
@@ -201,29 +220,25 @@ class Expressions:
             )
             views = [self._view(sight) for sight in sights]
             if views and all(name in view.failed for view in views):
-                self._report(entry.value, views[0].failed[name], 0)
+                self.problems.extend(views[0].failed[name])
 
     def definitions_of(self, sight: Sight) -> Mapping[str, Program]:
         """Return the definitions that compile in a sight."""
         return self._view(sight).declarations.definitions
 
-    def _report(self, node: ScalarNode, findings: Sequence[Finding], offset: int) -> None:
-        self.problems.extend(
-            Problem(
-                node.locate(finding.start + offset, finding.end + offset),
-                finding.code,
-                finding.message,
-                _moved(finding) or finding.hint,
-                finding.severity,
-            )
-            for finding in findings
-        )
+
+_NO_SCOPE: Final = "a login is decided before anything is asked for; put the condition into a grant"
 
 
-def _moved(finding: Finding) -> str:
-    """Say where a claim is that only old tokens have."""
+def _hint(finding: Finding, sight: Sight) -> str:
+    """Return a finding's hint, or a better one that takes the policy to know."""
     if finding.code == FindingCode.UNKNOWN_CLAIM:
         for old, new in MOVED.items():
             if f"'{old}'" in finding.message:
                 return f"only old tokens in Secrets have it; read {new}"
-    return ""
+    if finding.code == FindingCode.UNDECLARED:
+        if "'scope'" in finding.message and not sight.scope:
+            return _NO_SCOPE
+        if "'claims'" in finding.message and sight.claims is None:
+            return "a request without credentials has no claims"
+    return finding.hint

@@ -249,7 +249,10 @@ def _load_pem(block: bytes) -> PublicKey:
         else:
             material = load_pem_public_key(block)  # type: ignore[assignment]
     except (ValueError, UnsupportedAlgorithm) as error:
-        message = f"a PEM block cannot be read: {error}"
+        label = block.partition(b"-----")[2].partition(b"-----")[0].decode(errors="replace")
+        message = (
+            f"the PEM block {label!r} cannot be read: it is cut off, altered, or of another kind"
+        )
         raise KeysError(message) from error
     if not isinstance(material, RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey):
         message = "a PEM key of a kind that is not supported; RSA, EC and Ed25519 are"

@@ -9,10 +9,11 @@ strings.  Anchors, aliases, tags and several documents in one file are refused: 
 says what it says where it says it, and an alias is how a small file becomes an endless one.
 """
 
+import bisect
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 import yaml
 
@@ -155,6 +156,76 @@ def parse(text: str, file: str, problems: Problems) -> Node | None:
     if not _check_events(text, file, problems):
         return None
     return _Builder(text, file, problems).build(yaml.compose(text, _Loader))
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """
+    A comment, from its `#` to the end of the line.
+
+    `lines` are those it is about: its own, and where it stands alone the next; and of a block
+    scalar (`|`, `>`) that begins in one of them all.
+    """
+
+    text: str
+    location: Location
+    lines: range
+
+
+def comments(text: str, file: str) -> Iterator[Comment]:
+    """Return the comments of a document; none of one that is not YAML."""
+    text = text.removeprefix("\ufeff")
+    try:
+        scalars = [
+            (token.start_mark.index, token.end_mark.index, token.style, token.start_mark.line + 1)
+            for token in yaml.scan(text, _Loader)
+            if isinstance(token, yaml.ScalarToken)
+        ]
+    except yaml.YAMLError:
+        return
+    blocks = {
+        line: _last_line(text, start, end)
+        for start, end, style, line in scalars
+        if style in _BLOCKS
+    }
+    covered = _Covered(text, scalars)
+    at = 0
+    for number, line in enumerate(text.split("\n"), 1):
+        for found in re.finditer(r"(?:^|(?<=[ \t]))#", line):
+            if covered(at + found.start()):
+                continue
+            alone = not line[: found.start()].strip()
+            last = number + alone
+            yield Comment(
+                line[found.start() :],
+                Location(file, number, found.start() + 1, number, len(line) + 1),
+                range(number, max(last, blocks.get(last, 0)) + 1),
+            )
+            break
+        at += len(line) + 1
+
+
+_BLOCKS: Final = ("|", ">")
+
+
+def _last_line(text: str, start: int, end: int) -> int:
+    return text.count("\n", 0, start + len(text[start:end].rstrip())) + 1
+
+
+class _Covered:
+    """Tells whether a place in a document is inside a scalar, and so is no comment's."""
+
+    def __init__(self, text: str, scalars: list[tuple[int, int, str | None, int]]) -> None:
+        self._starts = [start for start, *_ in scalars]
+        self._ends = []
+        for start, end, style, _ in scalars:
+            # The line that a block scalar begins in can end with a comment.
+            first = text.find("\n", start) if style in _BLOCKS else start
+            self._ends.append((first, end))
+
+    def __call__(self, at: int) -> bool:
+        index = bisect.bisect_right(self._starts, at) - 1
+        return index >= 0 and self._ends[index][0] <= at < self._ends[index][1]
 
 
 def _check_events(text: str, file: str, problems: Problems) -> bool:

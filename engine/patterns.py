@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .cel import Program
-from .scope import is_repository_name, is_repository_path
+from .scope import MAX_NAME_LENGTH, is_repository_name, is_repository_path
 
 
 class Wildcard(Enum):
@@ -226,6 +226,7 @@ def _closing_brace(text: str, at: int) -> int:
     return -1
 
 
+_ALL_OF_IT = "leave it out: a grant is for all tags and digests of a repository"
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-/:")
 
 
@@ -256,6 +257,13 @@ def _check(text: str, pieces: list[_Piece]) -> PatternFault | None:
         else piece.text
         for piece in pieces
     )
+    if len(sample) > MAX_NAME_LENGTH:
+        return PatternFault(
+            0,
+            len(text),
+            f"a repository's name has at most {MAX_NAME_LENGTH} characters",
+            "shorten the pattern",
+        )
     if not is_repository_name(sample):
         return PatternFault(
             0,
@@ -271,6 +279,8 @@ def _check_literal(text: str, piece: _Piece) -> PatternFault | None:
         if character in _ALLOWED:
             continue
         hint = "names are lower-case: letters, digits, `.`, `_`, `-` and `/`"
+        if character == "@":
+            hint = _ALL_OF_IT
         if character.isupper():
             hint = f"registries know lower-case names only; write `{character.lower()}`"
         elif character in "?[]{}()|^$+\\":
@@ -278,6 +288,9 @@ def _check_literal(text: str, piece: _Piece) -> PatternFault | None:
         return PatternFault(
             offset, offset + 1, f"{character!r} cannot stand in a repository's name", hint
         )
+    colon = text.find(":", piece.start, piece.end)
+    if colon >= 0 and "/" not in text[colon:]:
+        return PatternFault(colon, len(text), "a tag is no part of a repository's name", _ALL_OF_IT)
     slashes = text.find("//", max(piece.start - 1, 0), piece.end + 1)
     if slashes >= 0:
         return PatternFault(slashes, slashes + 2, "an empty path segment", "write one slash")

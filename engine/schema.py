@@ -9,6 +9,7 @@ A subschema may say in its own words what is wrong when it fails, by `x-message`
 
 import difflib
 import functools
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -109,7 +110,8 @@ def _report(error: ValidationError, root: Node, problems: Problems) -> None:
         location = _first_line(node.location)
     saying = _saying(error, "x-message")
     if saying and error.validator not in ("type", "required"):
-        problems.error(location, "wrong-value", saying, _saying(error, "x-hint"))
+        kind = "missing-key" if error.validator == "dependentRequired" else "wrong-value"
+        problems.error(location, kind, saying, _saying(error, "x-hint"))
         return
     code, message, hint = _words(error, what, node)
     problems.error(location, code, message, hint)
@@ -126,7 +128,7 @@ def _words(error: ValidationError, what: str, node: Node) -> tuple[str, str, str
         case "type":
             listed = [value] if isinstance(value, str) else value
             wanted = " or ".join(_KINDS[kind] for kind in listed)
-            hint = _saying(error, "x-hint") or _type_hint(value, node)
+            hint = _type_hint(error, value, node) or _saying(error, "x-hint")
             return "wrong-type", f"{what} must be {wanted}, not {_kind(got)}", hint
         case "enum":
             known = [str(one) for one in value]
@@ -203,6 +205,9 @@ def _describe(error: ValidationError, name: str) -> str:
     hint = about.get("x-hint") or schema.get("x-hint")
     if isinstance(hint, str):
         return hint
+    examples = about.get("examples", [])
+    if examples and isinstance(examples[0], str) and "\n" not in examples[0]:
+        return f"add it, for example `{name}: {examples[0]}`"
     text = about.get("description", "")
     return text.partition(". ")[0].rstrip(".") if isinstance(text, str) else ""
 
@@ -220,10 +225,13 @@ def _kinds_of(branches: list[Any]) -> str:
     return " or ".join(_KINDS[kind] for kind in kinds if isinstance(kind, str))
 
 
-def _type_hint(wanted: object, node: Node) -> str:
-    if wanted == "string" and isinstance(node, ScalarNode) and node.text:
+def _type_hint(error: ValidationError, wanted: object, node: Node) -> str:
+    if not isinstance(node, ScalarNode) or not node.text:
+        return ""
+    pattern: Any = error.schema.get("pattern", "") if isinstance(error.schema, Mapping) else ""
+    if wanted == "string" and re.search(pattern, node.text):
         return f'quote it: "{node.text}"'
-    if wanted == "array" and isinstance(node, ScalarNode):
+    if wanted == "array" and "\n" not in node.text:
         return f"write it as a list: [{node.text}]"
     return ""
 

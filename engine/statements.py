@@ -36,6 +36,8 @@ class Statements:
     """The claim schema of each provider; None where the provider is wrong itself."""
     problems: Problems
     expressions: Expressions
+    complete: bool = True
+    """Whether every file could be read, so that a name which is not there is none."""
 
     def compile(self, node: MappingNode, kind: type[Kind]) -> Kind | None:
         """Compile one statement, or report what is wrong with it."""
@@ -46,7 +48,10 @@ class Statements:
         when = self._when(node.get("when"), sights)
         patterns = self._patterns(node.get("repositories"), sights)
         expires = self._expires(node.get("expires"))
-        if self.problems.error_count > before or not services or not self._complete(providers):
+        if self.problems.error_count > before or not services or not self._understood(providers):
+            return None
+        # An error that was reported before is not counted again.
+        if patterns is None or (when is None) != ("when" not in node):
             return None
         return kind(
             name=_text(node, "name"),
@@ -69,7 +74,7 @@ class Statements:
         before = self.problems.error_count
         services = self._services(node.get("services"))
         patterns = self._patterns(node.get("repositories"), [Sight(None, scope=True)])
-        if self.problems.error_count > before or not services:
+        if self.problems.error_count > before or not services or patterns is None:
             return None
         return Grant(
             name=ANONYMOUS,
@@ -89,7 +94,7 @@ class Statements:
             return None
         for item in node.items:
             name = str(item.plain())
-            if name not in self.providers:
+            if name not in self.providers and self.complete:
                 self.problems.error(
                     item.location,
                     "unknown-provider",
@@ -103,7 +108,7 @@ class Statements:
             return self.services
         for item in node.items:
             name = str(item.plain())
-            if name not in self.services:
+            if name not in self.services and self.complete:
                 self.problems.error(
                     item.location,
                     "unknown-service",
@@ -120,7 +125,7 @@ class Statements:
         }
         return [Sight(schema, scope=True) for schema in found.values()]
 
-    def _complete(self, providers: frozenset[str] | None) -> bool:
+    def _understood(self, providers: frozenset[str] | None) -> bool:
         """Whether every provider of the statement was understood, so that all was checked."""
         named = self.providers if providers is None else providers
         return all(self.providers.get(name) is not None for name in named)
@@ -130,8 +135,9 @@ class Statements:
             return None
         return self.expressions.compile(node, sights, BOOL)
 
-    def _patterns(self, node: Node | None, sights: Sequence[Sight]) -> tuple[Pattern, ...]:
-        patterns: list[Pattern] = []
+    def _patterns(self, node: Node | None, sights: Sequence[Sight]) -> tuple[Pattern, ...] | None:
+        """Compile the patterns; None when one of them is wrong."""
+        patterns: list[Pattern | None] = []
         for item in node.items if isinstance(node, SequenceNode) else ():
             if not isinstance(item, ScalarNode):
                 continue
@@ -147,9 +153,9 @@ class Statements:
                     pattern.message,
                     pattern.hint,
                 )
-            elif pattern is not None:
-                patterns.append(pattern)
-        return tuple(patterns)
+                pattern = None
+            patterns.append(pattern)
+        return None if None in patterns else tuple(filter(None, patterns))
 
     def _expires(self, node: Node | None) -> datetime | None:
         if node is None:

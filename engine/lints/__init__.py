@@ -10,19 +10,19 @@ ignore warnings.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from ..cel.nodes import definition_of
-from ..cel.nodes import walk as walk_expression
 from ..document import Document
 from ..nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from ..policy import Denial, Policy, Provider, Statement
 from ..problems import Location, Problem, Severity
 from .conditions import CONDITION_LINTS
-from .statements import PROVIDER_LINTS, STATEMENT_LINTS, shadowed_grants
+from .statements import GRANTS_LINTS, PROVIDER_LINTS, STATEMENT_LINTS
 from .subject import Condition, Finding, Path
 
-CODES = (*CONDITION_LINTS, *PROVIDER_LINTS, *STATEMENT_LINTS, "shadowed-grant")
+CODES = (*CONDITION_LINTS, *PROVIDER_LINTS, *STATEMENT_LINTS, *GRANTS_LINTS)
 """The codes of all lints."""
 
 
@@ -44,8 +44,9 @@ def lint(policy: Policy, written: Document, now: datetime | None) -> Iterator[Pr
         for code, check_statement in STATEMENT_LINTS.items():
             for found in check_statement(statement, now):
                 yield _problem(statement.location, code, found)
-    for grant, found in shadowed_grants(policy):
-        yield _problem(grant.location, "shadowed-grant", found)
+    for code, check_all in GRANTS_LINTS.items():
+        for grant, found in check_all(policy):
+            yield _problem(grant.location, code, found)
 
 
 def _lint_conditions(policy: Policy, written: Document) -> Iterator[Problem]:
@@ -74,7 +75,7 @@ def _conditions(policy: Policy, written: Document) -> Iterator[tuple[ScalarNode,
         items = rules.items if isinstance(rules, SequenceNode) else ()
         for rule, node in zip(provider.rules, items, strict=True):
             check = node["check"] if isinstance(node, MappingNode) else node
-            condition = Condition(rule.check, [provider.claims], pinned, denial=False)
+            condition = Condition(rule.check, [provider.claims], pinned, denial=False, admits=True)
             yield from _with_definitions(check, condition, policy, written, used)
     pairs: list[tuple[Statement, MappingNode]] = [
         *zip(policy.grants, written.grants, strict=True),
@@ -93,7 +94,8 @@ def _conditions(policy: Policy, written: Document) -> Iterator[tuple[ScalarNode,
             statement.when,
             [provider.claims for provider in providers],
             statement.when.paths.union(*[frozenset.intersection(*rules_pin)] if rules_pin else []),
-            isinstance(statement, Denial),
+            denial=isinstance(statement, Denial),
+            admits=not isinstance(statement, Denial),
         )
         yield from _with_definitions(mapping["when"], condition, policy, written, used)
 
@@ -107,12 +109,10 @@ def _with_definitions(
 ) -> Iterator[tuple[ScalarNode, Condition]]:
     if isinstance(node, ScalarNode):
         yield node, condition
-    for part in walk_expression(condition.program.node):
+    for part, admits in condition.parts():
         name = definition_of(part)
         if name is None or name in used or name not in policy.definitions:
             continue
         used.add(name)
-        inner = Condition(
-            policy.definitions[name], condition.claims, condition.pinned, condition.denial
-        )
+        inner = replace(condition, program=policy.definitions[name], admits=admits)
         yield from _with_definitions(written.definitions[name].value, inner, policy, written, used)

@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from ..cel.nodes import Binary, Call, Constant, ListLiteral, Logic, Node, Unary, path_of, walk
-from ..claims import Claim
+from ..cel.nodes import Binary, Call, Constant, ListLiteral, Node, path_of
+from ..claims import MOVED, Claim
 from .subject import Condition, Finding, Path
 
 
@@ -23,29 +23,33 @@ def _literals(node: Node) -> list[str]:
     return []
 
 
-def _comparisons(node: Node) -> Iterator[tuple[Node, list[str], Binary]]:
-    """Return each `x == "literal"` and `x in ["literal"]`, either way round."""
-    for part in walk(node):
+def _comparisons(
+    condition: Condition,
+) -> Iterator[tuple[Node, list[str], Binary, bool | None]]:
+    """Return each `x == "literal"` and `x in ["literal"]`, and whether it admits by being true."""
+    for part, admits in condition.parts():
         if isinstance(part, Binary) and part.operator in ("==", "in"):
             if texts := _literals(part.right):
-                yield part.left, texts, part
+                yield part.left, texts, part, admits
             elif part.operator == "==" and (texts := _literals(part.left)):
-                yield part.right, texts, part
+                yield part.right, texts, part, admits
 
 
-def _tests(node: Node, *names: str) -> Iterator[tuple[Node, str, Call]]:
-    """Return each `x.startsWith("literal")` and the like."""
-    for part in walk(node):
+def _tests(condition: Condition, *names: str) -> Iterator[tuple[Node, str, Call, bool | None]]:
+    """Return each `x.startsWith("literal")` and the like, and whether it admits by being true."""
+    for part, admits in condition.parts():
         if isinstance(part, Call) and part.function in names and part.target is not None:
             for text in _literals(part.arguments[0]) if part.arguments else ():
-                yield part.target, text, part
+                yield part.target, text, part, admits
 
 
 def mutable_name(condition: Condition) -> Iterator[Finding]:
     """A name that can come to belong to somebody else decides, and its id does not."""
-    for operand, texts, part in _comparisons(condition.program.node):
+    for operand, texts, part, admits in _comparisons(condition):
         claim = condition.claim(operand)
-        if claim is None or not claim.twin.endswith("_id") or _is_pinned(claim, condition):
+        if claim is None or not (admits or condition.denial):
+            continue
+        if not _is_taken_by_strangers(claim, condition):
             continue
         what = ".".join(claim.path)
         twin = ".".join((*claim.path[:-1], claim.twin))
@@ -56,6 +60,11 @@ def mutable_name(condition: Condition) -> Iterator[Finding]:
             part.start,
             part.end,
         )
+
+
+def _is_taken_by_strangers(claim: Claim, condition: Condition) -> bool:
+    """Whether a name can come to mean another's thing and nothing beside it can tell."""
+    return claim.whole and claim.twin.endswith("_id") and not _is_pinned(claim, condition)
 
 
 def _is_pinned(claim: Claim, condition: Condition) -> bool:
@@ -77,10 +86,11 @@ def subject_text(condition: Condition) -> Iterator[Finding]:
     """GitHub's `sub` compared as text: its form depends on when the repository was made."""
     if not any(schema.name == "github-actions" for schema in condition.claims):
         return
-    node = condition.program.node
-    found = [(operand, part) for operand, _, part in _comparisons(node)]
     tests = ("startsWith", "endsWith", "contains", "matches")
-    found += [(operand, part) for operand, _, part in _tests(node, *tests)]  # type: ignore[misc]
+    found: list[tuple[Node, Node]] = [
+        *((operand, part) for operand, _, part, _ in _comparisons(condition)),
+        *((operand, part) for operand, _, part, _ in _tests(condition, *tests)),
+    ]
     for operand, part in found:
         if path_of(operand) == ("claims", "sub"):
             yield Finding(
@@ -93,14 +103,14 @@ def subject_text(condition: Condition) -> Iterator[Finding]:
 
 def open_prefix(condition: Condition) -> Iterator[Finding]:
     """A prefix that ends in the middle of a name: `acme` is also the beginning of `acme-evil`."""
-    for operand, text, part in _tests(condition.program.node, "startsWith"):
+    for operand, text, part, admits in _tests(condition, "startsWith"):
         claim = condition.claim(operand)
-        if claim is None or not text[-1:].isalnum():
+        if claim is None or not admits or not text[-1:].isalnum():
             continue
-        if claim.twin or claim.path == ("sub",):
+        if _is_taken_by_strangers(claim, condition) or claim.path == ("sub",):
             yield Finding(
                 f"names that only begin with {text!r} pass too, such as {text + '-evil'!r}",
-                f"end it with the separator: {text + '/'!r}, or compare the whole with ==",
+                "end it with the separator that follows the name, or compare the whole with ==",
                 part.start,
                 part.end,
             )
@@ -108,93 +118,89 @@ def open_prefix(condition: Condition) -> Iterator[Finding]:
 
 def unanchored_matches(condition: Condition) -> Iterator[Finding]:
     """A regular expression that a part of the text satisfies."""
-    for _, text, part in _tests(condition.program.node, "matches"):
-        if not _is_anchored(text):
+    for _, text, part, admits in _tests(condition, "matches"):
+        where = _open_ends(text) if admits else ""
+        if where:
             yield Finding(
-                "`matches` is satisfied by any part of the text",
-                f"anchor the whole pattern: {'^(?:' + text.strip('^$') + ')$'!r}",
+                f"`matches` is satisfied by a part of the text: anything may stand {where} it",
+                "begin the pattern with `^` and end it with `$`, or with `.*` where that is meant",
                 part.start,
                 part.end,
             )
 
 
-def _is_anchored(pattern: str) -> bool:
-    """Whether a pattern begins and ends at the text's ends, in each of its alternatives."""
-    text = re.sub(r"\\.|\[\^?\]?[^]]*\]", "x", pattern)  # escapes and classes hide no anchors
-    starts = pattern.startswith(("^", r"\A"))
-    ends = (pattern.endswith("$") and not pattern.endswith(r"\$")) or pattern.endswith(r"\z")
+def _open_ends(pattern: str) -> str:
+    """Say on which sides of what a pattern matches anything may stand; nothing: on none."""
+    pattern = re.sub(r"^\(\?[a-zA-Z]+\)", "", pattern)
+    alternatives = _alternatives(pattern)
+    if alternatives == [pattern] and (inner := _group(pattern)) is not None:
+        return _open_ends(inner)
+    before = not all(one.startswith(("^", r"\A", ".*")) for one in alternatives)
+    after = not all(map(_is_closed, alternatives))
+    return " and ".join(["before"] * before + ["after"] * after)
+
+
+def _is_closed(pattern: str) -> bool:
+    if pattern.endswith((r"\z", ".*")):
+        return True
+    rest = pattern.removesuffix("$")
+    # A backslash before it makes the sign a character, unless that one is escaped itself.
+    return rest != pattern and (len(rest) - len(rest.rstrip("\\"))) % 2 == 0
+
+
+def _outside(pattern: str) -> Iterator[tuple[int, str, int]]:
+    """Return the signs of a pattern with their places and depth, escapes and classes left out."""
     depth = 0
-    for character in text:
-        depth += (character == "(") - (character == ")")
-        if character == "|" and depth == 0:
-            return False
-    return starts and ends
+    for found in re.finditer(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", pattern, re.DOTALL):
+        sign = found[0]
+        depth -= sign == ")"
+        yield found.start(), sign, depth
+        depth += sign == "("
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """Split a pattern at each `|` that stands in no group."""
+    cuts = [at for at, sign, depth in _outside(pattern) if sign == "|" and not depth]
+    starts = [0, *(at + 1 for at in cuts)]
+    return [pattern[start:end] for start, end in zip(starts, [*cuts, len(pattern)], strict=True)]
+
+
+def _group(pattern: str) -> str | None:
+    """Return what is in the group that a pattern is as a whole, if it is one."""
+    closing = [at for at, sign, depth in _outside(pattern) if sign == ")" and not depth]
+    opening = re.match(r"\((?:\?:|\?P?<\w+>)?", pattern)
+    if opening is None or closing != [len(pattern) - 1]:
+        return None
+    return pattern[opening.end() : -1]
 
 
 def pull_request_target(condition: Condition) -> Iterator[Finding]:
     """The event in which a stranger's pull request runs with the repository's own rights."""
-    if condition.denial:
-        return
-    for part in _positive(condition.program.node):
-        for operand, texts, found in _comparisons_at(part):
-            if path_of(operand) == ("claims", "event_name") and "pull_request_target" in texts:
-                yield Finding(
-                    "`pull_request_target` runs on behalf of strangers' pull requests, "
-                    "with this repository's identity",
-                    "admit `push`, `release` or `workflow_dispatch` instead",
-                    found.start,
-                    found.end,
-                )
-
-
-def _positive(node: Node) -> Iterator[Node]:
-    """Return the parts that make an expression true by being true."""
-    if isinstance(node, Logic):
-        for operand in node.operands:
-            yield from _positive(operand)
-    elif not (isinstance(node, Unary) and node.operator == "!"):
-        yield node
-
-
-def _comparisons_at(node: Node) -> Iterator[tuple[Node, list[str], Binary]]:
-    if isinstance(node, Binary):
-        yield from _comparisons(node)
+    for operand, texts, found, admits in _comparisons(condition):
+        if not admits or path_of(operand) != ("claims", "event_name"):
+            continue
+        if "pull_request_target" in texts:
+            yield Finding(
+                "`pull_request_target` runs on behalf of strangers' pull requests, "
+                "with this repository's identity",
+                "admit `push`, `release` or `workflow_dispatch` instead",
+                found.start,
+                found.end,
+            )
 
 
 def legacy_kubernetes_claim(condition: Condition) -> Iterator[Finding]:
     """A claim of the tokens that Kubernetes kept in Secrets until 1.24."""
-    for part in walk(condition.program.node):
+    for part, _ in condition.parts():
         path = path_of(part) or ()
-        if any(name.startswith("kubernetes.io/serviceaccount/") for name in path[1:2]):
+        if len(path) == 2 and path[0] == "claims" and path[1] in MOVED:  # noqa: PLR2004 - claims.X
             yield Finding(
                 f"`{path[1]}` is a claim of the old tokens in Secrets; "
                 "those of TokenRequest do not have it",
-                'read `claims["kubernetes.io"].namespace` and `.serviceaccount.name`',
+                f"read {MOVED[path[1]]}",
                 part.start,
                 part.end,
             )
-
-
-def never_true(condition: Condition) -> Iterator[Finding]:
-    """One claim compared with two different values, both of which must be equal to it."""
-    for part in walk(condition.program.node):
-        if not isinstance(part, Logic) or part.operator != "&&":
-            continue
-        wanted: dict[Path, set[str]] = {}
-        for operand in part.operands:
-            for left, texts, found in _comparisons_at(operand):
-                path = path_of(left)
-                if path is None:
-                    continue
-                both = wanted.get(path, set(texts)) & set(texts)
-                if not both:
-                    yield Finding(
-                        f"`{'.'.join(path)}` cannot have both values: this is never true",
-                        "join the two with ||, or write `in [...]`",
-                        found.start,
-                        found.end,
-                    )
-                wanted[path] = both
 
 
 CONDITION_LINTS: Final[Mapping[str, Callable[[Condition], Iterator[Finding]]]] = {
@@ -204,5 +210,4 @@ CONDITION_LINTS: Final[Mapping[str, Callable[[Condition], Iterator[Finding]]]] =
     "unanchored-matches": unanchored_matches,
     "pull-request-target": pull_request_target,
     "legacy-kubernetes-claim": legacy_kubernetes_claim,
-    "never-true": never_true,
 }

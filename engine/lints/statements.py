@@ -42,18 +42,11 @@ def unused_provider(provider: Provider, policy: Policy) -> Iterator[Finding]:
         )
 
 
-def push_without_pull(statement: Statement, _: datetime | None) -> Iterator[Finding]:
-    """Registries ask for both when something is pushed (distribution, registry/handlers/app.go)."""
-    if isinstance(statement, Grant) and {"push", "pull"} & statement.actions == {"push"}:
-        yield Finding(
-            "push alone does not push: registries ask for `pull` and `push` together",
-            "write `actions: [pull, push]`",
-        )
-
-
 def push_anywhere(statement: Statement, _: datetime | None) -> Iterator[Finding]:
     """A grant that lets its tokens replace every image there is."""
     everywhere = any(pattern.parts == (Wildcard.REST,) for pattern in statement.patterns)
+    if statement.when is not None and ("scope", "name") in statement.when.paths:
+        return  # the condition names the repositories
     if isinstance(statement, Grant) and "push" in statement.actions and everywhere:
         yield Finding(
             "this grant pushes to every repository",
@@ -68,6 +61,52 @@ def expired(statement: Statement, now: datetime | None) -> Iterator[Finding]:
             f"it ended at {statement.expires.isoformat()} and does nothing any more",
             "remove it, or give it a new end",
         )
+
+
+def push_without_pull(policy: Policy) -> Iterator[tuple[Grant, Finding]]:
+    """Registries ask for both when something is pushed (distribution, registry/handlers/app.go)."""
+    pulls = _Pulls(policy)
+    for grant in policy.grants:
+        if "push" in grant.actions and "pull" not in grant.actions and not pulls.meet(grant):
+            yield (
+                grant,
+                Finding(
+                    "push alone does not push: registries ask for `pull` and `push` together",
+                    "write `actions: [pull, push]`",
+                ),
+            )
+
+
+class _Pulls:
+    """Where each provider's tokens may get `pull`, by the beginnings of the patterns."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._providers = frozenset(policy.providers)
+        self._beginnings: dict[str, set[str]] = {}
+        self._leading: dict[str, set[str]] = {}
+        for grant in policy.grants:
+            if "pull" not in grant.actions:
+                continue
+            prefixes = {pattern.prefix for pattern in grant.patterns}
+            leading = {above for prefix in prefixes for above in _above(prefix)}
+            for name in grant.providers or self._providers:
+                self._beginnings.setdefault(name, set()).update(prefixes)
+                self._leading.setdefault(name, set()).update(leading)
+
+    def meet(self, grant: Grant) -> bool:
+        """Whether somewhere a grant of `pull` could be about the same repository."""
+        return any(
+            pattern.prefix in self._leading.get(name, ())
+            or not self._beginnings.get(name, set()).isdisjoint(_above(pattern.prefix))
+            for name in grant.providers or self._providers
+            for pattern in grant.patterns
+        )
+
+
+def _above(prefix: str) -> list[str]:
+    """Return the beginnings of a path in whole segments, itself and nothing included."""
+    slashes = [at for at, character in enumerate(prefix) if character == "/"]
+    return ["", *(prefix[:at] for at in slashes), prefix]
 
 
 def shadowed_grants(policy: Policy) -> Iterator[tuple[Grant, Finding]]:
@@ -88,7 +127,8 @@ def shadowed_grants(policy: Policy) -> Iterator[tuple[Grant, Finding]]:
             yield (
                 grant,
                 Finding(
-                    f"`{cover.name}` (line {cover.location.line}) already grants all of this",
+                    f"`{cover.name}` ({cover.location.file}, line {cover.location.line}) "
+                    "already grants all of this",
                     "remove one of the two",
                 ),
             )
@@ -149,7 +189,10 @@ PROVIDER_LINTS: Final[Mapping[str, Callable[[Provider, Policy], Iterator[Finding
     "unused-provider": unused_provider,
 }
 STATEMENT_LINTS: Final[Mapping[str, Callable[[Statement, datetime | None], Iterator[Finding]]]] = {
-    "push-without-pull": push_without_pull,
     "push-anywhere": push_anywhere,
     "expired": expired,
+}
+GRANTS_LINTS: Final[Mapping[str, Callable[[Policy], Iterator[tuple[Grant, Finding]]]]] = {
+    "push-without-pull": push_without_pull,
+    "shadowed-grant": shadowed_grants,
 }

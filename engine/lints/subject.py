@@ -4,11 +4,11 @@ What lints look at and what they find.
 What lives here: the values that every lint takes and gives.  What must not: lints.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..cel import Program
-from ..cel.nodes import Node, path_of
+from ..cel.nodes import Comprehension, Conditional, Logic, Node, Unary, path_of, walk
 from ..claims import Claim, ClaimSchema
 
 Path = tuple[str, ...]
@@ -34,6 +34,17 @@ class Condition:
     pinned: frozenset[Path]
     """The claims that it, or every rule before it, compares with literals or other values."""
     denial: bool
+    """Whether it is a denial's."""
+    admits: bool | None
+    """Whether it lets something through by being true; None: that cannot be said."""
+
+    def parts(self) -> Iterator[tuple[Node, bool | None]]:
+        """Return every part of the expression, and whether that admits by being true."""
+        for atom, admits in _atoms(self.program.node, self.admits):
+            yield atom, admits
+            for part in walk(atom):
+                if part is not atom:
+                    yield part, None
 
     def claim(self, node: Node) -> Claim | None:
         """Return what is known of the claim that an expression reads, if it reads just one."""
@@ -44,3 +55,22 @@ class Condition:
             if (known := schema.claims.get(path[1:])) is not None:
                 return known
         return None
+
+
+def _atoms(node: Node, admits: bool | None) -> Iterator[tuple[Node, bool | None]]:  # noqa: FBT001 - a value
+    """Follow what an expression's truth depends on, through negations, down to its conditions."""
+    match node:
+        case Logic():
+            for operand in node.operands:
+                yield from _atoms(operand, admits)
+        case Unary(operator="!"):
+            yield from _atoms(node.operand, None if admits is None else not admits)
+        case Conditional():
+            yield from _atoms(node.test, None)
+            yield from _atoms(node.yes, admits)
+            yield from _atoms(node.no, admits)
+        case Comprehension(kind="all" | "exists"):
+            yield from _atoms(node.source, None)
+            yield from _atoms(node.body, admits)
+        case _:
+            yield node, admits
