@@ -99,7 +99,7 @@ def test_a_profile_invents_no_claim(name: str) -> None:
         ("{profile: kubernetes}", "3:3 unknown-provider"),
         ("{profile: github-actions, provider: gitlab}", "3:3 unknown-provider"),
         ("{profile: github-actions, keys: x}", "3:38 wrong-value"),
-        ("{jwt: a.jwt}", "3:3 wrong-value"),
+        ("{jwt: a.jwt}", "3:3 missing-key"),
         ("{jwt: a.jwt, keys: b.json}", "3:3 captured-token"),
         ("{jwt: ../../a.jwt, keys: b.json}", "3:3 captured-token"),
         ("{claims: {sub: x}}", "3:3 wrong-value"),
