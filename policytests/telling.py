@@ -7,12 +7,11 @@ any judgement.
 
 from collections.abc import Iterator, Sequence
 
-from ..engine.cel import CelError
 from ..engine.decide import Request
 from ..engine.outcomes import Refusal, Verdict
 from ..engine.policy import Policy, Statement
 from ..engine.problems import Location
-from ..engine.scope import REGISTRY, Access
+from ..engine.scope import Access
 from .evaluation import Answer, Session
 from .judging import MEANING, mark_of
 from .suite import Mark
@@ -82,7 +81,7 @@ def _statement(word: str, statement: Statement, request: Request, access: Access
 
 
 def _condition(statement: Statement, request: Request, access: Access) -> Iterator[str]:
-    request.match(statement, access)  # sets the scope that conditions see
+    request.see(access)
     if statement.when is not None:
         yield from draw(statement.when, request.variables)
 
@@ -106,37 +105,21 @@ def _nearest(grants: Sequence[Statement], request: Request, access: Access) -> I
 
 def _lacking(grant: Statement, request: Request, access: Access) -> Iterator[str]:
     """Say why a grant did not match; nothing for one about something else altogether."""
-    if grant.catalog != (access.resource.type == REGISTRY):
-        return
-    provider = request.variables["provider"]
-    if grant.providers is not None and provider not in grant.providers:
-        return
-    if not grant.catalog and access.action not in grant.actions:
-        return
-    if request.variables["service"] not in grant.services:
+    mismatch = request.mismatch(grant, access)
+    if mismatch == "service":
         yield f"it is for the service {', '.join(sorted(grant.services))}"
-        return
-    if grant.expires is not None and request.now >= grant.expires:
+    elif mismatch == "expires" and grant.expires is not None:
         yield f"it expired at {grant.expires:%Y-%m-%dT%H:%M:%SZ}"
+    if mismatch:
         return
-    request.match(grant, access)
-    if not grant.catalog and not _named(grant, request, access.resource.name):
+    request.see(access)
+    if request.named(grant, access) is not True:
         patterns = ", ".join(pattern.text for pattern in grant.patterns)
         yield f"{access.resource.name} is none of {patterns}"
         for program in (one for pattern in grant.patterns for one in pattern.programs):
             yield from draw(program, request.variables)
     elif grant.when is not None:
         yield from draw(grant.when, request.variables)
-
-
-def _named(grant: Statement, request: Request, name: str) -> bool:
-    for pattern in grant.patterns:
-        try:
-            if pattern.matches(name, request.variables):
-                return True
-        except (CelError, ValueError):
-            continue
-    return False
 
 
 def tell_login(policy: Policy, session: Session) -> Iterator[str]:

@@ -1,0 +1,191 @@
+"""
+Witnesses: a token and an access that tell a mutant from its policy.
+
+What lives here: the search.  What must not: a proof; where nothing is found the mutant is taken
+to be equivalent, and the search is made of everything the policy's conditions tell apart.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from ..engine.authentication import Authenticated, authenticate
+from ..engine.cel import CelError, Program
+from ..engine.decide import Request
+from ..engine.jwt import Claims
+from ..engine.outcomes import Refusal, Verdict
+from ..engine.patterns import Pattern, Wildcard
+from ..engine.policy import Policy
+from ..engine.scope import (
+    REPOSITORY,
+    REPOSITORY_ACTIONS,
+    Access,
+    Resource,
+    is_repository_name,
+)
+from .evaluation import Session
+from .mutants import Mutant
+from .variations import Variation, variations
+
+MAX_BASES = 40
+"""Tokens of the run that the search starts from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """A token, made from one of the run's, and what it gets before and after the change."""
+
+    token: str
+    variation: str
+    access: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        made = f"{{from: {self.token}, {self.variation}}}" if self.variation else self.token
+        return f"{made} {self.access}: {self.before} -> {self.after}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    token: str
+    claims: Mapping[str, object]
+    provider: str
+    service: str
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    base: _Base
+    variation: str
+    claims: Mapping[str, object]
+
+
+class Witnesses:
+    """Searches among a run's tokens and what its policy tells apart from them."""
+
+    def __init__(self, policy: Policy, sessions: Iterable[Session], names: Collection[str]) -> None:
+        self._policy = policy
+        self._bases = list(_bases(sessions))
+        self._names = list(names)
+        self._candidates: dict[int, list[_Candidate]] = {}
+
+    def find(self, mutant: Mutant) -> Witness | None:
+        """Return a token and an access that the mutant answers otherwise, or None."""
+        names = self._repositories(mutant)
+        for candidate in self._varied(mutant):
+            witness = self._compare(mutant, candidate, names)
+            if witness is not None:
+                return witness
+        return None
+
+    def _varied(self, mutant: Mutant) -> Iterator[_Candidate]:
+        for base in self._bases:
+            yield _Candidate(base, "", base.claims)
+        found = _variations(mutant)
+        for base in self._bases:
+            for variation in found:
+                yield _Candidate(base, str(variation), variation.apply(base.claims))
+
+    def _compare(
+        self, mutant: Mutant, candidate: _Candidate, names: Collection[str]
+    ) -> Witness | None:
+        before = _request(self._policy, candidate)
+        after = _request(mutant.policy, candidate)
+        if isinstance(before, Refusal) and isinstance(after, Refusal):
+            return None
+        for name in names:
+            for action in REPOSITORY_ACTIONS:
+                access = Access(Resource(REPOSITORY, name), action)
+                old, new = _answer(before, access), _answer(after, access)
+                if old != new:
+                    base = candidate.base
+                    return Witness(base.token, candidate.variation, str(access), old, new)
+        return None
+
+    def _repositories(self, mutant: Mutant) -> list[str]:
+        """Return names the suites ask for, and some that the changed patterns tell apart."""
+        names = dict.fromkeys(self._names)
+        for policy in (self._policy, mutant.policy):
+            for statement in (*policy.grants, *policy.denials):
+                if statement.name in mutant.statements:
+                    for pattern in statement.patterns:
+                        names.update(dict.fromkeys(self._samples(pattern)))
+        return [name for name in names if is_repository_name(name)]
+
+    def _samples(self, pattern: Pattern) -> Iterator[str]:
+        for text in dict.fromkeys(_spelled(pattern, base.claims) for base in self._bases[:8]):
+            for end in ("", "-x", "x", "/x", "/x/y"):
+                yield f"{text}{end}"
+            yield f"x/{text}"
+            yield f"{text.rpartition('/')[0]}/another"
+        yield "another/one"
+
+
+def _bases(sessions: Iterable[Session]) -> Iterator[_Base]:
+    known: set[str] = set()
+    for session in sessions:
+        outcome = session.outcome
+        name = session.sample.spec.name
+        if "~" in name or name in known or len(known) >= MAX_BASES:
+            continue
+        if isinstance(outcome, Authenticated):
+            known.add(name)
+            yield _Base(
+                name, outcome.claims, outcome.provider.name, session.service, session.sample.now
+            )
+
+
+def _variations(mutant: Mutant) -> list[Variation]:
+    found: dict[Variation, None] = {}
+    programs: list[Program] = [mutant.program] if mutant.program is not None else []
+    for program in programs:
+        programs.extend(program.definitions.values())
+        for part in program.parts:
+            found.update(dict.fromkeys(variations(part.node)))
+    if "audience" in mutant.operator:
+        found[Variation(("aud",), "https://another.example.com")] = None
+    if "age" in mutant.operator:
+        found[Variation(("iat",), 1)] = None
+    return list(found)
+
+
+def _request(policy: Policy, candidate: _Candidate) -> Request | Refusal:
+    base = candidate.base
+    provider = policy.providers[base.provider]
+    outcome = authenticate(provider, Claims(dict(candidate.claims)), base.service, base.now)
+    if isinstance(outcome, Refusal):
+        return outcome
+    return Request(
+        policy, outcome.identity, outcome.claims, base.service, base.now, exhaustive=True
+    )
+
+
+def _answer(request: Request | Refusal, access: Access) -> str:
+    if isinstance(request, Refusal):
+        return "not authenticated"
+    verdict: Verdict = request.verdict(access)
+    if verdict.errors:
+        return "allowed after an error" if verdict.allowed else "an error"
+    return "allowed" if verdict.allowed else "refused"
+
+
+def _spelled(pattern: Pattern, claims: Mapping[str, object]) -> str:
+    text = ""
+    for part in pattern.parts:
+        if isinstance(part, str):
+            text += part
+        elif isinstance(part, Wildcard):
+            text += {"*": "some", "**/": "some/", "**": "some"}[part.value]
+        else:
+            text += _evaluated(part, claims)
+    return text
+
+
+def _evaluated(program: Program, claims: Mapping[str, object]) -> str:
+    try:
+        value = program.evaluate({"claims": claims})
+    except CelError:
+        return "some"
+    return value if isinstance(value, str) else "some"
