@@ -22,10 +22,10 @@ from .unparsing import unparse
 from .values import Value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Program:
     """
-    An expression that was checked and lowered; immutable, shared by threads.
+    An expression that was checked and lowered; immutable, shared by threads, equal to itself.
 
     `text` is what the author wrote, `type` the type of the result, `node` the tree.
     """
@@ -34,8 +34,8 @@ class Program:
     type: Type
     node: Node
     definitions: Mapping[str, "Program"] = field(repr=False)
-    _run: Closure = field(repr=False, compare=False)
-    _start: Closure = field(repr=False, compare=False)
+    _run: Closure = field(repr=False)
+    _start: Closure = field(repr=False)
 
     def evaluate(self, variables: Mapping[str, Any]) -> Value:
         """
