@@ -40,8 +40,8 @@ def read(files: Mapping[str, str], problems: Problems) -> Document:
         problems: Takes what is wrong with the YAML, its shape and its names.
 
     Returns:
-        What could be read.  A file with a wrong shape contributes nothing, so that no later step
-        meets one.
+        What could be read.  What has a wrong shape is left out, and what is missing is missing:
+        later steps find what else is wrong, and make nothing of it.
     """
     merge = _Merge(problems)
     for name in sorted(files):
@@ -60,11 +60,23 @@ def read(files: Mapping[str, str], problems: Problems) -> Document:
                 "begin with `version: 1`",
             )
             merge.incomplete = True
-        elif schema.check(root, "policy", problems):
-            merge.add(root)
         else:
-            merge.incomplete = True
+            fitting = schema.fitting(root, "policy", problems)
+            merge.incomplete |= fitting is None or _names(fitting) != _names(root)
+            if isinstance(fitting, MappingNode):
+                merge.add(fitting)
     return merge.document()
+
+
+def _names(root: Node) -> list[object]:
+    """Return what the rest of a policy may refer to, to see whether any of it was left out."""
+    if not isinstance(root, MappingNode):
+        return []
+    parts = [root.get(part) for part in ("providers", "definitions", "services")]
+    return list(root.entries) + [  # a key that was left out may have been meant for one of them
+        list(part.entries) if isinstance(part, MappingNode) else part and part.plain()
+        for part in parts
+    ]
 
 
 class _Merge:
@@ -108,7 +120,7 @@ class _Merge:
                 known[name] = entry
 
     def _claim_name(self, node: MappingNode) -> None:
-        name = node["name"]
+        name = node.get("name")
         if not isinstance(name, ScalarNode):
             return
         if name.text == "anonymous":

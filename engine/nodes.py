@@ -111,6 +111,8 @@ class MappingNode:
 
     entries: Mapping[str, Entry]
     location: Location
+    unfit: bool = False
+    """Whether something was left out of it that does not fit its schema."""
 
     def plain(self) -> Plain:
         """Return the value as JSON has it."""

@@ -115,8 +115,9 @@ class Providers:
         sight = Sight(claims, scope=False)
         rules = self._rules(body, sight)
         subject = self._subject(entry, sight)
-        if keys is None or rules is None or subject is None or not algorithms:
-            return None
+        age = self._duration(max_age) if max_age is not None else None
+        if self.problems.error_count or keys is None or rules is None or subject is None:
+            return None  # with an error anywhere there will be no policy
         return Provider(
             name=name,
             issuer=issuer,
@@ -128,11 +129,13 @@ class Providers:
             subject=subject,
             clock_skew=clock_skew,
             location=entry.key.location,
-            max_token_age=self._duration(max_age) if max_age is not None else None,
+            max_token_age=age,
         )
 
     def _keys(self, body: MappingNode, issuer: str) -> KeySource | None:
         node = body.get("keys")
+        if (node is None and body.unfit) or (isinstance(node, MappingNode) and node.unfit):
+            return None
         keys = node if isinstance(node, MappingNode) else None
         access = RemoteAccess(
             _optional(keys, "caFile"),
@@ -148,7 +151,10 @@ class Providers:
             return self._static(inline)
         if keys is not None and (pem := keys.get("pem")) is not None:
             return self._static(pem)
-        good = self._check_url(issuer, access, body["issuer"], "an issuer with discovery")
+        node = body.get("issuer")
+        if node is None:
+            return None
+        good = self._check_url(issuer, access, node, "an issuer with discovery")
         return Discovery(access) if good else None
 
     def _static(self, node: Node) -> StaticKeys | None:
@@ -240,26 +246,28 @@ class Providers:
         for item in node.items if isinstance(node, SequenceNode) else ():
             if not isinstance(item, MappingNode):
                 continue
-            name = item["name"]
-            if name.plain() in names:
-                first = names[str(name.plain())]
-                self.problems.error(
-                    name.location,
-                    "duplicate-name",
-                    f"this provider has a rule `{name.plain()}` in line {first.line} already",
-                    "a refusal tells the rule by its name; rename one",
-                )
-            names[str(name.plain())] = name.location
-            check = item["check"]
+            name, check = item.get("name"), item.get("check")
+            if isinstance(name, ScalarNode):
+                self._check_rule_name(name, names)
             if not isinstance(check, ScalarNode):
                 continue
             program = self.expressions.compile(check, [sight], BOOL)
-            if program is None:
+            if program is None or not isinstance(name, ScalarNode):
                 good = False
                 continue
             message = _optional(item, "message") or ""
-            rules.append(Rule(str(name.plain()), program, message, item.location))
+            rules.append(Rule(name.text, program, message, item.location))
         return tuple(rules) if good else None
+
+    def _check_rule_name(self, name: ScalarNode, names: dict[str, Location]) -> None:
+        first = names.setdefault(name.text, name.location)
+        if first is not name.location:
+            self.problems.error(
+                name.location,
+                "duplicate-name",
+                f"this provider has a rule `{name.text}` in line {first.line} already",
+                "a refusal tells the rule by its name; rename one",
+            )
 
     def _subject(self, entry: Entry, sight: Sight) -> Program | None:
         node = _mapping(entry).get("subject")
@@ -295,8 +303,7 @@ def _mapping(entry: Entry) -> MappingNode:
 
 
 def _text(body: MappingNode, name: str) -> str:
-    node = body[name]
-    return node.text if isinstance(node, ScalarNode) else ""
+    return _optional(body, name) or ""
 
 
 def _optional(body: MappingNode | None, name: str) -> str | None:

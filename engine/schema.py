@@ -17,7 +17,7 @@ import jsonschema
 from jsonschema.exceptions import ValidationError
 
 from .. import schemas
-from .nodes import MappingNode, Node, ScalarNode, SequenceNode
+from .nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from .problems import Location, Problems
 
 _KINDS: Final = {
@@ -40,10 +40,61 @@ def check(node: Node, schema: str, problems: Problems) -> bool:
     Returns:
         Whether it fits.
     """
-    before = len(problems)
+    return fitting(node, schema, problems) is node
+
+
+def fitting(node: Node, schema: str, problems: Problems) -> Node | None:
+    """
+    Check as `check` does, and return the document without the parts that do not fit.
+
+    What a mapping lacks it lacks still: whoever reads on must expect that, and learns so of
+    mistakes elsewhere in the same document.
+
+    Returns:
+        The document itself when all of it fits; None when nothing is left.
+    """
+    unfit: set[_Path] = set()
+    found = False
     for error in _leaves(_validator(schema).iter_errors(node.plain())):
         _report(error, node, problems)
-    return len(problems) == before
+        unfit.update(_unfit(error, node))
+        found = True
+    return _without(node, unfit, ()) if found else node
+
+
+_Path = tuple[str | int, ...]
+
+
+def _unfit(error: ValidationError, root: Node) -> Iterator[_Path]:
+    """Return the paths of what must go for an error to go, as far as leaving out can do that."""
+    path = tuple(error.absolute_path)
+    node, _ = _find(root, path)
+    if "propertyNames" in error.absolute_schema_path:
+        yield (*path, str(error.instance))
+    elif error.validator == "additionalProperties" and isinstance(node, MappingNode):
+        schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]
+        yield from ((*path, name) for name in node.entries if name not in schema["properties"])
+    elif not isinstance(node, MappingNode) or error.validator in ("type", "not"):
+        yield path
+    else:
+        yield (*path, "")  # nothing to leave out, but it is not as it should be
+
+
+def _without(node: Node, unfit: set[_Path], path: _Path) -> Node | None:
+    if path in unfit:
+        return None
+    if isinstance(node, MappingNode):
+        entries = {
+            name: Entry(entry.key, value)
+            for name, entry in node.entries.items()
+            if (value := _without(entry.value, unfit, (*path, name))) is not None
+        }
+        below = any(part[: len(path)] == path for part in unfit)
+        return MappingNode(entries, node.location, unfit=below)
+    if isinstance(node, SequenceNode):
+        items = (_without(item, unfit, (*path, at)) for at, item in enumerate(node.items))
+        return SequenceNode(tuple(item for item in items if item is not None), node.location)
+    return node
 
 
 @functools.cache

@@ -41,18 +41,14 @@ class Statements:
 
     def compile(self, node: MappingNode, kind: type[Kind]) -> Kind | None:
         """Compile one statement, or report what is wrong with it."""
-        before = self.problems.error_count
         providers = self._providers(node.get("providers"))
         services = self._services(node.get("services"))
         sights = self._sights(providers)
         when = self._when(node.get("when"), sights)
         patterns = self._patterns(node.get("repositories"), sights)
         expires = self._expires(node.get("expires"))
-        if self.problems.error_count > before or not services or not self._understood(providers):
-            return None
-        # An error that was reported before is not counted again.
-        if patterns is None or (when is None) != ("when" not in node):
-            return None
+        if self.problems.error_count or patterns is None:
+            return None  # with an error anywhere there will be no policy
         return kind(
             name=_text(node, "name"),
             providers=providers,
@@ -71,10 +67,9 @@ class Statements:
         node = entry.value
         if not isinstance(node, MappingNode):
             return None
-        before = self.problems.error_count
         services = self._services(node.get("services"))
         patterns = self._patterns(node.get("repositories"), [Sight(None, scope=True)])
-        if self.problems.error_count > before or not services or patterns is None:
+        if self.problems.error_count or patterns is None:
             return None
         return Grant(
             name=ANONYMOUS,
@@ -124,11 +119,6 @@ class Statements:
             id(schema): schema for name in named if (schema := self.providers.get(name)) is not None
         }
         return [Sight(schema, scope=True) for schema in found.values()]
-
-    def _understood(self, providers: frozenset[str] | None) -> bool:
-        """Whether every provider of the statement was understood, so that all was checked."""
-        named = self.providers if providers is None else providers
-        return all(self.providers.get(name) is not None for name in named)
 
     def _when(self, node: Node | None, sights: Sequence[Sight]) -> Program | None:
         if not isinstance(node, ScalarNode):
