@@ -6,6 +6,7 @@ must not: any step itself.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..problems import Severity
 from . import limits
@@ -17,6 +18,9 @@ from .parsing import parse
 from .program import Program, make, too_large
 from .types import Type, accepts
 from .unparsing import unparse
+
+# A condition is compiled for each provider it applies to, and parsing is most of the work.
+_parse = lru_cache(maxsize=256)(parse)
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Compiled:
 def compile_expression(text: str, declarations: Declarations, expected: Type) -> Compiled:
     """Parse, check and lower an expression whose result must be of type `expected`."""
     try:
-        node = parse(text)
+        node = _parse(text)
     except RejectedError as error:
         return Compiled(None, (error.finding,))
     return compile_node(node, declarations, expected, text)

@@ -392,7 +392,12 @@ class Conforming(Untyped):
 
 
 class Plain(Conforming):
-    """Without what cel-python does not have: the strings extension, and much about time."""
+    """Without what cel-python does not have: strings extension, strict bool(), much about time."""
+
+    def condition(self, depth: int) -> str:
+        while "bool(" in (text := super().condition(depth)):
+            pass
+        return text
 
     def text(self, depth: int) -> str:
         pick = self._pick
@@ -418,6 +423,13 @@ class Plain(Conforming):
                 return f"size({self.items(0)})"
             case _:
                 return f"-({self.whole(depth - 1)})"
+
+    def fraction(self, depth: int) -> str:
+        # cel-python gives the wrong infinity when it divides by zero.
+        if depth <= 0 or self._pick.random() < 0.6:
+            return super().fraction(0)
+        left, right = self.fraction(depth - 1), self.fraction(depth - 1)
+        return f"({left} {self._pick.choice('+-*')} {right})"
 
     def items(self, depth: int) -> str:
         if self._pick.random() < 0.5:
