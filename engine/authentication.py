@@ -33,7 +33,6 @@ MESSAGES: Final[Mapping[str, str]] = {
     Reason.PROVIDER_UNAVAILABLE: "the provider's keys cannot be had right now; try again later",
     Reason.UNKNOWN_SERVICE: "the policy does not answer for this service",
     Reason.NO_CREDENTIALS: "credentials are required",
-    Reason.TOO_MANY_SCOPES: "too many scopes in one request",
 }
 """What each reason says to the client: the check that failed, and no value of the policy."""
 

@@ -38,7 +38,6 @@ class Reason(StrEnum):
     PROVIDER_UNAVAILABLE = "provider-unavailable"
     UNKNOWN_SERVICE = "unknown-service"
     NO_CREDENTIALS = "no-credentials"
-    TOO_MANY_SCOPES = "too-many-scopes"
 
 
 class Why(StrEnum):

@@ -22,7 +22,10 @@ MAX_NAME_LENGTH: Final = 255
 """Characters in a repository name, host included (distribution/reference)."""
 
 MAX_SCOPES: Final = 100
-"""Scopes in one request; more is a refusal."""
+"""Scopes in one request; more are the caller's error."""
+
+MAX_ACTIONS: Final = 20
+"""Different actions in one scope."""
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?/)?"
@@ -105,7 +108,10 @@ def parse_scope(text: str) -> Scope:
         message = f"{text[:100]!r} is not a scope; a scope is TYPE:NAME:ACTION[,ACTION]"
         raise ScopeError(message)
     listed = tuple(dict.fromkeys(action for action in actions.split(",") if action))
-    if len(name) > MAX_NAME_LENGTH * 2 or not all(map(_ACTION.fullmatch, listed)):
+    if len(name) > MAX_NAME_LENGTH * 2 or len(listed) > MAX_ACTIONS:
+        message = f"{text[:100]!r} is too long to be a scope"
+        raise ScopeError(message)
+    if not all(map(_ACTION.fullmatch, listed)):
         message = f"{text[:100]!r} is not a scope; actions are lower-case words or `*`"
         raise ScopeError(message)
     return Scope(Resource(match[1], name, match[2] or ""), listed)

@@ -51,6 +51,7 @@ def test_a_scope_is_type_name_and_actions(
         "repository:app:pu ll",
         "repo(sitory:app:pull",
         "r:" + "x" * 600 + ":pull",
+        "repository:app:" + ",".join("a" * n for n in range(1, 22)),
     ],
 )
 def test_what_is_no_scope_is_the_callers_error(text: str) -> None:
