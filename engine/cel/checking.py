@@ -36,6 +36,7 @@ from .nodes import (
     definition_of,
     path_of,
 )
+from .operands import check_membership, check_order
 from .operators import ARITHMETIC, NEGATE
 from .overloads import Function
 from .program import Program
@@ -46,8 +47,6 @@ from .types import (
     INT,
     NOTHING,
     NULL,
-    NUMBERS,
-    ORDERED,
     STRING,
     Field,
     ListType,
@@ -250,12 +249,12 @@ class _Checker:
             result = self._resolve(node, ARITHMETIC[node.operator], (left, right))
             return self._joined(node, left, right) if isinstance(result, ListType) else result
         if node.operator == "in":
-            self._check_in(node, left, right)
+            self.findings.extend(check_membership(node, left, right))
         elif node.operator in ("==", "!="):
             if not comparable(left, right):
                 self._report(wording.never_equal(node, left, right))
         else:
-            self._check_order(node, left, right)
+            self.findings.extend(check_order(node, left, right))
         return BOOL
 
     def _joined(self, node: Binary, left: Type, right: Type) -> Type:
@@ -265,27 +264,6 @@ class _Checker:
             return left if isinstance(left, ListType) else right
         message = f"a list holds values of one type; this one would have {left} and {right}"
         return common(left, right) or self._unsupported(node, message)
-
-    def _check_in(self, node: Binary, left: Type, right: Type) -> None:
-        if isinstance(right, ListType):
-            if not comparable(left, right.element):
-                self._wrong(node, f"{left} is never an element of {right}")
-        elif isinstance(right, (MapType, RecordType)):
-            if not accepts(STRING, left):
-                self._wrong(node.left, f"the key of a map is a string, not {left}")
-        elif right != DYN:
-            hint = "ask for a part of a string with .contains()" if right == STRING else ""
-            self._wrong(node.right, f"'in' needs a list or a map on its right, not {right}", hint)
-
-    def _check_order(self, node: Binary, left: Type, right: Type) -> None:
-        for side, given in ((node.left, left), (node.right, right)):
-            if given != DYN and given not in ORDERED:
-                self._wrong(side, f"{given} has no order")
-                return
-        mixed = left in NUMBERS and right in NUMBERS and left != right
-        if mixed or not comparable(left, right):
-            hint = "convert one of them with int() or double()" if mixed else ""
-            self._wrong(node, f"cannot order {left} and {right}", hint)
 
     def _logic(self, node: Logic, place: _Place) -> Type:
         value = node.operator == "&&"

@@ -280,7 +280,7 @@ def _matches(node: Node, subject: Node, pattern: Node, scope: Scope) -> Closure:
             message = f"matches() does not take ({kind(value)}, string)"
             raise CelError(ErrorCode.TYPE, message, node.start, node.end)
         try:
-            return search(value.encode()) is not None
+            return bool(search(value.encode()))
         except UnicodeEncodeError:
             message = "the string has a lone surrogate"
             raise CelError(ErrorCode.ARGUMENT, message, node.start, node.end) from None

@@ -37,7 +37,7 @@ def compile_pattern(pattern: str) -> Callable[[bytes], object]:
     """
     Make a function that searches a text for the pattern, anywhere unless it is anchored.
 
-    It takes the text in UTF-8 and gives None exactly when nothing is found.
+    It takes the text in UTF-8 and gives what is true exactly when something is found.
 
     Raises:
         PatternError: RE2 refuses the pattern, or it is too large.
@@ -54,5 +54,7 @@ def compile_pattern(pattern: str) -> Callable[[bytes], object]:
     only = re2.Set.SearchSet(_options())
     only.Add(pattern)
     only.Compile()
-    search: Callable[[bytes], object] = only.Match
+    # The wrapper around the C++ set only encodes the text, which is done already; where a later
+    # google-re2 has no such wrapper, its own Match does as well.
+    search: Callable[[bytes], object] = getattr(only, "_set", only).Match
     return search
