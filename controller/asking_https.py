@@ -1,0 +1,87 @@
+"""
+HTTP out, for the helpers.
+
+What lives here: one bounded GET, over TLS or to this machine.  What must not: what is asked and
+what the answer means.
+
+No redirect is followed: a helper's requests carry secrets, and where they go is written by whoever
+configured it.  `http.client` and `ssl` are imported by those who call this and nobody else.
+"""
+
+import http.client
+import socket
+import ssl
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+from .strict_input import MAX_BYTES, HelperError
+
+SECONDS: Final = 10.0
+"""How long each step of a request may take."""
+
+_LOOPBACK: Final = frozenset(("localhost", "127.0.0.1", "::1"))
+_OK: Final = 200
+
+
+def get(url: str, headers: Mapping[str, str], what: str, ca_file: str | None = None) -> str:
+    """
+    Return the body of the answer to a GET request.
+
+    Raises:
+        HelperError: The address is neither https nor this machine's, the peer cannot be reached
+            or trusted, or its answer is not 200, too large or not UTF-8.  The message has the
+            host and not the rest of the address, which may hold secrets.
+    """
+    connection, target, host = _connection(url, what, ca_file)
+    try:
+        connection.request("GET", target, headers={"User-Agent": "regauth", **headers})
+        answer = connection.getresponse()
+        body = answer.read(MAX_BYTES + 1)
+    except ssl.SSLCertVerificationError as error:
+        raise HelperError(
+            f"{what} at {host}: its certificate is not trusted: {error.verify_message}"
+        ) from None
+    except (http.client.HTTPException, OSError, ValueError) as error:
+        raise HelperError(f"{what} at {host} cannot be asked: {_reason(error)}") from None
+    finally:
+        connection.close()
+    if answer.status != _OK:
+        raise HelperError(f"{what} at {host} answered {answer.status}")
+    if len(body) > MAX_BYTES:
+        raise HelperError(f"{what} at {host} answered with more than {MAX_BYTES} bytes")
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError:
+        raise HelperError(f"{what} at {host} answered with something that is not UTF-8") from None
+
+
+def _connection(
+    url: str, what: str, ca_file: str | None
+) -> tuple[http.client.HTTPConnection, str, str]:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise HelperError(f"the address of {what} is none") from None
+    if not host or parts.username is not None or parts.scheme not in ("http", "https"):
+        raise HelperError(f"the address of {what} is not an https address")
+    target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+    if parts.scheme == "http":
+        if host not in _LOOPBACK:
+            raise HelperError(f"{what} at {host} is not https; a token would go there in the clear")
+        return http.client.HTTPConnection(host, port, timeout=SECONDS), target, host
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        reason = error.strerror or "it holds no certificate"
+        raise HelperError(f"the CA file {ca_file} cannot be used: {reason}") from None
+    return http.client.HTTPSConnection(host, port, timeout=SECONDS, context=context), target, host
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"it did not answer within {SECONDS:g} s"
+    if isinstance(error, socket.gaierror):
+        return "its name cannot be resolved"
+    return getattr(error, "strerror", None) or type(error).__name__
