@@ -60,6 +60,8 @@ class UnverifiedToken:
     algorithm: str
     key_id: str | None
     claims: UnverifiedClaims
+    certificates: tuple[str, ...] = field(repr=False)
+    """The header's `x5c` (RFC 7515, section 4.1.6), leaf first: anybody's, until verified."""
     signing_input: bytes = field(repr=False)
     signature: bytes = field(repr=False)
 
@@ -92,6 +94,7 @@ def parse(token: str) -> UnverifiedToken:
         algorithm=algorithm,
         key_id=key_id,
         claims=UnverifiedClaims(_object(match[2], "payload")),
+        certificates=_certificates(header.get("x5c")),
         signing_input=token[: match.end(2)].encode(),
         signature=_decode(match[3], "signature"),
     )
@@ -106,6 +109,15 @@ def _check_header(header: Mapping[str, object]) -> None:
     if (kind.lower() if isinstance(kind, str) else kind) not in _TYPES:
         message = "the header's `typ` is not that of a JWT"
         raise MalformedTokenError(message)
+
+
+def _certificates(value: object) -> tuple[str, ...]:
+    listed = value if isinstance(value, list) else []
+    texts = tuple(one for one in listed if isinstance(one, str))
+    if value is not None and (not texts or len(texts) != len(listed)):
+        message = "the header's certificates (`x5c`) are not a list of texts"
+        raise MalformedTokenError(message)
+    return texts
 
 
 def _object(part: str, what: str) -> dict[str, object]:

@@ -1,0 +1,121 @@
+"""One reading of a request, or none; and the access that Distribution asks for."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from regauth.engine.scope import is_repository_path
+from regauth.servers.registry_routes import METHODS, Kind, Route, RouteFault, read_route
+
+from .corpus import Line, targets
+
+DIGEST = "sha256:" + "a" * 64
+LINES = targets()
+
+
+def described(found: Route | RouteFault) -> str:
+    """Say what a request was read as, in the words of the corpus."""
+    if isinstance(found, RouteFault):
+        return str(found.status)
+    source = f"from={found.mount_from}" if found.mount_from else ""
+    undecided = "undecided" if found.undecided else ""
+    return " ".join(filter(None, [found.kind, found.name, found.reference, source, undecided]))
+
+
+def test_the_corpus_is_large_enough() -> None:
+    assert len(LINES) >= 200
+    assert sum(line.refused for line in LINES) >= 200
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda one: f"{one.method} {one.target}"[:60])
+def test_a_request_is_read_in_the_one_way_or_refused(line: Line) -> None:
+    assert line.expected == described(read_route(line.method, line.target))
+
+
+@pytest.mark.parametrize(
+    "line", [one for one in LINES if not one.refused], ids=lambda one: one.target[:60]
+)
+def test_what_is_written_anew_is_read_the_same(line: Line) -> None:
+    first = read_route(line.method, line.target)
+    assert isinstance(first, Route)
+    second = read_route(line.method, first.target)
+
+    assert isinstance(second, Route)
+    assert (first.kind, first.name, first.reference) == (second.kind, second.name, second.reference)
+    assert (first.query, first.needs, "") == (second.query, second.needs, second.undecided)
+
+
+ACCESS = [
+    ("GET", "/v2/", []),
+    ("GET", "/v2/_catalog", ["registry:catalog:*"]),
+    ("GET", "/v2/a/tags/list", ["repository:a:pull"]),
+    ("HEAD", "/v2/a/manifests/latest", ["repository:a:pull"]),
+    ("PUT", "/v2/a/manifests/latest", ["repository:a:pull,push"]),
+    ("DELETE", "/v2/a/manifests/latest", ["repository:a:delete"]),
+    ("GET", f"/v2/a/blobs/{DIGEST}", ["repository:a:pull"]),
+    ("DELETE", f"/v2/a/blobs/{DIGEST}", ["repository:a:delete"]),
+    ("POST", "/v2/a/blobs/uploads/", ["repository:a:pull,push"]),
+    ("PATCH", "/v2/a/blobs/uploads/u", ["repository:a:pull,push"]),
+    ("PUT", f"/v2/a/blobs/uploads/u?digest={DIGEST}", ["repository:a:pull,push"]),
+    ("GET", "/v2/a/blobs/uploads/u", ["repository:a:pull"]),
+    ("DELETE", "/v2/a/blobs/uploads/u", ["repository:a:delete"]),
+    (
+        "POST",
+        f"/v2/a/blobs/uploads/?mount={DIGEST}&from=b",
+        ["repository:a:pull,push", "repository:b:pull"],
+    ),
+    ("GET", f"/v2/a/referrers/{DIGEST}", ["repository:a:pull"]),
+]
+
+
+@pytest.mark.parametrize(("method", "target", "needs"), ACCESS)
+def test_the_access_is_that_of_distribution(method: str, target: str, needs: list[str]) -> None:
+    found = read_route(method, target)
+
+    assert isinstance(found, Route)
+    assert needs == [str(scope) for scope in found.needs]
+
+
+def test_every_method_of_every_kind_but_the_base_needs_access() -> None:
+    sample = {
+        Kind.CATALOG: "/v2/_catalog",
+        Kind.TAGS: "/v2/a/tags/list",
+        Kind.MANIFEST: "/v2/a/manifests/x",
+        Kind.BLOB: f"/v2/a/blobs/{DIGEST}",
+        Kind.UPLOADS: "/v2/a/blobs/uploads/",
+        Kind.UPLOAD: "/v2/a/blobs/uploads/u",
+        Kind.REFERRERS: f"/v2/a/referrers/{DIGEST}",
+    }
+    assert {Kind.BASE, *sample} == set(METHODS)
+    for kind, target in sample.items():
+        for method in METHODS[kind]:
+            found = read_route(method, target)
+            assert isinstance(found, Route)
+            assert found.accesses
+
+
+def test_a_mount_without_from_goes_upstream_as_an_upload() -> None:
+    found = read_route("POST", f"/v2/a/blobs/uploads/?mount={DIGEST}&x=1")
+
+    assert isinstance(found, Route)
+    assert found.target == "/v2/a/blobs/uploads/?x=1"
+    assert found.undecided
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "Multipart/Form-Data; b=c"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
+def test_an_upload_of_a_form_is_refused(method: str, kind: str) -> None:
+    session = "" if method == "POST" else "u"
+    found = read_route(method, f"/v2/a/blobs/uploads/{session}", kind)
+
+    assert isinstance(found, RouteFault)
+    assert found.status == 400
+
+
+@given(st.text(alphabet="ab/.:-_%?=&;ALv2tgsmnifeblopudr", max_size=40))
+def test_whatever_is_read_has_a_name_of_the_grammar_and_is_written_as_it_was(text: str) -> None:
+    found = read_route("GET", f"/v2/{text}")
+
+    if isinstance(found, Route) and found.kind is not Kind.BASE:
+        assert not found.name or is_repository_path(found.name)
+        assert found.path == f"/v2/{text}".partition("?")[0]
