@@ -15,15 +15,13 @@ from collections.abc import Sequence
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    return run_tests(words)
+    from .options import translated
+
+    return run_tests(translated(words))
 
 
 def run_tests(words: Sequence[str]) -> int:
     """Run the suites through pytest."""
     import pytest  # noqa: PLC0415 - help and other commands do without
 
-    return int(pytest.main([*_defaults(), *words]))
-
-
-def _defaults() -> list[str]:
-    return ["--continue-on-collection-errors"]
+    return int(pytest.main(["--continue-on-collection-errors", "--policytest-front", *words]))

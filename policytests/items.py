@@ -17,7 +17,8 @@ from _pytest._io import TerminalWriter
 
 from .cases import Case, SnapshotCase
 from .judging import Judgment, Outcome
-from .plugin import POLICY_BROKEN, RUN
+from .plugin import RECORDER
+from .recording import Recorder
 from .run import Loaded, Run, SuiteError
 from .snapshots import SnapshotMismatchError, compare
 
@@ -33,18 +34,13 @@ class CaseError(Exception):
     """A case proves nothing."""
 
 
-def run_of(config: pytest.Config) -> Run:
-    """Return the run of a pytest session."""
-    run = config.stash.get(RUN, None)
-    if not isinstance(run, Run):
-        run = config.stash[RUN] = Run.at(config.rootpath)
-    return run
-
-
-def exit_code(run: object, status: int) -> int:
-    """Return the exit code of a run that pytest ends with `status`."""
-    assert isinstance(run, Run)  # noqa: S101 - for the type checker
-    return POLICY_BROKEN if run.broken_policies else status
+def recorder_of(config: pytest.Config) -> Recorder:
+    """Return the recorder of a pytest session; the first suite begins it."""
+    recorder = config.stash.get(RECORDER, None)
+    if not isinstance(recorder, Recorder):
+        recorder = config.stash[RECORDER] = Recorder(Run.at(config.rootpath), config)
+        config.pluginmanager.register(recorder, "policytest-recorder")
+    return recorder
 
 
 class SuiteFile(pytest.File):
@@ -57,7 +53,8 @@ class SuiteFile(pytest.File):
         Raises:
             SuiteError: Anything is wrong with it; all of it is told.
         """
-        loaded = run_of(self.config).load(self.path)
+        recorder = recorder_of(self.config)
+        loaded = recorder.run.load(self.path)
         shared: dict[str, Any] = {"callobj": case}
         for one in loaded.cases:
             item: CaseItem
@@ -68,6 +65,7 @@ class SuiteFile(pytest.File):
                 # The fixtures of one case are those of every other.
                 shared["fixtureinfo"] = item._fixtureinfo  # noqa: SLF001 - as Module does
             item.prepare(loaded, one)
+            recorder.know(item.nodeid, loaded.suite.file, one.id, one.location)
             yield item
 
     def repr_failure(  # type: ignore[override] # as in Collector
@@ -120,6 +118,7 @@ class CaseItem(pytest.Function):
 
     def judge(self) -> Judgment:
         """Judge the case."""
+        self.loaded.judged.append(self.one)
         return self.one.judge(self.loaded.evaluation)
 
     def runtest(self) -> None:

@@ -1,8 +1,9 @@
 """
 The pytest plugin: `pytest` collects `*.policytest.yaml`.
 
-What lives here: pytest's hooks.  What must not: anything that takes time to import; this module is
-loaded by every pytest run of every project in the same environment, most of which have no suite.
+What lives here: pytest's hooks and options.  What must not: anything that takes time to import;
+this module is loaded by every pytest run of every project in the same environment, most of which
+have no suite.
 """
 
 from pathlib import Path
@@ -11,18 +12,47 @@ import pytest
 
 _SUFFIX = ".policytest.yaml"
 
-POLICY_BROKEN = 10
-"""The exit code when a policy does not compile."""
+RECORDER: pytest.StashKey[object] = pytest.StashKey()
+"""The run's `regauth.policytests.recording.Recorder`; absent in a run without suites."""
+
+OPTIONS: tuple[tuple[str, dict[str, object]], ...] = (
+    (
+        "accept-widening",
+        {"metavar": "REASON", "help": "let --snapshot-update widen access; the reason is kept"},
+    ),
+    (
+        "cov-fail-under",
+        {
+            "metavar": "N",
+            "type": float,
+            "help": "fail when less than N %% of the policy is covered",
+        },
+    ),
+    ("mutate", {"action": "store_true", "help": "try every mutant of the policy on the cases"}),
+    (
+        "min-mutation-score",
+        {"metavar": "N", "type": float, "help": "fail when less than N %% of mutants are noticed"},
+    ),
+    (
+        "format",
+        {
+            "metavar": "FORMAT[=FILE]",
+            "action": "append",
+            "default": [],
+            "help": "also report as json, junit, github, sarif, tap, markdown, lcov or cobertura",
+        },
+    ),
+    ("html", {"metavar": "FILE", "help": "write one self-contained HTML report"}),
+    ("front", {"action": "store_true", "help": "report as the policytest command does"}),
+)
+"""The options that only policytest has, by the name the command gives them."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add policytest's options, under names that no other plugin has."""
     group = parser.getgroup("policytest", "registry policies")
-    group.addoption(
-        "--policytest-accept-widening",
-        metavar="REASON",
-        help="let --snapshot-update accept wider access, and keep the reason in the snapshot",
-    )
+    for name, about in OPTIONS:
+        group.addoption(f"--policytest-{name}", **about)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -36,14 +66,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Turn the exit code into the one that says what is wrong with the policy."""
-    run = session.config.stash.get(RUN, None)
-    if run is not None:
-        from .items import exit_code  # noqa: PLC0415 - only runs that have suites pay for them
+def pytest_configure(config: pytest.Config) -> None:
+    """Put the command's own reporter in the place of pytest's."""
+    if config.getoption("policytest_front") and config.get_verbosity() <= 0:
+        from .terminal import install  # noqa: PLC0415 - only the command pays for it
 
-        session.exitstatus = exit_code(run, int(session.exitstatus))
-
-
-RUN: pytest.StashKey[object] = pytest.StashKey()
-"""The run's `regauth.policytests.run.Run`; absent in a run without suites."""
+        install(config)

@@ -48,6 +48,8 @@ class Loaded:
     evaluation: Evaluation
     source: str
     cases: tuple[Case, ...] = ()
+    judged: list[Case] = field(default_factory=list)
+    """The cases that were run."""
 
 
 @dataclass(slots=True)
@@ -58,7 +60,8 @@ class Run:
     policies: Policies
     keys: IssuerKeys = field(default_factory=IssuerKeys)
     loaded: dict[Path, Loaded] = field(default_factory=dict)
-    broken_policies: set[Path] = field(default_factory=set)
+    broken: dict[str, SuiteError] = field(default_factory=dict)
+    """What is wrong with suites that cannot be run, by the suite."""
 
     @classmethod
     def at(cls, root: Path) -> "Run":
@@ -74,7 +77,11 @@ class Run:
         """
         known = self.loaded.get(path)
         if known is None:
-            known = self.loaded[path] = self._load(path)
+            try:
+                known = self.loaded[path] = self._load(path)
+            except SuiteError as error:
+                self.broken[shown(path, self.root)] = error
+                raise
         return known
 
     def _load(self, path: Path) -> Loaded:
@@ -90,7 +97,6 @@ class Run:
             raise SuiteError(tuple(problems), sources)
         policy = compiled.compilation.policy
         if policy is None:
-            self.broken_policies.add(compiled.folder)
             errors = tuple(
                 one for one in compiled.compilation.problems if one.severity.value == "error"
             )

@@ -15,7 +15,7 @@ from ..engine.decide import Request
 from ..engine.jwt import Claims
 from ..engine.outcomes import Refusal, Verdict
 from ..engine.patterns import Pattern, Wildcard
-from ..engine.policy import Policy
+from ..engine.policy import Policy, Statement
 from ..engine.scope import (
     REPOSITORY,
     REPOSITORY_ACTIONS,
@@ -69,7 +69,7 @@ class Witnesses:
         self._policy = policy
         self._bases = list(_bases(sessions))
         self._names = list(names)
-        self._candidates: dict[int, list[_Candidate]] = {}
+        self._requests: dict[tuple[str, str], Request | Refusal] = {}
 
     def find(self, mutant: Mutant) -> Witness | None:
         """Return a token and an access that the mutant answers otherwise, or None."""
@@ -91,18 +91,35 @@ class Witnesses:
     def _compare(
         self, mutant: Mutant, candidate: _Candidate, names: Collection[str]
     ) -> Witness | None:
-        before = _request(self._policy, candidate)
+        before = self._request(candidate)
+        pairs: list[Pair] | None = None
+        if not mutant.providers:
+            if isinstance(before, Refusal):
+                return None
+            pairs = _told_apart(before, mutant, self._policy)
+            if not pairs:
+                return None
         after = _request(mutant.policy, candidate)
         if isinstance(before, Refusal) and isinstance(after, Refusal):
             return None
         for name in names:
             for action in REPOSITORY_ACTIONS:
                 access = Access(Resource(REPOSITORY, name), action)
+                if pairs and not any(_matches_otherwise(before, *pair, access) for pair in pairs):
+                    continue
                 old, new = _answer(before, access), _answer(after, access)
                 if old != new:
                     base = candidate.base
                     return Witness(base.token, candidate.variation, str(access), old, new)
         return None
+
+    def _request(self, candidate: _Candidate) -> Request | Refusal:
+        """Return the policy's own answer to a candidate's login, made once."""
+        key = (candidate.base.token, candidate.variation)
+        known = self._requests.get(key)
+        if known is None:
+            known = self._requests[key] = _request(self._policy, candidate)
+        return known
 
     def _repositories(self, mutant: Mutant) -> list[str]:
         """Return names the suites ask for, and some that the changed patterns tell apart."""
@@ -160,6 +177,52 @@ def _request(policy: Policy, candidate: _Candidate) -> Request | Refusal:
     return Request(
         policy, outcome.identity, outcome.claims, base.service, base.now, exhaustive=True
     )
+
+
+Pair = tuple[Statement, Statement | None]
+"""A statement before and after a change; None when it is removed."""
+
+
+def _told_apart(request: Request, mutant: Mutant, policy: Policy) -> list[Pair]:
+    """Return the changed statements whose change can matter to these claims."""
+    after = {one.name: one for one in (*mutant.policy.grants, *mutant.policy.denials)}
+    pairs: list[Pair] = []
+    for one in (*policy.grants, *policy.denials):
+        if one.name not in mutant.statements:
+            continue
+        new = after.get(one.name)
+        if new is None or not _same_condition(one, new, request):
+            pairs.append((one, new))
+    return pairs
+
+
+def _same_condition(one: Statement, new: Statement, request: Request) -> bool:
+    """Tell whether two statements differ in nothing but a condition that comes to the same."""
+    if one.patterns != new.patterns or one.actions != new.actions:
+        return False
+    if one.providers != new.providers or one.services != new.services:
+        return False
+    if one.expires != new.expires or one.when is None or new.when is None:
+        return False
+    if "scope" in one.when.variables | new.when.variables:
+        return False
+    return _holds(one.when, request) == _holds(new.when, request)
+
+
+def _holds(program: Program, request: Request) -> bool | str:
+    try:
+        return program.holds(request.variables)
+    except CelError as error:
+        return str(error.code)
+
+
+def _matches_otherwise(
+    request: Request | Refusal, before: Statement, after: Statement | None, access: Access
+) -> bool:
+    if isinstance(request, Refusal):
+        return False
+    match = request.match(before, access)
+    return match != (after is not None and request.match(after, access))
 
 
 def _answer(request: Request | Refusal, access: Access) -> str:
