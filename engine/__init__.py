@@ -20,6 +20,7 @@ from .narration import narrate
 from .outcomes import ConditionError, Decision, Identity, Reason, Refusal, Verdict, Why
 from .policy import Denial, Grant, Policy, Provider, Statement
 from .problems import Location, Problem, Problems, Severity
+from .prospects import may_be_granted
 from .registry_token import registry_token
 from .rendering import render_text
 from .scope import Access, Resource, Scope, ScopeError, accesses, parse_scope, parse_scopes
@@ -63,6 +64,7 @@ __all__ = [
     "exchange",
     "explain",
     "login",
+    "may_be_granted",
     "narrate",
     "parse_scope",
     "parse_scopes",

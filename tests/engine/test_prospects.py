@@ -1,0 +1,58 @@
+"""Whether a policy can give an identity anything at all."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+
+from regauth.engine.authentication import Authenticated
+from regauth.engine.jwt import Claims
+from regauth.engine.outcomes import Identity
+from regauth.engine.policy import Policy
+from regauth.engine.prospects import may_be_granted
+
+HEAD = """
+version: 1
+services: [registry.example.com, other.example.com]
+providers:
+  ci: {issuer: "https://ci.example.com", audience: me}
+  dev: {issuer: "https://dev.example.com", audience: me}
+"""
+
+
+@pytest.mark.parametrize(
+    ("statements", "may"),
+    [
+        ("", False),
+        ("grants: [{name: g, repositories: [acme/app], actions: [pull]}]", True),
+        ("grants: [{name: g, repositories: ['v*/**/x/**'], actions: [push]}]", True),
+        ("grants: [{name: g, catalog: true}]", True),
+        ("grants: [{name: g, providers: [dev], repositories: ['**'], actions: [pull]}]", False),
+        ("grants: [{name: g, services: [other.example.com], repositories: ['**'], actions: [pull]}]", False),
+        ("grants: [{name: g, expires: 2026-10-01, repositories: ['**'], actions: [pull]}]", False),
+        ("grants: [{name: g, when: claims.team == \"blue\", repositories: ['**'], actions: [pull]}]", True),
+        ("grants: [{name: g, when: claims.team == \"red\", repositories: ['**'], actions: [pull]}]", False),
+        ("grants: [{name: g, when: claims.absent == \"x\", repositories: ['**'], actions: [pull]}]", False),
+        ("grants: [{name: g, repositories: ['${claims.team}/**'], actions: [pull]}]", True),
+        ("grants: [{name: g, repositories: ['${claims.absent}/**'], actions: [pull]}]", False),
+        ("grants: [{name: g, repositories: ['${claims.Bad}/**'], actions: [pull]}]", False),
+        ("grants: [{name: g, repositories: ['${claims.absent}/**', library/x], actions: [pull]}]", True),
+        ("grants: [{name: g, when: 'scope.name.startsWith(claims.team)', repositories: ['**'], actions: [pull]}]", True),
+        ("grants: [{name: g, when: 'scope.name == \"a\"', providers: [dev], repositories: ['**'], actions: [pull]}]", False),
+        ("grants: [{name: g, repositories: ['${scope.action}/**'], actions: [pull]}]", True),
+        ("grants: [{name: g, repositories: ['a/**'], actions: [pull]}]\ndenials: [{name: d, repositories: ['**'], actions: [pull]}]", False),
+        ("grants: [{name: g, repositories: ['a/**'], actions: [pull, push]}]\ndenials: [{name: d, repositories: ['**'], actions: [push]}]", True),
+        ("grants: [{name: g, repositories: ['a/**'], actions: [pull]}]\ndenials: [{name: d, repositories: ['a/x/**'], actions: [pull]}]", True),
+        ("anonymous: {repositories: ['**']}", False),
+    ],
+)  # fmt: skip
+def test_it_may_where_some_access_can_be_granted(
+    compiled: Callable[..., Policy], now: datetime, statements: str, may: bool
+) -> None:
+    policy = compiled(HEAD + statements)
+    claims = Claims({"sub": "s", "team": "blue", "Bad": "Upper"})
+    login = Authenticated(
+        Identity("ci", "s"), policy.providers["ci"], claims, now + timedelta(hours=1)
+    )
+
+    assert may == may_be_granted(policy, login, "registry.example.com", now)
