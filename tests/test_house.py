@@ -18,7 +18,7 @@ ONLY_SPEAKERS = {
     "yaml": "engine/nodes.py",
     "jsonschema": "engine/schema.py",
     "jwt": "engine/(jwt|keys).py",
-    "urllib3": "servers/outgoing.py",
+    "urllib3": r"servers/outgoing(_pool)?\.py",  # documents; streams
     "kubernetes": "controller/",
     "falcon": "servers/",
     "waitress": "servers/",
