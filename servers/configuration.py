@@ -108,6 +108,7 @@ class _Reader:
                 verbose_errors=_plain(node, "verboseErrors"),
                 paths=_paths(node),
                 workers=_plain(node, "workers"),
+                pin_workers=_plain(node, "pinWorkers"),
                 trusted_proxies=self._networks(node.get("trustedProxies")),
                 rates=_rates(_mapping(node, "rateLimits")),
                 **self._caches(_mapping(node, "caches")),

@@ -54,9 +54,11 @@ class DecisionLog:
         with self._lock:
             self._descriptor()
 
-    def write(self, answer: Answer, info: RequestInfo) -> None:
+    def write(self, answer: Answer, info: RequestInfo, *, reused: bool = False) -> None:
         """Write down what became of a request."""
         record = _record(answer, info, claims=self._claims)
+        if reused:
+            record["reused"] = True
         line = redacted(_encode(record)).encode("utf-8", "backslashreplace") + b"\n"
         # Under the lock: a descriptor that another thread closes may be anybody's a moment later.
         with self._lock:

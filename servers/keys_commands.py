@@ -45,7 +45,8 @@ Distribution 2.8, and 3 with certificates in the token (no restart when the key 
       issuer: ISSUER
       rootcertbundle: {folder}/root.crt
 
-Distribution 3 without certificates in the token (`signing: {{x5c: false}}`; restart it after rotation):
+Distribution 3 without certificates in the token (`signing: {{x5c: false}}`), to be restarted when
+the key rotates:
   auth:
     token:
       realm: https://TOKEN-SERVER/auth/token

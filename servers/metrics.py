@@ -21,15 +21,21 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from regauth.engine import Decision
 
 from .key_cache import KeyState
+from .shared_metrics import FOLDER_VARIABLE
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
-FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 _BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+def forget_process(pid: int) -> None:
+    """Leave a process that has ended out of what the living show."""
+    if os.environ.get(FOLDER_VARIABLE):
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 class Metrics:
@@ -38,6 +44,7 @@ class Metrics:
     def __init__(self) -> None:
         registry = CollectorRegistry()
         self._registry = registry
+        self._serving = ""
         self._requests = Counter(
             "token_server_requests",
             "Token requests, by what became of them.",
@@ -115,8 +122,10 @@ class Metrics:
 
     def serving(self, policy_hash: str, expires: datetime | None) -> None:
         """Tell what is served now."""
-        self._policy.clear()
+        if self._serving:
+            self._policy.labels(self._serving).set(0)
         self._policy.labels(policy_hash).set(1)
+        self._serving = policy_hash
         self._expires.set(0 if expires is None else expires.timestamp())
 
     def reloaded(self, *, taken: bool) -> None:

@@ -36,15 +36,17 @@ class Observer:
         self.decisions = decisions
         self.metrics = metrics
 
-    def answered(self, answer: Answer, info: RequestInfo, status: int) -> None:
-        """Tell what the service answered."""
+    def answered(
+        self, answer: Answer, info: RequestInfo, status: int, *, reused: bool = False
+    ) -> None:
+        """Tell what the service answered, or answered a second time."""
         outcome = answer.outcome
         if isinstance(outcome, Refusal):
             self._refused(answer, outcome, info, status)
         else:
-            self._issued(answer, outcome, info)
+            self._issued(answer, outcome, info, reused=reused)
         if self.decisions is not None:
-            self.decisions.write(answer, info)
+            self.decisions.write(answer, info, reused=reused)
         if answer.shadow is not None and answer.shadow_policy is not None:
             self._compare(answer, answer.shadow, answer.shadow_policy.hash, info)
 
@@ -54,9 +56,11 @@ class Observer:
         """Tell of a request that never came to the service."""
         self._event(outcome, "", info, status, reason=reason, detail=detail)
 
-    def _issued(self, answer: Answer, issued: Issued, info: RequestInfo) -> None:
+    def _issued(self, answer: Answer, issued: Issued, info: RequestInfo, *, reused: bool) -> None:
         decision = issued.decision
-        if self.metrics is not None:
+        if self.metrics is not None and reused:
+            self.metrics.reused()
+        elif self.metrics is not None:
             self.metrics.decision(decision)
         self._event(
             "issued",
@@ -69,6 +73,7 @@ class Observer:
             refused=_refused(decision),
             jti=issued.jti,
             account=answer.asked.account,
+            reused=reused or None,
         )
 
     def _refused(self, answer: Answer, refusal: Refusal, info: RequestInfo, status: int) -> None:

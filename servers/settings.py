@@ -125,6 +125,7 @@ class Settings:
     """`-` is standard output."""
     decision_log_claims: bool = True
     workers: int = 1
+    pin_workers: bool = True
     login_cache: float = 30.0
     """Seconds for which a verified login is remembered; 0 for none."""
     answer_cache: float = 5.0

@@ -13,6 +13,7 @@ from typing import Any
 
 import falcon
 
+from .answer_cache import AnswerCache
 from .errors import error_body
 from .metrics import CONTENT_TYPE
 from .observing import Observer
@@ -46,7 +47,8 @@ def create_app(
         RateLimit(settings.rates.failures),
         RateLimit(settings.rates.identity),
     )
-    token = TokenResource(service, observer, manners, limits)
+    answers = AnswerCache(keys, service.lifetime, seconds=settings.answer_cache)
+    token = TokenResource(service, answers, observer, manners, limits)
     for path in settings.paths:
         app.add_route(path, token)
     app.add_route("/healthz", HealthResource())

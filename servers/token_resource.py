@@ -8,7 +8,7 @@ docs/spec/auth/token.md and oauth.md; RFC 9110).  What must not: deciding, signi
 import json
 import math
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Final
 
@@ -16,6 +16,7 @@ import falcon
 
 from regauth.engine import Refusal
 
+from .answer_cache import AnswerCache
 from .errors import error_body
 from .observing import Observer
 from .rate_limit import RateLimit
@@ -74,9 +75,15 @@ class TokenResource:
     """Answers token requests by GET and POST."""
 
     def __init__(
-        self, service: TokenService, observer: Observer, manners: Manners, limits: Limits
+        self,
+        service: TokenService,
+        answers: AnswerCache,
+        observer: Observer,
+        manners: Manners,
+        limits: Limits,
     ) -> None:
         self._service = service
+        self._answers = answers
         self._observer = observer
         self._manners = manners
         self._limits = limits
@@ -118,14 +125,18 @@ class TokenResource:
         info: RequestInfo,
         body: bytes | None,
     ) -> None:
-        authorization = request.get_header("Authorization")
+        authorization = request.env.get("HTTP_AUTHORIZATION")
+        question = request.query_string.encode() if body is None else body
+        name = self._answers.name(request.method, authorization, question)
         try:
             self._admit(info)
+            if self._answer_again(name, response, info):
+                return
             if body is None:
                 asked = read_get(request.params, authorization)
             else:
                 asked = read_post(body, authorization)
-            self._answer(asked, response, info)
+            self._answer(name, asked, response, info)
         except BadRequestError as error:
             self._turn_away(response, info, HTTPStatus.BAD_REQUEST, "bad-request", str(error))
         except UnsupportedGrantError as error:
@@ -147,31 +158,38 @@ class TokenResource:
         if seconds:
             raise TooManyRequestsError("client", seconds)
 
-    def _answer(self, asked: TokenRequest, response: falcon.Response, info: RequestInfo) -> None:
-        answer = self._service.answer(asked)
+    def _answer(
+        self, name: bytes, asked: TokenRequest, response: falcon.Response, info: RequestInfo
+    ) -> None:
+        state = self._service.state
+        answer = self._service.answer(asked, state)
         outcome = answer.outcome
         if isinstance(outcome, Refusal):
             status = self._refuse(outcome, response, info)
         else:
-            identity = outcome.decision.identity
-            seconds = self._limits.identity.take(str(identity)) if identity.provider else 0
-            if seconds:
-                raise TooManyRequestsError("identity", seconds)
+            self._admit_identity(outcome)
             status = HTTPStatus.OK
-            response.text = self._reply(outcome, answer.now)
+            response.text = _reply(outcome, answer.now, self._service.lifetime)
+            self._answers.put(name, answer, state)
         self._observer.answered(answer, info, status)
 
-    def _reply(self, issued: Issued, now: datetime) -> str:
-        reply = {
-            "token": issued.token,
-            "access_token": issued.token,
-            "expires_in": int(self._service.lifetime.total_seconds()),
-            "issued_at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "scope": " ".join(map(str, issued.decision.granted)),
-        }
-        if issued.refresh_token:
-            reply["refresh_token"] = issued.refresh_token
-        return _encode(reply)
+    def _answer_again(self, name: bytes, response: falcon.Response, info: RequestInfo) -> bool:
+        """Give the answer of a moment ago to the same question, if that may be."""
+        now = self._service.now()
+        answer = self._answers.get(name, self._service.state, now)
+        if answer is None or not isinstance(answer.outcome, Issued):
+            return False
+        self._admit_identity(answer.outcome)
+        left = self._service.lifetime - (now - answer.now)
+        response.text = _reply(answer.outcome, answer.now, left)
+        self._observer.answered(answer, info, HTTPStatus.OK, reused=True)
+        return True
+
+    def _admit_identity(self, issued: Issued) -> None:
+        identity = issued.decision.identity
+        seconds = 0 if identity.anonymous else self._limits.identity.take(str(identity))
+        if seconds:
+            raise TooManyRequestsError("identity", seconds)
 
     def _refuse(self, refusal: Refusal, response: falcon.Response, info: RequestInfo) -> HTTPStatus:
         message = refusal.message
@@ -204,6 +222,19 @@ class TokenResource:
         response.text = error_body(status, message, reason)
         if status == HTTPStatus.UNAUTHORIZED:
             response.set_header("WWW-Authenticate", self._challenge)
+
+
+def _reply(issued: Issued, issued_at: datetime, left: timedelta) -> str:
+    reply = {
+        "token": issued.token,
+        "access_token": issued.token,
+        "expires_in": int(left.total_seconds()),
+        "issued_at": issued_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "scope": " ".join(map(str, issued.decision.granted)),
+    }
+    if issued.refresh_token:
+        reply["refresh_token"] = issued.refresh_token
+    return _encode(reply)
 
 
 _TOO_LONG: Final = f"the query is longer than {MAX_QUERY} characters; send the request by POST"

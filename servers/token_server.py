@@ -46,6 +46,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     help=_HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+@click.version_option(package_name="jwt-registry-auth", message="%(prog)s %(version)s")
 @click.option(
     "--config",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -62,9 +63,13 @@ def main(context: click.Context, config: Path | None) -> None:
     if config is None:
         click.echo(context.get_help())
         context.exit(0)
-    from .running import run  # noqa: PLC0415
+    settings = _settings(config)
+    from .shared_metrics import shared_metrics  # noqa: PLC0415
 
-    run(_settings(config))
+    with shared_metrics(processes=settings.workers):
+        from .running import run  # noqa: PLC0415 - prometheus-client looks at the folder now
+
+        run(settings)
 
 
 _ENVIRONMENT = click.core.ParameterSource.ENVIRONMENT

@@ -95,9 +95,9 @@ class TokenService:
         self._logins = logins
         self._issuer = issuer
 
-    def answer(self, asked: TokenRequest) -> Answer:
+    def answer(self, asked: TokenRequest, state: State) -> Answer:
         """Decide a request and, unless the login is refused, sign what was granted."""
-        state, now = self.state, self.now()
+        now = self.now()
         login, decided = self._decide(state.policy, asked, now)
         outcome = (
             decided if isinstance(decided, Refusal) else self._sign(state, decided, login, now)

@@ -1,6 +1,6 @@
 """What the servers' tests share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,6 +13,7 @@ from cryptography.x509.oid import NameOID
 from regauth.servers.certificates import certificate_pem, make_authority, make_key, private_pem
 
 from .local_http import Provider, serve
+from .process import PATIENCE, Running, run
 
 
 @pytest.fixture
@@ -50,3 +51,33 @@ def tls_provider(tmp_path: Path) -> Iterator[tuple[Provider, Path]]:
     ca.write_bytes(certificate_pem(authority.certificate))
     with serve((chain, private)) as running:
         yield running, ca
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder that `token-server init` made, for any free port."""
+    made = run("init", tmp_path / "site", "--port", "0")
+    assert made.returncode == 0, made.stderr
+    configuration = tmp_path / "site" / "server.yaml"
+    text = configuration.read_text().replace("logFormat: text", "logFormat: json")
+    configuration.write_text(text)
+    return tmp_path / "site"
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Running]]:
+    """Start a server; those that still run at the end are ended."""
+    started: list[Running] = []
+
+    def begin(*arguments: str | Path) -> Running:
+        started.append(Running(arguments))
+        return started[-1]
+
+    yield begin
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+        one.process.wait(PATIENCE)
+        one._reader.join(PATIENCE)
+        assert one.process.stderr is not None
+        one.process.stderr.close()

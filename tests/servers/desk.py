@@ -6,7 +6,7 @@ import os
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +154,7 @@ def make_desk(
         State(policy, signer),
         logins,
         issuer=configured.issuer,
-        lifetime=timedelta(minutes=5),
+        lifetime=configured.lifetime,
         now=lambda: times[-1],
     )
     log = folder / "log"

@@ -6,97 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-COMMAND = (sys.executable, "-m", "regauth.servers.token_server")
-PATIENCE = 30.0
-
-
-def run(*arguments: str | Path, text: str = "") -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        input=text,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder that `token-server init` made, for any free port."""
-    made = run("init", tmp_path / "site", "--port", "0")
-    assert made.returncode == 0, made.stderr
-    configuration = tmp_path / "site" / "server.yaml"
-    text = configuration.read_text().replace("logFormat: text", "logFormat: json")
-    configuration.write_text(text)
-    return tmp_path / "site"
-
-
-class Running:
-    """A server process, whose log is read line by line."""
-
-    def __init__(self, arguments: Sequence[str | Path]) -> None:
-        self.process = subprocess.Popen(
-            [*COMMAND, *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-        )
-        self.events: list[dict[str, object]] = []
-        self._arrived = threading.Condition()
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-        listening = self.wait_for(lambda event: event["event"] == "listening")
-        addresses = listening["addresses"]
-        assert isinstance(addresses, list)
-        self.port = int(addresses[0].rpartition(":")[2])
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            with self._arrived:
-                self.events.append(json.loads(line))
-                self._arrived.notify_all()
-
-    def wait_for(self, wanted: Callable[[dict[str, object]], bool]) -> dict[str, object]:
-        """Return the first event that fits, waiting for it."""
-        found: list[dict[str, object]] = []
-
-        def there() -> bool:
-            found[:] = [event for event in self.events if wanted(event)]
-            return bool(found)
-
-        with self._arrived:
-            assert self._arrived.wait_for(there, PATIENCE), self.events
-        return found[0]
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        code = self.process.wait(PATIENCE)
-        self._reader.join(PATIENCE)
-        return code
-
-
-@pytest.fixture
-def start() -> Iterator[Callable[..., Running]]:
-    """Start a server; those that still run at the end are ended."""
-    started: list[Running] = []
-
-    def begin(*arguments: str | Path) -> Running:
-        started.append(Running(arguments))
-        return started[-1]
-
-    yield begin
-    for one in started:
-        if one.process.poll() is None:
-            one.process.kill()
-        one.process.wait(PATIENCE)
-        one._reader.join(PATIENCE)
-        assert one.process.stderr is not None
-        one.process.stderr.close()
+from .process import PATIENCE, Running, run
 
 
 def test_a_new_folder_serves_tokens_at_once(folder: Path, start: Callable[..., Running]) -> None:

@@ -1,0 +1,28 @@
+"""
+The folder that several processes share their metrics in.
+
+What lives here: making it and taking it away.  It must be there before prometheus-client is
+imported, so this module does not import it.  What must not: metrics.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
+
+
+@contextmanager
+def shared_metrics(*, processes: int) -> Iterator[None]:
+    """Have a folder while the block runs, unless there is one process or one is set already."""
+    if processes == 1 or os.environ.get(FOLDER_VARIABLE):
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="token-server-metrics-") as folder:
+        os.environ[FOLDER_VARIABLE] = folder
+        try:
+            yield
+        finally:
+            del os.environ[FOLDER_VARIABLE]

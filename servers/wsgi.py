@@ -1,0 +1,46 @@
+"""
+The token server for any WSGI server: `regauth.servers.wsgi:application`.
+
+What lives here: making the application from the file that `TOKEN_SERVER_CONFIG` names.  What must
+not: processes, sockets and signals, which are the host's.
+
+Each process must import this module itself: threads that keep keys warm and look after changed
+files are started here, and threads do not survive a fork (gunicorn: no `--preload`).
+"""
+
+import os
+from pathlib import Path
+
+from .assembly import assemble
+from .configuration import read_settings
+from .event_log import EventLog
+from .live_state import load_state
+from .token_app import App
+
+
+def make_application() -> App:
+    """
+    Make the application and start what runs beside it.
+
+    Raises:
+        RuntimeError: `TOKEN_SERVER_CONFIG` is not set.
+        ConfigurationError, PolicyFolderError, PolicyProblemsError, SigningError: As the command
+            shows them.
+    """
+    file = os.environ.get("TOKEN_SERVER_CONFIG")
+    if not file:
+        message = "TOKEN_SERVER_CONFIG must name the configuration, such as server.yaml"
+        raise RuntimeError(message)
+    settings = read_settings(Path(file))
+    log = EventLog(settings.log_format, settings.log_level)
+    assembly = assemble(settings, load_state(settings), log)
+    assembly.start()
+    return assembly.app
+
+
+def __getattr__(name: str) -> App:
+    """Make `application` when a host asks for it, so that importing the module does nothing."""
+    if name != "application":
+        raise AttributeError(name)
+    globals()[name] = made = make_application()
+    return made

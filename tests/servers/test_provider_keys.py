@@ -1,0 +1,319 @@
+"""Providers' keys over real HTTP: providers that are down, slow, lying, rotating, flapping."""
+
+import json
+import socket
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from regauth.engine import KeysUnavailable, NeedKeys
+from regauth.engine.keys import KeySet, PrivateKey, SigningKey, jwks
+from regauth.engine.policy import Policy
+from regauth.servers.key_cache import KeyTimes
+from regauth.servers.outgoing import Bounds
+from regauth.servers.provider_keys import KeyHosting, ProviderKeys
+
+from .desk import Desk, compiled, make_desk, policy_text
+from .local_http import Answer, Provider, serve
+
+WELL_KNOWN = "/.well-known/openid-configuration"
+QUICK = KeyHosting(times=KeyTimes(wait=5, first_retry=0), bounds=Bounds(seconds=1, size=20_000))
+
+
+@pytest.fixture
+def published(private_keys: dict[str, PrivateKey]) -> Callable[..., bytes]:
+    """Return a JWK set of some of the run's keys."""
+
+    def publish(*names: str) -> bytes:
+        entries = [(private_keys[name].public_key(), kid, "RS256") for name, kid in _kids(names)]
+        return json.dumps(jwks(entries)).encode()
+
+    return publish
+
+
+def _kids(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    return [(name, "sample" if name == "rsa" else name) for name in names]
+
+
+def discovering(provider: Provider, *, more: str = "") -> Policy:
+    text = policy_text(f"{{discovery: true{more}}}")
+    return compiled(text.replace("https://sample-issuer.example.com", provider.url))
+
+
+def document(provider: Provider, **changes: object) -> Answer:
+    content = {"issuer": provider.url, "jwks_uri": f"{provider.url}/keys", **changes}
+    return Answer(json.dumps(content).encode())
+
+
+def keys_of(policy: Policy, hosting: KeyHosting = QUICK) -> KeySet | KeysUnavailable:
+    keys = ProviderKeys(hosting)
+    keys.serve([(policy, Path())])
+    return keys.keys_for(NeedKeys(policy.providers["github"]))
+
+
+def test_keys_are_found_through_the_discovery_document(
+    provider: Provider, published: Callable[..., bytes]
+) -> None:
+    provider.answers[WELL_KNOWN] = document(provider)
+    provider.answers["/keys"] = Answer(published("rsa"))
+    found = keys_of(discovering(provider))
+
+    assert isinstance(found, KeySet)
+    assert [key.key_id for key in found.keys] == ["sample"]
+    assert provider.paths() == [WELL_KNOWN, "/keys"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"issuer": "https://else.example.com"}, "its `issuer` is another"),
+        ({"issuer": None}, "its `issuer` is another"),
+        ({"jwks_uri": None}, "names no `jwks_uri`"),
+        ({"jwks_uri": "http://keys.example.com/keys"}, "is not https"),
+        ({"jwks_uri": "file:///etc/passwd"}, "is not an https address"),
+    ],
+)
+def test_a_discovery_document_that_lies_gives_no_keys(
+    provider: Provider, changes: dict[str, object], problem: str
+) -> None:
+    provider.answers[WELL_KNOWN] = document(provider, **changes)
+    found = keys_of(discovering(provider))
+
+    assert isinstance(found, KeysUnavailable)
+    assert problem in found.reason
+    assert provider.paths() == [WELL_KNOWN]
+
+
+def test_an_issuer_with_a_slash_at_its_end_is_another_issuer(provider: Provider) -> None:
+    provider.answers[WELL_KNOWN] = document(provider, issuer=f"{provider.url}/")
+
+    assert isinstance(keys_of(discovering(provider)), KeysUnavailable)
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (Answer(b"not json"), "not a JWK set"),
+        (Answer(b"[]"), "not a JWK set"),
+        (Answer(b'{"keys": []}'), "no key that can verify"),
+        (Answer(b'{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}'), "no key that can verify"),
+        (Answer(b'{"keys": [{"kty": "RSA", "n": "!", "e": "AQAB"}]}'), "no key that can verify"),
+        (Answer(b'{"keys": ' + b"[" * 9000), "not a JWK set"),
+        (Answer(b'{"keys": [' + b" " * 20_000 + b"]}"), "larger than 20000 bytes"),
+        (Answer(status=500), "answered 500"),
+        (Answer(status=302, headers={"Location": "https://else.example.com/"}), "another origin"),
+    ],
+)
+def test_a_key_set_that_is_broken_or_huge_or_elsewhere_gives_no_keys(
+    provider: Provider, answer: Answer, problem: str
+) -> None:
+    provider.answers[WELL_KNOWN] = document(provider)
+    provider.answers["/keys"] = answer
+    found = keys_of(discovering(provider))
+
+    assert isinstance(found, KeysUnavailable)
+    assert problem in found.reason
+
+
+def test_the_bearer_token_goes_to_the_issuer_s_own_host_alone(
+    provider: Provider, published: Callable[..., bytes], tmp_path: Path
+) -> None:
+    token = tmp_path / "token"
+    token.write_text("secret")
+    with serve() as elsewhere:
+        elsewhere.answers["/keys"] = Answer(published("rsa"))
+        provider.answers[WELL_KNOWN] = document(provider, jwks_uri=f"{elsewhere.url}/keys")
+        found = keys_of(discovering(provider, more=f", bearerTokenFile: {token}"))
+
+        assert isinstance(found, KeySet)
+        assert provider.requests[0][1]["authorization"] == "Bearer secret"
+        assert "authorization" not in elsewhere.requests[0][1]
+
+
+def test_a_private_authority_is_trusted_when_the_policy_names_it(
+    tls_provider: tuple[Provider, Path], published: Callable[..., bytes]
+) -> None:
+    provider, ca = tls_provider
+    provider.answers[WELL_KNOWN] = document(provider)
+    provider.answers["/keys"] = Answer(published("rsa"))
+    without = keys_of(discovering(provider))
+
+    assert isinstance(without, KeysUnavailable)
+    assert "certificate is not trusted" in without.reason
+    assert isinstance(keys_of(discovering(provider, more=f", caFile: {ca}")), KeySet)
+
+
+def test_keys_over_tls_are_not_fetched_over_plain_http(
+    tls_provider: tuple[Provider, Path], published: Callable[..., bytes]
+) -> None:
+    provider, ca = tls_provider
+    provider.answers[WELL_KNOWN] = document(provider, jwks_uri="http://keys.example.com/keys")
+    found = keys_of(discovering(provider, more=f", caFile: {ca}"))
+
+    assert isinstance(found, KeysUnavailable)
+    assert "not https" in found.reason
+
+
+def test_a_key_file_is_read_again_when_it_changes_and_a_broken_one_is_not_taken(
+    tmp_path: Path, published: Callable[..., bytes]
+) -> None:
+    file = tmp_path / "keys.jwks"
+    policy = compiled(policy_text("{jwksFile: keys.jwks}"))
+    keys = ProviderKeys()
+    keys.serve([(policy, tmp_path)])
+    need = NeedKeys(policy.providers["github"])
+    missing = keys.keys_for(need)
+    file.write_bytes(published("rsa"))
+    first = keys.keys_for(need)
+    file.write_bytes(published("rsa-other", "rsa"))
+    second = keys.keys_for(need)
+    file.write_bytes(b"broken")
+    third = keys.keys_for(need)
+
+    assert isinstance(missing, KeysUnavailable)
+    assert isinstance(first, KeySet)
+    assert isinstance(second, KeySet)
+    assert (len(first.keys), len(second.keys)) == (1, 2)
+    assert third is second
+
+
+def test_a_policy_that_is_read_again_keeps_the_keys_of_unchanged_providers(
+    provider: Provider, published: Callable[..., bytes]
+) -> None:
+    provider.answers[WELL_KNOWN] = document(provider)
+    provider.answers["/keys"] = Answer(published("rsa"))
+    keys = ProviderKeys(QUICK)
+    first, second = discovering(provider), discovering(provider)
+    keys.serve([(first, Path())])
+    before = keys.keys_for(NeedKeys(first.providers["github"]))
+    keys.serve([(second, Path())])
+
+    assert keys.keys_for(NeedKeys(second.providers["github"])) is before
+    assert keys.keys_for(NeedKeys(first.providers["github"])) is before, "requests under way"
+    assert provider.paths() == [WELL_KNOWN, "/keys"]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, private_keys: dict[str, PrivateKey], provider: Provider) -> Desk:
+    """A token server whose provider is the local one."""
+    provider.answers[WELL_KNOWN] = document(provider)
+    text = policy_text("{discovery: true}")
+    return make_desk(
+        tmp_path,
+        text.replace("https://sample-issuer.example.com", provider.url),
+        private_keys["rsa"],
+        QUICK,
+    )
+
+
+def test_a_login_works_as_soon_as_its_provider_does(
+    desk: Desk, provider: Provider, published: Callable[..., bytes]
+) -> None:
+    token = desk.token(iss=provider.url)
+    down = desk.ask(token)
+    provider.answers["/keys"] = Answer(published("rsa"))
+    up = desk.ask(token)
+
+    assert down.status_code == 503
+    assert down.headers["retry-after"] == "5"
+    assert down.json["errors"][0]["code"] == "UNAVAILABLE"
+    assert provider.url not in down.text
+    assert up.status_code == 200
+    assert [one["outcome"] for one in desk.events()] == ["unavailable", "issued"]
+
+
+def test_a_rotated_key_is_found_at_once_and_a_made_up_one_is_refused(
+    desk: Desk,
+    provider: Provider,
+    published: Callable[..., bytes],
+    private_keys: dict[str, PrivateKey],
+) -> None:
+    provider.answers["/keys"] = Answer(published("rsa"))
+    old = desk.ask(desk.token(iss=provider.url)).status_code
+    provider.answers["/keys"] = Answer(published("rsa-other"))
+    desk.issuer = SigningKey(private_keys["rsa-other"], "RS256", "rsa-other")
+    new = desk.ask(desk.token(iss=provider.url)).status_code
+    fetched = len(provider.requests)
+    desk.issuer = SigningKey(private_keys["rsa-other"], "RS256", "made-up")
+    refused = [desk.ask(desk.token(iss=provider.url)) for _ in range(5)]
+
+    assert (old, new) == (200, 200)
+    assert {one.json["errors"][0]["detail"]["reason"] for one in refused} == {"unknown-key"}
+    assert len(provider.requests) == fetched, "one refresh a minute, and that one was used"
+
+
+def test_a_key_that_the_provider_took_back_stops_working(
+    desk: Desk, provider: Provider, published: Callable[..., bytes]
+) -> None:
+    provider.answers["/keys"] = Answer(published("rsa"))
+    token = desk.token(iss=provider.url)
+    before = desk.ask(token).status_code
+    provider.answers["/keys"] = Answer(published("rsa-other"))
+    (cache,) = desk.keys._by_source.values()
+    assert hasattr(cache, "_begin")
+    flight = cache._begin(0.0, at_once=True)
+    assert flight is not None
+    flight.result(10)
+    after = desk.ask(token)
+
+    assert before == 200
+    assert after.json["errors"][0]["detail"]["reason"] == "unknown-key", "not from a cache"
+
+
+def test_a_provider_that_hangs_holds_no_request_longer_than_the_wait(
+    tmp_path: Path, private_keys: dict[str, PrivateKey], provider: Provider
+) -> None:
+    held = threading.Event()
+    provider.answers[WELL_KNOWN] = Answer(hold=held)
+    hosting = KeyHosting(times=KeyTimes(wait=0.05), bounds=Bounds(seconds=20))
+    text = policy_text("{discovery: true}").replace(
+        "https://sample-issuer.example.com", provider.url
+    )
+    desk = make_desk(tmp_path, text, private_keys["rsa"], hosting)
+    answers = [desk.ask(desk.token(iss=provider.url)).status_code for _ in range(5)]
+    held.set()
+
+    assert answers == [503] * 5
+    assert len(provider.requests) == 1, "a fetch that is under way is not begun again"
+
+
+def test_fifty_requests_at_once_to_a_cold_server_make_one_fetch(
+    desk: Desk, provider: Provider, published: Callable[..., bytes]
+) -> None:
+    provider.answers["/keys"] = Answer(published("rsa"))
+    provider.requests.clear()
+    token = desk.token(iss=provider.url)
+    statuses: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: statuses.append(desk.ask(token).status_code))
+        for _ in range(50)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+    assert statuses == [200] * 50
+    assert len(provider.paths()) <= 2
+
+
+def test_a_provider_that_flaps_never_lets_a_wrong_token_in(
+    desk: Desk, provider: Provider, published: Callable[..., bytes]
+) -> None:
+    good = Answer(published("rsa"))
+    bad = [
+        Answer(status=500),
+        Answer(b"{"),
+        Answer(raw=lambda connection: connection.shutdown(socket.SHUT_RDWR)),
+    ]
+    forged = desk.token(iss=provider.url).rpartition(".")[0] + "." + "A" * 342 + "A"
+    seen = set()
+    for answer in (*bad, good, *bad, good):
+        provider.answers["/keys"] = answer
+        seen.add(desk.ask(forged).status_code)
+    provider.answers["/keys"] = good
+
+    assert seen <= {401, 503}
+    assert desk.ask(desk.token(iss=provider.url)).status_code == 200
