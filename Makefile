@@ -62,6 +62,16 @@ check: $(STAMP) ## lint, format, types, imports
 bench: $(STAMP) ## measure, as ratios within one run
 	@for each in bench/bench_*.py; do echo "== $$each"; $(BIN)/python "$$each"; done
 
+.PHONY: docs
+docs: $(STAMP) ## build the documentation's site in site/, warnings are errors
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+.PHONY: dist
+dist: $(STAMP) ## build dist/: the sdist, then the wheel from it, both checked
+	@rm -rf dist
+	@$(BIN)/python -m build --outdir dist . >/dev/null
+	@$(BIN)/twine check --strict dist/*
+
 .PHONY: clean
 clean: ## remove what the targets made
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

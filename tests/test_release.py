@@ -1,0 +1,186 @@
+"""What is released: an sdist, the wheel built from it, one version, a changelog for users."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAMS_WITH_HELP = ("policytest", "token-server")
+SECTIONS = {"Added", "Changed", "Deprecated", "Fixed", "Removed", "Security"}
+
+
+@pytest.fixture(scope="module")
+def project(repository: Path) -> Mapping[str, Any]:
+    """What pyproject.toml says about the project."""
+    read: Mapping[str, Any] = tomllib.loads((repository / "pyproject.toml").read_text("utf-8"))
+    return read["project"]  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="module")
+def dist(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `make dist` would fill, built from a copy of what git would give."""
+    folder = tmp_path_factory.mktemp("release")
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=repository, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    for name in filter(None, listed.stdout.split("\0")):
+        if (repository / name).is_file():
+            (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(repository / name, folder / "source" / name)
+    built = run([sys.executable, "-m", "build", "--outdir", folder / "dist", folder / "source"])
+    assert built.returncode == 0, built.stdout[-4000:] + built.stderr[-4000:]
+    return folder / "dist"
+
+
+@pytest.fixture(scope="module")
+def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of the wheel in a new environment, which borrows only the dependencies."""
+    environment = tmp_path_factory.mktemp("installed") / "venv"
+    assert run([sys.executable, "-m", "venv", "--without-pip", environment]).returncode == 0
+    python = environment / "bin" / "python"
+    (wheel,) = dist.glob("*.whl")
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps"]
+    done = run([*pip, "--no-index", wheel])
+    assert done.returncode == 0, done.stderr
+    (packages,) = environment.glob("lib/python*/site-packages")
+    # A .pth inside a borrowed folder is not read: the editable install of the checkout stays out.
+    (packages / "dependencies.pth").write_text("\n".join(borrowed()) + "\n")
+    return environment / "bin"
+
+
+def borrowed() -> list[str]:
+    """The folders that this Python finds its dependencies in."""
+    return [path for path in sys.path if path.endswith("site-packages")]
+
+
+def run(command: list[str | Path], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a program without the checkout on its path."""
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return subprocess.run(
+        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_an_sdist_and_a_wheel_of_the_version_are_built(
+    dist: Path, project: Mapping[str, Any]
+) -> None:
+    stem = f"jwt_registry_auth-{project['version']}"
+
+    assert {f"{stem}.tar.gz", f"{stem}-py3-none-any.whl"} == {one.name for one in dist.iterdir()}
+
+
+def test_a_package_index_would_show_them(dist: Path) -> None:
+    done = run([sys.executable, "-m", "twine", "check", "--strict", *sorted(dist.iterdir())])
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_sdist_holds_what_its_tests_need(dist: Path, repository: Path) -> None:
+    (path,) = dist.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    folders = ("deploy", "docs", "policy", "policytests/cases", "tests")
+    listed = run(["git", "ls-files", "--", *folders], cwd=repository).stdout.splitlines()
+    wanted = {name for name in listed if (repository / name).is_file()}
+
+    assert wanted
+    assert set() == wanted - names
+    assert {"CHANGELOG.md", "LICENSE", "Makefile", "mkdocs.yml", "README.md"} <= names
+
+
+def test_nothing_that_was_made_here_is_released(dist: Path) -> None:
+    (sdist,) = dist.glob("*.tar.gz")
+    (wheel,) = dist.glob("*.whl")
+    with tarfile.open(sdist) as source, zipfile.ZipFile(wheel) as built:
+        names = [*source.getnames(), *built.namelist()]
+
+    made = re.compile(r"__pycache__|\.pyc$|\.key$|/\.(venv|git|hypothesis|mypy_cache)/|/site/")
+    assert [] == [name for name in names if made.search(name)]
+
+
+@pytest.mark.parametrize("program", PROGRAMS_WITH_HELP)
+def test_an_installed_program_says_its_version(
+    installed: Path, project: Mapping[str, Any], tmp_path: Path, program: str
+) -> None:
+    done = run([installed / program, "--version"], cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert f"{program} {project['version']}" == done.stdout.strip()
+
+
+@pytest.mark.parametrize("program", PROGRAMS_WITH_HELP)
+def test_an_installed_program_says_what_it_does(
+    installed: Path, tmp_path: Path, program: str
+) -> None:
+    done = run([installed / program, "--help"], cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "usage:" in done.stdout.lower()
+
+
+def test_every_program_is_installed(installed: Path, project: Mapping[str, Any]) -> None:
+    assert set(project["scripts"]) <= {path.name for path in installed.iterdir()}
+
+
+def test_the_installed_programs_are_those_of_the_wheel(installed: Path, tmp_path: Path) -> None:
+    """Else the tests above would have run the checkout."""
+    where = "import regauth.engine; print(regauth.engine.__file__)"
+    done = run([installed / "python", "-c", where], cwd=tmp_path)
+
+    assert str(installed.parent) in done.stdout, done.stderr
+
+
+def test_the_version_is_written_in_one_place(repository: Path, project: Mapping[str, Any]) -> None:
+    version = re.compile(rf"(?<![\w.]){re.escape(project['version'])}(?![\w.])")
+    folders = ("controller", "engine", "policytests", "schemas", "servers")
+    modules = [path for folder in folders for path in (repository / folder).rglob("*.py")]
+
+    assert modules
+    assert [] == [path for path in modules if version.search(path.read_text("utf-8"))]
+
+
+def changelog(repository: Path) -> list[tuple[str, list[str]]]:
+    """The changelog's releases, each with the headings in it."""
+    text = (repository / "CHANGELOG.md").read_text(encoding="utf-8")
+    releases = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    return [
+        (body.partition("\n")[0], re.findall(r"^### (.+)$", body, re.MULTILINE))
+        for body in releases
+    ]
+
+
+def test_the_changelog_begins_with_what_is_unreleased(repository: Path) -> None:
+    titles = [title for title, _ in changelog(repository)]
+
+    assert titles[:1] == ["Unreleased"]
+    assert [] == [
+        title
+        for title in titles[1:]
+        if not re.fullmatch(r"\[?\d+\.\d+\.\d+\]? - \d{4}-\d{2}-\d{2}", title)
+    ]
+
+
+def test_the_changelog_has_the_sections_of_keep_a_changelog_each_once(repository: Path) -> None:
+    for title, sections in changelog(repository):
+        assert set() == set(sections) - SECTIONS, title
+        assert len(set(sections)) == len(sections), title
+
+
+def test_every_change_in_the_changelog_is_a_sentence(repository: Path) -> None:
+    text = (repository / "CHANGELOG.md").read_text(encoding="utf-8")
+    entries = re.findall(r"^- ((?:.|\n(?!- |#|\n))+)", text, re.MULTILINE)
+
+    assert entries
+    assert [] == [entry for entry in entries if not entry.rstrip().endswith((".", ":", "`", ")"))]
