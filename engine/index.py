@@ -129,8 +129,9 @@ def build(
             lookup._rest.add(position, patterns)  # noqa: SLF001 - built here, read there
             continue
         path = min(found, key=lambda path: sum(shared[path, value] for value in found[path]))
+        # Without a value, too: `a == "x" && a == "y"` is still an error where there is no `a`.
+        drawers = lookup._by_claim.setdefault(path, {})  # noqa: SLF001
         for value in found[path]:
-            drawers = lookup._by_claim.setdefault(path, {})  # noqa: SLF001
             drawers.setdefault(value, _ByName()).add(position, patterns)
         lookup._unread.setdefault(path, _ByName()).add(position, patterns)  # noqa: SLF001
     return lookup

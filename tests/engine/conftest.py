@@ -1,12 +1,15 @@
 """What the engine's tests share."""
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
+from time import monotonic
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import HealthCheck, settings
 
 from regauth.engine.compiler import compile_policy
 from regauth.engine.keys import PrivateKey
@@ -37,6 +40,28 @@ NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 def now() -> datetime:
     """The time of every decision."""
     return NOW
+
+
+@pytest.fixture
+def explore(request: pytest.FixtureRequest) -> Callable[[Callable[[], None], int], None]:
+    """
+    Run a hypothesis property: a few fixed examples, or for its share of FUZZ_SECONDS new ones.
+
+    The share is what each of the run's tests marked `fuzz` gets.
+    """
+
+    def run(holds: Callable[[], None], examples: int) -> None:
+        seconds = float(os.environ.get("FUZZ_SECONDS", "0"))
+        fixed = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+        if not seconds:
+            settings(max_examples=examples, derandomize=True, **fixed)(holds)()
+            return
+        marked = [item for item in request.session.items if item.get_closest_marker("fuzz")]
+        end = monotonic() + seconds / max(len(marked), 1)
+        while monotonic() < end:
+            settings(max_examples=max(examples // 4, 10), **fixed)(holds)()
+
+    return run
 
 
 @pytest.fixture
