@@ -160,6 +160,22 @@ def parse(text: str, file: str, problems: Problems) -> Node | None:
     return _Builder(text, file, problems).build(yaml.compose(text, _Loader))
 
 
+def placed(value: object, location: Location) -> Node:
+    """Return a JSON value as nodes that all stand at one place."""
+    if isinstance(value, dict):
+        entries = {
+            name: Entry(ScalarNode(name, location, name), placed(inner, location))
+            for name, inner in value.items()
+        }
+        return MappingNode(entries, location)
+    if isinstance(value, list):
+        return SequenceNode(tuple(placed(item, location) for item in value), location)
+    if value is None or isinstance(value, str | int | float):
+        return ScalarNode(value, location, "" if value is None else str(value))
+    message = f"{type(value).__name__} is not of JSON"
+    raise TypeError(message)
+
+
 @dataclass(frozen=True, slots=True)
 class Comment:
     """
