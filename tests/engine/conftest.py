@@ -58,8 +58,9 @@ def explore(request: pytest.FixtureRequest) -> Callable[[Callable[[], None], int
             return
         marked = [item for item in request.session.items if item.get_closest_marker("fuzz")]
         end = monotonic() + seconds / max(len(marked), 1)
+        again = settings(max_examples=max(examples // 4, 10), **fixed)(holds)
         while monotonic() < end:
-            settings(max_examples=max(examples // 4, 10), **fixed)(holds)()
+            again()
 
     return run
 
