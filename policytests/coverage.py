@@ -19,8 +19,8 @@ from ..engine.policy import Policy, Provider, Statement
 from ..engine.problems import Location
 from ..engine.scope import Access
 from .evaluation import Session
-from .places import Places
 from .parts import ERROR, FALSE, TRUE, Parts
+from .places import Places
 from .variations import Variation, variations
 
 Situation = Mapping[str, object]

@@ -25,6 +25,9 @@ _MARKS = {
 }
 
 
+_SECURITY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+
+
 def html(report: Report) -> str:
     """Return the report as one HTML page."""
     folder = files(__package__)
@@ -38,7 +41,7 @@ def html(report: Report) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="{_SECURITY}">
 <title>policytest: {escape(report.counts)}</title>
 <style>
 {style}</style>
@@ -82,7 +85,8 @@ def _body(report: Report) -> Iterator[str]:
 
 
 def _results(report: Report) -> Iterator[str]:
-    yield "<section id='results' aria-labelledby='results-title'><h2 id='results-title'>Results</h2>"
+    yield "<section id='results' aria-labelledby='results-title'>"
+    yield "<h2 id='results-title'>Results</h2>"
     yield "<p class='tools'><label>Filter <input id='filter' type='search'></label> "
     yield "<label><input id='only-bad' type='checkbox'> only what did not pass</label>"
     yield " <output id='shown'></output></p>"
@@ -175,16 +179,18 @@ def _sources(report: Report, coverage: Coverage) -> Iterator[str]:
     for file in dict.fromkeys(point.location.file for point in coverage.points):
         points = [point for point in coverage.points if point.location.file == file]
         yield f"<details open class='source'><summary>{escape(file)}</summary>"
-        yield f"<div class='scroll' tabindex='0' role='region' aria-label='{escape(file)}'><pre>"
-        for number, line in enumerate(report.sources.get(file, "").split("\n"), 1):
-            here = [point for point in points if point.location.line == number]
-            location = Location(file, number)
-            text = _painted(line, here)
-            yield (
-                f"<span class='line {_state(here)}' id='{_anchor(location)}'>"
-                f"<i>{number:4}</i> {text}</span>"
-            )
-        yield "</pre></div></details>"
+        yield f"<div class='scroll' tabindex='0' role='region' aria-label='{escape(file)}'>"
+        lines = report.sources.get(file, "").rstrip("\n").split("\n")
+        # Each line is a block of its own, so there is no line break between them.
+        text = "".join(_source_line(file, n, line, points) for n, line in enumerate(lines, 1))
+        yield f"<pre>{text}</pre></div></details>"
+
+
+def _source_line(file: str, number: int, line: str, points: Iterable[Point]) -> str:
+    here = [point for point in points if point.location.line == number]
+    anchor = _anchor(Location(file, number))
+    head = f"<span class='line {_state(here)}' id='{anchor}'><i>{number:4}</i> "
+    return f"{head}{_painted(line, here)}</span>"
 
 
 def _painted(line: str, points: Iterable[Point]) -> str:
@@ -224,7 +230,8 @@ def _anchor(location: Location) -> str:
 
 
 def _mutants(report: Report) -> Iterator[str]:
-    yield "<section id='mutants' aria-labelledby='mutants-title'><h2 id='mutants-title'>Mutants</h2>"
+    yield "<section id='mutants' aria-labelledby='mutants-title'>"
+    yield "<h2 id='mutants-title'>Mutants</h2>"
     if not report.mutation:
         yield "<p>Not tried; <code>policytest --mutate</code> tries them.</p>"
     for mutation in report.mutation:
@@ -234,9 +241,12 @@ def _mutants(report: Report) -> Iterator[str]:
         for survivor in mutation.survivors:
             mutant = survivor.mutant
             head = f"{mutant.location} {mutant.owner}: {mutant.operator}"
-            yield f"<details open class='survivor'><summary>{escape(head)}</summary><pre>"
-            for line in mutant.diff().split("\n"):
-                tag = "del" if line.startswith("-") else "ins"
-                yield f"<{tag}>{escape(line)}</{tag}>"
-            yield f"</pre><p>killed by <code>{escape(str(survivor.witness))}</code></p></details>"
+            yield f"<details open class='survivor'><summary>{escape(head)}</summary>"
+            yield f"<pre>{''.join(map(_diff_line, mutant.diff().split(chr(10))))}</pre>"
+            yield f"<p>killed by <code>{escape(str(survivor.witness))}</code></p></details>"
     yield "</section>"
+
+
+def _diff_line(line: str) -> str:
+    tag = "del" if line.startswith("-") else "ins"
+    return f"<{tag}>{escape(line)}</{tag}>"

@@ -5,10 +5,10 @@ What lives here: their text.  What must not: anything that is not in the report.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from xml.etree import ElementTree as ET
 
-from ..engine.problems import Location
+from ..engine.problems import Location, Problem
 from .coverage import Coverage
 from .mutation import Mutation
 from .report import Report, Result
@@ -28,15 +28,7 @@ def json_text(report: Report) -> str:
         "broken": [
             {
                 "suite": broken.suite,
-                "problems": [
-                    {
-                        **_place(problem.location),
-                        "code": problem.code,
-                        "message": problem.message,
-                        "hint": problem.hint,
-                    }
-                    for problem in broken.problems
-                ],
+                "problems": [problem_json(problem) for problem in broken.problems],
             }
             for broken in report.broken
         ],
@@ -48,6 +40,17 @@ def json_text(report: Report) -> str:
         ],
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def problem_json(problem: Problem) -> dict[str, object]:
+    """Return a problem as JSON has it."""
+    return {
+        "severity": problem.severity.value,
+        **_place(problem.location),
+        "code": problem.code,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
 
 
 def _place(location: Location) -> dict[str, object]:
@@ -183,15 +186,20 @@ def _annotations(report: Report) -> Iterator[str]:
         text = "\n".join((result.summary, *result.lines))
         yield _command("error", result.location, title, text)
     for broken in report.broken:
-        for problem in broken.problems:
-            hint = f" ({problem.hint})" if problem.hint else ""
-            text = f"{problem.message}{hint}"
-            yield _command(problem.severity.value, problem.location, problem.code, text)
+        yield from problem_annotations(broken.problems)
     for mutation in report.mutation:
         for survivor in mutation.survivors:
             mutant = survivor.mutant
             text = f"{mutant.diff()}\nno test notices; {survivor.witness} would"
             yield _command("warning", mutant.location, f"survived: {mutant.operator}", text)
+
+
+def problem_annotations(problems: Iterable[Problem]) -> Iterator[str]:
+    """Yield a workflow command for each problem."""
+    for problem in problems:
+        hint = f" ({problem.hint})" if problem.hint else ""
+        text = f"{problem.message}{hint}"
+        yield _command(problem.severity.value, problem.location, problem.code, text)
 
 
 def _command(level: str, location: Location, title: str, text: str) -> str:
@@ -226,21 +234,31 @@ _RULES: Mapping[str, str] = {
 def sarif(report: Report) -> str:
     """Return the report as SARIF 2.1.0."""
     codes = {problem.code for broken in report.broken for problem in broken.problems}
-    rules = [{"id": name, "shortDescription": {"text": text}} for name, text in _RULES.items()] + [
-        {"id": code, "shortDescription": {"text": code}} for code in sorted(codes)
+    return _sarif({**dict.fromkeys(sorted(codes), ""), **_RULES}, list(_sarif_results(report)))
+
+
+def problem_sarif(problems: Sequence[Problem]) -> str:
+    """Return problems as SARIF 2.1.0."""
+    codes = dict.fromkeys(sorted({problem.code for problem in problems}), "")
+    return _sarif(codes, list(map(_sarif_problem, problems)))
+
+
+def _sarif(codes: Mapping[str, str], results: list[dict[str, object]]) -> str:
+    rules = [
+        {"id": code, "shortDescription": {"text": text or code}} for code, text in codes.items()
     ]
-    document = {
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [
-            {
-                "tool": {"driver": {"name": "policytest", "rules": rules}},
-                "columnKind": "unicodeCodePoints",
-                "results": list(_sarif_results(report)),
-            }
-        ],
+    run = {
+        "tool": {"driver": {"name": "policytest", "rules": rules}},
+        "columnKind": "unicodeCodePoints",
+        "results": results,
     }
-    return json.dumps(document, indent=2) + "\n"
+    schema = "https://json.schemastore.org/sarif-2.1.0.json"
+    return json.dumps({"$schema": schema, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
+
+
+def _sarif_problem(problem: Problem) -> dict[str, object]:
+    level = problem.severity.value
+    return _sarif_result(problem.code, level, problem.message, problem.location)
 
 
 def _sarif_results(report: Report) -> Iterator[dict[str, object]]:
@@ -248,9 +266,7 @@ def _sarif_results(report: Report) -> Iterator[dict[str, object]]:
         text = "\n".join((f"{result.case}: {result.summary}", *result.lines))
         yield _sarif_result(result.outcome, "error", text, result.location)
     for broken in report.broken:
-        for problem in broken.problems:
-            level = problem.severity.value
-            yield _sarif_result(problem.code, level, problem.message, problem.location)
+        yield from map(_sarif_problem, broken.problems)
     for mutation in report.mutation:
         for survivor in mutation.survivors:
             text = f"{survivor.mutant.diff()}\nno test notices; {survivor.witness} would"

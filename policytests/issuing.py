@@ -64,6 +64,10 @@ class IssuerKeys:
             self._keys[issuer, algorithm] = key
         return key
 
+    def use(self, issuer: str, algorithm: str, key: SigningKey) -> None:
+        """Sign an issuer's sample tokens with a key that was made elsewhere."""
+        self._keys[issuer, algorithm] = key
+
     def stranger(self, algorithm: str) -> PrivateKey:
         """Return a key that no issuer has."""
         if algorithm not in self._strangers:

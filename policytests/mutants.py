@@ -126,7 +126,7 @@ class _Maker:
             changed = replace(statement, expires=None)
             yield self._changed("drop-expires", statement, changed, before, "")
 
-    def _changed(  # noqa: PLR0913 - what a mutant is
+    def _changed(
         self,
         operator: str,
         statement: Statement,
@@ -178,7 +178,7 @@ class _Maker:
             older = replace(provider, max_token_age=None)
             yield self._moved("drop-max-token-age", name, location, before, "", older)
 
-    def _moved(  # noqa: PLR0913 - what a mutant is
+    def _moved(
         self,
         operator: str,
         owner: str,
@@ -212,7 +212,7 @@ class _Maker:
                 before = definition.source(part)
                 yield self._redefined(operator, name, program, before, after, place)
 
-    def _redefined(  # noqa: PLR0913 - what a mutant is
+    def _redefined(
         self,
         operator: str,
         name: str,
@@ -359,10 +359,9 @@ def _atom(node: Node, rebuild: Callable[[Node], Node], within: str) -> Iterator[
 
 
 WIDENINGS = frozenset({"widen-to-prefix", "widen-to-suffix"})
-_OPPOSITES: Mapping[str, str] = {
-    **{"==": "!=", "!=": "==", "<": ">=", ">=": "<"},
-    **{">": "<=", "<=": ">"},
-}
+_OPPOSITES: Mapping[str, str] = dict(
+    pair.split() for pair in ("== !=", "!= ==", "< >=", ">= <", "> <=", "<= >")
+)
 
 
 def _literals(node: Node) -> Iterator[tuple[str, Node]]:

@@ -86,8 +86,8 @@ def _entries(node: Node | None) -> list[tuple[str, Node]]:
 
 
 def _named(node: Node | None) -> list[tuple[str, MappingNode]]:
-    found = []
-    for item in node.items if isinstance(node, SequenceNode) else ():
-        if isinstance(item, MappingNode) and isinstance(name := item.get("name"), ScalarNode):
-            found.append((name.text, item))
-    return found
+    return [
+        (name.text, item)
+        for item in (node.items if isinstance(node, SequenceNode) else ())
+        if isinstance(item, MappingNode) and isinstance(name := item.get("name"), ScalarNode)
+    ]

@@ -6,16 +6,22 @@ this module is loaded by every pytest run of every project in the same environme
 have no suite.
 """
 
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from .fixtures import AskedPolicy
 
 _SUFFIX = ".policytest.yaml"
 
 RECORDER: pytest.StashKey[object] = pytest.StashKey()
 """The run's `regauth.policytests.recording.Recorder`; absent in a run without suites."""
 
-OPTIONS: tuple[tuple[str, dict[str, object]], ...] = (
+OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
         "accept-widening",
         {"metavar": "REASON", "help": "let --snapshot-update widen access; the reason is kept"},
@@ -72,3 +78,18 @@ def pytest_configure(config: pytest.Config) -> None:
         from .terminal import install  # noqa: PLC0415 - only the command pays for it
 
         install(config)
+
+
+@pytest.fixture(name="policytest", scope="session")
+def _policytest(request: pytest.FixtureRequest) -> "Callable[..., AskedPolicy]":
+    """
+    Ask a policy from Python: `policytest("policy/").token("github-actions", ref=...)`.
+
+    The folder is relative to pytest's root folder; see `regauth.policytests.fixtures`.
+    """
+    from .fixtures import load  # noqa: PLC0415 - only tests that use it pay for it
+
+    def asked(folder: str = "policy", at: datetime | None = None) -> "AskedPolicy":
+        return load(request.config.rootpath / folder, at)
+
+    return asked

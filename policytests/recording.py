@@ -90,14 +90,14 @@ class Recorder:
         option = self._config.option
         if not (option.policytest_format or option.policytest_html):
             return
-        from . import formats  # noqa: PLC0415 - only runs that ask for them pay
+        from .formats import render  # noqa: PLC0415 - only runs that ask for them pay
 
         wanted = list(option.policytest_format)
         if option.policytest_html:
             wanted.append(f"html={option.policytest_html}")
         for text in wanted:
             name, _, file = text.partition("=")
-            rendered = formats.render(name, self.report)
+            rendered = render(name, self.report)
             if file:
                 Path(file).write_text(rendered, encoding="utf-8")
             else:

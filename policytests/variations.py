@@ -82,32 +82,34 @@ def variations(node: Node) -> Iterator[Variation]:
 
 def _values(node: Node) -> Iterator[tuple[Path, object]]:
     for part in walk(node):
-        match part:
-            case Binary(left=left, right=Constant(value=value)):
-                yield from _around(_claim(left), value)
-            case Binary(left=Constant(value=value), right=right):
-                yield from _around(_claim(right), value)
-            case Binary(operator="in", left=left, right=ListLiteral(items=items)):
-                for item in items:
-                    if isinstance(item, Constant):
-                        yield from _around(_claim(left), item.value)
-            case Call(target=target, arguments=arguments) if target is not None:
-                for argument in arguments:
-                    if isinstance(argument, Constant):
-                        yield from _around(_claim(target), argument.value)
-            case Has(operand=operand, field=field):
-                path = path_of(operand)
-                if path is not None and path[0] == "claims":
-                    yield (*path[1:], field), "x"
-                    yield (*path[1:], field), ABSENT
-            case _:
-                pass
+        for operand, literal in _comparisons(part):
+            yield from _around(_claim(operand), literal.value)
+        if isinstance(part, Has):
+            path = path_of(part.operand)
+            if path is not None and path[0] == "claims":
+                yield (*path[1:], part.field), "x"
+                yield (*path[1:], part.field), ABSENT
     for path in references(node):
         if path[0] == "claims" and len(path) > 1:
             yield path[1:], ABSENT
             yield path[1:], "another"
             yield path[1:], True
             yield path[1:], False
+
+
+def _comparisons(node: Node) -> Iterator[tuple[Node, Constant]]:
+    """Yield what a part compares with literals, with each of them."""
+    match node:
+        case Binary(left=left, right=Constant() as literal):
+            yield left, literal
+        case Binary(left=Constant() as literal, right=right):
+            yield right, literal
+        case Binary(operator="in", left=left, right=ListLiteral(items=items)):
+            yield from ((left, item) for item in items if isinstance(item, Constant))
+        case Call(target=target, arguments=arguments) if target is not None:
+            yield from ((target, one) for one in arguments if isinstance(one, Constant))
+        case _:
+            pass
 
 
 def _claim(node: Node) -> Path:

@@ -1,0 +1,55 @@
+"""
+`policytest check`: what is wrong, or looks wrong, with policies.
+
+What lives here: compiling folders and showing their problems.  What must not: finding problems,
+which is the engine's.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..engine.compiler import compile_policy
+from ..engine.files import PolicyFolderError, read_policy_folder
+from ..engine.problems import Location, Problem, Severity
+from ..engine.rendering import render_text
+from .format_machine import problem_annotations, problem_json, problem_sarif
+from .recording import POLICY_BROKEN
+
+
+def check_folders(folders: Sequence[Path], form: str, *, strict: bool) -> int:
+    """Show the problems of policy folders; return the exit code."""
+    problems: list[Problem] = []
+    sources: dict[str, str] = {}
+    for folder in folders:
+        prefix = "" if folder == Path() else f"{folder.as_posix().rstrip('/')}/"
+        try:
+            files = read_policy_folder(folder)
+        except PolicyFolderError as error:
+            problems.append(Problem(Location(str(folder)), "policy-folder", str(error)))
+            continue
+        named = {f"{prefix}{name}": content for name, content in files.items()}
+        compilation = compile_policy(named, now=datetime.now(UTC))
+        problems.extend(compilation.problems)
+        sources.update(compilation.sources)
+    _show(problems, sources, form)
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        return POLICY_BROKEN
+    return int(strict and bool(problems))
+
+
+def _show(problems: Sequence[Problem], sources: dict[str, str], form: str) -> None:
+    if form == "json":
+        text = json.dumps([problem_json(problem) for problem in problems], indent=2) + "\n"
+    elif form == "github":
+        text = "".join(f"{line}\n" for line in problem_annotations(problems))
+    elif form == "sarif":
+        text = problem_sarif(problems)
+    else:
+        text = render_text(problems, sources, color=sys.stdout.isatty())
+        errors = sum(problem.severity is Severity.ERROR for problem in problems)
+        counts = f"{errors} errors, {len(problems) - errors} warnings"
+        text = f"{text}\n\n{counts}\n" if problems else "no problem found\n"
+    sys.stdout.write(text)

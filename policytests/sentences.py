@@ -1,0 +1,67 @@
+"""
+What the command line says: help by example.
+
+What lives here: texts.  What must not: anything that acts.
+"""
+
+from collections.abc import Mapping, Sequence
+
+HELP = """\
+policytest tests registry policies: sample tokens, and what each may do.
+
+  policytest                              run every *.policytest.yaml below this folder
+  policytest policytests/ -k release      only the cases whose name has "release"
+  policytest "ci.policytest.yaml::only main pushes[pr-acme/app-push]"
+                                          one case, by the id that reports call it
+  policytest -x --lf                      pytest's own options work as they are
+  policytest --snapshot-update            write access tables; wider access needs
+    --accept-widening "REASON"            a reason, which is kept in the file
+  policytest --mutate                     change the policy one step at a time:
+                                          which change does no test notice?
+  policytest --cov-fail-under 100 --min-mutation-score 100
+  policytest --html report.html -f junit=junit.xml -f github
+
+Beside the tests (policytest COMMAND --help):
+
+  init        write a policy, a suite and a CI job to begin with
+  check       what is wrong, or looks wrong, with a policy
+  why         one decision, step by step
+  can         everything a token can do
+  who-can     which tokens may do something
+  hostile     list the forgeries, or send them to a running server
+  schema      JSON Schemas for your editor
+  migrate     a policy from the proof of concept's configuration
+  completion  for bash, zsh and fish
+
+Formats of -f: json, junit, github, sarif, tap, markdown, lcov, cobertura; FORMAT=FILE for a file.
+
+Exit codes: 0 all passed, 1 a case failed, 2 interrupted, 3 internal error, 4 wrong usage,
+5 no case at all, 10 a policy does not compile, 11 coverage or mutation score too low.
+"""
+
+EXAMPLES: Mapping[str, Sequence[str]] = {
+    "check": ("policytest check policy/", "policytest check -f sarif policy/ > policy.sarif"),
+    "why": (
+        "policytest why main repository:acme/app:push",
+        "policytest why --policy policy/ --keys jwks.json token.jwt repository:acme/app:pull",
+    ),
+    "can": (
+        "policytest can main",
+        "policytest can pr acme/app library/alpine",
+        "cat token.jwt | policytest can --policy policy/ -",
+    ),
+    "who-can": ("policytest who-can push acme/app",),
+    "init": ("policytest init", "policytest init --profile kubernetes cluster/"),
+    "schema": ("policytest schema", "policytest schema suite -o suite.schema.json"),
+    "migrate": (
+        "policytest migrate config.yaml --service registry.example.com \\",
+        "  --audience https://registry.example.com -o policy/policy.yaml",
+    ),
+    "hostile": (
+        "policytest hostile --list",
+        "policytest hostile --server https://registry.example.com/auth/token \\",
+        "  --suite ci.policytest.yaml --key issuer.pem --key-id 1",
+    ),
+    "completion": ('eval "$(policytest completion bash)"',),
+}
+"""Examples by command."""

@@ -1,0 +1,158 @@
+"""
+What `policytest init` writes.
+
+What lives here: the texts.  What must not: writing them (`command_init`).
+"""
+
+from collections.abc import Mapping
+
+_GITHUB_POLICY = """\
+# Who may do what in the registry.  Whatever no grant allows is refused.
+version: 1
+
+services: [registry.example.com] # the registry's auth.token.service
+
+providers:
+  github: # docker login -u github
+    issuer: https://token.actions.githubusercontent.com
+    audience: https://registry.example.com
+    algorithms: [RS256]
+    claims: github-actions
+    rules:
+      - name: our-organisation
+        # The number of your organisation: gh api /orgs/NAME --jq .id
+        check: claims.repository_owner_id == "1342004"
+        message: only workflows of our organisation may log in
+
+grants:
+  - name: pull-our-images
+    repositories: [acme/**]
+    actions: [pull]
+
+  - name: push-own-repository
+    when: claims.event_name == "push" && claims.ref == "refs/heads/main"
+    repositories: ["${claims.repository.lowerAscii()}"]
+    actions: [pull, push]
+"""
+
+_GITHUB_SUITE = """\
+policy: ../policy
+at: 2026-11-01T12:00:00Z # the clock stands still in a suite
+
+tokens: # sample tokens, really signed; the profile fills in what is not given
+  main:
+    profile: github-actions/push
+    claims: {repository: acme/app, repository_owner_id: "1342004"}
+  branch: {from: main, claims: {ref: refs/heads/feature}}
+  pr: {from: main, claims: {event_name: pull_request, ref: refs/pull/7/merge}}
+  stranger: {from: main, claims: {repository: stranger/app, repository_owner_id: "999"}}
+  forged: {from: main, forge: alg-none}
+
+tests:
+  - name: only main pushes
+    # A allowed, . refused by the policy, U not authenticated, E error
+    grid: |
+      token     repository  pull  push  delete
+      main      acme/app    A     A     .
+      main      acme/lib    A     .     .
+      main      acme/app-x  A     .     .
+      main      other/app   .     .     .
+      branch    acme/app    A     .     .
+      pr        acme/app    A     .     .
+      stranger  acme/app    U     U     U
+      forged    acme/app    U     U     U
+    because: {main: [pull-our-images, push-own-repository]}
+
+hostile: # every forgery and near miss of these must be refused
+  tokens: [main]
+  repositories: [acme/app]
+  except: [repository-reused] # the organisation decides what a repository is called
+"""
+
+_KUBERNETES_POLICY = """\
+# Who may do what in the registry.  Whatever no grant allows is refused.
+version: 1
+
+services: [registry.example.com] # the registry's auth.token.service
+
+providers:
+  cluster: # docker login -u cluster
+    # kubectl get --raw /.well-known/openid-configuration
+    issuer: https://kubernetes.default.svc.cluster.local
+    audience: https://registry.example.com
+    algorithms: [RS256]
+    claims: kubernetes
+
+grants:
+  - name: pull-own-namespace
+    repositories: ['${claims["kubernetes.io"].namespace}/**']
+    actions: [pull]
+
+  - name: build
+    when: claims["kubernetes.io"].serviceaccount.name == "builder"
+    repositories: ['${claims["kubernetes.io"].namespace}/**']
+    actions: [pull, push]
+"""
+
+_KUBERNETES_SUITE = """\
+policy: ../policy
+at: 2026-11-01T12:00:00Z # the clock stands still in a suite
+
+tokens: # sample tokens, really signed; the profile fills in what is not given
+  web:
+    profile: kubernetes
+    claims: {kubernetes.io: {namespace: shop, serviceaccount: {name: web}}}
+  builder: {from: web, claims: {kubernetes.io: {serviceaccount: {name: builder}}}}
+  other: {from: builder, claims: {kubernetes.io: {namespace: blog}}}
+  forged: {from: builder, forge: alg-none}
+
+tests:
+  - name: a namespace is a tenant
+    # A allowed, . refused by the policy, U not authenticated, E error
+    grid: |
+      token    repository  pull  push  delete
+      builder  shop/web    A     A     .
+      builder  shop-x/web  .     .     .
+      builder  blog/web    .     .     .
+      web      shop/web    A     .     .
+      other    shop/web    .     .     .
+      forged   shop/web    U     U     U
+    because: {builder: [pull-own-namespace, build]}
+
+hostile: # every forgery and near miss of these must be refused
+  tokens: [builder]
+  repositories: [shop/web]
+"""
+
+_WORKFLOW = """\
+name: policy
+on:
+  pull_request:
+  push:
+    branches: [main]
+permissions:
+  contents: read
+jobs:
+  test:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/setup-python@v5
+        with: {python-version: "3.13"}
+      - run: pip install jwt-registry-auth
+      - run: policytest check policy -f github
+      - run: policytest --cov-fail-under 100 --min-mutation-score 100 -f github -f junit=junit.xml
+"""
+
+STARTERS: Mapping[str, Mapping[str, str]] = {
+    name: {
+        "policy/policy.yaml": policy,
+        "policytests/policy.policytest.yaml": suite,
+        ".github/workflows/policy.yml": _WORKFLOW,
+    }
+    for name, policy, suite in (
+        ("github-actions", _GITHUB_POLICY, _GITHUB_SUITE),
+        ("kubernetes", _KUBERNETES_POLICY, _KUBERNETES_SUITE),
+    )
+}
+"""The files of each starter, by their path."""
