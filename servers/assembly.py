@@ -24,6 +24,7 @@ class Assembly:
     """One process's parts."""
 
     app: App
+    service: TokenService
     keys: ProviderKeys
     reloader: Reloader
     observer: Observer
@@ -70,4 +71,5 @@ def assemble(settings: Settings, state: State, log: EventLog) -> Assembly:
 
     metrics.serving(state.policy.hash, state.signer.expires)
     reloader = Reloader(settings, take, log, metrics)
-    return Assembly(create_app(settings, service, keys, observer), keys, reloader, observer)
+    app = create_app(settings, service, keys, observer)
+    return Assembly(app, service, keys, reloader, observer)
