@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -65,11 +65,17 @@ def accepts(port: int) -> bool:
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], port: int, output: Path
+    command: Sequence[str | Path],
+    port: int,
+    output: Path,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server until the block ends; the block begins when it accepts connections."""
     with output.open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=cwd, env=env
+        )
     try:
         wait_until(
             lambda: accepts(port) or process.poll() is not None, f"{command[0]} on port {port}"

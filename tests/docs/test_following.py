@@ -1,0 +1,106 @@
+"""Every page whose commands can be run is followed word for word, in an empty folder."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from ..conftest import REPOSITORY
+from ..e2e.programs import require
+from .following import Follower, shows
+from .pages import SHELL, Block, blocks, pages
+
+NEEDS = {
+    "docker-registry ": "docker-registry",
+    "skopeo ": "skopeo",
+    "nginx ": "nginx",
+    "kubectl ": "kubectl",
+}
+"""Programs that are no part of Python, by how a command begins with them."""
+
+
+def runs(block: Block) -> bool:
+    return block.language in SHELL and block.noted("not run") is None
+
+
+def followed() -> list[Path]:
+    return [page for page in pages(REPOSITORY / "docs") if any(map(runs, blocks(page)))]
+
+
+@pytest.mark.parametrize("page", followed(), ids=lambda page: page.stem)
+def test_a_page_can_be_followed(page: Path, tmp_path: Path) -> None:
+    steps = list(blocks(page))
+    commands = "\n" + "".join(block.text for block in steps if runs(block))
+    require(*(name for start, name in NEEDS.items() if f"\n{start}" in commands))
+    with ExitStack() as stack:
+        ran = Follower(tmp_path, stack).follow(steps)
+
+    assert sum(map(runs, steps)) == ran
+
+
+def test_what_is_not_run_says_why(docs: Path) -> None:
+    unexplained = [
+        block.place
+        for page in pages(docs)
+        for block in blocks(page)
+        for about in ("not run", "not checked")
+        if block.noted(about) == ""
+    ]
+
+    assert [] == unexplained
+
+
+def test_a_note_is_one_that_is_known(docs: Path) -> None:
+    known = ("ends with ", "serves ", "problems: ", "not run: ", "not checked: ")
+    notes = [(one.place, one.note) for page in pages(docs) for one in blocks(page) if one.note]
+
+    assert [] == [(place, note) for place, note in notes if not note.startswith(known)]
+
+
+def page_with(folder: Path, text: str) -> list[Block]:
+    page = folder / "page.md"
+    page.write_text(text, encoding="utf-8")
+    return list(blocks(page))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```sh\nfalse\n```\n",
+        "<!-- docs: ends with 1 -->\n```sh\ntrue\n```\n",
+        "<!-- docs: ends with 1 -->\n```sh\nexit 2\n```\n",
+        "```sh\nfalse | cat\n```\n",
+        "```sh\necho one\n```\n\n```text\ntwo\n```\n",
+        "```text\nnothing ran\n```\n",
+        '```yaml title="../outside.yaml"\na: 1\n```\n',
+    ],
+)
+def test_a_page_that_is_wrong_is_noticed(tmp_path: Path, text: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with ExitStack() as stack, pytest.raises(AssertionError):
+        Follower(folder, stack).follow(page_with(tmp_path, text))
+
+
+def test_files_commands_and_output_follow_one_another(tmp_path: Path) -> None:
+    text = '```yaml title="a/b.yaml"\nkey: 1\n```\n\n```sh\ncat a/b.yaml\n```\n\n```text\nkey: 1\n```\n'
+    with ExitStack() as stack:
+        assert 1 == Follower(tmp_path, stack).follow(page_with(tmp_path, text))
+
+
+@pytest.mark.parametrize(
+    ("expected", "shown", "same"),
+    [
+        ("one\ntwo\n", "one\ntwo  \n\n", True),
+        ("one\n", "one\ntwo\n", False),
+        ("one\n...\n", "one\ntwo\nthree\n", True),
+        ("one\n...\nthree\n", "one\nthree\n", True),
+        ("in ... s\n", "in 0.25 s\n", True),
+        ("in ... s\n", "in 0.25 m\n", False),
+        ("a.b\n", "axb\n", False),
+    ],
+)
+def test_dots_stand_for_anything_and_nothing_else_does(
+    expected: str, shown: str, same: bool
+) -> None:
+    assert same == shows(expected, shown)
