@@ -16,6 +16,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, NewType
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -181,12 +182,8 @@ def sign(claims: Mapping[str, object], key: SigningKey) -> str:
 
     The header holds `typ`, `alg` and what the key says of itself: `kid`, `x5c`.
     """
-    header: dict[str, object] = {"typ": "JWT", "alg": key.algorithm}
-    if key.key_id is not None:
-        header["kid"] = key.key_id
-    if key.x5c:
-        header["x5c"] = [_der64(certificate) for certificate in key.x5c]
-    signing_input = f"{_encode_object(header)}.{_encode_object(claims)}"
+    header = _header(key.algorithm, key.key_id, key.x5c)
+    signing_input = f"{header}.{_encode_object(claims)}"
     return f"{signing_input}.{_encode(signature(signing_input.encode(), key))}"
 
 
@@ -194,6 +191,17 @@ def signature(data: bytes, key: SigningKey) -> bytes:
     """Return the signature (RFC 7518, section 3) of bytes that need not be a token."""
     made: bytes = _verifiers[key.algorithm].sign(data, key.material)
     return made
+
+
+@lru_cache(maxsize=16)
+def _header(algorithm: str, key_id: str | None, x5c: tuple[Certificate, ...]) -> str:
+    """Encode a key's header; a server signs all its tokens with one key or two."""
+    header: dict[str, object] = {"typ": "JWT", "alg": algorithm}
+    if key_id is not None:
+        header["kid"] = key_id
+    if x5c:
+        header["x5c"] = [_der64(certificate) for certificate in x5c]
+    return _encode_object(header)
 
 
 def _der64(certificate: Certificate) -> str:
