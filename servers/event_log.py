@@ -63,7 +63,7 @@ class EventLog:
         """Write an event with its fields; those that are empty are left out."""
         if _LEVELS[level] < self._least:
             return
-        given = {name: value for name, value in fields.items() if value not in ("", None, (), [])}
+        given = {name: value for name, value in fields.items() if value or value == 0}
         moment = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
         if self._form == "json":
             line = _encode({"time": moment, "level": level, "event": event, **given})
