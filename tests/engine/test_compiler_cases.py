@@ -70,3 +70,15 @@ def test_every_golden_file_has_its_case() -> None:
     names = {case.stem for case in (*FILES, *FOLDERS)}
 
     assert sorted(path.stem for path in CASES.glob("*.txt")) == sorted(names)
+
+
+@pytest.mark.parametrize("content", [b"version: 1\n# caf\xe9\n", "version: 1\n# caf\udce9\n"])
+def test_a_file_that_is_not_utf8_is_refused_at_its_place(content: bytes | str) -> None:
+    """Not a case in a file: what is not text is not in this repository."""
+    compilation = compile_policy({"policy.yaml": content})
+    (problem,) = compilation.problems
+
+    assert str(problem.location) == "policy.yaml:2:6"
+    assert problem.code == "yaml-syntax"
+    assert render_text(compilation.problems, compilation.sources).split("\n")[2] == "    |      ^"
+    assert compilation.policy is None
