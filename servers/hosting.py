@@ -6,7 +6,8 @@ What lives here: everything that knows waitress.  What must not: what is served.
 
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
 import waitress
@@ -73,6 +74,29 @@ def addresses_of(listeners: Sequence[socket.socket]) -> list[str]:
     return [str(Address(name[0], name[1])) for name in names]
 
 
+def streaming(max_body: int, threads: int) -> Mapping[str, int]:
+    """
+    Return waitress's adjustments for bodies of any size both ways.
+
+    A request's body is spooled before the application sees it: in memory up to `inbuf_overflow`,
+    then in a file.  An answer's body waits in memory only: the application's thread goes on once
+    less than `outbuf_high_watermark` is left, so `outbuf_overflow`, where a file would begin, is
+    never reached.
+
+    Args:
+        max_body: Bytes in a request's body; a larger one is answered 413.
+        threads: Requests that are answered at a time; connections beyond them wait.
+    """
+    return {
+        "max_request_body_size": max_body + 1,
+        "recv_bytes": 256 * 1024,
+        "inbuf_overflow": 512 * 1024,
+        "outbuf_high_watermark": 1024 * 1024,
+        "outbuf_overflow": 32 * 1024 * 1024,
+        "connection_limit": max(1000, 4 * threads),
+    }
+
+
 class Server:
     """
     One process's waitress.
@@ -82,6 +106,7 @@ class Server:
         listeners: Listening sockets; several processes may serve the same.
         threads: Requests that are answered at a time.
         drain: Seconds that requests under way have to end after `stop`.
+        adjustments: waitress's own, where they differ from a token server's (`streaming`).
     """
 
     def __init__(
@@ -91,6 +116,7 @@ class Server:
         *,
         threads: int,
         drain: float = 10.0,
+        adjustments: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._map: dict[int, Any] = {}
         self._drain = drain
@@ -101,12 +127,15 @@ class Server:
             sockets=list(listeners),
             threads=threads,
             ident=None,
-            max_request_header_size=MAX_HEADER_BYTES,
-            max_request_body_size=MAX_BODY_BYTES,
-            channel_timeout=30,
-            cleanup_interval=5,
-            connection_limit=1000,
-            backlog=BACKLOG,
+            **{
+                "max_request_header_size": MAX_HEADER_BYTES,
+                "max_request_body_size": MAX_BODY_BYTES,
+                "channel_timeout": 30,
+                "cleanup_interval": 5,
+                "connection_limit": 1000,
+                "backlog": BACKLOG,
+                **adjustments,
+            },
         )
 
     def run(self) -> None:

@@ -173,6 +173,11 @@ def read_route(method: str, target: str, content_type: str = "") -> Route | Rout
     return _route(kind, method, name, reference, pairs)
 
 
+def is_address(path: str) -> bool:
+    """Tell whether a path is one of the specification's, whatever is done with it."""
+    return _PATH.fullmatch(path) is not None and not isinstance(_read_path(path), RouteFault)
+
+
 _UNKNOWN: Final = RouteFault(404, "NOT_FOUND", "this is no address of the distribution API")
 
 

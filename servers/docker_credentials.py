@@ -1,0 +1,194 @@
+"""
+Docker credentials: the configuration file that `docker login` writes, and credential helpers.
+
+What lives here: what is known of a registry in `config.json` (docker/cli docs, "Credential store")
+and by the helpers' protocol (docker-credential-helpers): `docker-credential-NAME get`, the
+registry's address on standard input, JSON on standard output.  What must not: using what is found.
+"""
+
+import base64
+import binascii
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+MAX_CONFIG: Final = 1024 * 1024
+MAX_ANSWER: Final = 256 * 1024
+HELPER_SECONDS: Final = 30.0
+"""What a helper may take; those of clouds ask a server."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
+_NOT_FOUND: Final = "credentials not found in native keychain"
+_DOCKER_HUB: Final = ("docker.io", "index.docker.io", "registry-1.docker.io")
+
+
+class CredentialsError(Exception):
+    """Credentials cannot be had; the message says why and holds none."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamLogin:
+    """
+    What a registry knows somebody by; empty for nobody.
+
+    `identity_token` is a refresh token for the registry's token server, `registry_token` is sent to
+    the registry as it is.
+    """
+
+    username: str = ""
+    password: str = field(default="", repr=False)
+    identity_token: str = field(default="", repr=False)
+    registry_token: str = field(default="", repr=False)
+
+    @property
+    def basic(self) -> str:
+        """The credentials as RFC 7617 writes them; empty when there are none."""
+        if not self.username and not self.password:
+            return ""
+        pair = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+        return f"Basic {pair}"
+
+
+def read_config(path: Path, registry: str, search: str | None = None) -> UpstreamLogin:
+    """
+    Return what a `config.json` says of a registry: `credHelpers`, `credsStore`, then `auths`.
+
+    Args:
+        path: The file.
+        registry: The registry's host, with its port if it has one.
+        search: The PATH that helpers are looked for on; this process's by default.
+
+    Raises:
+        CredentialsError: The file or what it says cannot be used.
+    """
+    config = _load(path)
+    helpers = _mapping(config, "credHelpers", path)
+    for address in _addresses(registry):
+        helper = helpers.get(address)
+        if isinstance(helper, str) and helper:
+            return ask_helper(helper, address, search)
+    store = config.get("credsStore")
+    if isinstance(store, str) and store:
+        for address in _addresses(registry):
+            found = ask_helper(store, address, search)
+            if found != UpstreamLogin():
+                return found
+    auths = _mapping(config, "auths", path)
+    for address in _addresses(registry):
+        entry = auths.get(address)
+        if isinstance(entry, Mapping) and entry:
+            return _entry(entry, path, address)
+    return UpstreamLogin()
+
+
+def _load(path: Path) -> Mapping[str, object]:
+    try:
+        with path.open("rb") as file:
+            config = json.loads(file.read(MAX_CONFIG))
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise CredentialsError(message) from error
+    except ValueError as error:
+        message = f"{path} is not JSON"
+        raise CredentialsError(message) from error
+    if not isinstance(config, Mapping):
+        message = f"{path} is not a JSON object"
+        raise CredentialsError(message)
+    return config
+
+
+def _mapping(config: Mapping[str, object], name: str, path: Path) -> Mapping[str, object]:
+    found = config.get(name, {})
+    if not isinstance(found, Mapping):
+        message = f"`{name}` in {path} is not a JSON object"
+        raise CredentialsError(message)
+    return found
+
+
+def _addresses(registry: str) -> Sequence[str]:
+    """Return the names that a registry may stand under, the one that is written today first."""
+    if registry in _DOCKER_HUB:
+        return ("https://index.docker.io/v1/", *_DOCKER_HUB)
+    forms = (registry, f"https://{registry}", f"http://{registry}")
+    return (*forms, *(f"{form}{end}" for form in forms for end in ("/", "/v1/", "/v2/")))
+
+
+def _entry(entry: Mapping[str, object], path: Path, address: str) -> UpstreamLogin:
+    def text(name: str) -> str:
+        value = entry.get(name, "")
+        return value if isinstance(value, str) else ""
+
+    username, password = text("username"), text("password")
+    if auth := text("auth"):
+        try:
+            decoded = base64.b64decode(auth, validate=True).decode().rstrip("\0")
+        except (binascii.Error, ValueError):
+            decoded = ""
+        username, colon, password = decoded.partition(":")
+        if not colon:
+            message = f"`auth` of {address} in {path} is not base64 of a user name and a password"
+            raise CredentialsError(message)
+    return UpstreamLogin(username, password, text("identitytoken"), text("registrytoken"))
+
+
+def ask_helper(name: str, address: str, search: str | None = None) -> UpstreamLogin:
+    """
+    Ask `docker-credential-NAME` for a registry's credentials; nobody's when it knows none.
+
+    Raises:
+        CredentialsError: There is no such helper, it failed or took too long, or its answer is none
+            of the protocol.
+    """
+    if _NAME.fullmatch(name) is None:
+        message = f"{name[:64]!r} is not the name of a credential helper"
+        raise CredentialsError(message)
+    program = f"docker-credential-{name}"
+    done = _run(program, address, search)
+    if done.returncode:
+        said = done.stdout.decode(errors="replace").strip()
+        if said == _NOT_FOUND:
+            return UpstreamLogin()
+        message = f"{program} ended with {done.returncode}"  # what it said may hold a secret
+        raise CredentialsError(message)
+    try:
+        answer = json.loads(done.stdout[:MAX_ANSWER])
+        username, secret = answer["Username"], answer["Secret"]
+    except (ValueError, KeyError, TypeError):
+        username = secret = None
+    if not isinstance(username, str) or not isinstance(secret, str):
+        message = f"{program} did not answer with `Username` and `Secret` in JSON"
+        raise CredentialsError(message)
+    if username == "<token>":
+        return UpstreamLogin(identity_token=secret)
+    return UpstreamLogin(username, secret)
+
+
+def _run(program: str, address: str, search: str | None) -> "subprocess.CompletedProcess[bytes]":
+    path = _find(program, search)
+    try:
+        return subprocess.run(  # noqa: S603 - the operator names it, and its name is checked
+            [path, "get"],
+            input=address.encode(),
+            capture_output=True,
+            timeout=HELPER_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        message = f"{program} did not answer within {HELPER_SECONDS:g} s"
+        raise CredentialsError(message) from error
+    except OSError as error:
+        message = f"{program} cannot be run: {error.strerror}"
+        raise CredentialsError(message) from error
+
+
+def _find(program: str, search: str | None) -> str:
+    found = shutil.which(program, path=search)
+    if found is None:
+        message = f"{program} is not on the PATH"
+        raise CredentialsError(message)
+    return found
