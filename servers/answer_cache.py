@@ -13,7 +13,8 @@ An answer is given again only
 - until the login's own token expires, and at most for some seconds, within which no grant of the
   policy ends;
 - when nothing that was decided by asks for the time;
-- and never for refusals, or while a shadow policy is compared.
+- and never for refusals, sessions (a revoked one ends at once), or while a shadow policy is
+  compared.
 
 The reply's `expires_in` is counted from when the token was signed.
 """
@@ -98,7 +99,8 @@ class AnswerCache:
         if (
             not self._seconds
             or not isinstance(outcome, Issued)
-            or outcome.refresh_token
+            or answer.asked.offline
+            or answer.asked.refreshing
             or answer.shadow_policy is not None
         ):
             return

@@ -14,9 +14,10 @@ from .login_cache import LoginCache
 from .metrics import Metrics
 from .observing import Observer
 from .provider_keys import ProviderKeys
+from .sessions import Sessions
 from .settings import Settings
 from .token_app import App, create_app
-from .token_service import State, TokenService
+from .token_service import Refresh, State, TokenService
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +58,15 @@ def assemble(settings: Settings, state: State, log: EventLog) -> Assembly:
     observer = Observer(log, decisions, metrics)
     keys = ProviderKeys()
     serve_keys(settings, state, keys)
+    refresh = None
+    if settings.refresh is not None:
+        refresh = Refresh(Sessions(settings.refresh.file), settings.refresh)
     service = TokenService(
         state,
         LoginCache(keys, seconds=settings.login_cache),
         issuer=settings.issuer,
         lifetime=settings.lifetime,
+        refresh=refresh,
     )
 
     def take(new: State) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .keys_commands import keys
+from .sessions_commands import sessions
 from .terminal import EXIT_REFUSED, EXIT_USAGE, fail, fail_with_problems, shown_token
 
 if TYPE_CHECKING:
@@ -222,6 +223,7 @@ def exchange(url: str, username: str, service: str, scopes: tuple[str, ...], *, 
 
 
 main.add_command(keys)
+main.add_command(sessions)
 
 if __name__ == "__main__":
     main()

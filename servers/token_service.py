@@ -5,15 +5,19 @@ What lives here: driving the engine with this process's keys, clock and random n
 consistent state of policy and signing keys.  What must not: HTTP, and a decision about access.
 """
 
+import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from regauth.engine import (
     Authenticated,
+    Credentials,
     Decision,
     Policy,
+    Reason,
     Refusal,
     accesses,
     decide,
@@ -22,8 +26,19 @@ from regauth.engine import (
 from regauth.engine.exchange import anonymous
 
 from .login_cache import LoginCache
+from .sessions import PREFIX, Sessions, SessionsError
+from .settings import RefreshSettings
 from .signing import Signer
 from .token_request import TokenRequest
+
+_log = logging.getLogger(__name__)
+
+_NO_SESSIONS: Final = Refusal(
+    "unknown-session", "this server gives no refresh tokens; log in again with a JWT"
+)
+_UNAVAILABLE: Final = Refusal(
+    Reason.PROVIDER_UNAVAILABLE, "sessions cannot be looked up right now; try again later"
+)
 
 Now = Callable[[], datetime]
 
@@ -68,6 +83,14 @@ class Answer:
     """What the shadow policy would have said."""
 
 
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Refresh tokens: where sessions are kept, and whose there are."""
+
+    sessions: Sessions
+    settings: RefreshSettings
+
+
 class TokenService:
     """
     Issues registry tokens.  Safe to use from many threads.
@@ -78,6 +101,7 @@ class TokenService:
         issuer: The `iss` of the tokens.
         lifetime: How long they are good for.
         now: The clock.
+        refresh: Refresh tokens, if there are any.
     """
 
     def __init__(
@@ -88,20 +112,27 @@ class TokenService:
         issuer: str,
         lifetime: timedelta,
         now: Now = utc_now,
+        refresh: Refresh | None = None,
     ) -> None:
         self.state = state
         self.now = now
         self.lifetime = lifetime
         self._logins = logins
         self._issuer = issuer
+        self._refresh = refresh
 
     def answer(self, asked: TokenRequest, state: State) -> Answer:
         """Decide a request and, unless the login is refused, sign what was granted."""
         now = self.now()
         login, decided = self._decide(state.policy, asked, now)
-        outcome = (
-            decided if isinstance(decided, Refusal) else self._sign(state, decided, login, now)
-        )
+        outcome: Issued | Refusal
+        if isinstance(decided, Refusal):
+            outcome = decided
+        else:
+            outcome = self._sign(state, decided, login, now)
+            if asked.offline:
+                session = self._begin_session(asked, login, now)
+                outcome = replace(outcome, refresh_token=session)
         if state.shadow is None:
             return Answer(asked, outcome, state.policy, now)
         _, shadow = self._decide(state.shadow, asked, now)
@@ -113,10 +144,41 @@ class TokenService:
         wanted = accesses(asked.scopes)
         if asked.credentials is None:
             return None, anonymous(policy, asked.service, wanted, now)
-        login = self._logins.login(policy, asked.credentials, asked.service, now)
+        login = self._login(policy, asked, asked.credentials, now)
         if isinstance(login, Refusal):
             return None, login
         return login, decide(policy, login.identity, login.claims, asked.service, wanted, now)
+
+    def _login(
+        self, policy: Policy, asked: TokenRequest, credentials: Credentials, now: datetime
+    ) -> Authenticated | Refusal:
+        token = credentials.password
+        if not asked.refreshing or not token.startswith(PREFIX):
+            return self._logins.login(policy, credentials, asked.service, now)
+        if self._refresh is None:
+            return _NO_SESSIONS
+        try:
+            return self._refresh.sessions.resume(
+                token, policy, asked.service, self._refresh.settings, now
+            )
+        except SessionsError:
+            _log.exception("a session cannot be looked up")
+            return _UNAVAILABLE
+
+    def _begin_session(
+        self, asked: TokenRequest, login: Authenticated | None, now: datetime
+    ) -> str:
+        """Return a refresh token, when one is asked for and may be given; else nothing."""
+        refresh = self._refresh
+        if refresh is None or login is None or not asked.offline or asked.refreshing:
+            return ""
+        if login.provider.name not in refresh.settings.providers:
+            return ""
+        try:
+            return refresh.sessions.begin(login, asked.service, refresh.settings, now)
+        except SessionsError:  # the client keeps its password, and the login is as good
+            _log.exception("a session cannot be stored")
+            return ""
 
     def _sign(
         self, state: State, decision: Decision, login: Authenticated | None, now: datetime

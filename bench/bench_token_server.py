@@ -1,0 +1,246 @@
+"""
+Requests per second of the token server, beside a bare Falcon "hello" on the same waitress.
+
+    python bench/bench_token_server.py [--seconds 5] [--workers 1 2]
+
+Loads real processes over loopback with wrk (Debian: apt-get install -y wrk): a full exchange
+(RS256 in, ES256 out, the policy of `token-server init`), the same with the verified login
+remembered, and the same question again.  What counts are the ratios to hello, in the same run.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import falcon
+
+from regauth.servers import hosting, sample, starter
+from regauth.servers.running import pin
+from regauth.servers.settings import Address
+
+SERVICE = "registry.example.com"
+CONNECTIONS = 32
+TOKENS = 2000
+
+MODES = {
+    "full exchange": "caches: {logins: 0s, answers: 0s}\n",
+    "login remembered": "caches: {logins: 30s, answers: 0s}\n",
+    "repeated question": "caches: {logins: 30s, answers: 30s}\n",
+}
+
+WRK_SCRIPT = """
+local requests = {}
+local at = 0
+function init(args)
+  for line in io.lines("%s") do
+    requests[#requests + 1] = wrk.format("GET", "%s", {["Authorization"] = "Basic " .. line})
+  end
+  math.randomseed(os.time())
+  at = math.random(#requests)
+end
+function request()
+  at = at %% #requests + 1
+  return requests[at]
+end
+function done(summary, latency)
+  io.write(string.format("RESULT %%d %%d %%d %%d %%d\\n", summary.requests, summary.duration,
+    latency:percentile(50), latency:percentile(99),
+    summary.errors.status + summary.errors.connect + summary.errors.read + summary.errors.timeout))
+end
+"""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Requests per second, latencies in milliseconds, memory of one worker in MiB."""
+
+    rate: float
+    p50: float
+    p99: float
+    memory: float
+    errors: int
+
+
+class Hello:
+    """The least that Falcon can answer."""
+
+    def on_get(self, _request: falcon.Request, response: falcon.Response) -> None:
+        response.text = '{"status":"ok"}'
+
+
+def serve_hello(port: int, workers: int) -> None:
+    """Serve hello as the token server serves: one pinned process for each worker."""
+    app = falcon.App()
+    app.add_route("/hello", Hello())
+    listeners = hosting.bind([Address("127.0.0.1", port)])
+    pids = []
+    for core in range(workers):
+        pid = os.fork()
+        if pid == 0:
+            pin(core)
+            hosting.Server(app, listeners, threads=4).run()
+            os._exit(0)
+        pids.append(pid)
+    signal.sigwait({signal.SIGTERM})
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@contextmanager
+def running(command: list[str], port: int) -> Iterator[tuple[int, float]]:
+    """Run a server; give its process id and the seconds until it accepted a connection."""
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                if process.poll() is not None or time.perf_counter() - began > 30:
+                    raise
+                time.sleep(0.005)
+        yield process.pid, time.perf_counter() - began
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def memory_of(pid: int) -> float:
+    """Return the MiB that a server's serving process keeps for itself and shares."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    status = Path(f"/proc/{children[0] if children else pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    return int(found[1]) / 1024 if found else 0.0
+
+
+def load(port: int, path: str, logins: Path, seconds: float, pid: int) -> Result:
+    """Load a server: a second to warm up, then the seconds that count."""
+    script = logins.with_suffix(".lua")
+    script.write_text(WRK_SCRIPT % (logins, path))
+    output = ""
+    for duration in (1, seconds):
+        output = subprocess.run(
+            [
+                "wrk",
+                "-t2",
+                f"-c{CONNECTIONS}",
+                f"-d{duration:g}s",
+                "-s",
+                script,
+                f"http://127.0.0.1:{port}",
+            ],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+    found = re.search(r"RESULT (\d+) (\d+) (\d+) (\d+) (\d+)", output)
+    if found is None:
+        raise RuntimeError(output)
+    requests, micros, p50, p99, errors = map(int, found.groups())
+    return Result(requests / micros * 1e6, p50 / 1000, p99 / 1000, memory_of(pid), errors)
+
+
+def logins(folder: Path, count: int) -> Path:
+    """Write Basic credentials, each with a token of its own."""
+    import base64
+
+    now = datetime.now(UTC)
+    lines = []
+    for number in range(count):
+        claims = sample.sample_claims("acme/app", "refs/heads/main", "push")
+        token = sample.sample_token(
+            folder, claims | {"run_id": str(number)}, now, timedelta(hours=1)
+        )
+        lines.append(base64.b64encode(f"sample:{token}".encode()).decode())
+    file = folder / f"logins-{count}"
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def measure(folder: Path, workers: int, seconds: float) -> dict[str, Result]:
+    """Measure hello and every mode with so many workers."""
+    results = {}
+    question = f"/auth/token?service={SERVICE}&scope=repository:acme/app:pull,push"
+    many, one = logins(folder, TOKENS), logins(folder, 1)
+    port = free_port()
+    command = [sys.executable, __file__, "--hello", str(port), str(workers)]
+    with running(command, port) as (pid, _):
+        results["hello"] = load(port, "/hello", one, seconds, pid)
+    for mode, caches in MODES.items():
+        port = free_port()
+        configuration = folder / "bench.yaml"
+        configuration.write_text(
+            (folder / "server.yaml").read_text().replace(":5001", f":{port}")
+            + f"workers: {workers}\nrateLimits: {{client: false, identity: false}}\n{caches}"
+        )
+        command = [
+            sys.executable,
+            "-m",
+            "regauth.servers.token_server",
+            "--config",
+            str(configuration),
+        ]
+        with running(command, port) as (pid, started):
+            tokens = one if mode == "repeated question" else many
+            results[mode] = load(port, question, tokens, seconds, pid)
+        results[mode + " start"] = Result(started, 0, 0, 0, 0)
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--hello", type=int, nargs=2, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.hello:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        serve_hello(*chosen.hello)
+        return
+    if shutil.which("wrk") is None:
+        sys.exit("wrk is not installed; on Debian: apt-get install -y wrk")
+    everything = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "site"
+        starter.create(folder, starter.Choices(), datetime.now(UTC))
+        for workers in chosen.workers:
+            results = measure(folder, workers, chosen.seconds)
+            hello = results["hello"].rate
+            print(
+                f"\n{workers} worker{'s' * (workers > 1)}"
+                f"{'':14}  req/s  of hello  p50 ms  p99 ms  MiB/worker  errors"
+            )
+            for mode in ("hello", *MODES):
+                one = results[mode]
+                print(
+                    f"{mode:22} {one.rate:7.0f}  {one.rate / hello:8.2f}  {one.p50:6.2f}"
+                    f"  {one.p99:6.2f}  {one.memory:10.0f}  {one.errors:6d}"
+                )
+            start = results["full exchange start"].rate
+            print(f"serving {start:.2f} s after the start")
+            everything[workers] = {mode: round(results[mode].rate / hello, 3) for mode in MODES}
+    print(json.dumps({"ratio to hello": everything}))
+
+
+if __name__ == "__main__":
+    main()
