@@ -26,6 +26,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         sys.stdout.write(HELP)
         return 0
+    if words in (["-V"], ["--version"]):
+        from importlib.metadata import version  # noqa: PLC0415 - nothing else needs it
+
+        sys.stdout.write(f"policytest {version('jwt-registry-auth')}\n")
+        return 0
     if "_POLICYTEST_COMPLETE" in os.environ or (words and words[0] in COMMANDS):
         return _command(words)
     from .options import OptionError, translated  # noqa: PLC0415 - on demand
