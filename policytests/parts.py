@@ -41,6 +41,11 @@ class Parts:
         """Return the whole condition's value."""
         return _value(self.program, variables)
 
+    def combined(self, values: Sequence[str]) -> str:
+        """Return the whole condition's value, as the parts' values make it."""
+        known = {id(part.node): value for part, value in zip(self.parts, values, strict=True)}
+        return _combine(self.program.node, known)
+
     def effects(self, values: Sequence[str]) -> Iterator[int]:
         """Yield the parts whose value alone decides the whole, where the others are as they are."""
         known = {id(part.node): value for part, value in zip(self.parts, values, strict=True)}

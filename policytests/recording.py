@@ -5,6 +5,8 @@ What lives here: pytest's hooks for a run that has suites, and the end of such a
 mutation, formats, gates and the exit code.  What must not: any format (`formats`).
 """
 
+import contextlib
+import sys
 import time
 from pathlib import Path
 
@@ -119,8 +121,10 @@ class Recorder:
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
         """Write the formats that have no file."""
-        for text in self.after:
-            print(text)  # noqa: T201 - what was asked for
+        with contextlib.suppress(BrokenPipeError):
+            for text in self.after:
+                sys.stdout.write(text)
+            sys.stdout.flush()
         self.after.clear()
 
 

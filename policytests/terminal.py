@@ -22,6 +22,9 @@ from .report import OUTCOMES, Report, Result
 MOST = 8
 """Uncovered places and surviving mutants that are listed for each policy."""
 
+MOST_TOLD = 3
+"""Cases of one test that are told in full; of the others the line must do."""
+
 PATIENCE = 1.0
 """Seconds after which a run shows how far it is."""
 
@@ -157,23 +160,24 @@ def tree(report: Report, out: TerminalReporter) -> None:
         if not bad:
             continue
         out.write_line(suite, bold=True)
-        test = ""
+        test, told = "", 0
         for result in bad:
             if result.test != test:
-                test = result.test
+                test, told = result.test, 0
                 out.write_line(f"  {test}")
-            _case(result, out)
+            told += 1
+            _case(result, out, whole=told <= MOST_TOLD)
         out.write_line("")
 
 
-def _case(result: Result, out: TerminalReporter) -> None:
+def _case(result: Result, out: TerminalReporter, *, whole: bool) -> None:
     where = f"{result.location.line}:{result.location.column}"
     mark = "ERROR" if result.outcome == "error" else "FAIL"
     out.write(f"    {mark} ", red=True, bold=True)
     out.write(f"{where} ")
     out.write(f"{result.part} " if result.part else "", bold=True)
     out.write_line(result.summary, red=True)
-    for line in result.lines:
+    for line in result.lines if whole else ():
         out.write_line(f"      {line}".rstrip())
 
 
