@@ -182,20 +182,17 @@ class Expressions:
     ) -> Sequence[Problem]:
         """Return what is wrong with a definition for what the expression that uses it sees."""
         name = match[1]
-        if (
-            sight.scope
-            or name not in self._view(replace(sight, scope=True)).declarations.definitions
-        ):
-            return view.failed[name]
+        wrong = view.failed[name]
         place = node.locate(offset + match.start(), offset + match.end())
-        return [
-            Problem(
-                place,
-                FindingCode.UNDECLARED,
-                f"`defs.{name}` uses `scope`, which cannot be seen here",
-                _NO_SCOPE,
-            )
-        ]
+        if sight.claims is None and any("claims" in problem.message for problem in wrong):
+            message = f"`defs.{name}` reads claims, and a request without credentials has none"
+            return [Problem(place, FindingCode.UNDECLARED, message)]
+        if sight.scope:
+            return wrong
+        if name not in self._view(replace(sight, scope=True)).declarations.definitions:
+            return wrong
+        message = f"`defs.{name}` uses `scope`, which cannot be seen here"
+        return [Problem(place, FindingCode.UNDECLARED, message, _NO_SCOPE)]
 
     def _use(self, name: str) -> None:
         """Note a definition as used, and those that it uses."""
