@@ -20,7 +20,10 @@ BASH = ("bash", "--noprofile", "--norc", "-eo", "pipefail")
 
 SECONDS = 240
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
-_STEP_KEYS = {"id", "name", "shell", "run", "env", "if"}
+_STEP_KEYS = {"id", "shell", "run", "env"}
+
+Outputs = Mapping[str, dict[str, str]]
+"""The outputs of steps, by the steps' ids."""
 
 
 @dataclass
@@ -29,36 +32,41 @@ class Job:
 
     folder: Path
     environment: dict[str, str]
+    workspace: Path | None = None
     path: list[str] = field(default_factory=list)
     masked: list[str] = field(default_factory=list)
     summary: str = ""
     output: str = ""
 
-    def run(self, action: Path, **inputs: str) -> tuple[int, dict[str, str]]:
-        """Run an action; return its exit code and its outputs."""
-        document = yaml.safe_load(action.read_text(encoding="utf-8"))
-        assert document["runs"]["using"] == "composite"
+    def run(
+        self, action: Path, *, known: Outputs | None = None, **inputs: str
+    ) -> tuple[int, dict[str, str]]:
+        """Run an action; return its exit code and its outputs; `known` steps ran before."""
+        document = _read(action)
         given = _inputs(document["inputs"], inputs)
-        steps: dict[str, dict[str, str]] = {}
+        steps = dict(known or {})
         code = 0
         for step in document["runs"]["steps"]:
-            assert set(step) <= _STEP_KEYS, step
-            if code and step.get("if") != "always()":
-                continue
-            done, written = self._step(action.parent, step, given, steps)
-            steps[step.get("id", "")] = written
-            code = code or done
+            if not code and step["id"] not in steps:
+                code, steps[step["id"]] = self._step(action.parent, step, given, steps)
         return code, {
             name: _filled(output["value"], given, steps)
-            for name, output in document.get("outputs", {}).items()
+            for name, output in document["outputs"].items()
         }
+
+    def step(self, action: Path, name: str, **inputs: str) -> tuple[int, dict[str, str]]:
+        """Run one step of an action, which needs no other; return its exit code and outputs."""
+        document = _read(action)
+        given = _inputs(document["inputs"], inputs)
+        (step,) = [one for one in document["runs"]["steps"] if one["id"] == name]
+        return self._step(action.parent, step, given, {})
 
     def _step(
         self,
         place: Path,
         step: Mapping[str, Any],
         inputs: Mapping[str, str],
-        steps: Mapping[str, Mapping[str, str]],
+        steps: Outputs,
     ) -> tuple[int, dict[str, str]]:
         assert step["shell"] == "bash"
         assert "${{" not in step["run"], "an input in a script is code of whoever writes the input"
@@ -67,7 +75,7 @@ class Job:
             file.write_text("")
         script = self.folder / "script.sh"
         script.write_text(step["run"])
-        own = {name: _filled(value, inputs, steps) for name, value in step.get("env", {}).items()}
+        own = {name: _filled(value, inputs, steps) for name, value in step["env"].items()}
         done = subprocess.run(
             [*BASH, script],
             stdin=subprocess.DEVNULL,
@@ -75,6 +83,7 @@ class Job:
             stderr=subprocess.STDOUT,
             text=True,
             timeout=SECONDS,
+            cwd=self.workspace,
             check=False,
             env=self.variables
             | {f"GITHUB_{name.upper()}": str(file) for name, file in files.items()}
@@ -102,6 +111,13 @@ class Job:
             self.output += f"{line}\n"
 
 
+def _read(action: Path) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load(action.read_text(encoding="utf-8"))
+    assert document["runs"]["using"] == "composite"
+    assert all(set(step) == _STEP_KEYS for step in document["runs"]["steps"])
+    return document
+
+
 def _inputs(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, str]:
     names = {name.replace("_", "-"): value for name, value in given.items()}
     assert set(names) <= set(declared), "an input that the action has not"
@@ -110,7 +126,7 @@ def _inputs(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, 
     }
 
 
-def _filled(text: str, inputs: Mapping[str, str], steps: Mapping[str, Mapping[str, str]]) -> str:
+def _filled(text: str, inputs: Mapping[str, str], steps: Outputs) -> str:
     def value(match: re.Match[str]) -> str:
         match match[1].split("."):
             case ["inputs", name]:

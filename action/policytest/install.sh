@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Install policytest, at the action's own ref, into an environment of its own.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source=SCRIPTDIR/../workflow.sh
+. "$here/../workflow.sh"
+
+place=$RUNNER_TEMP/policytest
+if [[ -n $INPUT_PYTHON ]]; then
+  python=$INPUT_PYTHON
+  "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    fail "Wrong Python" "'$python' is not Python 3.11 or later."
+else
+  python=$(find_python) || {
+    printf '%s\n' "$python"
+    exit 1
+  }
+fi
+# A build writes into its source; the action's own folder stays as it was checked out.
+rm -rf "$place"
+mkdir -p "$place/source"
+root=$(cd "$here/../.." && pwd -P)
+for name in controller engine policytests schemas servers pyproject.toml README.md LICENSE; do
+  cp -R "$root/$name" "$place/source/"
+done
+"$python" -m venv "$place/venv"
+"$place/venv/bin/python" -m pip install --quiet --disable-pip-version-check "$place/source" ||
+  fail "policytest cannot be installed" "pip says why above."
+printf 'policytest=%s\n' "$place/venv/bin/policytest" >>"$GITHUB_OUTPUT"
