@@ -1,0 +1,262 @@
+"""
+The Kubernetes API: the one module that sends requests to it.
+
+What lives here: addresses, credentials and TLS as the `kubernetes` package configures them,
+requests, streams, and errors as values of one type.  What must not: what the objects mean.
+
+The package's generated methods are not used: they build an object for every field of every list,
+which for thousands of accounts is most of the controller's memory and time.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import urllib3
+from kubernetes.client import Configuration
+from kubernetes.client.rest import RESTClientObject
+
+Object = dict[str, Any]
+"""A Kubernetes object as JSON has it."""
+
+APPLY: Final = "application/apply-patch+yaml"
+"""Server-side apply (Kubernetes documentation, "Server-Side Apply"); JSON is YAML."""
+
+JSON_PATCH: Final = "application/json-patch+json"
+"""RFC 6902."""
+
+CONFLICT: Final = 409
+GONE: Final = 410
+NOT_FOUND: Final = 404
+FORBIDDEN: Final = 403
+INVALID: Final = 422
+THROTTLED: Final = 429
+
+_CONNECT_SECONDS: Final = 10.0
+_READ_SECONDS: Final = 30.0
+_ERRORS: Final = 400
+
+
+class ApiError(Exception):
+    """
+    The API server refused a request, or could not be reached (`status` 0).
+
+    The message is the server's own, which never holds a token.
+    """
+
+    def __init__(self, status: int, message: str, reason: str = "", causes: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.causes = causes
+        """The types of the causes in the Status, with blanks between."""
+        self.retry_after: float | None = None
+        """Seconds that the server asks to wait."""
+
+    @property
+    def temporary(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.status in (0, THROTTLED) or self.status >= 500  # noqa: PLR2004
+
+
+Count = Callable[[str, str, int], None]
+"""Is told of each request: its method, the kind of thing it was about, the answer's status."""
+
+
+class Cluster:
+    """
+    A cluster's API server.
+
+    Args:
+        configuration: Where it is and how to log in, from `kubernetes.config`.
+        throttle: Called before each request but streams; it may wait.
+        count: Told of each request.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        throttle: Callable[[], None] = lambda: None,
+        count: Count = lambda _method, _kind, _status: None,
+    ) -> None:
+        self._configuration = configuration
+        self._pool = RESTClientObject(configuration).pool_manager
+        self._throttle = throttle
+        self._count = count
+
+    def get(self, path: str, **query: str) -> Object:
+        """Read an object or a list."""
+        return self._call("GET", path, query=query)
+
+    def create(self, path: str, body: Object, *, urgent: bool = False) -> Object:
+        """Create an object, or a subresource such as a token."""
+        return self._call("POST", path, body, urgent=urgent)
+
+    def replace(self, path: str, body: Object) -> Object:
+        """Replace an object if it still has the body's resourceVersion; never waits in line."""
+        return self._call("PUT", path, body, urgent=True)
+
+    def apply(self, path: str, body: Object, manager: str) -> Object:
+        """Apply an object, taking no field from another manager."""
+        query = {"fieldManager": manager, "force": "false"}
+        return self._call("PATCH", path, body, APPLY, query)
+
+    def patch(self, path: str, operations: list[Object], manager: str) -> Object:
+        """Patch an object, all operations or none."""
+        return self._call("PATCH", path, operations, JSON_PATCH, {"fieldManager": manager})
+
+    def delete(self, path: str, uid: str) -> Object:
+        """Delete an object if it still has this UID (DeleteOptions, `preconditions`)."""
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        return self._call("DELETE", path, body)
+
+    def urgent(self, path: str) -> Object:
+        """Read an object without waiting in line, for leases."""
+        return self._call("GET", path, urgent=True)
+
+    def stream(self, path: str, query: Mapping[str, str], seconds: float) -> "Stream":
+        """
+        Begin to watch.
+
+        Args:
+            path: The collection.
+            query: The request's parameters.
+            seconds: How long the stream may be silent before it counts as broken.
+        """
+        return Stream(self._send("GET", path, None, "", query, seconds, stream=True))
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: Object | list[Object] | None = None,
+        content_type: str = "application/json",
+        query: Mapping[str, str] | None = None,
+        *,
+        urgent: bool = False,
+    ) -> Object:
+        if not urgent:
+            self._throttle()
+        response = self._send(method, path, body, content_type, query or {}, _READ_SECONDS)
+        return _object(response.data)
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        body: Object | list[Object] | None,
+        content_type: str,
+        query: Mapping[str, str],
+        seconds: float,
+        *,
+        stream: bool = False,
+    ) -> urllib3.BaseHTTPResponse:
+        url = f"{self._configuration.host.rstrip('/')}{path}"
+        headers = {"Accept": "application/json", "User-Agent": "regauth-controller"}
+        bearer = self._configuration.auth_settings().get("BearerToken")
+        if bearer:
+            headers[str(bearer["key"])] = str(bearer["value"])
+        if body is not None:
+            headers["Content-Type"] = content_type
+        try:
+            response = self._pool.request(
+                method,
+                f"{url}?{urlencode(query)}" if query else url,
+                headers=headers,
+                body=None if body is None else json.dumps(body),
+                timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=seconds),
+                preload_content=not stream,
+                redirect=False,
+                retries=False,
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            self._count(method, kind_of(path), 0)
+            raise ApiError(0, f"the API server: {type(error).__name__}") from error
+        self._count(method, kind_of(path), response.status)
+        if response.status >= _ERRORS:
+            raise _error(response)
+        return response
+
+
+class Stream:
+    """The lines of a watch, each a JSON object."""
+
+    def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
+        self._response = response
+
+    def __iter__(self) -> Iterator[Object]:
+        """
+        Yield objects until the server ends the stream.
+
+        Raises:
+            ApiError: The stream broke, or a line is no object.
+        """
+        try:
+            for line in self._response:
+                if line.strip():
+                    yield _object(line)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError, AttributeError) as error:
+            # AttributeError: urllib3, when another thread has closed the connection.
+            raise ApiError(0, f"the watch broke: {type(error).__name__}") from error
+        finally:
+            self._response.close()
+
+    def close(self) -> None:
+        """End the stream, also for a thread that is reading it."""
+        try:
+            self._response.shutdown()
+        except (ValueError, OSError, RuntimeError, AttributeError):
+            self._response.close()
+
+
+def path_of(version: str, plural: str, namespace: str = "", name: str = "", sub: str = "") -> str:
+    """Return the path of a collection, an object or a subresource."""
+    root = f"/api/{version}" if "/" not in version else f"/apis/{version}"
+    steps = [root]
+    if namespace:
+        steps += ["namespaces", quote(namespace, safe="")]
+    steps.append(plural)
+    steps += [quote(one, safe="") for one in (name, sub) if one]
+    return "/".join(steps)
+
+
+def kind_of(path: str) -> str:
+    """Return what a path is about, without names: `secrets`, `serviceaccounts/token`."""
+    steps = path.strip("/").split("/")
+    rest = steps[2:] if steps[0] == "api" else steps[3:] if steps[0] == "apis" else steps[:1]
+    if rest[:1] == ["namespaces"] and len(rest) > 2:  # noqa: PLR2004 - below a namespace
+        rest = rest[2:]
+    return "/".join((rest[0], *rest[2:])) if rest else ""
+
+
+def _object(data: bytes) -> Object:
+    try:
+        found = json.loads(data)
+    except ValueError:
+        raise ApiError(0, "the API server answered with something that is not JSON") from None
+    if not isinstance(found, dict):
+        raise ApiError(0, "the API server answered with something that is no object")
+    return found
+
+
+def _error(response: urllib3.BaseHTTPResponse) -> ApiError:
+    """Read a Status (Kubernetes API conventions, "Response Status Kind")."""
+    try:
+        found = json.loads(response.data)
+    except (ValueError, urllib3.exceptions.HTTPError):
+        found = {}
+    status = found if isinstance(found, dict) else {}
+    details = status.get("details")
+    listed = details.get("causes") if isinstance(details, dict) else None
+    causes = [one.get("reason", "") for one in listed or [] if isinstance(one, dict)]
+    error = ApiError(
+        response.status,
+        str(status.get("message") or f"the API server answered {response.status}"),
+        str(status.get("reason") or ""),
+        " ".join(map(str, causes)),
+    )
+    wait = response.headers.get("Retry-After", "")
+    if wait.isascii() and wait.isdigit():
+        error.retry_after = float(wait)
+    return error

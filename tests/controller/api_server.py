@@ -1,0 +1,608 @@
+"""
+A Kubernetes API server for tests: the part of the API that the controller speaks, over HTTP.
+
+It behaves as the documentation says, not as the controller likes it; each behaviour names its
+source.  "Concepts" is https://kubernetes.io/docs/reference/using-api/api-concepts/, "SSA" is
+https://kubernetes.io/docs/reference/using-api/server-side-apply/, "Conventions" is the API
+conventions (sig-architecture), "TokenRequest" is
+https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/.
+"""
+
+import base64
+import copy
+import json
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+Object = dict[str, Any]
+COLLECTIONS = {
+    "namespaces": ("v1", "Namespace"),
+    "serviceaccounts": ("v1", "ServiceAccount"),
+    "secrets": ("v1", "Secret"),
+    "events": ("v1", "Event"),
+    "leases": ("coordination.k8s.io/v1", "Lease"),
+}
+
+
+class StatusError(Exception):
+    """An answer that is a Status (Conventions, "Response Status Kind")."""
+
+    def __init__(
+        self, code: int, reason: str, message: str = "", cause: str = "", wait: int = 0
+    ) -> None:
+        super().__init__(message)
+        self.code, self.wait = code, wait
+        self.body = {
+            "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
+            "reason": reason, "message": message or reason,
+            "details": {"causes": [{"reason": cause}] if cause else []},
+        }  # fmt: skip
+
+
+@dataclass
+class Request:
+    """A request as it came in, for tests that count or break requests."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    body: Any
+    content_type: str
+
+    @property
+    def what(self) -> str:
+        """`PATCH secrets`, `POST serviceaccounts/token`, `WATCH secrets`."""
+        steps = [one for one in self.path.split("/") if one]
+        rest = steps[2:] if steps[0] == "api" else steps[3:]
+        if rest[:1] == ["namespaces"] and len(rest) > 2:
+            rest = rest[2:]
+        kind = "/".join((rest[0], *rest[2:])) if rest else self.path
+        return f"{'WATCH' if 'watch' in self.query else self.method} {kind}"
+
+
+@dataclass
+class Watch:
+    """One open watch."""
+
+    kind: str
+    version: int
+    selector: str
+    ended: bool = False
+    bookmarks: int = 0
+
+
+@dataclass
+class Store:
+    """What etcd holds: objects, and the changes that led to them."""
+
+    objects: dict[tuple[str, str, str], Object] = field(default_factory=dict)
+    owners: dict[tuple[str, str, str], dict[str, set[str]]] = field(default_factory=dict)
+    history: list[tuple[int, str, str, Object]] = field(default_factory=list)
+    version: int = 100
+    compacted: int = 0
+
+
+class ApiServer:
+    """
+    The server.
+
+    Attributes:
+        now: The server's clock, seconds since 1970.
+        key_id: The key that tokens are signed with; `published` are those in the key set.
+        before: Called with each request before it is carried out; may raise `StatusError`, or
+            `ConnectionAbortedError` to close the connection without an answer.
+        after: Called after it was carried out and before it is answered; may raise the same.
+    """
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self.now = now
+        self.key_id = "k1"
+        self.published = ["k1"]
+        self.store = Store()
+        self.watches: list[Watch] = []
+        self.seen: list[Request] = []
+        self.before: Callable[[Request], None] = lambda _request: None
+        self.after: Callable[[Request], None] = lambda _request: None
+        self.changed = threading.Condition(threading.RLock())
+        self.page: int | None = None
+        handler = type("Handler", (_Handler,), {"api": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def close(self) -> None:
+        self.disconnect()
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def count(self) -> Counter[str]:
+        """How many requests there were of each kind."""
+        with self.changed:
+            return Counter(request.what for request in self.seen)
+
+    # What a test does to the cluster.
+
+    def disconnect(self) -> None:
+        """End every open watch."""
+        with self.changed:
+            for watch in self.watches:
+                watch.ended = True
+            self.changed.notify_all()
+
+    def bookmark(self) -> None:
+        """Send every watch a bookmark (Concepts, "Watch bookmarks")."""
+        with self.changed:
+            for watch in self.watches:
+                watch.bookmarks += 1
+            self.changed.notify_all()
+
+    def compact(self) -> None:
+        """Forget the past: older resourceVersions are gone (Concepts, "410 Gone responses")."""
+        with self.changed:
+            self.store.compacted = self.store.version
+            self.store.history.clear()
+
+    def bump(self) -> None:
+        """Something else in the cluster changes, so that versions go on."""
+        with self.changed:
+            self.store.version += 1
+
+    def create(self, kind: str, name: str, namespace: str = "", **parts: object) -> Object:
+        """Create an object as `kubectl` does."""
+        meta = {
+            "name": name,
+            **({"namespace": namespace} if namespace else {}),
+            **parts.pop("metadata", {}),
+        }
+        return self.post(kind, namespace, {"metadata": meta, **parts}, "kubectl")
+
+    def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
+        with self.changed:
+            return copy.deepcopy(self.store.objects.get((kind, namespace, name)))
+
+    def all(self, kind: str) -> list[Object]:
+        with self.changed:
+            return [
+                copy.deepcopy(one)
+                for key, one in sorted(self.store.objects.items())
+                if key[0] == kind
+            ]
+
+    def edit(
+        self, kind: str, name: str, namespace: str, change: Callable[[Object], object]
+    ) -> Object:
+        """Change an object as somebody else does."""
+        with self.changed:
+            body = copy.deepcopy(self.store.objects[kind, namespace, name])
+            change(body)
+            return self.put(kind, namespace, name, body, "somebody")
+
+    # The API's verbs.
+
+    def post(self, kind: str, namespace: str, body: Object, manager: str) -> Object:
+        with self.changed:
+            meta = body["metadata"]
+            if "generateName" in meta and "name" not in meta:
+                meta["name"] = f"{meta['generateName']}{self.store.version}"
+            key = (kind, namespace, meta["name"])
+            if key in self.store.objects:
+                raise StatusError(409, "AlreadyExists", f'{kind} "{meta["name"]}" already exists')
+            self._check(kind, namespace, body)
+            meta["uid"] = str(uuid.uuid4())
+            self.store.owners[key] = {f"{manager}/Update": _fields(body)}
+            return self._write(key, "ADDED", body)
+
+    def put(self, kind: str, namespace: str, name: str, body: Object, manager: str) -> Object:
+        with self.changed:
+            key = (kind, namespace, name)
+            held = self._held(key)
+            version = body["metadata"].get("resourceVersion")
+            if version and version != held["metadata"]["resourceVersion"]:
+                # Concepts, "Resource versions"; Conventions, "Concurrency Control and Consistency"
+                raise StatusError(409, "Conflict", "the object has been modified")
+            body["metadata"]["uid"] = held["metadata"]["uid"]
+            self._check(kind, namespace, body, held)
+            self._take(
+                key,
+                f"{manager}/Update",
+                _fields(body) ^ _fields(held),
+                {_name(one) for one in _fields(body) - _fields(held)},
+            )
+            return self._write(key, "MODIFIED", body)
+
+    def delete(self, kind: str, namespace: str, name: str, body: Object | None) -> Object:
+        with self.changed:
+            key = (kind, namespace, name)
+            held = self._held(key)
+            uid = ((body or {}).get("preconditions") or {}).get("uid")
+            if uid and uid != held["metadata"]["uid"]:
+                # DeleteOptions, `preconditions`: "must be fulfilled before a deletion"
+                raise StatusError(409, "Conflict", "the UID in the precondition does not match")
+            return self._write(key, "DELETED", held)
+
+    def apply(
+        self, kind: str, namespace: str, name: str, body: Object, manager: str, force: bool
+    ) -> Object:
+        """SSA, "Conflicts" and "Field management": who applies owns; another's value conflicts."""
+        with self.changed:
+            key = (kind, namespace, name)
+            held = self.store.objects.get(key)
+            uid = body["metadata"].get("uid")
+            if held is None:
+                if uid:
+                    raise StatusError(
+                        409, "Conflict", "uid mismatch: the provided object specified uid"
+                    )
+                body = copy.deepcopy(body)
+                self._check(kind, namespace, body)
+                body["metadata"]["uid"] = str(uuid.uuid4())
+                self.store.owners[key] = {f"{manager}/Apply": _fields(body)}
+                return self._write(key, "ADDED", body)
+            if uid and uid != held["metadata"]["uid"]:
+                raise StatusError(409, "Conflict", "Precondition failed: UID in precondition")
+            wanted, there = _fields(body), _fields(held)
+            mine = f"{manager}/Apply"
+            others = set().union(
+                *(fields for who, fields in self.store.owners[key].items() if who != mine)
+            )
+            clash = {_name(one) for one in wanted - there} & {_name(one) for one in others}
+            if clash and not force:
+                raise StatusError(
+                    409,
+                    "Conflict",
+                    f"Apply failed with {len(clash)} conflicts: {sorted(clash)}",
+                    "FieldManagerConflict",
+                )
+            merged = _merged(held, body)
+            self._check(kind, namespace, merged, held)
+            self.store.owners[key][mine] = wanted
+            if merged == held:
+                return held  # Conventions: a write that changes nothing is no write
+            return self._write(key, "MODIFIED", merged)
+
+    def patch(
+        self, kind: str, namespace: str, name: str, operations: list[Object], manager: str
+    ) -> Object:
+        """RFC 6902; the server answers 422 when a test does not hold."""
+        with self.changed:
+            body = copy.deepcopy(self._held((kind, namespace, name)))
+            for operation in operations:
+                *steps, last = operation["path"].strip("/").split("/")
+                place: Any = body
+                try:
+                    for step in steps:
+                        place = place[int(step)] if isinstance(place, list) else place[step]
+                    _operate(place, last, operation)
+                except (KeyError, IndexError, ValueError) as error:
+                    raise StatusError(
+                        422, "Invalid", f"the server rejected our request: {error}"
+                    ) from error
+            body["metadata"]["resourceVersion"] = ""
+            return self.put(kind, namespace, name, body, manager)
+
+    def token(self, namespace: str, name: str, body: Object) -> Object:
+        """TokenRequest: at least ten minutes; bound to an object that must exist with that UID."""
+        with self.changed:
+            account = self._held(("serviceaccounts", namespace, name))
+            spec = body["spec"]
+            seconds = spec.get("expirationSeconds", 3600)
+            if seconds < 600:
+                raise StatusError(422, "Invalid", "may not specify a duration less than 10 minutes")
+            ref = spec.get("boundObjectRef")
+            bound = {}
+            if ref:
+                secret = self._held(("secrets", namespace, ref["name"]))
+                if ref.get("uid") and ref["uid"] != secret["metadata"]["uid"]:
+                    raise StatusError(
+                        409, "Conflict", "the UID in the bound object reference does not match"
+                    )
+                bound = {"secret": {"name": ref["name"], "uid": secret["metadata"]["uid"]}}
+            now = int(self.now())
+            claims = {
+                "aud": spec["audiences"], "exp": now + seconds, "iat": now, "nbf": now,
+                "iss": "https://kubernetes.default.svc.cluster.local", "jti": str(uuid.uuid4()),
+                "kubernetes.io": {
+                    "namespace": namespace, **bound,
+                    "serviceaccount": {"name": name, "uid": account["metadata"]["uid"]},
+                },
+                "sub": f"system:serviceaccount:{namespace}:{name}",
+            }  # fmt: skip
+            parts = ({"alg": "RS256", "kid": self.key_id}, claims)
+            texts = [
+                base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode()
+                for part in parts
+            ]
+            return {**body, "status": {"token": ".".join((*texts, "c2lnbmF0dXJl"))}}
+
+    def collection(self, kind: str, query: dict[str, str]) -> Object:
+        """Concepts, "Retrieving large results sets in chunks": limit and continue, one version."""
+        with self.changed:
+            start, version = 0, self.store.version
+            if "continue" in query:
+                start, version = json.loads(base64.b64decode(query["continue"]))
+                if version < self.store.compacted:
+                    raise StatusError(410, "Expired", "The provided continue parameter is too old")
+            found = [
+                copy.deepcopy(one)
+                for key, one in sorted(self.store.objects.items())
+                if key[0] == kind and _selected(one, query.get("fieldSelector", ""))
+            ]
+            limit = min(int(query.get("limit", len(found) or 1)), self.page or len(found) or 1)
+            meta: Object = {"resourceVersion": str(version)}
+            if start + limit < len(found):
+                meta["continue"] = base64.b64encode(
+                    json.dumps([start + limit, version]).encode()
+                ).decode()
+            return {"kind": "List", "metadata": meta, "items": found[start : start + limit]}
+
+    @contextmanager
+    def watching(self, kind: str, query: dict[str, str]) -> Iterator[Watch]:
+        with self.changed:
+            watch = Watch(
+                kind, int(query.get("resourceVersion", 0)), query.get("fieldSelector", "")
+            )
+            self.watches.append(watch)
+            self.changed.notify_all()
+        try:
+            yield watch
+        finally:
+            with self.changed:
+                self.watches.remove(watch)
+                self.changed.notify_all()
+
+    def events(self, watch: Watch, bookmarks: bool) -> Iterator[Object]:
+        """Concepts, "Efficient detection of changes"."""
+        while True:
+            with self.changed:
+                found = self._news(watch, bookmarks)
+                if not found and watch.ended:
+                    return
+                if not found:
+                    self.changed.wait(60)
+            for event in found:
+                yield event
+                if event["type"] == "ERROR":
+                    return
+
+    def _news(self, watch: Watch, bookmarks: bool) -> list[Object]:
+        if watch.version < self.store.compacted:
+            error = StatusError(410, "Expired", "too old resource version")
+            return [{"type": "ERROR", "object": error.body}]
+        found = [
+            {"type": kind_of_event, "object": copy.deepcopy(one)}
+            for version, kind, kind_of_event, one in self.store.history
+            if version > watch.version and kind == watch.kind and _selected(one, watch.selector)
+        ]
+        watch.version = self.store.version
+        while watch.bookmarks:
+            watch.bookmarks -= 1
+            if bookmarks:
+                version, kind = COLLECTIONS[watch.kind]
+                bare = {
+                    "kind": kind,
+                    "apiVersion": version,
+                    "metadata": {"resourceVersion": str(self.store.version)},
+                }
+                found.append({"type": "BOOKMARK", "object": bare})
+        return found
+
+    def _held(self, key: tuple[str, str, str]) -> Object:
+        if key not in self.store.objects:
+            raise StatusError(404, "NotFound", f'{key[0]} "{key[2]}" not found')
+        return self.store.objects[key]
+
+    def _check(self, kind: str, namespace: str, body: Object, held: Object | None = None) -> None:
+        if held is None and namespace:
+            home = self.store.objects.get(("namespaces", "", namespace))
+            if home is None:
+                raise StatusError(404, "NotFound", f'namespaces "{namespace}" not found')
+            if "deletionTimestamp" in home["metadata"]:
+                # Admission plugin NamespaceLifecycle
+                raise StatusError(
+                    403, "Forbidden", "namespace is being terminated", "NamespaceTerminating"
+                )
+        if kind != "secrets":
+            return
+        if held is not None and body.get("type") != held.get("type"):
+            raise StatusError(422, "Invalid", "type: field is immutable")
+        if body.get("type") == "kubernetes.io/dockerconfigjson":
+            # Secrets, "Docker config Secrets": the key must be there and its value be JSON
+            try:
+                json.loads(base64.b64decode(body["data"][".dockerconfigjson"]))
+            except (KeyError, ValueError, TypeError) as error:
+                raise StatusError(
+                    422, "Invalid", "data[.dockerconfigjson]: Required value"
+                ) from error
+
+    def _take(self, key: tuple[str, str, str], who: str, changed: set[str], new: set[str]) -> None:
+        """SSA, "Field management": an update makes its manager the owner of what it changed."""
+        names = {_name(one) for one in changed}
+        owners = self.store.owners[key]
+        for fields in owners.values():
+            fields -= {one for one in fields if _name(one) in names}
+        owners[who] = owners.get(who, set()) | {f"{name}=" for name in names | new}
+
+    def _write(self, key: tuple[str, str, str], event: str, body: Object) -> Object:
+        self.store.version += 1
+        body = copy.deepcopy(body)
+        version, kind = COLLECTIONS[key[0]]
+        body |= {"kind": kind, "apiVersion": version}
+        body["metadata"]["resourceVersion"] = str(self.store.version)
+        if event == "DELETED":
+            del self.store.objects[key]
+            self.store.owners.pop(key, None)
+        else:
+            self.store.objects[key] = body
+        self.store.history.append((self.store.version, key[0], event, body))
+        self.changed.notify_all()
+        return copy.deepcopy(body)
+
+
+def _fields(body: Object) -> set[str]:
+    """The fields of an object with their values, as far as tests write them."""
+    meta = body["metadata"]
+    found = {f"type={body['type']}"} if "type" in body else set()
+    for place, values in (
+        ("data", body.get("data")),
+        ("labels", meta.get("labels")),
+        ("annotations", meta.get("annotations")),
+    ):
+        found |= {f"{place}:{name}={value}" for name, value in (values or {}).items()}
+    found |= {
+        f"owner:{one['uid']}={json.dumps(one, sort_keys=True)}"
+        for one in meta.get("ownerReferences") or []
+    }
+    return found
+
+
+def _name(one: str) -> str:
+    return one.partition("=")[0]
+
+
+def _merged(held: Object, body: Object) -> Object:
+    """SSA, "Merge strategy": maps by key, ownerReferences by uid."""
+    merged = copy.deepcopy(held)
+    merged["type"] = body.get("type", held.get("type"))
+    merged["data"] = {**(held.get("data") or {}), **(body.get("data") or {})}
+    for name in ("labels", "annotations"):
+        both = {**(held["metadata"].get(name) or {}), **(body["metadata"].get(name) or {})}
+        if both:
+            merged["metadata"][name] = both
+    owners = {
+        one["uid"]: one
+        for one in (held["metadata"].get("ownerReferences") or [])
+        + (body["metadata"].get("ownerReferences") or [])
+    }
+    if owners:
+        merged["metadata"]["ownerReferences"] = list(owners.values())
+    return merged
+
+
+def _operate(
+    place: Any,  # noqa: ANN401
+    last: str,
+    operation: Object,
+) -> None:
+    match operation["op"]:
+        case "test":
+            if (place[int(last)] if isinstance(place, list) else place[last]) != operation["value"]:
+                raise ValueError(f"testing value {operation['path']} failed")
+        case "add" if isinstance(place, list):
+            place.insert(len(place) if last == "-" else int(last), operation["value"])
+        case "add":
+            place[last] = operation["value"]
+        case "remove":
+            del place[int(last) if isinstance(place, list) else last]
+        case unknown:
+            raise ValueError(unknown)
+
+
+def _selected(one: Object, selector: str) -> bool:
+    """Concepts, "Field selectors": Secrets can be selected by `type`."""
+    return not selector or one.get("type") == selector.removeprefix("type=")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    api: ApiServer
+    protocol_version = "HTTP/1.1"
+
+    def _handle(self) -> None:
+        parts = urlsplit(self.path)
+        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        request = Request(
+            self.command, parts.path, dict(parse_qsl(parts.query)), json.loads(data) if data else None,
+            self.headers.get("Content-Type", ""),
+        )  # fmt: skip
+        try:
+            with self.api.changed:
+                self.api.seen.append(request)
+            self.api.before(request)
+            if "watch" in request.query:
+                self._watch(request)
+                return
+            status, body = self._answer(request)
+            self.api.after(request)
+            self._send(status, body)
+        except StatusError as error:
+            self._send(error.code, error.body, error.wait)
+        except ConnectionError:
+            self.close_connection = True
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815 - http.server's names
+
+    def _answer(self, request: Request) -> tuple[int, Object]:
+        if request.path == "/openid/v1/jwks":
+            return 200, {"keys": [{"kty": "RSA", "kid": kid} for kid in self.api.published]}
+        kind, namespace, name, sub = _route(request.path)
+        manager = request.query.get("fieldManager", "client")
+        body = request.body
+        match request.method:
+            case "GET" if not name:
+                return 200, self.api.collection(kind, request.query)
+            case "GET":
+                with self.api.changed:
+                    return 200, copy.deepcopy(self.api._held((kind, namespace, name)))
+            case "POST" if sub == "token":
+                return 201, self.api.token(namespace, name, body)
+            case "POST":
+                return 201, self.api.post(kind, namespace, body, manager)
+            case "PUT":
+                return 200, self.api.put(kind, namespace, name, body, manager)
+            case "DELETE":
+                return 200, self.api.delete(kind, namespace, name, body)
+            case "PATCH" if request.content_type == "application/apply-patch+yaml":
+                force = request.query.get("force") == "true"
+                return 200, self.api.apply(kind, namespace, name, body, manager, force)
+            case "PATCH" if request.content_type == "application/json-patch+json":
+                return 200, self.api.patch(kind, namespace, name, body, manager)
+        raise StatusError(415, "UnsupportedMediaType")
+
+    def _watch(self, request: Request) -> None:
+        kind = _route(request.path)[0]
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        with self.api.watching(kind, request.query) as watch:
+            for event in self.api.events(watch, request.query.get("allowWatchBookmarks") == "true"):
+                line = json.dumps(event).encode() + b"\n"
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def _send(self, status: int, body: Object, wait: int = 0) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        if wait:
+            self.send_header("Retry-After", str(wait))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def _route(path: str) -> tuple[str, str, str, str]:
+    steps = [unquote(one) for one in path.split("/") if one]
+    rest = steps[2:] if steps[0] == "api" else steps[3:]
+    namespace = ""
+    if rest[0] == "namespaces" and len(rest) > 2:
+        namespace, rest = rest[1], rest[2:]
+    rest += [""] * (3 - len(rest))
+    if rest[0] not in COLLECTIONS:
+        raise StatusError(404, "NotFound", "the server could not find the requested resource")
+    return rest[0], namespace, rest[1], rest[2]
