@@ -4,6 +4,7 @@ Hosting on waitress: sockets, the serving loop, and an orderly end.
 What lives here: everything that knows waitress.  What must not: what is served.
 """
 
+import contextlib
 import socket
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -149,6 +150,7 @@ class Server:
         while self._close_idle() and time.monotonic() < deadline:
             self._turn(_POLL)
         self._server.task_dispatcher.shutdown(timeout=1)
+        wasyncore.close_all(self._map, ignore_all=True)
 
     def stop(self) -> None:
         """End `run`; safe in a signal handler."""
@@ -156,7 +158,8 @@ class Server:
         for one in list(self._map.values()):
             pull = getattr(one, "pull_trigger", None)
             if pull is not None:
-                pull()
+                with contextlib.suppress(OSError):  # `run` may have ended meanwhile
+                    pull()
 
     def _turn(self, seconds: float) -> None:
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)

@@ -191,10 +191,10 @@ class Pool:
 
 def _error(error: Exception) -> UpstreamError:
     """Say why in a few words, without what was sent."""
+    if isinstance(error, NewConnectionError):  # before its base, which is a time-out's
+        return UpstreamError("no connection to the upstream registry can be made")
     if isinstance(error, ConnectTimeoutError | ReadTimeoutError | TimeoutError):
         return UpstreamError("the upstream registry did not answer in time", late=True)
     if isinstance(error, SSLError):
         return UpstreamError(f"the upstream registry's certificate is not trusted: {error}"[:300])
-    if isinstance(error, NewConnectionError):
-        return UpstreamError("no connection to the upstream registry can be made")
     return UpstreamError(f"the upstream registry broke off: {type(error).__name__}")

@@ -199,9 +199,7 @@ def read_reply(data: bytes) -> Reply:
 
 
 @contextmanager
-def standing(
-    folder: Path, upstream: UpstreamSettings | None, **changes: Any
-) -> Iterator[Standing]:
+def standing(folder: Path, upstream: UpstreamSettings | None, **changes: Any) -> Iterator[Standing]:
     """Serve a proxy on a free port until the block ends."""
     signing = make_signing(folder)
     settings = ProxySettings(
