@@ -222,6 +222,54 @@ def exchange(url: str, username: str, service: str, scopes: tuple[str, ...], *, 
     click.echo(token if raw else shown_token(token))
 
 
+@main.command()
+@click.argument("url", metavar="REGISTRY_URL")
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help="This server's server.yaml.",
+)
+@click.option(
+    "--registry-config",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="The registry's own configuration file, to compare it, too.",
+)
+@click.option("--ca-file", help="Trust these authorities instead of the system's.")
+@click.option("--allow-http", is_flag=True, help="Reach hosts other than this one without TLS.")
+def doctor(
+    url: str,
+    config: Path,
+    registry_config: Path | None,
+    ca_file: str | None,
+    *,
+    allow_http: bool,
+) -> None:
+    """
+    Find out why a registry does not accept this server's tokens.
+
+    Asks the registry for its challenge, compares realm, service, issuer, clock and keys with
+    server.yaml, and tries tokens on it.  Changes nothing.  Ends with 0 when all is right, else 1.
+
+    \b
+    Example:
+      token-server doctor http://localhost:5000 --config trial/server.yaml
+    """  # noqa: D301 - click reads \b
+    settings = _settings(config)
+    from .doctor import examine  # noqa: PLC0415
+    from .outgoing import Place  # noqa: PLC0415
+    from .running import state_or_exit  # noqa: PLC0415
+
+    place = Place(ca_file=ca_file, allow_http=allow_http)
+    well = True
+    for finding in examine(url, settings, state_or_exit(settings), place, registry_config):
+        well = well and finding.right
+        click.echo(f"{'ok   ' if finding.right else 'WRONG'} {finding.fact}")
+        if finding.remedy:
+            click.echo(f"      {finding.remedy}")
+    sys.exit(0 if well else EXIT_REFUSED)
+
+
 main.add_command(keys)
 main.add_command(sessions)
 
