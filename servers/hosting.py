@@ -128,6 +128,9 @@ class Server:
             sockets=list(listeners),
             threads=threads,
             ident=None,
+            # Whose `X-Forwarded-*` counts is the applications' to judge; by default waitress takes
+            # them all away.
+            clear_untrusted_proxy_headers=False,
             **{
                 "max_request_header_size": MAX_HEADER_BYTES,
                 "max_request_body_size": MAX_BODY_BYTES,

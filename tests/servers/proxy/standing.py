@@ -91,7 +91,7 @@ def registry(behaviour: Behaviour | None = None) -> Iterator[Registry]:
             found.received.append(got)
             found.behaviour(self, got)
 
-        do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
+        do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass
@@ -152,10 +152,12 @@ class Standing:
     signing: Signing
     log: Path
 
-    def say(self, data: bytes) -> bytes:
+    def say(self, data: bytes, *, hang_up: bool = False) -> bytes:
         """Send bytes as they are, and return everything that comes until the end."""
         with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as connection:
             connection.sendall(data)
+            if hang_up:
+                connection.shutdown(socket.SHUT_WR)
             answer = b""
             while chunk := connection.recv(65536):
                 answer += chunk
@@ -199,7 +201,7 @@ def read_reply(data: bytes) -> Reply:
 
 
 @contextmanager
-def standing(folder: Path, upstream: UpstreamSettings | None, **changes: Any) -> Iterator[Standing]:
+def standing(folder: Path, upstream: UpstreamSettings | None, **changes: Any) -> Iterator[Standing]:  # noqa: ANN401 - settings
     """Serve a proxy on a free port until the block ends."""
     signing = make_signing(folder)
     settings = ProxySettings(
