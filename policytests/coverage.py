@@ -111,7 +111,7 @@ class _Collector:
         self._coverage = Coverage(folder)
         self._conditions: dict[tuple[str, str, str], _Condition] = {}
         self._statements = {
-            one.name: Point(kind, one.name, one.name, one.location, (TRUE, FALSE))
+            one.name: Point(kind, one.name, one.name, one.location, (TRUE,))
             for kind, listed in (("denial", policy.denials), ("grant", policy.grants))
             for one in listed
         }

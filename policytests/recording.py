@@ -51,6 +51,8 @@ class Recorder:
             outcome = "error"
         suite, case, location = place
         summary, lines = _text(report) if outcome != "passed" else ("", ())
+        if outcome == "xfailed":
+            summary = str(report.wasxfail).removeprefix("reason: ")
         self.report.results.append(
             Result(suite, case, outcome, location, report.duration, summary, lines)
         )

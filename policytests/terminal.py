@@ -248,8 +248,7 @@ def describe(point: Point, missing: Sequence[str]) -> str:
     words = " nor ".join(_OUTCOME_WORDS[one] for one in missing)
     match point.kind:
         case "grant" | "denial":
-            seen = "never matches" if "T" in missing else "always matches"
-            text = f"{point.kind} {point.name} {seen}"
+            text = f"{point.kind} {point.name} never matches"
         case "pattern":
             text = f"{point.text} of {point.name} never matches"
         case "mcdc":

@@ -1,0 +1,187 @@
+"""The reference policies: useful, without a warning, and no part of them can be planted wrong."""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from regauth.engine.cel import BOOL
+from regauth.engine.compiler import compile_policy
+from regauth.engine.files import read_policy_folder
+from regauth.policytests.cases import SnapshotCase
+from regauth.policytests.hostile import ForgeryCase
+from regauth.policytests.issuing import IssuerKeys
+from regauth.policytests.judging import Outcome
+from regauth.policytests.places import Places
+from regauth.policytests.run import Loaded, Run
+
+ROOT = Path(__file__).parents[2]
+NAMES = ("github-actions", "kubernetes")
+
+# What changes nothing anybody could see, and why.
+EQUIVALENT = {
+    # Another grant allows the pull.
+    "github-actions: push-own-repository without pull",
+    "kubernetes: build without pull",
+    # Everybody of the organisation may pull there already.
+    "github-actions: clean-up with pull",
+    # No grant lets anybody delete there.
+    "kubernetes: shared-names without delete",
+    # Nobody has anything but pull where the denial would reach then.
+    "kubernetes: shared-names widens production/**",
+    "kubernetes: shared-names widens library/**",
+}
+
+
+@pytest.fixture(scope="module")
+def keys() -> IssuerKeys:
+    """Keys that all copies of the policies share."""
+    return IssuerKeys()
+
+
+def load(root: Path, name: str, keys: IssuerKeys, policy: str | None = None) -> Loaded:
+    """Load a reference policy's suite, with another text of the policy."""
+    (root / ".git").mkdir(parents=True, exist_ok=True)
+    folder = root / "policy" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    text = (ROOT / "policy" / name / "policy.yaml").read_text()
+    (folder / "policy.yaml").write_text(text if policy is None else policy)
+    cases = root / "policytests" / "cases"
+    cases.mkdir(parents=True, exist_ok=True)
+    suite = cases / f"{name}.policytest.yaml"
+    suite.write_text((ROOT / "policytests" / "cases" / suite.name).read_text())
+    run = Run.at(root)
+    run.keys = keys
+    return run.load(suite)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_reference_policy_has_no_problem_at_all(name: str) -> None:
+    files = read_policy_folder(ROOT / "policy" / name)
+    assert () == compile_policy(files).problems
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_reference_suite_passes_with_every_hostile_token(
+    name: str, tmp_path: Path, keys: IssuerKeys
+) -> None:
+    loaded = load(tmp_path, name, keys)
+    bad = {
+        case.id: judgment.summary
+        for case in loaded.cases
+        if (judgment := case.judge(loaded.evaluation)).outcome is not Outcome.PASSED
+    }
+    assert {} == bad
+    assert sum(isinstance(case, ForgeryCase) for case in loaded.cases) > 300
+
+
+def planted(name: str) -> Iterator[tuple[str, str]]:
+    """Yield each mistake: what it is, and the policy's text with it."""
+    text = (ROOT / "policy" / name / "policy.yaml").read_text()
+    yield from _conditions(name, text)
+    document = yaml.safe_load(text)
+    for key in ("grants", "denials"):
+        for number, statement in enumerate(document[key]):
+            yield from _statements(name, document, key, number, statement["name"])
+    for provider, body in document["providers"].items():
+        for number, rule in enumerate(body["rules"]):
+            less = copy.deepcopy(document)
+            del less["providers"][provider]["rules"][number]
+            yield f"{name}: without the rule {rule['name']}", yaml.safe_dump(less)
+        other = copy.deepcopy(document)
+        other["providers"][provider]["audience"] = "https://another.example.com"
+        yield f"{name}: another audience", yaml.safe_dump(other)
+        longer = copy.deepcopy(document)
+        del longer["providers"][provider]["maxTokenAge"]
+        yield f"{name}: without an age", yaml.safe_dump(longer)
+
+
+def _conditions(name: str, text: str) -> Iterator[tuple[str, str]]:
+    """Make each part of each condition true, false and its opposite, in the policy's text."""
+    compilation = compile_policy({"policy.yaml": text})
+    policy = compilation.policy
+    assert policy is not None
+    places = Places.of(compilation.sources)
+    programs = [("definition", key, one) for key, one in policy.definitions.items()]
+    programs += [("grant", g.name, g.when) for g in policy.grants if g.when]
+    programs += [("denial", d.name, d.when) for d in policy.denials if d.when]
+    for provider in policy.providers.values():
+        programs += [("rule", rule.name, rule.check) for rule in provider.rules]
+    lines = text.split("\n")
+    for kind, owner, program in programs:
+        if program.type != BOOL:
+            continue
+        for part in program.parts:
+            place = places.part(kind, owner, part.start, part.end)
+            assert place is not None
+            assert place.line == place.end_line
+            line = lines[place.line - 1]
+            old = line[place.column - 1 : place.end_column - 1]
+            for new in ("true", "false", f"!({old})"):
+                changed = line[: place.column - 1] + new + line[place.end_column - 1 :]
+                whole = [*lines[: place.line - 1], changed, *lines[place.line :]]
+                yield f"{name}: {owner}: {old} is {new}", "\n".join(whole)
+
+
+def _statements(
+    name: str, document: dict[str, object], key: str, number: int, owner: str
+) -> Iterator[tuple[str, str]]:
+    def changed(**keys: object) -> str:
+        made = copy.deepcopy(document)
+        made[key][number].update(keys)  # type: ignore[index]
+        return yaml.safe_dump(made)
+
+    less = copy.deepcopy(document)
+    del less[key][number]  # type: ignore[attr-defined]
+    if less[key]:
+        yield f"{name}: without {owner}", yaml.safe_dump(less)
+    statement = document[key][number]  # type: ignore[index]
+    patterns, actions = statement["repositories"], statement["actions"]
+    for place, pattern in enumerate(patterns):
+        wide = [*patterns[:place], "**", *patterns[place + 1 :]]
+        yield f"{name}: {owner} widens {pattern}", changed(repositories=wide)
+        if len(patterns) > 1:
+            rest = patterns[:place] + patterns[place + 1 :]
+            yield f"{name}: {owner} without {pattern}", changed(repositories=rest)
+    for action in ("pull", "push", "delete"):
+        if action not in actions:
+            yield f"{name}: {owner} with {action}", changed(actions=[*actions, action])
+        elif len(actions) > 1:
+            rest = [one for one in actions if one != action]
+            yield f"{name}: {owner} without {action}", changed(actions=rest)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_planted_mistake_turns_a_suite_red(
+    name: str, tmp_path: Path, keys: IssuerKeys
+) -> None:
+    tables = _tables(load(tmp_path / "right", name, keys))
+    mistakes = list(planted(name))
+    assert len(mistakes) > 40
+    unseen = {
+        mistake
+        for number, (mistake, text) in enumerate(mistakes)
+        if not _is_red(tmp_path / str(number), name, keys, text, tables)
+    }
+    assert {one for one in EQUIVALENT if one.startswith(name)} == unseen
+
+
+def _tables(loaded: Loaded) -> dict[str, str]:
+    return {
+        case.id: str(case.table(loaded.evaluation))
+        for case in loaded.cases
+        if isinstance(case, SnapshotCase)
+    }
+
+
+def _is_red(root: Path, name: str, keys: IssuerKeys, text: str, tables: dict[str, str]) -> bool:
+    """Tell whether any case but a forgery, which asks the verifier, notices."""
+    loaded = load(root, name, keys, text)
+    for case in loaded.cases:
+        if isinstance(case, ForgeryCase):
+            continue
+        if case.judge(loaded.evaluation).outcome is not Outcome.PASSED:
+            return True
+    return tables != _tables(loaded)
