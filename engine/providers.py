@@ -143,7 +143,11 @@ class Providers:
         )
         if keys is not None and (uri := keys.get("jwksUri")) is not None:
             source = JwksUri(str(uri.plain()), access)
-            return source if self._check_url(source.uri, access, uri, "`jwksUri`") else None
+            return (
+                source
+                if self._check_url(source.uri, access, uri, "`jwksUri`", query=True)
+                else None
+            )
         if keys is not None and (path := keys.get("jwksFile")) is not None:
             return JwksFile(str(path.plain()))
         if keys is not None and (inline := keys.get("jwks")) is not None:
@@ -168,7 +172,9 @@ class Providers:
             self.problems.error(node.location, "bad-key", str(error), "")
             return None
 
-    def _check_url(self, url: str, access: RemoteAccess, node: Node, what: str) -> bool:
+    def _check_url(
+        self, url: str, access: RemoteAccess, node: Node, what: str, *, query: bool = False
+    ) -> bool:
         try:
             parts = urlsplit(url)
             host, _ = parts.hostname, parts.port
@@ -182,11 +188,13 @@ class Providers:
                 "write it such as https://ci.example.com:8443/keys",
             )
             return False
-        if parts.username is not None or parts.query or parts.fragment:
+        # Some issuers tell key sets apart by a query; an issuer's own address has none
+        # (OpenID Connect Discovery 1.0, section 3).
+        if parts.username is not None or parts.fragment or (parts.query and not query):
             self.problems.error(
                 node.location,
                 "bad-url",
-                f"{what} must not hold a user name, a query or a fragment",
+                f"{what} must not hold a user name{'' if query else ', a query'} or a fragment",
                 "remove it; `bearerTokenFile` is for a server that asks who fetches the keys",
             )
             return False

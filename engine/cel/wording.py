@@ -14,7 +14,7 @@ from .errors import Finding, FindingCode
 from .nodes import Binary, Call, Constant, Index, Node, Select
 from .overloads import Function
 from .patterns import PatternError
-from .types import DOUBLE, DYN, INT, NULL, STRING, RecordType, Type
+from .types import DOUBLE, DYN, INT, NULL, STRING, ListType, RecordType, Type, accepts
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -35,7 +35,7 @@ def undeclared(start: int, name: str, what: str, known: Iterable[str]) -> Findin
     names = list(known)
     hint = did_you_mean(name, names)
     if not hint and names:
-        hint = f"there is {', '.join(sorted(names)[:8])}"
+        hint = f"known here: {', '.join(sorted(names)[:8])}"
     message = f"there is no {what} '{name}' here"
     return _named(start, name, FindingCode.UNDECLARED, message, hint)
 
@@ -88,6 +88,8 @@ def _equality_hint(node: Binary, left: Type, right: Type) -> str:
         if not isinstance(constant, Constant):
             continue
         value = constant.value
+        if isinstance(other, ListType) and accepts(other.element, given):
+            return "it is a list: ask with 'in', the value on the left"
         if other == STRING and given in (INT, DOUBLE) and not isinstance(value, bool):
             return f'write "{value}"'
         if other == INT and isinstance(value, str) and value.lstrip("-").isdecimal():

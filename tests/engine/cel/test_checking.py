@@ -64,7 +64,7 @@ def said(text: str, severity: Severity, expected: Type = BOOL) -> list[tuple[str
     ("text", "code", "where", "message", "hint"),
     [
         ("claim.sub == 'x'", "cel-undeclared", "claim", "there is no variable 'claim' here", "did you mean 'claims'?"),
-        ("xyz == 1", "cel-undeclared", "xyz", "there is no variable 'xyz' here", "there is claims, custom, now, service"),
+        ("xyz == 1", "cel-undeclared", "xyz", "there is no variable 'xyz' here", "known here: claims, custom, now, service"),
         ("defs.on_man", "cel-undeclared", "on_man", "there is no definition 'on_man' here", ""),
         ("defs == 1", "cel-type", "defs", "a definition is read by its name, as in defs.on_main", ""),
         ("claims.repositry == 'x'", "cel-unknown-claim", "repositry", "github-actions has no 'repositry'", "did you mean 'repository'?"),
@@ -77,7 +77,7 @@ def said(text: str, severity: Severity, expected: Type = BOOL) -> list[tuple[str
         ("claims.run_attempt == true", "cel-type", "claims.run_attempt == true", "string and bool are never equal", 'write "true"'),
         ("claims.sub == null", "cel-type", "claims.sub == null", "string and null are never equal", "has() asks whether a member is present"),
         ("claims.iat == 1.0", "cel-type", "claims.iat == 1.0", "int and double are never equal", "convert one of them with int() or double()"),
-        ("claims.groups == 'x'", "cel-type", "claims.groups == 'x'", "list(string) and string are never equal", ""),
+        ("claims.groups == 'x'", "cel-type", "claims.groups == 'x'", "list(string) and string are never equal", "it is a list: ask with 'in', the value on the left"),
         ("claims.iat < 1.5", "cel-type", "claims.iat < 1.5", "cannot order int and double", "convert one of them with int() or double()"),
         ("claims.iat < '1'", "cel-type", "claims.iat < '1'", "cannot order int and string", ""),
         ("claims.groups < ['x']", "cel-type", "claims.groups", "list(string) has no order", ""),
