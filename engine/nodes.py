@@ -17,6 +17,7 @@ from typing import Final, Protocol
 
 import yaml
 
+from .alignment import align
 from .problems import Location, Problems
 
 # libyaml where it is there: ten times faster, with the same marks.
@@ -38,8 +39,6 @@ _CONSTANTS: dict[str, bool | None] = {
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
 
-_ESCAPE_LENGTHS = {"x": 4, "u": 6, "U": 10}
-_BLANK = frozenset(" \t\r\n\x85\u2028\u2029")
 
 Plain = str | int | float | bool | None | list["Plain"] | dict[str, "Plain"]
 """A value as JSON has it."""
@@ -70,7 +69,7 @@ class ScalarNode:
     def _position(self, offset: int) -> tuple[int, int]:
         if not self._source:
             return self.location.line, self.location.column + offset
-        index = _align(self.text, self._source, offset)
+        index = align(self.text, self._source, offset)
         before = self._source[:index]
         line = before.count("\n")
         if not line:
@@ -414,44 +413,3 @@ def _resolve(text: str) -> str | int | float | bool | None:
     if _FLOAT.match(text):
         return float(text)
     return text
-
-
-def _align(text: str, source: str, offset: int) -> int:
-    """
-    Return the index in `source` of the character of `text` at `offset`.
-
-    The two are walked side by side.  What `source` has more is a quote or block header at its
-    start, indentation and folding (blank characters), and escapes; so a character that is not
-    blank always stands at the next place in `source` that is not blank.
-    """
-    style = source[0] if source[0] in "|>\"'" else ""
-    at = source.index("\n") + 1 if style in ("|", ">") else len(style)
-    for character in text[:offset]:
-        at = _place(character, source, at, style)
-        at += _width(character, source, at, style)
-    return min(_place(text[offset : offset + 1], source, at, style), len(source) - 1)
-
-
-def _place(character: str, source: str, at: int, style: str) -> int:
-    """Return where a character stands that is the next one, from `at` on."""
-    if character not in _BLANK:
-        at = _skip_blank(source, at)
-    while style == '"' and source.startswith(("\\\n", "\\\r"), at):  # a line joined to the next
-        at = _skip_blank(source, at + 1)
-    return at
-
-
-def _width(character: str, source: str, at: int, style: str) -> int:
-    """Return how much of `source` the character that stands at `at` takes up."""
-    if style == '"' and source[at : at + 1] == "\\":
-        return _ESCAPE_LENGTHS.get(source[at + 1 : at + 2], 2)
-    if style == "'" and character == "'":
-        return 2
-    # A line break in the text may be folded away in the source, or the reverse.
-    return character not in _BLANK or source[at : at + 1] in _BLANK
-
-
-def _skip_blank(source: str, at: int) -> int:
-    while at < len(source) and source[at] in _BLANK:
-        at += 1
-    return at
