@@ -36,8 +36,24 @@ MIN_LIFETIME: Final = timedelta(seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class Prepared:
+    """An answer with what is written of it each time that it is given."""
+
     answer: Answer
+    issued: Issued
+    before: str
+    """The reply up to the seconds that the token is good for."""
+    after: str
+    """The reply after them."""
+    logged: str
+    """What the event log says of it."""
+    identity: str
+    """The identity's name; empty for an anonymous request."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    prepared: Prepared
     state: State
     keys: object
     until: datetime
@@ -83,22 +99,20 @@ class AnswerCache:
         parts = f"{method} {authorization or ''}\n".encode("utf-8", "surrogatepass")
         return hashlib.sha256(parts + question).digest()
 
-    def get(self, name: bytes, state: State, now: datetime) -> Answer | None:
+    def get(self, name: bytes, state: State, now: datetime) -> Prepared | None:
         """Return the answer that may be given again, if there is one."""
         entry = self._entries.get(name)
         if entry is None or entry.state is not state or now >= entry.until:
             return None
-        outcome = entry.answer.outcome
-        if isinstance(outcome, Issued) and self._keys_of(outcome) is not entry.keys:
+        if self._keys_of(entry.prepared.issued) is not entry.keys:
             return None
-        return entry.answer
+        return entry.prepared
 
-    def put(self, name: bytes, answer: Answer, state: State) -> None:
+    def put(self, name: bytes, prepared: Prepared, state: State) -> None:
         """Keep an answer, if it is one that may be given again."""
-        outcome = answer.outcome
+        answer, outcome = prepared.answer, prepared.issued
         if (
             not self._seconds
-            or not isinstance(outcome, Issued)
             or answer.asked.offline
             or answer.asked.refreshing
             or answer.shadow_policy is not None
@@ -113,7 +127,7 @@ class AnswerCache:
         if outcome.login is not None:
             ends.append(outcome.login.expires)
         keys = self._keys_of(outcome)
-        self._entries.put(name, _Entry(answer, state, keys, min(ends)))
+        self._entries.put(name, _Entry(prepared, state, keys, min(ends)))
 
     def _keys_of(self, issued: Issued) -> object:
         if issued.login is None:

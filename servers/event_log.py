@@ -14,6 +14,7 @@ import re
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii
 from typing import Final
 
 from .settings import LogFormat, LogLevel
@@ -52,25 +53,41 @@ class EventLog:
         descriptor: int = 2,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._form = form
+        self._json = form == "json"
         self._least = _LEVELS[level]
         self._descriptor = descriptor
         self._now = now
         self.dropped = 0
         """Lines that could not be written."""
 
-    def event(self, event: str, level: str = "info", /, **fields: object) -> None:
-        """Write an event with its fields; those that are empty are left out."""
+    def event(
+        self, event: str, level: str = "info", prepared: str = "", /, **fields: object
+    ) -> None:
+        """
+        Write an event with its fields; those that are empty are left out.
+
+        Args:
+            event: What happened.
+            level: How much it matters.
+            prepared: Fields that were encoded before, by `prepare`; they come first.
+            fields: The others.
+        """
         if _LEVELS[level] < self._least:
             return
-        given = {name: value for name, value in fields.items() if value or value == 0}
         moment = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        if self._form == "json":
-            line = _encode({"time": moment, "level": level, "event": event, **given})
+        rest = prepared + self.prepare(fields)
+        if self._json:
+            line = f'{{"time":"{moment}","level":"{level}","event":"{event}"{rest}}}'
         else:
-            rest = " ".join(f"{name}={_text(value)}" for name, value in given.items())
-            line = f"{moment} {level.upper():7} {event} {rest}".rstrip()
+            line = f"{moment} {level.upper():7} {event}{rest}"
         self._write(redacted(line).encode("utf-8", "backslashreplace") + b"\n")
+
+    def prepare(self, fields: Mapping[str, object]) -> str:
+        """Encode fields for an event, for those that are written again and again."""
+        given = [(name, value) for name, value in fields.items() if value or value == 0]
+        if self._json:
+            return "".join([f',"{name}":{_json(value)}' for name, value in given])
+        return "".join([f" {name}={_text(value)}" for name, value in given])
 
     def take_over_logging(self) -> None:
         """Write what libraries log through this log, and nowhere else."""
@@ -108,6 +125,10 @@ class _Handler(logging.Handler):
             message=record.getMessage(),
             trace=trace,
         )
+
+
+def _json(value: object) -> str:
+    return encode_basestring_ascii(value) if isinstance(value, str) else _encode(value)
 
 
 def _text(value: object) -> str:

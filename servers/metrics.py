@@ -45,6 +45,7 @@ class Metrics:
         registry = CollectorRegistry()
         self._registry = registry
         self._serving = ""
+        self._children: dict[tuple[str, str], Counter] = {}
         self._requests = Counter(
             "token_server_requests",
             "Token requests, by what became of them.",
@@ -108,7 +109,10 @@ class Metrics:
 
     def request(self, outcome: str, provider: str, seconds: float) -> None:
         """Count a request."""
-        self._requests.labels(outcome, provider).inc()
+        child = self._children.get((outcome, provider))
+        if child is None:
+            child = self._children[outcome, provider] = self._requests.labels(outcome, provider)
+        child.inc()
         self._seconds.observe(seconds)
 
     def reused(self) -> None:

@@ -36,45 +36,50 @@ class Observer:
         self.decisions = decisions
         self.metrics = metrics
 
-    def answered(
-        self, answer: Answer, info: RequestInfo, status: int, *, reused: bool = False
-    ) -> None:
-        """Tell what the service answered, or answered a second time."""
+    def answered(self, answer: Answer, info: RequestInfo, status: int) -> None:
+        """Tell what the service answered."""
         outcome = answer.outcome
         if isinstance(outcome, Refusal):
             self._refused(answer, outcome, info, status)
         else:
-            self._issued(answer, outcome, info, reused=reused)
+            if self.metrics is not None:
+                self.metrics.decision(outcome.decision)
+            provider = outcome.decision.identity.provider
+            self._event("issued", provider, info, status, self.prepare(answer, outcome))
         if self.decisions is not None:
-            self.decisions.write(answer, info, reused=reused)
+            self.decisions.write(answer, info)
         if answer.shadow is not None and answer.shadow_policy is not None:
             self._compare(answer, answer.shadow, answer.shadow_policy.hash, info)
+
+    def answered_again(
+        self, answer: Answer, provider: str, prepared: str, info: RequestInfo
+    ) -> None:
+        """Tell that an answer was given a second time; `prepared` is what `prepare` made of it."""
+        if self.metrics is not None:
+            self.metrics.reused()
+        self._event("issued", provider, info, HTTPStatus.OK, prepared, reused=True)
+        if self.decisions is not None:
+            self.decisions.write(answer, info, reused=True)
+
+    def prepare(self, answer: Answer, issued: Issued) -> str:
+        """Encode what the event log says of an answer, for each time that it is given."""
+        decision = issued.decision
+        return self.log.prepare(
+            {
+                "subject": _subject(decision.identity),
+                "service": decision.service,
+                "granted": [str(scope) for scope in decision.granted],
+                "refused": _refused(decision),
+                "jti": issued.jti,
+                "account": answer.asked.account,
+            }
+        )
 
     def turned_away(
         self, outcome: str, reason: str, detail: str, info: RequestInfo, status: int
     ) -> None:
         """Tell of a request that never came to the service."""
-        self._event(outcome, "", info, status, reason=reason, detail=detail)
-
-    def _issued(self, answer: Answer, issued: Issued, info: RequestInfo, *, reused: bool) -> None:
-        decision = issued.decision
-        if self.metrics is not None and reused:
-            self.metrics.reused()
-        elif self.metrics is not None:
-            self.metrics.decision(decision)
-        self._event(
-            "issued",
-            decision.identity.provider,
-            info,
-            HTTPStatus.OK,
-            subject=_subject(decision.identity),
-            service=decision.service,
-            granted=[str(scope) for scope in decision.granted],
-            refused=_refused(decision),
-            jti=issued.jti,
-            account=answer.asked.account,
-            reused=reused or None,
-        )
+        self._event(outcome, "", info, status, "", reason=reason, detail=detail)
 
     def _refused(self, answer: Answer, refusal: Refusal, info: RequestInfo, status: int) -> None:
         identity = refusal.identity
@@ -83,6 +88,7 @@ class Observer:
             refusal.provider,
             info,
             status,
+            "",
             reason=refusal.reason,
             detail=refusal.detail,
             subject=_subject(identity) if identity else "",
@@ -92,7 +98,14 @@ class Observer:
         )
 
     def _event(
-        self, outcome: str, provider: str, info: RequestInfo, status: int, /, **fields: object
+        self,
+        outcome: str,
+        provider: str,
+        info: RequestInfo,
+        status: int,
+        prepared: str = "",
+        /,
+        **fields: object,
     ) -> None:
         milliseconds = info.milliseconds()
         if self.metrics is not None:
@@ -100,6 +113,7 @@ class Observer:
         self.log.event(
             "token",
             "info" if status == HTTPStatus.OK else "warning",
+            prepared,
             outcome=outcome,
             status=int(status),
             provider=provider,

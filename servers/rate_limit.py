@@ -57,6 +57,8 @@ class RateLimit:
         rate = self._rate
         if rate is None:
             return 0.0
+        if not amount and name not in self._buckets:
+            return 0.0
         now = self._clock()
         with self._lock:
             left, then = self._buckets.get(name, (rate.burst, now))

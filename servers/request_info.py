@@ -6,8 +6,8 @@ not: what the request asks for.
 """
 
 import ipaddress
+import os
 import re
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def request_info(environ: dict[str, str], trusted: Sequence[Network]) -> Request
     began = time.perf_counter()
     given = environ.get("HTTP_X_REQUEST_ID")
     if given is None or _REQUEST_ID.fullmatch(given) is None:
-        given = secrets.token_hex(8)
+        given = os.urandom(8).hex()
     client = environ.get("REMOTE_ADDR", "")
     if trusted:
         client = client_address(client, environ.get("HTTP_X_FORWARDED_FOR", ""), trusted)

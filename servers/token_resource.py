@@ -8,7 +8,7 @@ docs/spec/auth/token.md and oauth.md; RFC 9110).  What must not: deciding, signi
 import json
 import math
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from http import HTTPStatus
 from typing import Final
 
@@ -16,7 +16,7 @@ import falcon
 
 from regauth.engine import Refusal
 
-from .answer_cache import AnswerCache
+from .answer_cache import AnswerCache, Prepared
 from .errors import error_body
 from .observing import Observer
 from .rate_limit import RateLimit
@@ -167,27 +167,32 @@ class TokenResource:
         if isinstance(outcome, Refusal):
             status = self._refuse(outcome, response, info)
         else:
-            self._admit_identity(outcome)
+            identity = outcome.decision.identity
+            who = "" if identity.anonymous else str(identity)
+            self._admit_identity(who)
             status = HTTPStatus.OK
-            response.text = _reply(outcome, answer.now, self._service.lifetime)
-            self._answers.put(name, answer, state)
+            before, after = _reply(outcome, answer.now)
+            lifetime = int(self._service.lifetime.total_seconds())
+            response.text = f"{before}{lifetime}{after}"
+            logged = self._observer.prepare(answer, outcome)
+            self._answers.put(name, Prepared(answer, outcome, before, after, logged, who), state)
         self._observer.answered(answer, info, status)
 
     def _answer_again(self, name: bytes, response: falcon.Response, info: RequestInfo) -> bool:
         """Give the answer of a moment ago to the same question, if that may be."""
         now = self._service.now()
-        answer = self._answers.get(name, self._service.state, now)
-        if answer is None or not isinstance(answer.outcome, Issued):
+        given = self._answers.get(name, self._service.state, now)
+        if given is None:
             return False
-        self._admit_identity(answer.outcome)
-        left = self._service.lifetime - (now - answer.now)
-        response.text = _reply(answer.outcome, answer.now, left)
-        self._observer.answered(answer, info, HTTPStatus.OK, reused=True)
+        self._admit_identity(given.identity)
+        left = self._service.lifetime - (now - given.answer.now)
+        response.text = f"{given.before}{int(left.total_seconds())}{given.after}"
+        provider = given.issued.decision.identity.provider
+        self._observer.answered_again(given.answer, provider, given.logged, info)
         return True
 
-    def _admit_identity(self, issued: Issued) -> None:
-        identity = issued.decision.identity
-        seconds = 0 if identity.anonymous else self._limits.identity.take(str(identity))
+    def _admit_identity(self, identity: str) -> None:
+        seconds = self._limits.identity.take(identity) if identity else 0
         if seconds:
             raise TooManyRequestsError("identity", seconds)
 
@@ -224,14 +229,18 @@ class TokenResource:
             response.set_header("WWW-Authenticate", self._challenge)
 
 
-def _reply(issued: Issued, issued_at: datetime, left: timedelta) -> str:
-    # Written out, for this is on every request's path: a token, base64url, needs no escaping.
+def _reply(issued: Issued, issued_at: datetime) -> tuple[str, str]:
+    """
+    Return the reply before and after the seconds that its token is good for.
+
+    Written out, for this is on every request's path: a token, base64url, needs no escaping.
+    """
     token, moment = issued.token, issued_at.isoformat(timespec="seconds")[:19]
     scope = _quote(" ".join(map(str, issued.decision.granted)))
     refresh = f',"refresh_token":{_quote(issued.refresh_token)}' if issued.refresh_token else ""
     return (
-        f'{{"token":"{token}","access_token":"{token}","expires_in":{int(left.total_seconds())},'
-        f'"issued_at":"{moment}Z","scope":{scope}{refresh}}}'
+        f'{{"token":"{token}","access_token":"{token}","expires_in":',
+        f',"issued_at":"{moment}Z","scope":{scope}{refresh}}}',
     )
 
 
