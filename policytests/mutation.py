@@ -10,6 +10,7 @@ statement that changed, and of the cases only those that got such an answer are 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from ..engine.authentication import Authenticated, authenticate
 from ..engine.decide import Request
@@ -144,10 +145,10 @@ class Mutator:
                 self._accesses.setdefault(key, []).append(access)
             self._askers[asker].append((loaded, case))
 
-    def run(self) -> Mutation:
-        """Try every mutant."""
+    def run(self, most: int | None = None) -> Mutation:
+        """Try every mutant, or the first so many."""
         witnesses: Witnesses | None = None
-        for mutant in mutants(self._policy, self._places):
+        for mutant in islice(mutants(self._policy, self._places), most):
             if self._is_killed(mutant):
                 self._mutation.killed.append(mutant)
                 continue
@@ -229,7 +230,11 @@ def questions(loaded: Loaded, case: Case) -> Iterator[tuple[Session, Access]]:
 
 
 def mutate(
-    policy: Policy, folder: str, places: Places, passed: Iterable[tuple[Loaded, Case]]
+    policy: Policy,
+    folder: str,
+    places: Places,
+    passed: Iterable[tuple[Loaded, Case]],
+    most: int | None = None,
 ) -> Mutation:
     """
     Try every mutant of a policy on the cases that passed.
@@ -239,5 +244,6 @@ def mutate(
         folder: What reports call it.
         places: Where its parts stand.
         passed: The cases, with their suites.
+        most: How many mutants to try; all by default.
     """
-    return Mutator(policy, folder, places, passed).run()
+    return Mutator(policy, folder, places, passed).run(most)

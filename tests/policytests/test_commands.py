@@ -46,7 +46,7 @@ def test_every_command_has_help_with_an_example(tmp_path: Path, command: str) ->
 def test_check_shows_every_problem_and_fails_by_code_10(house: Repository) -> None:
     assert 0 == run(house.root, "check", "--strict").returncode
     policy = house.root / "policy" / "policy.yaml"
-    policy.write_text(policy.read_text().replace("actions: [pull, push]", "actions: [push]"))
+    policy.write_text(policy.read_text().replace("${claims.repository.lowerAscii()}", "**"))
     assert 0 == run(house.root, "check").returncode
     assert 1 == run(house.root, "check", "--strict").returncode
     house.write("policy/b.yaml", "version: 1\ngrants:\n  - {name: a, repositry: [x]}\n")
