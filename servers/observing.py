@@ -36,8 +36,8 @@ class Observer:
         self.decisions = decisions
         self.metrics = metrics
 
-    def answered(self, answer: Answer, info: RequestInfo, status: int) -> None:
-        """Tell what the service answered."""
+    def answered(self, answer: Answer, info: RequestInfo, status: int, prepared: str = "") -> None:
+        """Tell what the service answered; `prepared` is what `prepare` made of it."""
         outcome = answer.outcome
         if isinstance(outcome, Refusal):
             self._refused(answer, outcome, info, status)
@@ -45,7 +45,7 @@ class Observer:
             if self.metrics is not None:
                 self.metrics.decision(outcome.decision)
             provider = outcome.decision.identity.provider
-            self._event("issued", provider, info, status, self.prepare(answer, outcome))
+            self._event("issued", provider, info, status, prepared)
         if self.decisions is not None:
             self.decisions.write(answer, info)
         if answer.shadow is not None and answer.shadow_policy is not None:

@@ -163,7 +163,7 @@ class TokenResource:
     ) -> None:
         state = self._service.state
         answer = self._service.answer(asked, state)
-        outcome = answer.outcome
+        outcome, logged = answer.outcome, ""
         if isinstance(outcome, Refusal):
             status = self._refuse(outcome, response, info)
         else:
@@ -176,7 +176,7 @@ class TokenResource:
             response.text = f"{before}{lifetime}{after}"
             logged = self._observer.prepare(answer, outcome)
             self._answers.put(name, Prepared(answer, outcome, before, after, logged, who), state)
-        self._observer.answered(answer, info, status)
+        self._observer.answered(answer, info, status, logged)
 
     def _answer_again(self, name: bytes, response: falcon.Response, info: RequestInfo) -> bool:
         """Give the answer of a moment ago to the same question, if that may be."""
