@@ -17,6 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SHELL = {"sh", "bash", "shell", "console"}
+ELSEWHERE = {
+    "problems.md": ("tests/engine/test_problems.py", '"problems.md"'),
+    "ci/": ("tests/action/test_recipes.py", '"docs" / "ci"'),
+}
+"""Pages, by how their path begins, whose blocks another test checks: which, and where it says so."""
+
 _OPENING = re.compile(r"^(?P<fence>`{3,})(?P<language>[\w+-]*)[ ]*(?P<rest>.*)$")
 _NOTE = re.compile(r"^<!-- docs: (.+) -->$")
 _TITLE = re.compile(r'title="([^"]+)"')
@@ -62,6 +68,15 @@ def blocks(page: Path) -> Iterator[Block]:
         text = "".join(f"{line}\n" for line in lines[at + 1 : end])
         yield Block(page, at + 1, opening["language"], title[1] if title else "", note, text)
         at, note = end + 1, ""
+
+
+def checked_here(docs: Path) -> list[Path]:
+    """Return the pages whose blocks are checked by the tests in this folder."""
+    return [
+        page
+        for page in pages(docs)
+        if not page.relative_to(docs).as_posix().startswith(tuple(ELSEWHERE))
+    ]
 
 
 def pages(docs: Path) -> list[Path]:

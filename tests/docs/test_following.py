@@ -8,7 +8,7 @@ import pytest
 from ..conftest import REPOSITORY
 from ..e2e.programs import require
 from .following import Follower, shows
-from .pages import SHELL, Block, blocks, pages
+from .pages import SHELL, Block, blocks, checked_here, pages
 
 NEEDS = {
     "docker-registry ": "docker-registry",
@@ -24,7 +24,7 @@ def runs(block: Block) -> bool:
 
 
 def followed() -> list[Path]:
-    return [page for page in pages(REPOSITORY / "docs") if any(map(runs, blocks(page)))]
+    return [page for page in checked_here(REPOSITORY / "docs") if any(map(runs, blocks(page)))]
 
 
 @pytest.mark.parametrize("page", followed(), ids=lambda page: page.stem)

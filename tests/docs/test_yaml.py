@@ -15,13 +15,10 @@ from regauth.engine.problems import Problem, Problems
 from regauth.engine.rendering import render_text
 
 from ..conftest import REPOSITORY
-from .pages import SHELL, Block, blocks, pages
+from .pages import ELSEWHERE, SHELL, Block, blocks, checked_here
 
 POLICY = {"services", "definitions", "providers", "grants", "denials", "anonymous"}
 SUITE = {"policy", "at", "service", "tokens", "groups", "tests", "hostile"}
-
-ELSEWHERE = {"problems.md": "tests/engine/test_problems.py"}
-"""Pages whose blocks another test checks."""
 
 BASE: Mapping[str, Mapping[str, Any]] = {
     "providers": {
@@ -39,32 +36,35 @@ BASE: Mapping[str, Mapping[str, Any]] = {
 }
 """The policy that a part of one is read with."""
 
+PROVIDERS = {"tutorial.md": ("github",)}
+"""The providers of that policy where a page has others than all."""
+
 
 def found(languages: set[str]) -> list[Block]:
     docs = REPOSITORY / "docs"
-    return [
-        one
-        for page in pages(docs)
-        if page.name not in ELSEWHERE
-        for one in blocks(page)
-        if one.language in languages
-    ]
+    return [one for page in checked_here(docs) for one in blocks(page) if one.language in languages]
 
 
 def kind(block: Block) -> str:
     """Say what a block is, by its keys."""
     if block.noted("not checked") is not None:
         return "not checked"
-    (document,) = yaml.compose_all(block.text, yaml.SafeLoader)
-    keys = {key.value for key, _ in document.value}
+    documents = list(yaml.compose_all(block.text, yaml.SafeLoader))
+    keys = {key.value for document in documents for key, _ in document.value}
     if keys <= POLICY | {"version"}:
         return "policy"
     if keys <= SUITE:
         return "suite"
     if "jobs" in keys:
         return "workflow"
+    if "id_tokens" in block.text:
+        return "pipeline"
     if {"apiVersion", "kind"} <= keys:
         return "manifest"
+    if "storage" in keys:
+        return "registry"
+    if "token" in keys:
+        return "proxy"
     return "configuration" if {"issuer", "signing"} & keys else "unknown"
 
 
@@ -80,7 +80,9 @@ def test_it_is_known_what_every_block_is() -> None:
 
 @pytest.mark.parametrize("page", ELSEWHERE)
 def test_another_test_checks_what_these_do_not(repository: Path, page: str) -> None:
-    assert f'"{page}"' in (repository / ELSEWHERE[page]).read_text(encoding="utf-8")
+    test, said = ELSEWHERE[page]
+
+    assert said in (repository / test).read_text(encoding="utf-8")
 
 
 def test_no_block_is_without_a_language() -> None:
@@ -94,7 +96,8 @@ def test_a_policy_compiles_with_the_problems_it_says(block: Block) -> None:
     own = yaml.safe_load(text)
     rest: dict[str, Any] = {"version": 1, "services": ["registry.example.com"]}
     if not own.get("providers") and "anonymous" not in own:
-        rest["providers"] = BASE["providers"]
+        names = PROVIDERS.get(block.page.name, BASE["providers"])
+        rest["providers"] = {name: BASE["providers"][name] for name in names}
     compilation = compile_policy({"block.yaml": text, "rest.yaml": yaml.safe_dump(rest)})
     told = [one for one in compilation.problems if one.location.file == "block.yaml"]
     fragment = {"unused-definition", "unused-provider"}
@@ -107,6 +110,7 @@ def test_a_policy_compiles_with_the_problems_it_says(block: Block) -> None:
 @pytest.mark.parametrize(("block", "name"), [
     *(pytest.param(*one.values, "suite", id=one.id) for one in of("suite")),
     *(pytest.param(*one.values, "server", id=one.id) for one in of("configuration")),
+    *(pytest.param(*one.values, "proxy", id=one.id) for one in of("proxy")),
 ])  # fmt: skip
 def test_a_suite_or_a_configuration_has_the_shape_of_one(block: Block, name: str) -> None:
     """What a part of one leaves out is not held against it."""
@@ -145,10 +149,34 @@ def check_shell(script: str) -> None:
     assert "" == done.stderr, script
 
 
+@pytest.mark.parametrize("block", of("workflow"))
+def test_a_workflow_gives_our_actions_what_they_take(repository: Path, block: Block) -> None:
+    ours = re.compile(r"acme/jwt-registry-auth/(action(?:/\w+)?)@")
+    for job in yaml.safe_load(block.text)["jobs"].values():
+        for step in job["steps"]:
+            used = ours.match(step.get("uses", ""))
+            if used:
+                action = yaml.safe_load((repository / used[1] / "action.yml").read_text("utf-8"))
+                known = action["inputs"]
+                needed = {name for name, about in known.items() if about.get("required")}
+
+                assert needed <= set(step.get("with", {})) <= set(known), block.place
+
+
+@pytest.mark.parametrize("block", of("pipeline"))
+def test_a_pipeline_asks_for_an_identity_and_its_scripts_are_shell(block: Block) -> None:
+    for job in yaml.safe_load(block.text).values():
+        check_shell("\n".join(job["script"]))
+        assert {"aud"} == set().union(*job["id_tokens"].values()), block.place
+        assert any(f"${name}" in line for name in job["id_tokens"] for line in job["script"])
+
+
 @pytest.mark.parametrize("block", of("manifest"))
-def test_a_manifest_has_a_name(block: Block) -> None:
+def test_a_manifest_is_of_a_kind_and_has_a_name(block: Block) -> None:
     for document in yaml.safe_load_all(block.text):
-        assert document["metadata"]["name"], block.place
+        assert document["kind"], block.place
+        if document["kind"] != "CredentialProviderConfig":  # a file of the kubelet's
+            assert document["metadata"]["name"], block.place
 
 
 def pattern(text: str) -> Pattern:
