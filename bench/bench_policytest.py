@@ -53,7 +53,9 @@ def suite(rows: str) -> str:
     return f"""\
 at: 2026-11-01T12:00:00Z
 tokens:
-  main: {{profile: github-actions, claims: {{repository: acme/app, repository_owner_id: "1342004"}}}}
+  main:
+    profile: github-actions
+    claims: {{repository: acme/app, repository_owner_id: "1342004"}}
   branch: {{from: main, claims: {{ref: refs/heads/x}}}}
   pr: {{from: main, claims: {{event_name: pull_request, ref: refs/pull/7/merge}}}}
   other: {{from: main, claims: {{repository: acme/lib}}}}

@@ -88,11 +88,17 @@ def planted(name: str) -> Iterator[tuple[str, str]]:
     for provider, body in document["providers"].items():
         for number, rule in enumerate(body["rules"]):
             less = copy.deepcopy(document)
-            del less["providers"][provider]["rules"][number]
+            rules = less["providers"][provider]["rules"]
+            del rules[number]
+            if not rules:
+                del less["providers"][provider]["rules"]
             yield f"{name}: without the rule {rule['name']}", yaml.safe_dump(less)
         other = copy.deepcopy(document)
         other["providers"][provider]["audience"] = "https://another.example.com"
         yield f"{name}: another audience", yaml.safe_dump(other)
+        issuer = copy.deepcopy(document)
+        issuer["providers"][provider]["issuer"] = "https://another.example.com"
+        yield f"{name}: another issuer", yaml.safe_dump(issuer)
         longer = copy.deepcopy(document)
         del longer["providers"][provider]["maxTokenAge"]
         yield f"{name}: without an age", yaml.safe_dump(longer)
