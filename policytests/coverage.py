@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from ..engine.authentication import Authenticated, rule_variables
 from ..engine.cel import BOOL, Node, Part, Program
 from ..engine.cel.analysis import references
-from ..engine.cel.nodes import Has
+from ..engine.cel.nodes import Binary, Constant, Has, path_of
 from ..engine.decide import Request
 from ..engine.jwt import Claims, MalformedTokenError, parse
 from ..engine.outcomes import Refusal
@@ -232,8 +232,8 @@ class _Collector:
             fails = _can_fail(part.node, condition.provider)
             every = (TRUE, FALSE, ERROR) if fails else (TRUE, FALSE)
             points.append(Point("part", *about, every))
-            # Where a claim is absent, what `has` guards fails: that it is false decides nothing.
-            guards = isinstance(part.node, Has) and _is_guard(part.node, parts.parts)
+            # Where a claim is absent, what a guard guards fails: that it is false decides nothing.
+            guards = _is_guard(part.node, parts.parts)
             pairs.append(Point("mcdc", *about, (TRUE,) if guards else (TRUE, FALSE)))
         known: dict[tuple[str, ...], None] = {}
         for variables, _ in condition.situations:
@@ -298,7 +298,7 @@ def _outcome(program: Program, variables: Situation) -> str:
 
 def _can_fail(node: Node, provider: Provider | None) -> bool:
     """Tell whether a token of the provider can make a condition fail: by lacking a claim."""
-    if provider is None or isinstance(node, Has):
+    if provider is None or _guarded(node):
         return False
     for path in references(node):
         claim = provider.claims.claims.get(path[1:])
@@ -307,11 +307,24 @@ def _can_fail(node: Node, provider: Provider | None) -> bool:
     return False
 
 
-def _is_guard(node: Has, parts: tuple[Part, ...]) -> bool:
-    guarded = next(references(node), ())
-    return any(
+def _guarded(node: Node) -> tuple[str, ...]:
+    """Return the claim whose presence a condition asks for, by `has` or by `in`; empty for none."""
+    match node:
+        case Has():
+            return next(references(node), ())
+        case Binary(operator="in", left=Constant(value=str(name)), right=right):
+            path = path_of(right)
+            return (*path, name) if path is not None and path[0] == "claims" else ()
+        case _:
+            return ()
+
+
+def _is_guard(node: Node, parts: tuple[Part, ...]) -> bool:
+    """Tell whether another part of the condition reads the claim whose presence is asked for."""
+    guarded = _guarded(node)
+    return bool(guarded) and any(
         path[: len(guarded)] == guarded
         for part in parts
-        if not isinstance(part.node, Has)
+        if not _guarded(part.node)
         for path in references(part.node)
     )

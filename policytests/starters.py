@@ -42,7 +42,10 @@ at: 2026-11-01T12:00:00Z # the clock stands still in a suite
 tokens: # sample tokens, really signed; the profile fills in what is not given
   main:
     profile: github-actions/push
-    claims: {aud: https://registry.example.com, repository: acme/app, repository_owner_id: "1342004"}
+    claims:
+      aud: https://registry.example.com
+      repository: acme/app
+      repository_owner_id: "1342004"
   branch: {from: main, claims: {ref: refs/heads/feature}}
   pr: {from: main, claims: {event_name: pull_request, ref: refs/pull/7/merge}}
   stranger: {from: main, claims: {repository: stranger/app, repository_owner_id: "999"}}
