@@ -1,17 +1,23 @@
 """`server.yaml`: its meaning, and every mistake at its place."""
 
+from dataclasses import replace
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
 from regauth.engine.problems import Problems
 from regauth.servers.configuration import ConfigurationError, parse_settings, read_settings
+from regauth.servers.rate_limit import Rate
 from regauth.servers.settings import (
+    TOKEN_PATHS,
     Address,
     FixedKeyId,
     KeyFiles,
     KeyFolder,
+    Rates,
+    RefreshSettings,
     Settings,
     SigningSettings,
 )
@@ -120,3 +126,79 @@ def test_all_mistakes_are_reported_at_once() -> None:
 def test_a_file_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="token-server init DIR"):
         read_settings(tmp_path / "server.yaml")
+
+
+def test_everything_about_running_is_read() -> None:
+    settings = read(
+        LEAST
+        + """\
+tokenPath: /service/token
+workers: 2
+pinWorkers: false
+trustedProxies: [127.0.0.1, 10.0.0.0/8]
+rateLimits:
+  client: false
+  identity: {perSecond: 0.5, burst: 3}
+caches: {logins: 10s, answers: 0s}
+shadowPolicy: next
+decisionLog: {file: decisions.jsonl, claims: false}
+refreshTokens: {file: sessions.db, maxSession: 8h, providers: [github]}
+"""
+    )
+
+    assert settings == replace(
+        read(LEAST),
+        paths=(*TOKEN_PATHS, "/service/token"),
+        workers=2,
+        pin_workers=False,
+        trusted_proxies=(ip_network("127.0.0.1/32"), ip_network("10.0.0.0/8")),
+        rates=Rates(client=None, identity=Rate(0.5, 3)),
+        login_cache=10.0,
+        answer_cache=0.0,
+        shadow_policy=FILE.parent / "next",
+        decision_log=FILE.parent / "decisions.jsonl",
+        decision_log_claims=False,
+        refresh=RefreshSettings(
+            FILE.parent / "sessions.db", timedelta(hours=8), frozenset({"github"})
+        ),
+    )
+    assert Rates().client is not None
+
+
+def test_a_decision_log_of_a_dash_is_standard_output() -> None:
+    assert read(LEAST + "decisionLog: {file: '-'}\n").decision_log == Path("-")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("trustedProxies: [10.0.0.0/99]", "4:18: error"),
+        ("trustedProxies: [proxy.example.com]", "4:18: error: this is not an address"),
+        ("rateLimits: {client: true}", "4:22: error: a rate is a mapping"),
+        ("rateLimits: {client: {perSecond: 1}}", "error"),
+        ("caches: {logins: 1h}", "4:18: error: 1h is out of bounds"),
+        ("tokenPath: token", "4:12: error: a path begins with a slash"),
+        ("workers: 0", "4:10: error: `workers` is a whole number"),
+        ("decisionLog: x", "4:14: error: `decisionLog` must be a mapping"),
+        (
+            "refreshTokens: {file: a, maxSession: 90d, providers: [github]}",
+            "4:38: error: 90d is out of bounds",
+        ),
+    ],
+)
+def test_a_mistake_about_running_is_reported_at_its_place(text: str, found: str) -> None:
+    reported = wrong(f"{LEAST}{text}\n")
+
+    assert len(reported) == 1, reported
+    assert found in reported[0]
+
+
+def test_compat_is_read_and_an_unknown_registry_is_a_mistake() -> None:
+    signing = "signing: {keyFolder: keys, compat: [distribution-2.8, zot]}\n"
+    settings = read("policy: policy\nissuer: auth\n" + signing)
+
+    assert settings.signing.compat == ("distribution-2.8", "zot")
+    assert (
+        "not a registry whose demands are known"
+        in wrong("policy: policy\nissuer: auth\n" + signing.replace("zot", "quay"))[0]
+    )
