@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from regauth import schemas
 from regauth.engine import compile_policy, nodes, schema
 from regauth.engine.patterns import Pattern, compile_pattern
 from regauth.engine.problems import Problem, Problems
@@ -65,7 +66,7 @@ def kind(block: Block) -> str:
         return "registry"
     if "token" in keys:
         return "proxy"
-    return "configuration" if {"issuer", "signing"} & keys else "unknown"
+    return "configuration" if keys <= set(schemas.load("server")["properties"]) else "unknown"
 
 
 def of(wanted: str) -> list[Any]:
