@@ -8,10 +8,11 @@ ones, for now, and forged.
 """
 
 import sys
+import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -23,7 +24,13 @@ from .forgeries import FORGERIES
 from .issuing import IssuerKeys, Sample, make_sample
 from .run import Loaded, Run, SuiteError
 
-UNAUTHORIZED, OK = 401, 200
+UNAUTHORIZED, TOO_MANY, OK = 401, 429, 200
+SLACK = timedelta(seconds=30)
+"""What is added to the clock skew of tokens that are just out of time: sending takes time too."""
+
+PATIENCE = 120
+"""Seconds that a server may ask to wait, for all tokens together."""
+
 TIMEOUT = urllib3.Timeout(connect=5, read=15)
 
 
@@ -70,6 +77,9 @@ def _attack(options: Mapping[str, object]) -> Iterator[str]:
             spec = replace(sample.spec, forge=forgery.name)
             status = target.status(replace(sample, spec=spec))
             sent += 1
+            if status == TOO_MANY:
+                message = f"the server asks to wait more than {PATIENCE} s; raise its rate limits"
+                raise HostileError(f"{message} ({sent} tokens sent)")
             if status != UNAUTHORIZED:
                 yield f"{name} {forgery.name}: answered {status}: the server {forgery.about}"
     sys.stderr.write(f"{sent} forged tokens sent\n")
@@ -100,7 +110,8 @@ def _genuine(sample: Sample, key_file: Path, key_id: object) -> Sample:
     keys = IssuerKeys()
     for algorithm in provider.algorithms:
         keys.use(provider.issuer, algorithm, key)
-    return make_sample(sample.spec, provider, datetime.now(UTC), keys)
+    slack = replace(provider, clock_skew=provider.clock_skew + SLACK)
+    return make_sample(sample.spec, slack, datetime.now(UTC), keys)
 
 
 class _Target:
@@ -110,13 +121,20 @@ class _Target:
         self._url = url
         self._fields = [("service", service), *(("scope", scope) for scope in scopes)]
         self._pool = urllib3.PoolManager(retries=False, timeout=TIMEOUT)
+        self._patience = PATIENCE
 
     def status(self, sample: Sample) -> int:
         """Log in with a token and return the status."""
         login = b64encode(f"{sample.username}:{sample.text}".encode("utf-8", "surrogatepass"))
         headers = {"Authorization": f"Basic {login.decode()}"}
-        try:
-            answer = self._pool.request("GET", self._url, fields=self._fields, headers=headers)
-        except urllib3.exceptions.HTTPError as error:
-            raise HostileError(f"{self._url}: {type(error).__name__}") from error
-        return int(answer.status)
+        while True:
+            try:
+                answer = self._pool.request("GET", self._url, fields=self._fields, headers=headers)
+            except urllib3.exceptions.HTTPError as error:
+                raise HostileError(f"{self._url}: {type(error).__name__}") from error
+            wait = answer.headers.get("Retry-After", "")
+            seconds = int(wait) if wait.isdecimal() else 1
+            if answer.status != TOO_MANY or seconds > self._patience:
+                return int(answer.status)
+            self._patience -= seconds
+            time.sleep(seconds)
