@@ -10,7 +10,7 @@ FOLDERS := controller engine policytests schemas servers
 # The editable install links the files there are, so a new file needs a new install: the stamp's
 # name is a digest of the list of files and of pyproject.toml.
 STAMP := .venv/.installed-$(shell { find $(FOLDERS) \( -name '*.py' -o -name '*.json' -o -name '*.html' \) | sort; cat pyproject.toml; } | cksum | cut -d' ' -f1)
-APT_PACKAGES := docker-registry skopeo
+APT_PACKAGES := docker-registry skopeo nginx
 
 .PHONY: help
 help: ## list the targets
@@ -29,7 +29,7 @@ install: $(STAMP) ## make .venv with everything for working on the project
 
 .PHONY: registry
 registry: # Debian's registry and client, where root can install them; elsewhere the tests say what is missing
-	@if ! { command -v docker-registry && command -v skopeo; } >/dev/null 2>&1; then \
+	@if ! { command -v docker-registry && command -v skopeo && command -v nginx; } >/dev/null 2>&1; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing $(APT_PACKAGES)"; \
 	    log=$$(mktemp); \

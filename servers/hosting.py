@@ -27,6 +27,11 @@ BACKLOG: Final = 1024
 _POLL: Final = 0.1
 _FOREVER: Final = 30.0
 
+_TLS_HANDSHAKE: Final = b"\x16\x03"
+_NOT_TLS: Final = (
+    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTPS request to an HTTP server.\n"
+)
+
 Application = Callable[..., Any]
 
 
@@ -98,6 +103,24 @@ def streaming(max_body: int, threads: int) -> Mapping[str, int]:
     }
 
 
+class _Channel(HTTPChannel):  # type: ignore[misc]
+    """
+    A connection that tells a client which speaks TLS at once that nobody else does here.
+
+    Clients of registries try TLS first and would else wait for their time-out; the words are those
+    of Go's servers, which some of them know.
+    """
+
+    def received(self, data: bytes) -> bool:
+        """Take what came, unless it begins as a TLS handshake (RFC 8446, section 5.1)."""
+        if self.request is None and not self.requests and data[:2] == _TLS_HANDSHAKE:
+            with contextlib.suppress(OSError):
+                self.socket.send(_NOT_TLS)
+            self.handle_close()
+            return False
+        return bool(super().received(data))
+
+
 class Server:
     """
     One process's waitress.
@@ -108,6 +131,7 @@ class Server:
         threads: Requests that are answered at a time.
         drain: Seconds that requests under way have to end after `stop`.
         adjustments: waitress's own, where they differ from a token server's (`streaming`).
+        stall: Seconds after which a client that takes nothing of its answer is hung up on.
     """
 
     def __init__(
@@ -118,8 +142,11 @@ class Server:
         threads: int,
         drain: float = 10.0,
         adjustments: Mapping[str, int] = MappingProxyType({}),
+        stall: float = 120.0,
     ) -> None:
         self._map: dict[int, Any] = {}
+        self._stall = stall
+        self._looked = time.monotonic()
         self._drain = drain
         self._stopping = False
         self._server = waitress.create_server(
@@ -142,10 +169,15 @@ class Server:
             },
         )
 
+        for one in self._map.values():
+            if getattr(one, "accepting", False):
+                one.channel_class = _Channel
+
     def run(self) -> None:
         """Serve until `stop` is called, then let requests under way end."""
         while not self._stopping:
-            self._turn(_FOREVER)
+            self._turn(min(_FOREVER, self._stall))
+            self._end_stalled()
         self._turn(0)  # connections that the kernel has accepted already
         for listener in [one for one in self._map.values() if getattr(one, "accepting", False)]:
             listener.del_channel()
@@ -166,6 +198,17 @@ class Server:
 
     def _turn(self, seconds: float) -> None:
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
+
+    def _end_stalled(self) -> None:
+        """Hang up on clients that take nothing of an answer, each of which holds a thread."""
+        now = time.monotonic()
+        if now - self._looked < self._stall / 2:
+            return
+        self._looked, cutoff = now, time.time() - self._stall
+        for one in list(self._map.values()):
+            waiting = isinstance(one, HTTPChannel) and one.total_outbufs_len
+            if waiting and one.last_activity < cutoff:
+                one.handle_close()
 
     def _close_idle(self) -> bool:
         """Close connections with nothing under way; tell whether any is left."""
