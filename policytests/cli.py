@@ -31,6 +31,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         sys.stdout.write(f"policytest {version('jwt-registry-auth')}\n")
         return 0
+    if words == ["--version"]:
+        from importlib.metadata import version  # noqa: PLC0415 - on demand
+
+        sys.stdout.write(f"policytest {version('jwt-registry-auth')}\n")
+        return 0
     if "_POLICYTEST_COMPLETE" in os.environ or (words and words[0] in COMMANDS):
         return _command(words)
     from .options import OptionError, translated  # noqa: PLC0415 - on demand

@@ -171,7 +171,7 @@ class _Collector:
         request = session.request
         if request is None:
             return
-        for statement in (*self._policy.denials, *self._policy.grants):
+        for statement in (*request.denials(access), *request.grants(access)):
             match = request.match(statement, access)
             point = self._statements[statement.name]
             point.seen.add(TRUE if match is True else FALSE)

@@ -7,6 +7,7 @@ opinion about an answer (`judging`), or any decision of its own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from ..engine.authentication import Authenticated
 from ..engine.decide import Request
@@ -27,6 +28,24 @@ Answer = Verdict | Refusal
 """What comes of one access: a verdict, or the refusal of its whole login."""
 
 
+MOST_EXHAUSTIVE = 1000
+"""Statements of a policy that is looked at whole; of a larger one, what its index finds."""
+
+
+def ask(
+    policy: Policy, login: Authenticated, service: str, now: datetime, *, mutant: bool = False
+) -> Request:
+    """
+    Return the request of a login, by which its accesses are decided.
+
+    Every statement is looked at, so that a condition's error is seen that the index would have
+    passed over; in a very large policy that would take too long.  A mutant's index is that of the
+    policy before the change and must not be used.
+    """
+    whole = mutant or len(policy.grants) + len(policy.denials) <= MOST_EXHAUSTIVE
+    return Request(policy, login.identity, login.claims, service, now, exhaustive=whole)
+
+
 @dataclass(frozen=True, slots=True)
 class Session:
     """One sample's login at one service, and what it may do after."""
@@ -37,7 +56,7 @@ class Session:
     request: Request | None
 
     def answer(self, access: Access) -> Answer:
-        """Decide one access, looking at every statement so that no error goes unseen."""
+        """Decide one access."""
         if self.request is None:
             assert isinstance(self.outcome, Refusal)  # noqa: S101 - for the type checker
             return self.outcome
@@ -54,9 +73,7 @@ def open_session(policy: Policy, sample: Sample, service: str) -> Session:
     outcome = run(login(policy, credentials, service, sample.now), keys_for)
     request = None
     if isinstance(outcome, Authenticated):
-        request = Request(
-            policy, outcome.identity, outcome.claims, service, sample.now, exhaustive=True
-        )
+        request = ask(policy, outcome, service, sample.now)
     return Session(sample, service, outcome, request)
 
 

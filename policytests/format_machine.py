@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 from ..engine.problems import Location, Problem
 from .coverage import Coverage
 from .mutation import Mutation
-from .report import Report, Result
+from .report import OUTCOMES, Report, Result
 
 SCHEMA_VERSION = 1
 """The version of the JSON report's shape."""
@@ -23,7 +23,7 @@ def json_text(report: Report) -> str:
         "version": SCHEMA_VERSION,
         "started": report.started.isoformat(),
         "seconds": round(report.seconds, 6),
-        "counts": {one: report.count(one) for one in ("passed", "failed", "error")},
+        "counts": {outcome: report.count(outcome) for outcome in OUTCOMES},
         "cases": [_case(result) for result in report.results],
         "broken": [
             {

@@ -13,13 +13,12 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from ..engine.authentication import Authenticated, authenticate
-from ..engine.decide import Request
 from ..engine.jwt import Claims, MalformedTokenError, parse
 from ..engine.outcomes import Reason, Refusal
 from ..engine.policy import Policy, Statement
 from ..engine.scope import Access
 from .cases import Case, SnapshotCase
-from .evaluation import Evaluation, Session
+from .evaluation import Evaluation, Session, ask
 from .judging import Outcome
 from .linking import Linked
 from .mutants import Mutant, mutants
@@ -83,14 +82,7 @@ def moved(session: Session, mutant: Mutant) -> Session:
         outcome = _login(session, mutant)
     if isinstance(outcome, Refusal):
         return replace(session, outcome=outcome, request=None)
-    request = Request(
-        mutant.policy,
-        outcome.identity,
-        outcome.claims,
-        session.service,
-        session.sample.now,
-        exhaustive=True,
-    )
+    request = ask(mutant.policy, outcome, session.service, session.sample.now, mutant=True)
     return replace(session, outcome=outcome, request=request)
 
 

@@ -108,6 +108,7 @@ class Reporter(TerminalReporter):  # type: ignore[misc] # final, but there is no
         """Show the cases that did not pass, as a tree; Python tests as pytest does."""
         if self._progressing:
             self.rewrite("", erase=True)
+            self.write("\r")
         tree(self._report(), self)
         known = {result.id for result in self._report().results}
         stats = dict(self.stats)

@@ -23,7 +23,7 @@ from ..engine.scope import (
     Resource,
     is_repository_name,
 )
-from .evaluation import Session
+from .evaluation import Session, ask
 from .mutants import Mutant
 from .variations import Variation, variations
 
@@ -174,9 +174,7 @@ def _request(policy: Policy, candidate: _Candidate) -> Request | Refusal:
     outcome = authenticate(provider, Claims(dict(candidate.claims)), base.service, base.now)
     if isinstance(outcome, Refusal):
         return outcome
-    return Request(
-        policy, outcome.identity, outcome.claims, base.service, base.now, exhaustive=True
-    )
+    return ask(policy, outcome, base.service, base.now, mutant=True)
 
 
 Pair = tuple[Statement, Statement | None]
