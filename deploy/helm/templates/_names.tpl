@@ -1,0 +1,18 @@
+{{/* An image by its digest, or else by its version. */}}
+{{- define "regauth.image" -}}
+{{- if .digest }}{{ .repository }}@{{ .digest }}{{ else }}{{ .repository }}:{{ .tag }}{{ end }}
+{{- end }}
+
+{{/* What selects the pods of one part of one release: (list $ "token-server") */}}
+{{- define "regauth.selector" -}}
+app.kubernetes.io/name: {{ index . 1 }}
+app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+{{- end }}
+
+{{- define "regauth.labels" -}}
+{{ include "regauth.selector" . }}
+app.kubernetes.io/part-of: jwt-registry-auth
+app.kubernetes.io/version: {{ (index . 0).Chart.AppVersion | quote }}
+helm.sh/chart: {{ printf "%s-%s" (index . 0).Chart.Name (index . 0).Chart.Version }}
+app.kubernetes.io/managed-by: {{ (index . 0).Release.Service }}
+{{- end }}
