@@ -87,6 +87,37 @@ def parse_settings(text: str, file: Path, problems: Problems) -> Settings | None
     return None if problems.errors else settings
 
 
+def parse_address(text: str) -> Address:
+    """
+    Read HOST:PORT; the host `*` is every address of the machine.
+
+    Raises:
+        ValueError: It is not one, or the port is none.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not (port.isascii() and port.isdigit()):
+        message = f"{text!r} is not an address such as 127.0.0.1:5001 or *:5001"
+        raise ValueError(message)
+    if int(port) > MAX_PORT:
+        message = f"{port} is not a port; the highest is {MAX_PORT}"
+        raise ValueError(message)
+    return Address("" if host == "*" else host.strip("[]"), int(port))
+
+
+def override(settings: Settings, given: Mapping[str, object]) -> Settings:
+    """
+    Put values by the settings' own names over those of the file; None and () change nothing.
+
+    Raises:
+        ValueError: An address of `listen` is none.
+    """
+    values = {name: value for name, value in given.items() if value not in (None, ())}
+    listen = values.get("listen")
+    if isinstance(listen, tuple):
+        values["listen"] = tuple(parse_address(str(one)) for one in listen)
+    return replace(settings, **values)  # type: ignore[arg-type]
+
+
 class _Reader:
     """Turns checked nodes into values; what the schema cannot say is checked here."""
 
@@ -193,12 +224,11 @@ class _Reader:
         return tuple(self._address(one) for one in listed)
 
     def _address(self, node: Node) -> Address:
-        host, _, port = _text(node).rpartition(":")
-        if int(port) > MAX_PORT:
-            self._problems.error(
-                node.location, "wrong-value", f"{port} is not a port; the highest is {MAX_PORT}"
-            )
-        return Address("" if host == "*" else host.strip("[]"), int(port))
+        try:
+            return parse_address(_text(node))
+        except ValueError as error:
+            self._problems.error(node.location, "wrong-value", str(error))
+            return Address("", 0)
 
     def _duration(self, node: Node | None, least: timedelta, most: timedelta) -> timedelta | None:
         if node is None:

@@ -49,6 +49,8 @@ def run(settings: Settings) -> None:
         listeners = hosting.bind(settings.listen)
     except OSError as error:
         fail(f"cannot listen on {error.filename}: {error.strerror}")
+    # Whoever reads that we listen may tell us to end: from here on, that is done in order.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     log.event(
         "listening",
         addresses=hosting.addresses_of(listeners),
@@ -145,7 +147,6 @@ class Overseer:
         """Watch over the workers until the last has ended."""
         gc.collect()
         gc.freeze()  # so that the workers go on sharing what was loaded before the fork
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         for index in range(self._settings.workers):
             self._start(index)
         while self._workers:

@@ -7,6 +7,7 @@ needs is imported by that command, so that `--help` is fast.
 
 import json
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,8 @@ Serve:
 
 A policy or configuration that is wrong is shown with file, line and column, and nothing is served:
 exit code 10 for the policy, 2 for the configuration.
+
+Each option may stand in the environment instead: TOKEN_SERVER_LISTEN for --listen, and so on.
 """
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -45,7 +48,11 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.group(
     invoke_without_command=True,
     help=_HELP,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "max_content_width": 100,
+        "auto_envvar_prefix": "TOKEN_SERVER",
+    },
 )
 @click.version_option(package_name="jwt-registry-auth", message="%(prog)s %(version)s")
 @click.option(
@@ -54,8 +61,19 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     envvar="TOKEN_SERVER_CONFIG",
     help="Serve by this file, such as server.yaml.",
 )
+@click.option("--policy", type=_FOLDER, help="Overrides `policy`.")
+@click.option(
+    "--listen", multiple=True, metavar="HOST:PORT", help="Overrides `listen`; repeatable."
+)
+@click.option("--workers", type=click.IntRange(1, 128), help="Overrides `workers`.")
+@click.option("--log-format", type=click.Choice(["json", "text"]), help="Overrides `logFormat`.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="Overrides `logLevel`.",
+)
 @click.pass_context
-def main(context: click.Context, config: Path | None) -> None:
+def main(context: click.Context, /, config: Path | None, **overrides: object) -> None:
     """Serve, or run a command."""
     if context.invoked_subcommand is not None:
         if config is not None and context.get_parameter_source("config") is not _ENVIRONMENT:
@@ -64,13 +82,23 @@ def main(context: click.Context, config: Path | None) -> None:
     if config is None:
         click.echo(context.get_help())
         context.exit(0)
-    settings = _settings(config)
+    settings = _overridden(_settings(config), overrides)
     from .shared_metrics import shared_metrics  # noqa: PLC0415
 
     with shared_metrics(processes=settings.workers):
         from .running import run  # noqa: PLC0415 - prometheus-client looks at the folder now
 
         run(settings)
+
+
+def _overridden(settings: "Settings", overrides: Mapping[str, object]) -> "Settings":
+    """Put what was said on the command line, or in the environment, over the file."""
+    from .configuration import override  # noqa: PLC0415
+
+    try:
+        return override(settings, overrides)
+    except ValueError as error:
+        fail(str(error))
 
 
 _ENVIRONMENT = click.core.ParameterSource.ENVIRONMENT

@@ -157,3 +157,26 @@ def test_help_needs_nothing_heavy() -> None:
 
     assert done.stderr == "[]\n"
     assert "token-server init trial" in done.stdout
+
+
+def test_options_and_the_environment_override_the_file(
+    folder: Path, start: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configuration = folder / "server.yaml"
+    text = configuration.read_text().replace("logFormat: json", "logFormat: text")
+    configuration.write_text(text.replace("127.0.0.1:0", "192.0.2.1:1"))
+    monkeypatch.setenv("TOKEN_SERVER_LOG_FORMAT", "json")
+    server = start("--config", configuration, "--listen", "127.0.0.1:0", "--workers", "2")
+
+    assert server.port > 0
+    assert server.events[0]["workers"] == 2
+    assert server.end() == 0
+
+
+@pytest.mark.parametrize("address", ["5001", "localhost", "localhost:x", "localhost:70000"])
+def test_an_address_that_is_none_is_refused(folder: Path, address: str) -> None:
+    done = run("--config", folder / "server.yaml", "--listen", address)
+
+    assert done.returncode == 2
+    assert "is not a" in done.stderr
+    assert "Traceback" not in done.stderr
