@@ -17,7 +17,7 @@ from ..e2e.programs import free_ports, running
 from .pages import SHELL, Block
 
 PATIENCE = 60.0
-PORTS = ("5000", "5001", "5002", "8080", "8443")
+PORTS = ("5000", "5001", "5002", "5003")
 """The ports that pages use."""
 
 

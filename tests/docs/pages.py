@@ -7,6 +7,7 @@ line before it:
     <!-- docs: ends with 1 -->            the commands fail, with this exit code
     <!-- docs: serves 5001 -->            a program that runs on; it is up when the port answers
     <!-- docs: problems: CODE, CODE -->   compiling this policy finds these and no others
+    <!-- docs: is deploy/some/file -->    the block is that file of the repository
     <!-- docs: not run: REASON -->        these commands are not run
     <!-- docs: not checked: REASON -->    this is not checked
 """

@@ -14,6 +14,7 @@ NEEDS = {
     "docker-registry ": "docker-registry",
     "skopeo ": "skopeo",
     "nginx ": "nginx",
+    "curl ": "curl",
     "kubectl ": "kubectl",
 }
 """Programs that are no part of Python, by how a command begins with them."""
@@ -51,10 +52,25 @@ def test_what_is_not_run_says_why(docs: Path) -> None:
 
 
 def test_a_note_is_one_that_is_known(docs: Path) -> None:
-    known = ("ends with ", "serves ", "problems: ", "not run: ", "not checked: ")
+    known = ("ends with ", "is ", "serves ", "problems: ", "not run: ", "not checked: ")
     notes = [(one.place, one.note) for page in pages(docs) for one in blocks(page) if one.note]
 
     assert [] == [(place, note) for place, note in notes if not note.startswith(known)]
+
+
+def test_a_block_that_is_a_file_of_the_repository_is_that_file(
+    repository: Path, docs: Path
+) -> None:
+    shown = {
+        name: block.text
+        for page in pages(docs)
+        for block in blocks(page)
+        if (name := block.noted("is "))
+    }
+
+    assert shown
+    for name, text in shown.items():
+        assert (repository / name).read_text(encoding="utf-8") == text
 
 
 def page_with(folder: Path, text: str) -> list[Block]:
