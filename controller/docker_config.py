@@ -58,7 +58,7 @@ def read(content: object) -> tuple[Credential, ...]:
     try:
         document = json.loads(base64.b64decode(str(content), validate=True))
         return tuple(
-            credential(registry, login["username"], login["password"])
+            credential(registry, str(login["username"]), str(login["password"]))
             for registry, login in sorted(document["auths"].items())
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
@@ -82,7 +82,6 @@ def credential(registry: str, username: str, token: str) -> Credential:
         not isinstance(issued, int)
         or not isinstance(expires, int)
         or not isinstance(audiences, list)
-        or not isinstance(username, str)
         or issued >= expires
     ):
         raise ContentError("the token has no `iat`, `exp` or `aud` of a service account's")

@@ -10,7 +10,7 @@ the higher resourceVersion counts; KEP-5504 says that they can be compared as nu
 """
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from .cluster import Object
@@ -25,7 +25,11 @@ KINDS: Final = (NAMESPACES, SECRETS, ACCOUNTS)
 """Accounts come last: when their work begins, the rest is known."""
 
 Value = Account | Namespace | PullSecret
-_READERS: Final = {ACCOUNTS: account, NAMESPACES: namespace, SECRETS: pull_secret}
+_READERS: Final[Mapping[str, Callable[[Object], Value]]] = {
+    ACCOUNTS: account,
+    NAMESPACES: namespace,
+    SECRETS: pull_secret,
+}
 
 
 class Inventory:

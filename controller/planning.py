@@ -83,6 +83,10 @@ class Plan:
     changes: tuple[Change, ...] = ()
     again: datetime | None = None
 
+    def lines(self) -> list[str]:
+        """Return each change as a line for people."""
+        return [_line(change) for change in self.changes]
+
 
 def plan(observed: Observed, entitlements: Entitlements, now: datetime) -> Plan:
     """Return what has to change for one service account."""
@@ -210,3 +214,16 @@ def _due(held: Credential, life: timedelta, uid: str) -> datetime:
 def is_due(held: Credential, wanted: tuple[Wanted, ...], uid: str, now: datetime) -> bool:
     """Tell whether a token would be replaced at once: then this clock and the cluster's differ."""
     return now >= _due(held, _life_of(held, wanted), uid)
+
+
+def _line(change: Change) -> str:
+    match change:
+        case Issue(account=account):
+            registries = ", ".join(f"{one.registry} as {one.username}" for one in change.wanted)
+            return f"{account.key}: write {change.secret} ({change.cause}): {registries}"
+        case Attach(account=account):
+            return f"{account.key}: imagePullSecrets: {', '.join(change.pull_secrets) or 'none'}"
+        case Delete():
+            return f"{change.key}: delete {change.secret}"
+        case Report(account=account):
+            return f"{account.key}: {change.reason}: {change.message}"

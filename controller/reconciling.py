@@ -6,7 +6,7 @@ must not: threads and signals (`regauth.controller.running`).
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -129,8 +129,12 @@ class Controller:
             watcher.list()
 
     def entitle(self, entitlements: Entitlements) -> None:
-        """Go by other settings or another policy from now on."""
-        self._entitlements = entitlements
+        """
+        Go by other registries, another selection or another policy from now on.
+
+        The instance stays: secrets are found by it, and a process has one.
+        """
+        self._entitlements = replace(entitlements, instance=self._entitlements.instance)
         self.look_at_everything()
 
     def look_at_everything(self) -> None:

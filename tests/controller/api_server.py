@@ -518,6 +518,8 @@ def _selected(one: Object, selector: str) -> bool:
 class _Handler(BaseHTTPRequestHandler):
     api: ApiServer
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
 
     def _handle(self) -> None:
         parts = urlsplit(self.path)
@@ -576,10 +578,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
+        self.wfile.flush()
         with self.api.watching(kind, request.query) as watch:
             for event in self.api.events(watch, request.query.get("allowWatchBookmarks") == "true"):
                 line = json.dumps(event).encode() + b"\n"
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+                self.wfile.flush()
         self.wfile.write(b"0\r\n\r\n")
 
     def _send(self, status: int, body: Object, wait: int = 0) -> None:

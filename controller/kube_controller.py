@@ -1,0 +1,230 @@
+"""
+The `kube-controller` command.
+
+What lives here: commands and their options.  What must not: the work they do; what a command
+needs is imported by that command, so that `--help` is fast.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from kubernetes.client import Configuration as Connection
+
+    from .configuration import Configuration, ConfigurationError
+
+EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_POLICY: Final = 10
+
+_HELP = """\
+Give service accounts pull secrets with short-lived tokens, by a policy.
+
+\b
+By a policy, for the accounts that it gives something:
+  kube-controller --config controller.yaml
+  kube-controller --config controller.yaml --dry-run
+
+\b
+For every account, without a policy:
+  kube-controller --registry-host registry.example.com --registry-username cluster
+
+\b
+The manifests to install it with:
+  kube-controller manifests --config controller.yaml --image IMAGE
+"""
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group(
+    invoke_without_command=True,
+    help=_HELP,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--config", type=_FILE, envvar="KUBE_CONTROLLER_CONFIG", help="controller.yaml.")
+@click.option("--registry-host", help="The registry, when there is no --config.")
+@click.option("--registry-username", help="The user name to log in to it with.")
+@click.option(
+    "--registry-audience", help="The audience of the tokens.  Default: https:// and the host."
+)
+@click.option("--token-duration", default="12h", show_default=True, help="The life of the tokens.")
+@click.option("--kubeconfig", type=_FILE, help="How to reach the cluster from outside.")
+@click.option("--dry-run", is_flag=True, help="Print what would be done, and end.")
+@click.option("--once", is_flag=True, help="Do what is to be done now, and end: for a CronJob.")
+@click.pass_context
+def main(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - click's
+    """Run, or run a command."""
+    if context.invoked_subcommand is not None:
+        return
+    if not options["config"] and not options["registry_host"]:
+        click.echo(context.get_help())
+        context.exit(0)
+    configuration, reload = _configuration(options)
+    sys.exit(_run(options, configuration, reload))
+
+
+def _run(
+    options: dict[str, Any],
+    configuration: "Configuration",
+    reload: "Callable[[], Configuration | None]",
+) -> int:
+    from .cluster import ApiError  # noqa: PLC0415
+    from .event_log import EventLog  # noqa: PLC0415
+    from .running import Process, dry_run, run_once  # noqa: PLC0415
+
+    log = EventLog()
+    connection = _connection(options["kubeconfig"])
+    try:
+        if options["dry_run"]:
+            for line in dry_run(connection, configuration, log):
+                click.echo(line)
+            return 0
+        if options["once"]:
+            return run_once(connection, configuration, log)
+        identity = f"{os.uname().nodename}_{os.getpid()}_{os.urandom(4).hex()}"
+        return Process(connection, configuration, reload, identity, log).run()
+    except ApiError as error:
+        fail(f"the cluster cannot be asked: {error}", EXIT_FAILED)
+    except OSError as error:
+        fail(f"cannot listen: {error.strerror}")
+
+
+def _configuration(
+    options: dict[str, Any],
+) -> "tuple[Configuration, Callable[[], Configuration | None]]":
+    from .configuration import (  # noqa: PLC0415
+        Configuration,
+        ConfigurationError,
+        entitlements,
+        read_configuration,
+    )
+
+    file = options["config"]
+    if file is None:
+        settings = _settings(options)
+        return Configuration(settings, entitlements(settings, None)), lambda: None
+    if options["registry_host"] or options["registry_username"]:
+        fail("--config and --registry-host exclude each other")
+    try:
+        current = [read_configuration(file)]
+    except ConfigurationError as error:
+        fail_with_problems(error)
+
+    def reload() -> Configuration | None:
+        """Take what is new and good; go on with what there was otherwise."""
+        try:
+            found = read_configuration(file)
+        except ConfigurationError as error:
+            click.echo(f"kube-controller: not reloaded: {error}", err=True)
+            return None
+        if _same(found, current[0]):
+            return None
+        current[0] = found
+        return found
+
+    return current[0], reload
+
+
+def _same(one: "Configuration", other: "Configuration") -> bool:
+    policies = (one.entitlements.policy, other.entitlements.policy)
+    hashes = [policy.hash if policy else "" for policy in policies]
+    return hashes[0] == hashes[1] and one.settings == other.settings
+
+
+def _settings(options: dict[str, Any]) -> Any:  # noqa: ANN401 - imported below
+    """Return the settings of the proof of concept: one registry, no policy."""
+    from regauth.engine.quantities import parse_duration  # noqa: PLC0415
+
+    from .configuration import MAX_TOKEN  # noqa: PLC0415
+    from .settings import MIN_TOKEN, Registry, Settings  # noqa: PLC0415
+
+    host, username = options["registry_host"], options["registry_username"]
+    if not username or ":" in username:
+        fail("--registry-host needs --registry-username, a name without a colon")
+    try:
+        duration = parse_duration(options["token_duration"])
+    except ValueError as error:
+        fail(str(error))
+    if not MIN_TOKEN <= duration <= MAX_TOKEN:
+        fail("--token-duration is 10m to 48h")
+    audience = options["registry_audience"] or f"https://{host}"
+    registry = Registry(host, host, "", username, audience, duration)
+    return Settings((registry,))
+
+
+def _connection(kubeconfig: Path | None) -> "Connection":
+    import kubernetes.config  # noqa: PLC0415
+    from kubernetes.client import Configuration as Connection  # noqa: PLC0415
+    from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
+
+    connection = Connection()
+    try:
+        if kubeconfig is not None or "KUBERNETES_SERVICE_HOST" not in os.environ:
+            kubernetes.config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=None if kubeconfig is None else str(kubeconfig),
+                client_configuration=connection,
+            )
+        else:
+            kubernetes.config.load_incluster_config(  # type: ignore[no-untyped-call]
+                client_configuration=connection
+            )
+    except (ConfigException, OSError) as error:
+        fail(f"there is no way to the cluster: {error}")
+    return connection
+
+
+@main.command()
+@click.option("--config", "file", type=_FILE, required=True, help="controller.yaml.")
+@click.option("--image", required=True, help="The image that has kube-controller.")
+@click.option("--namespace", default="regauth", show_default=True, help="Where it is to run.")
+@click.option(
+    "--plugin",
+    is_flag=True,
+    help="The kubelets' CredentialProviderConfig and its RBAC instead of the controller.",
+)
+def manifests(file: Path, image: str, namespace: str, *, plugin: bool) -> None:
+    """
+    Print the manifests that install the controller, or the kubelets' credential provider.
+
+    \b
+    Examples:
+      kube-controller manifests --config controller.yaml --image IMAGE | kubectl apply -f -
+      kube-controller manifests --config controller.yaml --image IMAGE --plugin
+    """  # noqa: D301 - click reads \b
+    from .configuration import ConfigurationError, read_configuration  # noqa: PLC0415
+    from .manifests import ManifestError, controller_manifests, plugin_manifests, to_yaml  # noqa: PLC0415
+
+    try:
+        settings = read_configuration(file).settings
+        if plugin:
+            made = plugin_manifests(settings)
+        else:
+            made = controller_manifests(settings, file, image, namespace)
+    except ConfigurationError as error:
+        fail_with_problems(error)
+    except ManifestError as error:
+        fail(str(error))
+    click.echo(to_yaml(made))
+
+
+def fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
+    """Say what is wrong and end."""
+    click.echo(f"kube-controller: {message}", err=True)
+    sys.exit(code)
+
+
+def fail_with_problems(error: "ConfigurationError") -> NoReturn:
+    """Show all problems with their lines and end."""
+    from regauth.engine import render_text  # noqa: PLC0415
+
+    click.echo(render_text(error.problems, error.sources, color=sys.stderr.isatty()), err=True)
+    sys.exit(EXIT_POLICY)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,301 @@
+"""
+The manifests that install the controller and the kubelets' credential provider.
+
+What lives here: Kubernetes objects made from the settings and the policy they name.  What must
+not: anything that is not needed: every permission here has a request that fails without it.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from regauth.engine.files import read_policy_folder
+
+from .cluster import Object
+from .settings import Settings
+
+_NAME: Final = "regauth-controller"
+_LABELS: Final = {"app.kubernetes.io/name": _NAME}
+_FOLDER: Final = "/etc/regauth"
+_RBAC: Final = "rbac.authorization.k8s.io/v1"
+_PLUGIN: Final = "regauth-credential-provider"
+_MAX_CONFIG_MAP: Final = 1024 * 1024
+_PORT: Final = 8080
+
+
+class ManifestError(ValueError):
+    """The settings cannot be put into manifests; the message says why."""
+
+
+def controller_manifests(
+    settings: Settings, file: Path, image: str, namespace: str
+) -> list[Object]:
+    """
+    Return what runs the controller, in the order to create it.
+
+    The settings and the policy become one ConfigMap.
+
+    Raises:
+        ManifestError: They do not fit into one, or the Lease is in another namespace.
+    """
+    election = settings.election
+    if election is not None and election.namespace != namespace:
+        raise ManifestError(
+            f"the Lease is in {election.namespace!r} and the controller in {namespace!r}:"
+            f" write `election: {{namespace: {namespace}}}` or --namespace {election.namespace}"
+        )
+    files = _files(settings, file)
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
+        {**_head("v1", "ServiceAccount", namespace), "automountServiceAccountToken": True},
+        {
+            **_head("v1", "ConfigMap", namespace),
+            "data": {_key(path): text for path, text in files.items()},
+        },
+        *_permissions(namespace, election.name if election else ""),
+        _deployment(settings, image, namespace, sorted(files)),
+        {
+            **_head("policy/v1", "PodDisruptionBudget", namespace),
+            "spec": {"maxUnavailable": 1, "selector": {"matchLabels": _LABELS}},
+        },
+        _network_policy(namespace),
+    ]
+
+
+def plugin_manifests(settings: Settings) -> list[Object]:
+    """
+    Return the kubelets' CredentialProviderConfig, a file on each node, and its RBAC.
+
+    Source: Kubernetes documentation, "Configure a kubelet image credential provider", and
+    "Service account token for image pulls" (KEP-4412): the verb
+    `request-serviceaccounts-token-audience` lets kubelets request tokens of an audience.
+    """
+    groups: dict[tuple[str, str], list[str]] = {}
+    for one in settings.registries:
+        groups.setdefault((one.audience, one.username), []).append(one.host)
+    providers = []
+    for number, ((audience, username), hosts) in enumerate(sorted(groups.items())):
+        registries = dict.fromkeys(host.partition("/")[0] for host in hosts)
+        providers.append(
+            {
+                # The kubelet finds the program by this name; further ones are links to it.
+                "name": f"{_PLUGIN}-{number + 1}" if number else _PLUGIN,
+                "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
+                "matchImages": hosts,
+                "defaultCacheDuration": "0s",
+                "args": [
+                    *(f"--registry={registry}" for registry in registries),
+                    f"--username={username}",
+                ],
+                "tokenAttributes": {
+                    "serviceAccountTokenAudience": audience,
+                    "cacheType": "Token",
+                    "requireServiceAccount": True,
+                },
+            }
+        )
+    audiences = sorted({audience for audience, _ in groups})
+    name = f"{_PLUGIN}-audiences"
+    rule = {
+        "apiGroups": [""],
+        "resources": audiences,
+        "verbs": ["request-serviceaccounts-token-audience"],
+    }
+    kubelets = [{"apiGroup": _RBAC.partition("/")[0], "kind": "Group", "name": "system:nodes"}]
+    return [
+        {
+            "apiVersion": "kubelet.config.k8s.io/v1",
+            "kind": "CredentialProviderConfig",
+            "providers": providers,
+        },
+        {**_head(_RBAC, "ClusterRole", "", name), "rules": [rule]},
+        _binding("ClusterRole", "", name, kubelets),
+    ]
+
+
+def to_yaml(objects: list[Object]) -> str:
+    """Return objects as YAML documents."""
+    return "---\n".join("\n".join(_lines(one)) + "\n" for one in objects).rstrip("\n")
+
+
+def _lines(value: object, indent: str = "") -> list[str]:
+    """Write blocks, with scalars as JSON has them, which YAML 1.2 reads (section 1.3)."""
+    lines: list[str] = []
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            lines += _entry(f"{indent}{_scalar(name)}:", inner, f"{indent}  ")
+        return lines
+    assert isinstance(value, list)  # noqa: S101 - `_entry` hands over nothing else
+    for inner in value:
+        first, *rest = _lines(inner, f"{indent}  ") if _is_block(inner) else [_scalar(inner)]
+        lines += [f"{indent}- {first.lstrip()}", *rest]
+    return lines
+
+
+def _entry(head: str, value: object, indent: str) -> list[str]:
+    if _is_block(value):
+        return [head, *_lines(value, indent)]
+    if isinstance(value, str) and "\n" in value and value.endswith("\n") and _is_plain(value):
+        return [f"{head} |", *(f"{indent}{line}".rstrip() for line in value[:-1].split("\n"))]
+    return [f"{head} {_scalar(value)}"]
+
+
+def _is_block(value: object) -> bool:
+    return isinstance(value, Mapping | list) and bool(value)
+
+
+def _is_plain(text: str) -> bool:
+    """Tell whether a literal block gives the text back as it is."""
+    lines = text.split("\n")
+    printable = all(line.isprintable() for line in lines)
+    return (
+        printable
+        and not text.startswith((" ", "\n"))
+        and not any(line != line.rstrip() for line in lines)
+        and not text.endswith("\n\n")
+    )
+
+
+def _scalar(value: object) -> str:
+    if isinstance(value, str) and value.replace("-", "").replace("/", "").isalpha():
+        lower = value.lower()
+        if value.isascii() and lower not in _WORDS and value[0].isalpha():
+            return value
+    return json.dumps(value)
+
+
+_WORDS: Final = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
+
+
+def _head(version: str, kind: str, namespace: str, name: str = _NAME) -> Object:
+    meta: Object = {"name": name, "labels": dict(_LABELS)}
+    if namespace:
+        meta["namespace"] = namespace
+    return {"apiVersion": version, "kind": kind, "metadata": meta}
+
+
+def _files(settings: Settings, file: Path) -> dict[str, str]:
+    """
+    Return settings and policy by their paths below the configuration file's folder.
+
+    Raises:
+        ManifestError: The policy is elsewhere, or all together is too large.
+    """
+    assert settings.policy is not None  # noqa: S101 - a configuration file names one
+    try:
+        folder = settings.policy.relative_to(file.parent)
+    except ValueError:
+        folder = Path("..")
+    if ".." in folder.parts:
+        raise ManifestError(f"{settings.policy} is not below {file.parent}: move the policy there")
+    files = {"controller.yaml": file.read_text(encoding="utf-8")}
+    for name, content in read_policy_folder(settings.policy).items():
+        files[(folder / name).as_posix()] = content.decode()
+    if sum(map(len, files.values())) > _MAX_CONFIG_MAP:
+        raise ManifestError("the policy is too large for a ConfigMap; put it into an image")
+    return files
+
+
+def _key(path: str) -> str:
+    return path.replace("/", "..")
+
+
+def _permissions(namespace: str, lease: str) -> list[Object]:
+    """
+    Return the roles: cluster-wide what accounts need, in its own namespace what the Lease needs.
+
+    Secrets can be listed by type, but no permission can be restricted to a type or a label.
+    """
+    rules = [
+        _rule(["namespaces"], ["list", "watch"]),
+        _rule(["serviceaccounts"], ["list", "watch", "patch"]),
+        _rule(["serviceaccounts/token"], ["create"]),
+        _rule(["secrets"], ["list", "watch", "create", "patch", "delete"]),
+        _rule(["events"], ["create"]),
+        {"nonResourceURLs": ["/openid/v1/jwks"], "verbs": ["get"]},
+    ]
+    account = [{"kind": "ServiceAccount", "name": _NAME, "namespace": namespace}]
+    made = [
+        {**_head(_RBAC, "ClusterRole", ""), "rules": rules},
+        _binding("ClusterRole", "", _NAME, account),
+    ]
+    if lease:
+        leases = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
+        own = [
+            {**leases, "verbs": ["create"]},
+            {**leases, "resourceNames": [lease], "verbs": ["get", "update"]},
+        ]
+        made += [
+            {**_head(_RBAC, "Role", namespace), "rules": own},
+            _binding("Role", namespace, _NAME, account),
+        ]
+    return made
+
+
+def _rule(resources: list[str], verbs: list[str]) -> Object:
+    return {"apiGroups": [""], "resources": resources, "verbs": verbs}
+
+
+def _binding(kind: str, namespace: str, name: str, subjects: list[Any]) -> Object:
+    reference = {"apiGroup": _RBAC.partition("/")[0], "kind": kind, "name": name}
+    head = _head(_RBAC, f"{kind}Binding", namespace, name)
+    return {**head, "roleRef": reference, "subjects": subjects}
+
+
+def _deployment(settings: Settings, image: str, namespace: str, paths: list[str]) -> Object:
+    items = [{"key": _key(path), "path": path} for path in paths]
+    volume = {"name": _NAME, "items": items}
+    port = settings.listen[1] if settings.listen else _PORT
+    container = {
+        "name": _NAME,
+        "image": image,
+        "command": ["kube-controller", f"--config={_FOLDER}/controller.yaml"],
+        "ports": [{"name": "http", "containerPort": port}],
+        "livenessProbe": {"httpGet": {"path": "/healthz", "port": "http"}},
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}},
+        "resources": {
+            "requests": {"cpu": "50m", "memory": "128Mi"},
+            "limits": {"memory": "512Mi"},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "configuration", "mountPath": _FOLDER, "readOnly": True}],
+    }
+    pod = {
+        "serviceAccountName": _NAME,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+        "volumes": [{"name": "configuration", "configMap": volume}],
+    }
+    return {
+        **_head("apps/v1", "Deployment", namespace),
+        "spec": {
+            "replicas": 2 if settings.election else 1,
+            "selector": {"matchLabels": _LABELS},
+            "template": {"metadata": {"labels": _LABELS}, "spec": pod},
+        },
+    }
+
+
+def _network_policy(namespace: str) -> Object:
+    """Admit probes and Prometheus; let out what the API server and DNS need."""
+    return {
+        **_head("networking.k8s.io/v1", "NetworkPolicy", namespace),
+        "spec": {
+            "podSelector": {"matchLabels": _LABELS},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"ports": [{"port": "http"}]}],
+            "egress": [
+                {"ports": [{"port": 443}, {"port": 6443}]},
+                {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
+            ],
+        },
+    }

@@ -1,0 +1,376 @@
+"""The real program against an API server: leadership, failover, endpoints, and its end."""
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .api_server import ApiServer, Request, StatusError
+from .conftest import run_module
+
+PATIENCE = 30.0
+SECRET = "builder-pull-secret"
+POLICY = """\
+version: 1
+services: [registry.example.com]
+providers:
+  cluster:
+    issuer: https://kubernetes.default.svc.cluster.local
+    audience: https://registry.example.com
+    keys: {jwksUri: https://kubernetes.default.svc.cluster.local/openid/v1/jwks}
+    claims: kubernetes
+grants:
+  - name: own
+    when: claims["kubernetes.io"].namespace.startsWith("team-")
+    repositories: ['${claims["kubernetes.io"].namespace}/**']
+    actions: [pull]
+"""
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    pause = threading.Event()
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not happen within {PATIENCE:.0f} s"
+        pause.wait(0.02)
+
+
+class Site:
+    """A folder with everything that a controller process needs, and the processes."""
+
+    def __init__(self, folder: Path, api: ApiServer, stack: ExitStack) -> None:
+        self.folder, self.api, self.stack = folder, api, stack
+        (folder / "policy").mkdir()
+        (folder / "policy" / "policy.yaml").write_text(POLICY)
+        cluster = {"name": "c", "cluster": {"server": api.url}}
+        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+        kubeconfig = {
+            "clusters": [cluster],
+            "contexts": [context],
+            "current-context": "c",
+            "users": [{"name": "u", "user": {"token": "secret-bearer"}}],
+        }
+        (folder / "kubeconfig").write_text(json.dumps(kubeconfig))
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            self.port = one.getsockname()[1]
+        (folder / "controller.yaml").write_text(
+            "policy: policy\n"
+            "registries: [{host: registry.example.com, provider: cluster, tokenDuration: 1h}]\n"
+            "election: {duration: 3s}\n"
+            f"listen: localhost:{self.port}\n"
+        )
+
+    def arguments(self) -> list[str]:
+        return [
+            "--config",
+            str(self.folder / "controller.yaml"),
+            "--kubeconfig",
+            str(self.folder / "kubeconfig"),
+        ]
+
+    def start(self) -> "subprocess.Popen[bytes]":
+        log = self.stack.enter_context((self.folder / "log").open("ab"))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "regauth.controller.kube_controller", *self.arguments()],
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+        )
+        self.stack.callback(process.wait, PATIENCE)
+        self.stack.callback(process.kill)
+        return process
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text()
+
+    def settled(self) -> bool:
+        """Whether every account has what it should have."""
+        accounts = self.api.all("serviceaccounts")
+        return bool(accounts) and all(
+            {"name": f"{one['metadata']['name']}-pull-secret"} in one.get("imagePullSecrets", [])
+            for one in accounts
+        )
+
+    def get(self, path: str) -> tuple[int, bytes]:
+        try:
+            with urllib.request.urlopen(
+                f"http://localhost:{self.port}{path}", timeout=PATIENCE
+            ) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+
+@pytest.fixture
+def api() -> Iterator[ApiServer]:
+    server = ApiServer(time.time)
+    for name in ("team-a", "kube-system", "other", "regauth"):
+        server.create("namespaces", name)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path, api: ApiServer) -> Iterator[Site]:
+    with ExitStack() as stack:
+        yield Site(tmp_path, api, stack)
+
+
+def state(api: ApiServer) -> list[tuple[str, object]]:
+    """What there is at the end, without what differs from run to run."""
+    found: list[tuple[str, object]] = [
+        (one["metadata"]["name"], (one.get("imagePullSecrets"), one.get("secrets")))
+        for one in api.all("serviceaccounts")
+    ]
+    return found + [(one["metadata"]["name"], content(one)) for one in api.all("secrets")]
+
+
+def content(secret: dict[str, Any]) -> object:
+    """A secret's registries, whether its token is bound to it, and how many own it."""
+    auths = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))["auths"]
+    part = auths["registry.example.com"]["password"].split(".")[1]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    bound = claims["kubernetes.io"]["secret"]["uid"] == secret["metadata"]["uid"]
+    return list(auths), bound, len(secret["metadata"]["ownerReferences"])
+
+
+SETTLED = [
+    ("builder", ([{"name": SECRET}], [{"name": SECRET}])),
+    (SECRET, (["registry.example.com"], True, 1)),
+]
+
+
+def test_it_works_tells_of_itself_and_ends_when_asked(api: ApiServer, site: Site) -> None:
+    api.create("serviceaccounts", "builder", "team-a")
+    api.create("serviceaccounts", "token-cleaner", "kube-system")
+    process = site.start()
+    wait_for(lambda: api.get("secrets", SECRET, "team-a"), "the secret")
+    wait_for(
+        lambda: (api.get("serviceaccounts", "builder", "team-a") or {}).get("secrets"),
+        "the reference",
+    )
+    page = site.get("/metrics")[1].decode()
+
+    assert (200, 200, 200, 404) == tuple(
+        site.get(path)[0] for path in ("/healthz", "/readyz", "/leader", "/other")
+    )
+    assert 'kube_controller_tokens_issued_total{cause="creation"} 1.0' in page
+    assert "kube_controller_leader 1.0" in page
+    assert "team-a" not in page
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+    lease = api.get("leases", "regauth-controller", "regauth")
+    assert lease is not None
+    assert lease["spec"]["holderIdentity"] == ""
+    assert [one["metadata"]["name"] for one in api.all("secrets")] == [SECRET]
+    assert not any(word in site.log for word in ("eyJ", "secret-bearer", "Traceback"))
+    assert {json.loads(line)["event"] for line in site.log.splitlines()} >= {
+        "leading",
+        "issue",
+        "attach",
+        "ended",
+    }
+
+
+def test_what_happens_in_the_cluster_is_followed_through_bookmarks_breaks_and_a_forgotten_past(
+    api: ApiServer, site: Site
+) -> None:
+    site.start()
+    wait_for(lambda: len(api.watches) == 3, "three watches")
+    api.create("serviceaccounts", "first", "team-a")
+    wait_for(site.settled, "the first account")
+    lists = api.count()["GET serviceaccounts"]
+    api.bump()
+    api.bookmark()
+    wait_for(lambda: all(not watch.bookmarks for watch in api.watches), "the bookmarks")
+    api.disconnect()
+    wait_for(lambda: len([one for one in api.watches if not one.ended]) == 3, "the watches again")
+    api.create("serviceaccounts", "second", "team-a")
+    wait_for(site.settled, "the second account")
+
+    assert api.count()["GET serviceaccounts"] == lists
+    with api.changed:
+        api.disconnect()
+        api.create("serviceaccounts", "third", "team-a")
+        api.compact()
+    wait_for(site.settled, "the third account")
+    assert api.count()["GET serviceaccounts"] == lists + 1
+    assert api.count()["POST serviceaccounts/token"] == 3
+
+
+def killed(api: ApiServer, process: "subprocess.Popen[bytes]", what: str, number: int = 1) -> None:
+    """Kill the process at its n-th request of a kind, carried out but not answered."""
+    left = [number]
+
+    def kill(request: Request) -> None:
+        if request.what == what:
+            left[0] -= 1
+            if not left[0]:
+                os.kill(process.pid, signal.SIGKILL)
+                raise ConnectionAbortedError
+
+    api.after = kill
+
+
+@pytest.mark.parametrize(
+    ("what", "number", "tokens"),
+    [
+        ("PATCH secrets", 1, 1),
+        ("POST serviceaccounts/token", 1, 2),
+        ("PATCH secrets", 2, 1),
+        ("PATCH serviceaccounts", 1, 1),
+    ],
+    ids=["after the empty secret", "between TokenRequest and apply", "between apply and patch", "after the patch"],
+)  # fmt: skip
+def test_a_leader_that_is_killed_between_two_requests_is_gone_on_with(
+    api: ApiServer, site: Site, what: str, number: int, tokens: int
+) -> None:
+    api.create("serviceaccounts", "builder", "team-a")
+    first = site.start()
+    killed(api, first, what, number)
+    assert first.wait(PATIENCE) == -signal.SIGKILL
+    api.after = lambda _request: None
+    api.delete("leases", "regauth", "regauth-controller", None)  # as after its time
+    site.start()
+    wait_for(site.settled, "the next leader's work")
+    wait_for(lambda: state(api) == SETTLED, "the same state")
+
+    assert api.count()["POST serviceaccounts/token"] == tokens
+
+
+def test_a_leader_that_is_killed_in_the_middle_of_a_watch_is_followed_by_the_one_that_waits(
+    api: ApiServer, site: Site
+) -> None:
+    first = site.start()
+    wait_for(lambda: len(api.watches) == 3, "the first leader's watches")
+    text = (site.folder / "controller.yaml").read_text()
+    (site.folder / "controller.yaml").write_text(text.replace(str(site.port), "0"))
+    site.start()
+    wait_for(lambda: len(api.watches) == 6, "the watches of the one that waits")
+    os.kill(first.pid, signal.SIGKILL)
+    api.create("serviceaccounts", "builder", "team-a")
+    wait_for(site.settled, "the next leader's work")
+
+    assert state(api) == SETTLED
+    assert api.count()["POST serviceaccounts/token"] == 1
+
+
+def test_a_leader_that_loses_the_lease_ends_and_says_so(api: ApiServer, site: Site) -> None:
+    process = site.start()
+    wait_for(lambda: api.get("leases", "regauth-controller", "regauth"), "the lease")
+    api.edit(
+        "leases",
+        "regauth-controller",
+        "regauth",
+        lambda one: one["spec"].update(holderIdentity="somebody"),
+    )
+
+    assert process.wait(PATIENCE) == 1
+    assert '"lost_lease":true' in site.log
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(api: ApiServer, site: Site) -> None:
+    api.create("serviceaccounts", "builder", "team-a")
+    api.create("serviceaccounts", "builder", "other")
+    api.seen.clear()
+    done = run_module("kube_controller", *site.arguments(), "--dry-run")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode().splitlines() == [
+        f"team-a/builder: write {SECRET} (creation): registry.example.com as cluster",
+        f"team-a/builder: imagePullSecrets: {SECRET}",
+    ]
+    assert {one.method for one in api.seen} == {"GET"}
+
+
+def test_once_does_what_is_to_be_done_and_ends(api: ApiServer, site: Site) -> None:
+    api.create("serviceaccounts", "builder", "team-a")
+    done = run_module("kube_controller", *site.arguments(), "--once")
+
+    assert done.returncode == 0, done.stderr
+    assert state(api) == SETTLED
+    assert not any(one.what.startswith("WATCH") for one in api.seen)
+
+
+def test_the_flags_of_the_proof_of_concept_do_without_a_policy(api: ApiServer, site: Site) -> None:
+    api.create("serviceaccounts", "builder", "other")
+    flags = [
+        "--registry-host",
+        "registry.example.com",
+        "--registry-username",
+        "cluster",
+        "--token-duration",
+        "30m",
+    ]
+    done = run_module(
+        "kube_controller", *flags, "--kubeconfig", str(site.folder / "kubeconfig"), "--once"
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert state(api) == SETTLED
+    (asked,) = [one.body["spec"] for one in api.seen if one.what == "POST serviceaccounts/token"]
+    assert (asked["audiences"], asked["expirationSeconds"]) == (
+        ["https://registry.example.com"],
+        1800,
+    )
+
+
+def test_once_ends_with_an_error_when_something_failed(api: ApiServer, site: Site) -> None:
+
+    api.create("serviceaccounts", "builder", "team-a")
+
+    def forbid(request: Request) -> None:
+        if request.what == "POST serviceaccounts/token":
+            raise StatusError(403, "Forbidden", "serviceaccounts/token is forbidden")
+
+    api.before = forbid
+    done = run_module("kube_controller", *site.arguments(), "--once")
+
+    assert done.returncode == 1
+    assert b"serviceaccounts/token is forbidden" in done.stderr
+
+
+def test_an_api_server_that_is_away_is_said_and_no_traceback(site: Site, api: ApiServer) -> None:
+    api.close()
+    done = run_module("kube_controller", *site.arguments(), "--once")
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"kube-controller: the cluster cannot be asked: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--registry-host", "a"], "--registry-username"),
+        (
+            ["--registry-host", "a", "--registry-username", "b", "--token-duration", "1m"],
+            "10m to 48h",
+        ),
+        (["--registry-host", "a", "--registry-username", "b", "--token-duration", "x"], "duration"),
+        (
+            ["--registry-host", "a", "--registry-username", "b", "--kubeconfig", "/no/such"],
+            "no way to the cluster",
+        ),
+        (["--config", "/no/such", "--registry-host", "a"], "exclude each other"),
+    ],
+)
+def test_wrong_flags_are_said_with_exit_code_2(arguments: list[str], said: str) -> None:
+    done = run_module("kube_controller", *arguments)
+
+    assert done.returncode == 2
+    assert said in done.stderr.decode()
+    assert b"Traceback" not in done.stderr
