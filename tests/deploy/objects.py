@@ -112,6 +112,8 @@ def unsafe(thing: Mapping[str, Any]) -> list[str]:
     """Return what an object of ours must not be: root, writable, unpinned, boundless, a secret."""
     if thing["kind"] == "Secret":
         return ["a Secret in a file is no secret"]
+    if any("*" in value for rule in thing.get("rules") or [] for value in rule.values()):
+        return ["a right to everything"]
     pod = thing.get("spec", {}).get("template", {}).get("spec")
     if thing["kind"] != "Deployment" or pod is None:
         return []

@@ -3,6 +3,7 @@
 import copy
 import re
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from ..e2e.programs import TOKEN_SERVER, free_ports, run, running
 from .objects import loose_ends, misshapen, name, read, unsafe
 
 Change = Callable[[dict[str, Any]], object]
-PARTS = ("token-server", "proxy")
+PARTS = ("token-server", "proxy", "controller")
 EXPECTED = {
     "token-server": {
         "Deployment/token-server",
@@ -35,6 +36,16 @@ EXPECTED = {
         "PodDisruptionBudget/registry-proxy",
         "Service/registry-proxy",
         "ServiceAccount/registry-proxy",
+    },
+    "controller": {
+        "ClusterRole/regauth-controller",
+        "ClusterRoleBinding/regauth-controller",
+        "Deployment/regauth-controller",
+        "NetworkPolicy/regauth-controller",
+        "PodDisruptionBudget/regauth-controller",
+        "Role/regauth-controller",
+        "RoleBinding/regauth-controller",
+        "ServiceAccount/regauth-controller",
     },
 }
 
@@ -140,6 +151,14 @@ def test_each_danger_is_seen(deployment: dict[str, Any], change: Change, complai
     found = unsafe(deployment)
 
     assert any(complaint in one for one in found), found
+
+
+@pytest.mark.parametrize("key", ["apiGroups", "resources", "verbs"])
+def test_a_right_to_everything_is_seen(folder: Path, key: str) -> None:
+    role = next(one for one in part(folder, "controller") if one["kind"] == "ClusterRole")
+    role["rules"][0][key] = ["*"]
+
+    assert ["a right to everything"] == unsafe(role)
 
 
 @pytest.mark.parametrize(
@@ -270,7 +289,9 @@ def test_kustomize_puts_the_example_together(folder: Path) -> None:
     assert [] == [one for thing in things for one in (*misshapen(thing), *unsafe(thing))]
     assert [] == loose_ends(things)
     assert {"registry-auth"} == {
-        one["metadata"]["namespace"] for one in things if one["kind"] != "Namespace"
+        one["metadata"]["namespace"]
+        for one in things
+        if one["kind"] not in {"Namespace", "ClusterRole", "ClusterRoleBinding"}
     }
     names = {one["metadata"]["name"] for one in things if one["kind"] == "ConfigMap"}
     used = {
@@ -288,7 +309,25 @@ def test_kustomize_puts_the_example_together(folder: Path) -> None:
         if one["kind"] == "Deployment"
         for box_ in pod(one)["containers"]
     ]
-    assert 2 == sum(image.startswith("registry.example.com/regauth/") for image in images)
+    assert 3 == sum(image.startswith("registry.example.com/regauth/") for image in images)
+
+
+def test_the_controller_may_do_what_its_own_manifests_ask_for(folder: Path, tmp_path: Path) -> None:
+    """`kube-controller manifests` is the other way to install it; the rights are the same."""
+    shutil.copy(folder / "controller" / "controller.yaml", tmp_path)
+    shutil.copytree(folder / "example" / "policy", tmp_path / "policy")
+    program = [sys.executable, "-m", "regauth.controller.kube_controller", "manifests"]
+    config = ["--config", tmp_path / "controller.yaml", "--namespace", "registry-auth"]
+    done = run([*program, *config, "--image", "kube-controller:0.1.0"])
+    assert done.returncode == 0, done.stderr
+    own = {name(one): one for one in read(done.stdout)}
+
+    for one in part(folder, "controller"):
+        if one["kind"] in {"ClusterRole", "Role"}:
+            assert own[name(one)]["rules"] == one["rules"]
+        if one["kind"] in {"ClusterRoleBinding", "RoleBinding"}:
+            assert own[name(one)]["roleRef"] == one["roleRef"]
+            assert own[name(one)]["subjects"] == one["subjects"]
 
 
 def test_server_yaml_is_a_configuration(folder: Path) -> None:
