@@ -51,6 +51,13 @@ test: $(STAMP) registry ## run all tests
 fuzz: $(STAMP) ## run the generated tests for FUZZ_SECONDS (default 600), from a new seed
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(BIN)/python -m pytest -q tests -m fuzz
 
+.PHONY: test-kube
+test-kube: $(STAMP) ## test the controller with a real kube-apiserver
+	@[ -x "$${KUBEBUILDER_ASSETS:-}/kube-apiserver" ] && [ -x "$${KUBEBUILDER_ASSETS:-}/etcd" ] || { \
+	  echo "KUBEBUILDER_ASSETS must name a folder with kube-apiserver and etcd; with Go:" >&2; \
+	  echo '  eval "$$(go run sigs.k8s.io/controller-runtime/tools/setup-envtest@latest use -p env)"' >&2; exit 1; }
+	@$(BIN)/python -m pytest -q tests/controller/test_any_api_server.py
+
 .PHONY: check
 check: $(STAMP) ## lint, format, types, imports
 	@$(BIN)/ruff check .
