@@ -5,11 +5,13 @@ Requests per second of the token server, beside a bare Falcon "hello" on the sam
 
 Loads real processes over loopback with wrk (Debian: apt-get install -y wrk): a full exchange
 (RS256 in, ES256 out, the policy of `token-server init`), the same with the verified login
-remembered, and the same question again.  What counts are the ratios to hello, in the same run.
+remembered, and the same question again.  What counts are the ratios to hello, in the same run;
+those by CPU time are the steadier ones on a machine that does other things too.
 """
 
 import argparse
 import base64
+import importlib.util
 import json
 import os
 import re
@@ -20,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +39,7 @@ from regauth.servers.settings import Address
 SERVICE = "registry.example.com"
 CONNECTIONS = 32
 TOKENS = 2000
+WSGI = "regauth.servers.wsgi:application"
 
 MODES = {
     "full exchange": "caches: {logins: 0s, answers: 0s}\n",
@@ -85,17 +88,19 @@ class Hello:
         response.text = '{"status":"ok"}'
 
 
+hello = falcon.App()
+hello.add_route("/hello", Hello())
+
+
 def serve_hello(port: int, workers: int) -> None:
     """Serve hello as the token server serves: one pinned process for each worker."""
-    app = falcon.App()
-    app.add_route("/hello", Hello())
     listeners = hosting.bind([Address("127.0.0.1", port)])
     pids = []
     for core in range(workers):
         pid = os.fork()
         if pid == 0:
             pin(core)
-            hosting.Server(app, listeners, threads=4).run()
+            hosting.Server(hello, listeners, threads=4).run()
             os._exit(0)
         pids.append(pid)
     signal.sigwait({signal.SIGTERM})
@@ -192,15 +197,33 @@ def logins(folder: Path, count: int) -> Path:
     return file
 
 
-def measure(folder: Path, workers: int, seconds: float) -> dict[str, Result]:
+def on_waitress(port: int, workers: int, configuration: Path | None) -> list[str]:
+    """Return what serves hello, or the token server, as `token-server` does."""
+    if configuration is None:
+        return [sys.executable, __file__, "--hello", str(port), str(workers)]
+    server = [sys.executable, "-m", "regauth.servers.token_server"]
+    return [*server, "--config", str(configuration)]
+
+
+def on_granian(port: int, workers: int, configuration: Path | None) -> list[str]:
+    """Return what serves hello, or the token server, on granian."""
+    application = "bench_token_server:hello" if configuration is None else WSGI
+    return [
+        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-access-log"),
+        *("--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)),
+        *("--working-dir", str(Path(__file__).parent), application),
+    ]
+
+
+def measure(
+    host: Callable[[int, int, Path | None], list[str]], folder: Path, workers: int, seconds: float
+) -> dict[str, Result]:
     """Measure hello and every mode with so many workers."""
-    results = {}
     question = f"/auth/token?service={SERVICE}&scope=repository:acme/app:pull,push"
     many, one = logins(folder, TOKENS), logins(folder, 1)
     port = free_port()
-    command = [sys.executable, __file__, "--hello", str(port), str(workers)]
-    with running(command, port) as (pid, _):
-        results["hello"] = load(port, "/hello", one, seconds, pid)
+    with running(host(port, workers, None), port) as (pid, _):
+        results = {"hello": load(port, "/hello", one, seconds, pid)}
     for mode, caches in MODES.items():
         port = free_port()
         configuration = folder / "bench.yaml"
@@ -208,18 +231,33 @@ def measure(folder: Path, workers: int, seconds: float) -> dict[str, Result]:
             (folder / "server.yaml").read_text().replace(":5001", f":{port}")
             + f"workers: {workers}\nrateLimits: {{client: false, identity: false}}\n{caches}"
         )
-        command = [
-            sys.executable,
-            "-m",
-            "regauth.servers.token_server",
-            "--config",
-            str(configuration),
-        ]
-        with running(command, port) as (pid, started):
+        os.environ["TOKEN_SERVER_CONFIG"] = str(configuration)
+        with running(host(port, workers, configuration), port) as (pid, started):
             tokens = one if mode == "repeated question" else many
             results[mode] = load(port, question, tokens, seconds, pid)
         results[mode + " start"] = Result(started, 0, 0, 0, 0, 0)
     return results
+
+
+def report(title: str, results: dict[str, Result]) -> dict[str, list[float]]:
+    """Print the results and return each mode's ratio to hello, by requests and by CPU time."""
+    hello = results["hello"]
+    print(f"\n{title:22}   req/s  of hello  p50 ms  p99 ms  CPU us  of hello  MiB/worker  errors")
+    for mode in ("hello", *MODES):
+        one = results[mode]
+        print(
+            f"{mode:22} {one.rate:7.0f}  {one.rate / hello.rate:8.2f}  {one.p50:6.2f}"
+            f"  {one.p99:6.2f}  {one.cpu:6.0f}  {hello.cpu / one.cpu:8.2f}"
+            f"  {one.memory:10.0f}  {one.errors:6d}"
+        )
+    print(f"serving {results['full exchange start'].rate:.2f} s after the start")
+    return {
+        mode: [
+            round(results[mode].rate / hello.rate, 3),
+            round(hello.cpu / results[mode].cpu, 3),
+        ]
+        for mode in MODES
+    }
 
 
 def main() -> None:
@@ -234,30 +272,20 @@ def main() -> None:
         return
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed; on Debian: apt-get install -y wrk")
+    hosts = {"waitress": on_waitress}
+    if importlib.util.find_spec("granian") is None:
+        print("granian is not installed; with it, it is measured too: pip install granian")
+    else:
+        hosts["granian"] = on_granian
     everything = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "site"
         starter.create(folder, starter.Choices(), datetime.now(UTC))
-        for workers in chosen.workers:
-            results = measure(folder, workers, chosen.seconds)
-            hello, cpu = results["hello"].rate, results["hello"].cpu
-            print(
-                f"\n{workers} worker{'s' * (workers > 1)}"
-                f"{'':14}  req/s  of hello  p50 ms  p99 ms  CPU us  of hello  MiB/worker  errors"
-            )
-            for mode in ("hello", *MODES):
-                one = results[mode]
-                print(
-                    f"{mode:22} {one.rate:7.0f}  {one.rate / hello:8.2f}  {one.p50:6.2f}"
-                    f"  {one.p99:6.2f}  {one.cpu:6.0f}  {cpu / one.cpu:8.2f}"
-                    f"  {one.memory:10.0f}  {one.errors:6d}"
-                )
-            start = results["full exchange start"].rate
-            print(f"serving {start:.2f} s after the start")
-            everything[workers] = {
-                mode: [round(results[mode].rate / hello, 3), round(cpu / results[mode].cpu, 3)]
-                for mode in MODES
-            }
+        for host, command in hosts.items():
+            for workers in chosen.workers:
+                title = f"{host}, {workers} worker{'s' * (workers > 1)}"
+                results = measure(command, folder, workers, chosen.seconds)
+                everything[title] = report(title, results)
     print(json.dumps({"of hello, by requests and by CPU time": everything}))
 
 
