@@ -108,7 +108,7 @@ class Run:
             raise SuiteError(tuple(problems), sources)
         claims = {name: dict(sample.claims) for name, sample in linked.samples.items()}
         hostile = tuple(hostile_cases(suite, claims))
-        _check_exceptions(suite, hostile, problems)
+        _check_hostile(suite, hostile, problems)
         if problems.errors:
             raise SuiteError(tuple(problems), sources)
         every = (*cases(suite), *hostile)
@@ -128,10 +128,15 @@ class Run:
         return self.policies.compile(folder)
 
 
-def _check_exceptions(suite: Suite, hostile: tuple[HostileCase, ...], problems: Problems) -> None:
-    """Report an exception for a near miss that no listed token has, or for a forgery."""
+def _check_hostile(suite: Suite, hostile: tuple[HostileCase, ...], problems: Problems) -> None:
+    """Report captured tokens, and exceptions for near misses that no listed token has."""
     if suite.hostile is None:
         return
+    for token in suite.hostile.tokens:
+        if suite.tokens[token].jwt is not None:
+            message = f"`{token}` is a captured token; nobody here can sign its near misses"
+            hint = "forge a sample token that is like it"
+            problems.error(suite.hostile.location, "captured-token", message, hint)
     known = {case.miss.name for case in hostile if isinstance(case, NearMissCase)}
     for name, location in suite.hostile.except_.items():
         if name not in known:

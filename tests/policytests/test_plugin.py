@@ -63,14 +63,21 @@ def test_pytest_collects_the_same_file(house: Repository) -> None:
 
 def test_a_failure_shows_the_cell_the_grant_and_both_places(house: Repository) -> None:
     house.suite(GRID.replace("A    A", "A    ."))
-    done = run(house.root)
-    assert 1 == done.returncode
-    assert (
-        "suite.policytest.yaml:8:29: expected refused by the policy, got allowed by `push-own`"
-        in done.stdout
-    )
-    assert "by        push-own  (policy/policy.yaml:16:11)" in done.stdout
-    assert "Traceback" not in done.stdout + done.stderr
+    plain = run(house.root, command=False)
+    ours = run(house.root)
+    summary = "expected refused by the policy, got allowed by `push-own`"
+    assert f"suite.policytest.yaml:8:29: {summary}" in plain.stdout
+    assert f"FAIL 8:29 main-acme/app-push {summary}" in ours.stdout
+    for done in (plain, ours):
+        assert 1 == done.returncode
+        assert "by        push-own  (policy/policy.yaml:16:11)" in done.stdout
+        assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_plain_pytest_stops_at_a_suite_with_an_error(house: Repository) -> None:
+    house.suite(GRID.replace("main  acme/app", "man  acme/app"))
+    done = run(house.root, command=False)
+    assert (2, True) == (done.returncode, "there is no token `man`" in done.stdout)
 
 
 def test_an_error_is_reported_as_one_and_not_as_a_failure(house: Repository) -> None:

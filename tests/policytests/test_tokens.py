@@ -215,3 +215,10 @@ def test_a_real_token_that_has_not_expired_is_a_leaked_secret(house: Repository)
     capture(house, datetime.now(UTC) + timedelta(days=1))
     tokens = "at: 2026-11-01T12:00:00Z\ntokens:\n  x: {jwt: a.jwt, keys: a.json}\n"
     assert ["3:3 leaked-token"] == house.problems(NOTHING, tokens)
+
+
+def test_a_captured_token_cannot_be_forged(house: Repository) -> None:
+    capture(house, datetime(2025, 2, 1, tzinfo=UTC))
+    tokens = "at: 2026-11-01T12:00:00Z\ntokens:\n  x: {jwt: a.jwt, keys: a.json}\n"
+    text = "hostile: {tokens: [x], repositories: [acme/app]}\n"
+    assert ["4:10 captured-token"] == house.problems(text, tokens)
