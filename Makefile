@@ -9,7 +9,7 @@ BIN := .venv/bin
 FOLDERS := controller engine policytests schemas servers
 # The editable install links the files there are, so a new file needs a new install: the stamp's
 # name is a digest of the list of files and of pyproject.toml.
-STAMP := .venv/.installed-$(shell { find $(FOLDERS) \( -name '*.py' -o -name '*.json' -o -name '*.html' \) | sort; cat pyproject.toml; } | cksum | cut -d' ' -f1)
+STAMP := .venv/.installed-$(shell { find $(FOLDERS) -type f -not -path '*/__pycache__/*' -not -path 'policytests/cases/*' | LC_ALL=C sort; cat pyproject.toml; } | cksum | cut -d' ' -f1)
 APT_PACKAGES := docker-registry skopeo nginx
 
 .PHONY: help
@@ -19,9 +19,10 @@ help: ## list the targets
 $(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed; say which with make PYTHON=/path/to/python3" >&2; exit 1; }
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
+	@echo 'making .venv'
 	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	@rm -rf build/__editable__.* .venv/.installed-*
-	@$(BIN)/python -m pip install --quiet --editable . --group dev
+	@log=$$(mktemp); $(BIN)/python -m pip install --editable . --group dev >"$$log" 2>&1 || { cat "$$log" >&2; rm -f "$$log"; exit 1; }; rm -f "$$log"
 	@touch $@
 
 .PHONY: install
