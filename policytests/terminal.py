@@ -230,14 +230,14 @@ def _survivors(mutation: Mutation, out: TerminalReporter) -> None:
 
 def describe_uncovered(coverage: Coverage) -> list[str]:
     """Return a line for each place that is not covered, with a token that would cover it."""
-    # What was never true is never decisive either; say it once.
+    # What was never true never decides either, nor does the rule it is all of; say it once.
     said = {(p.name, p.text, one) for p in coverage.points if p.kind == "part" for one in p.missing}
     lines = []
     for point in coverage.uncovered:
         missing = [
             one
             for one in point.missing
-            if point.kind != "mcdc" or (point.name, point.text, one) not in said
+            if point.kind not in ("mcdc", "rule") or (point.name, point.text, one) not in said
         ]
         if missing:
             lines.append(f"{point.location} {describe(point, missing)}")
