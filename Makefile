@@ -72,7 +72,7 @@ bench: $(STAMP) ## measure, as ratios within one run
 
 .PHONY: docs
 docs: $(STAMP) ## build the documentation's site in site/, warnings are errors
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .PHONY: dist
 dist: $(STAMP) ## build dist/: the sdist, then the wheel from it, both checked

@@ -28,7 +28,7 @@ def followed() -> list[Path]:
     return [page for page in checked_here(REPOSITORY / "docs") if any(map(runs, blocks(page)))]
 
 
-@pytest.mark.parametrize("page", followed(), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", followed(), ids=lambda page: f"{page.parent.name}-{page.stem}")
 def test_a_page_can_be_followed(page: Path, tmp_path: Path) -> None:
     steps = list(blocks(page))
     commands = "\n" + "".join(block.text for block in steps if runs(block))

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,16 +19,46 @@ from .pages import pages
 def site(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built as `make docs` builds it, into a folder of its own."""
     folder = tmp_path_factory.mktemp("docs") / "site"
-    done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder],
-        cwd=repository,
+    done = build(repository, folder)
+    assert 0 == done.returncode, done.stderr
+    assert "WARNING" not in done.stderr
+    return folder
+
+
+def build(source: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    """Build as `make docs` does; `--quiet` would keep warnings from being errors."""
+    return subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", site],
+        cwd=source,
         env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (0, "") == (done.returncode, done.stdout + done.stderr)
-    return folder
+
+
+def test_the_makefile_builds_so(repository: Path) -> None:
+    makefile = (repository / "Makefile").read_text(encoding="utf-8")
+
+    assert "mkdocs build --strict\n" in makefile
+
+
+def test_a_broken_link_an_anchor_and_a_page_nobody_finds_are_errors(
+    repository: Path, tmp_path: Path
+) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    shutil.copyfile(repository / "docs" / "links.py", docs / "links.py")
+    settings = (repository / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[0]
+    (tmp_path / "mkdocs.yml").write_text(f"{settings}\nnav: [index.md]\n")
+    (docs / "index.md").write_text("[a](nowhere.md) [b](other.md#nowhere) [c](../nowhere.txt)\n")
+    (docs / "other.md").write_text("# Other\n")
+
+    done = build(tmp_path, tmp_path / "site")
+
+    assert 0 != done.returncode
+    for said in ("- other.md", "'nowhere.md'", "'#nowhere'", "'../nowhere.txt'"):
+        assert said in done.stderr
 
 
 def test_every_page_is_built(site: Path, docs: Path) -> None:
