@@ -276,6 +276,7 @@ def is_over(error: ApiError) -> bool:
     )
 
 
-def conflict_of(account: Account, error: ChangeError) -> Report:
-    """Return what people are told about a conflict."""
-    return Report(account, "PullSecretConflict", str(error))
+def conflict_of(account: Account, secret: str) -> Report:
+    """Return what people are told about a conflict; the API server's own words go into the log."""
+    message = f"the secret {secret} has fields of somebody else's and is left alone as it is"
+    return Report(account, "PullSecretConflict", message)

@@ -24,6 +24,7 @@ from .entitlements import Entitlements
 from .event_log import EventLog
 from .inventory import KINDS, SECRETS, Inventory
 from .measures import Measures
+from .naming import secret_name
 from .observed import Key
 from .planning import Cause, Issue, Plan, Report, plan
 from .signing_keys import SigningKeys
@@ -170,7 +171,7 @@ class Controller:
         except ChangeError as error:
             self._failed(key, str(error), 0.0)
             if error.conflict:
-                self._tell(key, error)
+                self._tell(key)
         finally:
             self.queue.done(key)
 
@@ -203,12 +204,13 @@ class Controller:
             "failed", "warning", account=str(key), error=error, status=status, again_in=pause
         )
 
-    def _tell(self, key: Key, error: ChangeError) -> None:
+    def _tell(self, key: Key) -> None:
         """Tell people of a conflict; when even that fails, the log has it."""
         account = self.inventory.observed(key, None).account
         try:
             if account is not None:
-                self._applier.make(conflict_of(account, error))
+                secret = secret_name(key.name, self._entitlements.instance)
+                self._applier.make(conflict_of(account, secret))
         except ApiError as failure:
             self._host.log.event("event-failed", "warning", account=str(key), error=str(failure))
 

@@ -8,6 +8,7 @@ A process that loses the Lease ends, and is started again by its Deployment: wha
 is planned anew by whoever leads then.
 """
 
+import math
 import signal
 import threading
 import time
@@ -33,6 +34,8 @@ RELOAD_SECONDS: Final = 30.0
 """How often the policy's folder is looked at."""
 
 _END_SECONDS: Final = 5.0
+_IDLE_SECONDS: Final = 5.0
+_LIST_SECONDS: Final = 0.05
 
 Reload = Callable[[], Configuration | None]
 """Reads settings and policy again; None when they have not changed or cannot be used."""
@@ -118,9 +121,12 @@ class Process:
     def _lead(self) -> bool:
         """Take and keep the Lease; start to work when everything is known."""
         led = working = False
-        reloaded = time.monotonic()
+        stepped = reloaded = -math.inf
         while not self._ending.is_set():
-            self._step()
+            now = time.monotonic()
+            if now - stepped >= self._renew:
+                stepped = now
+                self._step()
             leads = self._leads()
             if led and not leads:
                 return not self._ending.is_set()
@@ -134,18 +140,17 @@ class Process:
                     self._start(self._work, f"worker-{number}")
             if working and self._controller.keys.refresh():
                 self._controller.look_at_everything()
-            if time.monotonic() - reloaded >= RELOAD_SECONDS:
-                reloaded = time.monotonic()
+            if now - reloaded >= RELOAD_SECONDS:
+                reloaded = now
                 self._look_for_changes()
-            self._ending.wait(self._pause(working=working))
+            # The lists come in meanwhile; whether they are there costs no request.
+            self._ending.wait(_LIST_SECONDS if led and not working else self._renew)
         return False
 
-    def _pause(self, *, working: bool) -> float:
-        """Renew calmly; while something is awaited, look more often, without asking the API."""
-        renew = 5.0
-        if self._settings.election is not None:
-            renew = self._settings.election.renew.total_seconds()
-        return renew if working or not self._leads() else 0.05
+    @property
+    def _renew(self) -> float:
+        election = self._settings.election
+        return _IDLE_SECONDS if election is None else election.renew.total_seconds()
 
     def _step(self) -> None:
         if self._elector is None:

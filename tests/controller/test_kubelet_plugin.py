@@ -152,7 +152,7 @@ class _Exchange(BaseHTTPRequestHandler):
 def exchange() -> Iterator[type[_Exchange]]:
     handler = type("Exchange", (_Exchange,), {"seen": []})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         handler.url = f"http://localhost:{server.server_port}/federation"
         yield handler
