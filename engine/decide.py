@@ -16,7 +16,7 @@ from .index import Index
 from .jwt import Claims
 from .outcomes import ConditionError, Decision, Identity, Verdict, Why
 from .patterns import Pattern, PatternValueError
-from .policy import Policy, Statement
+from .policy import Denial, Policy, Statement
 from .scope import (
     CATALOG,
     REGISTRY,
@@ -162,7 +162,10 @@ class Request:
             return "type"
         if not statement.catalog and access.action not in statement.actions:
             return "action"
-        if statement.class_ != resource.class_:
+        # A registry takes a token for one class of a repository as one for the repository itself
+        # (distribution registry/auth/token/accesscontroller.go, `newAccessSet`).
+        any_class = isinstance(statement, Denial) and not statement.class_
+        if statement.class_ != resource.class_ and not any_class:
             return "class"
         if self.variables["service"] not in statement.services:
             return "service"

@@ -341,6 +341,28 @@ denials:
         assert [str(v.access) for v in decision.verdicts if v.why is Why.DENIED] == refused
         assert {v.source for v in decision.verdicts if v.why is Why.DENIED} <= {"d"}
 
+    @pytest.mark.parametrize(
+        ("denial", "refused"),
+        [
+            ("", ["repository(plugin):a:push", "repository:a:push"]),
+            ("class: plugin, ", ["repository(plugin):a:push"]),
+        ],
+    )
+    def test_a_denial_without_a_class_is_for_every_class(
+        self, ask: Callable[..., Decision], denial: str, refused: list[str]
+    ) -> None:
+        """Registries drop the class of a token's access: asking with one must evade nothing."""
+        text = f"""
+grants:
+  - {{name: images, repositories: ["**"], actions: [push]}}
+  - {{name: plugins, class: plugin, repositories: ["**"], actions: [push]}}
+denials:
+  - {{name: d, {denial}repositories: [a], actions: [push]}}
+"""
+        decision = ask(text, "repository(plugin):a:push", "repository:a:push")
+
+        assert refused == [str(v.access) for v in decision.verdicts if v.why is Why.DENIED]
+
     def test_an_error_in_a_denial_is_reported(self, ask: Callable[..., Decision]) -> None:
         text = self.TEXT % 'when: claims.missing == "x", repositories: ["**"], actions: [pull]'
         verdict = ask(text, "repository:a:pull").verdicts[0]
