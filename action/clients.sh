@@ -1,5 +1,5 @@
-# The clients of registries, which all keep logins in docker's config.json; sourced by registry.sh.
-# shellcheck shell=bash
+# The clients of registries, which all keep logins in docker's config.json; sourced by registry.sh, which sets the variables.
+# shellcheck shell=bash disable=SC2154
 
 CLIENTS="docker podman buildah skopeo oras crane helm"
 

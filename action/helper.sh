@@ -1,7 +1,7 @@
-# The credential helper, installed for the rest of the job; sourced by registry.sh.
+# The credential helper, installed for the rest of the job; sourced by registry.sh, which sets the variables.
 #
 # It is the project's own, at the action's own ref, and needs Python's standard library only.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 
 # install_helper: have clients ask docker-credential-regauth for the login at `registry`.
 install_helper() {

@@ -1,6 +1,6 @@
-# The job's ID token; sourced by registry.sh.
+# The job's ID token; sourced by registry.sh, which sets the variables.
 # Source: GitHub Docs, "OpenID Connect reference", "Methods for requesting the OIDC token".
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
 
 # get_id_token: set `token`, for `audience`.  Neither it nor the key to get it is an argument of a
 # program, where every user of the machine could read it.

@@ -44,7 +44,8 @@ def job(site: Site, tmp_path: Path) -> Callable[..., Job]:
         programs.mkdir()
         for name in (*TOOLS, *([client] if client else [])):
             found = shutil.which(name)
-            assert found is not None, name
+            if found is None:
+                pytest.skip(f"{name} is not installed, which every runner of GitHub has")
             (programs / name).symlink_to(found)
         (programs / "python3").symlink_to(Path(sys.base_prefix, "bin", "python3").resolve())
         (tmp_path / "temp").mkdir()

@@ -216,7 +216,8 @@ def test_the_token_server_serves_from_what_is_mounted(folder: Path, tmp_path: Pa
     (tmp_path / "server.yaml").write_text(text.replace('"*:5001"', f"127.0.0.1:{port}"))
     command = [*TOKEN_SERVER, "--config", tmp_path / "server.yaml"]
     with running(command, port, tmp_path / "log"):
-        done = run(["curl", "-sf", f"http://localhost:{port}/healthz"])
+        healthy = folder.parent / "healthy.py"
+        done = run([sys.executable, "-I", healthy, str(port)])
 
     assert done.returncode == 0
 
