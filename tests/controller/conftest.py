@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
+
+from regauth.controller.kube_controller import main
 
 
 def jwt(**claims: object) -> str:
@@ -32,6 +35,11 @@ def run_module(
         check=False,
         env={**kept, **environment},
     )
+
+
+def run_main(*arguments: str) -> Result:
+    """Run `kube-controller` within this process, for what ends by itself."""
+    return CliRunner().invoke(main, arguments)
 
 
 @pytest.fixture

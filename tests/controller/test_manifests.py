@@ -15,7 +15,7 @@ from regauth.controller.manifests import (
     to_yaml,
 )
 
-from .conftest import run_module
+from .conftest import run_main
 
 POLICY = """\
 version: 1
@@ -158,10 +158,10 @@ def test_the_yaml_says_what_the_objects_say(made: list[dict[str, Any]]) -> None:
 def test_the_command_prints_them(file: Path) -> None:
     arguments = ("manifests", "--config", str(file), "--image", "regauth:1")
     installed, plugin = (
-        run_module("kube_controller", *arguments),
-        run_module("kube_controller", *arguments, "--plugin"),
+        run_main(*arguments),
+        run_main(*arguments, "--plugin"),
     )
 
-    assert (installed.returncode, plugin.returncode) == (0, 0), installed.stderr + plugin.stderr
+    assert (installed.exit_code, plugin.exit_code) == (0, 0), installed.stderr + plugin.stderr
     assert len(list(yaml.safe_load_all(installed.stdout))) == 10
     assert next(yaml.safe_load_all(plugin.stdout))["kind"] == "CredentialProviderConfig"
