@@ -22,14 +22,17 @@ PORTS = ("5000", "5001", "5002", "5003")
 
 
 class Follower:
-    """Somebody who does what a page says, in an empty folder."""
+    """
+    Somebody who does what a page says, in an empty folder.
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
+    `ports` stand for `PORTS`; those who follow pages at the same time have different ones.
+    """
+
+    def __init__(self, folder: Path, stack: ExitStack, ports: Sequence[int] = ()) -> None:
         self.folder = folder
         self._stack = stack
-        self._ports: Mapping[str, str] = dict(
-            zip(PORTS, map(str, free_ports(len(PORTS))), strict=True)
-        )
+        chosen = ports or free_ports(len(PORTS))
+        self._ports: Mapping[str, str] = dict(zip(PORTS, map(str, chosen), strict=True))
         self._shown: str | None = None
         self.environment = {
             **os.environ,

@@ -1,13 +1,18 @@
 """Every page whose commands can be run is followed word for word, in an empty folder."""
 
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 
 import pytest
 
 from ..conftest import REPOSITORY
-from ..e2e.programs import require
-from .following import Follower, shows
+from ..e2e.programs import free_ports, require
+from .following import PORTS, Follower, shows
 from .pages import SHELL, Block, blocks, checked_here, pages
 
 NEEDS = {
@@ -28,15 +33,45 @@ def followed() -> list[Path]:
     return [page for page in checked_here(REPOSITORY / "docs") if any(map(runs, blocks(page)))]
 
 
-@pytest.mark.parametrize("page", followed(), ids=lambda page: f"{page.parent.name}-{page.stem}")
-def test_a_page_can_be_followed(page: Path, tmp_path: Path) -> None:
-    steps = list(blocks(page))
-    commands = "\n" + "".join(block.text for block in steps if runs(block))
-    require(*(name for start, name in NEEDS.items() if f"\n{start}" in commands))
-    with ExitStack() as stack:
-        ran = Follower(tmp_path, stack).follow(steps)
+def needs(page: Path) -> list[str]:
+    commands = "\n" + "".join(block.text for block in blocks(page) if runs(block))
+    return [name for start, name in NEEDS.items() if f"\n{start}" in commands]
 
-    assert sum(map(runs, steps)) == ran
+
+def follow(page: Path, folder: Path, ports: Sequence[int]) -> int:
+    with ExitStack() as stack:
+        return Follower(folder, stack, ports).follow(list(blocks(page)))
+
+
+@pytest.fixture(scope="module")
+def ran(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[Path, "Future[int]"]]:
+    """How many commands of each page ran; as many pages at once as there are cores."""
+    wanted = [
+        item.callspec.params["page"]
+        for item in request.session.items
+        if isinstance(item, pytest.Function) and item.originalname == FOLLOWING
+    ]
+    able = [page for page in wanted if all(map(shutil.which, needs(page)))]
+    ports = iter(free_ports(len(PORTS) * len(able)))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        yield {
+            page: pool.submit(
+                follow, page, tmp_path_factory.mktemp(page.stem), list(islice(ports, len(PORTS)))
+            )
+            for page in able
+        }
+
+
+FOLLOWING = "test_a_page_can_be_followed"
+
+
+@pytest.mark.parametrize("page", followed(), ids=lambda page: f"{page.parent.name}-{page.stem}")
+def test_a_page_can_be_followed(ran: Mapping[Path, "Future[int]"], page: Path) -> None:
+    require(*needs(page))
+
+    assert sum(map(runs, blocks(page))) == ran[page].result()
 
 
 def test_what_is_not_run_says_why(docs: Path) -> None:
