@@ -131,7 +131,9 @@ def _provider(policy: Policy, username: str, token: UnverifiedToken) -> Provider
         names = ", ".join(provider.name for provider in found)
         return refusal(Reason.AMBIGUOUS_PROVIDER, f"{issuer!r} is the issuer of {names}")
     return refusal(
-        Reason.UNKNOWN_PROVIDER, f"no provider is called {username!r} or has the issuer {issuer!r}"
+        Reason.UNKNOWN_PROVIDER,
+        # Anybody may send any name, and logs keep this.
+        f"no provider is called {username[:100]!r} or has the issuer {issuer!r}",
     )
 
 

@@ -34,7 +34,8 @@ def read_policy_folder(folder: Path) -> Mapping[str, bytes]:
 
     Raises:
         PolicyFolderError: The folder or a file cannot be read, a link leads out of it, something
-            is no regular file, it is too large, or there is no YAML file at all.
+            is no regular file, it is too large, there is no YAML file at all, or one whose ending
+            is in capitals: passed over, its denials would be lost.
     """
     try:
         root = folder.resolve(strict=True)
@@ -59,8 +60,12 @@ def _names(root: Path) -> list[str]:
     names = [
         path.name
         for path in root.iterdir()
-        if path.suffix in (".yaml", ".yml") and not path.name.startswith(".")
+        if path.suffix.lower() in (".yaml", ".yml") and not path.name.startswith(".")
     ]
+    for name in names:
+        if not name.endswith((".yaml", ".yml")):
+            message = f"{root / name} would not be read; write its ending in lower case"
+            raise PolicyFolderError(message)
     for path in root.rglob("*.json"):
         relative = path.relative_to(root)
         if not any(part.startswith(".") for part in relative.parts):

@@ -36,6 +36,14 @@ def test_yaml_of_the_folder_and_json_below_it(folder: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("name", ["denials.YAML", "denials.Yml"])
+def test_a_policy_file_is_not_passed_over_for_its_ending(folder: Path, name: str) -> None:
+    (folder / name).write_bytes(POLICY)
+
+    with pytest.raises(PolicyFolderError, match="lower case"):
+        read_policy_folder(folder)
+
+
 def test_nothing_hidden_is_read(folder: Path) -> None:
     (folder / ".hidden.yaml").write_bytes(b"no")
     (folder / ".git").mkdir()
