@@ -10,8 +10,8 @@ An answer is given again only
 - to the very same request: method, `Authorization` header, query or form, byte for byte;
 - while policy and signing keys are the same objects: reading them again ends it;
 - while the provider's keys are the same object: a provider that takes a key back ends it;
-- until the login's own token expires, and at most for some seconds, within which no grant of the
-  policy ends;
+- until the login's own token expires or grows too old, and at most for some seconds, within which
+  no grant of the policy ends;
 - when nothing that was decided by asks for the time;
 - and never for refusals, sessions (a revoked one ends at once), or while a shadow policy is
   compared.
@@ -27,7 +27,7 @@ from typing import Final
 from regauth.engine import KeySet, NeedKeys, Policy
 
 from .bounded_cache import BoundedCache
-from .login_cache import asks_for_time
+from .login_cache import asks_for_time, end_of
 from .provider_keys import ProviderKeys
 from .token_service import Answer, Issued, State
 
@@ -125,7 +125,7 @@ class AnswerCache:
             return
         ends = [answer.now + self._seconds, *(end for end in times.ends if end > answer.now)]
         if outcome.login is not None:
-            ends.append(outcome.login.expires)
+            ends.append(end_of(outcome.login))
         keys = self._keys_of(outcome)
         self._entries.put(name, _Entry(prepared, state, keys, min(ends)))
 

@@ -26,13 +26,16 @@ _LEVELS: Final[Mapping[str, int]] = {
     "error": logging.ERROR,
 }
 # Clients put their token where it does not belong: in the user name, in `service`, in a header.
-_TOKEN: Final = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*", re.ASCII)
+_TOKEN: Final = re.compile(
+    r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*|regauth-session-[A-Za-z0-9_-]+", re.ASCII
+)
+"""JWTs, and this server's refresh tokens (`sessions.PREFIX`)."""
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 def redacted(line: str) -> str:
-    """Return a line with whatever looks like a JWT taken out."""
-    return _TOKEN.sub("[token]", line) if "eyJ" in line else line
+    """Return a line with whatever looks like a token taken out."""
+    return _TOKEN.sub("[token]", line) if "eyJ" in line or "-session-" in line else line
 
 
 class EventLog:

@@ -68,7 +68,7 @@ class LoginCache:
 
         outcome = run(login(policy, credentials, service, now), keys_for)
         if isinstance(outcome, Authenticated) and not asks_for_time(outcome.provider):
-            until = min(now + self._seconds, _end(outcome))
+            until = min(now + self._seconds, end_of(outcome))
             self._entries.put(name, _Entry(outcome, policy, used[-1], until))
         return outcome
 
@@ -81,7 +81,7 @@ class LoginCache:
         )
 
 
-def _end(login: Authenticated) -> datetime:
+def end_of(login: Authenticated) -> datetime:
     """Return when a login ends by itself: at `exp`, or when its token is too old."""
     most = login.provider.max_token_age
     issued = login.claims.get("iat")

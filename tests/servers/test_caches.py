@@ -142,6 +142,19 @@ def test_a_token_that_is_too_old_is_refused_although_it_was_verified(
     assert (first, desk.ask(token, SCOPE).status_code) == (200, 401)
 
 
+def test_no_answer_outlives_the_age_that_a_token_may_have(
+    make: Callable[..., Desk], text: str
+) -> None:
+    limits = "    maxTokenAge: 20s\n    clockSkew: 0s\n"
+    desk = make(text.replace("    claims: github", f"{limits}    claims: github"))
+    token = desk.token()
+    later(desk, 18)
+    first = desk.ask(token, SCOPE).status_code
+    later(desk, 3)
+
+    assert (first, desk.ask(token, SCOPE).status_code) == (200, 401)
+
+
 def test_a_grant_that_ends_ends_answers_with_it(make: Callable[..., Desk], text: str) -> None:
     desk = make(
         text.replace(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from regauth.servers.event_log import EventLog
+from regauth.servers.sessions import PREFIX
 
 NOW = datetime(2026, 11, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -58,6 +59,19 @@ def test_no_field_can_begin_a_line_of_its_own(file: Path, descriptor: int, form:
     assert len(file.read_bytes().splitlines()) == 1
     assert len(file.read_text().splitlines()) == 1
     assert "\x1b" not in file.read_text()
+
+
+@pytest.mark.parametrize(
+    "secret", ["eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln", PREFIX + "a-B_9" * 9]
+)
+def test_a_token_where_it_does_not_belong_is_not_logged(
+    file: Path, descriptor: int, secret: str
+) -> None:
+    log = EventLog("json", "info", descriptor, lambda: NOW)
+    log.event("token", account=secret, detail=f"no provider is called '{secret}'")
+
+    assert secret[-12:] not in file.read_text()
+    assert file.read_text().count("[token]") == 2
 
 
 def test_text_quotes_what_is_not_one_word(file: Path, descriptor: int) -> None:
