@@ -558,21 +558,111 @@ def test_a_list_that_changes_too_much_between_two_pages_is_an_error_to_begin_ane
     assert caught.value.status == 410
 
 
-def test_what_the_inventory_is_told_late_does_not_undo_what_was_written(
+def test_what_the_watch_tells_late_does_not_undo_what_was_written(
     api: ApiServer, site: Site
 ) -> None:
     """The watch tells of the empty secret after the tokens were written into it."""
     api.create("serviceaccounts", "builder", "team-a")
     site.settle()
-    states = [body for _, kind, _, body in api.store.history if kind == "secrets"]
+    empty, _full = [body for _, kind, _, body in api.store.history if kind == "secrets"]
     api.seen.clear()
-    for state in states:
-        for key in site.controller.inventory.put("secrets", state):
-            site.controller.queue.add(key)
+    site.controller.inventory.put("secrets", empty)
+    site.controller.inventory.remove("secrets", empty)
+    site.controller.look_at_everything()
     site.work()
 
-    assert len(states) == 2
     assert writes(api) == []
+
+
+def test_a_list_that_is_older_than_a_write_does_not_undo_it(api: ApiServer, site: Site) -> None:
+    """The list was read before the secret was created, and arrives after."""
+    api.create("serviceaccounts", "builder", "team-a")
+    before = str(api.store.version)
+    site.settle()
+    api.seen.clear()
+    site.controller.inventory.replace("secrets", [], before)
+    site.controller.look_at_everything()
+    site.work()
+
+    assert writes(api) == []
+    assert site.controller.inventory.sizes()["secrets"] == 1
+    site.controller.inventory.replace("secrets", [], str(api.store.version))
+    assert site.controller.inventory.sizes()["secrets"] == 0
+
+
+def theirs_instead(api: ApiServer, what: str, number: int = 1) -> None:
+    """Just before the n-th request of a kind, put somebody else's secret in the place of ours."""
+    left = [number]
+
+    def meanwhile(request: Request) -> None:
+        if request.what == what:
+            left[0] -= 1
+            if not left[0]:
+                api.delete("secrets", "team-a", SECRET, None)
+                content = {".dockerconfigjson": base64.b64encode(b'{"auths": {}}').decode()}
+                api.create(
+                    "secrets", SECRET, "team-a", type="kubernetes.io/dockerconfigjson", data=content
+                )
+
+    api.before = meanwhile
+
+
+@pytest.mark.parametrize(
+    ("what", "number", "tokens"),
+    [("POST serviceaccounts/token", 1, 0), ("PATCH secrets", 2, 1)],
+)
+def test_a_secret_that_is_replaced_meanwhile_is_not_taken_for_ours(
+    api: ApiServer, site: Site, what: str, number: int, tokens: int
+) -> None:
+    api.create("serviceaccounts", "builder", "team-a")
+    theirs_instead(api, what, number)
+    issued: list[object] = []
+    make = api.token
+    api.token = lambda *given: issued.append(made := make(*given)) or made  # type: ignore[method-assign,func-returns-value]
+    site.settle()
+    secret = api.get("secrets", SECRET, "team-a")
+
+    assert secret is not None
+    assert logins(secret) == {}
+    assert "labels" not in secret["metadata"]
+    assert tokens == len(issued)
+
+
+def test_a_secret_that_is_gone_before_its_token_is_written_does_not_come_back_with_it(
+    api: ApiServer, site: Site, clock: Clock
+) -> None:
+    """The token was bound to the secret and ended with it."""
+    api.create("serviceaccounts", "builder", "team-a")
+    left = [2]
+
+    def meanwhile(request: Request) -> None:
+        if request.what == "PATCH secrets":
+            left[0] -= 1
+            if not left[0]:
+                api.delete("secrets", "team-a", SECRET, None)
+
+    api.before = meanwhile
+    site.settle()
+    assert api.all("secrets") == []
+    clock.forward(seconds=1)
+    site.settle()
+    secret = api.get("secrets", SECRET, "team-a")
+
+    assert secret is not None
+    said = claims(logins(secret)[MAIN.host]["password"])
+    assert said["kubernetes.io"]["secret"]["uid"] == secret["metadata"]["uid"]
+
+
+def test_a_secret_of_somebody_else_s_is_not_deleted_in_the_place_of_ours(
+    api: ApiServer, site: Site
+) -> None:
+    api.create("serviceaccounts", "builder", "team-a")
+    site.settle()
+    api.delete("serviceaccounts", "team-a", "builder", None)
+    theirs_instead(api, "DELETE secrets")
+    site.settle()
+
+    assert [logins(one) for one in api.all("secrets")] == [{}]
 
 
 def test_nothing_that_is_kept_holds_a_token(api: ApiServer, site: Site) -> None:
@@ -584,3 +674,48 @@ def test_nothing_that_is_kept_holds_a_token(api: ApiServer, site: Site) -> None:
     kept = repr(site.controller.inventory.observed(Key("team-a", "builder"), None))
     assert SECRET in kept
     assert not any(part in kept for part in logins(secret)[MAIN.host]["password"].split("."))
+
+
+def test_of_a_foreign_secret_nothing_but_its_name_is_kept(api: ApiServer, site: Site) -> None:
+    api.create("serviceaccounts", "builder", "team-a")
+    site.settle()
+    ours = api.get("secrets", SECRET, "team-a")
+    assert ours is not None
+    api.create("serviceaccounts", "deployer", "team-a")
+    api.create("secrets", "deployer-pull-secret", "team-a", type=ours["type"], data=ours["data"])
+    site.settle()
+    (kept,) = site.controller.inventory.observed(Key("team-a", "deployer"), None).secrets
+
+    assert (kept.instance, kept.owner, kept.credentials) == ("", None, ())
+
+
+def test_a_key_that_only_this_process_does_not_know_yet_is_looked_up_first(
+    api: ApiServer, site: Site, clock: Clock
+) -> None:
+    """Another leader has requested tokens since the keys were rotated."""
+    site.settle()
+    api.key_id, api.published = "k2", ["k1", "k2"]
+    api.create("serviceaccounts", "builder", "team-a")
+    Site(api, clock).settle()
+    clock.forward(minutes=2)
+    for kind in ("secrets", "serviceaccounts"):
+        site.controller.watchers[kind].list()
+    site.work()
+
+    assert api.count()["POST serviceaccounts/token"] == 1
+
+
+def test_a_token_for_another_audience_is_not_written(api: ApiServer, site: Site) -> None:
+    api.create("serviceaccounts", "builder", "team-a")
+
+    def meanwhile(request: Request) -> None:
+        if request.what == "POST serviceaccounts/token":
+            request.body["spec"]["audiences"] = ["https://elsewhere.example.com"]
+
+    api.before = meanwhile
+    site.settle()
+    secret = api.get("secrets", SECRET, "team-a")
+
+    assert secret is not None
+    assert logins(secret) == {}
+    assert site.controller.queue.failing == 1
