@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from regauth.controller.configuration import Configuration, ConfigurationError, read_configuration
+from regauth.controller.kube_controller import _configuration
 from regauth.controller.settings import Election, Limits, Registry, Selection
 
 POLICY = """\
@@ -140,3 +141,27 @@ def test_a_policy_that_cannot_be_read_is_said_where_it_is_named(folder: Path) ->
 def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="it cannot be read: No such file"):
         read_configuration(tmp_path / "controller.yaml")
+
+
+def test_what_has_changed_is_read_again_and_what_is_wrong_leaves_it_as_it_was(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read(folder, MINIMAL)
+    policy = folder / "policy" / "policy.yaml"
+    options = {
+        "config": folder / "controller.yaml",
+        "registry_host": None,
+        "registry_username": None,
+    }
+    before, reload = _configuration(options)
+
+    assert reload() is None
+    policy.write_text("nonsense: true")
+    assert reload() is None
+    assert "not reloaded" in capsys.readouterr().err
+    policy.write_text(POLICY + "# changed\n")
+    after = reload()
+    assert after is not None
+    assert after.settings == before.settings
+    assert after.entitlements.policy != before.entitlements.policy
+    assert reload() is None

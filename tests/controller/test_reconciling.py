@@ -719,3 +719,16 @@ def test_a_token_for_another_audience_is_not_written(api: ApiServer, site: Site)
     assert secret is not None
     assert logins(secret) == {}
     assert site.controller.queue.failing == 1
+
+
+def test_other_registries_from_now_on_are_written_and_the_instance_stays(
+    api: ApiServer, site: Site
+) -> None:
+    api.create("serviceaccounts", "builder", "team-a")
+    site.settle()
+    site.controller.entitle(Entitlements((OTHER,), instance="another"))
+    site.work()
+    (secret,) = api.all("secrets")
+
+    assert secret["metadata"]["name"] == SECRET
+    assert list(logins(secret)) == [OTHER.host]
