@@ -92,9 +92,9 @@ class Request:
 
     def verdict(self, access: Access) -> Verdict:
         """Decide one access."""
-        unknown = _unknown(access)
-        if unknown is not None:
-            return Verdict(access, unknown)
+        nothing = unknown(access)
+        if nothing is not None:
+            return Verdict(access, nothing)
         errors: tuple[ConditionError, ...] = ()
         for denial in self.denials(access):
             match = self.match(denial, access)
@@ -212,8 +212,8 @@ class Request:
         return holds
 
 
-def _unknown(access: Access) -> Why | None:
-    """Say what the language does not know about an access, if anything."""
+def unknown(access: Access) -> Why | None:
+    """Say what the language does not know about an access, if anything; no policy allows it."""
     resource = access.resource
     if resource.type == REPOSITORY:
         if access.action not in REPOSITORY_ACTIONS:

@@ -7,6 +7,7 @@ What lives here: reading them.  What must not: running them
 
 from collections.abc import Iterator
 
+from ..engine.decide import unknown
 from ..engine.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ..engine.problems import Location, Problems
 from ..engine.scope import Access, Scope, ScopeError, accesses, is_repository_name, parse_scope
@@ -125,6 +126,7 @@ class _Reader:
 
     def _request(self) -> RequestTest | None:
         tokens = self._tokens()
+        self._check_known(self._node.get("scopes"))
         scopes = self._scopes(self._node.get("scopes"))
         expect = self._node.get("expect")
         if not isinstance(expect, MappingNode) or not tokens:
@@ -167,6 +169,24 @@ class _Reader:
                 except ScopeError as error:
                     self._error(item.location, "bad-scope", str(error))
         return tuple(scopes)
+
+    def _check_known(self, node: Node | None) -> None:
+        """Report what is refused by every policy: it would pass as refused by this one."""
+        for item in _items(node):
+            try:
+                asked = [
+                    access for text in item.text.split() for access in parse_scope(text).accesses()
+                ]
+            except ScopeError:
+                continue  # reported where the scopes are read
+            for access in asked:
+                why = unknown(access)
+                if why is not None:
+                    message = (
+                        f"`{access}` is refused by every policy ({why}), so this tests nothing"
+                    )
+                    hint = "pull, push, delete or `*` of a repository, or registry:catalog:*"
+                    self._error(item.location, "bad-scope", message, hint)
 
     def _asked(
         self, expect: MappingNode, key: str, scopes: tuple[Scope, ...]

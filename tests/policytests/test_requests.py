@@ -80,6 +80,10 @@ def test_nothing_granted_to_a_refused_login_is_an_error(house: Repository) -> No
     ("text", "code"),
     [
         (request("expect: {}"), "wrong-value"),
+        (request("expect: {granted: []}", '["repository:acme/app:puhs"]'), "bad-scope"),
+        (request("expect: {granted: []}", '["repository:Acme/app:push"]'), "bad-scope"),
+        (request("expect: {granted: []}", '["repositry:acme/app:push"]'), "bad-scope"),
+        (request("expect: {granted: []}", '["registry:catalog:pull"]'), "bad-scope"),
         (request("expect: {refused: expired, granted: []}"), "wrong-value"),
         (request("expect: {refused: expird}"), "unknown-reason"),
         (request('expect: {refused: "rule:our-organization"}'), "unknown-reason"),
