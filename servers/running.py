@@ -42,7 +42,7 @@ def run(settings: Settings) -> None:
     log.take_over_logging()
     if settings.decision_log is not None and settings.decision_log != Path("-"):
         try:
-            settings.decision_log.touch()
+            settings.decision_log.touch(mode=0o640)
         except OSError as error:
             fail(f"the decision log {settings.decision_log} cannot be written: {error.strerror}")
     try:

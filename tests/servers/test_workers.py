@@ -171,6 +171,17 @@ def test_keys_rotate_under_load_without_a_request_that_fails(
     assert {client.key_id(), first} == {key["kid"] for key in keys}
 
 
+def test_only_owner_and_group_read_the_decision_log(
+    folder: Path, start: Callable[..., Running]
+) -> None:
+    configuration = folder / "server.yaml"
+    text = configuration.read_text()
+    configuration.write_text(text + "decisionLog: {file: decisions.jsonl}\n")
+    start("--config", configuration)
+
+    assert (folder / "decisions.jsonl").stat().st_mode & 0o137 == 0
+
+
 def test_a_log_on_a_full_disk_stops_nothing(folder: Path, start: Callable[..., Running]) -> None:
     configuration = folder / "server.yaml"
     text = configuration.read_text()
