@@ -33,7 +33,11 @@ CacheKey = tuple[str, KeySource, Path]
 
 
 class KeyFile:
-    """A JWK set file, read again when it changes; a broken one leaves the last good keys."""
+    """
+    A JWK set file, read again when it changes.
+
+    A broken one leaves the last good keys; one that is taken away takes its keys with it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -52,6 +56,8 @@ class KeyFile:
                 self._read(stamp)
         except OSError as error:
             self._problem = f"{self._path} cannot be read: {error.strerror}"
+            if isinstance(error, FileNotFoundError):
+                self._keys = self._stamp = None
         return self._keys if self._keys is not None else KeysUnavailable(self._problem)
 
     def state(self) -> KeyState:

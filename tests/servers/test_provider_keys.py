@@ -179,6 +179,26 @@ def test_a_key_file_is_read_again_when_it_changes_and_a_broken_one_is_not_taken(
     assert third is second
 
 
+def test_a_key_file_that_is_taken_away_takes_its_keys_with_it(
+    tmp_path: Path, published: Callable[..., bytes]
+) -> None:
+    file = tmp_path / "keys.jwks"
+    file.write_bytes(published("rsa"))
+    policy = compiled(policy_text("{jwksFile: keys.jwks}"))
+    keys = ProviderKeys()
+    keys.serve([(policy, tmp_path)])
+    need = NeedKeys(policy.providers["github"])
+    before = keys.keys_for(need)
+    moved = file.rename(tmp_path / "away")
+    without = keys.keys_for(need)
+    moved.rename(file)
+    again = keys.keys_for(need)
+
+    assert isinstance(before, KeySet)
+    assert isinstance(without, KeysUnavailable)
+    assert isinstance(again, KeySet)
+
+
 def test_a_policy_that_is_read_again_keeps_the_keys_of_unchanged_providers(
     provider: Provider, published: Callable[..., bytes]
 ) -> None:
