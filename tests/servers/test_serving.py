@@ -77,7 +77,7 @@ def test_a_request_under_way_is_answered_before_the_server_ends(
     answer.begin()
 
     assert (answer.status, answer.read()) == (200, b'{"status":"ok"}')
-    assert server.end() == 0
+    assert server.process.wait(PATIENCE) == 0  # told once: a second signal meets its last moments
     connection.close()
 
 
