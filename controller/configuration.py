@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from regauth.engine import Location, Policy, Problem, Problems, Provider, compile_policy, schema
-from regauth.engine.files import PolicyFolderError, read_policy_folder
-from regauth.engine.nodes import MappingNode, Node, ScalarNode, SequenceNode, parse
+from regauth.engine.files import PolicyFolderError, read_policy_folder, read_text
+from regauth.engine.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.quantities import parse_duration
 
 from .entitlements import Entitlements
@@ -51,12 +51,9 @@ def read_configuration(file: Path) -> Configuration:
     """
     problems = Problems()
     name = str(file)
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        problems.error(Location(name), "file-unreadable", f"it cannot be read: {reason}")
-        raise ConfigurationError(tuple(problems), {}) from error
+    text = read_text(file, problems)
+    if text is None:
+        raise ConfigurationError(tuple(problems), {})
     found = _parsed(text, file, problems)
     if found is None:
         raise ConfigurationError(tuple(problems), {name: text})
@@ -64,14 +61,9 @@ def read_configuration(file: Path) -> Configuration:
 
 
 def _parsed(text: str, file: Path, problems: Problems) -> Configuration | None:
-    node = parse(text, str(file), problems)
+    node = schema.read(text, str(file), "controller", problems)
     if node is None:
-        if not problems.errors:
-            problems.error(Location(str(file)), "missing-key", "the file is empty")
         return None
-    if problems.errors or not schema.check(node, "controller", problems):
-        return None
-    assert isinstance(node, MappingNode)  # noqa: S101 - the schema says so
     folder = file.parent / _text(node["policy"])
     policy = load_policy(folder, node["policy"].location)
     reader = _Reader(problems, policy)

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from .problems import Location, Problems
+
 MAX_FILE_BYTES: Final = 8 * 1024 * 1024
 """The size of the largest file that is read."""
 
@@ -19,6 +21,31 @@ MAX_FILES: Final = 2000
 
 class PolicyFolderError(Exception):
     """A policy folder cannot be read; the author's or the operator's fault, and said so."""
+
+
+def read_text(file: Path, problems: Problems, hint: str = "") -> str | None:
+    """
+    Read a text file that a person wrote for a host, such as its configuration.
+
+    Args:
+        file: The file.
+        problems: Takes `file-unreadable`.
+        hint: What to do when the file is not there.
+
+    Returns:
+        The text, or None when it cannot be read.
+    """
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        reason = error.strerror
+    except OSError as error:
+        reason, hint = error.strerror, ""
+    except UnicodeDecodeError:
+        reason, hint = "it is not UTF-8", ""
+    message = f"it cannot be read: {reason}"
+    problems.error(Location(str(file)), "file-unreadable", message, hint)
+    return None
 
 
 def read_policy_folder(folder: Path) -> Mapping[str, bytes]:

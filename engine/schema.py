@@ -17,6 +17,7 @@ import jsonschema
 from jsonschema.exceptions import ValidationError
 
 from .. import schemas
+from . import nodes
 from .nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from .problems import Location, Problems
 
@@ -41,6 +42,28 @@ def check(node: Node, schema: str, problems: Problems) -> bool:
         Whether it fits.
     """
     return fitting(node, schema, problems) is node
+
+
+def read(text: str, file: str, schema: str, problems: Problems) -> MappingNode | None:
+    """
+    Read a document that a host is configured with, and check it.
+
+    Args:
+        text: The document.
+        file: What locations call it.
+        schema: The schema, whose documents are mappings.
+        problems: Takes what is wrong with it.
+
+    Returns:
+        The document, or None when anything in it is wrong.
+    """
+    before = problems.error_count
+    node = nodes.parse(text, file, problems)
+    if node is None and problems.error_count == before:
+        problems.error(Location(file), "missing-key", "the file is empty")
+    if node is None or problems.error_count > before or not check(node, schema, problems):
+        return None
+    return node if isinstance(node, MappingNode) else None
 
 
 def fitting(node: Node, schema: str, problems: Problems) -> Node | None:

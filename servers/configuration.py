@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from regauth.engine import schema
-from regauth.engine.nodes import MappingNode, Node, ScalarNode, SequenceNode, parse
-from regauth.engine.problems import Location, Problem, Problems
+from regauth.engine.files import read_text
+from regauth.engine.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from regauth.engine.problems import Problem, Problems
 from regauth.engine.quantities import parse_duration
 
 from .rate_limit import Rate
@@ -59,13 +60,9 @@ def read_settings(file: Path) -> Settings:
     """
     problems = Problems()
     name = str(file)
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        hint = "`token-server init DIR` makes one" if isinstance(error, FileNotFoundError) else ""
-        problems.error(Location(name), "file-unreadable", f"it cannot be read: {reason}", hint)
-        raise ConfigurationError(tuple(problems), {}) from error
+    text = read_text(file, problems, "`token-server init DIR` makes one")
+    if text is None:
+        raise ConfigurationError(tuple(problems), {})
     settings = parse_settings(text, file, problems)
     if settings is None:
         raise ConfigurationError(tuple(problems), {name: text})
@@ -74,15 +71,10 @@ def read_settings(file: Path) -> Settings:
 
 def parse_settings(text: str, file: Path, problems: Problems) -> Settings | None:
     """Return the settings that a text holds, or None when something in it is wrong."""
-    node = parse(text, str(file), problems)
+    node = schema.read(text, str(file), "server", problems)
     if node is None:
-        if not problems.errors:
-            problems.error(Location(str(file)), "missing-key", "the file is empty")
-        return None
-    if problems.errors or not schema.check(node, "server", problems):
         return None
     reader = _Reader(file.parent, problems)
-    assert isinstance(node, MappingNode)  # noqa: S101 - the schema says so
     settings = reader.settings(node, file)
     return None if problems.errors else settings
 

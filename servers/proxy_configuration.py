@@ -11,8 +11,9 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from regauth.engine import schema
-from regauth.engine.nodes import MappingNode, Node, SequenceNode, parse
-from regauth.engine.problems import Location, Problems
+from regauth.engine.files import read_text
+from regauth.engine.nodes import MappingNode, Node, SequenceNode
+from regauth.engine.problems import Problems
 from regauth.engine.providers import is_loopback
 from regauth.engine.quantities import parse_duration
 
@@ -48,12 +49,9 @@ def read_proxy_settings(file: Path) -> ProxySettings:
         ConfigurationError: It cannot be read, or something in it is wrong.
     """
     problems, name = Problems(), str(file)
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        problems.error(Location(name), "file-unreadable", f"it cannot be read: {reason}")
-        raise ConfigurationError(tuple(problems), {}) from error
+    text = read_text(file, problems)
+    if text is None:
+        raise ConfigurationError(tuple(problems), {})
     settings = parse_proxy_settings(text, file, problems)
     if settings is None:
         raise ConfigurationError(tuple(problems), {name: text})
@@ -62,14 +60,9 @@ def read_proxy_settings(file: Path) -> ProxySettings:
 
 def parse_proxy_settings(text: str, file: Path, problems: Problems) -> ProxySettings | None:
     """Return the settings that a text holds, or None when something in it is wrong."""
-    node = parse(text, str(file), problems)
+    node = schema.read(text, str(file), "proxy", problems)
     if node is None:
-        if not problems.errors:
-            problems.error(Location(str(file)), "missing-key", "the file is empty")
         return None
-    if problems.errors or not schema.check(node, "proxy", problems):
-        return None
-    assert isinstance(node, MappingNode)  # noqa: S101 - the schema says so
     settings = _Reader(node, file, problems).settings()
     return None if problems.errors else settings
 

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from regauth.engine.files import MAX_FILE_BYTES, MAX_FILES, PolicyFolderError, read_policy_folder
+from regauth.engine import Problems
+from regauth.engine.files import (
+    MAX_FILE_BYTES,
+    MAX_FILES,
+    PolicyFolderError,
+    read_policy_folder,
+    read_text,
+)
 
 POLICY = b"version: 1\n"
 
@@ -187,3 +194,25 @@ def test_a_folder_without_yaml_is_no_policy(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_bytes(b"{}")
     with pytest.raises(PolicyFolderError, match="no policy"):
         read_policy_folder(tmp_path)
+
+
+class TestReadText:
+    def test_a_text_is_read(self, tmp_path: Path) -> None:
+        (tmp_path / "a.yaml").write_text("é", encoding="utf-8")
+
+        assert read_text(tmp_path / "a.yaml", Problems()) == "é"
+
+    def test_a_missing_file_says_what_to_do(self, tmp_path: Path) -> None:
+        problems = Problems()
+
+        assert read_text(tmp_path / "a.yaml", problems, "make one") is None
+        assert [(p.code, p.hint) for p in problems] == [("file-unreadable", "make one")]
+
+    def test_what_is_no_text_is_a_problem(self, tmp_path: Path) -> None:
+        (tmp_path / "a.yaml").write_bytes(b"\xff")
+        problems = Problems()
+
+        assert read_text(tmp_path / "a.yaml", problems, "make one") is None
+        assert read_text(tmp_path, problems) is None
+        assert {p.code for p in problems} == {"file-unreadable"}
+        assert {p.hint for p in problems} == {""}
