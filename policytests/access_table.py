@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from ..engine.outcomes import Refusal
 from ..engine.scope import REPOSITORY_ACTIONS
 from .evaluation import Answer
-from .judging import mark_of
+from .judging import allowed_despite_error, mark_of
 from .suite import Mark
 
 _SPACES = re.compile(r" {2,}")
@@ -28,9 +28,10 @@ class Row:
 
     def add(self, action: str, answer: Answer) -> None:
         """Enter the answer for an action."""
-        mark = mark_of(answer)
+        # `A!`: allowed although a condition failed; as a mere error a widening would not be seen.
+        mark = f"{Mark.ALLOWED.value}!" if allowed_despite_error(answer) else mark_of(answer).value
         source = answer.reason if isinstance(answer, Refusal) else answer.source
-        self.cells[action] = f"{mark.value} {source}".strip()
+        self.cells[action] = f"{mark} {source}".strip()
 
 
 @dataclass(frozen=True, slots=True)

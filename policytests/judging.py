@@ -11,6 +11,7 @@ what it expects came about for a reason that is not the policy's.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeGuard
 
 from ..engine.outcomes import Refusal, Verdict, Why
 from ..engine.scope import Access
@@ -40,7 +41,7 @@ MEANING = {
     Mark.ALLOWED: "allowed",
     Mark.REFUSED: "refused by the policy",
     Mark.UNAUTHENTICATED: "not authenticated",
-    Mark.ERROR: "an error",
+    Mark.ERROR: "refused, with an error",
 }
 """What each mark says."""
 
@@ -54,12 +55,20 @@ def mark_of(answer: Answer) -> Mark:
     return Mark.ALLOWED if answer.allowed else Mark.REFUSED
 
 
+def allowed_despite_error(answer: Answer) -> TypeGuard[Verdict]:
+    """Tell whether an access is allowed although a condition failed on the way."""
+    return isinstance(answer, Verdict) and answer.allowed and bool(answer.errors)
+
+
 def judge_cell(cell: Cell, answer: Answer) -> Judgment:
     """Judge a cell of a grid."""
     got = mark_of(answer)
+    summary = f"expected {MEANING[cell.mark]}, got {describe(answer)}"
+    if allowed_despite_error(answer):
+        hint = "guard the condition with has(), or expect it by a request's `errors`"
+        return Judgment(Outcome.ERROR, f"{summary}; `{answer.source}` allows it; {hint}")
     if got is cell.mark:
         return PASSED
-    summary = f"expected {MEANING[cell.mark]}, got {describe(answer)}"
     if got is Mark.ERROR:
         return Judgment(Outcome.ERROR, f"{summary}; write E if that is meant")
     if got is Mark.UNAUTHENTICATED and cell.mark is Mark.REFUSED:

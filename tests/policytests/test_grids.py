@@ -64,6 +64,26 @@ def test_an_unexpected_cel_error_is_an_error_and_no_pass(house: Repository, mark
     assert "an error in `broken`" in judged["grid[main-broken/x-pull]"].summary
 
 
+@pytest.mark.parametrize("mark", ["A", ".", "E"])
+def test_an_access_that_is_allowed_despite_an_error_passes_as_nothing(
+    house: Repository, mark: str
+) -> None:
+    """`E` must not hide that another grant gives what the broken one was to give."""
+    oops = "  - {name: oops, repositories: [broken/x], actions: [pull]}\n"
+    policy = (house.root / "policy/policy.yaml").read_text()
+    house.write("policy/policy.yaml", policy.replace("denials:\n", f"{oops}denials:\n"))
+    claims = '{repository: acme/app, repository_owner_id: "1342004", run_number: many}'
+    tokens = f"""
+    at: 2026-11-01T12:00:00Z
+    tokens:
+      main: {{profile: github-actions, claims: {claims}}}
+    """
+    judged = house.judge(grid(f"main broken/x {mark} ."), tokens)["grid[main-broken/x-pull]"]
+
+    assert "error" == judged.outcome.value
+    assert "`oops` allows it" in judged.summary
+
+
 def test_refused_because_never_authenticated_is_an_error(house: Repository) -> None:
     tokens = """
     at: 2026-11-01T12:00:00Z

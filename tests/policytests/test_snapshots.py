@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from regauth.policytests.access_table import parse_table
+from regauth.engine.outcomes import ConditionError, Verdict, Why
+from regauth.engine.scope import Access, Resource
+from regauth.policytests.access_table import AccessTable, Row, parse_table
 
 from .conftest import Repository
 from .test_plugin import run
@@ -99,3 +101,14 @@ def test_a_table_is_read_back_as_it_was_written() -> None:
     table = parse_table(TABLE)
     assert TABLE.replace("\n  ", "\n").strip() == str(table)
     assert ["A push-own", "."] == [row.cells["push"] for row in table.rows]
+
+
+def test_an_access_that_is_allowed_despite_an_error_is_wider() -> None:
+    access = Access(Resource("repository", "acme/app"), "push")
+    error = ConditionError("broken", "missing-key", "there is no 'environment'")
+    before, after = Row("main", "acme/app"), Row("main", "acme/app")
+    before.add("push", Verdict(access, Why.NO_GRANT, errors=(error,)))
+    after.add("push", Verdict(access, Why.GRANTED, "oops", (error,)))
+    widenings = AccessTable((after,)).widenings(AccessTable((before,)))
+
+    assert ["main may now push acme/app: E -> A! oops"] == [str(one) for one in widenings]
