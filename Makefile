@@ -50,7 +50,7 @@ test: $(STAMP) registry ## run all tests
 
 .PHONY: fuzz
 fuzz: $(STAMP) ## run the generated tests for FUZZ_SECONDS (default 600), from a new seed
-	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} $(BIN)/python -m pytest -q tests -m fuzz
+	@export SEED=$${SEED:-$$RANDOM} FUZZ_SECONDS=$${FUZZ_SECONDS:-600}; echo "SEED=$$SEED"; $(BIN)/python -m pytest -q tests -m fuzz
 
 .PHONY: test-kube
 test-kube: $(STAMP) ## test the controller with a real kube-apiserver
