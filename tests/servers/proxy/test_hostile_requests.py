@@ -122,6 +122,7 @@ SMUGGLED = {
     "a form that mounts": raw(f"POST {UPLOADS} HTTP/1.1", HOST, AUTH, "Content-Type: application/x-www-form-urlencoded", f"Content-Length: {len('from=secret&mount=' + DIGEST)}", body=f"from=secret&mount={DIGEST}"),
     "a form in parts that mounts": raw(f"POST {UPLOADS} HTTP/1.1", HOST, AUTH, "Content-Type: multipart/form-data; boundary=x", "Content-Length: 5", body="--x--"),
     "a form behind another type": raw(f"POST {UPLOADS} HTTP/1.1", HOST, AUTH, "Content-Type: text/plain", "Content-Type: application/x-www-form-urlencoded", "Content-Length: 11", body="from=secret"),
+    "a form with a dotted I, which Go lowers to i": raw(f"POST {UPLOADS} HTTP/1.1", HOST, AUTH, "Content-Type: appl\xc4\xb0cation/x-www-form-urlencoded", "Content-Length: 11", body="from=secret"),
     "another address in a header": raw("GET /v2/acme/app/tags/list HTTP/1.1", HOST, AUTH, "X-Original-URI: /v2/secret/tags/list", "X-Original-URL: /v2/secret/tags/list", "X-Rewrite-URL: /v2/secret/tags/list", "X-Forwarded-Uri: /v2/secret/tags/list"),
     "another method in a header": raw("GET /v2/acme/app/tags/list HTTP/1.1", HOST, AUTH, "X-HTTP-Method-Override: DELETE", "X-Method-Override: DELETE", "X-Original-Method: DELETE"),
     "a decision of one's own": raw("GET /v2/secret/tags/list HTTP/1.1", HOST, AUTH, "X-Forwarded-Uri: /v2/acme/app/tags/list", "X-Original-URI: /v2/acme/app/tags/list"),
