@@ -39,6 +39,7 @@ http {
     fastcgi_temp_path FOLDER/fastcgi;
     uwsgi_temp_path FOLDER/uwsgi;
     scgi_temp_path FOLDER/scgi;
+    MORE
     include FOLDER/registry.conf;
 }
 """
@@ -76,8 +77,12 @@ def proxy_before(registry_port: int, site: Site, folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def nginx_before(registry_port: int, site: Site, folder: Path) -> Iterator[int]:
-    """Run nginx with the configuration in `deploy/nginx`, on ports of its own; yield its port."""
+def nginx_before(registry_port: int, site: Site, folder: Path, more: str = "") -> Iterator[int]:
+    """
+    Run nginx with the configuration in `deploy/nginx`, on ports of its own; yield its port.
+
+    `more` are directives of nginx's `http` block.
+    """
     folder.mkdir()
     port, decisions = free_ports(2)
     ports = {5000: port, 5001: registry_port, 5002: decisions, 5003: site.port}
@@ -88,7 +93,7 @@ def nginx_before(registry_port: int, site: Site, folder: Path) -> Iterator[int]:
         bundle = str(site.folder / "keys" / "root.crt")
         (folder / name).write_text(text.replace("keys/root.crt", bundle))
     user = "root" if os.geteuid() == 0 else "nobody"
-    text = NGINX.replace("FOLDER", str(folder)).replace("USER", user)
+    text = NGINX.replace("FOLDER", str(folder)).replace("USER", user).replace("MORE", more)
     (folder / "nginx.conf").write_text(text)
     with ExitStack() as stack:
         proxy = [*PROXY, "--config", folder / "proxy.yaml"]
