@@ -81,7 +81,7 @@ def test_a_token_is_exchanged_over_tls_and_the_log_names_the_client(
 ) -> None:
     url, ca, log = behind
     # As large as a token may be: nginx's own bound on headers must not be what stops it.
-    jwt = site.jwt(PUSH.job, "--claim", f"workflow={'x' * 9000}")
+    jwt = site.jwt(PUSH.job, workflow="x" * 9000)
     pair = base64.b64encode(f"sample:{jwt}".encode()).decode()
     query = "service=registry.example.com&scope=repository:acme/app:pull,push"
     reply = ask(
