@@ -97,15 +97,18 @@ def end(process: "subprocess.Popen[bytes]") -> int:
 
 
 def run(
-    command: Sequence[str | Path], text: str = "", **environment: str
+    command: Sequence[str | Path],
+    text: str = "",
+    patience: float = 2 * PATIENCE,
+    **environment: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end, within bounds of time."""
+    """Run a program to its end, within so many seconds."""
     return subprocess.run(
         command,
         input=text,
         capture_output=True,
         text=True,
-        timeout=PATIENCE * 2,
+        timeout=patience,
         check=False,
         env={**os.environ, **environment},
     )

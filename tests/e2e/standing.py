@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -53,8 +54,11 @@ def bare_registry(folder: Path) -> Iterator[int]:
     text = REGISTRY.replace("FOLDER", json.dumps(str(folder / "data"))).replace("PORT", str(port))
     (folder / "config.yml").write_text(text)
     command = ["docker-registry", "serve", folder / "config.yml"]
-    with running(command, port, folder / "registry.log"):
-        yield port
+    try:
+        with running(command, port, folder / "registry.log"):
+            yield port
+    finally:
+        shutil.rmtree(folder / "data", ignore_errors=True)  # pytest keeps the rest of three runs
 
 
 @contextmanager
