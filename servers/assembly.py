@@ -67,6 +67,7 @@ def assemble(settings: Settings, state: State, log: EventLog) -> Assembly:
         issuer=settings.issuer,
         lifetime=settings.lifetime,
         refresh=refresh,
+        filter_catalog=settings.filter_catalog,
     )
 
     def take(new: State) -> None:
