@@ -16,7 +16,7 @@ from pathlib import Path
 
 from .needed_programs import PROGRAMS, Debian, Go, Source
 
-SECONDS = float(os.environ.get("PROGRAMS_SECONDS", "720"))
+SECONDS = float(os.environ.get("PROGRAMS_SECONDS", "600"))
 """How long all of it may take."""
 
 
