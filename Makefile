@@ -11,6 +11,7 @@ FOLDERS := controller engine policytests schemas servers
 # name is a digest of the list of files and of pyproject.toml.
 STAMP := .venv/.installed-$(shell { find $(FOLDERS) -type f -not -path '*/__pycache__/*' -not -path 'policytests/cases/*' | LC_ALL=C sort; cat pyproject.toml; } | cksum | cut -d' ' -f1)
 APT_PACKAGES := docker-registry skopeo nginx
+PROGRAMS := .programs
 
 .PHONY: help
 help: ## list the targets
@@ -39,13 +40,17 @@ registry: # Debian's registry and client, where root can install them; elsewhere
 	    rm -f "$$log"; \
 	  else echo "without $(APT_PACKAGES); to install them: apt-get install $(APT_PACKAGES)"; fi; fi
 
+.PHONY: programs
+programs: $(STAMP) ## get the other registries and clients that tests run when they are there
+	@$(BIN)/python -m tests.e2e.fetch_programs $(PROGRAMS)
+
 .PHONY: demo
 demo: $(STAMP) registry ## test the reference policies, then exchange a JWT and push an image with it
 	@$(BIN)/python deploy/demo/demo.py
 
 .PHONY: test
 test: $(STAMP) registry ## run all tests
-	@$(BIN)/python -m pytest -q tests
+	@PATH="$(CURDIR)/$(PROGRAMS)/bin:$$PATH" $(BIN)/python -m pytest -q tests
 	@$(BIN)/policytest policytests/cases
 
 .PHONY: fuzz
@@ -82,4 +87,4 @@ dist: $(STAMP) ## build dist/: the sdist, then the wheel from it, both checked
 
 .PHONY: clean
 clean: ## remove what the targets made
-	rm -rf .venv build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv $(PROGRAMS) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

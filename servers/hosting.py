@@ -14,6 +14,7 @@ from typing import Any, Final
 import waitress
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser, ParsingError
 
 from .settings import Address
 
@@ -103,6 +104,41 @@ def streaming(max_body: int, threads: int) -> Mapping[str, int]:
     }
 
 
+class _Request(HTTPRequestParser):  # type: ignore[misc]
+    """
+    A request that has one end, where waitress takes requests that could have two.
+
+    Whoever stands in front and reads another end than we do sends us the rest of one client's
+    request as another client's (request smuggling).
+    """
+
+    def received(self, data: bytes) -> int:
+        """Take what came; a request that is whole is not asked to go on (RFC 9110, 10.1.1)."""
+        taken = int(super().received(data))
+        if self.completed:  # else waitress would take the next request's headers for this one's
+            self.expect_continue = False
+        return taken
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """
+        Read line and headers.
+
+        Raises:
+            ParsingError: The version is not ours, or the body's end is said in two ways (RFC 9112,
+                sections 2.3, 6.1 and 6.3).
+        """
+        super().parse_header(header_plus)
+        if self.version not in ("1.0", "1.1"):
+            message = "HTTP/1.0 or HTTP/1.1 is spoken here"
+            raise ParsingError(message)
+        # waitress has taken away a coding that it knows, which HTTP/1.0 has not
+        if "TRANSFER_ENCODING" in self.headers or (
+            self.chunked and "CONTENT_LENGTH" in self.headers
+        ):
+            message = "the end of the body is said in two ways"
+            raise ParsingError(message)
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc]
     """
     A connection that tells a client which speaks TLS at once that nobody else does here.
@@ -110,6 +146,8 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     Clients of registries try TLS first and would else wait for their time-out; the words are those
     of Go's servers, which some of them know.
     """
+
+    parser_class = _Request
 
     def received(self, data: bytes) -> bool:
         """Take what came, unless it begins as a TLS handshake (RFC 8446, section 5.1)."""

@@ -29,6 +29,12 @@ API_VERSION: Final = ("Docker-Distribution-Api-Version", "registry/2.0")
 RETRY_AFTER: Final = 5
 """Seconds after which to try again while the token server's keys cannot be had."""
 
+NO_ACCESS: Final = "authentication required"
+"""What Distribution says, whatever the reason."""
+
+EXPIRED: Final = f"{NO_ACCESS}: the registry token has expired"
+"""Clients show it when it happens in mid-push, where they cannot send what they sent again."""
+
 _BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] ([A-Za-z0-9._~+/=-]+)", re.ASCII)
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -168,7 +174,8 @@ class Gate:
                 (("Retry-After", str(RETRY_AFTER)),),
             )
         if isinstance(token, Reason):
-            return self._unauthorized(asked, route, str(token), "invalid_token")
+            why = EXPIRED if token is Reason.EXPIRED else NO_ACCESS
+            return self._unauthorized(asked, route, str(token), "invalid_token", why)
         return self._entitled(asked, route, token)
 
     def _entitled(self, asked: Asked, route: Route, token: RegistryToken) -> Admitted | TurnedAway:
@@ -202,13 +209,15 @@ class Gate:
         if self._decisions is not None and outcome.ruling is not None and outcome.token is not None:
             self._decisions.write_ruling(outcome.ruling, outcome.token, info)
 
-    def _unauthorized(self, asked: Asked, route: Route, reason: str, error: str) -> TurnedAway:
+    def _unauthorized(
+        self, asked: Asked, route: Route, reason: str, error: str, message: str = NO_ACCESS
+    ) -> TurnedAway:
         scope = " ".join(map(str, route.needs))
         challenge = self._challenger.challenge(asked, scope, error)
         return TurnedAway(
             HTTPStatus.UNAUTHORIZED,
             "UNAUTHORIZED",
-            "authentication required",
+            message,
             reason,
             (("WWW-Authenticate", challenge), API_VERSION),
             route.accesses,

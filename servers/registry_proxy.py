@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import chain
 from typing import Final
 
 import falcon
@@ -118,6 +119,9 @@ class RegistryProxy:
                 return
             answer = self._upstream.send(route, headers, body)
             rewritten = self._rewritten(answer, route, public)
+            chunks = answer.chunks()
+            # An answer that breaks off at once is the upstream's failure, and can still be told.
+            first = next(chunks, b"") if _has_body(route, answer) else b""
         except (UpstreamError, UpstreamRefusedError, CredentialsError) as error:
             if answer is not None:
                 answer.close()
@@ -127,11 +131,11 @@ class RegistryProxy:
         for name, value in (*client_headers(answer.headers), *rewritten):
             response.append_header(name, value)
         passing = _Passing(info, route, admitted.token.subject, answer.status)
-        if route.method == "HEAD" or answer.status in _NO_BODY:
+        if not _has_body(route, answer):
             answer.close()
             self._tell(passing, 0)
             return
-        response.stream = self._stream(answer, passing)
+        response.stream = self._stream(answer, chain((first,), chunks), passing)
 
     def _give_page(
         self,
@@ -166,11 +170,13 @@ class RegistryProxy:
             found.append(("Link", self._upstream.link(link, route, public)))
         return found
 
-    def _stream(self, answer: Answer, passing: _Passing) -> Iterator[bytes]:
+    def _stream(
+        self, answer: Answer, chunks: Iterator[bytes], passing: _Passing
+    ) -> Iterator[bytes]:
         """Pass the body on; a client that goes away ends it, and the upstream's sending with it."""
         passed, broken = 0, ""
         try:
-            for chunk in answer.chunks():
+            for chunk in chunks:
                 passed += len(chunk)
                 yield chunk
         except UpstreamError as error:
@@ -226,3 +232,7 @@ class RegistryProxy:
             status=int(status),
             reason=str(error),
         )
+
+
+def _has_body(route: Route, answer: Answer) -> bool:
+    return route.method != "HEAD" and answer.status not in _NO_BODY

@@ -191,7 +191,7 @@ def read_route(method: str, target: str, content_type: str = "") -> Route | Rout
     pairs = _read_query(query)
     if isinstance(pairs, RouteFault):
         return pairs
-    if kind in (Kind.UPLOADS, Kind.UPLOAD) and _is_form(content_type):
+    if kind in (Kind.UPLOADS, Kind.UPLOAD) and _may_be_form(content_type):
         return RouteFault(400, "UNSUPPORTED", "a blob is not sent as a form; leave Content-Type")
     return _route(kind, method, name, reference, pairs)
 
@@ -269,9 +269,16 @@ def _read_query(query: str) -> tuple[tuple[str, str], ...] | RouteFault:
     return tuple(pairs)
 
 
-def _is_form(content_type: str) -> bool:
-    # "contains" rather than "is": how a list of types is read depends on the reader
-    return any(form in content_type.lower() for form in _FORMS)
+def _may_be_form(content_type: str) -> bool:
+    """
+    Tell whether any reader can take a body for a form.
+
+    "Contains" rather than "is", because how a list of types is read depends on the reader.  No
+    media type has other characters than ASCII's (RFC 9110, section 5.6.2), but Go lowers whatever
+    there is before it compares: an I with a dot (U+0130) in `application` is an i to Distribution.
+    """
+    folded = content_type.lower()
+    return not content_type.isascii() or any(form in folded for form in _FORMS)
 
 
 def _route(
