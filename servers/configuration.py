@@ -27,17 +27,17 @@ from .settings import (
     KeyFiles,
     KeyFolder,
     KeyIdChoice,
+    PostgresqlSettings,
     Rates,
-    RefreshSettings,
+    SessionSettings,
     Settings,
     SigningSettings,
+    SqliteSettings,
 )
 
 MAX_PORT: Final = 65535
 MIN_LIFETIME: Final = timedelta(seconds=60)
 MAX_LIFETIME: Final = timedelta(hours=24)
-MIN_SESSION: Final = timedelta(minutes=1)
-MAX_SESSION: Final = timedelta(days=30)
 MAX_LOGIN_CACHE: Final = timedelta(minutes=5)
 MAX_ANSWER_CACHE: Final = timedelta(seconds=30)
 
@@ -137,7 +137,7 @@ class _Reader:
                 **self._caches(_mapping(node, "caches")),
                 shadow_policy=self._optional_path(node.get("shadowPolicy")),
                 **self._decision_log(_mapping(node, "decisionLog")),
-                refresh=self._refresh(node.get("refreshTokens")),
+                sessions=self._sessions(node.get("refreshTokens")),
                 log_format=_plain(node, "logFormat"),
                 log_level=_plain(node, "logLevel"),
             ),
@@ -190,14 +190,13 @@ class _Reader:
             "decision_log_claims": _plain(node, "claims"),
         }
 
-    def _refresh(self, node: Node | None) -> RefreshSettings | None:
+    def _sessions(self, node: Node | None) -> SessionSettings | None:
         if not isinstance(node, MappingNode):
             return None
-        session = self._duration(node["maxSession"], MIN_SESSION, MAX_SESSION)
-        providers = _strings(node["providers"])
-        return RefreshSettings(
-            self._path(node["file"]), session or MIN_SESSION, frozenset(providers or ())
-        )
+        database = node.get("postgresql")
+        if database is None:
+            return SqliteSettings(self._path(node["file"]))
+        return PostgresqlSettings(_text(database), self._optional_path(node.get("passwordFile")))
 
     def _optional_path(self, node: Node | None) -> Path | None:
         return None if node is None else self._path(node)

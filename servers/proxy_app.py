@@ -18,7 +18,7 @@ from regauth.engine.policy import JwksUri, RemoteAccess
 from regauth.engine.registry_trust import RegistryTrust
 
 from . import authorize_resource, registry_trust_source
-from .assembly import Assembly, assemble
+from .assembly import Assembly, assemble, tell_of_sessions
 from .docker_credentials import CredentialsError, UpstreamLogin, ask_helper, read_config
 from .event_log import EventLog
 from .live_state import load_state
@@ -67,7 +67,9 @@ class Proxy:
         self.embedded: Assembly | None = None
         keys = settings.token.keys
         if isinstance(keys, EmbeddedKeys):
-            self.embedded = assemble(keys.server, load_state(keys.server), log)
+            state = load_state(keys.server)
+            tell_of_sessions(keys.server, state, log)
+            self.embedded = assemble(keys.server, state, log)
         gate = Gate(
             Verifier(_trust(settings, self.embedded), now),
             Challenger(settings.token.realm, settings.token.service, settings.token.redirect_path),

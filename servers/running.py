@@ -19,11 +19,12 @@ from types import FrameType
 from typing import Final, NoReturn
 
 from . import hosting
-from .assembly import assemble
+from .assembly import assemble, tell_of_sessions
 from .event_log import EventLog
 from .live_policy import PolicyFolderError, PolicyProblemsError
 from .live_state import TICK, Reloader, load_state
 from .metrics import forget_process
+from .session_stores import StoreSettingsError, open_store
 from .settings import Settings
 from .signing import SigningError
 from .terminal import EXIT_POLICY, fail, fail_with_problems
@@ -45,6 +46,11 @@ def run(settings: Settings) -> None:
             settings.decision_log.touch(mode=0o640)
         except OSError as error:
             fail(f"the decision log {settings.decision_log} cannot be written: {error.strerror}")
+    if settings.sessions is not None:
+        try:
+            open_store(settings.sessions).close()
+        except StoreSettingsError as error:
+            fail(f"{settings.file}: {error}")
     try:
         listeners = hosting.bind(settings.listen)
     except OSError as error:
@@ -57,6 +63,7 @@ def run(settings: Settings) -> None:
         policy=state.policy.hash,
         workers=settings.workers,
     )
+    tell_of_sessions(settings, state, log)
     if settings.workers == 1:
         serve(settings, state, listeners, log, os.getpid())
         log.event("ended")

@@ -94,12 +94,23 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
-class RefreshSettings:
-    """Refresh tokens: where sessions are kept, how long they last, and whose they are."""
+class SqliteSettings:
+    """Sessions in a file, for the processes of one machine."""
 
     file: Path
-    max_session: timedelta
-    providers: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresqlSettings:
+    """Sessions in a database, for servers on several machines."""
+
+    conninfo: str
+    """A connection string of libpq, without a password."""
+    password_file: Path | None = None
+    """Read anew for each connection; None: what libpq finds by itself."""
+
+
+SessionSettings = SqliteSettings | PostgresqlSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,4 +141,5 @@ class Settings:
     """Seconds for which a verified login is remembered; 0 for none."""
     answer_cache: float = 5.0
     """Seconds for which the same question gets the same token; 0 for none."""
-    refresh: RefreshSettings | None = None
+    sessions: SessionSettings | None = None
+    """Where sessions are kept; None: nobody gets a refresh token, whatever the policy allows."""

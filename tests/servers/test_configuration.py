@@ -16,10 +16,11 @@ from regauth.servers.settings import (
     FixedKeyId,
     KeyFiles,
     KeyFolder,
+    PostgresqlSettings,
     Rates,
-    RefreshSettings,
     Settings,
     SigningSettings,
+    SqliteSettings,
 )
 
 FILE = Path("/etc/token-server/server.yaml")
@@ -142,7 +143,7 @@ rateLimits:
 caches: {logins: 10s, answers: 0s}
 shadowPolicy: next
 decisionLog: {file: decisions.jsonl, claims: false}
-refreshTokens: {file: sessions.db, maxSession: 8h, providers: [github]}
+refreshTokens: {file: sessions.db}
 """
     )
 
@@ -158,11 +159,19 @@ refreshTokens: {file: sessions.db, maxSession: 8h, providers: [github]}
         shadow_policy=FILE.parent / "next",
         decision_log=FILE.parent / "decisions.jsonl",
         decision_log_claims=False,
-        refresh=RefreshSettings(
-            FILE.parent / "sessions.db", timedelta(hours=8), frozenset({"github"})
-        ),
+        sessions=SqliteSettings(FILE.parent / "sessions.db"),
     )
     assert Rates().client is not None
+
+
+def test_sessions_can_be_kept_in_a_database() -> None:
+    text = 'refreshTokens: {postgresql: "postgresql://u@[::1]:5432/d", passwordFile: secret}\n'
+    database = PostgresqlSettings("postgresql://u@[::1]:5432/d", FILE.parent / "secret")
+
+    assert read(LEAST + text).sessions == database
+    assert read(LEAST + "refreshTokens: {postgresql: service=a}\n").sessions == PostgresqlSettings(
+        "service=a"
+    )
 
 
 def test_a_decision_log_of_a_dash_is_standard_output() -> None:
@@ -181,8 +190,28 @@ def test_a_decision_log_of_a_dash_is_standard_output() -> None:
         ("workers: 0", "4:10: error: `workers` is a whole number"),
         ("decisionLog: x", "4:14: error: `decisionLog` must be a mapping"),
         (
-            "refreshTokens: {file: a, maxSession: 90d, providers: [github]}",
-            "4:38: error: 90d is out of bounds",
+            "refreshTokens: {file: a, postgresql: b}",
+            "4:1: error: `refreshTokens` needs `file` or `postgresql`, and not both",
+        ),
+        (
+            "refreshTokens: {file: a, passwordFile: b}",
+            "4:1: error: `passwordFile` is the password of `postgresql`",
+        ),
+        (
+            "refreshTokens: {file: a, maxSession: 8h}",
+            "4:26: error: unknown key `maxSession`",
+        ),
+        (
+            "refreshTokens: {postgresql: dbname=d password = x}",
+            "4:29: error: a password does not belong into this file",
+        ),
+        (
+            'refreshTokens: {postgresql: "postgresql://u:secret@localhost/d"}',
+            "4:29: error: a password does not belong into this file",
+        ),
+        (
+            'refreshTokens: {postgresql: "postgresql://u@localhost/d?password=x"}',
+            "4:29: error: a password does not belong into this file",
         ),
     ],
 )
