@@ -23,6 +23,7 @@ from .request_info import Network
 from .settings import (
     TOKEN_PATHS,
     Address,
+    ConnectionLimits,
     FixedKeyId,
     KeyFiles,
     KeyFolder,
@@ -134,6 +135,7 @@ class _Reader:
                 pin_workers=_plain(node, "pinWorkers"),
                 trusted_proxies=self._networks(node.get("trustedProxies")),
                 rates=_rates(_mapping(node, "rateLimits")),
+                limits=connection_limits(node),
                 **self._caches(_mapping(node, "caches")),
                 shadow_policy=self._optional_path(node.get("shadowPolicy")),
                 **self._decision_log(_mapping(node, "decisionLog")),
@@ -270,6 +272,14 @@ def _rates(node: MappingNode) -> Rates:
         else:
             given[name] = None
     return replace(Rates(), **given)
+
+
+def connection_limits(node: MappingNode) -> ConnectionLimits:
+    """Return the `limits` of a server's or a proxy's configuration."""
+    found = _plain(_mapping(node, "limits"), "connectionsPerClient")
+    if found is None:
+        return ConnectionLimits()
+    return ConnectionLimits(None if found is False else int(str(found)))
 
 
 def _strings(node: Node | None) -> tuple[str, ...] | None:

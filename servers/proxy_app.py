@@ -19,7 +19,9 @@ from regauth.engine.registry_trust import RegistryTrust
 
 from . import authorize_resource, registry_trust_source
 from .assembly import Assembly, assemble, tell_of_sessions
+from .connections import ClientBounds, Clients
 from .docker_credentials import CredentialsError, UpstreamLogin, ask_helper, read_config
+from .doorkeeper import Doorkeeper
 from .event_log import EventLog
 from .live_state import load_state
 from .outgoing_pool import Connecting
@@ -46,6 +48,9 @@ App = falcon.App[falcon.Request, falcon.Response]
 Wsgi = Callable[..., Any]
 
 MAX_PASSWORD: Final = 64 * 1024
+
+BODY_RATE: Final = 1024.0
+"""Bytes a second that the body of an upload comes with at least, but for its first half minute."""
 
 
 class Proxy:
@@ -82,6 +87,14 @@ class Proxy:
         self.app: Wsgi = app
         if self.embedded is not None and isinstance(keys, EmbeddedKeys):
             self.app = _Beside(app, self.embedded.app, keys.server.paths)
+
+        metrics = self.embedded.observer.metrics if self.embedded is not None else None
+        self.clients = Clients(
+            ClientBounds(
+                settings.connections.per_client, settings.trusted_proxies, body_rate=BODY_RATE
+            ),
+            Doorkeeper(log, metrics),
+        )
 
     def start(self) -> None:
         """Begin what runs beside requests."""

@@ -20,6 +20,8 @@ from typing import Final, NoReturn
 
 from . import hosting
 from .assembly import assemble, tell_of_sessions
+from .connections import ClientBounds, Clients
+from .doorkeeper import Doorkeeper
 from .event_log import EventLog
 from .live_policy import PolicyFolderError, PolicyProblemsError
 from .live_state import TICK, Reloader, load_state
@@ -94,7 +96,11 @@ def serve(
     if settings.pin_workers:
         pin(core)
     assembly = assemble(settings, state, log)
-    server = hosting.Server(assembly.app, listeners, threads=settings.threads)
+    clients = Clients(
+        ClientBounds(settings.limits.per_client, settings.trusted_proxies),
+        Doorkeeper(log, assembly.observer.metrics),
+    )
+    server = hosting.Server(assembly.app, listeners, threads=settings.threads, clients=clients)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         log.event("ending", pid=os.getpid())

@@ -94,6 +94,14 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """How many connections there may be, in each process."""
+
+    per_client: int | None = 100
+    """Of one client; None is without limit."""
+
+
+@dataclass(frozen=True, slots=True)
 class SqliteSettings:
     """Sessions in a file, for the processes of one machine."""
 
@@ -131,6 +139,7 @@ class Settings:
     paths: tuple[str, ...] = TOKEN_PATHS
     trusted_proxies: tuple[Network, ...] = ()
     rates: Rates = Rates()
+    limits: ConnectionLimits = ConnectionLimits()
     shadow_policy: Path | None = None
     decision_log: Path | None = None
     """`-` is standard output."""

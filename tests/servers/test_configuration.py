@@ -13,6 +13,7 @@ from regauth.servers.rate_limit import Rate
 from regauth.servers.settings import (
     TOKEN_PATHS,
     Address,
+    ConnectionLimits,
     FixedKeyId,
     KeyFiles,
     KeyFolder,
@@ -140,6 +141,7 @@ trustedProxies: [127.0.0.1, 10.0.0.0/8]
 rateLimits:
   client: false
   identity: {perSecond: 0.5, burst: 3}
+limits: {connectionsPerClient: 7}
 caches: {logins: 10s, answers: 0s}
 shadowPolicy: next
 decisionLog: {file: decisions.jsonl, claims: false}
@@ -154,6 +156,7 @@ refreshTokens: {file: sessions.db}
         pin_workers=False,
         trusted_proxies=(ip_network("127.0.0.1/32"), ip_network("10.0.0.0/8")),
         rates=Rates(client=None, identity=Rate(0.5, 3)),
+        limits=ConnectionLimits(7),
         login_cache=10.0,
         answer_cache=0.0,
         shadow_policy=FILE.parent / "next",
@@ -162,6 +165,11 @@ refreshTokens: {file: sessions.db}
         sessions=SqliteSettings(FILE.parent / "sessions.db"),
     )
     assert Rates().client is not None
+
+
+def test_connections_have_a_bound_unless_it_is_switched_off() -> None:
+    assert read(LEAST).limits == ConnectionLimits(100)
+    assert read(LEAST + "limits: {connectionsPerClient: false}\n").limits == ConnectionLimits(None)
 
 
 def test_sessions_can_be_kept_in_a_database() -> None:
@@ -186,6 +194,9 @@ def test_a_decision_log_of_a_dash_is_standard_output() -> None:
         ("rateLimits: {client: true}", "4:22: error: a rate is a mapping"),
         ("rateLimits: {client: {perSecond: 1}}", "error"),
         ("caches: {logins: 1h}", "4:18: error: 1h is out of bounds"),
+        ("limits: {connectionsPerClient: 0}", "4:32: error: `connectionsPerClient` is a whole"),
+        ("limits: {connectionsPerClient: true}", "4:32: error: `connectionsPerClient` is a whole"),
+        ("limits: {}", "error: `limits` is a mapping with `connectionsPerClient`"),
         ("tokenPath: token", "4:12: error: a path begins with a slash"),
         ("workers: 0", "4:10: error: `workers` is a whole number"),
         ("decisionLog: x", "4:14: error: `decisionLog` must be a mapping"),
