@@ -23,10 +23,7 @@ from waitress.parser import HTTPRequestParser
 
 from .doorkeeper import Doorkeeper, Why
 from .errors import error_body
-from .request_info import Network
-
-IPV6_CLIENT: Final = 64
-"""Bits of an IPv6 address that are one client's: a host has all addresses of such a network."""
+from .request_info import Network, client_of
 
 _TLS_HANDSHAKE: Final = b"\x16\x03"
 _NOT_TLS: Final = (
@@ -96,17 +93,6 @@ class Crowd:
         except ValueError:
             return False
         return any(parsed in network for network in self._bounds.exempt)
-
-
-def client_of(address: str) -> str:
-    """Return what stands for the client that has an address: itself, or its IPv6 network."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if parsed.version == 4:  # noqa: PLR2004 - IPv4
-        return str(parsed)
-    return str(ipaddress.ip_network((parsed, IPV6_CLIENT), strict=False))
 
 
 class Request(HTTPRequestParser):  # type: ignore[misc]

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from regauth.servers import hosting
-from regauth.servers.connections import ClientBounds, Clients, Crowd, client_of
+from regauth.servers.connections import ClientBounds, Clients, Crowd
 from regauth.servers.doorkeeper import Doorkeeper, Why
 from regauth.servers.event_log import EventLog
 from regauth.servers.metrics import Metrics
+from regauth.servers.request_info import client_of
 from regauth.servers.settings import Address
 
 from .process import PATIENCE, Running
@@ -296,7 +297,8 @@ def test_a_trusted_proxy_may_have_any_number_and_so_may_all_without_a_bound(
         ("2001:db8::1", "2001:db8::ffff:1", True),
         ("2001:db8::1", "2001:db8:0:1::1", False),
         ("fe80::1%eth0", "fe80::2%eth0", True),
-        ("unix", "unix", True),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("unix:a", "unix:a", True),
     ],
 )
 def test_a_network_of_ipv6_is_one_client(one: str, two: str, *, same: bool) -> None:
