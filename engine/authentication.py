@@ -47,6 +47,8 @@ class Authenticated:
     claims: Claims
     expires: datetime
     """When the token stops being valid, the provider's clock skew not counted."""
+    at: datetime
+    """As of when all of this was checked."""
 
 
 def refusal(
@@ -94,7 +96,7 @@ def admit(
         if broken is not None:
             message = rule.message or f"the token does not meet the rule {rule.name!r}"
             return Refusal(rule.reason, message, broken, identity, provider.name)
-    return Authenticated(identity, provider, _normal(claims), _time(claims["exp"]))
+    return Authenticated(identity, provider, _normal(claims), _time(claims["exp"]), now)
 
 
 def _normal(claims: Claims) -> Claims:

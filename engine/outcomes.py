@@ -50,6 +50,9 @@ class Why(StrEnum):
     UNKNOWN_TYPE = "unknown-type"
     UNKNOWN_ACTION = "unknown-action"
     INVALID_NAME = "invalid-name"
+    INVALID_REFERENCE = "invalid-reference"
+    DEPENDS_ON_REFERENCE = "depends-on-reference"
+    """A statement with `tags` decides it, and no tag or digest was named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ class Verdict:
     access: Access
     why: Why
     source: str = ""
-    """The grant that allows or the denial that refuses, by name; empty when there is none."""
+    """The grant that allows, the denial that refuses or what it depends on, by name, if any."""
     errors: tuple[ConditionError, ...] = ()
 
     @property
@@ -113,8 +116,20 @@ class Decision:
 
     @cached_property
     def granted(self) -> tuple[Scope, ...]:
-        """The allowed accesses, as scopes; empty when nothing is."""
-        return scopes(verdict.access for verdict in self.verdicts if verdict.allowed)
+        """
+        The allowed accesses, as scopes; empty when nothing is.
+
+        What is allowed with one reference alone is left out: a scope cannot say that.
+        """
+        allowed = (verdict.access for verdict in self.verdicts if verdict.allowed)
+        return scopes(access for access in allowed if not access.reference)
+
+    @cached_property
+    def deferred(self) -> tuple[Scope, ...]:
+        """The accesses that are refused for now and depend on the reference, as scopes."""
+        return scopes(
+            verdict.access for verdict in self.verdicts if verdict.why is Why.DEPENDS_ON_REFERENCE
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ from .keys import (
 )
 from .outcomes import Reason
 from .scope import Access, Resource
+from .workload import DEFERRED, WORKLOAD, Workload, read_workload
 
 LEEWAY: Final = timedelta(seconds=60)
 """By which a clock may be wrong; Distribution's."""
@@ -73,16 +74,28 @@ class RegistryToken:
     subject: str
     expires: datetime
     access: Mapping[Resource, frozenset[str]]
+    workload: Workload | None = None
+    deferred: Mapping[Resource, frozenset[str]] = field(default_factory=dict)
+    """What the workload may be given once the request shows its tag or digest."""
+    id: str = ""
 
     def allows(self, access: Access) -> bool:
         """Tell whether the token gives an access; `*` among its actions is every action."""
-        resource = Resource(access.resource.type, access.resource.name)
-        actions = self.access.get(resource, frozenset())
-        return access.action in actions or "*" in actions
+        return _holds(self.access, access)
+
+    def defers(self, access: Access) -> bool:
+        """Tell whether the token leaves an access open."""
+        return self.workload is not None and _holds(self.deferred, access)
 
     def allows_all(self, accesses: Iterable[Access]) -> bool:
         """Tell whether the token gives every one of the accesses."""
         return all(map(self.allows, accesses))
+
+
+def _holds(held: Mapping[Resource, frozenset[str]], access: Access) -> bool:
+    resource = Resource(access.resource.type, access.resource.name)
+    actions = held.get(resource, frozenset())
+    return access.action in actions or "*" in actions
 
 
 def read_root_bundle(data: bytes) -> tuple[tuple[x509.Certificate, ...], KeySet]:
@@ -126,7 +139,18 @@ def verify_registry_token(text: str, trust: RegistryTrust, now: datetime) -> Reg
         return Reason.MALFORMED_TOKEN
     subject = token.claims.get("sub")
     expires = datetime.fromtimestamp(_number(token.claims.get("exp")) or 0, tz=now.tzinfo)
-    return RegistryToken(subject if isinstance(subject, str) else "", expires, access)
+    return RegistryToken(
+        _text(subject),
+        expires,
+        access,
+        read_workload(token.claims.get(WORKLOAD)),
+        _access(token.claims.get(DEFERRED)) or {},
+        _text(token.claims.get("jti")),
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def unknown_key_id(text: str, keys: KeySet) -> str | None:

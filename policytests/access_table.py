@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from ..engine.outcomes import Refusal
 from ..engine.scope import REPOSITORY_ACTIONS
 from .evaluation import Answer
-from .judging import allowed_despite_error, mark_of
+from .judging import allowed_despite_error, depends_on_reference, mark_of
 from .suite import Mark
+
+DEPENDS = "?"
+"""The mark of a cell that is allowed for some tags, when no tag is named."""
 
 _SPACES = re.compile(r" {2,}")
 
@@ -30,13 +33,15 @@ class Row:
         """Enter the answer for an action."""
         # `A!`: allowed although a condition failed; as a mere error a widening would not be seen.
         mark = f"{Mark.ALLOWED.value}!" if allowed_despite_error(answer) else mark_of(answer).value
+        if depends_on_reference(answer):
+            mark = DEPENDS
         source = answer.reason if isinstance(answer, Refusal) else answer.source
         self.cells[action] = f"{mark} {source}".strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Widening:
-    """A cell that is allowed in one table and not in the one before."""
+    """A cell that is allowed in one table and not, or for fewer tags, in the one before."""
 
     token: str
     repository: str
@@ -75,8 +80,13 @@ class AccessTable:
             old = known.get((row.token, row.repository), {})
             for action, cell in row.cells.items():
                 was = old.get(action, "-")
-                if cell.startswith(Mark.ALLOWED.value) and not was.startswith(Mark.ALLOWED.value):
+                if _reach(cell) > _reach(was):
                     yield Widening(row.token, row.repository, action, was, cell)
+
+
+def _reach(cell: str) -> int:
+    """Order cells by what they may allow."""
+    return 2 if cell.startswith(Mark.ALLOWED.value) else int(cell.startswith(DEPENDS))
 
 
 def parse_table(text: str) -> AccessTable:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ..engine.outcomes import Refusal
 from ..engine.problems import Location
-from ..engine.scope import REPOSITORY, REPOSITORY_ACTIONS, Access, Resource, accesses
+from ..engine.scope import Access, accesses, repository_accesses
 from .access_table import AccessTable, Row
 from .evaluation import Evaluation
 from .judging import (
@@ -222,9 +222,8 @@ class SnapshotCase:
     def accesses(self) -> Iterator[tuple[str, Access]]:
         """Yield every action on every repository, for every token."""
         for token in self.test.tokens:
-            for repository in self.test.repositories:
-                for action in REPOSITORY_ACTIONS:
-                    yield token, Access(Resource(REPOSITORY, repository), action)
+            for access in repository_accesses(self.test.repositories):
+                yield token, access
 
     def table(self, evaluation: Evaluation) -> AccessTable:
         """Return what the tokens can do."""
@@ -232,7 +231,7 @@ class SnapshotCase:
         rows: dict[tuple[str, str], Row] = {}
         for token, access in self.accesses():
             answer = evaluation.answer(token, service, access)
-            name = access.resource.name
+            name = access.place
             row = rows.setdefault((token, name), Row(token, name))
             row.add(access.action, answer)
         return AccessTable(tuple(rows.values()))

@@ -5,12 +5,12 @@ What lives here: the cases of forgeries and near misses, and how they are judged
 how a hostile token is made (`forgeries`, `near_misses`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..engine.outcomes import Refusal
 from ..engine.problems import Location
-from ..engine.scope import REPOSITORY, REPOSITORY_ACTIONS, Access, Resource
+from ..engine.scope import Access, repository_accesses
 from . import forgeries
 from .evaluation import Evaluation
 from .issuing import make_sample
@@ -26,10 +26,8 @@ READ = "pull"
 """The one action that a near miss from inside may share with the token."""
 
 
-def _targets(hostile: Hostile) -> Iterator[Access]:
-    for repository in hostile.repositories:
-        for action in REPOSITORY_ACTIONS:
-            yield Access(Resource(REPOSITORY, repository), action)
+def _targets(hostile: Hostile) -> Sequence[Access]:
+    return repository_accesses(hostile.repositories)
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,6 +55,11 @@ def mark_of(answer: Answer) -> Mark:
     return Mark.ALLOWED if answer.allowed else Mark.REFUSED
 
 
+def depends_on_reference(answer: Answer) -> TypeGuard[Verdict]:
+    """Tell whether only a tag or digest would tell whether an access is allowed."""
+    return isinstance(answer, Verdict) and answer.why is Why.DEPENDS_ON_REFERENCE
+
+
 def allowed_despite_error(answer: Answer) -> TypeGuard[Verdict]:
     """Tell whether an access is allowed although a condition failed on the way."""
     return isinstance(answer, Verdict) and answer.allowed and bool(answer.errors)
@@ -67,6 +72,9 @@ def judge_cell(cell: Cell, answer: Answer) -> Judgment:
     if allowed_despite_error(answer):
         hint = "guard the condition with has(), or expect it by a request's `errors`"
         return Judgment(Outcome.ERROR, f"{summary}; `{answer.source}` allows it; {hint}")
+    if depends_on_reference(answer):
+        hint = f"write `{answer.access.place}:TAG`"
+        return Judgment(Outcome.ERROR, f"{summary}; `{answer.source}` asks for the tag; {hint}")
     if got is cell.mark:
         return PASSED
     if got is Mark.ERROR:
@@ -162,6 +170,11 @@ def _judge_verdicts(test: RequestTest, answers: dict[Access, Answer]) -> Judgmen
         parts = [f"{', '.join(missing)} not granted"] if missing else []
         parts += [f"{', '.join(extra)} granted too"] if extra else []
         return Judgment(Outcome.FAILED, "; ".join(parts))
+    waiting = [access for access, answer in answers.items() if depends_on_reference(answer)]
+    if set(waiting) != set(test.deferred):
+        told = ", ".join(str(access) for access in waiting) or "nothing"
+        summary = f"{told} depends on the tag, and `deferred` says otherwise"
+        return Judgment(Outcome.FAILED, summary)
     for access in test.denied:
         answer = answers[access]
         if isinstance(answer, Verdict) and answer.why is not Why.DENIED:

@@ -82,6 +82,7 @@ def assemble(settings: Settings, state: State, log: EventLog) -> Assembly:
         issuer=settings.issuer,
         lifetime=settings.lifetime,
         sessions=sessions,
+        filter_catalog=settings.filter_catalog,
     )
 
     def take(new: State) -> None:

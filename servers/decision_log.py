@@ -9,16 +9,19 @@ without the signature they let nobody in.
 import json
 import os
 import threading
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from regauth.engine import ConditionError, Decision, Identity, Refusal, Verdict
+from regauth.engine import ConditionError, Decision, Identity, Policy, Refusal, Verdict
+from regauth.engine.registry_trust import RegistryToken
 
 from .event_log import redacted
+from .proxy_policy import Ruling
 from .request_info import RequestInfo
+from .settings import STANDARD_OUTPUT
 from .token_service import Answer, Issued
 
-STANDARD_OUTPUT: Final = Path("-")
 VERSION: Final = 1
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -59,6 +62,20 @@ class DecisionLog:
         record = _record(answer, info, claims=self._claims)
         if reused:
             record["reused"] = True
+        self._append(record)
+
+    def write_ruling(self, ruling: Ruling, token: RegistryToken, info: RequestInfo) -> None:
+        """Write down what the proxy's policy said of a request that a token left open."""
+        record = {**_head(info, ruling.policy, ruling.now, ruling.service), **_ruled(ruling)}
+        if token.id:
+            record["jti"] = token.id
+        if self._claims and token.workload is not None and token.workload.provider:
+            record["claims"] = token.workload.claims
+        if info.agent:
+            record["agent"] = info.agent
+        self._append(record)
+
+    def _append(self, record: dict[str, object]) -> None:
         line = redacted(_encode(record)).encode("utf-8", "backslashreplace") + b"\n"
         # Under the lock: a descriptor that another thread closes may be anybody's a moment later.
         with self._lock:
@@ -101,14 +118,8 @@ class DecisionLog:
 
 def _record(answer: Answer, info: RequestInfo, *, claims: bool) -> dict[str, object]:
     asked, outcome = answer.asked, answer.outcome
-    moment = answer.now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     record: dict[str, object] = {
-        "version": VERSION,
-        "time": moment,
-        "requestId": info.request_id,
-        "client": info.client,
-        "policy": answer.policy.hash,
-        "service": asked.service,
+        **_head(info, answer.policy, answer.now, asked.service),
         "asked": [str(scope) for scope in asked.scopes],
         **_outcome(outcome),
     }
@@ -120,6 +131,26 @@ def _record(answer: Answer, info: RequestInfo, *, claims: bool) -> dict[str, obj
         record |= {"shadow": {"policy": answer.shadow_policy.hash, **_outcome(answer.shadow)}}
     optional = {"account": asked.account, "clientId": asked.client_id, "agent": info.agent}
     return record | {name: value for name, value in optional.items() if value}
+
+
+def _head(info: RequestInfo, policy: Policy, now: datetime, service: str) -> dict[str, object]:
+    return {
+        "version": VERSION,
+        "time": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "requestId": info.request_id,
+        "client": info.client,
+        "policy": policy.hash,
+        "service": service,
+    }
+
+
+def _ruled(ruling: Ruling) -> dict[str, object]:
+    """Say what was asked and what became of it; no token was issued for it."""
+    record = {"asked": list[str](), **_outcome(ruling.outcome)}
+    if isinstance(ruling.outcome, Decision):
+        record["outcome"] = "decided"
+        record["asked"] = [str(one.access) for one in ruling.outcome.verdicts]
+    return record
 
 
 def _outcome(outcome: Issued | Decision | Refusal) -> dict[str, object]:
@@ -152,6 +183,7 @@ def _verdict(verdict: Verdict) -> dict[str, object]:
         **({"class": resource.class_} if resource.class_ else {}),
         "name": resource.name,
         "action": verdict.access.action,
+        **({"reference": verdict.access.reference} if verdict.access.reference else {}),
         "allowed": verdict.allowed,
         "why": str(verdict.why),
         **({"source": verdict.source} if verdict.source else {}),

@@ -25,6 +25,7 @@ from .doorkeeper import Doorkeeper
 from .event_log import EventLog
 from .live_state import load_state
 from .outgoing_pool import Connecting
+from .proxy_policy import ProxyPolicy
 from .proxy_settings import (
     BundleKeys,
     DockerConfigLogin,
@@ -75,9 +76,21 @@ class Proxy:
             state = load_state(keys.server)
             tell_of_sessions(keys.server, state, log)
             self.embedded = assemble(keys.server, state, log)
+        policy, decisions = None, None
+        if self.embedded is not None and isinstance(keys, EmbeddedKeys):
+            service = self.embedded.service
+            policy = ProxyPolicy(
+                lambda: service.state.policy,
+                settings.token.service,
+                filter_catalog=keys.server.filter_catalog,
+                now=now,
+            )
+            decisions = self.embedded.observer.decisions
         gate = Gate(
             Verifier(_trust(settings, self.embedded), now),
             Challenger(settings.token.realm, settings.token.service, settings.token.redirect_path),
+            policy,
+            decisions,
         )
         self._upstream = None if settings.upstream is None else make_upstream(settings.upstream)
         app = _app(gate, log, settings)
@@ -87,14 +100,7 @@ class Proxy:
         self.app: Wsgi = app
         if self.embedded is not None and isinstance(keys, EmbeddedKeys):
             self.app = _Beside(app, self.embedded.app, keys.server.paths)
-
-        metrics = self.embedded.observer.metrics if self.embedded is not None else None
-        self.clients = Clients(
-            ClientBounds(
-                settings.connections.per_client, settings.trusted_proxies, body_rate=BODY_RATE
-            ),
-            Doorkeeper(log, metrics),
-        )
+        self.clients = _clients(settings, log, self.embedded)
 
     def start(self) -> None:
         """Begin what runs beside requests."""
@@ -107,6 +113,13 @@ class Proxy:
             self.embedded.close()
         if self._upstream is not None:
             self._upstream.close()
+
+
+def _clients(settings: ProxySettings, log: EventLog, embedded: Assembly | None) -> Clients:
+    bounds = ClientBounds(
+        settings.connections.per_client, settings.trusted_proxies, body_rate=BODY_RATE
+    )
+    return Clients(bounds, Doorkeeper(log, embedded.observer.metrics if embedded else None))
 
 
 class _Beside:

@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -27,7 +26,7 @@ from .live_policy import PolicyFolderError, PolicyProblemsError
 from .live_state import TICK, Reloader, load_state
 from .metrics import forget_process
 from .session_stores import StoreSettingsError, open_store
-from .settings import Settings
+from .settings import STANDARD_OUTPUT, Settings
 from .signing import SigningError
 from .terminal import EXIT_POLICY, fail, fail_with_problems
 from .token_service import State
@@ -43,7 +42,7 @@ def run(settings: Settings) -> None:
     state = state_or_exit(settings)
     log = EventLog(settings.log_format, settings.log_level)
     log.take_over_logging()
-    if settings.decision_log is not None and settings.decision_log != Path("-"):
+    if settings.decision_log is not None and settings.decision_log != STANDARD_OUTPUT:
         try:
             settings.decision_log.touch(mode=0o640)
         except OSError as error:

@@ -8,7 +8,7 @@ What lives here: the values and their defaults.  What must not: reading a file
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from .rate_limit import Rate
 from .request_info import Network
@@ -121,6 +121,10 @@ class PostgresqlSettings:
 SessionSettings = SqliteSettings | PostgresqlSettings
 
 
+STANDARD_OUTPUT: Final = Path("-")
+"""What a log's file is called that is standard output."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The configuration of a token server."""
@@ -152,3 +156,7 @@ class Settings:
     """Seconds for which the same question gets the same token; 0 for none."""
     sessions: SessionSettings | None = None
     """Where sessions are kept; None: nobody gets a refresh token, whatever the policy allows."""
+    sees_references: bool = False
+    """Whether it is embedded in a proxy, which decides statements with `tags`."""
+    filter_catalog: bool = False
+    """Whether its tokens for the catalog say whose they are, for a proxy that filters it."""

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from ..patterns import Pattern, Wildcard
-from ..policy import Grant, Policy, Provider, Statement
+from ..policy import Denial, Grant, Policy, Provider, Statement
 from .subject import Finding
 
 LONG_SESSION: Final = timedelta(hours=24)
@@ -71,6 +71,19 @@ def expired(statement: Statement, now: datetime | None) -> Iterator[Finding]:
         yield Finding(
             f"it ended at {statement.expires.isoformat()} and does nothing any more",
             "remove it, or give it a new end",
+        )
+
+
+def tags_of_content(statement: Statement, _: datetime | None) -> Iterator[Finding]:
+    """A statement that hides tags: whoever knows a digest reads the content all the same."""
+    if not statement.tags or "pull" not in statement.actions:
+        return
+    if statement.when is not None and ("scope", "reference") in statement.when.paths:
+        return  # the condition has something to say about digests
+    if isinstance(statement, Denial) or "push" not in statement.actions:
+        yield Finding(
+            "tags limit which names can be read, and not the content: it is read by digest too",
+            "keep what must not be read in a repository of its own",
         )
 
 
@@ -171,6 +184,8 @@ def _covers(wide: Grant, narrow: Grant) -> bool:
         return False
     if wide.when is not None and (narrow.when is None or wide.when.text != narrow.when.text):
         return False
+    if wide.tags and not _covers_tags(wide, narrow):
+        return False
     return (
         narrow.actions <= wide.actions
         and narrow.services <= wide.services
@@ -179,6 +194,14 @@ def _covers(wide: Grant, narrow: Grant) -> bool:
             for pattern in narrow.patterns
         )
     )
+
+
+def _covers_tags(wide: Grant, narrow: Grant) -> bool:
+    """Whether a grant with tags covers those of another; without any it is about more."""
+    if not narrow.tags:
+        return False
+    known = {one.text for one in wide.tags}
+    return any(one.everything for one in wide.tags) or all(one.text in known for one in narrow.tags)
 
 
 def _covers_pattern(wide: Pattern, narrow: Pattern) -> bool:
@@ -203,6 +226,7 @@ PROVIDER_LINTS: Final[Mapping[str, Callable[[Provider, Policy], Iterator[Finding
 STATEMENT_LINTS: Final[Mapping[str, Callable[[Statement, datetime | None], Iterator[Finding]]]] = {
     "push-anywhere": push_anywhere,
     "expired": expired,
+    "tags-of-content": tags_of_content,
 }
 GRANTS_LINTS: Final[Mapping[str, Callable[[Policy], Iterator[tuple[Grant, Finding]]]]] = {
     "push-without-pull": push_without_pull,

@@ -475,6 +475,29 @@ class TestExpired:
         assert compile_policy({"policy.yaml": text}).problems == ()
 
 
+class TestTagsOfContent:
+    @pytest.mark.parametrize(
+        ("statements", "expected"),
+        [
+            ("grants: [{name: g, repositories: [a], tags: [v1], actions: [pull]}]", 1),
+            ("grants: [{name: g, repositories: [a], tags: [v1], actions: [pull, push]}]", 0),
+            ("grants: [{name: g, repositories: [a], tags: [v1], actions: [delete]}]", 0),
+            ("grants: [{name: g, repositories: [a], tags: [v1], when: '!scope.reference.contains(\":\")', actions: [pull]}]", 0),
+            ("grants: [{name: g, repositories: [a], actions: [pull]}]", 0),
+            ("denials: [{name: d, repositories: [a], tags: [v1], actions: [pull, push]}]", 1),
+            ("denials: [{name: d, repositories: [a], tags: [v1], actions: [push]}]", 0),
+        ],
+    )  # fmt: skip
+    def test_content_is_read_by_digest(self, statements: str, expected: int) -> None:
+        rest = (
+            ""
+            if "grants" in statements
+            else "\ngrants: [{name: x, repositories: [x], actions: [pull]}]"
+        )
+
+        assert found(f"{HEAD}\n{statements}{rest}\n") == ["tags-of-content"] * expected
+
+
 class TestShadowedGrant:
     @pytest.mark.parametrize(
         "grants",
@@ -561,6 +584,7 @@ FIRING: Mapping[str, str] = {
     "push-without-pull": "\ngrants: [{name: g, repositories: [a], actions: [push]}]\n",
     "push-anywhere": "\ngrants: [{name: g, repositories: ['**'], actions: [pull, push]}]\n",
     "expired": "\ngrants: [{name: g, repositories: [a], actions: [pull], expires: 2020-01-01}]\n",
+    "tags-of-content": "\ngrants: [{name: g, repositories: [a], tags: [v1], actions: [pull]}]\n",
     "shadowed-grant": """
 grants:
   - {name: a, repositories: ["acme/**"], actions: [pull]}
