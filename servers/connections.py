@@ -165,18 +165,16 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             if request is not None:
                 request.restart(now)  # it is not read while the one before is answered
             return None
-        if request is None:
-            first = None if self._used else self._opened
-            return (
-                "slow-headers"
-                if first is not None and now - first >= bounds.header_seconds
-                else None
-            )
-        if request.body_began is None:
-            began = request.began if self._used else self._opened
-            return "slow-headers" if now - began >= bounds.header_seconds else None
-        limit = bounds.body_limit(request.body_bytes_received)
-        return "slow-body" if now - request.body_began >= limit else None
+        if request is not None and request.body_began is not None:
+            limit = bounds.body_limit(request.body_bytes_received)
+            return "slow-body" if now - request.body_began >= limit else None
+        if not self._used:
+            began = self._opened
+        elif request is not None:
+            began = request.began
+        else:
+            return None  # between two requests
+        return "slow-headers" if now - began >= bounds.header_seconds else None
 
     def end_late(self) -> None:
         """Say that the request took too long, where one was begun, and hang up."""

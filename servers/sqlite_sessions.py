@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import astuple
 from datetime import UTC, datetime
 from typing import Final
 
@@ -72,15 +73,7 @@ class SqliteSessions:
 
     def add(self, record: SessionRecord) -> None:
         """Keep a session, and forget some that have ended."""
-        row = (
-            record.digest,
-            record.provider,
-            record.subject,
-            record.service,
-            record.claims,
-            _text(record.began),
-            _text(record.ends),
-        )
+        row = (*astuple(record)[:5], _text(record.began), _text(record.ends))
         with self._connection() as connection:
             connection.execute(_PRUNE, (_text(record.began), PRUNED))
             connection.execute(_ADD, row)

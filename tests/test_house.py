@@ -22,8 +22,8 @@ ONLY_SPEAKERS = {
     "urllib3": r"(servers/outgoing(_pool)?|controller/cluster|policytests/command_hostile)\.py",
     "kubernetes": "controller/",
     "falcon": "servers/",
-    "psycopg": "servers/postgresql_sessions.py",
-    "psycopg_pool": "servers/postgresql_sessions.py",
+    "psycopg": r"servers/postgresql_(connections|sessions)\.py",
+    "psycopg_pool": "servers/postgresql_connections.py",
     "sqlite3": "servers/sqlite_sessions.py",
     "waitress": "servers/",
 }

@@ -15,7 +15,8 @@ import falcon.testing
 import pytest
 
 from regauth.engine.keys import PrivateKey
-from regauth.servers.postgresql_sessions import PAUSE_SECONDS, PostgresqlSessions
+from regauth.servers.postgresql_connections import PAUSE_SECONDS
+from regauth.servers.postgresql_sessions import PostgresqlSessions
 from regauth.servers.session_stores import (
     SessionRecord,
     SessionsError,
@@ -25,6 +26,7 @@ from regauth.servers.session_stores import (
 from regauth.servers.sessions import Sessions
 from regauth.servers.settings import PostgresqlSettings
 
+from .clock import Clock
 from .desk import SERVICE, Desk, make_desk, pem_keys, policy_text
 from .postgresql import PASSWORD, Cluster
 from .process import PATIENCE
@@ -37,14 +39,6 @@ SOON = 0.5
 def record(name: str) -> SessionRecord:
     digest = sha256(name.encode()).digest()
     return SessionRecord(digest, "github", name, "r", "{}", NOW, NOW + timedelta(hours=8))
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -135,7 +129,7 @@ def test_a_database_that_stands_still_holds_no_call(
         except SessionsError:
             clock.now += PAUSE_SECONDS
     with cluster.frozen():
-        with pytest.raises(SessionsError, match="away"):
+        with pytest.raises(SessionsError, match="away: it does not answer in time"):
             store.find(record("one").digest)
         clock.now += PAUSE_SECONDS
         with pytest.raises(SessionsError, match="away"):
@@ -278,6 +272,7 @@ def test_what_is_near_or_says_how_it_is_known_is_taken(conninfo: str) -> None:
 
 def test_without_psycopg_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "regauth.servers.postgresql_sessions")
+    monkeypatch.delitem(sys.modules, "regauth.servers.postgresql_connections")
     monkeypatch.setitem(sys.modules, "psycopg", None)
 
     with pytest.raises(StoreSettingsError, match=r"pip install 'jwt-registry-auth\[postgresql\]'"):

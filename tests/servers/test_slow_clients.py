@@ -20,19 +20,12 @@ from regauth.servers.metrics import Metrics
 from regauth.servers.request_info import client_of
 from regauth.servers.settings import Address
 
+from .clock import Clock
 from .process import PATIENCE, Running
 
 HALF = b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "
 END = b"1\r\n\r\n"
 BODY = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Book(Doorkeeper):
