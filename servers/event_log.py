@@ -98,7 +98,6 @@ class EventLog:
         root.handlers[:] = [_Handler(self)]
         root.setLevel(self._least)
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
-        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # who uses it says what failed
 
     def _write(self, line: bytes) -> None:
         try:

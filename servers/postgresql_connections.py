@@ -10,6 +10,7 @@ are told so at once, and one of them tries again every few seconds.
 """
 
 import contextlib
+import logging
 import os
 import socket
 import threading
@@ -35,6 +36,10 @@ _CONNECT_SECONDS: Final = 2
 """libpq knows no shorter time-out."""
 
 _RECONNECT_SECONDS: Final = 4.0
+_WAIT_SECONDS: Final = 5.0
+"""For a connection, however long the statements may take."""
+
+logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # what failed is said here, once
 
 Row = tuple[Any, ...]
 Result = TypeVar("Result")
@@ -119,7 +124,7 @@ class Database:
         while True:
             try:
                 with (
-                    self._opened().connection(deadline - self._clock()) as connection,
+                    self._opened().connection(self._patience(deadline)) as connection,
                     _in_time(connection, deadline - self._clock()),
                 ):
                     result = work(connection)
@@ -144,6 +149,9 @@ class Database:
             pool, self._pool = self._pool, None
         if pool is not None:
             pool.close(timeout=self._seconds)
+
+    def _patience(self, deadline: float) -> float:
+        return min(deadline - self._clock(), _WAIT_SECONDS)
 
     def _admit(self) -> None:
         """Let one call try again after a failure, and turn the others away at once."""
