@@ -19,6 +19,7 @@ from regauth.servers.settings import SessionSettings, SqliteSettings
 from regauth.servers.token_server import main
 
 from .desk import SERVICE, Desk, basic, compiled, make_desk, pem_keys, policy_text
+from .postgresql import Cluster
 
 SCOPE = "repository:acme/app:pull,push"
 EIGHT_HOURS = timedelta(hours=8)
@@ -222,6 +223,37 @@ def test_without_a_store_refresh_tokens_are_refused(desk: Desk, refresh_token: s
 
     assert refused.status_code == 401
     assert (login.status_code, "refresh_token" in login.json) == (200, False)
+
+
+def test_a_store_holds_no_token(
+    kept: SessionSettings, refresh_token: str, request: pytest.FixtureRequest
+) -> None:
+    if isinstance(kept, SqliteSettings):
+        files = list(kept.file.parent.glob("sessions.db*"))
+        stored = "".join(path.read_bytes().decode("latin-1") for path in files)
+    else:
+        cluster: Cluster = request.getfixturevalue("cluster")
+        name = kept.conninfo.rpartition("dbname=")[2]
+        stored = cluster.sql("SELECT * FROM regauth_sessions", name)
+
+    assert "repo:acme/app" in stored
+    assert refresh_token not in stored
+    assert refresh_token.removeprefix(PREFIX) not in stored
+
+
+def test_a_store_that_is_broken_stops_no_login_and_says_503_to_sessions(
+    desk: Desk, refresh_token: str, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(b"this is no database at all, nor was it ever one" * 100)
+    sessions = desk.service._sessions
+    desk.service._sessions = Sessions(open_store(SqliteSettings(broken)))
+    login = desk.ask(desk.token(run_id="2"), offline_token="true")
+    resumed = refresh(desk, refresh_token)
+    desk.service._sessions = sessions
+
+    assert (login.status_code, "refresh_token" in login.json) == (200, False)
+    assert (resumed.status_code, resumed.headers["retry-after"]) == (503, "5")
 
 
 def test_no_log_has_the_token(desk: Desk, refresh_token: str) -> None:
