@@ -8,7 +8,7 @@ server can host the result.
 import threading
 from dataclasses import dataclass
 
-from .decision_log import DecisionLog
+from .decision_log import DecisionLog, make_file
 from .event_log import EventLog
 from .live_state import Reloader, serve_keys
 from .login_cache import LoginCache
@@ -62,11 +62,12 @@ def assemble(settings: Settings, state: State, log: EventLog) -> Assembly:
     Put the parts of one process together.
 
     Raises:
-        OSError: The decision log cannot be opened.
+        DecisionLogError, OSError: The decision log cannot be opened.
         StoreSettingsError: The sessions' store cannot be used as it is configured.
     """
     decisions = None
     if settings.decision_log is not None:
+        make_file(settings.decision_log)
         decisions = DecisionLog(settings.decision_log, claims=settings.decision_log_claims)
         decisions.open()
     metrics = Metrics()

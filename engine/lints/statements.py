@@ -79,7 +79,7 @@ def tags_of_content(statement: Statement, _: datetime | None) -> Iterator[Findin
     if not statement.tags or "pull" not in statement.actions:
         return
     if statement.when is not None and ("scope", "reference") in statement.when.paths:
-        return  # the condition has something to say about digests
+        return  # a grant's condition has something to say about digests
     if isinstance(statement, Denial) or "push" not in statement.actions:
         yield Finding(
             "tags limit which names can be read, and not the content: it is read by digest too",
@@ -109,7 +109,7 @@ class _Pulls:
         self._beginnings: dict[str, set[str]] = {}
         self._leading: dict[str, set[str]] = {}
         for grant in policy.grants:
-            if "pull" not in grant.actions:
+            if "pull" not in grant.actions or grant.tags:  # of some tags: not of what is pushed
                 continue
             prefixes = {pattern.prefix for pattern in grant.patterns}
             leading = {above for prefix in prefixes for above in _above(prefix)}

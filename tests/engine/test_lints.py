@@ -418,6 +418,14 @@ class TestPushWithoutPull:
     def test_another_grant_may_give_the_pull(self, grants: list[str]) -> None:
         assert of_grants(*grants) == []
 
+    def test_not_a_grant_of_other_tags(self) -> None:
+        codes = of_grants(
+            "name: a, repositories: [a], tags: [v1], actions: [push]",
+            "name: b, repositories: [a], tags: [latest], when: '!scope.reference.contains(\"x\")', actions: [pull]",
+        )
+
+        assert codes == ["push-without-pull"]
+
     def test_not_a_grant_for_another_provider(self) -> None:
         text = (
             HEAD
@@ -485,6 +493,7 @@ class TestTagsOfContent:
             ("grants: [{name: g, repositories: [a], tags: [v1], when: '!scope.reference.contains(\":\")', actions: [pull]}]", 0),
             ("grants: [{name: g, repositories: [a], actions: [pull]}]", 0),
             ("denials: [{name: d, repositories: [a], tags: [v1], actions: [pull, push]}]", 1),
+            ("denials: [{name: d, repositories: [a], tags: [v1], when: 'scope.name == \"a\"', actions: [pull]}]", 1),
             ("denials: [{name: d, repositories: [a], tags: [v1], actions: [push]}]", 0),
         ],
     )  # fmt: skip
