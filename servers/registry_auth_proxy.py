@@ -176,6 +176,7 @@ def _serve(settings: "ProxySettings") -> None:
         listeners,
         threads=settings.threads,
         adjustments=hosting.streaming(settings.limits.max_body, settings.threads),
+        clients=proxy.clients,
     )
 
     def stop(_number: int, _frame: FrameType | None) -> None:

@@ -6,12 +6,14 @@ What lives here: one small function for each code.  What must not: lints of CEL 
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from ..patterns import Pattern, Wildcard
 from ..policy import Denial, Grant, Policy, Provider, Statement
 from .subject import Finding
+
+LONG_SESSION: Final = timedelta(hours=24)
 
 
 def default_audience(provider: Provider, _: Policy) -> Iterator[Finding]:
@@ -39,6 +41,15 @@ def unused_provider(provider: Provider, policy: Policy) -> Iterator[Finding]:
         yield Finding(
             f"no grant is for `{provider.name}`: its logins succeed and get nothing",
             "add a grant, or remove the provider",
+        )
+
+
+def long_session(provider: Provider, _: Policy) -> Iterator[Finding]:
+    """A refresh token that outlives any job that could have asked for it."""
+    if provider.max_session is not None and provider.max_session > LONG_SESSION:
+        yield Finding(
+            f"refresh tokens of `{provider.name}` are good for more than 24 hours",
+            "a job needs one while it runs; say how long that is",
         )
 
 
@@ -210,6 +221,7 @@ def _covers_pattern(wide: Pattern, narrow: Pattern) -> bool:
 PROVIDER_LINTS: Final[Mapping[str, Callable[[Provider, Policy], Iterator[Finding]]]] = {
     "default-audience": default_audience,
     "unused-provider": unused_provider,
+    "long-session": long_session,
 }
 STATEMENT_LINTS: Final[Mapping[str, Callable[[Statement, datetime | None], Iterator[Finding]]]] = {
     "push-anywhere": push_anywhere,

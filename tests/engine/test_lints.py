@@ -353,6 +353,17 @@ class TestDefaultAudience:
         assert found(text + REST % ("github", 'claims.sha == "a"')) == expected
 
 
+class TestLongSession:
+    @pytest.mark.parametrize(
+        ("longest", "expected"),
+        [("24h", []), ("1d1ms", ["long-session"]), ("30d", ["long-session"])],
+    )
+    def test_it_outlasts_a_job(self, longest: str, expected: list[str]) -> None:
+        rest = REST % ("github", 'claims.sha == "a"')
+
+        assert found(HEAD + f"    refreshTokens: {{maxSession: {longest}}}\n" + rest) == expected
+
+
 class TestUnusedProvider:
     def test_a_provider_without_a_grant(self) -> None:
         text = HEAD + OTHERS + REST % ("github", 'claims.sha == "a"')
@@ -577,6 +588,8 @@ FIRING: Mapping[str, str] = {
     "legacy-kubernetes-claim": REST % ("generic", TestLegacyKubernetesClaim.LEGACY),
     "default-audience": REST % ("github", 'claims.sha == "a"'),
     "unused-provider": REST % ("generic", "claims.exp > 1"),
+    "long-session": "    refreshTokens: {maxSession: 7d}\n"
+    + REST % ("github", 'claims.sha == "a"'),
     "push-without-pull": "\ngrants: [{name: g, repositories: [a], actions: [push]}]\n",
     "push-anywhere": "\ngrants: [{name: g, repositories: ['**'], actions: [pull, push]}]\n",
     "expired": "\ngrants: [{name: g, repositories: [a], actions: [pull], expires: 2020-01-01}]\n",
