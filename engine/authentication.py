@@ -48,7 +48,7 @@ class Authenticated:
     expires: datetime
     """When the token stops being valid, the provider's clock skew not counted."""
     at: datetime
-    """As of when all of this was checked."""
+    """As of when its token's times were checked."""
 
 
 def refusal(
@@ -59,7 +59,12 @@ def refusal(
 
 
 def authenticate(
-    provider: Provider, claims: Claims, service: str, now: datetime
+    provider: Provider,
+    claims: Claims,
+    service: str,
+    now: datetime,
+    *,
+    at: datetime | None = None,
 ) -> Authenticated | Refusal:
     """
     Check a token's claims, whose signature is verified, against its provider's policy.
@@ -69,24 +74,15 @@ def authenticate(
         claims: The claims as they stand in the token.
         service: The service asked for; rules can see it.
         now: The time, with its zone.
+        at: As of when the token's own times are checked, for a login of a while ago whose token may
+            have expired since; everything else holds as of now.
     """
-    return check_claims(provider, claims, now) or admit(provider, claims, service, now)
-
-
-def check_claims(provider: Provider, claims: Claims, at: datetime) -> Refusal | None:
-    """Return why a token's claims would have been refused at a time, before any rule; or None."""
+    at = at or now
     for check in CHECKS:
         reason = check.reason(provider, claims, at)
         if reason is not None:
             detail = check.describe(provider, claims, at)
             return refusal(reason, detail, provider=provider.name)
-    return None
-
-
-def admit(
-    provider: Provider, claims: Claims, service: str, now: datetime
-) -> Authenticated | Refusal:
-    """Apply a provider's subject and rules to claims that were checked."""
     variables = rule_variables(provider, claims, service, now)
     identity = identify(provider, variables)
     if isinstance(identity, Refusal):
@@ -96,7 +92,7 @@ def admit(
         if broken is not None:
             message = rule.message or f"the token does not meet the rule {rule.name!r}"
             return Refusal(rule.reason, message, broken, identity, provider.name)
-    return Authenticated(identity, provider, _normal(claims), _time(claims["exp"]), now)
+    return Authenticated(identity, provider, _normal(claims), _time(claims["exp"]), at)
 
 
 def _normal(claims: Claims) -> Claims:

@@ -8,7 +8,7 @@ and where sessions are kept.
 from dataclasses import dataclass
 from datetime import datetime
 
-from .authentication import Authenticated, admit, check_claims, refusal
+from .authentication import Authenticated, authenticate, refusal
 from .jwt import Claims
 from .outcomes import Reason, Refusal
 from .policy import Policy
@@ -52,5 +52,4 @@ def resume(policy: Policy, begun: Begun, service: str, now: datetime) -> Authent
     if not -provider.clock_skew <= now - begun.at < provider.max_session:
         detail = f"it began at {begun.at.isoformat()} and may last {provider.max_session}"
         return refusal(Reason.UNKNOWN_SESSION, detail, provider=provider.name)
-    found = check_claims(provider, begun.claims, begun.at)
-    return found or admit(provider, begun.claims, service, now)
+    return authenticate(provider, begun.claims, service, now, at=begun.at)

@@ -73,7 +73,8 @@ def decide_for(
     """
     Decide accesses of a workload whose token is good.
 
-    Its login is checked again by this policy, which may have changed, as of when it was made.
+    Its login is checked again by this policy, which may have changed; the times of the token that
+    it was made with are those of then.
 
     Args:
         policy: The current policy.
@@ -87,7 +88,7 @@ def decide_for(
     provider = policy.providers.get(workload.provider)
     if provider is None:
         return Refusal(Reason.UNKNOWN_PROVIDER, MESSAGES[Reason.UNKNOWN_PROVIDER])
-    login = authenticate(provider, workload.claims, service, workload.at)
+    login = authenticate(provider, workload.claims, service, now, at=workload.at)
     if isinstance(login, Refusal):
         return login
     return decide(policy, login.identity, login.claims, service, accesses, now)
