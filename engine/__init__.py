@@ -12,7 +12,16 @@ What is listed here is what hosts use; the modules hold the rest.
 from .authentication import Authenticated
 from .compiler import Compilation, compile_policy
 from .decide import decide
-from .exchange import Credentials, Keys, KeysUnavailable, NeedKeys, exchange, login, run
+from .exchange import (
+    Credentials,
+    Keys,
+    KeysUnavailable,
+    NeedKeys,
+    exchange,
+    login,
+    login_verified,
+    run,
+)
 from .explanation import Explanation, explain
 from .jwt import Claims, UnverifiedClaims
 from .keys import KeysError, KeySet, SigningKey
@@ -64,6 +73,7 @@ __all__ = [
     "exchange",
     "explain",
     "login",
+    "login_verified",
     "may_be_granted",
     "narrate",
     "parse_scope",

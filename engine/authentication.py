@@ -7,7 +7,7 @@ was verified.  What must not: the signature itself (`regauth.engine.jwt`) and an
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -46,6 +46,8 @@ class Authenticated:
     claims: Claims
     expires: datetime
     """When the token stops being valid, the provider's clock skew not counted."""
+    checked: datetime
+    """As of when it was checked."""
 
 
 def refusal(
@@ -66,7 +68,19 @@ def authenticate(
         claims: The claims as they stand in the token.
         service: The service asked for; rules can see it.
         now: The time, with its zone.
+
+    Returns:
+        The login, or the refusal with the claims that it was refused for.
     """
+    outcome = _authenticate(provider, claims, service, now)
+    if isinstance(outcome, Refusal):
+        return replace(outcome, claims=claims, checked=now)
+    return outcome
+
+
+def _authenticate(
+    provider: Provider, claims: Claims, service: str, now: datetime
+) -> Authenticated | Refusal:
     for check in CHECKS:
         reason = check.reason(provider, claims, now)
         if reason is not None:
@@ -81,7 +95,7 @@ def authenticate(
         if broken is not None:
             message = rule.message or f"the token does not meet the rule {rule.name!r}"
             return Refusal(rule.reason, message, broken, identity, provider.name)
-    return Authenticated(identity, provider, _normal(claims), _time(claims["exp"]))
+    return Authenticated(identity, provider, _normal(claims), _time(claims["exp"]), now)
 
 
 def _normal(claims: Claims) -> Claims:

@@ -9,6 +9,7 @@ without the signature they let nobody in.
 import json
 import os
 import threading
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +17,7 @@ from regauth.engine import ConditionError, Decision, Identity, Refusal, Verdict
 
 from .event_log import redacted
 from .request_info import RequestInfo
+from .sessions import is_session
 from .token_service import Answer, Issued
 
 STANDARD_OUTPUT: Final = Path("-")
@@ -101,10 +103,9 @@ class DecisionLog:
 
 def _record(answer: Answer, info: RequestInfo, *, claims: bool) -> dict[str, object]:
     asked, outcome = answer.asked, answer.outcome
-    moment = answer.now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     record: dict[str, object] = {
         "version": VERSION,
-        "time": moment,
+        "time": _time(answer.now),
         "requestId": info.request_id,
         "client": info.client,
         "policy": answer.policy.hash,
@@ -114,12 +115,34 @@ def _record(answer: Answer, info: RequestInfo, *, claims: bool) -> dict[str, obj
     }
     if isinstance(outcome, Issued):
         record |= {"jti": outcome.jti}
-        if claims and outcome.login is not None:
-            record |= {"claims": outcome.login.claims}
+    record |= _login(answer, claims=claims)
     if answer.shadow is not None and answer.shadow_policy is not None:
         record |= {"shadow": {"policy": answer.shadow_policy.hash, **_outcome(answer.shadow)}}
     optional = {"account": asked.account, "clientId": asked.client_id, "agent": info.agent}
     return record | {name: value for name, value in optional.items() if value}
+
+
+def _login(answer: Answer, *, claims: bool) -> dict[str, object]:
+    """Return what of a login with verified claims is needed to check it again."""
+    outcome = answer.outcome
+    login = outcome.login if isinstance(outcome, Issued) else outcome
+    if login is None or login.claims is None or login.checked is None:
+        return {}
+    record: dict[str, object] = {"claims": login.claims} if claims else {}
+    if login.checked != answer.now:
+        record |= {"checked": _time(login.checked)}
+    credentials = answer.asked.credentials
+    provider = login.provider if isinstance(login, Refusal) else login.provider.name
+    if credentials is not None and answer.asked.refreshing and is_session(credentials.password):
+        record |= {"routing": "session"}
+    elif credentials is not None and credentials.username != provider:
+        record |= {"routing": "issuer"}
+    return record
+
+
+def _time(moment: datetime) -> str:
+    """Return the moment that the engine was given: a rounded one may be decided otherwise."""
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _outcome(outcome: Issued | Decision | Refusal) -> dict[str, object]:

@@ -26,7 +26,7 @@ from regauth.engine import (
 from regauth.engine.exchange import anonymous
 
 from .login_cache import LoginCache
-from .sessions import PREFIX, Sessions, SessionsError
+from .sessions import Sessions, SessionsError, is_session
 from .settings import RefreshSettings
 from .signing import Signer
 from .token_request import TokenRequest
@@ -153,7 +153,7 @@ class TokenService:
         self, policy: Policy, asked: TokenRequest, credentials: Credentials, now: datetime
     ) -> Authenticated | Refusal:
         token = credentials.password
-        if not asked.refreshing or not token.startswith(PREFIX):
+        if not asked.refreshing or not is_session(token):
             return self._logins.login(policy, credentials, asked.service, now)
         if self._refresh is None:
             return _NO_SESSIONS
