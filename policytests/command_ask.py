@@ -35,6 +35,7 @@ from ..engine.scope import (
     parse_scopes,
 )
 from .access_table import AccessTable, Row
+from .exit_codes import USAGE
 from .moments import parse_time
 from .policies import FOLDER, compile_folder
 from .run import Loaded, Run, SuiteError
@@ -42,9 +43,6 @@ from .suite import SUFFIX
 
 STANDARD_INPUT = "-"
 """The name of the token that is read from standard input."""
-
-USAGE = 4
-"""The exit code of a question that cannot be asked."""
 
 UNVERIFIED = (
     "warning: no keys were given, so the signature was not verified; anybody can write this"
