@@ -13,7 +13,8 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = (
-    *("check", "why", "can", "who-can", "init", "schema", "migrate", "hostile", "completion"),
+    *("check", "why", "can", "who-can", "replay", "init", "schema", "migrate", "hostile"),
+    "completion",
 )
 """The first words that are no path."""
 
