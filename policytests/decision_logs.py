@@ -12,9 +12,8 @@ import sys
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final, cast
+from typing import BinaryIO, Final, NamedTuple, cast
 
 STANDARD_INPUT: Final = "-"
 """The name of the log that is read from standard input."""
@@ -29,8 +28,7 @@ class LogError(Exception):
     """A log cannot be read at all; the caller's fault."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line of a log; `fault` says why it cannot be read."""
 
     log: str

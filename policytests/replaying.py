@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ..engine.authentication import Authenticated, refusal
 from ..engine.decide import NO_CLAIMS, Request, decide
@@ -207,8 +207,7 @@ class Replay:
         return known
 
 
-@dataclass(frozen=True, slots=True)
-class _Login:
+class _Login(NamedTuple):
     """Who asks, with the claims that grants and denials see."""
 
     identity: Identity
