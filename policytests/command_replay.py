@@ -20,11 +20,16 @@ from ..engine.rendering import render_text
 from .decision_logs import LogError, check_logs, lines
 from .decision_records import RecordError, read_record
 from .exit_codes import POLICY_BROKEN, USAGE
-from .format_replay import FORMATS, Told, View
+from .format_replay import FORMATS
+from .judging import Outcome
 from .moments import parse_time
 from .policies import compile_folder
+from .recorded_suite import RecordedSuite
 from .replay_report import Accepted, Group, ReplayReport
+from .replay_view import Told, View
 from .replaying import Change, IncoherentError, Redecided, Replay, Undecided
+from .run import Run, SuiteError
+from .suite import SUFFIX
 from .telling import tell_refusal, tell_verdict
 
 EVERY: Final = 5_000
@@ -46,6 +51,7 @@ class Replaying:
     accept_widening: str | None
     accept_undecided: str | None
     fail_on_narrowing: bool
+    suite: Path | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, object]) -> "Replaying":
@@ -61,6 +67,7 @@ class Replaying:
                 _reason("--accept-undecided", self.accept_undecided),
             )
             check_logs(logs)
+            self._check_suite()
             compiled = compile_folder(self.policy, self.policy.as_posix())
             compilation = compiled.compilation
             if compilation.policy is None:
@@ -68,7 +75,9 @@ class Replaying:
                 return POLICY_BROKEN
             replay = Replay(compilation.policy, at)
             report = ReplayReport(compiled.shown, compilation.policy.hash, at)
-            read_logs(logs, replay, report, _progress if sys.stderr.isatty() else None)
+            kept = RecordedSuite(compilation.policy) if self.suite else None
+            progress = _progress if sys.stderr.isatty() else None
+            read_logs(logs, replay, report, kept, progress)
         except (ReplayError, LogError) as error:
             sys.stderr.write(f"policytest: {error}\n")
             return USAGE
@@ -79,7 +88,45 @@ class Replaying:
         }
         view = View(report, told, accepted, code, self.policy.as_posix(), color=sys.stdout.isatty())
         sys.stdout.write(FORMATS[self.form](view))
+        try:
+            self._write_suite(kept)
+        except ReplayError as error:
+            sys.stderr.write(f"policytest: {error}\n")
+            return code or USAGE
         return code
+
+    def _check_suite(self) -> None:
+        if self.suite is None:
+            return
+        if not self.suite.name.endswith(SUFFIX):
+            message = f"the name of a suite ends in {SUFFIX}, that of {self.suite} does not"
+            raise ReplayError(message)
+        if self.suite.exists():
+            message = f"{self.suite} exists; nothing was done"
+            raise ReplayError(message)
+
+    def _write_suite(self, kept: RecordedSuite | None) -> None:
+        """Write the suite and run it: what does not pass with this policy would be no test."""
+        if kept is None or self.suite is None:
+            return
+        text = kept.write(self.suite, self.policy)
+        counts = [f"{why}: {count}" for why, count in sorted(kept.left_out.items()) if count]
+        left_out = f"; left out: {', '.join(counts)}" if counts else ""
+        if not text:
+            message = f"no suite was written, for no decision of the log can be a test{left_out}"
+            raise ReplayError(message)
+        try:
+            self.suite.parent.mkdir(parents=True, exist_ok=True)
+            self.suite.write_text(text, encoding="utf-8")
+            loaded = Run.at(Path.cwd()).load(self.suite.absolute())
+        except OSError as error:
+            message = f"{self.suite}: {error.strerror}"
+            raise ReplayError(message) from error
+        except SuiteError as error:
+            raise ReplayError(error.render()) from error
+        judged = [case.judge(loaded.evaluation).outcome is Outcome.PASSED for case in loaded.cases]
+        passed = f"{judged.count(True)} of {len(judged)} requests pass"
+        sys.stderr.write(f"wrote {self.suite}: {passed}{left_out}\n")
 
     def _moment(self) -> datetime | None:
         if self.at == "recorded":
@@ -105,6 +152,7 @@ def read_logs(
     logs: Sequence[str],
     replay: Replay,
     report: ReplayReport,
+    kept: RecordedSuite | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> None:
     """
@@ -132,6 +180,8 @@ def read_logs(
                 report.skip(found, line.place, record.reason)
             else:
                 report.add(record, line.text, found)
+                if kept is not None:
+                    kept.add(record, same=not found)
     if progress is not None:
         progress(0)
 

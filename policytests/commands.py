@@ -118,6 +118,11 @@ def who_can(action: str, repository: str, **options: object) -> None:
     "--accept-undecided", metavar="REASON", help="What cannot be decided again may be let go."
 )
 @click.option("--fail-on-narrowing", is_flag=True, help="End with 1 when access is lost.")
+@click.option(
+    "--suite",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what was asked and decided the same as a suite.",
+)
 def replay(logs: tuple[str, ...], **options: object) -> None:
     """Decide a token server's decision log again: who gains what, who loses what, and why.
 

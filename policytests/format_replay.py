@@ -5,9 +5,7 @@ What lives here: their text.  What must not: anything that is not in the report.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 import click
@@ -16,8 +14,8 @@ from ..engine.problems import Location, Problem, Severity
 from ..engine.rendering import visible
 from .format_machine import problem_annotations
 from .format_markdown import MARKER, cell
-from .replay_report import Accepted, Group, ReplayReport
-from .replaying import Change, Undecided
+from .replay_view import MATTER, MEANING, Told, View, numbered, stamp
+from .replaying import Change
 
 SCHEMA_VERSION: Final = 1
 """The version of the JSON report's shape."""
@@ -25,92 +23,7 @@ SCHEMA_VERSION: Final = 1
 MOST_LINES: Final = 12
 """Lines that are told of one difference."""
 
-HEADS: Final[Mapping[Change, str]] = {
-    Change.WIDER: "refused then, allowed now",
-    Change.NARROWER: "allowed then, refused now",
-    Change.OTHERWISE: "the same access, decided by something else",
-}
-"""What each change means."""
-
-UNDECIDED: Final[Mapping[Undecided, str]] = {
-    Undecided.NOT_A_RECORD: "is no decision record of this version",
-    Undecided.TORN: "ends early: it was being written, or cut off",
-    Undecided.NOT_VERIFIED: "a login that was refused before its claims were believed",
-    Undecided.UNAVAILABLE: "a login whose provider could not be reached",
-    Undecided.UNKNOWN_SERVICE: "a login for a service that only this policy answers for",
-    Undecided.NO_CLAIMS: "the log was written without claims",
-    Undecided.REDACTED: "holds [token] in place of a claim, a scope or the service",
-}
-"""What is the matter with a line that is not decided again."""
-
 _COLOURS: Final = {Change.WIDER: "red", Change.NARROWER: "yellow", Change.OTHERWISE: "cyan"}
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """A difference, why it is one, and the part of the policy that makes it."""
-
-    group: Group
-    lines: tuple[str, ...]
-    location: Location
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """What is shown of a report."""
-
-    report: ReplayReport
-    told: Mapping[Change, Sequence[Told]]
-    accepted: Accepted
-    code: int
-    folder: str
-    color: bool = False
-
-    def total(self, change: Change) -> int:
-        """Return how many different differences there are, as far as they were kept."""
-        return len(self.report.groups(change))
-
-
-def _count(number: int, word: str) -> str:
-    plural = f"{word}es" if word.endswith("s") else f"{word}s"
-    plural = "identities" if word == "identity" else plural
-    return f"{number:,} {word if number == 1 else plural}"
-
-
-def _time(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _summary(view: View) -> str:
-    """Return the last line: what differs, in numbers."""
-    report = view.report
-    counts = [
-        f"{report.requests[change]:,} {change.value}"
-        for change in Change
-        if report.requests[change]
-    ]
-    counts += [f"{report.undecided.total():,} not decided again"] if report.undecided else []
-    found = ", ".join(counts) or "nothing differs"
-    return f"{_count(report.decided, 'request')} decided again: {found}"
-
-
-def _verdict(view: View) -> Iterator[str]:
-    report, accepted = view.report, view.accepted
-    if report.requests[Change.WIDER]:
-        yield (
-            f"new access, accepted: {accepted.widening}"
-            if accepted.widening
-            else 'new access; accept it with --accept-widening "REASON"'
-        )
-    if report.undecided:
-        yield (
-            f"what was not decided again is accepted: {accepted.undecided}"
-            if accepted.undecided
-            else "new access for what was not decided again cannot be excluded; "
-            'accept that with --accept-undecided "REASON"'
-        )
-    if not report.lines:
-        yield "there is no decision in the log, so nothing is said about the policy"
 
 
 # --- text ----------------------------------------------------------------------------------------
@@ -128,32 +41,21 @@ def text(view: View) -> str:
             out += [*_section(view, change, paint), ""]
     if view.report.undecided:
         out += [*_undecided(view, paint), ""]
-    out += _head(view)
-    summary = _summary(view)
-    out.append(paint(summary, "red" if view.code else "green"))
-    out += _verdict(view)
+    out += view.head()
+    out.append(paint(view.summary(), "red" if view.code else "green"))
+    out += view.verdict()
     return "".join(f"{line}\n" for line in out)
-
-
-def _head(view: View) -> Iterator[str]:
-    report = view.report
-    if report.first is not None and report.last is not None:
-        when = "each as of its time" if report.at is None else f"as of {_time(report.at)}"
-        yield f"{_time(report.first)} to {_time(report.last)}, {when}"
-    same = report.recorded[report.hash]
-    known = f"; {_count(same, 'request')} had been decided by this very policy" if same else ""
-    yield f"policy {visible(report.policy)} {report.hash[:19]}{known}"
 
 
 def _section(view: View, change: Change, paint: Callable[[str, str], str]) -> Iterator[str]:
     report = view.report
-    total = view.total(change)
-    numbers = f"{_count(total, 'access')}, {_count(report.requests[change], 'request')}"
-    yield f"{paint(change.value.upper(), _COLOURS[change])}  {HEADS[change]}: {numbers}"
+    total = report.different(change)
+    numbers = f"{numbered(total, 'access')}, {numbered(report.requests[change], 'request')}"
+    yield f"{paint(change.value.upper(), _COLOURS[change])}  {MEANING[change]}: {numbers}"
     causes = list(report.causes(change))
     if len(causes) > 1 or total > len(view.told[change]):
         for before, after, count, accesses, identities in causes[:MOST_LINES]:
-            about = f"{_count(accesses, 'access')} of {_count(identities, 'identity')}"
+            about = f"{numbered(accesses, 'access')} of {numbered(identities, 'identity')}"
             yield f"  {count:>7,}  {visible(before)} -> {visible(after)}  ({about})"
     for told in view.told[change]:
         yield from _difference(told)
@@ -169,8 +71,8 @@ def _difference(told: Told) -> Iterator[str]:
     yield ""
     yield f"  {visible(difference.identity)}  {visible(difference.access)}"
     yield f"    service {visible(difference.service)}"
-    times = _count(seen.count, "time")
-    yield f"    {times}, {_time(seen.first)} to {_time(seen.last)}, last request {seen.request_id}"
+    times = numbered(seen.count, "time")
+    yield f"    {times}, {stamp(seen.first)} to {stamp(seen.last)}, last request {seen.request_id}"
     yield f"    then    {visible(str(difference.before))}"
     yield f"    now     {visible(str(difference.after))}"
     yield from (f"      {visible(line)}".rstrip() for line in told.lines[:MOST_LINES])
@@ -181,9 +83,9 @@ def _difference(told: Told) -> Iterator[str]:
 def _undecided(view: View, paint: Callable[[str, str], str]) -> Iterator[str]:
     report = view.report
     head = paint("NOT DECIDED AGAIN", "yellow")
-    yield f"{head}  {_count(report.undecided.total(), 'line')}"
+    yield f"{head}  {numbered(report.undecided.total(), 'line')}"
     for why, count in report.undecided.most_common():
-        yield f"  {count:>7,}  {why.value}: {UNDECIDED[why]}"
+        yield f"  {count:>7,}  {why.value}: {MATTER[why]}"
         yield f"           first at {visible(report.examples[why])}"
 
 
@@ -196,13 +98,13 @@ def json_text(view: View) -> str:
     document = {
         "version": SCHEMA_VERSION,
         "policy": {"folder": report.policy, "hash": report.hash},
-        "at": _time(report.at) if report.at else "recorded",
+        "at": stamp(report.at) if report.at else "recorded",
         "exitCode": view.code,
         "accepted": {"widening": view.accepted.widening, "undecided": view.accepted.undecided},
         "lines": report.lines,
         "decided": report.decided,
-        "first": _time(report.first) if report.first else None,
-        "last": _time(report.last) if report.last else None,
+        "first": stamp(report.first) if report.first else None,
+        "last": stamp(report.last) if report.last else None,
         "recordedPolicies": dict(report.recorded),
         "requests": {change.value: report.requests[change] for change in Change},
         "undecided": [
@@ -212,7 +114,7 @@ def json_text(view: View) -> str:
         "differences": [_json(change, told) for change in Change for told in view.told[change]],
         "notShown": {
             change.value: {
-                "differences": view.total(change) - len(view.told[change]),
+                "differences": view.report.different(change) - len(view.told[change]),
                 "notKept": report.unkept[change],
             }
             for change in Change
@@ -231,8 +133,8 @@ def _json(change: Change, told: Told) -> dict[str, object]:
         "before": difference.before._asdict(),
         "after": difference.after._asdict(),
         "count": seen.count,
-        "first": _time(seen.first),
-        "last": _time(seen.last),
+        "first": stamp(seen.first),
+        "last": stamp(seen.last),
         "requestId": seen.request_id,
         "why": list(told.lines),
         "location": str(told.location) if told.location.file else None,
@@ -251,28 +153,28 @@ def _markdown(view: View) -> Iterator[str]:
     yield MARKER
     yield f"### policytest replay: {'passed' if view.code == 0 else 'failed'}"
     yield ""
-    yield cell(_summary(view))
-    yield from (cell(line) for line in (*_head(view), *_verdict(view)))
+    yield cell(view.summary())
+    yield from (cell(line) for line in (*view.head(), *view.verdict()))
     for change in Change:
         if not view.told[change] or change is Change.OTHERWISE:
             continue
-        total = _count(view.total(change), "access")
-        yield from ("", f"**{change.value}**: {HEADS[change]} ({total})", "")
+        total = numbered(view.report.different(change), "access")
+        yield from ("", f"**{change.value}**: {MEANING[change]} ({total})", "")
         yield "| identity | access | then | now | times | last |"
         yield "|---|---|---|---|---|---|"
         for told in view.told[change]:
             one, seen = told.group.difference, told.group.seen
             cells = (one.identity, one.access, str(one.before), str(one.after))
             shown = [cell(visible(text)) for text in cells]
-            yield f"| {' | '.join(shown)} | {seen.count:,} | {_time(seen.last)} |"
-        left = view.total(change) - len(view.told[change])
+            yield f"| {' | '.join(shown)} | {seen.count:,} | {stamp(seen.last)} |"
+        left = view.report.different(change) - len(view.told[change])
         if left:
             yield from ("", f"and {left:,} more")
     if view.report.undecided:
         yield from ("", "**not decided again**", "", "| lines | why | first |", "|---|---|---|")
         for why, count in view.report.undecided.most_common():
             example = cell(visible(view.report.examples[why]))
-            yield f"| {count:,} | {why.value}: {cell(UNDECIDED[why])} | {example} |"
+            yield f"| {count:,} | {why.value}: {cell(MATTER[why])} | {example} |"
 
 
 # --- GitHub --------------------------------------------------------------------------------------
@@ -294,12 +196,12 @@ def _problems(view: View) -> Iterator[Problem]:
             one, seen = told.group.difference, told.group.seen
             words = (
                 f"{one.identity} {one.access}: then {one.before}; now {one.after} "
-                f"({_count(seen.count, 'time')}, last request {seen.request_id})"
+                f"({numbered(seen.count, 'time')}, last request {seen.request_id})"
             )
             place = told.location if told.location.file else Location(view.folder)
             yield Problem(place, f"{change.value}-access", visible(words), severity=severity)
     for why, count in view.report.undecided.most_common():
-        words = f"{_count(count, 'line')} not decided again: {UNDECIDED[why]}"
+        words = f"{numbered(count, 'line')} not decided again: {MATTER[why]}"
         severity = Severity.WARNING if accepted.undecided else Severity.ERROR
         first = visible(view.report.examples[why])
         yield Problem(Location(view.folder), why.value, words, f"first at {first}", severity)

@@ -121,6 +121,10 @@ class ReplayReport:
         found = [Group(difference, seen) for difference, seen in self._groups[change].items()]
         return sorted(found, key=_order)
 
+    def different(self, change: Change) -> int:
+        """Return how many different differences there are, as far as they were kept."""
+        return len(self._groups[change])
+
     def causes(self, change: Change) -> Iterator[tuple[str, str, int, int, int]]:
         """
         Yield what the differences of a kind come from, the most frequent first.

@@ -8,23 +8,22 @@ A login is checked as of the moment when it was checked; its signature is taken 
 log holds no token.  What cannot be decided again is `Undecided`, never guessed.
 """
 
-import marshal
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from ..engine.authentication import Authenticated, refusal
 from ..engine.decide import NO_CLAIMS, Request, decide
 from ..engine.exchange import anonymous, login_verified
 from ..engine.jwt import Claims
 from ..engine.outcomes import Decision, Identity, Reason, Refusal
-from ..engine.policy import Policy, Statement
+from ..engine.policy import Policy
 from ..engine.scope import Access, ScopeError, accesses, parse_scopes
 from .decision_records import LOGIN_ACCEPTED, Answered, Record, login_refused
+from .reads import Reads
 
 MOST_REMEMBERED: Final = 20_000
 """Decisions that are remembered, so that equal ones are made once."""
@@ -32,7 +31,6 @@ MOST_REMEMBERED: Final = 20_000
 LOGIN: Final = "login"
 """Stands for an access in a difference about the login alone."""
 
-_ABSENT: Final = ...
 _ANY_POLICY: Final = frozenset({Reason.MALFORMED_TOKEN, Reason.TOKEN_TOO_LARGE})
 """Why every policy refuses a login: its token is none."""
 
@@ -108,11 +106,11 @@ class Replay:
 
     policy: Policy
     at: datetime | None = None
-    _reads: "_Reads" = field(init=False)
+    _reads: Reads = field(init=False)
     _known: dict[bytes, tuple[Answered, ...]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._reads = _Reads.of(self.policy)
+        self._reads = Reads.of(self.policy)
 
     def differences(self, record: Record) -> list[Difference] | Undecided:
         """
@@ -192,7 +190,7 @@ class Replay:
         self, record: Record, login: "_Login", asked: Sequence[Access]
     ) -> tuple[Answered, ...]:
         now = self.at or record.time
-        key = self._reads.key(login, record, now)
+        key = self._reads.key(login.identity, login.claims, record, now)
         known = self._known.get(key) if key is not None else None
         if known is None:
             decided = decide(self.policy, login.identity, login.claims, record.service, asked, now)
@@ -212,48 +210,6 @@ class _Login(NamedTuple):
 
     identity: Identity
     claims: Claims
-
-
-@dataclass(frozen=True, slots=True)
-class _Reads:
-    """What of a request the grants and denials of a policy can depend on."""
-
-    claims: tuple[str, ...] | None
-    """The claims that they read; None: any."""
-    time: bool
-    """Whether a condition asks for the time."""
-    ends: tuple[datetime, ...]
-    """When statements end by themselves."""
-
-    @classmethod
-    def of(cls, policy: Policy) -> "_Reads":
-        statements: list[Statement] = [*policy.grants, *policy.denials]
-        statements += [policy.anonymous] if policy.anonymous else []
-        programs = [one.when for one in statements if one.when is not None]
-        programs += [
-            part for one in statements for pattern in one.patterns for part in pattern.programs
-        ]
-        paths = {path for program in programs for path in program.paths}
-        claims = {path[1] if len(path) > 1 else None for path in paths if path[0] == "claims"}
-        return cls(
-            None if None in claims else tuple(sorted(name for name in claims if name)),
-            any(path[0] == "now" for path in paths),
-            tuple(sorted(one.expires for one in statements if one.expires is not None)),
-        )
-
-    def key(self, login: _Login, record: Record, now: datetime) -> bytes | None:
-        """
-        Return what stands for all that a decision depends on; None: it depends on the time.
-
-        Equal bytes are equal values: `marshal` tells 1, 1.0 and true apart.
-        """
-        if self.time:
-            return None
-        claims: Any = login.claims
-        if self.claims is not None:
-            claims = [login.claims.get(name, _ABSENT) for name in self.claims]
-        ended = bisect_right(self.ends, now)
-        return marshal.dumps((login.identity.provider, record.service, record.asked, ended, claims))
 
 
 @lru_cache(maxsize=4096)

@@ -57,6 +57,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "policytest replay decisions.jsonl --policy policy/",
         "policytest replay decisions.jsonl.2.gz decisions.jsonl.1 decisions.jsonl --limit 0",
         "ssh registry cat decisions.jsonl | policytest replay - -f markdown",
+        "policytest replay decisions.jsonl --suite policytests/recorded.policytest.yaml",
         'policytest replay decisions.jsonl --accept-widening "team-b may push now, #12"',
     ),
     "init": ("policytest init", "policytest init --profile kubernetes cluster/"),

@@ -15,6 +15,7 @@ from regauth.engine.keys import PrivateKey, SigningKey
 from regauth.policytests.cli import main
 from regauth.policytests.decision_records import read_record
 from regauth.policytests.replaying import Replay
+from regauth.policytests.run import Run
 from regauth.servers.decision_log import DecisionLog
 from regauth.servers.sessions import PREFIX, Sessions
 from regauth.servers.settings import RefreshSettings
@@ -739,3 +740,79 @@ def test_names_of_strangers_steer_no_terminal_and_no_workflow(production: Produc
         assert "evil" in output
         assert "\x1b" not in output
         assert not any(line.startswith("::error::x") for line in output.splitlines())
+
+
+def judged(suite: Path) -> list[str]:
+    loaded = Run.at(suite.parent).load(suite)
+    return [case.judge(loaded.evaluation).outcome.value for case in loaded.cases]
+
+
+def test_what_was_asked_becomes_a_suite_that_passes_and_notices_a_change(
+    production: Production,
+) -> None:
+    suite = production.folder / "production.policytest.yaml"
+    code, _, errors = production.replay("--policy", production.folder / "policy", "--suite", suite)
+    text = suite.read_text()
+
+    assert code == 0
+    assert errors.startswith(f"wrote {suite}: 6 of 6 requests pass; left out: ")
+    assert set(judged(suite)) == {"passed"}
+    assert 'refused": "rule:our-organisation"' in text
+    assert 'refused": "wrong-audience"' in text
+    assert '"because"' not in text
+    assert 'because: ["push-own-repository", "catalog", "' in text
+    assert not any(f"{name}:" in text for name in ("jti", "iat", "exp", "nbf"))
+    changed = production.changed(PUSH_OTHER_BRANCHES)
+    (production.folder / "policy" / "policy.yaml").write_text((changed / "policy.yaml").read_text())
+    assert sorted(judged(suite)) == ["failed", *["passed"] * 5]
+
+
+def test_a_suite_is_written_of_whatever_claims_there_are(production: Production) -> None:
+    suite = production.folder / "production.policytest.yaml"
+    record = production.records()[0]
+    record["claims"] |= {
+        "kubernetes.io": {"pod": {"name": "a: #b"}, "x": [None, True, 1.5, "\u0085\u2028\ufeff"]},
+        "null": None,
+        "yes": True,
+        "number": 12345678901234567,
+        "#x: y": "- {\x00\x1b\U0001f600\\",
+        "text": "yes",
+    }
+    record["subject"] = "\x1b/ü"
+    production.log.write_text(json.dumps(record) + "\n")
+    code, _, errors = production.replay("--policy", production.folder / "policy", "--suite", suite)
+
+    assert (code, errors) == (0, f"wrote {suite}: 1 of 1 requests pass\n")
+    loaded = Run.at(suite.parent).load(suite)
+    (sample,) = loaded.evaluation.linked.samples.values()
+    times = {"iat", "nbf", "exp"}
+    assert record["claims"] == {**sample.claims, **{one: record["claims"][one] for one in times}}
+
+
+def test_a_suite_has_only_what_the_policy_decides_as_it_was_decided(production: Production) -> None:
+    suite = production.folder / "production.policytest.yaml"
+    changed = production.changed(PUSH_OTHER_BRANCHES)
+    _, _, errors = production.replay("--policy", changed, "--suite", suite)
+
+    assert "requests that this policy decides otherwise: 1" in errors
+    assert "5 of 5 requests pass" in errors
+    before = suite.read_text()
+    code, output, errors = production.replay("--policy", changed, "--suite", suite)
+    assert (code, output, errors) == (4, "", f"policytest: {suite} exists; nothing was done\n")
+    assert suite.read_text() == before
+    other = production.replay("--policy", changed, "--suite", production.folder / "a.yaml")
+    assert (other[0], other[1]) == (4, "")
+
+
+def test_a_log_of_which_nothing_can_be_a_test_writes_no_suite(production: Production) -> None:
+    suite = production.folder / "production.policytest.yaml"
+    lines = [line for line in production.log.read_text().splitlines() if '"claims"' not in line]
+    production.log.write_text("\n".join(lines) + "\n")
+    code, output, errors = production.replay(
+        "--policy", production.folder / "policy", "--suite", suite
+    )
+
+    assert code == 4
+    assert "nothing differs" in output
+    assert errors.startswith("policytest: no suite was written, for ")
+    assert not suite.exists()
