@@ -33,6 +33,7 @@ from .prospects import may_be_granted
 from .registry_token import registry_token
 from .rendering import render_text
 from .scope import Access, Resource, Scope, ScopeError, accesses, parse_scope, parse_scopes
+from .trust import trust_digest
 
 __all__ = [
     "Access",
@@ -81,4 +82,5 @@ __all__ = [
     "registry_token",
     "render_text",
     "run",
+    "trust_digest",
 ]

@@ -32,7 +32,7 @@ _NEEDED: Final = frozenset(
 )
 _TEXTS: Final = (
     *("time", "requestId", "client", "policy", "service", "outcome", "reason", "provider"),
-    *("subject", "routing"),
+    *("subject", "routing", "trust"),
 )
 """The members that are texts, if they are there."""
 
@@ -89,6 +89,8 @@ class Record(NamedTuple):
     claims: Claims | None
     checked: datetime | None
     routing: str
+    trust: str
+    """What decided that its claims were not believed, as a digest (`engine.trust`)."""
     redacted: bool
     """Whether something that deciding needs was taken out, because it looked like a token."""
 
@@ -150,6 +152,7 @@ def _record(data: dict[str, Any], *, redacted: bool) -> Record:
         claims=None if claims is None else Claims(claims),
         checked=_moment(data["checked"]) if "checked" in data else None,
         routing=data.get("routing", ""),
+        trust=data.get("trust", ""),
         redacted=redacted and REDACTED in repr((claims, asked, data["service"])),
     )
 

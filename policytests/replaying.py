@@ -22,6 +22,7 @@ from ..engine.jwt import Claims
 from ..engine.outcomes import Decision, Identity, Reason, Refusal
 from ..engine.policy import Policy
 from ..engine.scope import Access, ScopeError, accesses, parse_scopes
+from ..engine.trust import trust_digest
 from .decision_records import LOGIN_ACCEPTED, Answered, Record, login_refused
 from .reads import Reads
 
@@ -107,10 +108,12 @@ class Replay:
     policy: Policy
     at: datetime | None = None
     _reads: Reads = field(init=False)
+    _trust: str = field(init=False)
     _known: dict[bytes, tuple[Answered, ...]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._reads = Reads.of(self.policy)
+        self._trust = trust_digest(self.policy)
 
     def differences(self, record: Record) -> list[Difference] | Undecided:
         """
@@ -175,16 +178,15 @@ class Replay:
             return None  # it is the policy that decided
         if record.service not in self.policy.services:
             return refusal(Reason.UNKNOWN_SERVICE, f"service {record.service!r}")
+        if record.outcome == "issued":
+            return Undecided.NO_CLAIMS
+        if record.reason == Reason.UNKNOWN_SERVICE:
+            return Undecided.UNKNOWN_SERVICE
+        if record.reason in _ANY_POLICY or record.trust == self._trust:
+            return None  # up to where its claims would be believed, the policies are the same
         if record.outcome == "unavailable":
             return Undecided.UNAVAILABLE
-        if record.outcome == "refused":
-            if record.reason in _ANY_POLICY:
-                return None
-            if record.reason == Reason.UNKNOWN_SERVICE:
-                return Undecided.UNKNOWN_SERVICE
-            if record.reason in _BEFORE_CLAIMS:
-                return Undecided.NOT_VERIFIED
-        return Undecided.NO_CLAIMS
+        return Undecided.NOT_VERIFIED if record.reason in _BEFORE_CLAIMS else Undecided.NO_CLAIMS
 
     def _answers(
         self, record: Record, login: "_Login", asked: Sequence[Access]

@@ -13,7 +13,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from regauth.engine import ConditionError, Decision, Identity, Refusal, Verdict
+from regauth.engine import (
+    ConditionError,
+    Decision,
+    Identity,
+    Policy,
+    Refusal,
+    Verdict,
+    trust_digest,
+)
 
 from .event_log import redacted
 from .request_info import RequestInfo
@@ -43,6 +51,7 @@ class DecisionLog:
         self._lock = threading.Lock()
         self._handle: tuple[int, int, int] | None = None
         self._torn = False
+        self._trust: tuple[Policy, str] | None = None
         self.dropped = 0
         """Records that could not be written."""
 
@@ -59,6 +68,8 @@ class DecisionLog:
     def write(self, answer: Answer, info: RequestInfo, *, reused: bool = False) -> None:
         """Write down what became of a request."""
         record = _record(answer, info, claims=self._claims)
+        if _unverified(answer):
+            record["trust"] = self._trust_of(answer.policy)
         if reused:
             record["reused"] = True
         line = redacted(_encode(record)).encode("utf-8", "backslashreplace") + b"\n"
@@ -82,6 +93,12 @@ class DecisionLog:
             if self._handle is not None:
                 os.close(self._handle[0])
                 self._handle = None
+
+    def _trust_of(self, policy: Policy) -> str:
+        known = self._trust
+        if known is None or known[0] is not policy:
+            self._trust = known = (policy, trust_digest(policy))
+        return known[1]
 
     def _descriptor(self) -> int:
         if self._file == STANDARD_OUTPUT:
@@ -120,6 +137,12 @@ def _record(answer: Answer, info: RequestInfo, *, claims: bool) -> dict[str, obj
         record |= {"shadow": {"policy": answer.shadow_policy.hash, **_outcome(answer.shadow)}}
     optional = {"account": asked.account, "clientId": asked.client_id, "agent": info.agent}
     return record | {name: value for name, value in optional.items() if value}
+
+
+def _unverified(answer: Answer) -> bool:
+    """Tell whether a login was refused before its claims were believed."""
+    outcome, asked = answer.outcome, answer.asked
+    return isinstance(outcome, Refusal) and outcome.claims is None and asked.credentials is not None
 
 
 def _login(answer: Answer, *, claims: bool) -> dict[str, object]:

@@ -204,19 +204,59 @@ def test_the_policy_that_decided_decides_the_same_again(production: Production) 
     assert report["recordedPolicies"] == {report["policy"]["hash"]: len(records)}
 
 
-def test_a_policy_that_means_the_same_cannot_judge_what_was_never_verified(
-    production: Production,
+OTHER_TRUST = (
+    "    audience: https://registry",
+    "    algorithms: [RS256]\n    audience: https://registry",
+)
+
+
+def test_a_policy_that_means_the_same_decides_everything_the_same(production: Production) -> None:
+    report = production.report("--policy", production.changed())
+
+    assert (report["differences"], report["undecided"]) == ([], [])
+    assert report["decided"] == len(production.records())
+    assert production.replay("--policy", production.changed())[0] == 0
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        OTHER_TRUST,
+        ("providers:\n", "providers:\n  other: {issuer: https://other.example.com, audience: x}\n"),
+        ("https://sample-issuer.example.com", "https://sample.example.com"),
+        ("-----BEGIN PUBLIC KEY-----", "KEYS"),
+    ],
+    ids=["algorithms", "a provider", "an issuer", "keys"],
+)
+def test_what_was_never_verified_cannot_be_judged_by_other_keys_or_issuers(
+    production: Production, change: tuple[str, str], private_keys: dict[str, PrivateKey]
 ) -> None:
-    folder = production.changed()
+    if change[1] == "KEYS":
+        keys = (pem_keys(private_keys[name]) for name in ("rsa", "rsa-other"))
+        change = (next(keys), next(keys))
+    folder = production.changed(change)
     report = production.report("--policy", folder)
 
-    assert report["differences"] == []
     assert undecided(report) == {"not-verified": 3}
     assert report["decided"] == len(production.records()) - 3
     assert production.replay("--policy", folder)[0] == 13
     accepted = production.replay("--policy", folder, "--accept-undecided", "keys stay as they are")
     assert accepted[0] == 0
     assert "keys stay as they are" in accepted[1]
+
+
+def test_a_digest_of_trust_is_that_of_nothing_else(production: Production) -> None:
+    """What comes after a signature is no part of it: a rule, a grant, an audience."""
+    same = (
+        ('claims.repository_owner_id == "1342004"', 'claims.repository_owner_id != ""'),
+        ("audience: https://registry.example.com", "audience: [https://elsewhere.example.com]"),
+        ("    claims: github-actions", "    maxTokenAge: 1m\n    claims: github-actions"),
+        ("name: catalog", "name: listing"),
+    )
+    for change in same:
+        assert "not-verified" not in undecided(
+            production.report("--policy", production.changed(change))
+        )
 
 
 def test_exactly_what_a_change_gives_is_found(production: Production) -> None:
@@ -359,8 +399,7 @@ def test_a_service_that_only_the_new_policy_answers_for_cannot_be_judged(
     change = ("services: [registry", "services: [other.example.com, registry")
 
     assert undecided(production.report("--policy", production.changed(change))) == {
-        "not-verified": 3,
-        "unknown-service": 1,
+        "unknown-service": 1
     }
 
 
@@ -414,7 +453,7 @@ when: claims.ref == "refs/heads/main" && now < timestamp("2026-11-01T14:00:00Z")
 
 
 def test_codes_say_what_is_known_and_a_reason_accepts_it(production: Production) -> None:
-    wider = production.changed(PUSH_OTHER_BRANCHES)
+    wider = production.changed(PUSH_OTHER_BRANCHES, OTHER_TRUST)
     known, open_ = ("--accept-widening", "team x, #12"), ("--accept-undecided", "keys stay")
 
     assert production.replay("--policy", wider)[0] == 12
@@ -422,7 +461,7 @@ def test_codes_say_what_is_known_and_a_reason_accepts_it(production: Production)
     assert production.replay("--policy", wider, *known)[0] == 13
     assert production.replay("--policy", wider, *known, *open_)[0] == 0
     assert "accepted: team x, #12" in production.replay("--policy", wider, *known)[1]
-    narrower = production.changed(("14:00:00Z", "12:00:00Z"))
+    narrower = production.changed(("14:00:00Z", "12:00:00Z"), OTHER_TRUST)
     assert production.replay("--policy", narrower, *open_)[0] == 0
     assert production.replay("--policy", narrower, *open_, "--fail-on-narrowing")[0] == 1
     code, _, errors = production.replay("--policy", wider, "--accept-widening", " ")
@@ -445,7 +484,7 @@ def test_the_text_says_who_what_how_often_and_why(production: Production) -> Non
         'check: claims.event_name == "push" && claims.repository_owner_id',
     )
     gone = ('  - name: push-own-repository\n    when: claims.ref == "refs/heads/main"', '  - name: push-own-repository\n    when: claims.ref == "refs/heads/x"')  # fmt: skip
-    _, output, _ = production.replay("--policy", production.changed(rule, gone))
+    _, output, _ = production.replay("--policy", production.changed(rule, gone, OTHER_TRUST))
     lines = [line.strip() for line in output.splitlines()]
 
     assert lines[0] == "WIDER  refused then, allowed now: 1 access, 1 request"
@@ -479,7 +518,7 @@ def test_the_limit_hides_no_number(production: Production) -> None:
 
 
 def test_other_formats_say_the_same(production: Production) -> None:
-    folder = production.changed(PUSH_OTHER_BRANCHES)
+    folder = production.changed(PUSH_OTHER_BRANCHES, OTHER_TRUST)
     _, markdown, _ = production.replay("--policy", folder, "-f", "markdown")
     _, github, _ = production.replay("--policy", folder, "-f", "github")
     error, warning = github.splitlines()
@@ -690,7 +729,9 @@ def test_a_log_without_claims_is_decided_by_the_very_policy_alone(production: Pr
 
     assert (same["differences"], same["undecided"]) == ([], [])
     assert set(undecided(later)) == {"no-claims"}
-    assert set(undecided(other)) == {"no-claims", "not-verified"}
+    assert set(undecided(other)) == {"no-claims"}
+    trust = production.changed(OTHER_TRUST)
+    assert set(undecided(production.report("--policy", trust))) == {"no-claims", "not-verified"}
     assert other["differences"] == []
 
 
