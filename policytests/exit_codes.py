@@ -4,6 +4,9 @@ Exit codes: what `policytest` ends with beside pytest's own 0 to 5.
 What lives here: the numbers that scripts rely on.  What must not: when each is due.
 """
 
+INTERRUPTED = 2
+"""Somebody stopped it (pytest's)."""
+
 NOTHING_RUN = 5
 """There was nothing to judge, so nothing is said to be right (pytest's)."""
 

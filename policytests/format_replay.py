@@ -50,7 +50,8 @@ def text(view: View) -> str:
 def _section(view: View, change: Change, paint: Callable[[str, str], str]) -> Iterator[str]:
     report = view.report
     total = report.different(change)
-    numbers = f"{numbered(total, 'access')}, {numbered(report.requests[change], 'request')}"
+    differences = numbered(total, "difference")
+    numbers = f"{differences} in {numbered(report.requests[change], 'request')}"
     yield f"{paint(change.value.upper(), _COLOURS[change])}  {MEANING[change]}: {numbers}"
     causes = list(report.causes(change))
     if len(causes) > 1 or total > len(view.told[change]):
@@ -158,7 +159,7 @@ def _markdown(view: View) -> Iterator[str]:
     for change in Change:
         if not view.told[change] or change is Change.OTHERWISE:
             continue
-        total = numbered(view.report.different(change), "access")
+        total = numbered(view.report.different(change), "difference")
         yield from ("", f"**{change.value}**: {MEANING[change]} ({total})", "")
         yield "| identity | access | then | now | times | last |"
         yield "|---|---|---|---|---|---|"

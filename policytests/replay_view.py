@@ -63,7 +63,7 @@ class View:
             if report.requests[change]
         ]
         counts += [f"{report.undecided.total():,} not decided again"] if report.undecided else []
-        found = ", ".join(counts) or "nothing differs"
+        found = ", ".join(counts) or ("nothing differs" if report.lines else "there is none")
         return f"{numbered(report.decided, 'request')} decided again: {found}"
 
     def verdict(self) -> Iterator[str]:

@@ -2,6 +2,10 @@
 
 import gzip
 import json
+import random
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -22,6 +26,7 @@ from regauth.servers.settings import RefreshSettings
 from regauth.servers.token_service import Refresh
 
 from ..servers.desk import NOW, SERVICE, Desk, compiled, make_desk, pem_keys, policy_text
+from .test_plugin import COMMAND
 
 MORE = """\
   - name: catalog
@@ -487,7 +492,7 @@ def test_the_text_says_who_what_how_often_and_why(production: Production) -> Non
     _, output, _ = production.replay("--policy", production.changed(rule, gone, OTHER_TRUST))
     lines = [line.strip() for line in output.splitlines()]
 
-    assert lines[0] == "WIDER  refused then, allowed now: 1 access, 1 request"
+    assert lines[0] == "WIDER  refused then, allowed now: 1 difference in 1 request"
     assert f"{BRANCH}  repository:acme/app:push" in lines
     assert "then    refused, no grant allows it" in lines
     assert "now     allowed by `push-own-repository`" in lines
@@ -495,7 +500,7 @@ def test_the_text_says_who_what_how_often_and_why(production: Production) -> Non
     assert any(line.startswith("NARROWER  allowed then, refused now: ") for line in lines)
     assert any(line.startswith("not by    push-own-repository") for line in lines)
     assert any(line.startswith("3  not-verified: ") for line in lines)
-    assert lines.index("WIDER  refused then, allowed now: 1 access, 1 request") < next(
+    assert lines.index("WIDER  refused then, allowed now: 1 difference in 1 request") < next(
         number for number, line in enumerate(lines) if line.startswith("NARROWER")
     )
 
@@ -642,6 +647,60 @@ def test_a_line_that_is_no_record_is_counted_and_never_passed(
     assert detail in report["undecided"][0]["first"]
     assert report["decided"] == 2 * number
     assert production.replay("--policy", folder)[0] == 13
+
+
+JUNK = (
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    "",
+    "x",
+    "\x00",
+    "\ud800",
+    [],
+    [[]],
+    {},
+    {"a": []},
+    1 << 62,
+    "[token]",
+)
+
+
+def spoil_somewhere(value: object, choose: random.Random) -> object:
+    """Return a JSON value with one of its parts replaced, removed or doubled."""
+    if isinstance(value, dict) and value and choose.random() < 0.9:
+        name = choose.choice(list(value))
+        changed = {**value, name: spoil_somewhere(value[name], choose)}
+        if choose.random() < 0.1:
+            changed.pop(name)
+        return changed
+    if isinstance(value, list) and value and choose.random() < 0.8:
+        at = choose.randrange(len(value))
+        doubled = value[at : at + 1] if choose.random() < 0.1 else []
+        return [*value[:at], spoil_somewhere(value[at], choose), *doubled, *value[at + 1 :]]
+    return choose.choice(JUNK)
+
+
+def test_whatever_a_log_holds_every_line_is_decided_or_counted(production: Production) -> None:
+    choose = random.Random(7)
+    records = production.records()
+    lines: list[bytes] = []
+    for _ in range(1500):
+        text = json.dumps(spoil_somewhere(choose.choice(records), choose)).encode()
+        if choose.random() < 0.3:
+            at = choose.randrange(len(text))
+            text = text[:at] + choose.randbytes(choose.randrange(3)) + text[at + 1 :]
+        lines.append(text.replace(b"\n", b" ").strip() or b"x")
+    production.log.write_bytes(b"\n".join(lines))
+    for change in (PUSH_OTHER_BRANCHES, OTHER_TRUST):
+        folder = production.changed(change)
+        report = production.report("--policy", folder)
+        assert report["lines"] == len(lines)
+        assert 0 < report["decided"] < len(lines)
+        for form in ("text", "markdown", "github"):
+            assert production.replay("--policy", folder, "-f", form)[0] in (12, 13)
 
 
 SPOILT: Mapping[str, Spoil] = {
@@ -857,3 +916,24 @@ def test_a_log_of_which_nothing_can_be_a_test_writes_no_suite(production: Produc
     assert "nothing differs" in output
     assert errors.startswith("policytest: no suite was written, for ")
     assert not suite.exists()
+
+
+def test_an_interrupted_replay_says_nothing_about_the_policy(production: Production) -> None:
+    command = [sys.executable, "-c", COMMAND, "replay", "-", "--policy"]
+    lines = production.log.read_bytes()
+    with subprocess.Popen(
+        [*command, str(production.folder / "policy")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdin is not None
+        # More than a pipe holds: when it is written, the command is reading.
+        process.stdin.write(lines * (1 + 200_000 // len(lines)))
+        process.stdin.flush()
+        process.send_signal(signal.SIGINT)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read() == b""
+        assert process.stderr.read() == b"\npolicytest: interrupted\n"
+    assert process.returncode == 2
