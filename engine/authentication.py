@@ -46,8 +46,8 @@ class Authenticated:
     claims: Claims
     expires: datetime
     """When the token stops being valid, the provider's clock skew not counted."""
-    checked: datetime
-    """As of when it was checked."""
+    at: datetime
+    """As of when all of this was checked."""
 
 
 def refusal(
@@ -74,7 +74,7 @@ def authenticate(
     """
     outcome = _authenticate(provider, claims, service, now)
     if isinstance(outcome, Refusal):
-        return replace(outcome, claims=claims, checked=now)
+        return replace(outcome, claims=claims, at=now)
     return outcome
 
 

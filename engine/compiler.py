@@ -125,7 +125,12 @@ def _compile(written: Document, providers: Providers, statements: Statements) ->
 
 def _sights(claims: Mapping[str, ClaimSchema | None]) -> list[Sight]:
     known = {id(schema): schema for schema in claims.values() if schema is not None}
-    return [Sight(schema, scope=True) for schema in known.values()]
+    # The narrower sight last: what it sees too is known by the program that it compiled.
+    return [
+        Sight(schema, scope=True, reference=reference)
+        for reference in (True, False)
+        for schema in known.values()
+    ]
 
 
 def _policy(

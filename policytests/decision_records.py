@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple, NoReturn
 
 from .. import schemas
-from ..engine import strictjson
+from ..engine import references, strictjson
 from ..engine.jwt import Claims
 from ..engine.outcomes import Why
 
@@ -25,7 +25,8 @@ MAX_DEPTH: Final = strictjson.MAX_DEPTH + 1
 REDACTED: Final = "[token]"
 """What the server writes in place of what looks like a token."""
 
-_OUTCOMES: Final = frozenset({"issued", "refused", "unavailable"})
+_OUTCOMES: Final = frozenset({"issued", "decided", "refused", "unavailable"})
+_ANSWERED: Final = frozenset({"issued", "decided"})
 _ROUTINGS: Final = frozenset({"issuer", "session"})
 _NEEDED: Final = frozenset(
     {"version", "time", "requestId", "client", "policy", "service", "asked", "outcome"}
@@ -52,11 +53,18 @@ class Answered(NamedTuple):
     login: bool = False
     """Whether the login as a whole was refused, or, for `LOGIN`, accepted."""
 
+    @property
+    def reach(self) -> int:
+        """How far it lets its asker go: not at all, with some tags, or the whole way."""
+        return 2 if self.allowed else int(self.why == Why.DEPENDS_ON_REFERENCE)
+
     def __str__(self) -> str:
         if self.login:
             return "login accepted" if self.allowed else f"login refused, {self.why}"
         if self.allowed:
             return f"allowed by `{self.source}`"
+        if self.why == Why.DEPENDS_ON_REFERENCE:
+            return f"depends on the tag, by `{self.source}`"
         if self.why == Why.DENIED:
             return f"refused by the denial `{self.source}`"
         return "refused, no grant allows it" if self.why == Why.NO_GRANT else f"refused, {self.why}"
@@ -127,7 +135,7 @@ def _record(data: dict[str, Any], *, redacted: bool) -> Record:
     outcome, asked, claims = data["outcome"], data["asked"], data.get("claims")
     if outcome not in _OUTCOMES:
         _refuse("its outcome is not known")
-    if outcome != "issued" and not data.get("reason"):
+    if outcome not in _ANSWERED and not data.get("reason"):
         _refuse("it is refused for no reason")
     if data.get("routing", "issuer") not in _ROUTINGS:
         _refuse("its routing is not known")
@@ -148,7 +156,7 @@ def _record(data: dict[str, Any], *, redacted: bool) -> Record:
         anonymous="anonymous" in data,
         provider=data.get("provider", ""),
         subject=data.get("subject", ""),
-        accesses=_accesses(data.get("accesses", None if outcome == "issued" else [])),
+        accesses=_accesses(data.get("accesses", None if outcome in _ANSWERED else [])),
         claims=None if claims is None else Claims(claims),
         checked=_moment(data["checked"]) if "checked" in data else None,
         routing=data.get("routing", ""),
@@ -170,13 +178,16 @@ def _accesses(listed: object) -> dict[str, Answered]:
         except KeyError as error:
             _refuse(f"an access has no `{error.args[0]}`")
         source, class_ = access.get("source", ""), access.get("class", "")
-        texts = [type(text) is str for text in (kind, name, action, why, source, class_)]
+        reference = access.get("reference", "")
+        given = (kind, name, action, why, source, class_, reference)
+        texts = [type(text) is str for text in given]
         if type(allowed) is not bool or not all(texts):
             _refuse("an access is not of the published form")
         if allowed is not (why == Why.GRANTED):
             _refuse("an access is allowed for no grant's reason, or refused for one")
         resource = f"{kind}({class_})" if class_ else kind
-        accesses[f"{resource}:{name}:{action}"] = Answered(allowed, why, source)
+        place = references.write(name, reference) if reference else name
+        accesses[f"{resource}:{place}:{action}"] = Answered(allowed, why, source)
     if len(accesses) != len(listed):
         _refuse("an access is listed twice")
     return accesses

@@ -39,9 +39,9 @@ class Reads:
         statements: list[Statement] = [*policy.grants, *policy.denials]
         statements += [policy.anonymous] if policy.anonymous else []
         programs = [one.when for one in statements if one.when is not None]
-        programs += [
-            part for one in statements for pattern in one.patterns for part in pattern.programs
-        ]
+        for one in statements:
+            programs += [part for pattern in one.patterns for part in pattern.programs]
+            programs += [part for pattern in one.tags for part in pattern.programs]
         for provider in policy.providers.values() if logins else ():
             programs += [provider.subject, *(rule.check for rule in provider.rules)]
         paths = {path for program in programs for path in program.paths}

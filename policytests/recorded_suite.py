@@ -22,11 +22,11 @@ from ..engine.authentication import Authenticated
 from ..engine.decide import NO_CLAIMS, unknown
 from ..engine.exchange import login_verified
 from ..engine.jwt import Claims
-from ..engine.outcomes import Refusal, Verdict
+from ..engine.outcomes import Refusal, Verdict, Why
 from ..engine.policy import Policy, Provider
 from ..engine.problems import Location
 from ..engine.scope import Access, accesses, parse_scopes, scopes
-from .decision_records import Record
+from .decision_records import Answered, Record
 from .evaluation import ask
 from .issuing import claims_of
 from .judging import sources_of_errors
@@ -56,7 +56,8 @@ class _Asked:
     """A recorded login, and what was asked with it."""
 
     record: Record
-    allowed: dict[Access, bool] = field(default_factory=dict)
+    reach: dict[Access, int] = field(default_factory=dict)
+    """How far each access goes (`Answered.reach`)."""
 
 
 @dataclass(slots=True)
@@ -97,9 +98,9 @@ class RecordedSuite:
         if self._last is None or record.time > self._last:
             self._last = record.time
         for access in accesses(parse_scopes(record.asked)):
-            if unknown(access) is None and len(asked.allowed) < MOST_ACCESSES:
+            if unknown(access) is None and len(asked.reach) < MOST_ACCESSES:
                 answered = record.accesses.get(str(access))
-                asked.allowed[access] = answered is not None and answered.allowed
+                asked.reach[access] = answered.reach if answered is not None else 0
 
     def write(self, suite: Path, folder: Path) -> str:
         """
@@ -141,7 +142,7 @@ class RecordedSuite:
         for key in without:
             made.pop(key)
         login = login_verified(self.policy, chosen.name, Claims(made), record.service, at)
-        expected = self._expected(record, asked.allowed, login, at)
+        expected = self._expected(record, asked.reach, login, at)
         if expected is None:
             self.left_out["answers that depend on their time"] += 1
             return None
@@ -165,7 +166,7 @@ class RecordedSuite:
     def _expected(
         self,
         record: Record,
-        recorded: Mapping[Access, bool],
+        recorded: Mapping[Access, int],
         login: Authenticated | Refusal,
         at: datetime,
     ) -> dict[str, object] | None:
@@ -178,7 +179,11 @@ class RecordedSuite:
             return None
         request = ask(self.policy, login, record.service, at)
         verdicts = [request.verdict(access) for access in recorded]
-        kept = [one for one in verdicts if one.allowed is recorded[one.access]]
+        kept = [
+            one
+            for one in verdicts
+            if Answered(one.allowed, str(one.why)).reach == recorded[one.access]
+        ]
         self.left_out["answers that depend on their time"] += len(verdicts) - len(kept)
         return dict(_expectation(kept))
 
@@ -186,8 +191,14 @@ class RecordedSuite:
 def _expectation(verdicts: list[Verdict]) -> Iterator[tuple[str, object]]:
     yield "scopes", [str(scope) for scope in scopes(one.access for one in verdicts)]
     granted = [str(scope) for scope in scopes(one.access for one in verdicts if one.allowed)]
+    expect = {"granted": granted}
+    waiting = [one.access for one in verdicts if one.why is Why.DEPENDS_ON_REFERENCE]
+    if waiting:
+        expect["deferred"] = [str(scope) for scope in scopes(waiting)]
     errors = sources_of_errors(verdicts)
-    yield "expect", {"granted": granted, **({"errors": errors} if errors else {})}
+    if errors:
+        expect["errors"] = errors
+    yield "expect", expect
     because = list(dict.fromkeys(one.source for one in verdicts if one.source))
     if because:
         yield "because", because

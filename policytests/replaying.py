@@ -58,6 +58,7 @@ class Undecided(StrEnum):
     UNKNOWN_SERVICE = "unknown-service"
     NO_CLAIMS = "no-claims"
     REDACTED = "redacted"
+    BY_REFERENCE = "by-reference"
 
 
 class Change(StrEnum):
@@ -124,6 +125,8 @@ class Replay:
         """
         if record.redacted:
             return Undecided.REDACTED
+        if record.outcome == "decided":
+            return Undecided.BY_REFERENCE
         asked, names = _asked(record.asked)
         if record.outcome == "issued" and record.accesses.keys() != set(names):
             message = "its accesses are not those of its scopes"
@@ -233,7 +236,7 @@ def _of_refusal(record: Record, refused: Refusal) -> Iterator[Difference]:
         if record.outcome == "refused" and before != after:
             yield Difference(Change.OTHERWISE, who, record.service, LOGIN, before, after)
         return
-    lost = [(name, before) for name, before in record.accesses.items() if before.allowed]
+    lost = [(name, before) for name, before in record.accesses.items() if before.reach]
     for name, before in lost or [(LOGIN, LOGIN_ACCEPTED)]:
         yield Difference(Change.NARROWER, who, record.service, name, before, after)
 
@@ -249,12 +252,12 @@ def _compared(
     refused = record.outcome != "issued"
     gains = False
     for name, then, now in zip(names, before, after, strict=True):
-        if then == now or (refused and not now.allowed):
+        if then == now or (refused and not now.reach):
             continue
         change = Change.OTHERWISE
-        if now.allowed is not then.allowed:
-            change = Change.WIDER if now.allowed else Change.NARROWER
-        gains = gains or now.allowed
+        if now.reach != then.reach:
+            change = Change.WIDER if now.reach > then.reach else Change.NARROWER
+        gains = gains or now.reach > 0
         yield Difference(change, who, record.service, name, then, now)
     if refused and not gains:
         # It gets a token with nothing in it; that it is let in at all is still new.

@@ -7,7 +7,7 @@ server can host the result.
 
 from dataclasses import dataclass
 
-from .decision_log import DecisionLog
+from .decision_log import DecisionLog, make_file
 from .event_log import EventLog
 from .live_state import Reloader, serve_keys
 from .login_cache import LoginCache
@@ -48,10 +48,11 @@ def assemble(settings: Settings, state: State, log: EventLog) -> Assembly:
     Put the parts of one process together.
 
     Raises:
-        OSError: The decision log cannot be opened.
+        DecisionLogError, OSError: The decision log cannot be opened.
     """
     decisions = None
     if settings.decision_log is not None:
+        make_file(settings.decision_log)
         decisions = DecisionLog(settings.decision_log, claims=settings.decision_log_claims)
         decisions.open()
     metrics = Metrics()
@@ -67,6 +68,7 @@ def assemble(settings: Settings, state: State, log: EventLog) -> Assembly:
         issuer=settings.issuer,
         lifetime=settings.lifetime,
         refresh=refresh,
+        filter_catalog=settings.filter_catalog,
     )
 
     def take(new: State) -> None:

@@ -21,6 +21,7 @@ from regauth.engine.quantities import parse_duration
 from .rate_limit import Rate
 from .request_info import Network
 from .settings import (
+    STANDARD_OUTPUT,
     TOKEN_PATHS,
     Address,
     FixedKeyId,
@@ -136,7 +137,7 @@ class _Reader:
                 rates=_rates(_mapping(node, "rateLimits")),
                 **self._caches(_mapping(node, "caches")),
                 shadow_policy=self._optional_path(node.get("shadowPolicy")),
-                **self._decision_log(_mapping(node, "decisionLog")),
+                **decision_log(_mapping(node, "decisionLog"), self._folder),
                 refresh=self._refresh(node.get("refreshTokens")),
                 log_format=_plain(node, "logFormat"),
                 log_level=_plain(node, "logLevel"),
@@ -180,14 +181,6 @@ class _Reader:
         return {
             "login_cache": self._seconds(node.get("logins"), MAX_LOGIN_CACHE),
             "answer_cache": self._seconds(node.get("answers"), MAX_ANSWER_CACHE),
-        }
-
-    def _decision_log(self, node: MappingNode) -> dict[str, object]:
-        file = node.get("file")
-        standard = file is not None and _text(file) == "-"
-        return {
-            "decision_log": Path("-") if standard else self._optional_path(file),
-            "decision_log_claims": _plain(node, "claims"),
         }
 
     def _refresh(self, node: Node | None) -> RefreshSettings | None:
@@ -235,6 +228,13 @@ class _Reader:
                 f"{least.total_seconds():.0f} s to {most.total_seconds():.0f} s can be written",
             )
         return value
+
+
+def decision_log(node: MappingNode, folder: Path) -> dict[str, object]:
+    """Return the settings of `decisionLog`, which the proxy's file has too."""
+    file = _plain(node, "file")
+    there = None if file is None else STANDARD_OUTPUT if file == "-" else folder / str(file)
+    return {"decision_log": there, "decision_log_claims": _plain(node, "claims")}
 
 
 def _given(**values: object) -> dict[str, Any]:

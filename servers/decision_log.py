@@ -22,15 +22,37 @@ from regauth.engine import (
     Verdict,
     trust_digest,
 )
+from regauth.engine.registry_trust import RegistryToken
 
 from .event_log import redacted
+from .proxy_policy import Ruling
 from .request_info import RequestInfo
 from .sessions import is_session
+from .settings import STANDARD_OUTPUT
 from .token_service import Answer, Issued
 
-STANDARD_OUTPUT: Final = Path("-")
 VERSION: Final = 1
 _encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+class DecisionLogError(Exception):
+    """The file cannot be written; the operator's fault."""
+
+
+def make_file(file: Path) -> None:
+    """
+    Make the file if it is not there, so that what is wrong with it is known before anything runs.
+
+    Raises:
+        DecisionLogError: It cannot be written.
+    """
+    if file == STANDARD_OUTPUT:
+        return
+    try:
+        file.touch(mode=0o640)
+    except OSError as error:
+        message = f"the decision log {file} cannot be written: {error.strerror}"
+        raise DecisionLogError(message) from error
 
 
 class DecisionLog:
@@ -72,6 +94,20 @@ class DecisionLog:
             record["trust"] = self._trust_of(answer.policy)
         if reused:
             record["reused"] = True
+        self._append(record)
+
+    def write_ruling(self, ruling: Ruling, token: RegistryToken, info: RequestInfo) -> None:
+        """Write down what the proxy's policy said of a request that a token left open."""
+        record = {**_head(info, ruling.policy, ruling.now, ruling.service), **_ruled(ruling)}
+        if token.id:
+            record["jti"] = token.id
+        if self._claims and token.workload is not None and token.workload.provider:
+            record["claims"] = token.workload.claims
+        if info.agent:
+            record["agent"] = info.agent
+        self._append(record)
+
+    def _append(self, record: dict[str, object]) -> None:
         line = redacted(_encode(record)).encode("utf-8", "backslashreplace") + b"\n"
         # Under the lock: a descriptor that another thread closes may be anybody's a moment later.
         with self._lock:
@@ -121,12 +157,7 @@ class DecisionLog:
 def _record(answer: Answer, info: RequestInfo, *, claims: bool) -> dict[str, object]:
     asked, outcome = answer.asked, answer.outcome
     record: dict[str, object] = {
-        "version": VERSION,
-        "time": _time(answer.now),
-        "requestId": info.request_id,
-        "client": info.client,
-        "policy": answer.policy.hash,
-        "service": asked.service,
+        **_head(info, answer.policy, answer.now, asked.service),
         "asked": [str(scope) for scope in asked.scopes],
         **_outcome(outcome),
     }
@@ -149,11 +180,11 @@ def _login(answer: Answer, *, claims: bool) -> dict[str, object]:
     """Return what of a login with verified claims is needed to check it again."""
     outcome = answer.outcome
     login = outcome.login if isinstance(outcome, Issued) else outcome
-    if login is None or login.claims is None or login.checked is None:
+    if login is None or login.claims is None or login.at is None:
         return {}
     record: dict[str, object] = {"claims": login.claims} if claims else {}
-    if login.checked != answer.now:
-        record |= {"checked": _time(login.checked)}
+    if login.at != answer.now:
+        record |= {"checked": _time(login.at)}
     credentials = answer.asked.credentials
     provider = login.provider if isinstance(login, Refusal) else login.provider.name
     if credentials is not None and answer.asked.refreshing and is_session(credentials.password):
@@ -166,6 +197,25 @@ def _login(answer: Answer, *, claims: bool) -> dict[str, object]:
 def _time(moment: datetime) -> str:
     """Return the moment that the engine was given: a rounded one may be decided otherwise."""
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _head(info: RequestInfo, policy: Policy, now: datetime, service: str) -> dict[str, object]:
+    return {
+        "version": VERSION,
+        "time": _time(now),
+        "requestId": info.request_id,
+        "client": info.client,
+        "policy": policy.hash,
+        "service": service,
+    }
+
+
+def _ruled(ruling: Ruling) -> dict[str, object]:
+    """Say what was asked and what became of it; no token was issued for it."""
+    record = {"asked": [str(one) for one in ruling.asked], **_outcome(ruling.outcome)}
+    if isinstance(ruling.outcome, Decision):
+        record["outcome"] = "decided"
+    return record
 
 
 def _outcome(outcome: Issued | Decision | Refusal) -> dict[str, object]:
@@ -198,6 +248,7 @@ def _verdict(verdict: Verdict) -> dict[str, object]:
         **({"class": resource.class_} if resource.class_ else {}),
         "name": resource.name,
         "action": verdict.access.action,
+        **({"reference": verdict.access.reference} if verdict.access.reference else {}),
         "allowed": verdict.allowed,
         "why": str(verdict.why),
         **({"source": verdict.source} if verdict.source else {}),

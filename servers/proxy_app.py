@@ -23,6 +23,7 @@ from .docker_credentials import CredentialsError, UpstreamLogin, ask_helper, rea
 from .event_log import EventLog
 from .live_state import load_state
 from .outgoing_pool import Connecting
+from .proxy_policy import ProxyPolicy
 from .proxy_settings import (
     BundleKeys,
     DockerConfigLogin,
@@ -68,9 +69,21 @@ class Proxy:
         keys = settings.token.keys
         if isinstance(keys, EmbeddedKeys):
             self.embedded = assemble(keys.server, load_state(keys.server), log)
+        policy, decisions = None, None
+        if self.embedded is not None and isinstance(keys, EmbeddedKeys):
+            service = self.embedded.service
+            policy = ProxyPolicy(
+                lambda: service.state.policy,
+                settings.token.service,
+                filter_catalog=keys.server.filter_catalog,
+                now=now,
+            )
+            decisions = self.embedded.observer.decisions
         gate = Gate(
             Verifier(_trust(settings, self.embedded), now),
             Challenger(settings.token.realm, settings.token.service, settings.token.redirect_path),
+            policy,
+            decisions,
         )
         self._upstream = None if settings.upstream is None else make_upstream(settings.upstream)
         app = _app(gate, log, settings)

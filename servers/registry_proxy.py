@@ -15,11 +15,12 @@ import falcon
 
 from .docker_credentials import CredentialsError
 from .event_log import EventLog
+from .filtered_catalog import Page, read_catalog
 from .outgoing_pool import Answer, UpstreamError
 from .passed_headers import client_headers, upstream_headers
 from .public_address import public_origin
-from .registry_access import Admitted, Asked, Gate, TurnedAway
-from .registry_routes import Route
+from .registry_access import API_VERSION, Admitted, Asked, Gate, TurnedAway, error_json
+from .registry_routes import Route, RouteFault
 from .request_info import Network, RequestInfo, request_info
 from .upstream import Body, Upstream
 from .upstream_credentials import UpstreamRefusedError
@@ -71,6 +72,7 @@ class RegistryProxy:
             public,
         )
         outcome = self._gate.decide(asked)
+        self._gate.record(outcome, info)
         if isinstance(outcome, Admitted) and public is None:
             outcome = TurnedAway(400, "UNSUPPORTED", "the Host header is not a host", "bad-request")
         if isinstance(outcome, TurnedAway):
@@ -110,6 +112,10 @@ class RegistryProxy:
             body = Body(environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0))
         answer: Answer | None = None
         try:
+            if admitted.visible is not None:
+                page = read_catalog(self._upstream, route, headers, admitted.visible)
+                self._give_page(page, admitted, response, info)
+                return
             answer = self._upstream.send(route, headers, body)
             rewritten = self._rewritten(answer, route, public)
         except (UpstreamError, UpstreamRefusedError, CredentialsError) as error:
@@ -126,6 +132,28 @@ class RegistryProxy:
             self._tell(passing, 0)
             return
         response.stream = self._stream(answer, passing)
+
+    def _give_page(
+        self,
+        page: Page | RouteFault,
+        admitted: Admitted,
+        response: falcon.Response,
+        info: RequestInfo,
+    ) -> None:
+        """Answer with a page of the filtered catalog, or what is wrong with the request for it."""
+        response.content_type = falcon.MEDIA_JSON
+        response.set_header(*API_VERSION)
+        status = 200
+        if isinstance(page, RouteFault):
+            status = page.status
+            response.text = error_json(page.code, page.message)
+        else:
+            response.data = page.body
+            if page.link:
+                response.set_header("Link", page.link)
+        response.status = status
+        size = len(page.body) if isinstance(page, Page) and admitted.route.method == "GET" else 0
+        self._tell(_Passing(info, admitted.route, admitted.token.subject, status), size)
 
     def _rewritten(self, answer: Answer, route: Route, public: str) -> list[tuple[str, str]]:
         found = []

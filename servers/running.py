@@ -14,12 +14,12 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
 from . import hosting
 from .assembly import assemble
+from .decision_log import DecisionLogError, make_file
 from .event_log import EventLog
 from .live_policy import PolicyFolderError, PolicyProblemsError
 from .live_state import TICK, Reloader, load_state
@@ -40,11 +40,11 @@ def run(settings: Settings) -> None:
     state = state_or_exit(settings)
     log = EventLog(settings.log_format, settings.log_level)
     log.take_over_logging()
-    if settings.decision_log is not None and settings.decision_log != Path("-"):
+    if settings.decision_log is not None:
         try:
-            settings.decision_log.touch(mode=0o640)
-        except OSError as error:
-            fail(f"the decision log {settings.decision_log} cannot be written: {error.strerror}")
+            make_file(settings.decision_log)
+        except DecisionLogError as error:
+            fail(str(error))
     try:
         listeners = hosting.bind(settings.listen)
     except OSError as error:

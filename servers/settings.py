@@ -8,7 +8,7 @@ What lives here: the values and their defaults.  What must not: reading a file
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from .rate_limit import Rate
 from .request_info import Network
@@ -102,6 +102,10 @@ class RefreshSettings:
     providers: frozenset[str]
 
 
+STANDARD_OUTPUT: Final = Path("-")
+"""What a log's file is called that is standard output."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The configuration of a token server."""
@@ -131,3 +135,7 @@ class Settings:
     answer_cache: float = 5.0
     """Seconds for which the same question gets the same token; 0 for none."""
     refresh: RefreshSettings | None = None
+    sees_references: bool = False
+    """Whether it is embedded in a proxy, which decides statements with `tags`."""
+    filter_catalog: bool = False
+    """Whether its tokens for the catalog say whose they are, for a proxy that filters it."""

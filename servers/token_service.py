@@ -24,6 +24,8 @@ from regauth.engine import (
     registry_token,
 )
 from regauth.engine.exchange import anonymous
+from regauth.engine.scope import REGISTRY
+from regauth.engine.workload import Workload
 
 from .login_cache import LoginCache
 from .sessions import Sessions, SessionsError, is_session
@@ -102,6 +104,7 @@ class TokenService:
         lifetime: How long they are good for.
         now: The clock.
         refresh: Refresh tokens, if there are any.
+        filter_catalog: Whether tokens for the catalog say whose they are.
     """
 
     def __init__(
@@ -113,6 +116,7 @@ class TokenService:
         lifetime: timedelta,
         now: Now = utc_now,
         refresh: Refresh | None = None,
+        filter_catalog: bool = False,
     ) -> None:
         self.state = state
         self.now = now
@@ -120,6 +124,7 @@ class TokenService:
         self._logins = logins
         self._issuer = issuer
         self._refresh = refresh
+        self._filter_catalog = filter_catalog
 
     def answer(self, asked: TokenRequest, state: State) -> Answer:
         """Decide a request and, unless the login is refused, sign what was granted."""
@@ -184,6 +189,8 @@ class TokenService:
         self, state: State, decision: Decision, login: Authenticated | None, now: datetime
     ) -> Issued:
         jti = secrets.token_urlsafe(16)
+        lists = any(scope.resource.type == REGISTRY for scope in decision.granted)
+        shown = decision.deferred or (lists and self._filter_catalog)
         token = registry_token(
             decision,
             issuer=self._issuer,
@@ -191,5 +198,6 @@ class TokenService:
             now=now,
             lifetime=self.lifetime,
             jti=jti,
+            workload=Workload.of(login, now) if shown else None,
         )
         return Issued(decision, token, jti, login)

@@ -456,4 +456,4 @@ def test_a_login_that_was_verified_before_is_judged_like_any(
     assert login_verified(policy, username, claims, service, NOW) == before
     verified = bool(host.questions)
     if isinstance(before, Refusal):
-        assert (before.claims, before.checked) == ((claims, NOW) if verified else (None, None))
+        assert (before.claims, before.at) == ((claims, NOW) if verified else (None, None))

@@ -611,6 +611,49 @@ def test_what_differs_in_too_many_ways_is_counted_still(
     assert report["requests"]["narrower"] == 10
 
 
+def test_what_comes_to_depend_on_the_tag_is_wider_than_a_refusal_and_narrower_than_a_grant(
+    production: Production,
+) -> None:
+    """A token carries it on to a proxy, which allows it with some tags."""
+    tags = ("actions: [pull, push]\n", 'actions: [pull, push]\n    tags: ["v*"]\n')
+    opened = ("grants:\n", PUSH_OTHER_BRANCHES[1] + '    tags: ["${claims.sha}"]\n')
+    narrowed = production.report("--policy", production.changed(tags))["differences"]
+    widened = production.report("--policy", production.changed(opened))["differences"]
+
+    assert {one["access"] for one in narrowed if one["change"] == "narrower"} == {
+        "repository:acme/app:push"
+    }
+    assert [(one["change"], one["access"], one["after"]) for one in widened] == [
+        (
+            "wider",
+            "repository:acme/app:push",
+            {
+                "allowed": False,
+                "why": "depends-on-reference",
+                "source": "branches",
+                "login": False,
+            },
+        )
+    ]
+    assert production.replay("--policy", production.changed(opened))[0] == 12
+    suite = production.folder / "production.policytest.yaml"
+    folder = production.changed(opened)
+    records = production.records()
+    records[5]["accesses"][1] |= {"why": "depends-on-reference", "source": "branches"}
+    production.log.write_text(json.dumps(records[5]) + "\n")
+    assert production.replay("--policy", folder, "--suite", suite)[0] == 0
+    assert '"deferred": ["repository:acme/app:push"]' in suite.read_text()
+
+
+def test_what_a_proxy_decided_by_a_tag_is_counted(production: Production) -> None:
+    record = {**production.records()[5], "outcome": "decided"}
+    record["asked"] = ["repository:acme/app:v1:pull"]
+    record["accesses"] = [{**record["accesses"][0], "reference": "v1"}]
+    production.log.write_text(json.dumps(record) + "\n")
+
+    assert undecided(production.report("--policy", production.changed())) == {"by-reference": 1}
+
+
 Spoil = Callable[[dict[str, Any]], object]
 
 

@@ -151,6 +151,7 @@ class Standing:
     port: int
     signing: Signing
     log: Path
+    proxy: Proxy
 
     def say(self, data: bytes, *, hang_up: bool = False) -> bytes:
         """Send bytes as they are, and return everything that comes until the end."""
@@ -235,4 +236,4 @@ def standing(folder: Path, upstream: UpstreamSettings | None, **changes: Any) ->
             thread.join(PATIENCE)
 
         stack.callback(end)
-        yield Standing(port, signing, log)
+        yield Standing(port, signing, log, proxy)

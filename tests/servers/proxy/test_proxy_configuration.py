@@ -150,6 +150,7 @@ def test_a_token_server_can_be_embedded() -> None:
             FILE.parent / "policy",
             "registry-token-issuer",
             SigningSettings(KeyFolder(FILE.parent / "keys")),
+            sees_references=True,
         )
     )
 
@@ -161,6 +162,8 @@ WRONG = [
     (LEAST + "embedded: true\npolicy: p\nsigning: {keyFolder: k}\n", "keys are its own"),
     (TOKEN + "embedded: true\n", "needs `policy` and `signing`"),
     (LEAST + "policy: p\n", "belongs to `embedded: true`"),
+    (LEAST + "filterCatalog: true\n", "`filterCatalog` belongs to `embedded: true`"),
+    (LEAST + "decisionLog: {file: x}\n", "`decisionLog` belongs to `embedded: true`"),
     (LEAST + "upstream: {url: http://registry.example.com}\n", "`insecure: true` admits it"),
     (TOKEN + "  jwksUri: http://auth.example.com/jwks\n", "`allowHttp: true` admits it"),
     (LEAST + "upstream: {url: ftp://x}\n", "not an http or https address"),
