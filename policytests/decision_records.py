@@ -27,7 +27,7 @@ REDACTED: Final = "[token]"
 
 _OUTCOMES: Final = frozenset({"issued", "decided", "refused", "unavailable"})
 _ANSWERED: Final = frozenset({"issued", "decided"})
-_ROUTINGS: Final = frozenset({"issuer", "session"})
+_ROUTINGS: Final = frozenset({"issuer", "session", "workload"})
 _NEEDED: Final = frozenset(
     {"version", "time", "requestId", "client", "policy", "service", "asked", "outcome"}
 )

@@ -125,7 +125,7 @@ class Replay:
         """
         if record.redacted:
             return Undecided.REDACTED
-        if record.outcome == "decided":
+        if record.outcome == "decided" or record.routing == "workload":
             return Undecided.BY_REFERENCE
         asked, names = _asked(record.asked)
         if record.outcome == "issued" and record.accesses.keys() != set(names):

@@ -99,10 +99,13 @@ class DecisionLog:
     def write_ruling(self, ruling: Ruling, token: RegistryToken, info: RequestInfo) -> None:
         """Write down what the proxy's policy said of a request that a token left open."""
         record = {**_head(info, ruling.policy, ruling.now, ruling.service), **_ruled(ruling)}
+        record["routing"] = "workload"
         if token.id:
             record["jti"] = token.id
-        if self._claims and token.workload is not None and token.workload.provider:
-            record["claims"] = token.workload.claims
+        workload = token.workload
+        if workload is not None and workload.provider:
+            record |= {"claims": workload.claims} if self._claims else {}
+            record["checked"] = _time(workload.at)
         if info.agent:
             record["agent"] = info.agent
         self._append(record)

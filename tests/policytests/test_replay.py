@@ -649,9 +649,10 @@ def test_what_a_proxy_decided_by_a_tag_is_counted(production: Production) -> Non
     record = {**production.records()[5], "outcome": "decided"}
     record["asked"] = ["repository:acme/app:v1:pull"]
     record["accesses"] = [{**record["accesses"][0], "reference": "v1"}]
-    production.log.write_text(json.dumps(record) + "\n")
+    refused = {**record, "outcome": "refused", "reason": "expired", "routing": "workload"}
+    production.log.write_text(json.dumps(record) + "\n" + json.dumps(refused) + "\n")
 
-    assert undecided(production.report("--policy", production.changed())) == {"by-reference": 1}
+    assert undecided(production.report("--policy", production.changed())) == {"by-reference": 2}
 
 
 Spoil = Callable[[dict[str, Any]], object]
