@@ -7,7 +7,7 @@ was verified.  What must not: the signature itself (`regauth.engine.jwt`) and an
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -76,8 +76,20 @@ def authenticate(
         now: The time, with its zone.
         at: As of when the token's own times are checked, for a login of a while ago whose token may
             have expired since; everything else holds as of now.
+
+    Returns:
+        The login, or the refusal with the claims that it was refused for.
     """
     at = at or now
+    outcome = _authenticate(provider, claims, service, now, at)
+    if isinstance(outcome, Refusal):
+        return replace(outcome, claims=claims, at=at)
+    return outcome
+
+
+def _authenticate(
+    provider: Provider, claims: Claims, service: str, now: datetime, at: datetime
+) -> Authenticated | Refusal:
     for check in CHECKS:
         reason = check.reason(provider, claims, at)
         if reason is not None:

@@ -8,7 +8,9 @@ A refusal is a value: a host cannot forget to catch it, and a `Decision` it neve
 nothing.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 
@@ -149,6 +151,10 @@ class Refusal:
     """Who it was, as far as it was verified."""
     provider: str = ""
     """The provider whose checks refused, when one was chosen."""
+    claims: Mapping[str, object] | None = field(default=None, repr=False, compare=False)
+    """The token's claims, when its signature was verified; for the log, as `detail` is."""
+    at: datetime | None = field(default=None, compare=False)
+    """As of when those claims were checked."""
 
     @property
     def upstream(self) -> bool:

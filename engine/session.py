@@ -5,7 +5,7 @@ What lives here: what a refresh token stands for, by the current policy.  What m
 and where sessions are kept.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from .authentication import Authenticated, authenticate, refusal
@@ -40,6 +40,13 @@ def resume(policy: Policy, begun: Begun, service: str, now: datetime) -> Authent
         service: The service asked for.
         now: The time, with its zone.
     """
+    outcome = _resume(policy, begun, service, now)
+    if isinstance(outcome, Refusal):
+        return replace(outcome, claims=begun.claims, at=begun.at)
+    return outcome
+
+
+def _resume(policy: Policy, begun: Begun, service: str, now: datetime) -> Authenticated | Refusal:
     if service not in policy.services:
         return refusal(Reason.UNKNOWN_SERVICE, f"service {service!r}")
     provider = policy.providers.get(begun.provider)

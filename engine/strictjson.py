@@ -32,7 +32,10 @@ def loads(text: bytes | str, *, max_depth: int = MAX_DEPTH) -> object:
         JsonError: The text is not UTF-8, not JSON, or uses a freedom this reader takes away.
     """
     try:
-        value = _decoder.decode(text.decode() if isinstance(text, bytes) else text)
+        decoded = text.decode() if isinstance(text, bytes) else text
+        # Only an escape gives half of a surrogate pair, or a text that holds one; UTF-8 cannot.
+        whole = "\\u" not in decoded and (isinstance(text, bytes) or decoded.isascii())
+        value = (_whole if whole else _decoder).decode(decoded)
     except UnicodeDecodeError as error:
         message = "it is not UTF-8"
         raise JsonError(message) from error
@@ -42,7 +45,7 @@ def loads(text: bytes | str, *, max_depth: int = MAX_DEPTH) -> object:
     except json.JSONDecodeError as error:
         message = f"it is not JSON: {error.msg} at character {error.pos + 1}"
         raise JsonError(message) from None
-    if type(value) is not dict:
+    if not whole and type(value) is not dict:
         _check_list([value])  # what `_pairs` did not see
     openings = (
         text.count(b"{") + text.count(b"[")
@@ -68,11 +71,16 @@ def _depth(value: object) -> int:
     return depth
 
 
-def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
         message = "a name stands twice in one object"
         raise JsonError(message)
+    return members
+
+
+def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = _once(pairs)
     for name, value in pairs:
         if (type(value) is str and not value.isascii() and _SURROGATE.search(value)) or (
             not name.isascii() and _SURROGATE.search(name)
@@ -123,3 +131,7 @@ def _constant(name: str) -> NoReturn:
 _decoder = json.JSONDecoder(
     object_pairs_hook=_pairs, parse_int=_integer, parse_float=_float, parse_constant=_constant
 )
+_whole = json.JSONDecoder(
+    object_pairs_hook=_once, parse_int=_integer, parse_float=_float, parse_constant=_constant
+)
+"""For a text in which no surrogate can be."""

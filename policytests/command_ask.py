@@ -35,6 +35,7 @@ from ..engine.scope import (
     repository_accesses,
 )
 from .access_table import DEPENDS, AccessTable, Row
+from .exit_codes import USAGE
 from .judging import depends_on_reference
 from .moments import parse_time
 from .policies import FOLDER, compile_folder
@@ -43,9 +44,6 @@ from .suite import SUFFIX
 
 STANDARD_INPUT = "-"
 """The name of the token that is read from standard input."""
-
-USAGE = 4
-"""The exit code of a question that cannot be asked."""
 
 UNVERIFIED = (
     "warning: no keys were given, so the signature was not verified; anybody can write this"

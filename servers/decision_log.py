@@ -13,12 +13,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from regauth.engine import ConditionError, Decision, Identity, Policy, Refusal, Verdict
+from regauth.engine import (
+    ConditionError,
+    Decision,
+    Identity,
+    Policy,
+    Refusal,
+    Verdict,
+    trust_digest,
+)
 from regauth.engine.registry_trust import RegistryToken
 
 from .event_log import redacted
 from .proxy_policy import Ruling
 from .request_info import RequestInfo
+from .sessions import is_session
 from .settings import STANDARD_OUTPUT
 from .token_service import Answer, Issued
 
@@ -64,6 +73,7 @@ class DecisionLog:
         self._lock = threading.Lock()
         self._handle: tuple[int, int, int] | None = None
         self._torn = False
+        self._trust: tuple[Policy, str] | None = None
         self.dropped = 0
         """Records that could not be written."""
 
@@ -80,6 +90,8 @@ class DecisionLog:
     def write(self, answer: Answer, info: RequestInfo, *, reused: bool = False) -> None:
         """Write down what became of a request."""
         record = _record(answer, info, claims=self._claims)
+        if _unverified(answer):
+            record["trust"] = self._trust_of(answer.policy)
         if reused:
             record["reused"] = True
         self._append(record)
@@ -87,10 +99,13 @@ class DecisionLog:
     def write_ruling(self, ruling: Ruling, token: RegistryToken, info: RequestInfo) -> None:
         """Write down what the proxy's policy said of a request that a token left open."""
         record = {**_head(info, ruling.policy, ruling.now, ruling.service), **_ruled(ruling)}
+        record["routing"] = "workload"
         if token.id:
             record["jti"] = token.id
-        if self._claims and token.workload is not None and token.workload.provider:
-            record["claims"] = token.workload.claims
+        workload = token.workload
+        if workload is not None and workload.provider:
+            record |= {"claims": workload.claims} if self._claims else {}
+            record["checked"] = _time(workload.at)
         if info.agent:
             record["agent"] = info.agent
         self._append(record)
@@ -117,6 +132,12 @@ class DecisionLog:
             if self._handle is not None:
                 os.close(self._handle[0])
                 self._handle = None
+
+    def _trust_of(self, policy: Policy) -> str:
+        known = self._trust
+        if known is None or known[0] is not policy:
+            self._trust = known = (policy, trust_digest(policy))
+        return known[1]
 
     def _descriptor(self) -> int:
         if self._file == STANDARD_OUTPUT:
@@ -145,18 +166,46 @@ def _record(answer: Answer, info: RequestInfo, *, claims: bool) -> dict[str, obj
     }
     if isinstance(outcome, Issued):
         record |= {"jti": outcome.jti}
-        if claims and outcome.login is not None:
-            record |= {"claims": outcome.login.claims}
+    record |= _login(answer, claims=claims)
     if answer.shadow is not None and answer.shadow_policy is not None:
         record |= {"shadow": {"policy": answer.shadow_policy.hash, **_outcome(answer.shadow)}}
     optional = {"account": asked.account, "clientId": asked.client_id, "agent": info.agent}
     return record | {name: value for name, value in optional.items() if value}
 
 
+def _unverified(answer: Answer) -> bool:
+    """Tell whether a login was refused before its claims were believed."""
+    outcome, asked = answer.outcome, answer.asked
+    return isinstance(outcome, Refusal) and outcome.claims is None and asked.credentials is not None
+
+
+def _login(answer: Answer, *, claims: bool) -> dict[str, object]:
+    """Return what of a login with verified claims is needed to check it again."""
+    outcome = answer.outcome
+    login = outcome.login if isinstance(outcome, Issued) else outcome
+    if login is None or login.claims is None or login.at is None:
+        return {}
+    record: dict[str, object] = {"claims": login.claims} if claims else {}
+    if login.at != answer.now:
+        record |= {"checked": _time(login.at)}
+    credentials = answer.asked.credentials
+    provider = login.provider if isinstance(login, Refusal) else login.provider.name
+    if credentials is not None and answer.asked.refreshing and is_session(credentials.password):
+        record |= {"routing": "session"}
+    elif credentials is not None and credentials.username != provider:
+        record |= {"routing": "issuer"}
+    return record
+
+
+def _time(moment: datetime) -> str:
+    """Return the moment that the engine was given: a rounded one may be decided otherwise."""
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 def _head(info: RequestInfo, policy: Policy, now: datetime, service: str) -> dict[str, object]:
     return {
         "version": VERSION,
-        "time": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "time": _time(now),
         "requestId": info.request_id,
         "client": info.client,
         "policy": policy.hash,

@@ -90,6 +90,11 @@ class Sessions:
         self._store.close()
 
 
+def is_session(token: str) -> bool:
+    """Tell a refresh token of ours from a JWT by its form; whether it is known is not looked at."""
+    return token.startswith(PREFIX)
+
+
 def _digest(token: str) -> bytes:
     """Return what is stored: a token of 256 random bits needs no salt."""
     return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

@@ -29,7 +29,7 @@ from regauth.engine.workload import Workload
 
 from .login_cache import LoginCache
 from .session_stores import SessionsError
-from .sessions import PREFIX, Sessions
+from .sessions import Sessions, is_session
 from .signing import Signer
 from .token_request import TokenRequest
 
@@ -150,7 +150,7 @@ class TokenService:
         self, policy: Policy, asked: TokenRequest, credentials: Credentials, now: datetime
     ) -> Authenticated | Refusal:
         token = credentials.password
-        if not asked.refreshing or not token.startswith(PREFIX):
+        if not asked.refreshing or not is_session(token):
             return self._logins.login(policy, credentials, asked.service, now)
         if self._sessions is None:
             return _NO_SESSIONS

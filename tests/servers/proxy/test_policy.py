@@ -214,6 +214,7 @@ class TestTags:
         assert (issued["outcome"], refused["outcome"]) == ("issued", "decided")
         assert refused["jti"] == issued["jti"]
         assert refused["claims"] == issued["claims"]
+        assert (refused["routing"], refused["checked"]) == ("workload", issued["time"])
         told = [
             [(a["action"], a["reference"], a["why"], a["source"]) for a in one["accesses"]]
             for one in (refused, allowed)
