@@ -151,6 +151,63 @@ def test_the_version_is_written_in_one_place(repository: Path, project: Mapping[
     assert [] == [path for path in modules if version.search(path.read_text("utf-8"))]
 
 
+NAMES_THE_VERSION = (
+    r"^ARG VERSION={}$",                                      # deploy/Containerfile
+    r"^(?:version|appVersion): {}$",                          # deploy/helm/Chart.yaml
+    r"repository: registry\.example\.com/regauth/[a-z-]+, tag: {}, ",
+    r"newName: registry\.example\.com/regauth/[a-z-]+, newTag: {}}}",
+    r"(?:image:|--tag|--image) (?:[a-z.]+/)*(?:kube-controller|registry-auth-proxy|token-server):{}(?= |$)",
+    r"/jwt-registry-auth/action(?:/policytest)?@v{}$",
+)  # fmt: skip
+"""How files beside the code name it."""
+
+
+def named(repository: Path) -> list[tuple[str, str]]:
+    """Every version of ours that a file of deploy, docs or action names, and where."""
+    version = r"(\d+\.\d+\.\d+)"
+    patterns = [re.compile(one.format(version), re.MULTILINE) for one in NAMES_THE_VERSION]
+    files = [
+        path for folder in ("action", "deploy", "docs") for path in (repository / folder).rglob("*")
+    ]
+    return [
+        (found[1], f"{path.relative_to(repository)}: {found[0]}")
+        for path in files
+        if path.is_file() and path.suffix in {"", ".md", ".sh", ".yaml", ".yml"}
+        for pattern in patterns
+        for found in pattern.finditer(path.read_text(encoding="utf-8"))
+    ]
+
+
+def test_whatever_names_the_version_names_the_same(
+    repository: Path, project: Mapping[str, Any]
+) -> None:
+    found = named(repository)
+
+    assert {
+        "Containerfile", "Chart.yaml", "values.yaml", "kustomization.yaml", "workload.yaml",
+        "compose.yaml", "README.md", "github-actions.md", "github.md",
+    } <= {Path(place.partition(":")[0]).name for _, place in found}  # fmt: skip
+    assert [] == [place for version, place in found if version != project["version"]]
+
+
+def test_no_other_line_names_the_version(repository: Path, project: Mapping[str, Any]) -> None:
+    """One that does is a place that a release would forget."""
+    known = {place.partition(": ")[2] for _, place in named(repository)}
+    version = re.compile(
+        rf"(?<![\w.]){re.escape(project['version'])}(?![\w.])|v{re.escape(project['version'])}\b"
+    )
+    unknown = [
+        f"{path.relative_to(repository)}: {line.strip()}"
+        for folder in ("action", "deploy", "docs")
+        for path in (repository / folder).rglob("*")
+        if path.is_file() and path.suffix in {"", ".md", ".sh", ".yaml", ".yml", ".json"}
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if version.search(line) and not any(one in line for one in known)
+    ]
+
+    assert [] == unknown
+
+
 def changelog(repository: Path) -> list[tuple[str, list[str]]]:
     """The changelog's releases, each with the headings in it."""
     text = (repository / "CHANGELOG.md").read_text(encoding="utf-8")
