@@ -41,7 +41,7 @@ _PIP = {"cert", "extra-index-url", "index-url", "no-index", "proxy", "timeout", 
 
 
 def _limit(which: int) -> int:
-    return min(LIMIT, *(one for one in resource.getrlimit(which) if one != resource.RLIM_INFINITY))
+    return min([LIMIT, *(one for one in resource.getrlimit(which) if one >= 0)])
 
 
 @dataclass
