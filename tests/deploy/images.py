@@ -85,15 +85,18 @@ class Podman:
             env={"CONTAINERS_CONF": str(self.folder / "containers.conf"), **os.environ},
         )
 
-    def build(self, checkout: Path, target: str, *options: str) -> str:
+    def build(self, checkout: Path, target: str) -> str:
         """Build a target from a checkout; return the image's id."""
         tag = f"localhost/regauth-test/{target}:{os.getpid()}.{len(self.made)}"
+        file = checkout / "deploy" / "Containerfile"
         done = self(
-            *("build", "--isolation=chroot", "--format=docker", f"--timestamp={EPOCH}", f"--build-arg=BASE={self.base}"),
-            *(f"--volume={source}:{target}:ro" for source, target in self._pip()),
-            *("--file", checkout / "deploy" / "Containerfile", "--target", target, "--tag", tag, *options, checkout),
+            *("build", "--file", file, "--target", target, "--tag", tag),
+            *("--isolation=chroot", "--format=docker", f"--timestamp={EPOCH}"),
+            "--layers=false",  # nothing is kept but the image
+            *(f"--volume={source}:{inside}:ro" for source, inside in self._pip()),
+            *(f"--build-arg=BASE={self.base}", checkout),
             seconds=BUILDING,
-        )  # fmt: skip
+        )
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
         self.made.append(tag)
         return str(self.inspect(tag)["Id"])
