@@ -22,9 +22,7 @@ from ..e2e.programs import wait_until
 
 VARIABLE = "REGAUTH_IMAGE_BASE"
 DEBOOTSTRAP = "debootstrap"
-HOW = f"""\
-{VARIABLE} is not set, so no image is built. It names a base image with Python, which podman has or can fetch, such as
-docker.io/library/python:3.13.12-slim-trixie; or it is `{DEBOOTSTRAP}`, and root makes one of Debian's packages, in some minutes."""
+HOW = f"{VARIABLE} names no base for the images: deploy/README.md says what to name"
 USER = 65532
 EPOCH = "1700000000"
 BUILDING = 1800

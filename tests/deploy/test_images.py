@@ -18,6 +18,9 @@ pytestmark = pytest.mark.e2e
 
 TARGETS = ("token-server", "registry-auth-proxy", "kube-controller", "policytest")
 SAME = ("RootFS", "Config", "Architecture", "Os", "Created")
+WORK = "/work"
+"""Where policytest's image works."""
+
 Built = dict[str, str]
 
 
@@ -238,7 +241,7 @@ def test_the_controller_s_health_check_asks_where_it_listens_by_default(
 
 
 def test_policytest_tests_a_policy(engine: Podman, images: Built, repository: Path) -> None:
-    mounts = [(repository / name, f"/work/{name}") for name in ("policy", "policytests")]
+    mounts = [(repository / name, f"{WORK}/{name}") for name in ("policy", "policytests")]
     confined = engine.arguments("--network=none", mounts=mounts)
     suite = "policytests/cases/github-actions.policytest.yaml"
     done = engine("run", "--rm", *confined, images["policytest"], suite)
