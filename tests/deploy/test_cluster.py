@@ -19,11 +19,12 @@ import yaml
 
 from ..controller.kube_apiserver import KubeApiServer
 from ..e2e.programs import run
-from .objects import name, read
+from .objects import kustomized, name, read
 
 pytestmark = pytest.mark.e2e
 
 NAMESPACE = "registry-auth"
+EXAMPLE = Path("deploy", "kubernetes", "example")
 Object = dict[str, Any]
 DryRun = Callable[[Object], str]
 
@@ -60,7 +61,7 @@ def kubectl(server: KubeApiServer, repository: Path) -> Callable[..., str]:
         # A warning is on the standard error, and one of ours would be news.
         return done.stderr
 
-    namespace = repository / "deploy" / "kubernetes" / "example" / "namespace.yaml"
+    namespace = repository / EXAMPLE / "namespace.yaml"
     assert "" == called(yaml.safe_load(namespace.read_text()))
     return called
 
@@ -68,13 +69,6 @@ def kubectl(server: KubeApiServer, repository: Path) -> Callable[..., str]:
 @pytest.fixture
 def dry_run(kubectl: Callable[..., str]) -> DryRun:
     return lambda thing: kubectl(thing, "--dry-run=server")
-
-
-def example(repository: Path) -> list[Object]:
-    """Return what `kubectl apply -k` of the example applies."""
-    done = run(["kubectl", "kustomize", repository / "deploy" / "kubernetes" / "example"])
-    assert done.returncode == 0, done.stderr
-    return read(done.stdout)
 
 
 def chart(repository: Path, tmp_path: Path) -> list[Object]:
@@ -108,7 +102,7 @@ def controller(repository: Path, tmp_path: Path) -> list[Object]:
 def things(request: pytest.FixtureRequest, repository: Path, tmp_path: Path) -> list[Object]:
     match request.param:
         case "example":
-            return example(repository)
+            return kustomized(repository / EXAMPLE)
         case "chart":
             return chart(repository, tmp_path)
     return controller(repository, tmp_path)
@@ -149,7 +143,9 @@ def test_the_server_would_run_every_pod(dry_run: DryRun, things: list[Object]) -
 def test_what_it_would_not_take_is_noticed(
     dry_run: DryRun, repository: Path, change: Callable[[Object], object], complaint: str
 ) -> None:
-    (thing,) = (one for one in example(repository) if name(one) == "Deployment/token-server")
+    (thing,) = (
+        one for one in kustomized(repository / EXAMPLE) if name(one) == "Deployment/token-server"
+    )
     pod = as_pod(thing)
     change(pod["spec"])
 
