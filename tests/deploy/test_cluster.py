@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from ..controller.kube_apiserver import KubeApiServer
+from ..docs.pages import blocks, pages
 from ..e2e.programs import run
 from .objects import kustomized, name, read
 
@@ -98,6 +99,24 @@ def controller(repository: Path, tmp_path: Path) -> list[Object]:
     return read(done.stdout)
 
 
+def shown(repository: Path, kubectl: Callable[..., str]) -> list[Object]:
+    """Return what pages show of Kubernetes' own kinds; their namespaces are made."""
+    found = [
+        one
+        for page in pages(repository / "docs")
+        for block in blocks(page)
+        if block.language == "yaml" and "\nkind: " in block.text
+        for one in read(block.text)
+        if one["apiVersion"] in {"v1", "apps/v1", "rbac.authorization.k8s.io/v1"}
+    ]
+    for namespace in {
+        one["metadata"]["namespace"] for one in found if "namespace" in one["metadata"]
+    }:
+        made = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+        assert "" == kubectl(made)
+    return found
+
+
 @pytest.fixture(params=["example", "chart", "controller"])
 def things(request: pytest.FixtureRequest, repository: Path, tmp_path: Path) -> list[Object]:
     match request.param:
@@ -117,6 +136,15 @@ def as_pod(thing: Object) -> Object:
 
 def test_the_server_takes_every_object(dry_run: DryRun, things: list[Object]) -> None:
     assert len(things) > 5
+    assert {} == {name(one): said for one in things if (said := dry_run(one))}
+
+
+def test_the_server_takes_what_pages_show(
+    kubectl: Callable[..., str], dry_run: DryRun, repository: Path
+) -> None:
+    things = shown(repository, kubectl)
+
+    assert {"Pod", "ServiceAccount", "ClusterRole"} <= {one["kind"] for one in things}
     assert {} == {name(one): said for one in things if (said := dry_run(one))}
 
 
