@@ -140,7 +140,7 @@ class Podman:
 
     @contextmanager
     def running(self, image: str, *command: str, mounts: Sequence[tuple[Path, str]] = (), network: str = "none") -> Iterator["Container"]:  # fmt: skip
-        """Run a server until the block ends; the block begins when its health check passes."""
+        """Run a server until the block ends; the block waits until it serves."""
         arguments = self.arguments(
             f"--network={network}", "--health-interval=disable", mounts=mounts
         )
