@@ -80,9 +80,9 @@ docs: $(STAMP) ## build the documentation's site in site/, warnings are errors
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .PHONY: dist
-dist: $(STAMP) ## build dist/: the sdist, then the wheel from it, both checked
+dist: $(STAMP) ## build dist/: the sdist, then the wheel from it, both checked; with uv where it is
 	@rm -rf dist
-	@$(BIN)/python -m build --outdir dist . >/dev/null
+	@if command -v uv >/dev/null; then uv build --quiet --out-dir dist .; else $(BIN)/python -m build --outdir dist . >/dev/null; fi
 	@$(BIN)/twine check --strict dist/*
 
 .PHONY: clean
