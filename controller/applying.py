@@ -170,7 +170,12 @@ class Applier:
         body = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
-            "metadata": {"name": account.key.name, "namespace": account.key.namespace},
+            # Since 1.34 an account of another UID, made anew under the name, is a conflict.
+            "metadata": {
+                "name": account.key.name,
+                "namespace": account.key.namespace,
+                "uid": account.uid,
+            },
             "spec": {
                 "audiences": [audience],
                 "expirationSeconds": int(asked.total_seconds()),

@@ -12,6 +12,7 @@ import base64
 import copy
 import json
 import threading
+import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -55,6 +56,8 @@ class Request:
     query: dict[str, str]
     body: Any
     content_type: str
+    status: int = 0
+    """What was answered; 0 when nothing was, or not yet."""
 
     @property
     def what(self) -> str:
@@ -72,10 +75,14 @@ class Watch:
     """One open watch."""
 
     kind: str
-    version: int
-    selector: str
+    version: int = 0
+    selector: str = ""
     ended: bool = False
     bookmarks: int = 0
+    ends: float = 0.0
+    """When the client wanted it to end, by the monotonic clock."""
+    stream: Any = None
+    """Where it comes from, for a gate."""
 
 
 @dataclass
@@ -87,6 +94,19 @@ class Store:
     history: list[tuple[int, str, str, Object]] = field(default_factory=list)
     version: int = 100
     compacted: int = 0
+    kept: dict[tuple[str, str, str], Object] = field(default_factory=dict)
+    """The objects as they were at `compacted`; what was before is forgotten."""
+
+    def at(self, version: int) -> dict[tuple[str, str, str], Object]:
+        """Return the objects as they were at a version that is not forgotten."""
+        found = dict(self.kept)
+        for changed, kind, event, body in self.history:
+            meta = body["metadata"]
+            if changed <= version and event == "DELETED":
+                del found[kind, meta.get("namespace", ""), meta["name"]]
+            elif changed <= version:
+                found[kind, meta.get("namespace", ""), meta["name"]] = body
+        return found
 
 
 class ApiServer:
@@ -103,6 +123,7 @@ class ApiServer:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
+        self.bearer = "secret-bearer"
         self.key_id = "k1"
         self.published = ["k1"]
         self.store = Store()
@@ -153,6 +174,7 @@ class ApiServer:
         """Forget the past: older resourceVersions are gone (Concepts, "410 Gone responses")."""
         with self.changed:
             self.store.compacted = self.store.version
+            self.store.kept = dict(self.store.objects)
             self.store.history.clear()
 
     def bump(self) -> None:
@@ -196,7 +218,8 @@ class ApiServer:
         with self.changed:
             meta = body["metadata"]
             if "generateName" in meta and "name" not in meta:
-                meta["name"] = f"{meta['generateName']}{self.store.version}"
+                # k8s.io/apiserver, pkg/storage/names/generate.go: 58 characters and five at random
+                meta["name"] = f"{meta['generateName'][:58]}{uuid.uuid4().hex[:5]}"
             key = (kind, namespace, meta["name"])
             if key in self.store.objects:
                 raise StatusError(409, "AlreadyExists", f'{kind} "{meta["name"]}" already exists')
@@ -231,6 +254,10 @@ class ApiServer:
             if uid and uid != held["metadata"]["uid"]:
                 # DeleteOptions, `preconditions`: "must be fulfilled before a deletion"
                 raise StatusError(409, "Conflict", "the UID in the precondition does not match")
+            if kind == "namespaces":
+                # "Namespaces", "Finalizers": it ends when its controller has emptied it; here never
+                held["metadata"]["deletionTimestamp"] = "2026-11-01T12:00:00Z"
+                return self._write(key, "MODIFIED", held)
             return self._write(key, "DELETED", held)
 
     def apply(
@@ -252,7 +279,8 @@ class ApiServer:
                 self.store.owners[key] = {f"{manager}/Apply": _fields(body)}
                 return self._write(key, "ADDED", body)
             if uid and uid != held["metadata"]["uid"]:
-                raise StatusError(409, "Conflict", "Precondition failed: UID in precondition")
+                # k8s.io/apimachinery, pkg/api/validation/objectmeta.go, `ValidateObjectMetaUpdate`
+                raise StatusError(422, "Invalid", "metadata.uid: field is immutable")
             wanted, there = _fields(body), _fields(held)
             mine = f"{manager}/Apply"
             others = set().union(
@@ -297,6 +325,9 @@ class ApiServer:
         """TokenRequest: at least ten minutes; bound to an object that must exist with that UID."""
         with self.changed:
             account = self._held(("serviceaccounts", namespace, name))
+            if body.get("metadata", {}).get("uid") not in (None, account["metadata"]["uid"]):
+                # Feature gate TokenRequestServiceAccountUIDValidation, on since 1.34
+                raise StatusError(409, "Conflict", "the UID of the service account does not match")
             spec = body["spec"]
             seconds = spec.get("expirationSeconds", 3600)
             if seconds < 600:
@@ -327,6 +358,31 @@ class ApiServer:
             ]
             return {**body, "status": {"token": ".".join((*texts, "c2lnbmF0dXJl"))}}
 
+    def review(self, token: str, audience: str) -> bool:
+        """
+        TokenReview: a bound token ends with its account and with the object it is bound to.
+
+        Source: "Managing Service Accounts", "Bound service account tokens".
+        """
+        part = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        private = claims["kubernetes.io"]
+        with self.changed:
+            there = [
+                self.store.objects[f"{kind}s", private["namespace"], said["name"]]["metadata"][
+                    "uid"
+                ]
+                == said["uid"]
+                for kind, said in private.items()
+                if kind != "namespace"
+                and (f"{kind}s", private["namespace"], said["name"]) in self.store.objects
+            ]
+            return (
+                audience in claims["aud"]
+                and self.now() < claims["exp"]
+                and there == [True] * (len(private) - 1)
+            )
+
     def collection(self, kind: str, query: dict[str, str]) -> Object:
         """Concepts, "Retrieving large results sets in chunks": limit and continue, one version."""
         with self.changed:
@@ -337,7 +393,7 @@ class ApiServer:
                     raise StatusError(410, "Expired", "The provided continue parameter is too old")
             found = [
                 copy.deepcopy(one)
-                for key, one in sorted(self.store.objects.items())
+                for key, one in sorted(self.store.at(version).items())
                 if key[0] == kind and _selected(one, query.get("fieldSelector", ""))
             ]
             limit = min(int(query.get("limit", len(found) or 1)), self.page or len(found) or 1)
@@ -352,7 +408,10 @@ class ApiServer:
     def watching(self, kind: str, query: dict[str, str]) -> Iterator[Watch]:
         with self.changed:
             watch = Watch(
-                kind, int(query.get("resourceVersion", 0)), query.get("fieldSelector", "")
+                kind,
+                int(query.get("resourceVersion", 0)),
+                query.get("fieldSelector", ""),
+                ends=time.monotonic() + float(query.get("timeoutSeconds", "3600")),
             )
             self.watches.append(watch)
             self.changed.notify_all()
@@ -364,14 +423,25 @@ class ApiServer:
                 self.changed.notify_all()
 
     def events(self, watch: Watch, bookmarks: bool) -> Iterator[Object]:
-        """Concepts, "Efficient detection of changes"."""
+        """
+        Concepts, "Efficient detection of changes".
+
+        `timeoutSeconds` ends the watch; the last bookmark comes two seconds before, if it tells of
+        anything since the watch began (k8s.io/apiserver, pkg/storage/cacher/cache_watcher.go,
+        `nextBookmarkTime` and `process`).
+        """
+        last, begun = watch.ends - 2, self.store.version
         while True:
             with self.changed:
+                now = time.monotonic()
+                if now >= last:
+                    last = watch.ends
+                    watch.bookmarks += now < watch.ends and self.store.version > begun
                 found = self._news(watch, bookmarks)
-                if not found and watch.ended:
+                if not found and (watch.ended or now >= watch.ends):
                     return
                 if not found:
-                    self.changed.wait(60)
+                    self.changed.wait(max(last - now, 0.0))
             for event in found:
                 yield event
                 if event["type"] == "ERROR":
@@ -440,6 +510,14 @@ class ApiServer:
         body = copy.deepcopy(body)
         version, kind = COLLECTIONS[key[0]]
         body |= {"kind": kind, "apiVersion": version}
+        if key[1]:
+            body["metadata"]["namespace"] = key[1]
+        if key[0] == "serviceaccounts" and "secrets" in body:
+            # k8s.io/kubernetes, pkg/registry/core/serviceaccount, `cleanSecretReferences`
+            body["secrets"] = [{"name": one["name"]} for one in body["secrets"]]
+        for name in ("imagePullSecrets", "secrets"):
+            if body.get(name) == []:
+                del body[name]  # core/v1, ServiceAccount: both are `omitempty`
         body["metadata"]["resourceVersion"] = str(self.store.version)
         if event == "DELETED":
             del self.store.objects[key]
@@ -535,10 +613,11 @@ class _Handler(BaseHTTPRequestHandler):
             if "watch" in request.query:
                 self._watch(request)
                 return
-            status, body = self._answer(request)
+            request.status, body = self._answer(request)
             self.api.after(request)
-            self._send(status, body)
+            self._send(request.status, body)
         except StatusError as error:
+            request.status = error.code
             self._send(error.code, error.body, error.wait)
         except ConnectionError:
             self.close_connection = True

@@ -19,7 +19,9 @@ from typing import Any
 import pytest
 
 from .api_server import ApiServer, Request, StatusError
-from .conftest import run_main, run_module
+from .conftest import Api, only_own, only_real, run_main, run_module
+from .installation import install
+from .kube_apiserver import KubeApiServer
 
 PATIENCE = 30.0
 SECRET = "builder-pull-secret"
@@ -51,19 +53,10 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
 class Site:
     """A folder with everything that a controller process needs, and the processes."""
 
-    def __init__(self, folder: Path, api: ApiServer, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, api: Api, stack: ExitStack) -> None:
         self.folder, self.api, self.stack = folder, api, stack
         (folder / "policy").mkdir()
         (folder / "policy" / "policy.yaml").write_text(POLICY)
-        cluster = {"name": "c", "cluster": {"server": api.url}}
-        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
-        kubeconfig = {
-            "clusters": [cluster],
-            "contexts": [context],
-            "current-context": "c",
-            "users": [{"name": "u", "user": {"token": "secret-bearer"}}],
-        }
-        (folder / "kubeconfig").write_text(json.dumps(kubeconfig))
         with socket.socket() as one:
             one.bind(("127.0.0.1", 0))
             self.port = one.getsockname()[1]
@@ -73,6 +66,18 @@ class Site:
             "election: {duration: 9s}\n"
             f"listen: localhost:{self.port}\n"
         )
+        # In a real cluster it runs with the permissions of its manifests, and no other.
+        own = isinstance(api, ApiServer)
+        self.bearer = api.bearer if own else install(api, folder / "controller.yaml")
+        cluster = {"name": "c", "cluster": {"server": api.url}}
+        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+        kubeconfig = {
+            "clusters": [cluster],
+            "contexts": [context],
+            "current-context": "c",
+            "users": [{"name": "u", "user": {"token": self.bearer}}],
+        }
+        (folder / "kubeconfig").write_text(json.dumps(kubeconfig))
 
     def arguments(self) -> list[str]:
         return [
@@ -99,7 +104,7 @@ class Site:
 
     def settled(self) -> bool:
         """Whether every account has what it should have."""
-        accounts = self.api.all("serviceaccounts")
+        accounts = of_namespace(self.api, "serviceaccounts", "team-a")
         return bool(accounts) and all(
             {"name": f"{one['metadata']['name']}-pull-secret"} in one.get("imagePullSecrets", [])
             for one in accounts
@@ -115,28 +120,37 @@ class Site:
             return error.code, error.read()
 
 
-@pytest.fixture
-def api() -> Iterator[ApiServer]:
-    server = ApiServer(time.time)
-    for name in ("team-a", "kube-system", "other", "regauth"):
-        server.create("namespaces", name)
-    yield server
-    server.close()
+class Now:
+    """The clock of the tests' own API server: these programs live in real time."""
+
+    timestamp = staticmethod(time.time)
 
 
 @pytest.fixture
-def site(tmp_path: Path, api: ApiServer) -> Iterator[Site]:
+def clock() -> Now:
+    return Now()
+
+
+@pytest.fixture
+def site(tmp_path: Path, api: Api) -> Iterator[Site]:
+    for name in ("team-a", "kube-builders", "other", "regauth"):
+        api.create("namespaces", name)
     with ExitStack() as stack:
         yield Site(tmp_path, api, stack)
 
 
-def state(api: ApiServer) -> list[tuple[str, object]]:
+def of_namespace(api: Api, kind: str, namespace: str) -> list[dict[str, Any]]:
+    return [one for one in api.all(kind) if one["metadata"]["namespace"] == namespace]
+
+
+def state(api: Api, namespace: str = "team-a") -> list[tuple[str, object]]:
     """What there is at the end, without what differs from run to run."""
     found: list[tuple[str, object]] = [
         (one["metadata"]["name"], (one.get("imagePullSecrets"), one.get("secrets")))
-        for one in api.all("serviceaccounts")
+        for one in of_namespace(api, "serviceaccounts", namespace)
     ]
-    return found + [(one["metadata"]["name"], content(one)) for one in api.all("secrets")]
+    secrets = of_namespace(api, "secrets", namespace)
+    return found + [(one["metadata"]["name"], content(one)) for one in secrets]
 
 
 def content(secret: dict[str, Any]) -> object:
@@ -154,9 +168,9 @@ SETTLED = [
 ]
 
 
-def test_it_works_tells_of_itself_and_ends_when_asked(api: ApiServer, site: Site) -> None:
+def test_it_works_tells_of_itself_and_ends_when_asked(api: Api, site: Site) -> None:
     api.create("serviceaccounts", "builder", "team-a")
-    api.create("serviceaccounts", "token-cleaner", "kube-system")
+    api.create("serviceaccounts", "token-cleaner", "kube-builders")
     process = site.start()
     wait_for(lambda: api.get("secrets", SECRET, "team-a"), "the secret")
     wait_for(
@@ -177,7 +191,7 @@ def test_it_works_tells_of_itself_and_ends_when_asked(api: ApiServer, site: Site
     assert lease is not None
     assert lease["spec"]["holderIdentity"] == ""
     assert [one["metadata"]["name"] for one in api.all("secrets")] == [SECRET]
-    assert not any(word in site.log for word in ("eyJ", "secret-bearer", "Traceback"))
+    assert not any(word in site.log for word in ("eyJ", site.bearer, "Traceback"))
     assert {json.loads(line)["event"] for line in site.log.splitlines()} >= {
         "leading",
         "issue",
@@ -186,6 +200,7 @@ def test_it_works_tells_of_itself_and_ends_when_asked(api: ApiServer, site: Site
     }
 
 
+@only_own
 def test_what_happens_in_the_cluster_is_followed_through_bookmarks_breaks_and_a_forgotten_past(
     api: ApiServer, site: Site
 ) -> None:
@@ -212,7 +227,32 @@ def test_what_happens_in_the_cluster_is_followed_through_bookmarks_breaks_and_a_
     assert api.count()["POST serviceaccounts/token"] == 3
 
 
-def killed(api: ApiServer, process: "subprocess.Popen[bytes]", what: str, number: int = 1) -> None:
+@only_real
+def test_a_past_that_a_real_api_server_has_forgotten_is_a_new_list_and_no_new_token(
+    api: KubeApiServer, site: Site
+) -> None:
+    """etcd is compacted and the API server killed: the watches break and their versions are gone."""
+    settings = site.folder / "controller.yaml"
+    settings.write_text(settings.read_text().replace("duration: 9s", "enabled: false"))
+    process = site.start()
+    api.create("serviceaccounts", "first", "team-a")
+    wait_for(site.settled, "the first account")
+    wait_for(lambda: len(api.watches) == 3, "three watches")
+    before = state(api)
+    api.create("secrets", "other", "other", type="Opaque")
+    api.compact()
+    api.create("serviceaccounts", "second", "team-a")
+    wait_for(site.settled, "the second account")
+
+    assert [one for one in state(api) if one in before] == before
+    assert api.count()["GET serviceaccounts"] == 2
+    assert api.count()["POST serviceaccounts/token"] == 2
+    assert '"status":410' in site.log
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+
+
+def killed(api: Api, process: "subprocess.Popen[bytes]", what: str, number: int = 1) -> None:
     """Kill the process at its n-th request of a kind, carried out but not answered."""
     left = [number]
 
@@ -237,7 +277,7 @@ def killed(api: ApiServer, process: "subprocess.Popen[bytes]", what: str, number
     ids=["after the empty secret", "between TokenRequest and apply", "between apply and patch", "after the patch"],
 )  # fmt: skip
 def test_a_leader_that_is_killed_between_two_requests_is_gone_on_with(
-    api: ApiServer, site: Site, what: str, number: int, tokens: int
+    api: Api, site: Site, what: str, number: int, tokens: int
 ) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     first = site.start()
@@ -253,7 +293,7 @@ def test_a_leader_that_is_killed_between_two_requests_is_gone_on_with(
 
 
 def test_a_leader_that_is_killed_in_the_middle_of_a_watch_is_followed_by_the_one_that_waits(
-    api: ApiServer, site: Site
+    api: Api, site: Site
 ) -> None:
     first = site.start()
     wait_for(lambda: len(api.watches) == 3, "the first leader's watches")
@@ -271,7 +311,7 @@ def test_a_leader_that_is_killed_in_the_middle_of_a_watch_is_followed_by_the_one
     assert api.count()["POST serviceaccounts/token"] == 1
 
 
-def test_a_leader_that_loses_the_lease_ends_and_says_so(api: ApiServer, site: Site) -> None:
+def test_a_leader_that_loses_the_lease_ends_and_says_so(api: Api, site: Site) -> None:
     process = site.start()
     wait_for(lambda: api.get("leases", "regauth-controller", "regauth"), "the lease")
     api.edit(
@@ -285,7 +325,7 @@ def test_a_leader_that_loses_the_lease_ends_and_says_so(api: ApiServer, site: Si
     assert '"lost_lease":true' in site.log
 
 
-def test_a_dry_run_prints_the_plan_and_writes_nothing(api: ApiServer, site: Site) -> None:
+def test_a_dry_run_prints_the_plan_and_writes_nothing(api: Api, site: Site) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     api.create("serviceaccounts", "builder", "other")
     api.seen.clear()
@@ -299,7 +339,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(api: ApiServer, site: Site
     assert {one.method for one in api.seen} == {"GET"}
 
 
-def test_once_does_what_is_to_be_done_and_ends(api: ApiServer, site: Site) -> None:
+def test_once_does_what_is_to_be_done_and_ends(api: Api, site: Site) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     done = run_main(*site.arguments(), "--once")
 
@@ -308,7 +348,7 @@ def test_once_does_what_is_to_be_done_and_ends(api: ApiServer, site: Site) -> No
     assert not any(one.what.startswith("WATCH") for one in api.seen)
 
 
-def test_the_flags_of_the_proof_of_concept_do_without_a_policy(api: ApiServer, site: Site) -> None:
+def test_the_flags_of_the_proof_of_concept_do_without_a_policy(api: Api, site: Site) -> None:
     api.create("serviceaccounts", "builder", "other")
     flags = [
         "--registry-host",
@@ -321,15 +361,19 @@ def test_the_flags_of_the_proof_of_concept_do_without_a_policy(api: ApiServer, s
     done = run_main(*flags, "--kubeconfig", str(site.folder / "kubeconfig"), "--once")
 
     assert done.exit_code == 0, done.stderr
-    assert state(api) == SETTLED
-    (asked,) = [one.body["spec"] for one in api.seen if one.what == "POST serviceaccounts/token"]
+    assert state(api, "other") == SETTLED
+    (asked,) = [
+        one.body["spec"]
+        for one in api.seen
+        if one.path.endswith("/other/serviceaccounts/builder/token")
+    ]
     assert (asked["audiences"], asked["expirationSeconds"]) == (
         ["https://registry.example.com"],
         1800,
     )
 
 
-def test_once_ends_with_an_error_when_something_failed(api: ApiServer, site: Site) -> None:
+def test_once_ends_with_an_error_when_something_failed(api: Api, site: Site) -> None:
 
     api.create("serviceaccounts", "builder", "team-a")
 
@@ -344,6 +388,7 @@ def test_once_ends_with_an_error_when_something_failed(api: ApiServer, site: Sit
     assert b"serviceaccounts/token is forbidden" in done.stderr
 
 
+@only_own
 def test_an_api_server_that_is_away_is_said_and_no_traceback(site: Site, api: ApiServer) -> None:
     api.close()
     done = run_main(*site.arguments(), "--once")

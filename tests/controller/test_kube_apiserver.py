@@ -1,0 +1,255 @@
+"""
+What only a real kube-apiserver can tell: whether it takes the manifests, and what they permit.
+
+It takes part when `KUBEBUILDER_ASSETS` names a folder with it and etcd; `make test-kube` says how
+to get them.
+"""
+
+import copy
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regauth.controller.cluster import ApiError, Cluster, Object
+from regauth.controller.entitlements import Entitlements
+from regauth.controller.event_log import EventLog
+from regauth.controller.leadership import Elector
+from regauth.controller.measures import Measures
+from regauth.controller.reconciling import Controller, Host
+from regauth.controller.settings import Election, Registry
+
+from .conftest import connection, run_main
+from .installation import ACCOUNT, NAMESPACE, install, manifests, put
+from .kube_apiserver import NODE, PATIENCE, KubeApiServer
+
+AUDIENCE = "https://registry.example.com"
+REGISTRY = Registry("registry.example.com", username="cluster", audience=AUDIENCE, token_duration=timedelta(hours=1))  # fmt: skip
+POLICY = """\
+version: 1
+services: [registry.example.com]
+providers:
+  cluster: {issuer: https://kubernetes.default.svc, audience: https://registry.example.com, claims: kubernetes}
+"""
+SETTINGS = "policy: policy\nregistries: [{host: registry.example.com, provider: cluster}]\n"
+
+
+@pytest.fixture
+def api(kube_apiserver: KubeApiServer) -> Iterator[KubeApiServer]:
+    kube_apiserver.reset()
+    yield kube_apiserver
+    kube_apiserver.disconnect()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "policy").mkdir()
+    (tmp_path / "policy" / "policy.yaml").write_text(POLICY)
+    (tmp_path / "controller.yaml").write_text(SETTINGS)
+    return tmp_path / "controller.yaml"
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    pause, deadline = threading.Event(), time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, what
+        pause.wait(0.05)
+
+
+def test_every_manifest_is_accepted(api: KubeApiServer, file: Path) -> None:
+    """With unknown fields refused; the namespace is there before, as it is for `kubectl`."""
+    api.create("namespaces", NAMESPACE)
+    said = {
+        f"{one['kind']} {one['metadata']['name']}": put(api, one, "&dryRun=All")
+        for one in manifests(file)
+    }
+
+    assert len(said) == 12
+    assert {name: answer for name, answer in said.items() if answer[0] not in (200, 201)} == {}
+
+
+class Scenario:
+    """Everything that a controller ever asks of the API server, as the account of the manifests."""
+
+    def __init__(self, api: KubeApiServer, token: str) -> None:
+        self.api = api
+        self.cluster = Cluster(connection(api, token))
+
+    def refused(self) -> set[str]:
+        """Do it all, go on after each refusal, and return what was refused."""
+        self._begin()
+        host = Host(
+            self.cluster, lambda: datetime.now(UTC), time.monotonic, lambda: True, EventLog(descriptor=-1), Measures()
+        )  # fmt: skip
+        controller = Controller(host, Entitlements((REGISTRY,)))
+        controller.keys.refresh()
+        self._work(controller)
+        self.api.delete("serviceaccounts", "team-a", "builder", None)
+        self._work(controller)
+        self._watch(controller)
+        self._lead()
+        return {one.what for one in self.api.seen if one.status == 403}
+
+    def _begin(self) -> None:
+        self.api.open()
+        for kind in ("serviceaccounts", "secrets", "leases"):
+            for one in self.api.all(kind):
+                meta = one["metadata"]
+                if meta["name"] != ACCOUNT or kind != "serviceaccounts":
+                    self.api.delete(kind, meta["namespace"], meta["name"], None)
+        for name in ("builder", "deployer"):
+            self.api.create("serviceaccounts", name, "team-a")
+        self.api.create("secrets", "deployer-pull-secret", "team-a", type="Opaque", data={})
+
+    @staticmethod
+    def _work(controller: Controller) -> None:
+        for watcher in controller.watchers.values():
+            with suppress(ApiError):
+                watcher.list()
+        while (key := controller.queue.take()) is not None:
+            controller.work(key)
+
+    @staticmethod
+    def _watch(controller: Controller) -> None:
+        def watch(kind: str) -> None:
+            controller.watchers[kind].seconds = 1
+            with suppress(ApiError):
+                controller.watchers[kind].watch()
+
+        threads = [threading.Thread(target=watch, args=(kind,)) for kind in controller.watchers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _lead(self) -> None:
+        elector = Elector(
+            self.cluster, Election(NAMESPACE), "test", time.monotonic, lambda: datetime.now(UTC)
+        )
+        for step in (elector.step, elector.step, elector.release):
+            with suppress(ApiError):
+                step()
+
+
+def parts(rule: Object) -> Iterator[tuple[str, Object]]:
+    """Yield each resource and verb of a rule, with what is left of the rule without it."""
+    where = "nonResourceURLs" if "nonResourceURLs" in rule else "resources"
+    for verb in rule["verbs"]:
+        rest = {**rule, "verbs": [one for one in rule["verbs"] if one != verb]}
+        yield f"{verb} {' '.join(rule[where])}", rest
+
+
+def answers(api: KubeApiServer, manifest: Object, rule: Object, verb: str) -> bool:
+    """Ask whether the account may do what a rule permits (SubjectAccessReview)."""
+    user = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
+    groups = [
+        "system:serviceaccounts",
+        f"system:serviceaccounts:{NAMESPACE}",
+        "system:authenticated",
+    ]
+    spec: Object = {"user": user, "groups": groups}
+    if "nonResourceURLs" in rule:
+        spec["nonResourceAttributes"] = {"path": rule["nonResourceURLs"][0], "verb": verb}
+    else:
+        resource, _, sub = rule["resources"][0].partition("/")
+        spec["resourceAttributes"] = {
+            "group": rule["apiGroups"][0], "resource": resource, "subresource": sub, "verb": verb,
+            "name": (rule.get("resourceNames") or [""])[0],
+            "namespace": manifest["metadata"].get("namespace", ""),
+        }  # fmt: skip
+    body = {
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec
+    }  # fmt: skip
+    status, found = api.ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", body)
+    assert status == 201, found
+    return bool(found["status"]["allowed"])
+
+
+def test_what_is_permitted_is_enough_and_none_of_it_is_too_much(
+    api: KubeApiServer, file: Path
+) -> None:
+    """
+    With all permissions nothing is refused; without any one of them something is.
+
+    Clusters let all accounts read the keys by a binding of their own; some take it away.
+    """
+    rbac = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+    api.ask("DELETE", f"{rbac}/system:service-account-issuer-discovery")
+    api.create("namespaces", "team-a")
+    scenario = Scenario(api, install(api, file))
+    assert scenario.refused() == set()
+
+    needless = []
+    for role in manifests(file):
+        if not role["kind"].endswith("Role") or role["metadata"]["name"] != ACCOUNT:
+            continue
+        for index, rule in enumerate(role["rules"]):
+            for what, rest in parts(rule):
+                less: dict[str, Any] = copy.deepcopy(role)
+                less["rules"][index : index + 1] = [rest] if rest["verbs"] else []
+                assert put(api, less)[0] == 200
+                verb = what.partition(" ")[0]
+                wait_for(lambda: not answers(api, role, rule, verb), f"{what} is permitted")  # noqa: B023 - it is called at once
+                if not scenario.refused():
+                    needless.append(what)
+        assert put(api, role)[0] == 200
+    assert needless == []
+
+
+def test_a_kubelet_gets_tokens_of_the_audiences_of_the_manifests_and_no_others(
+    api: KubeApiServer, file: Path
+) -> None:
+    """The admission plugin NodeRestriction looks at `request-serviceaccounts-token-audience`."""
+    api.create("namespaces", "team-a")
+    api.create("serviceaccounts", "builder", "team-a")
+    pod: Object = {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod", "namespace": "team-a"},
+        "spec": {
+            "nodeName": NODE, "serviceAccountName": "builder",
+            "containers": [{"name": "main", "image": "registry.example.com/team-a/app"}],
+        },
+    }  # fmt: skip
+    status, made = api.ask("POST", "/api/v1/namespaces/team-a/pods", pod)
+    assert status == 201, made
+
+    def token(audience: str) -> tuple[int, str]:
+        bound = {"apiVersion": "v1", "kind": "Pod", "name": "pod", "uid": made["metadata"]["uid"]}
+        body = {
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+            "spec": {"audiences": [audience], "boundObjectRef": bound},
+        }  # fmt: skip
+        path = "/api/v1/namespaces/team-a/serviceaccounts/builder/token"
+        status, said = api.ask("POST", path, body, token=api.node_bearer)
+        return status, said.get("message", "")
+
+    role, binding = manifests(file)[-2:]
+    for one in (role, binding):
+        api.ask(
+            "DELETE", f"/apis/{one['apiVersion']}/{one['kind'].lower()}s/{one['metadata']['name']}"
+        )
+    wait_for(lambda: "audience" in token(AUDIENCE)[1], "the node knows the pod, and is refused")
+    for one in (role, binding):
+        assert put(api, one)[0] in (200, 201)
+    wait_for(lambda: token(AUDIENCE)[0] == 201, "the node gets a token of the audience")
+
+    assert token("https://other.example.com")[0] == 403
+    api.ask("DELETE", "/api/v1/namespaces/team-a/pods/pod?gracePeriodSeconds=0")
+
+
+def test_who_is_not_known_is_told_so(api: KubeApiServer, tmp_path: Path) -> None:
+    (tmp_path / "kubeconfig").write_text(
+        f"{{clusters: [{{name: c, cluster: {{server: '{api.url}'}}}}], current-context: c,"
+        " contexts: [{name: c, context: {cluster: c, user: u}}], users: [{name: u, user: {token: wrong}}]}"
+    )
+    done = run_main(
+        *("--registry-host", "registry.example.com", "--registry-username", "cluster"),
+        *("--kubeconfig", str(tmp_path / "kubeconfig"), "--once"),
+    )
+
+    assert done.exit_code == 1
+    assert "the cluster cannot be asked: Unauthorized" in done.stderr
