@@ -99,6 +99,8 @@ class Store:
 
     def at(self, version: int) -> dict[tuple[str, str, str], Object]:
         """Return the objects as they were at a version that is not forgotten."""
+        if version == self.version:
+            return self.objects
         found = dict(self.kept)
         for changed, kind, event, body in self.history:
             meta = body["metadata"]
@@ -392,7 +394,7 @@ class ApiServer:
                 if version < self.store.compacted:
                     raise StatusError(410, "Expired", "The provided continue parameter is too old")
             found = [
-                copy.deepcopy(one)
+                one
                 for key, one in sorted(self.store.at(version).items())
                 if key[0] == kind and _selected(one, query.get("fieldSelector", ""))
             ]
@@ -402,7 +404,8 @@ class ApiServer:
                 meta["continue"] = base64.b64encode(
                     json.dumps([start + limit, version]).encode()
                 ).decode()
-            return {"kind": "List", "metadata": meta, "items": found[start : start + limit]}
+            items = copy.deepcopy(found[start : start + limit])
+            return {"kind": "List", "metadata": meta, "items": items}
 
     @contextmanager
     def watching(self, kind: str, query: dict[str, str]) -> Iterator[Watch]:

@@ -32,7 +32,7 @@ class Gate:
     """
 
     def __init__(self, upstream: str, ca_file: str) -> None:
-        self.upstream = upstream
+        self.upstream, self.ca_file = upstream, ca_file
         self.http = urllib3.PoolManager(maxsize=32, ca_certs=ca_file)
         self.seen: list[Request] = []
         self.watches: list[Watch] = []
