@@ -1,5 +1,5 @@
 """
-Build kube-apiserver and etcd with Go, from nothing but the Go module proxy.
+Build kube-apiserver and etcd with Go, from nothing but the Go module proxy, and `kubelet.go`.
 
     python tests/controller/build_kube_apiserver.py FOLDER
 
@@ -9,6 +9,7 @@ Kubernetes's own module replaces its staging modules by folders of its repositor
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,7 @@ def build(folder: Path, package: str, program: Path, *arguments: str) -> None:
     go(folder, "build", "-trimpath", *arguments, "-o", str(program), package)
 
 
-def kube_apiserver(folder: Path, program: Path) -> None:
+def kubernetes(folder: Path, target: Path) -> None:
     (folder / "go.mod").write_text("module scratch\n")
     module = f"k8s.io/kubernetes@{KUBERNETES}"
     source = json.loads(go(folder, "mod", "download", "-json", module))["GoMod"]
@@ -43,16 +44,16 @@ def kube_apiserver(folder: Path, program: Path) -> None:
         lines.append(f"require {one['Path']} {version}")
     lines += [f"replace {path} => {path} {published}" for path in sorted(staging)]
     (folder / "go.mod").write_text("\n".join(lines) + "\n")
-    build(
-        folder, "k8s.io/kubernetes/cmd/kube-apiserver", program,
-        f"-ldflags=-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES}",
-    )  # fmt: skip
+    version = f"-ldflags=-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES}"
+    build(folder, "k8s.io/kubernetes/cmd/kube-apiserver", target / "kube-apiserver", version)
+    shutil.copy(Path(__file__).parent / "kubelet.go", folder / "main.go")
+    build(folder, ".", target / "kubelet-credentials")
 
 
-def etcd(folder: Path, program: Path) -> None:
+def etcd(folder: Path, target: Path) -> None:
     (folder / "go.mod").write_text("module scratch\n")
     go(folder, "get", f"go.etcd.io/etcd/server/v3@{ETCD}")
-    build(folder, "go.etcd.io/etcd/server/v3", program, "-ldflags=-s -w")
+    build(folder, "go.etcd.io/etcd/server/v3", target / "etcd", "-ldflags=-s -w")
 
 
 def main() -> int:
@@ -61,9 +62,9 @@ def main() -> int:
         return 2
     target = Path(sys.argv[1]).resolve()
     target.mkdir(parents=True, exist_ok=True)
-    for make in (etcd, kube_apiserver):
+    for make in (etcd, kubernetes):
         with tempfile.TemporaryDirectory() as folder:
-            make(Path(folder), target / make.__name__.replace("_", "-"))
+            make(Path(folder), target)
     return 0
 
 

@@ -6,6 +6,10 @@ to get them.
 """
 
 import copy
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,9 +21,11 @@ from typing import Any
 import pytest
 
 from regauth.controller.cluster import ApiError, Cluster, Object
+from regauth.controller.configuration import read_configuration
 from regauth.controller.entitlements import Entitlements
 from regauth.controller.event_log import EventLog
 from regauth.controller.leadership import Elector
+from regauth.controller.manifests import plugin_manifests, to_yaml
 from regauth.controller.measures import Measures
 from regauth.controller.reconciling import Controller, Host
 from regauth.controller.settings import Election, Registry
@@ -201,44 +207,94 @@ def test_what_is_permitted_is_enough_and_none_of_it_is_too_much(
     assert needless == []
 
 
-def test_a_kubelet_gets_tokens_of_the_audiences_of_the_manifests_and_no_others(
-    api: KubeApiServer, file: Path
-) -> None:
-    """The admission plugin NodeRestriction looks at `request-serviceaccounts-token-audience`."""
+@pytest.fixture
+def pod(api: KubeApiServer, file: Path) -> Object:
+    """A pod on the node, in a cluster without the plugin's RBAC."""
     api.create("namespaces", "team-a")
     api.create("serviceaccounts", "builder", "team-a")
-    pod: Object = {
+    for one in manifests(file)[-2:]:
+        path = f"/apis/{one['apiVersion']}/{one['kind'].lower()}s/{one['metadata']['name']}"
+        api.ask("DELETE", path)
+    body: Object = {
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod", "namespace": "team-a"},
         "spec": {
             "nodeName": NODE, "serviceAccountName": "builder",
             "containers": [{"name": "main", "image": "registry.example.com/team-a/app"}],
         },
     }  # fmt: skip
-    status, made = api.ask("POST", "/api/v1/namespaces/team-a/pods", pod)
-    assert status == 201, made
-
-    def token(audience: str) -> tuple[int, str]:
-        bound = {"apiVersion": "v1", "kind": "Pod", "name": "pod", "uid": made["metadata"]["uid"]}
-        body = {
-            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
-            "spec": {"audiences": [audience], "boundObjectRef": bound},
-        }  # fmt: skip
-        path = "/api/v1/namespaces/team-a/serviceaccounts/builder/token"
-        status, said = api.ask("POST", path, body, token=api.node_bearer)
-        return status, said.get("message", "")
-
-    role, binding = manifests(file)[-2:]
-    for one in (role, binding):
-        api.ask(
-            "DELETE", f"/apis/{one['apiVersion']}/{one['kind'].lower()}s/{one['metadata']['name']}"
-        )
-    wait_for(lambda: "audience" in token(AUDIENCE)[1], "the node knows the pod, and is refused")
-    for one in (role, binding):
-        assert put(api, one)[0] in (200, 201)
-    wait_for(lambda: token(AUDIENCE)[0] == 201, "the node gets a token of the audience")
-
-    assert token("https://other.example.com")[0] == 403
     api.ask("DELETE", "/api/v1/namespaces/team-a/pods/pod?gracePeriodSeconds=0")
+    status, made = api.ask("POST", "/api/v1/namespaces/team-a/pods", body)
+    assert status == 201, made
+    return made
+
+
+def requested(api: KubeApiServer, pod: Object, audience: str) -> tuple[int, str]:
+    """Request a token of the pod's account as the node does."""
+    bound = {"apiVersion": "v1", "kind": "Pod", "name": "pod", "uid": pod["metadata"]["uid"]}
+    body = {
+        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+        "spec": {"audiences": [audience], "boundObjectRef": bound},
+    }  # fmt: skip
+    path = "/api/v1/namespaces/team-a/serviceaccounts/builder/token"
+    status, said = api.ask("POST", path, body, token=api.node_bearer)
+    return status, said.get("message", "")
+
+
+def allow_nodes(api: KubeApiServer, pod: Object, file: Path) -> None:
+    for one in manifests(file)[-2:]:
+        assert put(api, one)[0] in (200, 201)
+    wait_for(lambda: requested(api, pod, AUDIENCE)[0] == 201, "the node gets no token")
+
+
+def test_a_kubelet_gets_tokens_of_the_audiences_of_the_manifests_and_no_others(
+    api: KubeApiServer, file: Path, pod: Object
+) -> None:
+    """The admission plugin NodeRestriction looks at `request-serviceaccounts-token-audience`."""
+    wait_for(lambda: "audience" in requested(api, pod, AUDIENCE)[1], "the node is not refused")
+    allow_nodes(api, pod, file)
+
+    assert requested(api, pod, "https://other.example.com")[0] == 403
+
+
+def test_the_kubelet_s_own_code_takes_the_configuration_and_the_plugin_s_answer(
+    api: KubeApiServer, file: Path, pod: Object, tmp_path: Path
+) -> None:
+    program = Path(os.environ["KUBEBUILDER_ASSETS"]) / "kubelet-credentials"
+    if not program.exists():
+        pytest.skip(
+            "KUBEBUILDER_ASSETS has no kubelet-credentials; build_kube_apiserver.py builds it"
+        )
+    allow_nodes(api, pod, file)
+    config, *_ = plugin_manifests(read_configuration(file).settings)
+    (tmp_path / "config.yaml").write_text(to_yaml([config]))
+    plugin = tmp_path / "bin" / "regauth-credential-provider"
+    plugin.parent.mkdir()
+    plugin.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" -m regauth.controller.kubelet_plugin "$@"\n'
+    )
+    plugin.chmod(0o755)
+    done = subprocess.run(
+        [
+            *(
+                program,
+                tmp_path / "config.yaml",
+                plugin.parent,
+                "team-a",
+                "pod",
+                pod["metadata"]["uid"],
+            ),
+            *("builder", "registry.example.com/team-a/app:1", "other.example.com/team-a/app:1"),
+        ],
+        env={**os.environ, "SERVER": api.upstream, "BEARER": api.node_bearer},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    ours, others = (json.loads(line) for line in done.stdout.splitlines())
+    ((username, password),) = ours
+
+    assert (username, others) == ("cluster", [])
+    assert api.review(password, AUDIENCE)
 
 
 def test_who_is_not_known_is_told_so(api: KubeApiServer, tmp_path: Path) -> None:
