@@ -11,6 +11,7 @@ https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/tok
 import base64
 import copy
 import json
+import sys
 import threading
 import time
 import uuid
@@ -30,6 +31,16 @@ COLLECTIONS = {
     "events": ("v1", "Event"),
     "leases": ("coordination.k8s.io/v1", "Lease"),
 }
+
+
+class Server(ThreadingHTTPServer):
+    """A thread for each connection; clients that are killed in the middle are no news."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class StatusError(Exception):
@@ -136,8 +147,7 @@ class ApiServer:
         self.changed = threading.Condition(threading.RLock())
         self.page: int | None = None
         handler = type("Handler", (_Handler,), {"api": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = Server(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 

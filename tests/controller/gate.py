@@ -9,12 +9,12 @@ import json
 import threading
 from collections import Counter
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl, urlsplit
 
 import urllib3
 
-from .api_server import Request, StatusError, Watch
+from .api_server import Request, Server, StatusError, Watch
 
 PASSED_ON = ("Authorization", "Accept", "Content-Type", "User-Agent")
 
@@ -39,8 +39,7 @@ class Gate:
         self.changed = threading.Condition(threading.RLock())
         self.open()
         handler = type("Handler", (_Handler,), {"gate": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
+        self._server = Server(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 

@@ -22,13 +22,15 @@ import pytest
 
 from regauth.controller.cluster import ApiError, Cluster, Object
 from regauth.controller.configuration import read_configuration
+from regauth.controller.docker_config import EMPTY, TYPE, encoded
 from regauth.controller.entitlements import Entitlements
 from regauth.controller.event_log import EventLog
 from regauth.controller.leadership import Elector
-from regauth.controller.manifests import plugin_manifests, to_yaml
+from regauth.controller.manifests import plugin_manifests
 from regauth.controller.measures import Measures
 from regauth.controller.reconciling import Controller, Host
 from regauth.controller.settings import Election, Registry
+from regauth.controller.yaml_blocks import to_yaml
 
 from .conftest import connection, run_main
 from .installation import ACCOUNT, NAMESPACE, install, manifests, put
@@ -75,7 +77,7 @@ def test_every_manifest_is_accepted(api: KubeApiServer, file: Path) -> None:
         for one in manifests(file)
     }
 
-    assert len(said) == 12
+    assert len(said) == 14
     assert {name: answer for name, answer in said.items() if answer[0] not in (200, 201)} == {}
 
 
@@ -205,6 +207,68 @@ def test_what_is_permitted_is_enough_and_none_of_it_is_too_much(
                     needless.append(what)
         assert put(api, role)[0] == 200
     assert needless == []
+
+
+def test_what_rbac_cannot_refuse_the_admission_policy_does(api: KubeApiServer, file: Path) -> None:
+    api.create("namespaces", "team-a")
+    for namespace in ("team-a", "kube-system"):
+        api.create("serviceaccounts", "builder", namespace)
+    ours = {"app.kubernetes.io/managed-by": "regauth-controller"}
+    config = {".dockerconfigjson": encoded(EMPTY)}
+    mine = api.create(
+        "secrets", "mine", "team-a", type=TYPE, data=config, metadata={"labels": ours}
+    )
+    theirs = api.create("secrets", "theirs", "team-a", type=TYPE, data=config)
+    token = install(api, file)
+    bound = {"kind": "Secret", "apiVersion": "v1", "name": "mine", "uid": mine["metadata"]["uid"]}
+
+    def ask(
+        method: str, path: str, body: object, kind: str = "application/json"
+    ) -> tuple[int, str]:
+        path = f"/api/v1/namespaces/{path}?fieldManager=test"
+        status, said = api.ask(method, path, body, token=token, content_type=kind)
+        return status, said.get("message", "")
+
+    def request(
+        audiences: list[str], ref: object = bound, namespace: str = "team-a"
+    ) -> tuple[int, str]:
+        body = {"spec": {"audiences": audiences, "boundObjectRef": ref}}
+        return ask("POST", f"{namespace}/serviceaccounts/builder/token", body)
+
+    def patch(what: str, **change: object) -> tuple[int, str]:
+        return ask("PATCH", f"team-a/{what}", change, "application/merge-patch+json")
+
+    wait_for(lambda: request([])[0] == 403, "the admission policy does not work yet")
+    server, other = "https://kubernetes.default.svc.cluster.local", "https://other.example.com"
+    bare = {"metadata": {"name": "new"}, "type": TYPE, "data": config}
+    refused = [
+        *(request(audiences) for audiences in ([], [server], [other], [AUDIENCE, server])),
+        request([AUDIENCE], None),
+        request([AUDIENCE], None, "kube-system"),
+        ask("POST", "team-a/secrets", bare),
+        ask(
+            "POST",
+            "team-a/secrets",
+            {"metadata": {"name": "new", "labels": ours}, "type": "Opaque"},
+        ),
+        ask("POST", "kube-system/secrets", {**bare, "metadata": {"name": "new", "labels": ours}}),
+        patch("secrets/theirs", metadata={"labels": ours}),
+        patch("secrets/mine", metadata={"labels": None}),
+        ask("DELETE", "team-a/secrets/theirs", None),
+        patch("serviceaccounts/builder", metadata={"annotations": {"role": "admin"}}),
+        patch("serviceaccounts/builder", metadata={"labels": {"role": "admin"}}),
+        patch("serviceaccounts/builder", automountServiceAccountToken=True),
+    ]
+
+    assert [
+        one for one in refused if one[0] != 403 or "ValidatingAdmissionPolicy" not in one[1]
+    ] == []
+    assert theirs == api.get("secrets", "theirs", "team-a")
+    assert request([AUDIENCE])[0] == 201
+    assert patch("serviceaccounts/builder", imagePullSecrets=[{"name": "mine"}])[0] == 200
+    assert patch("secrets/mine", data=config, metadata={"annotations": {"a": "b"}})[0] == 200
+    assert ask("DELETE", "team-a/secrets/mine", None)[0] == 200
+    api.delete("serviceaccounts", "kube-system", "builder", None)
 
 
 @pytest.fixture

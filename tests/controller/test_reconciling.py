@@ -139,6 +139,25 @@ def test_an_account_that_names_its_secret_already_takes_three(api: Api, site: Si
     assert ["PATCH secrets", "POST serviceaccounts/token", "PATCH secrets"] == writes(api)
 
 
+def test_accounts_with_the_longest_names_get_secrets_of_their_own(
+    api: Api, site: Site, clock: Clock
+) -> None:
+    names = [f"{'n' * 252}{last}" for last in "ab"]
+    for name in names:
+        api.create("serviceaccounts", name, "team-a")
+    site.settle()
+    attached = [
+        (api.get("serviceaccounts", name, "team-a") or {})["imagePullSecrets"][0]["name"]
+        for name in names
+    ]
+
+    assert sorted(attached) == sorted(one["metadata"]["name"] for one in api.all("secrets"))
+    assert {len(name) for name in attached} == {253}
+    api.seen.clear()
+    Site(api, clock).settle()
+    assert writes(api) == []
+
+
 def test_several_registries_share_a_secret_and_an_audience_a_token(api: Api, clock: Clock) -> None:
     same = Registry(
         "mirror.example.com", username="mirror", audience=MAIN.audience, token_duration=HOUR
