@@ -23,6 +23,9 @@ Object = dict[str, Any]
 APPLY: Final = "application/apply-patch+yaml"
 """Server-side apply (Kubernetes documentation, "Server-Side Apply"); JSON is YAML."""
 
+ACCEPT: Final = "application/json, application/jwk-set+json"
+"""The API server answers with keys (RFC 7517, section 8.5) only who accepts their own type."""
+
 JSON_PATCH: Final = "application/json-patch+json"
 """RFC 6902."""
 
@@ -153,7 +156,7 @@ class Cluster:
         stream: bool = False,
     ) -> urllib3.BaseHTTPResponse:
         url = f"{self._configuration.host.rstrip('/')}{path}"
-        headers = {"Accept": "application/json", "User-Agent": "regauth-controller"}
+        headers = {"Accept": ACCEPT, "User-Agent": "regauth-controller"}
         bearer = self._configuration.auth_settings().get("BearerToken")
         if bearer:
             headers[str(bearer["key"])] = str(bearer["value"])

@@ -639,7 +639,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, request: Request) -> tuple[int, Object]:
         if request.path == "/openid/v1/jwks":
-            return 200, {"keys": [{"kty": "RSA", "kid": kid} for kid in self.api.published]}
+            return 200, self._keys()
         kind, namespace, name, sub = _route(request.path)
         manager = request.query.get("fieldManager", "client")
         body = request.body
@@ -663,6 +663,12 @@ class _Handler(BaseHTTPRequestHandler):
             case "PATCH" if request.content_type == "application/json-patch+json":
                 return 200, self.api.patch(kind, namespace, name, body, manager)
         raise StatusError(415, "UnsupportedMediaType")
+
+    def _keys(self) -> Object:
+        if "application/jwk-set+json" not in self.headers.get("Accept", ""):
+            # k8s.io/kubernetes, pkg/routes/openidmetadata.go: the route produces nothing else
+            raise StatusError(406, "NotAcceptable")
+        return {"keys": [{"kty": "RSA", "kid": kid} for kid in self.api.published]}
 
     def _watch(self, request: Request) -> None:
         kind = _route(request.path)[0]

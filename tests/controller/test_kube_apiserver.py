@@ -89,7 +89,7 @@ class Scenario:
         self.cluster = Cluster(connection(api, token))
 
     def refused(self) -> set[str]:
-        """Do it all, go on after each refusal, and return what was refused."""
+        """Do it all, go on after each refusal, and return what was refused; no other error is."""
         self._begin()
         host = Host(
             self.cluster, lambda: datetime.now(UTC), time.monotonic, lambda: True, EventLog(descriptor=-1), Measures()
@@ -101,6 +101,7 @@ class Scenario:
         self._work(controller)
         self._watch(controller)
         self._lead()
+        assert {one.status for one in self.api.seen} <= {200, 201, 403, 404, 409}
         return {one.what for one in self.api.seen if one.status == 403}
 
     def _begin(self) -> None:

@@ -758,6 +758,17 @@ def test_a_key_that_only_this_process_does_not_know_yet_is_looked_up_first(
     assert api.count()["POST serviceaccounts/token"] == 1
 
 
+def test_the_keys_that_the_cluster_signs_with_are_known(api: Api, site: Site) -> None:
+    api.create("serviceaccounts", "builder", "team-a")
+    site.settle()
+    (secret,) = api.all("secrets")
+    header = logins(secret)[MAIN.host]["password"].split(".")[0]
+    key_id = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"]
+
+    assert site.controller.keys.known == {key_id}
+    assert [one.status for one in api.seen if one.path == "/openid/v1/jwks"] == [200]
+
+
 def test_a_token_for_another_audience_is_not_written(api: Api, site: Site) -> None:
     api.create("serviceaccounts", "builder", "team-a")
 
