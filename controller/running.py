@@ -93,8 +93,11 @@ class Process:
         endpoints = self._endpoints()
         for kind in KINDS:
             self._start(self._controller.watchers[kind].run, f"watch-{kind}")
+        lost = False
         try:
             lost = self._lead()
+        except Exception as error:  # noqa: BLE001 - as in any other thread
+            self._break("main", error)
         finally:
             self._end(endpoints)
         self._log.event("ended", lost_lease=lost, broken=self._broken)
@@ -184,10 +187,14 @@ class Process:
         """End the process when one of its threads breaks: half a controller is none."""
         try:
             target()
-        except Exception as error:  # noqa: BLE001 - whatever it was, only its kind is safe to log
-            self._broken.append(name)
-            self._log.event("broken", "error", thread=name, error=type(error).__name__)
-            self._ending.set()
+        except Exception as error:  # noqa: BLE001 - whatever it was
+            self._break(name, error)
+
+    def _break(self, name: str, error: Exception) -> None:
+        """Take note that a thread has broken; of the error, only its kind is safe to log."""
+        self._broken.append(name)
+        self._log.event("broken", "error", thread=name, error=type(error).__name__)
+        self._ending.set()
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self._ending.set()

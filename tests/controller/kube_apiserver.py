@@ -43,9 +43,7 @@ class KubeApiServer(Gate):
         self.bearer, self.node_bearer = secrets.token_hex(16), secrets.token_hex(16)
         etcd, peer, self._port = _free_ports(3)
         self._etcd = f"http://127.0.0.1:{etcd}"
-        key = rsa.generate_private_key(65537, 2048)
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        (folder / "sa.key").write_bytes(pem)
+        self._make_key()
         (folder / "tokens.csv").write_text(
             f'{self.bearer},admin,admin,"system:masters"\n'
             f'{self.node_bearer},system:node:{NODE},{NODE},"system:nodes"\n'
@@ -57,6 +55,11 @@ class KubeApiServer(Gate):
             f"--listen-peer-urls=http://127.0.0.1:{peer}",
         )  # fmt: skip
         self._server_process = self._serve()
+
+    def _make_key(self) -> None:
+        key = rsa.generate_private_key(65537, 2048)
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (self.folder / "sa.key").write_bytes(pem)
 
     def _serve(self) -> "subprocess.Popen[bytes]":
         key = self.folder / "sa.key"
@@ -163,18 +166,15 @@ class KubeApiServer(Gate):
         assert answer.status == 200, answer.data
         self.restart()
 
+    def change_key(self) -> None:
+        """Sign tokens with another key from now on; the one before is gone."""
+        self._make_key()
+        self.restart()
+
     def restart(self) -> None:
         """Kill the API server and start it again."""
-        self.stop()
-        self.go_on()
-
-    def stop(self) -> None:
-        """Kill the API server."""
         self._server_process.kill()
         self._server_process.wait(PATIENCE)
-
-    def go_on(self) -> None:
-        """Start the API server again."""
         self._server_process = self._serve()
 
     def reset(self) -> None:

@@ -505,6 +505,30 @@ def test_an_account_or_namespace_that_ends_meanwhile_is_no_failure(api: Api, sit
 
 
 @only_own
+def test_a_token_that_expires_on_its_way_is_not_written(
+    api: ApiServer, site: Site, clock: Clock
+) -> None:
+    api.create("serviceaccounts", "builder", "team-a")
+
+    def late(request: Request) -> None:
+        if request.what == "POST serviceaccounts/token":
+            api.after = lambda _request: None
+            clock.forward(hours=2)
+
+    api.after = late
+    site.settle()
+    (before,) = api.all("secrets")
+    assert logins(before) == {}
+    assert site.controller.queue.failing == 1
+    clock.forward(seconds=1)
+    site.work()
+    (after,) = api.all("secrets")
+
+    assert claims(logins(after)[MAIN.host]["password"])["exp"] > clock.timestamp()
+    assert site.controller.queue.failing == 0
+
+
+@only_own
 def test_a_clock_that_differs_from_the_cluster_s_does_not_mint_without_end(
     api: ApiServer, clock: Clock
 ) -> None:

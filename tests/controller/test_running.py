@@ -18,9 +18,13 @@ from typing import Any
 
 import pytest
 
+from regauth.controller.configuration import read_configuration
+from regauth.controller.event_log import EventLog
+from regauth.controller.running import Process
+
 from .api_server import ApiServer, Request, StatusError
-from .conftest import Api, only_own, only_real, run_main, run_module
-from .installation import install
+from .conftest import Api, connection, only_own, only_real, run_main, run_module
+from .installation import install, token_of
 from .kube_apiserver import KubeApiServer
 
 PATIENCE = 30.0
@@ -70,7 +74,11 @@ class Site:
         self.bearer = api.bearer if own else install(api, folder / "controller.yaml")
         with (folder / "controller.yaml").open("a") as settings:
             settings.write(f"listen: localhost:{self.port}\n")
-        cluster = {"name": "c", "cluster": {"server": api.url}}
+        self.log_in()
+
+    def log_in(self) -> None:
+        """Write how to reach the API server; in a real cluster, as the account of the manifests."""
+        cluster = {"name": "c", "cluster": {"server": self.api.url}}
         context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
         kubeconfig = {
             "clusters": [cluster],
@@ -78,7 +86,7 @@ class Site:
             "current-context": "c",
             "users": [{"name": "u", "user": {"token": self.bearer}}],
         }
-        (folder / "kubeconfig").write_text(json.dumps(kubeconfig))
+        (self.folder / "kubeconfig").write_text(json.dumps(kubeconfig))
 
     def arguments(self) -> list[str]:
         return [
@@ -253,6 +261,26 @@ def test_a_past_that_a_real_api_server_has_forgotten_is_a_new_list_and_no_new_to
     assert process.wait(PATIENCE) == 0
 
 
+@only_real
+def test_a_key_that_a_real_api_server_has_no_longer_replaces_its_tokens(
+    api: KubeApiServer, site: Site
+) -> None:
+    api.create("serviceaccounts", "builder", "team-a")
+    once = (*site.arguments(), "--once")
+    assert [run_main(*once).exit_code for _ in range(2)] == [0, 0]
+    assert api.count()["POST serviceaccounts/token"] == 1
+    api.change_key()
+    site.bearer = token_of(api, "regauth", "regauth-controller")
+    site.log_in()
+
+    assert [run_main(*once).exit_code for _ in range(2)] == [0, 0]
+    assert api.count()["POST serviceaccounts/token"] == 2
+    (secret,) = of_namespace(api, "secrets", "team-a")
+    auths = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))["auths"]
+    password = auths["registry.example.com"]["password"]
+    assert api.review(password, "https://registry.example.com")
+
+
 def killed(api: Api, process: "subprocess.Popen[bytes]", what: str, number: int = 1) -> None:
     """Kill the process at its n-th request of a kind, carried out but not answered."""
     left = [number]
@@ -326,6 +354,30 @@ def test_a_leader_that_loses_the_lease_ends_and_says_so(api: Api, site: Site) ->
 
     assert process.wait(PATIENCE) == 1
     assert '"lost_lease":true' in site.log
+
+
+def test_a_process_that_breaks_ends_and_does_not_say_that_it_is_healthy(
+    api: Api, site: Site, tmp_path: Path
+) -> None:
+    """Whatever it is: here what reads the settings again."""
+
+    def broken() -> None:
+        raise RuntimeError("with a secret")
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    configuration = read_configuration(site.folder / "controller.yaml")
+    with (tmp_path / "events").open("wb") as events:
+        log = EventLog(events.fileno())
+        code = Process(connection(api, site.bearer), configuration, broken, "test", log).run()
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    said = (tmp_path / "events").read_text()
+
+    assert code == 1
+    assert '"event":"broken","thread":"main","error":"RuntimeError"' in said
+    assert "with a secret" not in said
+    with pytest.raises(urllib.error.URLError):
+        site.get("/healthz")
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(api: Api, site: Site) -> None:
