@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Final
 
@@ -70,6 +71,7 @@ class Process:
         self._log = log
         self._measures = Measures()
         self._ending = threading.Event()
+        self._woken: SimpleQueue[None] = SimpleQueue()
         limits = self._settings.limits
         throttle = Throttle(limits.per_second, limits.burst, time.monotonic, self._ending.wait)
         self._cluster = Cluster(connection, throttle, self._measures.request)
@@ -147,8 +149,16 @@ class Process:
                 reloaded = now
                 self._look_for_changes()
             # The lists come in meanwhile; whether they are there costs no request.
-            self._ending.wait(_LIST_SECONDS if led and not working else self._renew)
+            self._rest(_LIST_SECONDS if led and not working else self._renew)
         return False
+
+    def _rest(self, seconds: float) -> None:
+        """Wait so long, or until the process is to end."""
+        try:
+            self._woken.get(timeout=seconds)
+        except Empty:
+            return
+        self._ending.set()
 
     @property
     def _renew(self) -> float:
@@ -195,9 +205,12 @@ class Process:
         self._broken.append(name)
         self._log.event("broken", "error", thread=name, error=type(error).__name__)
         self._ending.set()
+        self._woken.put(None)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
-        self._ending.set()
+        # Not the event: its lock may be held by the very thread that the signal interrupts, and
+        # `put` is made for that.
+        self._woken.put(None)
 
     def _end(self, endpoints: Endpoints | None) -> None:
         self._ending.set()

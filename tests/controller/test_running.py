@@ -380,6 +380,26 @@ def test_a_process_that_breaks_ends_and_does_not_say_that_it_is_healthy(
         site.get("/healthz")
 
 
+@only_own
+def test_a_signal_takes_no_lock_that_the_interrupted_thread_may_hold(
+    api: ApiServer, site: Site
+) -> None:
+    configuration = read_configuration(site.folder / "controller.yaml")
+    process = Process(connection(api), configuration, lambda: None, "test", EventLog(-1))
+
+    def interrupted() -> None:
+        with process._ending._cond:
+            process._stop(signal.SIGTERM, None)
+
+    thread = threading.Thread(target=interrupted, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert not process._ending.is_set()
+    process._rest(PATIENCE)
+    assert process._ending.is_set()
+
+
 def test_a_dry_run_prints_the_plan_and_writes_nothing(api: Api, site: Site) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     api.create("serviceaccounts", "builder", "other")
