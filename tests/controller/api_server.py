@@ -11,19 +11,16 @@ https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/tok
 import base64
 import copy
 import json
-import sys
-import threading
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
-Object = dict[str, Any]
+from .listening import Handler, Listening, Object, Request, StatusError, Watch
+
 COLLECTIONS = {
     "namespaces": ("v1", "Namespace"),
     "serviceaccounts": ("v1", "ServiceAccount"),
@@ -31,69 +28,6 @@ COLLECTIONS = {
     "events": ("v1", "Event"),
     "leases": ("coordination.k8s.io/v1", "Lease"),
 }
-
-
-class Server(ThreadingHTTPServer):
-    """A thread for each connection; clients that are killed in the middle are no news."""
-
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        if not isinstance(sys.exc_info()[1], ConnectionError):
-            super().handle_error(request, client_address)
-
-
-class StatusError(Exception):
-    """An answer that is a Status (Conventions, "Response Status Kind")."""
-
-    def __init__(
-        self, code: int, reason: str, message: str = "", cause: str = "", wait: int = 0
-    ) -> None:
-        super().__init__(message)
-        self.code, self.wait = code, wait
-        self.body = {
-            "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
-            "reason": reason, "message": message or reason,
-            "details": {"causes": [{"reason": cause}] if cause else []},
-        }  # fmt: skip
-
-
-@dataclass
-class Request:
-    """A request as it came in, for tests that count or break requests."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    body: Any
-    content_type: str
-    status: int = 0
-    """What was answered; 0 when nothing was, or not yet."""
-
-    @property
-    def what(self) -> str:
-        """`PATCH secrets`, `POST serviceaccounts/token`, `WATCH secrets`."""
-        steps = [one for one in self.path.split("/") if one]
-        rest = steps[2:] if steps[0] == "api" else steps[3:]
-        if rest[:1] == ["namespaces"] and len(rest) > 2:
-            rest = rest[2:]
-        kind = "/".join((rest[0], *rest[2:])) if rest else self.path
-        return f"{'WATCH' if 'watch' in self.query else self.method} {kind}"
-
-
-@dataclass
-class Watch:
-    """One open watch."""
-
-    kind: str
-    version: int = 0
-    selector: str = ""
-    ended: bool = False
-    bookmarks: int = 0
-    ends: float = 0.0
-    """When the client wanted it to end, by the monotonic clock."""
-    stream: Any = None
-    """Where it comes from, for a gate."""
 
 
 @dataclass
@@ -122,16 +56,13 @@ class Store:
         return found
 
 
-class ApiServer:
+class ApiServer(Listening):
     """
     The server.
 
     Attributes:
         now: The server's clock, seconds since 1970.
         key_id: The key that tokens are signed with; `published` are those in the key set.
-        before: Called with each request before it is carried out; may raise `StatusError`, or
-            `ConnectionAbortedError` to close the connection without an answer.
-        after: Called after it was carried out and before it is answered; may raise the same.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
@@ -140,40 +71,10 @@ class ApiServer:
         self.key_id = "k1"
         self.published = ["k1"]
         self.store = Store()
-        self.watches: list[Watch] = []
-        self.seen: list[Request] = []
-        self.before: Callable[[Request], None] = lambda _request: None
-        self.after: Callable[[Request], None] = lambda _request: None
-        self.changed = threading.Condition(threading.RLock())
         self.page: int | None = None
-        handler = type("Handler", (_Handler,), {"api": self})
-        self._server = Server(("127.0.0.1", 0), handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def close(self) -> None:
-        self.disconnect()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def count(self) -> Counter[str]:
-        """How many requests there were of each kind."""
-        with self.changed:
-            return Counter(request.what for request in self.seen)
+        super().__init__(_Handler)
 
     # What a test does to the cluster.
-
-    def disconnect(self) -> None:
-        """End every open watch."""
-        with self.changed:
-            for watch in self.watches:
-                watch.ended = True
-            self.changed.notify_all()
 
     def bookmark(self) -> None:
         """Send every watch a bookmark (Concepts, "Watch bookmarks")."""
@@ -606,36 +507,16 @@ def _selected(one: Object, selector: str) -> bool:
     return not selector or one.get("type") == selector.removeprefix("type=")
 
 
-class _Handler(BaseHTTPRequestHandler):
-    api: ApiServer
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
+class _Handler(Handler):
+    host: ApiServer
 
-    def _handle(self) -> None:
-        parts = urlsplit(self.path)
-        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        request = Request(
-            self.command, parts.path, dict(parse_qsl(parts.query)), json.loads(data) if data else None,
-            self.headers.get("Content-Type", ""),
-        )  # fmt: skip
-        try:
-            with self.api.changed:
-                self.api.seen.append(request)
-            self.api.before(request)
-            if "watch" in request.query:
-                self._watch(request)
-                return
-            request.status, body = self._answer(request)
-            self.api.after(request)
-            self._send(request.status, body)
-        except StatusError as error:
-            request.status = error.code
-            self._send(error.code, error.body, error.wait)
-        except ConnectionError:
-            self.close_connection = True
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815 - http.server's names
+    def carry_out(self, request: Request) -> None:
+        if "watch" in request.query:
+            self.stream(self._lines(request))
+            return
+        request.status, body = self._answer(request)
+        self.host.after(request)
+        self.send(request.status, json.dumps(body).encode())
 
     def _answer(self, request: Request) -> tuple[int, Object]:
         if request.path == "/openid/v1/jwks":
@@ -645,57 +526,37 @@ class _Handler(BaseHTTPRequestHandler):
         body = request.body
         match request.method:
             case "GET" if not name:
-                return 200, self.api.collection(kind, request.query)
+                return 200, self.host.collection(kind, request.query)
             case "GET":
-                with self.api.changed:
-                    return 200, copy.deepcopy(self.api._held((kind, namespace, name)))
+                with self.host.changed:
+                    return 200, copy.deepcopy(self.host._held((kind, namespace, name)))
             case "POST" if sub == "token":
-                return 201, self.api.token(namespace, name, body)
+                return 201, self.host.token(namespace, name, body)
             case "POST":
-                return 201, self.api.post(kind, namespace, body, manager)
+                return 201, self.host.post(kind, namespace, body, manager)
             case "PUT":
-                return 200, self.api.put(kind, namespace, name, body, manager)
+                return 200, self.host.put(kind, namespace, name, body, manager)
             case "DELETE":
-                return 200, self.api.delete(kind, namespace, name, body)
+                return 200, self.host.delete(kind, namespace, name, body)
             case "PATCH" if request.content_type == "application/apply-patch+yaml":
                 force = request.query.get("force") == "true"
-                return 200, self.api.apply(kind, namespace, name, body, manager, force)
+                return 200, self.host.apply(kind, namespace, name, body, manager, force)
             case "PATCH" if request.content_type == "application/json-patch+json":
-                return 200, self.api.patch(kind, namespace, name, body, manager)
+                return 200, self.host.patch(kind, namespace, name, body, manager)
         raise StatusError(415, "UnsupportedMediaType")
 
     def _keys(self) -> Object:
         if "application/jwk-set+json" not in self.headers.get("Accept", ""):
             # k8s.io/kubernetes, pkg/routes/openidmetadata.go: the route produces nothing else
             raise StatusError(406, "NotAcceptable")
-        return {"keys": [{"kty": "RSA", "kid": kid} for kid in self.api.published]}
+        return {"keys": [{"kty": "RSA", "kid": kid} for kid in self.host.published]}
 
-    def _watch(self, request: Request) -> None:
+    def _lines(self, request: Request) -> Iterator[bytes]:
         kind = _route(request.path)[0]
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-        self.wfile.flush()
-        with self.api.watching(kind, request.query) as watch:
-            for event in self.api.events(watch, request.query.get("allowWatchBookmarks") == "true"):
-                line = json.dumps(event).encode() + b"\n"
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
-                self.wfile.flush()
-        self.wfile.write(b"0\r\n\r\n")
-
-    def _send(self, status: int, body: Object, wait: int = 0) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        if wait:
-            self.send_header("Retry-After", str(wait))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        bookmarks = request.query.get("allowWatchBookmarks") == "true"
+        with self.host.watching(kind, request.query) as watch:
+            for event in self.host.events(watch, bookmarks):
+                yield json.dumps(event).encode() + b"\n"
 
 
 def _route(path: str) -> tuple[str, str, str, str]:

@@ -11,7 +11,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from .api_server import ApiServer
 from .clocks import Clock
 from .kube_apiserver import KubeApiServer
 
+PATIENCE = 60.0
 OWN, REAL = "own", "kube-apiserver"
 Api = ApiServer | KubeApiServer
 only_own = pytest.mark.parametrize("api", [OWN], indirect=True)
@@ -60,6 +63,14 @@ def api(request: pytest.FixtureRequest, clock: Clock) -> Iterator[Api]:
         clock.moment = datetime.now(UTC)
         yield real
         real.disconnect()
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    """Ask again and again until something holds; fail when it does not in time."""
+    pause, deadline = threading.Event(), time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE:.0f} s"
+        pause.wait(0.02)
 
 
 def connection(api: Api, token: str = "") -> Configuration:

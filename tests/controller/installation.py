@@ -8,8 +8,8 @@ from typing import Any
 from regauth.controller.configuration import read_configuration
 from regauth.controller.manifests import controller_manifests, plugin_manifests
 
-from .api_server import Object
 from .kube_apiserver import PATIENCE, KubeApiServer
+from .listening import Object
 
 NAMESPACE = "regauth"
 ACCOUNT = "regauth-controller"

@@ -23,8 +23,9 @@ import urllib3
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from .api_server import COLLECTIONS, Object
+from .api_server import COLLECTIONS
 from .gate import Gate
+from .listening import Object
 
 PATIENCE = 120.0
 ISSUER = "https://kubernetes.default.svc.cluster.local"

@@ -8,9 +8,9 @@ from regauth.controller.cluster import ApiError, Cluster
 from regauth.controller.leadership import Elector
 from regauth.controller.settings import Election
 
-from .api_server import Request, StatusError
 from .clocks import Clock
 from .conftest import Api, connection
+from .listening import Request, StatusError
 
 ELECTION = Election("regauth", "lease", timedelta(seconds=15), timedelta(seconds=5))
 

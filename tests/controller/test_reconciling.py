@@ -16,9 +16,10 @@ from regauth.controller.observed import Key
 from regauth.controller.reconciling import Controller, Host
 from regauth.controller.settings import Registry
 
-from .api_server import ApiServer, Request, StatusError
+from .api_server import ApiServer
 from .clocks import Clock
 from .conftest import Api, connection, only_own
+from .listening import Request, StatusError
 
 HOUR = timedelta(hours=1)
 MAIN = Registry(

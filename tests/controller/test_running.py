@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,12 @@ from regauth.controller.configuration import read_configuration
 from regauth.controller.event_log import EventLog
 from regauth.controller.running import Process
 
-from .api_server import ApiServer, Request, StatusError
-from .conftest import Api, connection, only_own, only_real, run_main, run_module
+from .api_server import ApiServer
+from .conftest import PATIENCE, Api, connection, only_own, only_real, run_main, run_module, wait_for
 from .installation import install, token_of
 from .kube_apiserver import KubeApiServer
+from .listening import Request, StatusError
 
-PATIENCE = 30.0
 SECRET = "builder-pull-secret"
 POLICY = """\
 version: 1
@@ -44,14 +44,6 @@ grants:
     repositories: ['${claims["kubernetes.io"].namespace}/**']
     actions: [pull]
 """
-
-
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    pause = threading.Event()
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen within {PATIENCE:.0f} s"
-        pause.wait(0.02)
 
 
 class Site:

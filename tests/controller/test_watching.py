@@ -9,8 +9,9 @@ import pytest
 from regauth.controller.cluster import ApiError, Cluster, Object
 from regauth.controller.watching import Watcher
 
-from .api_server import ApiServer, Request, StatusError
+from .api_server import ApiServer
 from .conftest import Api, connection, only_own
+from .listening import Request, StatusError
 
 KIND = "kubernetes.io/dockerconfigjson"
 CONTENT = {".dockerconfigjson": base64.b64encode(b'{"auths": {}}').decode()}
