@@ -58,11 +58,13 @@ fuzz: $(STAMP) ## run the generated tests for FUZZ_SECONDS (default 600), from a
 	@export SEED=$${SEED:-$$RANDOM} FUZZ_SECONDS=$${FUZZ_SECONDS:-600}; echo "SEED=$$SEED"; $(BIN)/python -m pytest -q tests -m fuzz
 
 .PHONY: test-kube
-test-kube: $(STAMP) ## test the controller with a real kube-apiserver
+test-kube: $(STAMP) ## test the controller with a real kube-apiserver too
 	@[ -x "$${KUBEBUILDER_ASSETS:-}/kube-apiserver" ] && [ -x "$${KUBEBUILDER_ASSETS:-}/etcd" ] || { \
-	  echo "KUBEBUILDER_ASSETS must name a folder with kube-apiserver and etcd; with Go:" >&2; \
-	  echo '  eval "$$(go run sigs.k8s.io/controller-runtime/tools/setup-envtest@latest use -p env)"' >&2; exit 1; }
-	@$(BIN)/python -m pytest -q tests/controller/test_any_api_server.py
+	  echo "KUBEBUILDER_ASSETS must name a folder with kube-apiserver and etcd.  With Go, fetched:" >&2; \
+	  echo '  eval "$$(go run sigs.k8s.io/controller-runtime/tools/setup-envtest@latest use -p env)"' >&2; \
+	  echo "or built from the Go module proxy, in some minutes:" >&2; \
+	  echo "  $(BIN)/python tests/controller/build_kube_apiserver.py build/kube && export KUBEBUILDER_ASSETS=\$$PWD/build/kube" >&2; exit 1; }
+	@$(BIN)/python -m pytest -q tests/controller
 
 .PHONY: check
 check: $(STAMP) ## lint, format, types, imports
