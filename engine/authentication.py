@@ -33,6 +33,7 @@ MESSAGES: Final[Mapping[str, str]] = {
     Reason.PROVIDER_UNAVAILABLE: "the provider's keys cannot be had right now; try again later",
     Reason.UNKNOWN_SERVICE: "the policy does not answer for this service",
     Reason.NO_CREDENTIALS: "credentials are required",
+    Reason.UNKNOWN_SESSION: "the refresh token is not known here or has ended; log in again",
 }
 """What each reason says to the client: the check that failed, and no value of the policy."""
 
@@ -69,11 +70,23 @@ def authenticate(
         service: The service asked for; rules can see it.
         now: The time, with its zone.
     """
+    return check_claims(provider, claims, now) or admit(provider, claims, service, now)
+
+
+def check_claims(provider: Provider, claims: Claims, at: datetime) -> Refusal | None:
+    """Return why a token's claims would have been refused at a time, before any rule; or None."""
     for check in CHECKS:
-        reason = check.reason(provider, claims, now)
+        reason = check.reason(provider, claims, at)
         if reason is not None:
-            detail = check.describe(provider, claims, now)
+            detail = check.describe(provider, claims, at)
             return refusal(reason, detail, provider=provider.name)
+    return None
+
+
+def admit(
+    provider: Provider, claims: Claims, service: str, now: datetime
+) -> Authenticated | Refusal:
+    """Apply a provider's subject and rules to claims that were checked."""
     variables = rule_variables(provider, claims, service, now)
     identity = identify(provider, variables)
     if isinstance(identity, Refusal):

@@ -20,7 +20,7 @@ from typing import Literal
 
 from . import references
 from .cel import CelError, Program, timestamp
-from .index import Index
+from .index import Index, ruled_out
 from .jwt import Claims
 from .outcomes import ConditionError, Decision, Identity, Verdict, Why
 from .pattern_text import PatternValueError
@@ -257,12 +257,14 @@ class Request:
             return ConditionError(statement.name, "pattern-value", str(failure))
 
     def is_open(self, statement: Statement, when: Program, access: Access) -> bool:
-        """Tell whether a statement's condition may ask for a reference that nobody has named."""
-        return bool(statement.tags) and not access.reference and "scope" in when.variables
+        """Tell whether a grant's condition may ask for a reference that nobody has named."""
+        if not statement.tags or access.reference or isinstance(statement, Denial):
+            return False
+        return "scope" in when.variables
 
     def _condition(self, statement: Statement, when: Program, access: Access) -> Match:
         if self.is_open(statement, when, access):
-            return Unseen.REFERENCE
+            return False if ruled_out(statement, self._claims) else Unseen.REFERENCE
         return self._holds(when, statement.name)
 
     def _holds(self, program: Program, source: str) -> bool | ConditionError:

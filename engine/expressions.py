@@ -235,7 +235,7 @@ class Expressions:
 
 
 _NO_REFERENCE: Final = (
-    "conditions of statements with `tags` see it; write `tags: ['*']` for all tags"
+    "only the `when` of a grant with `tags` sees it; write `tags: ['*']` for all tags"
 )
 _NO_SCOPE: Final = "a login is decided before anything is asked for; put the condition into a grant"
 _UNSEEN: Final = (_NO_SCOPE, _NO_REFERENCE)

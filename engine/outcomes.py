@@ -38,6 +38,7 @@ class Reason(StrEnum):
     PROVIDER_UNAVAILABLE = "provider-unavailable"
     UNKNOWN_SERVICE = "unknown-service"
     NO_CREDENTIALS = "no-credentials"
+    UNKNOWN_SESSION = "unknown-session"
 
 
 class Why(StrEnum):

@@ -92,6 +92,8 @@ class Provider:
     clock_skew: timedelta
     location: Location
     max_token_age: timedelta | None = None
+    max_session: timedelta | None = None
+    """How long a session of its logins may last; None: there are no refresh tokens for it."""
 
     def __post_init__(self) -> None:
         if not self.audiences or not self.algorithms or not self.issuer:

@@ -8,15 +8,15 @@ not: making such tokens (`regauth.engine.registry_token`) and what a request nee
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from . import jwt
+from . import jwt, strictjson
 from .jwt import MalformedTokenError, UnverifiedToken
 from .keys import (
     ALGORITHMS,
@@ -34,6 +34,12 @@ from .workload import DEFERRED, WORKLOAD, Workload, read_workload
 
 LEEWAY: Final = timedelta(seconds=60)
 """By which a clock may be wrong; Distribution's."""
+
+MAX_TOKEN_LENGTH: Final = 64 * 1024
+"""Characters; a token may carry the claims of another, and a registry's headers have no more."""
+
+MAX_DEPTH: Final = strictjson.MAX_DEPTH + 2
+"""How deep its claims may nest: those of another token stand in `workload.claims`."""
 
 MAX_CHAIN: Final = 8
 """Certificates in a token's `x5c`."""
@@ -76,26 +82,27 @@ class RegistryToken:
     access: Mapping[Resource, frozenset[str]]
     workload: Workload | None = None
     deferred: Mapping[Resource, frozenset[str]] = field(default_factory=dict)
-    """What the workload may be given once the request shows its tag or digest."""
+    """What the workload may be given once the request shows its tag or digest, by class too."""
     id: str = ""
 
     def allows(self, access: Access) -> bool:
         """Tell whether the token gives an access; `*` among its actions is every action."""
-        return _holds(self.access, access)
+        resource = Resource(access.resource.type, access.resource.name)
+        actions = self.access.get(resource, frozenset())
+        return access.action in actions or "*" in actions
 
-    def defers(self, access: Access) -> bool:
-        """Tell whether the token leaves an access open."""
-        return self.workload is not None and _holds(self.deferred, access)
+    def open(self, access: Access) -> tuple[Access, ...]:
+        """
+        Return the accesses that the token leaves open and any of which would do for this one.
 
-    def allows_all(self, accesses: Iterable[Access]) -> bool:
-        """Tell whether the token gives every one of the accesses."""
-        return all(map(self.allows, accesses))
-
-
-def _holds(held: Mapping[Resource, frozenset[str]], access: Access) -> bool:
-    resource = Resource(access.resource.type, access.resource.name)
-    actions = held.get(resource, frozenset())
-    return access.action in actions or "*" in actions
+        A request names no class, and a registry takes a token for one class as one for the name.
+        """
+        return tuple(
+            replace(access, resource=resource)
+            for resource, actions in self.deferred.items()
+            if (resource.type, resource.name) == (access.resource.type, access.resource.name)
+            and access.action in actions
+        )
 
 
 def read_root_bundle(data: bytes) -> tuple[tuple[x509.Certificate, ...], KeySet]:
@@ -128,7 +135,7 @@ def verify_registry_token(text: str, trust: RegistryTrust, now: datetime) -> Reg
         now: The time, with its zone.
     """
     try:
-        token = jwt.parse(text)
+        token = jwt.parse(text, max_length=MAX_TOKEN_LENGTH, max_depth=MAX_DEPTH)
     except MalformedTokenError as error:
         return error.reason
     reason = _signed(token, trust, now) or _claims(token.claims, trust, now)
@@ -144,7 +151,7 @@ def verify_registry_token(text: str, trust: RegistryTrust, now: datetime) -> Reg
         expires,
         access,
         read_workload(token.claims.get(WORKLOAD)),
-        _access(token.claims.get(DEFERRED)) or {},
+        _access(token.claims.get(DEFERRED), classes=True) or {},
         _text(token.claims.get("jti")),
     )
 
@@ -156,7 +163,7 @@ def _text(value: object) -> str:
 def unknown_key_id(text: str, keys: KeySet) -> str | None:
     """Return the key id a token names if none of the keys has it: the keys may be old."""
     try:
-        token = jwt.parse(text)
+        token = jwt.parse(text, max_length=MAX_TOKEN_LENGTH, max_depth=MAX_DEPTH)
     except MalformedTokenError:
         return None
     return token.key_id if token.key_id is not None and not keys.named(token.key_id) else None
@@ -197,7 +204,7 @@ def _number(value: object) -> float | None:
     return value if 0 <= value < _LATEST else None  # type: ignore[operator,return-value]
 
 
-def _access(value: object) -> Mapping[Resource, frozenset[str]] | None:
+def _access(value: object, *, classes: bool = False) -> Mapping[Resource, frozenset[str]] | None:
     """Read `access` (distribution docs/spec/auth/jwt.md); None when it is malformed."""
     if value is None:
         return {}
@@ -216,7 +223,10 @@ def _access(value: object) -> Mapping[Resource, frozenset[str]] | None:
             isinstance(one, str) for one in actions or ()
         ):
             return None
-        resource = Resource(kind, name)
+        class_ = entry.get("class", "") if classes else ""
+        if not isinstance(class_, str):
+            return None
+        resource = Resource(kind, name, class_)
         found[resource] = found.get(resource, frozenset()).union(actions or ())
     return found
 

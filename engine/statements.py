@@ -47,7 +47,9 @@ class Statements:
         providers = self._providers(node.get("providers"))
         services = self._services(node.get("services"))
         sights = self._sights(providers)
-        when = self._when(node.get("when"), sights, reference=node.get("tags") is not None)
+        # A denial must hold where no tag is named too, so nothing in it asks for one but `tags`.
+        reference = kind is Grant and node.get("tags") is not None
+        when = self._when(node.get("when"), sights, reference=reference)
         patterns = self._patterns(node.get("repositories"), sights, compile_pattern)
         tags = self._patterns(node.get("tags"), sights, compile_tag_pattern)
         expires = self._expires(node.get("expires"))

@@ -126,7 +126,7 @@ def _check_literal(piece: Piece) -> PatternFault | None:
             continue
         hint = "tags are letters, digits, `_`, `.` and `-`"
         if character in ":@":
-            hint = "a digest is no tag; conditions see it as `scope.reference`"
+            hint = "a digest is no tag: content is read and written by it, whatever its tags are"
         elif character == "/":
             hint = "the repository stands in `repositories`, and only the tag here"
         elif character in "?[]{}()|^$+\\":

@@ -50,8 +50,7 @@ class Workload:
 
     def claim(self) -> Mapping[str, object]:
         """Return the claim `workload`."""
-        at = int(self.at.timestamp())
-        return {"provider": self.provider, "claims": self.claims, "at": at}
+        return {"provider": self.provider, "claims": self.claims, "at": self.at.timestamp()}
 
 
 def read_workload(value: object) -> Workload | None:
@@ -59,7 +58,9 @@ def read_workload(value: object) -> Workload | None:
     if not isinstance(value, dict) or value.keys() != {"provider", "claims", "at"}:
         return None
     provider, claims, at = value["provider"], value["claims"], value["at"]
-    if not isinstance(provider, str) or not isinstance(claims, dict) or type(at) is not int:
+    if not isinstance(provider, str) or not isinstance(claims, dict):
+        return None
+    if not isinstance(at, int | float) or isinstance(at, bool):
         return None
     if not 0 <= at < _LATEST or (not provider and claims):
         return None

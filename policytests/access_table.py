@@ -16,7 +16,7 @@ from .judging import allowed_despite_error, depends_on_reference, mark_of
 from .suite import Mark
 
 DEPENDS = "?"
-"""The mark of a cell that is allowed for some tags, when no tag is named."""
+"""The mark of a cell that depends on the tag; in a suite's snapshot it is an error."""
 
 _SPACES = re.compile(r" {2,}")
 
@@ -41,7 +41,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Widening:
-    """A cell that is allowed in one table and not, or for fewer tags, in the one before."""
+    """A cell that is allowed in one table and not in the one before."""
 
     token: str
     repository: str
@@ -80,13 +80,8 @@ class AccessTable:
             old = known.get((row.token, row.repository), {})
             for action, cell in row.cells.items():
                 was = old.get(action, "-")
-                if _reach(cell) > _reach(was):
+                if cell.startswith(Mark.ALLOWED.value) and not was.startswith(Mark.ALLOWED.value):
                     yield Widening(row.token, row.repository, action, was, cell)
-
-
-def _reach(cell: str) -> int:
-    """Order cells by what they may allow."""
-    return 2 if cell.startswith(Mark.ALLOWED.value) else int(cell.startswith(DEPENDS))
 
 
 def parse_table(text: str) -> AccessTable:

@@ -14,7 +14,7 @@ from ..engine.scope import Access, repository_accesses
 from . import forgeries
 from .evaluation import Evaluation
 from .issuing import make_sample
-from .judging import PASSED, Judgment, Outcome
+from .judging import PASSED, Judgment, Outcome, depends_on_reference, judge_named
 from .near_misses import NearMiss, near_misses
 from .suite import Exemption, Hostile, Suite, TokenSpec
 from .telling import tell_access, tell_login
@@ -149,7 +149,9 @@ class NearMissCase:
 
     def _gets(self, evaluation: Evaluation, access: Access) -> bool:
         answer = evaluation.answer(self.sample, evaluation.linked.services[""], access)
-        return not isinstance(answer, Refusal) and answer.allowed
+        if isinstance(answer, Refusal):
+            return False
+        return answer.allowed or depends_on_reference(answer)
 
     def prepare(self, evaluation: Evaluation) -> None:
         """Make the near miss known."""
@@ -199,10 +201,12 @@ class GenuineCase:
     def judge(self, evaluation: Evaluation) -> Judgment:
         """Ask for everything that its hostile twins ask for."""
         service = evaluation.linked.services[""]
-        for token, access in self.accesses():
-            answer = evaluation.answer(token, service, access)
-            if not isinstance(answer, Refusal) and answer.allowed:
-                return PASSED
+        answers = [evaluation.answer(token, service, access) for token, access in self.accesses()]
+        waiting = judge_named(answers)
+        if waiting is not PASSED:
+            return waiting
+        if any(not isinstance(answer, Refusal) and answer.allowed for answer in answers):
+            return PASSED
         summary = f"`{self.token}` gets nothing of these repositories, so this proves nothing"
         return Judgment(Outcome.ERROR, summary)
 

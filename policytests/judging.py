@@ -60,6 +60,16 @@ def depends_on_reference(answer: Answer) -> TypeGuard[Verdict]:
     return isinstance(answer, Verdict) and answer.why is Why.DEPENDS_ON_REFERENCE
 
 
+def judge_named(answers: Sequence[Answer]) -> Judgment:
+    """Judge that no answer waits for a tag: what is said of it would prove nothing."""
+    waiting = next((answer for answer in answers if depends_on_reference(answer)), None)
+    if waiting is None:
+        return PASSED
+    hint = f"write `{waiting.access.place}:TAG`"
+    summary = f"`{waiting.source}` asks for the tag of {waiting.access.place}; {hint}"
+    return Judgment(Outcome.ERROR, summary)
+
+
 def allowed_despite_error(answer: Answer) -> TypeGuard[Verdict]:
     """Tell whether an access is allowed although a condition failed on the way."""
     return isinstance(answer, Verdict) and answer.allowed and bool(answer.errors)
@@ -72,9 +82,9 @@ def judge_cell(cell: Cell, answer: Answer) -> Judgment:
     if allowed_despite_error(answer):
         hint = "guard the condition with has(), or expect it by a request's `errors`"
         return Judgment(Outcome.ERROR, f"{summary}; `{answer.source}` allows it; {hint}")
-    if depends_on_reference(answer):
-        hint = f"write `{answer.access.place}:TAG`"
-        return Judgment(Outcome.ERROR, f"{summary}; `{answer.source}` asks for the tag; {hint}")
+    waiting = judge_named([answer])
+    if waiting is not PASSED:
+        return waiting
     if got is cell.mark:
         return PASSED
     if got is Mark.ERROR:

@@ -133,9 +133,9 @@ def answer(
     environ, response, trusted, good = reply
     info = request_info(environ, trusted)
     outcome = gate.decide(asked)
-    gate.record(outcome, info)
     if isinstance(outcome, Admitted) and (undecided := _undecided(outcome)):
         outcome = TurnedAway(403, "DENIED", undecided, "undecided")
+    gate.record(outcome, info)
     response.set_header("Cache-Control", "no-store")
     if isinstance(outcome, Admitted):
         status, reason, subject = int(good), "", outcome.token.subject

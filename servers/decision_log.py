@@ -26,6 +26,26 @@ VERSION: Final = 1
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
+class DecisionLogError(Exception):
+    """The file cannot be written; the operator's fault."""
+
+
+def make_file(file: Path) -> None:
+    """
+    Make the file if it is not there, so that what is wrong with it is known before anything runs.
+
+    Raises:
+        DecisionLogError: It cannot be written.
+    """
+    if file == STANDARD_OUTPUT:
+        return
+    try:
+        file.touch(mode=0o640)
+    except OSError as error:
+        message = f"the decision log {file} cannot be written: {error.strerror}"
+        raise DecisionLogError(message) from error
+
+
 class DecisionLog:
     """
     Appends one JSON line for each request.  Safe to use from many threads and processes.
@@ -146,10 +166,9 @@ def _head(info: RequestInfo, policy: Policy, now: datetime, service: str) -> dic
 
 def _ruled(ruling: Ruling) -> dict[str, object]:
     """Say what was asked and what became of it; no token was issued for it."""
-    record = {"asked": list[str](), **_outcome(ruling.outcome)}
+    record = {"asked": [str(one) for one in ruling.asked], **_outcome(ruling.outcome)}
     if isinstance(ruling.outcome, Decision):
         record["outcome"] = "decided"
-        record["asked"] = [str(one.access) for one in ruling.outcome.verdicts]
     return record
 
 

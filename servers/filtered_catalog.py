@@ -10,6 +10,7 @@ be one that must not be seen.
 
 import json
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -26,6 +27,12 @@ MAX_PAGE: Final = 16 * 1024 * 1024
 MAX_PAGES: Final = 1000
 """Pages of the upstream that are walked for one of ours."""
 
+MAX_SECONDS: Final = 20.0
+"""For which the upstream's pages are walked for one of ours."""
+
+SLICE: Final = 200
+"""Names that are decided at a time."""
+
 DEFAULT_ENTRIES: Final = 100
 MAX_ENTRIES: Final = 1000
 """Repositories in a page of ours; Distribution's numbers."""
@@ -35,6 +42,7 @@ PARTIAL: Final = frozenset(
 )
 """Headers of a request for something else than the whole page."""
 
+_REL_NEXT: Final = re.compile(r"[;,]\s*rel\s*=\s*\"?next\b", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
 
 
@@ -51,9 +59,9 @@ def read_catalog(
     route: Route,
     headers: Mapping[str, str],
     visible: Callable[[Sequence[str]], list[str]],
-) -> Page | Answer | RouteFault:
+) -> Page | RouteFault:
     """
-    Return a page of what is visible; the upstream's own answer where it is not a page.
+    Return a page of what is visible, or why there is none.
 
     Args:
         upstream: The registry.
@@ -65,32 +73,60 @@ def read_catalog(
         CredentialsError, UpstreamError, UpstreamRefusedError: The catalog cannot be had.
     """
     given = dict(route.query)
-    number = given.get("n", str(DEFAULT_ENTRIES))
+    number, last = given.get("n", str(DEFAULT_ENTRIES)), given.get("last", "")
     if _NUMBER.fullmatch(number) is None:
-        return RouteFault(
-            HTTPStatus.BAD_REQUEST, "PAGINATION_NUMBER_INVALID", "`n` is a number from 1"
-        )
+        return RouteFault(400, "PAGINATION_NUMBER_INVALID", "`n` is a number from 1")
+    if last and not visible([last]):  # how the upstream takes it would tell whether it is there
+        return RouteFault(400, "NAME_INVALID", "`last` is no repository of this catalog")
     most = min(int(number), MAX_ENTRIES)
-    last = (("last", given["last"]),) if given.get("last") else ()
     sent = {name: value for name, value in headers.items() if name not in PARTIAL}
-    following = replace(route, method="GET", query=last)
-    found: list[str] = []
+    following = replace(route, method="GET", query=(("last", last),) if last else ())
+    walk = _Walk(visible, most, last)
     for _ in range(MAX_PAGES):
         answer = upstream.send(following, sent, None)
-        if answer.status >= HTTPStatus.BAD_REQUEST:
-            return answer
         try:
-            found += visible(_names(answer))
+            if answer.status >= HTTPStatus.BAD_REQUEST:
+                return _no_catalog(answer.status)
+            whole = walk.take(_names(answer))
             link = answer.header("Link")
         finally:
             answer.close()
-        if len(found) > most:
-            return _page(found[:most], most)
-        if link is None:
-            return _page(found, 0)
+        if not whole:
+            return _page(walk.found[:most], most)
+        if link is None or _REL_NEXT.search(link) is None:
+            return _page(walk.found, 0)
         following = _next(upstream, following, link)
-    message = f"the upstream's catalog has more than {MAX_PAGES} pages to look through"
-    raise UpstreamError(message)
+        if time.monotonic() > walk.deadline:
+            break
+    message = "the upstream's catalog is too large to look through for what may be seen"
+    raise UpstreamError(message, late=True)
+
+
+class _Walk:
+    """What was found so far; at most one more than fits into a page."""
+
+    def __init__(self, visible: Callable[[Sequence[str]], list[str]], most: int, last: str) -> None:
+        self._visible = visible
+        self._most = most
+        self._last = last
+        self.found: list[str] = []
+        self.deadline = time.monotonic() + MAX_SECONDS
+
+    def take(self, names: Sequence[str]) -> bool:
+        """Look through names of the upstream's; tell whether there is room for more."""
+        if self._last in names:  # an upstream that does not page gives what was there before too
+            names = names[names.index(self._last) + 1 :]
+        for begin in range(0, len(names), SLICE):
+            if len(self.found) > self._most or time.monotonic() > self.deadline:
+                break
+            self.found += self._visible(names[begin : begin + SLICE])
+        return len(self.found) <= self._most
+
+
+def _no_catalog(status: int) -> RouteFault:
+    """Say that there is none, without what the upstream said: it may name what is hidden."""
+    code = "UNSUPPORTED" if status in (404, 405, 501) else "UNAVAILABLE"
+    return RouteFault(status, code, "the upstream registry gives no catalog")
 
 
 def _page(names: Sequence[str], most: int) -> Page:

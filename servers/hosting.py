@@ -1,7 +1,8 @@
 """
 Hosting on waitress: sockets, the serving loop, and an orderly end.
 
-What lives here: everything that knows waitress.  What must not: what is served.
+What lives here: everything that knows waitress, but its channels (`connections`).  What must not:
+what is served.
 """
 
 import contextlib
@@ -13,9 +14,8 @@ from typing import Any, Final
 
 import waitress
 from waitress import wasyncore
-from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser, ParsingError
 
+from .connections import Channel, Clients
 from .settings import Address
 
 MAX_HEADER_BYTES: Final = 64 * 1024
@@ -26,12 +26,9 @@ MAX_BODY_BYTES: Final = 64 * 1024
 
 BACKLOG: Final = 1024
 _POLL: Final = 0.1
+_TICK: Final = 1.0
+"""Seconds between two looks for clients that are late."""
 _FOREVER: Final = 30.0
-
-_TLS_HANDSHAKE: Final = b"\x16\x03"
-_NOT_TLS: Final = (
-    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTPS request to an HTTP server.\n"
-)
 
 Application = Callable[..., Any]
 
@@ -104,61 +101,6 @@ def streaming(max_body: int, threads: int) -> Mapping[str, int]:
     }
 
 
-class _Request(HTTPRequestParser):  # type: ignore[misc]
-    """
-    A request that has one end, where waitress takes requests that could have two.
-
-    Whoever stands in front and reads another end than we do sends us the rest of one client's
-    request as another client's (request smuggling).
-    """
-
-    def received(self, data: bytes) -> int:
-        """Take what came; a request that is whole is not asked to go on (RFC 9110, 10.1.1)."""
-        taken = int(super().received(data))
-        if self.completed:  # else waitress would take the next request's headers for this one's
-            self.expect_continue = False
-        return taken
-
-    def parse_header(self, header_plus: bytes) -> None:
-        """
-        Read line and headers.
-
-        Raises:
-            ParsingError: The version is not ours, or the body's end is said in two ways (RFC 9112,
-                sections 2.3, 6.1 and 6.3).
-        """
-        super().parse_header(header_plus)
-        if self.version not in ("1.0", "1.1"):
-            message = "HTTP/1.0 or HTTP/1.1 is spoken here"
-            raise ParsingError(message)
-        # waitress has taken away a coding that it knows, which HTTP/1.0 has not
-        if "TRANSFER_ENCODING" in self.headers or (
-            self.chunked and "CONTENT_LENGTH" in self.headers
-        ):
-            message = "the end of the body is said in two ways"
-            raise ParsingError(message)
-
-
-class _Channel(HTTPChannel):  # type: ignore[misc]
-    """
-    A connection that tells a client which speaks TLS at once that nobody else does here.
-
-    Clients of registries try TLS first and would else wait for their time-out; the words are those
-    of Go's servers, which some of them know.
-    """
-
-    parser_class = _Request
-
-    def received(self, data: bytes) -> bool:
-        """Take what came, unless it begins as a TLS handshake (RFC 8446, section 5.1)."""
-        if self.request is None and not self.requests and data[:2] == _TLS_HANDSHAKE:
-            with contextlib.suppress(OSError):
-                self.socket.send(_NOT_TLS)
-            self.handle_close()
-            return False
-        return bool(super().received(data))
-
-
 class Server:
     """
     One process's waitress.
@@ -169,7 +111,7 @@ class Server:
         threads: Requests that are answered at a time.
         drain: Seconds that requests under way have to end after `stop`.
         adjustments: waitress's own, where they differ from a token server's (`streaming`).
-        stall: Seconds after which a client that takes nothing of its answer is hung up on.
+        clients: Whose connections there are, and what they may take of them.
     """
 
     def __init__(
@@ -180,11 +122,12 @@ class Server:
         threads: int,
         drain: float = 10.0,
         adjustments: Mapping[str, int] = MappingProxyType({}),
-        stall: float = 120.0,
+        clients: Clients | None = None,
     ) -> None:
         self._map: dict[int, Any] = {}
-        self._stall = stall
-        self._looked = time.monotonic()
+        self._clients = clients or Clients()
+        self._stall = self._clients.bounds.stall_seconds
+        self._looked = self._looked_for_stalled = self._clients.clock()
         self._drain = drain
         self._stopping = False
         self._server = waitress.create_server(
@@ -200,7 +143,7 @@ class Server:
                 "max_request_header_size": MAX_HEADER_BYTES,
                 "max_request_body_size": MAX_BODY_BYTES,
                 "channel_timeout": 30,
-                "cleanup_interval": 5,
+                "cleanup_interval": 1,
                 "connection_limit": 1000,
                 "backlog": BACKLOG,
                 **adjustments,
@@ -209,13 +152,14 @@ class Server:
 
         for one in self._map.values():
             if getattr(one, "accepting", False):
-                one.channel_class = _Channel
+                one.channel_class = self._clients.open
+        self._own = len(self._map)
 
     def run(self) -> None:
         """Serve until `stop` is called, then let requests under way end."""
         while not self._stopping:
-            self._turn(min(_FOREVER, self._stall))
-            self._end_stalled()
+            self._turn(min(_TICK if len(self._map) > self._own else _FOREVER, self._stall))
+            self._look()
         self._turn(0)  # connections that the kernel has accepted already
         for listener in [one for one in self._map.values() if getattr(one, "accepting", False)]:
             listener.del_channel()
@@ -237,23 +181,31 @@ class Server:
     def _turn(self, seconds: float) -> None:
         wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
 
+    def _channels(self) -> list[Channel]:
+        return [one for one in self._map.values() if isinstance(one, Channel)]
+
+    def _look(self) -> None:
+        """Hang up on clients that are late."""
+        now = self._clients.clock()
+        if now - self._looked >= _TICK:
+            self._looked = now
+            self._clients.end_late(self._channels())
+        if now - self._looked_for_stalled >= self._stall / 2:
+            self._looked_for_stalled = now
+            self._end_stalled()
+
     def _end_stalled(self) -> None:
         """Hang up on clients that take nothing of an answer, each of which holds a thread."""
-        now = time.monotonic()
-        if now - self._looked < self._stall / 2:
-            return
-        self._looked, cutoff = now, time.time() - self._stall
-        for one in list(self._map.values()):
-            waiting = isinstance(one, HTTPChannel) and one.total_outbufs_len
-            if waiting and one.last_activity < cutoff:
+        cutoff = time.time() - self._stall
+        for one in self._channels():
+            if one.total_outbufs_len and one.last_activity < cutoff:
                 one.handle_close()
 
     def _close_idle(self) -> bool:
         """Close connections with nothing under way; tell whether any is left."""
-        channels = [one for one in self._map.values() if isinstance(one, HTTPChannel)]
-        for channel in channels:
+        for channel in self._channels():
             if channel.requests or channel.total_outbufs_len:
                 channel.close_when_flushed = not channel.requests
             elif channel.request is None or channel.request.empty:
                 channel.handle_close()
-        return any(isinstance(one, HTTPChannel) for one in self._map.values())
+        return bool(self._channels())

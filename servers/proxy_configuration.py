@@ -17,7 +17,7 @@ from regauth.engine.problems import Problems
 from regauth.engine.providers import is_loopback
 from regauth.engine.quantities import parse_duration
 
-from .configuration import MAX_PORT, ConfigurationError, decision_log
+from .configuration import MAX_PORT, ConfigurationError, connection_limits, decision_log
 from .proxy_settings import (
     MIB,
     REDIRECT_PATH,
@@ -104,6 +104,7 @@ class _Reader:
             **self._given(
                 listen=tuple(self._address(one) for one in listed) or None,
                 threads=_plain(node, "threads"),
+                connections=connection_limits(node),
                 trusted_proxies=self._networks(node.get("trustedProxies")),
                 log_format=_plain(node, "logFormat"),
                 log_level=_plain(node, "logLevel"),

@@ -6,12 +6,13 @@ decision of its own, tokens, and HTTP.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from regauth.engine import Access, Decision, Policy, Refusal, Verdict
 from regauth.engine.outcomes import Why
+from regauth.engine.references import ALL_TAGS, UPLOAD
 from regauth.engine.registry_trust import RegistryToken
 from regauth.engine.scope import REPOSITORY, Resource
 from regauth.engine.workload import decide_for
@@ -23,6 +24,7 @@ PULL: Final = "pull"
 class Ruling:
     """What the policy says of a request, and which policy it was."""
 
+    asked: tuple[Access, ...]
     outcome: Decision | Refusal
     service: str
     policy: Policy
@@ -48,7 +50,7 @@ class Ruling:
             return self.outcome.message
         actions: dict[str, list[str]] = {}
         for refused in self._refused:
-            actions.setdefault(refused.access.place, []).append(refused.access.action)
+            actions.setdefault(_place(refused.access), []).append(refused.access.action)
         told = ", ".join(f"{' and '.join(listed)} of {one}" for one, listed in actions.items())
         return f"the policy does not allow {told}"
 
@@ -57,6 +59,14 @@ class Ruling:
         if isinstance(self.outcome, Refusal):
             return []
         return [verdict for verdict in self.outcome.verdicts if not verdict.allowed]
+
+
+def _place(access: Access) -> str:
+    """Say in words what only our own notation has a sign for."""
+    name = access.resource.name
+    return {ALL_TAGS: f"the list of tags of {name}", UPLOAD: f"an upload to {name}"}.get(
+        access.reference, access.place
+    )
 
 
 class ProxyPolicy:
@@ -85,11 +95,18 @@ class ProxyPolicy:
 
     def decide(self, token: RegistryToken, accesses: Sequence[Access]) -> Ruling | None:
         """Decide accesses, unless there is one that the token does not leave open."""
-        if token.workload is None or not all(map(token.defers, accesses)):
+        variants = [token.open(access) for access in accesses]
+        if token.workload is None or not all(variants):
             return None
         policy, now = self._policy(), self._now()
-        outcome = decide_for(policy, token.workload, self._service, accesses, now)
-        return Ruling(outcome, self._service, policy, now)
+        asked = [access for one in variants for access in one]
+        outcome = decide_for(policy, token.workload, self._service, asked, now)
+        if isinstance(outcome, Decision):
+            verdicts = iter(outcome.verdicts)
+            outcome = replace(
+                outcome, verdicts=tuple(_best([next(verdicts) for _ in one]) for one in variants)
+            )
+        return Ruling(tuple(accesses), outcome, self._service, policy, now)
 
     def visible(self, token: RegistryToken, names: Sequence[str]) -> list[str]:
         """Return those of some repositories that a token's workload may pull from, or a tag of."""
@@ -104,3 +121,8 @@ class ProxyPolicy:
             for verdict in found.verdicts
             if verdict.allowed or verdict.why is Why.DEPENDS_ON_REFERENCE
         ]
+
+
+def _best(verdicts: Sequence[Verdict]) -> Verdict:
+    """Return the verdict of an access that the token leaves open in one class or several."""
+    return next((one for one in verdicts if one.allowed), verdicts[0])

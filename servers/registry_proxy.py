@@ -113,14 +113,11 @@ class RegistryProxy:
             body = Body(environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0))
         answer: Answer | None = None
         try:
-            if admitted.visible is None:
-                answer = self._upstream.send(route, headers, body)
-            else:
-                found = read_catalog(self._upstream, route, headers, admitted.visible)
-                if not isinstance(found, Answer):
-                    self._give_page(found, admitted, response, info)
-                    return
-                answer = found
+            if admitted.visible is not None:
+                page = read_catalog(self._upstream, route, headers, admitted.visible)
+                self._give_page(page, admitted, response, info)
+                return
+            answer = self._upstream.send(route, headers, body)
             rewritten = self._rewritten(answer, route, public)
             chunks = answer.chunks()
             # An answer that breaks off at once is the upstream's failure, and can still be told.

@@ -28,15 +28,15 @@ from regauth.engine.scope import REGISTRY
 from regauth.engine.workload import Workload
 
 from .login_cache import LoginCache
-from .sessions import PREFIX, Sessions, SessionsError
-from .settings import RefreshSettings
+from .session_stores import SessionsError
+from .sessions import PREFIX, Sessions
 from .signing import Signer
 from .token_request import TokenRequest
 
 _log = logging.getLogger(__name__)
 
 _NO_SESSIONS: Final = Refusal(
-    "unknown-session", "this server gives no refresh tokens; log in again with a JWT"
+    Reason.UNKNOWN_SESSION, "this server gives no refresh tokens; log in again with a JWT"
 )
 _UNAVAILABLE: Final = Refusal(
     Reason.PROVIDER_UNAVAILABLE, "sessions cannot be looked up right now; try again later"
@@ -85,14 +85,6 @@ class Answer:
     """What the shadow policy would have said."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refresh:
-    """Refresh tokens: where sessions are kept, and whose there are."""
-
-    sessions: Sessions
-    settings: RefreshSettings
-
-
 class TokenService:
     """
     Issues registry tokens.  Safe to use from many threads.
@@ -103,7 +95,7 @@ class TokenService:
         issuer: The `iss` of the tokens.
         lifetime: How long they are good for.
         now: The clock.
-        refresh: Refresh tokens, if there are any.
+        sessions: What refresh tokens stand for; None where none are given.
         filter_catalog: Whether tokens for the catalog say whose they are.
     """
 
@@ -115,7 +107,7 @@ class TokenService:
         issuer: str,
         lifetime: timedelta,
         now: Now = utc_now,
-        refresh: Refresh | None = None,
+        sessions: Sessions | None = None,
         filter_catalog: bool = False,
     ) -> None:
         self.state = state
@@ -123,7 +115,7 @@ class TokenService:
         self.lifetime = lifetime
         self._logins = logins
         self._issuer = issuer
-        self._refresh = refresh
+        self._sessions = sessions
         self._filter_catalog = filter_catalog
 
     def answer(self, asked: TokenRequest, state: State) -> Answer:
@@ -160,29 +152,24 @@ class TokenService:
         token = credentials.password
         if not asked.refreshing or not token.startswith(PREFIX):
             return self._logins.login(policy, credentials, asked.service, now)
-        if self._refresh is None:
+        if self._sessions is None:
             return _NO_SESSIONS
         try:
-            return self._refresh.sessions.resume(
-                token, policy, asked.service, self._refresh.settings, now
-            )
-        except SessionsError:
-            _log.exception("a session cannot be looked up")
+            return self._sessions.resume(token, policy, asked.service, now)
+        except SessionsError as error:
+            _log.error("a session cannot be looked up: %s", error)
             return _UNAVAILABLE
 
     def _begin_session(
         self, asked: TokenRequest, login: Authenticated | None, now: datetime
     ) -> str:
         """Return a refresh token, when one is asked for and may be given; else nothing."""
-        refresh = self._refresh
-        if refresh is None or login is None or not asked.offline or asked.refreshing:
-            return ""
-        if login.provider.name not in refresh.settings.providers:
+        if self._sessions is None or login is None or not asked.offline or asked.refreshing:
             return ""
         try:
-            return refresh.sessions.begin(login, asked.service, refresh.settings, now)
-        except SessionsError:  # the client keeps its password, and the login is as good
-            _log.exception("a session cannot be stored")
+            return self._sessions.begin(login, asked.service, now)
+        except SessionsError as error:  # the client keeps its password, and the login is as good
+            _log.error("a session cannot be stored: %s", error)
             return ""
 
     def _sign(

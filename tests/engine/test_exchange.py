@@ -388,14 +388,15 @@ def test_no_refusal_holds_the_token(
         assert password.rpartition(".")[2][:20] not in told or password.endswith(".")
 
 
-def test_every_reason_but_one_comes_from_an_exchange(
+def test_every_reason_of_a_login_comes_from_an_exchange(
     policy: Policy, key: SigningKey, private_keys: Mapping[str, PrivateKey]
 ) -> None:
     other = SigningKey(private_keys["rsa-other"], "RS256", "k1")
     seen = {refusal.reason for _, refusal in refusals(policy, key, other)}
     seen.add(reason(ask(policy, None, Host())))
 
-    assert set(Reason) - seen == {Reason.TOO_OLD}  # ages are in test_authentication
+    # Ages and sessions are in test_authentication.
+    assert set(Reason) - seen == {Reason.TOO_OLD, Reason.UNKNOWN_SESSION}
 
 
 def test_what_clients_are_told_holds_no_value(

@@ -2,10 +2,6 @@
 
 import pytest
 
-from regauth.engine.outcomes import Verdict, Why
-from regauth.engine.scope import repository_access
-from regauth.policytests.access_table import AccessTable, Row
-
 from .conftest import TOKENS, Repository
 from .test_coverage import measure
 from .test_mutation import tried
@@ -76,7 +72,7 @@ def test_a_cell_without_the_tag_that_decides_is_an_error(tagged: Repository, mar
     judged = tagged.judge(text, TOKENS)["g[main-acme/app-pull]"]
 
     assert judged.outcome.value == "error"
-    assert "`releases` asks for the tag; write `acme/app:TAG`" in judged.summary
+    assert "`releases` asks for the tag of acme/app; write `acme/app:TAG`" in judged.summary
 
 
 @pytest.mark.parametrize("deferred", ["", 'deferred: ["repository:acme/app:pull"]'])
@@ -104,36 +100,31 @@ def test_what_is_no_place_is_reported(tagged: Repository, place: str) -> None:
         assert "bad-repository" in {one.split()[1] for one in tagged.problems(text)}
 
 
-def test_a_snapshot_shows_what_depends_on_the_tag(tagged: Repository) -> None:
-    text = "tests:\n  - {name: s, token: main, repositories: [acme/app, 'acme/app:v1'], snapshot: true}\n"
-    loaded = tagged.load(text, TOKENS)
-    [case] = loaded.cases
-    table = str(case.table(loaded.evaluation))  # type: ignore[attr-defined]
+@pytest.mark.parametrize(
+    ("places", "outcome"), [("acme/app:v1, acme/lib", "passed"), ("acme/app:v1, acme/app", "error")]
+)
+def test_a_snapshot_without_the_tag_that_decides_is_an_error(
+    tagged: Repository, places: str, outcome: str
+) -> None:
+    """Wider tags would not be seen in it."""
+    text = f"tests:\n  - {{name: s, token: main, repositories: [{places}], snapshot: true}}\n"
 
-    assert [line.split() for line in table.splitlines()][1:] == [
-        ["main", "acme/app", "?", "releases", "?", "releases", "."],
-        ["main", "acme/app:v1", "A", "releases", ".", "frozen", "."],
-    ]
+    assert list(tagged.outcomes(text, TOKENS).values()) == [outcome]
 
 
-def test_a_cell_that_comes_to_depend_on_the_tag_is_a_widening() -> None:
-    def table(why: Why, source: str = "") -> AccessTable:
-        access = repository_access("acme/app", "push")
-        assert access is not None
-        row = Row("main", "acme/app")
-        row.add("push", Verdict(access, why, source))
-        return AccessTable((row,))
-
-    nothing, some, everything = (
-        table(Why.NO_GRANT),
-        table(Why.DEPENDS_ON_REFERENCE, "g"),
-        table(Why.GRANTED, "g"),
+def test_hostile_without_the_tag_that_decides_is_an_error(tagged: Repository) -> None:
+    """What the token gets for some tags alone would not be guarded."""
+    more = "  - {name: base, repositories: [base/os], actions: [pull]}\n"
+    policy = POLICY.replace("denials:", f"{more}denials:")
+    tagged.write("policy/policy.yaml", policy)
+    named, unnamed = (
+        tagged.judge(f"hostile: {{tokens: [main], repositories: ['{one}', base/os]}}\n", TOKENS)
+        for one in ("acme/app:v2", "acme/app")
     )
-    found = [
-        [bool(list(after.widenings(before))) for after in (nothing, some, everything)]
-        for before in (nothing, some, everything)
-    ]
-    assert found == [[False, True, True], [False, False, True], [False, False, False]]
+
+    assert named["hostile[main]"].outcome.value == "passed"
+    assert unnamed["hostile[main]"].outcome.value == "error"
+    assert "write `acme/app:TAG`" in unnamed["hostile[main]"].summary
 
 
 PART = """

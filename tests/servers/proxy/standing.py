@@ -226,6 +226,7 @@ def standing(folder: Path, upstream: UpstreamSettings | None, **changes: Any) ->
             threads=settings.threads,
             drain=2.0,
             adjustments=hosting.streaming(settings.limits.max_body, settings.threads),
+            clients=proxy.clients,
         )
         thread = threading.Thread(target=server.run)
         port = listener.getsockname()[1]

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import pytest
+from click.testing import CliRunner
 
 from regauth.engine import jwt
 from regauth.engine.keys import SigningKey
@@ -18,6 +19,7 @@ from regauth.servers import key_folder, sample, starter
 from regauth.servers.live_policy import PolicyProblemsError, load_policy
 from regauth.servers.proxy_configuration import read_proxy_settings
 from regauth.servers.proxy_settings import UpstreamSettings
+from regauth.servers.registry_auth_proxy import main
 from regauth.servers.registry_routes import Route, read_route
 
 from .corpus import targets
@@ -47,9 +49,9 @@ class Site:
     folder: Path
     registry: Registry
 
-    def token(self, *scopes: str, event: str = "push") -> str:
+    def token(self, *scopes: str, event: str = "push", **more: object) -> str:
         """Return the token that a job gets for scopes."""
-        claims = sample.sample_claims("acme/app", "refs/heads/main", event)
+        claims = {**sample.sample_claims("acme/app", "refs/heads/main", event), **more}
         text = sample.sample_token(self.folder, claims, datetime.now(UTC), timedelta(minutes=5))
         login = base64.b64encode(f"sample:{text}".encode()).decode()
         query = "".join(f"&scope={quote(scope)}" for scope in scopes)
@@ -174,6 +176,33 @@ class TestTags:
             "DENIED",
             "the policy does not allow push of acme/app:v1",
         )
+
+    def test_what_has_only_a_sign_in_our_notation_is_told_in_words(self, site: Site) -> None:
+        answer = site.ask("GET", "/v2/acme/app/tags/list", site.token(APP))
+
+        assert b"does not allow pull of the list of tags of acme/app" in answer.body
+
+    def test_a_gateway_s_refusal_is_not_logged_as_allowed(self, site: Site) -> None:
+        token, target = site.token(APP), f"/v2/acme/app/blobs/uploads/?mount={DIGEST}"
+
+        assert site.authorize("POST", target, token).status == 403
+        assert [one["outcome"] for one in site.records()] == ["issued"]
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"large": ["x" * 100] * 100},
+            {"deep": [[[[[[["x"]]]]]]]},
+            {"text": "\u20ac" * 1500},
+        ],
+        ids=["large", "deep", "wide"],
+    )
+    def test_whoever_may_log_in_gets_a_token_that_the_proxy_reads(
+        self, site: Site, more: dict[str, object]
+    ) -> None:
+        token = site.token(APP, **more)
+
+        assert site.ask("PUT", "/v2/acme/app/manifests/v2", token).status == 200
 
     def test_each_decision_is_logged_with_what_decided_it(self, site: Site) -> None:
         token = site.token(APP)
@@ -302,6 +331,51 @@ class TestCatalog:
 
         assert site.ask("GET", "/v2/_catalog", site.token(CATALOG)).status == 405
 
+    def test_an_error_passes_without_what_the_upstream_says(self, site: Site) -> None:
+        def answer(handler: BaseHTTPRequestHandler, got: Received) -> None:
+            if "last" in got.target:
+                link = '</v2/_catalog?last=acme%2Fsecret>; rel="next"'
+                plain(404, b"acme/secret is gone", Link=link)(handler, got)
+            else:
+                catalog(*NAMES)(handler, got)
+
+        site.registry.behaviour = answer
+        found = site.ask("GET", "/v2/_catalog", site.token(CATALOG))
+
+        assert (found.status, found.header("Link")) == (404, None)
+        assert b"secret" not in found.body
+
+    @pytest.mark.parametrize("last", ["acme/secret", "acme/nothere", "Bad", "x" * 300])
+    def test_whether_a_hidden_repository_is_there_cannot_be_asked(
+        self, site: Site, last: str
+    ) -> None:
+        site.registry.behaviour = catalog(*NAMES)
+        token = site.token(CATALOG)
+        found = site.ask("GET", f"/v2/_catalog?last={quote(last)}", token)
+
+        assert (found.status, b"is no repository of this catalog" in found.body) == (400, True)
+        assert [got for got in site.registry.received if "last" in got.target] == []
+
+    def test_an_upstream_that_does_not_page_is_paged(self, site: Site) -> None:
+        body = json.dumps({"repositories": NAMES}).encode()
+        site.registry.behaviour = plain(200, body)
+        token, target, pages = site.token(CATALOG), "/v2/_catalog?n=2", []
+        for _ in range(5):
+            found = site.ask("GET", target, token)
+            pages.append(json.loads(found.body)["repositories"])
+            link = found.header("Link")
+            if link is None:
+                break
+            target = link.partition(">")[0].lstrip("<")
+
+        assert pages == [["acme/app", "base/a"], ["base/b", "base/c"]]
+
+    def test_another_link_is_no_next_page(self, site: Site) -> None:
+        body = json.dumps({"repositories": NAMES}).encode()
+        site.registry.behaviour = plain(200, body, Link='</v2/>; rel="help"')
+
+        assert site.ask("GET", "/v2/_catalog", site.token(CATALOG)).status == 200
+
     @pytest.mark.parametrize("number", ["0", "-1", "x", "", "1e3"])
     def test_a_number_that_is_none_is_refused(self, site: Site, number: str) -> None:
         answer = site.ask("GET", f"/v2/_catalog?n={number}", site.token(CATALOG))
@@ -339,6 +413,69 @@ def test_a_changed_policy_counts_for_tokens_that_are_out(tmp_path: Path) -> None
             403,
             True,
         )
+
+
+PLUGIN = "grants: [{name: p, repositories: [acme/app], class: plugin, actions: [pull, push]}]\n"
+
+
+@pytest.mark.parametrize(
+    ("grants", "statuses"),
+    [
+        ('grants: [{name: p, repositories: [acme/app], class: plugin, tags: ["v*"], actions: [pull, push]}]', (200, 403)),
+        (PLUGIN + 'denials: [{name: d, repositories: ["**"], tags: ["x*"], actions: [push]}]', (200, 403)),
+        (PLUGIN + 'denials: [{name: d, repositories: ["**"], class: plugin, tags: ["x*"], actions: [push]}]', (200, 403)),
+        ('grants: [{name: p, repositories: [acme/app], tags: ["v*"], actions: [pull, push]}]', (401, 401)),
+    ],
+)  # fmt: skip
+def test_a_token_for_a_class_opens_what_the_policy_gives_that_class(
+    tmp_path: Path, grants: str, statuses: tuple[int, int]
+) -> None:
+    """A request names no class; registries take a token for one as one for the repository."""
+    folder = tmp_path / "site"
+    make_folder(folder, f"\n{grants}\n")
+    settings = read_proxy_settings(folder / "proxy.yaml")
+    with (
+        registry() as upstream,
+        standing(tmp_path, UpstreamSettings(upstream.url), token=settings.token) as proxy,
+    ):
+        site = Site(proxy, folder, upstream)
+        token = site.token("repository(plugin):acme/app:pull,push")
+        tags = ("v2", "x2")
+        found = [site.ask("PUT", f"/v2/acme/app/manifests/{tag}", token).status for tag in tags]
+
+    assert tuple(found) == statuses
+
+
+def test_a_refusal_says_what_was_asked(tmp_path: Path) -> None:
+    folder = tmp_path / "site"
+    make_folder(folder, POLICY)
+    settings = read_proxy_settings(folder / "proxy.yaml")
+    with (
+        registry() as upstream,
+        standing(tmp_path, UpstreamSettings(upstream.url), token=settings.token) as proxy,
+    ):
+        site, embedded = Site(proxy, folder, upstream), proxy.proxy.embedded
+        assert embedded is not None
+        token = site.token(APP)
+        file = folder / "policy" / "policy.yaml"
+        file.write_text(file.read_text().replace("1342004", "99"))
+        assert embedded.reloader.reload()
+        assert site.ask("PUT", "/v2/acme/app/manifests/v2", token).status == 403
+        record = site.records()[-1]
+
+    assert (record["outcome"], record["reason"]) == ("refused", "rule:our-organisation")
+    assert record["asked"] == ["repository:acme/app:v2:pull", "repository:acme/app:v2:push"]
+
+
+def test_a_decision_log_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    make_folder(tmp_path / "site", POLICY)
+    file = tmp_path / "site" / "proxy.yaml"
+    file.write_text(file.read_text().replace("decisions.jsonl", "none/decisions.jsonl"))
+    done = CliRunner().invoke(main, ["--config", str(file)])
+
+    assert done.exit_code != 0
+    assert "the decision log" in done.output
+    assert "cannot be written" in done.output
 
 
 def test_a_token_server_says_that_it_cannot_see_tags(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from regauth.servers.proxy_settings import (
     UriKeys,
 )
 from regauth.servers.registry_auth_proxy import main
-from regauth.servers.settings import Address, KeyFolder, Settings, SigningSettings
+from regauth.servers.settings import Address, ConnectionLimits, KeyFolder, Settings, SigningSettings
 
 from ..desk import ANONYMOUS, pem_keys, policy_text
 from .standing import REALM, registry, standing
@@ -81,6 +81,7 @@ threads: 9
 maxBodySize: 512MiB
 spoolFolder: spool
 trustedProxies: [10.0.0.0/8]
+limits: {connectionsPerClient: false}
 logFormat: text
 logLevel: warning
 """
@@ -107,6 +108,7 @@ logLevel: warning
         threads=9,
         trusted_proxies=(ip_network("10.0.0.0/8"),),
         limits=BodyLimits(512 * 1024 * 1024, FILE.parent / "spool"),
+        connections=ConnectionLimits(None),
         log_format="text",
         log_level="warning",
     )
