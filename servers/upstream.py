@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import IO, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 from .outgoing_pool import Answer, Connecting, Pool, UpstreamError
-from .registry_routes import Route, is_address
+from .registry_routes import Kind, Route, is_address
+from .sealed_sessions import SealedSessions
 from .upstream_credentials import UpstreamCredentials, UpstreamRefusedError
 
 _PORTS: Final = {"http": 80, "https": 443}
@@ -54,6 +55,7 @@ class Upstream:
         self._host = parts.netloc
         self._pool = Pool(self._origin, connecting)
         self._credentials = credentials
+        self._sessions = SealedSessions()
 
     def send(self, route: Route, headers: Mapping[str, str], body: Body | None) -> Answer:
         """
@@ -88,7 +90,16 @@ class Upstream:
         if body is not None:
             sent["Content-Length"] = str(body.length)
         stream = body.stream if body is not None and body.length else None
-        return self._pool.send(route.method, self._prefix + route.target, sent, stream)
+        return self._pool.send(route.method, self._target(route), sent, stream)
+
+    def _target(self, route: Route) -> str:
+        """Return what is asked of the upstream: what was read, or what its session stands for."""
+        if route.kind is Kind.UPLOAD:
+            opened = self._sessions.open(route.name, route.reference)
+            if opened is not None:
+                joint = "&" if "?" in opened else "?"
+                return joint.join(filter(None, (opened, urlencode(route.query))))
+        return self._prefix + route.target
 
     def _ping(self) -> Answer:
         return self._pool.send("GET", f"{self._prefix}/v2/", {"Host": self._host})
@@ -97,8 +108,9 @@ class Upstream:
         """
         Return a `Location` as the client can use it.
 
-        One that points at the upstream, relative or not, points at `public` afterwards.  Any other
-        is kept: blob storage.
+        One that points at the upstream, relative or not, points at `public` afterwards; an upload's
+        that is not of the specification's form is sealed into one that is.  Any other is kept: blob
+        storage.
 
         Args:
             value: What the upstream said.
@@ -110,7 +122,7 @@ class Upstream:
             UpstreamError: It is no address, or the proxy does not serve it.
         """
         try:
-            parts = urlsplit(urljoin(self._origin + self._prefix + route.target, value))
+            parts = urlsplit(urljoin(self._origin + self._target(route), value))
             origin = _origin(parts.scheme, parts.hostname, parts.port)
         except ValueError:
             origin = None
@@ -123,6 +135,10 @@ class Upstream:
         if not is_address(path):
             if redirect:
                 return value
+            if route.kind in (Kind.UPLOADS, Kind.UPLOAD):
+                sealed = self._sessions.seal(route.name, parts.path, parts.query)
+                if sealed is not None:
+                    return f"{public}/v2/{route.name}/blobs/uploads/{sealed}"
             message = "the upstream registry sends a Location outside the distribution API"
             raise UpstreamError(message)
         return f"{public}{path}?{parts.query}" if parts.query else f"{public}{path}"

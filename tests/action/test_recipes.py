@@ -114,7 +114,7 @@ def test_a_recipe_logs_in_pushes_and_logs_out(
 def test_a_recipe_ends_when_the_login_is_refused(
     follow: Callable[[str, str], "tuple[int, str]"], site: Site, recipe: str
 ) -> None:
-    code, calls = follow(recipe, site.jwt(MAIN, "--claim", 'repository_owner_id="7"'))
+    code, calls = follow(recipe, site.jwt(MAIN, repository_owner_id="7"))
 
     assert code != 0
     assert calls == ""

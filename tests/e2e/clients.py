@@ -5,7 +5,7 @@ import io
 import json
 import subprocess
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +76,10 @@ class Client:
         """Return the one file of the one layer of what was pulled."""
         del reference
         return layer_content(pulled)
+
+
+Able = Callable[[Client], None]
+"""Skips the test when a client is not there, or does not work here."""
 
 
 class Skopeo(Client):

@@ -11,6 +11,7 @@ import pytest
 
 from regauth.servers.sample import sample_claims, sample_token
 
+from .clients import Able, Client, Done, Home, Podman
 from .decisions import Job
 from .programs import TOKEN_SERVER, free_ports, require, run, running
 
@@ -87,3 +88,20 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     require("docker-registry", "skopeo")
     with standing_site(tmp_path_factory.mktemp("e2e") / "site") as standing:
         yield standing
+
+
+@pytest.fixture(scope="session")
+def able(tmp_path_factory: pytest.TempPathFactory) -> Able:
+    """What skips a test whose client is not there, or cannot store images as this user here."""
+    found: dict[str, Done] = {}
+
+    def check(client: Client) -> None:
+        program = client.program
+        require(program, extra=program != "skopeo")
+        if isinstance(client, Podman) and program not in found:
+            where = Home(tmp_path_factory.mktemp(program) / "home").make()
+            found[program] = where.run(program, "info")
+        if program in found and found[program].returncode:
+            pytest.skip(f"{program} does not work here: {found[program].stderr[-200:]}")
+
+    return check

@@ -87,6 +87,8 @@ def test_an_image_is_fetched_with_a_token_by_post(
 def test_an_image_is_pushed_by_the_job_that_may_and_by_no_other(
     site: Site, containerd: Containerd, reference: str
 ) -> None:
+    if run(["unshare", "--mount", "true"]).returncode:
+        pytest.skip("nothing can be mounted here, and containerd unpacks what it pulls by mounts")
     pulled = containerd.ctr(
         *("images", "pull", "--snapshotter", "native", "--all-platforms"),
         *(*with_login(site, MAIN), reference),

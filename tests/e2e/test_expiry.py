@@ -30,7 +30,7 @@ from regauth.servers.proxy_settings import (
 from regauth.servers.settings import Address
 
 from ..servers.desk import Desk, make_desk, pem_keys, policy_text
-from .clients import CLIENTS, Client, Crane, Done, Home
+from .clients import CLIENTS, Able, Client, Crane, Done, Home
 from .images import layer_content, write_image
 from .programs import require
 from .standing import ISSUER, SERVICE, bare_registry
@@ -146,7 +146,6 @@ def home(push: Push, folder: Path, name: str, minutes: float) -> Home:
 
 
 def push_with(push: Push, where: Home, client: Client, image: Path, moment: str = "") -> Done:
-    require(client.program, extra=client.program != "skopeo")
     push.moment = moment
     done = client.push(where, image, f"localhost:{push.port}/acme/app:0.1.0")
     assert not push.moment, "no layer was sent"
@@ -179,8 +178,9 @@ def assert_challenged(push: Push) -> None:
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda one: one.program)
 def test_a_registry_token_that_expires_is_replaced_but_a_layer_is_not_sent_twice(
-    push: Push, client: Client, moment: str, image: Path, tmp_path: Path
+    push: Push, client: Client, able: Able, moment: str, image: Path, tmp_path: Path
 ) -> None:
+    able(client)
     where = home(push, tmp_path, "home", minutes=60)
     done = push_with(push, where, client, image, moment)
 
@@ -197,8 +197,9 @@ def test_a_registry_token_that_expires_is_replaced_but_a_layer_is_not_sent_twice
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda one: one.program)
 def test_a_job_s_token_that_expires_ends_the_push_and_a_new_one_ends_it_well(
-    push: Push, client: Client, moment: str, image: Path, tmp_path: Path
+    push: Push, client: Client, able: Able, moment: str, image: Path, tmp_path: Path
 ) -> None:
+    able(client)
     done = push_with(push, home(push, tmp_path, "old", minutes=5), client, image, moment)
 
     assert done.returncode != 0

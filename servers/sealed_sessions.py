@@ -1,0 +1,68 @@
+"""
+Upload sessions whose addresses are not of the specification's form.
+
+What lives here: such an address of the upstream, sealed into a session's name in that form, and
+back.  What must not: which requests may be sent there.
+
+An upload's Location is the registry's own affair (OCI Distribution Spec 1.1, "Pushing blobs"):
+GitHub's is `/v2/NAME/blobs/upload/ID`, Google's `/artifacts-uploads/.../uploads/ID`.  A client gets
+`/v2/NAME/blobs/uploads/SEALED`, which is decided like any other upload to NAME.  The seal keeps
+clients from naming an address of their own, and one repository's session from being another's.
+"""
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+from typing import Final
+
+MAX_SEALED: Final = 1000
+"""Characters in a sealed session, within those of a session's name."""
+
+_PATH: Final = re.compile(r"(?:/(?!\.{1,2}/)[A-Za-z0-9._~:=+-]+)+/uploads?/[A-Za-z0-9._~:=+-]+")
+_QUERY: Final = re.compile(r"[!$&-:=?@A-Z_a-z~%]*")
+_MAC: Final = 16
+
+
+class SealedSessions:
+    """
+    Seals with a key that lives as long as the process, as uploads under way do.
+
+    Safe to use from many threads.
+    """
+
+    def __init__(self) -> None:
+        self._key = os.urandom(32)
+
+    def seal(self, name: str, path: str, query: str) -> str | None:
+        """Return the session in a repository that stands for an address, if it is an upload's."""
+        last = path.rpartition("/")[2]
+        if _PATH.fullmatch(path) is None or _QUERY.fullmatch(query) is None or last in (".", ".."):
+            return None
+        target = f"{path}?{query}" if query else path
+        sealed = f"{_encode(target.encode())}.{_encode(self._mac(name, target))}"
+        return sealed if len(sealed) <= MAX_SEALED else None
+
+    def open(self, name: str, session: str) -> str | None:
+        """Return the address that a session stands for; None for one that is not sealed."""
+        content, dot, mac = session.partition(".")
+        if not dot:
+            return None
+        try:
+            target = _decode(content).decode()
+            good = hmac.compare_digest(_decode(mac), self._mac(name, target))
+        except ValueError:
+            return None
+        return target if good else None
+
+    def _mac(self, name: str, target: str) -> bytes:
+        return hmac.digest(self._key, f"{name}\n{target}".encode(), hashlib.sha256)[:_MAC]
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _decode(text: str) -> bytes:
+    return base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
