@@ -82,6 +82,11 @@ class Fetcher:
         if os.geteuid() != 0 or shutil.which("apt-get") is None:
             raise MissingError("root installs it with apt-get")
         self._update()
+        if source.settings is not None:
+            file, text = Path(source.settings[0]), source.settings[1]
+            if not file.exists():
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(text)
         self._run(
             ("apt-get", "install", "--yes", "--no-install-recommends", source.package),
             DEBIAN_FRONTEND="noninteractive",

@@ -16,11 +16,13 @@ class Debian:
     A package of Debian.
 
     One that is only `unpacked` would start a server when it is installed, or replace a program that
-    people use; its files are put beside the system and need none of its other packages.
+    people use; its files are put beside the system and need none of its other packages.  Where that
+    cannot be, `settings` is a file, with its text, that keeps the package from starting anything.
     """
 
     package: str
     unpacked: bool = False
+    settings: tuple[str, str] | None = None
 
     def __str__(self) -> str:
         return f"Debian's {self.package}"
@@ -50,6 +52,10 @@ PROGRAMS: Final[Mapping[str, Source]] = {
     "caddy": Debian("caddy", unpacked=True),
     "containerd": Debian("containerd", unpacked=True),
     "ctr": Debian("containerd", unpacked=True),
+    "pg_ctlcluster": Debian(
+        "postgresql",
+        settings=("/etc/postgresql-common/createcluster.conf", "create_main_cluster = false\n"),
+    ),
     "crane": Go("github.com/google/go-containerregistry/cmd/crane@v0.22.1"),
     "oras": Go("oras.land/oras/cmd/oras@v1.3.6"),
     "registry-3.1": Go(f"{_DISTRIBUTION}@v3.1.2"),
