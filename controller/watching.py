@@ -9,6 +9,7 @@ Source: Kubernetes documentation, "Kubernetes API Concepts": "Efficient detectio
 """
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -56,6 +57,8 @@ class Watcher:
         """The resourceVersion that is known; empty before the first list."""
         self.seconds = WATCH_SECONDS
         """How long the server is asked to keep a watch open."""
+        self.wait: Callable[[float], object] = self._stopping.wait
+        """Waits so many seconds before the server is asked again."""
         self.listed = threading.Event()
         """Set once there has been a whole list."""
 
@@ -66,6 +69,7 @@ class Watcher:
             try:
                 if not self.version:
                     self.list()
+                begun = time.monotonic()
                 events = self.watch()
             except ApiError as error:
                 if self._stopping.is_set():
@@ -75,11 +79,14 @@ class Watcher:
                 failures += 1
                 pause = error.retry_after or back_off(failures)
                 self._troubled(error, pause)
-                self._stopping.wait(pause)
+                self.wait(pause)
             else:
-                failures = 0 if events else failures + 1
-                if failures > 1:  # a server that ends every watch at once is not asked at once
-                    self._stopping.wait(back_off(failures))
+                # One that ends in time without an event is as it should be where nothing happens;
+                # a server that ends every watch at once is not asked at once.
+                early = not events and time.monotonic() - begun < self.seconds / 2
+                failures = failures + 1 if early else 0
+                if failures > 1:
+                    self.wait(back_off(failures))
 
     def list(self) -> None:
         """

@@ -198,8 +198,8 @@ class KubeApiServer(Gate):
                 assert status == 200, said
 
     def close(self) -> None:
-        super().close()
-        self._stack.close()
+        with self._stack:
+            super().close()
 
 
 def _path(kind: str, namespace: str = "", name: str = "") -> str:

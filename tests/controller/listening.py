@@ -11,6 +11,7 @@ import threading
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -101,7 +102,9 @@ class Listening:
         self.changed = threading.Condition(threading.RLock())
         self.open()
         self._server = Server(("127.0.0.1", 0), type("Handler", (handler,), {"host": self}))
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.02,), daemon=True
+        )
         self._thread.start()
 
     @property
@@ -124,9 +127,10 @@ class Listening:
         """End every open watch."""
         with self.changed:
             for watch in self.watches:
+                if watch.stream is not None and not watch.ended:
+                    with suppress(OSError, RuntimeError, ValueError, AttributeError):
+                        watch.stream.shutdown()  # as `Stream.close` of the controller says
                 watch.ended = True
-                if watch.stream is not None:
-                    watch.stream.shutdown()
             self.changed.notify_all()
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 import base64
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -11,7 +11,7 @@ from regauth.controller.watching import Watcher
 
 from .api_server import ApiServer
 from .conftest import Api, connection, only_own
-from .listening import Request, StatusError
+from .listening import Request, StatusError, Watch
 
 KIND = "kubernetes.io/dockerconfigjson"
 CONTENT = {".dockerconfigjson": base64.b64encode(b'{"auths": {}}').decode()}
@@ -135,6 +135,42 @@ def test_the_server_ends_a_watch_in_time_and_tells_before_how_far_it_has_come(
 
     assert site.told == [("LIST", "first")]
     assert int(made[0]["metadata"]["resourceVersion"]) <= int(site.watcher.version)
+
+
+def run_until(api: Api, site: Site, watches: int) -> list[float]:
+    """Run until there have been so many watches; return the pauses between them."""
+    pauses: list[float] = []
+    site.watcher.wait = pauses.append
+
+    def stop(_request: Request) -> None:
+        if api.count()["WATCH secrets"] > watches:
+            site.watcher.stop()
+
+    api.before = stop
+    site.watcher.run()
+    return pauses[: watches - 1]
+
+
+def test_where_nothing_happens_one_watch_follows_another(api: Api, site: Site) -> None:
+    site.watcher.seconds = 1
+
+    assert run_until(api, site, 4) == []
+    assert site.pauses == []
+
+
+@only_own
+def test_a_server_that_ends_every_watch_at_once_is_asked_less_and_less(
+    api: ApiServer, site: Site
+) -> None:
+    events = api.events
+
+    def ended(watch: Watch, bookmarks: bool) -> Iterator[Object]:
+        watch.ended = True
+        return events(watch, bookmarks)
+
+    api.events = ended  # type: ignore[method-assign]
+
+    assert run_until(api, site, 4) == [1.0, 2.0, 4.0]
 
 
 @pytest.mark.parametrize("in_stream", [True, False])
