@@ -12,9 +12,9 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import waitress
-from waitress import wasyncore
 from waitress.channel import HTTPChannel
 
+from .polling import channels
 from .settings import Address
 
 MAX_HEADER_BYTES: Final = 64 * 1024
@@ -111,6 +111,11 @@ class _Channel(HTTPChannel):  # type: ignore[misc]
     of Go's servers, which some of them know.
     """
 
+    def service(self) -> None:
+        """Answer a request, in one of the server's threads."""
+        self._map.serve(self)
+        super().service()
+
     def received(self, data: bytes) -> bool:
         """Take what came, unless it begins as a TLS handshake (RFC 8446, section 5.1)."""
         if self.request is None and not self.requests and data[:2] == _TLS_HANDSHAKE:
@@ -144,7 +149,7 @@ class Server:
         adjustments: Mapping[str, int] = MappingProxyType({}),
         stall: float = 120.0,
     ) -> None:
-        self._map: dict[int, Any] = {}
+        self._map = channels()
         self._stall = stall
         self._looked = time.monotonic()
         self._drain = drain
@@ -169,35 +174,33 @@ class Server:
             },
         )
 
-        for one in self._map.values():
-            if getattr(one, "accepting", False):
-                one.channel_class = _Channel
+        for one in self._listening():
+            one.channel_class = _Channel
+            one.pull_trigger = self._map.served
+        self._trigger = self._listening()[0].trigger
 
     def run(self) -> None:
         """Serve until `stop` is called, then let requests under way end."""
         while not self._stopping:
-            self._turn(min(_FOREVER, self._stall))
+            self._map.turn(min(_FOREVER, self._stall))
             self._end_stalled()
-        self._turn(0)  # connections that the kernel has accepted already
-        for listener in [one for one in self._map.values() if getattr(one, "accepting", False)]:
+        self._map.turn(0, look=True)  # connections that the kernel has accepted already
+        for listener in self._listening():
             listener.del_channel()
         deadline = time.monotonic() + self._drain
         while self._close_idle() and time.monotonic() < deadline:
-            self._turn(_POLL)
+            self._map.turn(_POLL, look=True)
         self._server.task_dispatcher.shutdown(timeout=1)
-        wasyncore.close_all(self._map, ignore_all=True)
+        self._map.close()
 
     def stop(self) -> None:
         """End `run`; safe in a signal handler."""
         self._stopping = True
-        for one in list(self._map.values()):
-            pull = getattr(one, "pull_trigger", None)
-            if pull is not None:
-                with contextlib.suppress(OSError):  # `run` may have ended meanwhile
-                    pull()
+        with contextlib.suppress(OSError):  # `run` may have ended meanwhile
+            self._trigger.pull_trigger()
 
-    def _turn(self, seconds: float) -> None:
-        wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
+    def _listening(self) -> list[Any]:
+        return [one for one in self._map.values() if getattr(one, "accepting", False)]
 
     def _end_stalled(self) -> None:
         """Hang up on clients that take nothing of an answer, each of which holds a thread."""
