@@ -8,11 +8,11 @@ Every access is decided alone: a denial that matches, or that cannot be evaluate
 the first grant that matches allows; else it is refused.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from .cel import CelError, Program, timestamp
-from .index import Index
+from .index import Index, Lookup
 from .jwt import Claims
 from .outcomes import ConditionError, Decision, Identity, Verdict, Why
 from .patterns import Pattern, PatternValueError
@@ -63,7 +63,10 @@ def decide(
 class Request:
     """One identity's request: the variables its conditions see and what is known of them so far."""
 
-    __slots__ = ("_exhaustive", "_index", "_known", "_policy", "all_grants", "now", "variables")
+    __slots__ = (
+        *("_candidates", "_exhaustive", "_index", "_known", "_policy"),
+        *("all_grants", "now", "variables"),
+    )
 
     def __init__(
         self,
@@ -79,6 +82,7 @@ class Request:
         self._index: Index = policy.index[identity.provider]
         self._exhaustive = exhaustive
         self._known: dict[int, bool | CelError] = {}
+        self._candidates: dict[tuple[int, str], list[Statement]] = {}
         self.all_grants: tuple[Statement, ...] = policy.grants
         if identity.anonymous:
             self.all_grants = (policy.anonymous,) if policy.anonymous else ()
@@ -113,12 +117,11 @@ class Request:
     def denials(self, access: Access) -> list[Statement]:
         """Return the denials that could match."""
         index = self._index
-        if self._exhaustive:
+        if self._exhaustive or not self._policy.denials:
             return list(self._policy.denials)
         if access.resource.type == REGISTRY:
             return [self._policy.denials[position] for position in index.catalog_denials]
-        found = index.denials.candidates(self._claims, access.resource.name)
-        return [self._policy.denials[position] for position in found]
+        return self._named(index.denials, self._policy.denials, access.resource.name)
 
     def grants(self, access: Access) -> list[Statement]:
         """Return the grants that could match."""
@@ -127,12 +130,17 @@ class Request:
             return list(self.all_grants)
         if access.resource.type == REGISTRY:
             return [self.all_grants[position] for position in index.catalog_grants]
-        found = index.grants.candidates(self._claims, access.resource.name)
-        return [self.all_grants[position] for position in found]
+        return self._named(index.grants, self.all_grants, access.resource.name)
 
-    @property
-    def _claims(self) -> Mapping[str, object]:
-        return self.variables["claims"]  # type: ignore[return-value]
+    def _named(self, lookup: Lookup, all_: Sequence[Statement], name: str) -> list[Statement]:
+        """Return what could match a name: looked up once for all actions on it."""
+        key = (id(lookup), name)
+        found = self._candidates.get(key)
+        if found is None:
+            claims: Claims = self.variables["claims"]  # type: ignore[assignment]
+            found = [all_[position] for position in lookup.candidates(claims, name)]
+            self._candidates[key] = found
+        return found
 
     def match(self, statement: Statement, access: Access) -> Match:
         """Tell whether a statement matches, where a certain "no" outweighs an error."""

@@ -11,6 +11,8 @@ import math
 import re
 from typing import Final, NoReturn
 
+import orjson
+
 MAX_DEPTH: Final = 8
 """How deep a token's objects and lists may nest."""
 
@@ -31,8 +33,40 @@ def loads(text: bytes | str, *, max_depth: int = MAX_DEPTH) -> object:
     Raises:
         JsonError: The text is not UTF-8, not JSON, or uses a freedom this reader takes away.
     """
+    value = _plain(text) if isinstance(text, bytes) else None
+    if value is None:
+        value = _strict(text, max_depth)
+    openings = (
+        text.count(b"{") + text.count(b"[")
+        if isinstance(text, bytes)
+        else text.count("{") + text.count("[")
+    )
+    if openings > max_depth and _depth(value) > max_depth:
+        message = f"it nests more than {max_depth} deep"
+        raise JsonError(message)
+    return value
+
+
+def _plain(text: bytes) -> object:
+    """
+    Read a text that is written as orjson writes, as issuers do; None is anything else.
+
+    Such a text comes out the same, byte for byte, when what was read of it is written again.  So it
+    uses no freedom: what is written has no name twice, nothing escaped that need not be, and no
+    number but int53 and doubles in their shortest form.
+    """
     try:
-        value = _decoder.decode(text.decode() if isinstance(text, bytes) else text)
+        value: object = orjson.loads(text)
+        same = orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER) == text
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return None
+    return value if same else None
+
+
+def _strict(text: bytes | str, max_depth: int) -> object:
+    """Read any text by the rules, and say which one it breaks."""
+    try:
+        value: object = _decoder.decode(text.decode() if isinstance(text, bytes) else text)
     except UnicodeDecodeError as error:
         message = "it is not UTF-8"
         raise JsonError(message) from error
@@ -44,14 +78,6 @@ def loads(text: bytes | str, *, max_depth: int = MAX_DEPTH) -> object:
         raise JsonError(message) from None
     if type(value) is not dict:
         _check_list([value])  # what `_pairs` did not see
-    openings = (
-        text.count(b"{") + text.count(b"[")
-        if isinstance(text, bytes)
-        else text.count("{") + text.count("[")
-    )
-    if openings > max_depth and _depth(value) > max_depth:
-        message = f"it nests more than {max_depth} deep"
-        raise JsonError(message)
     return value
 
 

@@ -6,7 +6,6 @@ file.  What must not: tokens, passwords and keys.  Claims are what a provider sa
 without the signature they let nobody in.
 """
 
-import json
 import os
 import threading
 from pathlib import Path
@@ -14,13 +13,12 @@ from typing import Final
 
 from regauth.engine import ConditionError, Decision, Identity, Refusal, Verdict
 
-from .event_log import redacted
+from .event_log import encoded, redacted
 from .request_info import RequestInfo
 from .token_service import Answer, Issued
 
 STANDARD_OUTPUT: Final = Path("-")
 VERSION: Final = 1
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class DecisionLog:
@@ -59,7 +57,7 @@ class DecisionLog:
         record = _record(answer, info, claims=self._claims)
         if reused:
             record["reused"] = True
-        line = redacted(_encode(record)).encode("utf-8", "backslashreplace") + b"\n"
+        line = redacted(encoded(record)).encode("utf-8", "backslashreplace") + b"\n"
         # Under the lock: a descriptor that another thread closes may be anybody's a moment later.
         with self._lock:
             if self._torn:
