@@ -5,9 +5,12 @@ What lives here: everything that knows waitress.  What must not: what is served.
 """
 
 import contextlib
+import os
+import signal
 import socket
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -103,6 +106,25 @@ def streaming(max_body: int, threads: int) -> Mapping[str, int]:
     }
 
 
+@contextlib.contextmanager
+def _signals_wake(descriptor: int) -> Iterator[None]:
+    """
+    Have signals write to a pipe that the loop reads, where this thread is the one they interrupt.
+
+    One that comes just before the loop waits does not interrupt its waiting, and Python runs its
+    handler only afterwards.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    os.set_blocking(descriptor, False)
+    before = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+
+
 class _Channel(HTTPChannel):  # type: ignore[misc]
     """
     A connection that tells a client which speaks TLS at once that nobody else does here.
@@ -181,6 +203,10 @@ class Server:
 
     def run(self) -> None:
         """Serve until `stop` is called, then let requests under way end."""
+        with _signals_wake(self._trigger.trigger):
+            self._run()
+
+    def _run(self) -> None:
         while not self._stopping:
             self._map.turn(min(_FOREVER, self._stall))
             self._end_stalled()

@@ -38,7 +38,8 @@ class Channels(dict[int, Channel]):
         """Have the channel that this thread serves watched for what it wants now."""
         for one in list(self.values()):
             if one.accepting:
-                one.trigger.pull_trigger()
+                with contextlib.suppress(BlockingIOError):  # full of reasons to wake
+                    one.trigger.pull_trigger()
                 return
 
     def turn(self, seconds: float, *, look: bool = False) -> None:  # noqa: ARG002 - it always looks

@@ -1,6 +1,8 @@
 """Connections are watched for what they want, and left alone while they want nothing."""
 
 import http.client
+import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -135,6 +137,38 @@ def test_a_client_that_asks_for_it_is_hung_up_on(kind: type[Channels]) -> None:
         ask.getresponse().read()
         assert len(channels) == 3
         ask.close()
+
+
+def test_a_signal_that_does_not_interrupt_the_loop_ends_it_all_the_same() -> None:
+    """As one does that comes just before the loop waits: here, another thread gets it."""
+    (listener,) = hosting.bind([Address("127.0.0.1", 0)])
+    server = hosting.Server(answers, [listener], threads=1)
+    ended, late = threading.Event(), threading.Event()
+
+    def other() -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
+        with speaking(listener.getsockname()[1]) as (client, stream):
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert read_answer(stream) == (GOOD, b"/ ")
+        os.kill(os.getpid(), signal.SIGUSR1)
+        if not ended.wait(PATIENCE / 2):
+            late.set()
+            server.stop()
+
+    before = signal.signal(signal.SIGUSR1, lambda *_: server.stop())
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    thread = threading.Thread(target=other)
+    try:
+        thread.start()
+        server.run()
+        ended.set()
+    finally:
+        thread.join(PATIENCE)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGUSR1])
+        signal.signal(signal.SIGUSR1, before)
+        listener.close()
+
+    assert not late.is_set()
 
 
 def test_idle_connections_cost_a_request_nothing() -> None:
