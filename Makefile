@@ -11,6 +11,7 @@ FOLDERS := controller engine policytests schemas servers
 # name is a digest of the list of files and of pyproject.toml.
 STAMP := .venv/.installed-$(shell { find $(FOLDERS) -type f -not -path '*/__pycache__/*' -not -path 'policytests/cases/*' | LC_ALL=C sort; cat pyproject.toml; } | cksum | cut -d' ' -f1)
 APT_PACKAGES := docker-registry skopeo nginx
+PROGRAMS := .programs
 
 .PHONY: help
 help: ## list the targets
@@ -39,13 +40,17 @@ registry: # Debian's registry and client, where root can install them; elsewhere
 	    rm -f "$$log"; \
 	  else echo "without $(APT_PACKAGES); to install them: apt-get install $(APT_PACKAGES)"; fi; fi
 
+.PHONY: programs
+programs: $(STAMP) ## get the other registries and clients that tests run when they are there
+	@$(BIN)/python -m tests.e2e.fetch_programs $(PROGRAMS)
+
 .PHONY: demo
 demo: $(STAMP) registry ## test the reference policies, then exchange a JWT and push an image with it
 	@$(BIN)/python deploy/demo/demo.py
 
 .PHONY: test
 test: $(STAMP) registry ## run all tests
-	@$(BIN)/python -m pytest -q tests
+	@PATH="$(CURDIR)/$(PROGRAMS)/bin:$$PATH" $(BIN)/python -m pytest -q tests
 	@$(BIN)/policytest policytests/cases
 
 .PHONY: fuzz
@@ -53,11 +58,13 @@ fuzz: $(STAMP) ## run the generated tests for FUZZ_SECONDS (default 600), from a
 	@export SEED=$${SEED:-$$RANDOM} FUZZ_SECONDS=$${FUZZ_SECONDS:-600}; echo "SEED=$$SEED"; $(BIN)/python -m pytest -q tests -m fuzz
 
 .PHONY: test-kube
-test-kube: $(STAMP) ## test the controller with a real kube-apiserver
+test-kube: $(STAMP) ## test the controller with a real kube-apiserver too
 	@[ -x "$${KUBEBUILDER_ASSETS:-}/kube-apiserver" ] && [ -x "$${KUBEBUILDER_ASSETS:-}/etcd" ] || { \
-	  echo "KUBEBUILDER_ASSETS must name a folder with kube-apiserver and etcd; with Go:" >&2; \
-	  echo '  eval "$$(go run sigs.k8s.io/controller-runtime/tools/setup-envtest@latest use -p env)"' >&2; exit 1; }
-	@$(BIN)/python -m pytest -q tests/controller/test_any_api_server.py
+	  echo "KUBEBUILDER_ASSETS must name a folder with kube-apiserver and etcd.  With Go, fetched:" >&2; \
+	  echo '  eval "$$(go run sigs.k8s.io/controller-runtime/tools/setup-envtest@latest use -p env)"' >&2; \
+	  echo "or built from the Go module proxy, in some minutes:" >&2; \
+	  echo "  $(BIN)/python tests/controller/build_kube_apiserver.py build/kube && export KUBEBUILDER_ASSETS=\$$PWD/build/kube" >&2; exit 1; }
+	@$(BIN)/python -m pytest -q tests/controller
 
 .PHONY: check
 check: $(STAMP) ## lint, format, types, imports
@@ -76,11 +83,11 @@ docs: $(STAMP) ## build the documentation's site in site/, warnings are errors
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 .PHONY: dist
-dist: $(STAMP) ## build dist/: the sdist, then the wheel from it, both checked
+dist: $(STAMP) ## build dist/: the sdist, then the wheel from it, both checked; with uv where it is
 	@rm -rf dist
-	@$(BIN)/python -m build --outdir dist . >/dev/null
+	@if command -v uv >/dev/null; then uv build --quiet --out-dir dist .; else $(BIN)/python -m build --outdir dist . >/dev/null; fi
 	@$(BIN)/twine check --strict dist/*
 
 .PHONY: clean
 clean: ## remove what the targets made
-	rm -rf .venv build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv $(PROGRAMS) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

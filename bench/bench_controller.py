@@ -1,15 +1,25 @@
 """
-What the controller costs a cluster: five thousand service accounts from cold and after a restart.
+What the controller costs a cluster, and how long the helpers take to start.
 
-What lives here: an API server of the tests' own in a process of its own, and the controller in
-another, which says what it took.  What must not: claims about other machines.
+1. 5,000 service accounts from cold and again after a restart: requests, memory and time, with the
+   tests' own API server, and with a real kube-apiserver when `KUBEBUILDER_ASSETS` names one.
+   At most 3 requests an account were wanted; 4 is what a token that is bound to its secret takes,
+   and is the bound here: docs/kubernetes.md says why.  After a restart it is none.
+2. The kubelet's plugin and docker's helper, each a whole run, to an interpreter that does nothing:
+   at most 150 ms of a processor, which is what a run takes where nothing else runs.
+
+Run by `make bench`; exits with 1 when a bound is missed.
 """
 
 import json
+import os
+import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -25,9 +35,13 @@ from regauth.engine import compile_policy
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from tests.controller.api_server import ApiServer
+from tests.controller.conftest import jwt
+from tests.controller.kube_apiserver import KubeApiServer
 
 ACCOUNTS = 5_000
 NAMESPACES = 50
+WANTED, LEAST = 3, 4
+START_SECONDS, ROUNDS = 0.150, 15
 POLICY = """version: 1
 services: [registry.example.com]
 providers:
@@ -43,31 +57,40 @@ grants:
 """
 
 
-def serve() -> None:
-    """Be the API server; answer each line on standard input with the requests since the last."""
-    api = ApiServer(time.time)
-    for number in range(NAMESPACES):
-        api.create("namespaces", f"team-{number}")
-    for number in range(ACCOUNTS):
-        api.create("serviceaccounts", f"account-{number}", f"team-{number % NAMESPACES}")
-    print(api.url, flush=True)
-    for _ in sys.stdin:
-        print(json.dumps(api.count()), flush=True)
-        with api.changed:
-            api.seen.clear()
-    api.close()
+def serve(kind: str) -> None:
+    """Be the API server until standard input ends."""
+    with tempfile.TemporaryDirectory() as folder:
+        own = kind == "own"
+        api: ApiServer | KubeApiServer = (
+            ApiServer(time.time) if own else KubeApiServer(Path(folder))
+        )
+        for number in range(NAMESPACES):
+            api.create("namespaces", f"team-{number}")
+        for number in range(ACCOUNTS):
+            api.create("serviceaccounts", f"account-{number}", f"team-{number % NAMESPACES}")
+        place = {"url": api.url, "bearer": api.bearer}
+        if isinstance(api, KubeApiServer):  # past the gate
+            place |= {"url": api.upstream, "ca": api.ca_file}
+        print(json.dumps(place), flush=True)
+        sys.stdin.read()
+        api.close()
 
 
-def reconcile(url: str) -> None:
+def reconcile(place: dict[str, str]) -> None:
     """Be the controller: list, do everything that is to be done, and say what it took."""
     policy = compile_policy({"policy.yaml": POLICY}, now=datetime.now(UTC)).policy
     assert policy is not None
     host, audience = "registry.example.com", "https://registry.example.com"
     registry = Registry(host, host, "cluster", "cluster", audience, timedelta(hours=12))
     connection = Configuration()
-    connection.host = url
+    connection.host, connection.ssl_ca_cert = place["url"], place.get("ca")
+    connection.api_key["authorization"] = f"Bearer {place['bearer']}"
+    requests: Counter[str] = Counter()
+    cluster = Cluster(
+        connection, count=lambda method, kind, _: requests.update([f"{method} {kind}"])
+    )
     world = Host(
-        Cluster(connection),
+        cluster,
         lambda: datetime.now(UTC),
         time.monotonic,
         lambda: True,
@@ -83,8 +106,9 @@ def reconcile(url: str) -> None:
         controller.work(key)
     seconds = time.perf_counter() - begin
     assert not controller.queue.failing
-    grown = peak_memory() - before
-    print(json.dumps({"listed": listed, "seconds": seconds, "peak": peak_memory(), "grown": grown}))
+    peak = peak_memory()
+    took = {"listed": listed, "seconds": seconds, "requests": requests}
+    print(json.dumps({**took, "peak": peak, "grown": peak - before}))
 
 
 def peak_memory() -> float:
@@ -94,39 +118,106 @@ def peak_memory() -> float:
     return int(kib) / 1024
 
 
-def main() -> int:
-    if sys.argv[1:2] == ["--serve"]:
-        serve()
-        return 0
-    if sys.argv[1:2] == ["--reconcile"]:
-        reconcile(sys.argv[2])
-        return 0
+def accounts(kind: str) -> bool:
+    """Measure both runs with one API server; return whether the bounds are kept."""
+    kept = True
+    program = [sys.executable, __file__]
     with subprocess.Popen(
-        [sys.executable, __file__, "--serve"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
+        [*program, "--serve", kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:
         assert server.stdin is not None
         assert server.stdout is not None
-        url = server.stdout.readline().strip()
-        print(f"{ACCOUNTS} service accounts in {NAMESPACES} namespaces, one registry")
-        for name in ("cold", "after a restart"):
-            took = json.loads(
-                subprocess.check_output([sys.executable, __file__, "--reconcile", url])
-            )
-            server.stdin.write("count\n")
-            server.stdin.flush()
-            requests: Counter[str] = Counter(json.loads(server.stdout.readline()))
-            lists = sum(count for what, count in requests.items() if what.startswith("GET"))
-            others = {what: count for what, count in requests.items() if not what.startswith("GET")}
-            print(f"  {name}: {took['seconds']:.1f} s, of it {took['listed']:.1f} to list")
-            print(f"    peak {took['peak']:.0f} MiB, of it {took['grown']:.0f} for the accounts")
+        place = server.stdout.readline().strip()
+        print(f"{ACCOUNTS} service accounts in {NAMESPACES} namespaces, one registry, {kind}:")
+        for name, bound in (("cold", LEAST), ("after a restart", 0)):
+            took = json.loads(subprocess.check_output([*program, "--reconcile", place]))
+            lists = sum(n for what, n in took["requests"].items() if what.startswith("GET"))
+            others = {what: n for what, n in took["requests"].items() if not what.startswith("GET")}
             each = sum(others.values()) / ACCOUNTS
-            print(f"    {each:.2f} requests an account: {others or 'none'}; {lists} to list")
-            if name != "cold":
-                assert not others
+            kept = kept and each <= bound
+            wanted = f", {WANTED} wanted, {LEAST} the least" if bound else ", 0 wanted"
+            what = f"{each:.2f} requests an account{wanted}: {others or 'none'}"
+            print(f"  {name}: {what}; {lists} to list")
+            print(f"    peak {took['peak']:.0f} MiB, of it {took['grown']:.0f} for the accounts")
+            print(f"    {took['seconds']:.1f} s, of it {took['listed']:.1f} to list")
         server.stdin.close()
+    return kept
+
+
+def best(run: Callable[[], object]) -> float:
+    """The least that one of several runs took of a processor, in seconds."""
+    times = []
+    for _ in range(ROUNDS):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        run()
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    return min(times)
+
+
+def starts() -> bool:
+    """Measure whole runs of both helpers; return whether the bound is kept."""
+    token = jwt(exp=int(time.time()) + 600, sub="system:serviceaccount:team-a:builder")
+    request = json.dumps(
+        {
+            "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
+            "kind": "CredentialProviderRequest",
+            "image": "registry.example.com/app",
+            "serviceAccountToken": token,
+        }
+    )
+    programs = Path(sys.executable).parent
+    kept = True
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "credential-helper.json"
+        source = {"environment": {"variable": "TOKEN"}}
+        file.write_text(
+            json.dumps(
+                {"registries": {"registry.example.com": {"username": "ci", "source": source}}}
+            )
+        )
+        environment = {"TOKEN": token, "REGAUTH_CREDENTIAL_HELPER_CONFIG": str(file)}
+
+        def seconds(given: str, *command: str | Path) -> float:
+            return best(
+                lambda: subprocess.run(
+                    command,
+                    input=given,
+                    text=True,
+                    capture_output=True,
+                    check=True,
+                    env=environment,
+                )
+            )
+
+        bare = seconds("", sys.executable, "-c", "pass")
+        plugin = programs / "regauth-credential-provider"
+        helper = programs / "docker-credential-regauth"
+        for name, took in (
+            (
+                plugin.name,
+                seconds(request, plugin, "--registry=registry.example.com", "--username=c"),
+            ),
+            (helper.name, seconds("registry.example.com", helper, "get")),
+        ):
+            kept = kept and took <= START_SECONDS
+            times = f"{took / bare:.1f} times an interpreter that does nothing"
+            print(f"{name}: {took * 1000:.0f} ms, {times}")
+    return kept
+
+
+def main() -> int:
+    match sys.argv[1:]:
+        case ["--serve", kind]:
+            serve(kind)
+        case ["--reconcile", place]:
+            reconcile(json.loads(place))
+        case _:
+            real = bool(os.environ.get("KUBEBUILDER_ASSETS"))
+            if not real:
+                print("without a real kube-apiserver: KUBEBUILDER_ASSETS names none")
+            kept = [starts(), accounts("own"), *([accounts("kube-apiserver")] if real else [])]
+            return 0 if all(kept) else 1
     return 0
 
 

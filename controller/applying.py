@@ -2,8 +2,8 @@
 Applying: from a planned change to requests.
 
 What lives here: the order of the requests that make a change, such that whatever is interrupted
-can be gone on with, and such that no token outlives the secret it is in.  What must not: which
-changes to make (`regauth.controller.planning`).
+can be gone on with, and such that every token is bound to the secret it is in.  What must not:
+which changes to make (`regauth.controller.planning`).
 """
 
 from collections.abc import Callable
@@ -100,8 +100,8 @@ class Applier:
         """
         Write the tokens that a secret should hold.
 
-        The secret comes first, because tokens are bound to it and end with it: a token that was
-        requested and never written is worth nothing once the secret is deleted, and expires.
+        The secret comes first, because tokens are bound to it, by the UID that the API server gives
+        it: hence it is written twice.  A token that was requested and never written is nobody's.
         """
         uid = change.uid
         if not uid:
@@ -170,7 +170,12 @@ class Applier:
         body = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
-            "metadata": {"name": account.key.name, "namespace": account.key.namespace},
+            # Since 1.34 an account of another UID, made anew under the name, is a conflict.
+            "metadata": {
+                "name": account.key.name,
+                "namespace": account.key.namespace,
+                "uid": account.uid,
+            },
             "spec": {
                 "audiences": [audience],
                 "expirationSeconds": int(asked.total_seconds()),

@@ -16,12 +16,16 @@ from urllib.parse import quote, urlencode
 import urllib3
 from kubernetes.client import Configuration
 from kubernetes.client.rest import RESTClientObject
+from kubernetes.config.config_exception import ConfigException
 
 Object = dict[str, Any]
 """A Kubernetes object as JSON has it."""
 
 APPLY: Final = "application/apply-patch+yaml"
 """Server-side apply (Kubernetes documentation, "Server-Side Apply"); JSON is YAML."""
+
+ACCEPT: Final = "application/json, application/jwk-set+json"
+"""The API server answers with keys (RFC 7517, section 8.5) only who accepts their own type."""
 
 JSON_PATCH: Final = "application/json-patch+json"
 """RFC 6902."""
@@ -153,10 +157,7 @@ class Cluster:
         stream: bool = False,
     ) -> urllib3.BaseHTTPResponse:
         url = f"{self._configuration.host.rstrip('/')}{path}"
-        headers = {"Accept": "application/json", "User-Agent": "regauth-controller"}
-        bearer = self._configuration.auth_settings().get("BearerToken")
-        if bearer:
-            headers[str(bearer["key"])] = str(bearer["value"])
+        headers = {"Accept": ACCEPT, "User-Agent": "regauth-controller", **self._login()}
         if body is not None:
             headers["Content-Type"] = content_type
         try:
@@ -177,6 +178,20 @@ class Cluster:
         if response.status >= _ERRORS:
             raise _error(response)
         return response
+
+    def _login(self) -> dict[str, str]:
+        """Return the header to log in with; the package reads the token again when it gets old."""
+        try:
+            found = self._configuration.auth_settings().get("BearerToken")
+        except (ConfigException, OSError, ValueError) as error:
+            raise ApiError(0, f"the credentials cannot be read: {type(error).__name__}") from None
+        if found is None:
+            return {}
+        value = str(found["value"]).strip()
+        if not value.isprintable():
+            # http.client would refuse it with an error that quotes it.
+            raise ApiError(0, "the credentials are no token: they have control characters")
+        return {str(found["key"]): value}
 
 
 class Stream:

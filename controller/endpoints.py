@@ -52,7 +52,10 @@ class Endpoints:
         handler = type("Handler", (_Handler,), {"routes": routes})
         self._server = ThreadingHTTPServer(address, handler)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="endpoints")
+        # A daemon: whatever happens, no process lives on to say that it is healthy.
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="endpoints", daemon=True
+        )
         self._thread.start()
 
     @property

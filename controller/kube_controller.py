@@ -197,7 +197,8 @@ def manifests(file: Path, image: str, namespace: str, *, plugin: bool) -> None:
       kube-controller manifests --config controller.yaml --image IMAGE --plugin
     """  # noqa: D301 - click reads \b
     from .configuration import ConfigurationError, read_configuration  # noqa: PLC0415
-    from .manifests import ManifestError, controller_manifests, plugin_manifests, to_yaml  # noqa: PLC0415
+    from .manifests import ManifestError, controller_manifests, plugin_manifests  # noqa: PLC0415
+    from .yaml_blocks import to_yaml  # noqa: PLC0415
 
     try:
         settings = read_configuration(file).settings

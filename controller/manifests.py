@@ -5,13 +5,12 @@ What lives here: Kubernetes objects made from the settings and the policy they n
 not: anything that is not needed: every permission here has a request that fails without it.
 """
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from regauth.engine.files import read_policy_folder
 
+from .admission import ADMISSION, admission_policy
 from .cluster import Object
 from .settings import Settings
 
@@ -37,8 +36,14 @@ def controller_manifests(
     The settings and the policy become one ConfigMap.
 
     Raises:
-        ManifestError: They do not fit into one, or the Lease is in another namespace.
+        ManifestError: They do not fit into one, the Lease is in another namespace, or nobody but
+            the pod itself could reach the endpoints.
     """
+    if settings.listen is not None and _is_loopback(settings.listen[0]):
+        raise ManifestError(
+            f"`listen` names {settings.listen[0]}, where the kubelet cannot reach the probes:"
+            f' write `listen: "*:{settings.listen[1]}"`'
+        )
     election = settings.election
     if election is not None and election.namespace != namespace:
         raise ManifestError(
@@ -54,6 +59,7 @@ def controller_manifests(
             "data": {_key(path): text for path, text in files.items()},
         },
         *_permissions(namespace, election.name if election else ""),
+        *_admission(settings, namespace),
         _deployment(settings, image, namespace, sorted(files)),
         {
             **_head("policy/v1", "PodDisruptionBudget", namespace),
@@ -61,6 +67,10 @@ def controller_manifests(
         },
         _network_policy(namespace),
     ]
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def plugin_manifests(settings: Settings) -> list[Object]:
@@ -112,60 +122,6 @@ def plugin_manifests(settings: Settings) -> list[Object]:
         {**_head(_RBAC, "ClusterRole", "", name), "rules": [rule]},
         _binding("ClusterRole", "", name, kubelets),
     ]
-
-
-def to_yaml(objects: list[Object]) -> str:
-    """Return objects as YAML documents."""
-    return "---\n".join("\n".join(_lines(one)) + "\n" for one in objects).rstrip("\n")
-
-
-def _lines(value: object, indent: str = "") -> list[str]:
-    """Write blocks, with scalars as JSON has them, which YAML 1.2 reads (section 1.3)."""
-    lines: list[str] = []
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            lines += _entry(f"{indent}{_scalar(name)}:", inner, f"{indent}  ")
-        return lines
-    assert isinstance(value, list)  # noqa: S101 - `_entry` hands over nothing else
-    for inner in value:
-        first, *rest = _lines(inner, f"{indent}  ") if _is_block(inner) else [_scalar(inner)]
-        lines += [f"{indent}- {first.lstrip()}", *rest]
-    return lines
-
-
-def _entry(head: str, value: object, indent: str) -> list[str]:
-    if _is_block(value):
-        return [head, *_lines(value, indent)]
-    if isinstance(value, str) and "\n" in value and value.endswith("\n") and _is_plain(value):
-        return [f"{head} |", *(f"{indent}{line}".rstrip() for line in value[:-1].split("\n"))]
-    return [f"{head} {_scalar(value)}"]
-
-
-def _is_block(value: object) -> bool:
-    return isinstance(value, Mapping | list) and bool(value)
-
-
-def _is_plain(text: str) -> bool:
-    """Tell whether a literal block gives the text back as it is."""
-    lines = text.split("\n")
-    printable = all(line.isprintable() for line in lines)
-    return (
-        printable
-        and not text.startswith((" ", "\n"))
-        and not any(line != line.rstrip() for line in lines)
-        and not text.endswith("\n\n")
-    )
-
-
-def _scalar(value: object) -> str:
-    if isinstance(value, str) and value.replace("-", "").replace("/", "").isalpha():
-        lower = value.lower()
-        if value.isascii() and lower not in _WORDS and value[0].isalpha():
-            return value
-    return json.dumps(value)
-
-
-_WORDS: Final = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
 
 
 def _head(version: str, kind: str, namespace: str, name: str = _NAME) -> Object:
@@ -241,6 +197,18 @@ def _binding(kind: str, namespace: str, name: str, subjects: list[Any]) -> Objec
     reference = {"apiGroup": _RBAC.partition("/")[0], "kind": kind, "name": name}
     head = _head(_RBAC, f"{kind}Binding", namespace, name)
     return {**head, "roleRef": reference, "subjects": subjects}
+
+
+def _admission(settings: Settings, namespace: str) -> list[Object]:
+    account = f"system:serviceaccount:{namespace}:{_NAME}"
+    spec = {"policyName": _NAME, "validationActions": ["Deny"]}
+    return [
+        {
+            **_head(ADMISSION, "ValidatingAdmissionPolicy", ""),
+            "spec": admission_policy(settings, account),
+        },
+        {**_head(ADMISSION, "ValidatingAdmissionPolicyBinding", ""), "spec": spec},
+    ]
 
 
 def _deployment(settings: Settings, image: str, namespace: str, paths: list[str]) -> Object:

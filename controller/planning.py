@@ -24,6 +24,9 @@ ROTATE_BELOW: Final = 0.40
 JITTER: Final = 0.10
 """By how much of its life, at most, the replacement of a token is put off."""
 
+LOOK_AGAIN: Final = timedelta(minutes=10)
+"""How long an account is left alone at most; looking asks the API for nothing."""
+
 
 class Cause(StrEnum):
     """Why tokens are requested."""
@@ -96,11 +99,12 @@ def plan(observed: Observed, entitlements: Entitlements, now: datetime) -> Plan:
         return Plan(tuple(Delete(observed.key, one.name, one.uid) for one in ours))
     if account.terminating or (observed.namespace is not None and observed.namespace.terminating):
         return Plan()
-    wanted: tuple[Wanted, ...] = ()
-    if entitlements.selects(account, observed.namespace):
-        wanted = entitlements.wanted(account, now)
-    if not wanted:
+    if not entitlements.selects(account, observed.namespace):
         return Plan(_withdraw(account, ours))
+    wanted = entitlements.wanted(account, now)
+    if not wanted:
+        # A condition may go by the time, and then nothing else happens that would tell.
+        return Plan(_withdraw(account, ours), now + LOOK_AGAIN)
     name = secret_name(account.key.name, entitlements.instance)
     stale = [one for one in ours if one.name != name]
     found = next((one for one in observed.secrets if one.name == name), None)

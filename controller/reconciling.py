@@ -26,13 +26,10 @@ from .inventory import KINDS, SECRETS, Inventory
 from .measures import Measures
 from .naming import secret_name
 from .observed import Key
-from .planning import Cause, Issue, Plan, Report, plan
+from .planning import LOOK_AGAIN, Cause, Issue, Plan, Report, plan
 from .signing_keys import SigningKeys
 from .watching import Watcher
 from .work_queue import WorkQueue
-
-LOOK_AGAIN_SECONDS: Final = 600.0
-"""How long an account is left alone at most; looking asks the API for nothing."""
 
 _ROUNDS: Final = 4
 
@@ -191,11 +188,9 @@ class Controller:
             raise ChangeError("the account does not come to rest")
         self.queue.succeeded(key)
         self._host.measures.reconciled("ok")
-        pause = LOOK_AGAIN_SECONDS
         if planned.again is not None:
-            left = (planned.again - self._host.now()).total_seconds()
-            pause = min(max(left, 1.0), pause)
-            self.queue.add_in(key, pause)
+            left = min(planned.again - self._host.now(), LOOK_AGAIN).total_seconds()
+            self.queue.add_in(key, max(left, 1.0))
 
     def _failed(self, key: Key, error: str, at_least: float, status: int | None = None) -> None:
         pause = self.queue.retry(key, at_least)

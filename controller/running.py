@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
 from types import FrameType
 from typing import Final
 
@@ -70,6 +71,7 @@ class Process:
         self._log = log
         self._measures = Measures()
         self._ending = threading.Event()
+        self._woken: SimpleQueue[None] = SimpleQueue()
         limits = self._settings.limits
         throttle = Throttle(limits.per_second, limits.burst, time.monotonic, self._ending.wait)
         self._cluster = Cluster(connection, throttle, self._measures.request)
@@ -93,8 +95,11 @@ class Process:
         endpoints = self._endpoints()
         for kind in KINDS:
             self._start(self._controller.watchers[kind].run, f"watch-{kind}")
+        lost = False
         try:
             lost = self._lead()
+        except Exception as error:  # noqa: BLE001 - as in any other thread
+            self._break("main", error)
         finally:
             self._end(endpoints)
         self._log.event("ended", lost_lease=lost, broken=self._broken)
@@ -144,8 +149,16 @@ class Process:
                 reloaded = now
                 self._look_for_changes()
             # The lists come in meanwhile; whether they are there costs no request.
-            self._ending.wait(_LIST_SECONDS if led and not working else self._renew)
+            self._rest(_LIST_SECONDS if led and not working else self._renew)
         return False
+
+    def _rest(self, seconds: float) -> None:
+        """Wait so long, or until the process is to end."""
+        try:
+            self._woken.get(timeout=seconds)
+        except Empty:
+            return
+        self._ending.set()
 
     @property
     def _renew(self) -> float:
@@ -184,13 +197,20 @@ class Process:
         """End the process when one of its threads breaks: half a controller is none."""
         try:
             target()
-        except Exception as error:  # noqa: BLE001 - whatever it was, only its kind is safe to log
-            self._broken.append(name)
-            self._log.event("broken", "error", thread=name, error=type(error).__name__)
-            self._ending.set()
+        except Exception as error:  # noqa: BLE001 - whatever it was
+            self._break(name, error)
+
+    def _break(self, name: str, error: Exception) -> None:
+        """Take note that a thread has broken; of the error, only its kind is safe to log."""
+        self._broken.append(name)
+        self._log.event("broken", "error", thread=name, error=type(error).__name__)
+        self._ending.set()
+        self._woken.put(None)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
-        self._ending.set()
+        # Not the event: its lock may be held by the very thread that the signal interrupts, and
+        # `put` is made for that.
+        self._woken.put(None)
 
     def _end(self, endpoints: Endpoints | None) -> None:
         self._ending.set()

@@ -17,7 +17,6 @@ from .work_queue import back_off
 
 PAGE: Final = "500"
 WATCH_SECONDS: Final = 240
-"""How long the server is asked to keep a watch open."""
 
 SILENT_SECONDS: Final = 270.0
 _READ_EVENTS: Final = frozenset(("ADDED", "MODIFIED", "DELETED"))
@@ -55,6 +54,8 @@ class Watcher:
         self._stream: Stream | None = None
         self.version = ""
         """The resourceVersion that is known; empty before the first list."""
+        self.seconds = WATCH_SECONDS
+        """How long the server is asked to keep a watch open."""
         self.listed = threading.Event()
         """Set once there has been a whole list."""
 
@@ -116,7 +117,7 @@ class Watcher:
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": self.version,
-            "timeoutSeconds": str(WATCH_SECONDS),
+            "timeoutSeconds": str(self.seconds),
         }
         events = 0
         self._stream = self._cluster.stream(self._path, query, SILENT_SECONDS)

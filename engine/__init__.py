@@ -12,7 +12,16 @@ What is listed here is what hosts use; the modules hold the rest.
 from .authentication import Authenticated
 from .compiler import Compilation, compile_policy
 from .decide import decide
-from .exchange import Credentials, Keys, KeysUnavailable, NeedKeys, exchange, login, run
+from .exchange import (
+    Credentials,
+    Keys,
+    KeysUnavailable,
+    NeedKeys,
+    exchange,
+    login,
+    login_verified,
+    run,
+)
 from .explanation import Explanation, explain
 from .jwt import Claims, UnverifiedClaims
 from .keys import KeysError, KeySet, SigningKey
@@ -24,6 +33,7 @@ from .prospects import may_be_granted
 from .registry_token import registry_token
 from .rendering import render_text
 from .scope import Access, Resource, Scope, ScopeError, accesses, parse_scope, parse_scopes
+from .trust import trust_digest
 
 __all__ = [
     "Access",
@@ -64,6 +74,7 @@ __all__ = [
     "exchange",
     "explain",
     "login",
+    "login_verified",
     "may_be_granted",
     "narrate",
     "parse_scope",
@@ -71,4 +82,5 @@ __all__ = [
     "registry_token",
     "render_text",
     "run",
+    "trust_digest",
 ]

@@ -7,7 +7,7 @@ was verified.  What must not: the signature itself (`regauth.engine.jwt`) and an
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -33,6 +33,7 @@ MESSAGES: Final[Mapping[str, str]] = {
     Reason.PROVIDER_UNAVAILABLE: "the provider's keys cannot be had right now; try again later",
     Reason.UNKNOWN_SERVICE: "the policy does not answer for this service",
     Reason.NO_CREDENTIALS: "credentials are required",
+    Reason.UNKNOWN_SESSION: "the refresh token is not known here or has ended; log in again",
 }
 """What each reason says to the client: the check that failed, and no value of the policy."""
 
@@ -46,6 +47,8 @@ class Authenticated:
     claims: Claims
     expires: datetime
     """When the token stops being valid, the provider's clock skew not counted."""
+    at: datetime
+    """As of when its token's times were checked."""
 
 
 def refusal(
@@ -56,7 +59,12 @@ def refusal(
 
 
 def authenticate(
-    provider: Provider, claims: Claims, service: str, now: datetime
+    provider: Provider,
+    claims: Claims,
+    service: str,
+    now: datetime,
+    *,
+    at: datetime | None = None,
 ) -> Authenticated | Refusal:
     """
     Check a token's claims, whose signature is verified, against its provider's policy.
@@ -66,11 +74,26 @@ def authenticate(
         claims: The claims as they stand in the token.
         service: The service asked for; rules can see it.
         now: The time, with its zone.
+        at: As of when the token's own times are checked, for a login of a while ago whose token may
+            have expired since; everything else holds as of now.
+
+    Returns:
+        The login, or the refusal with the claims that it was refused for.
     """
+    at = at or now
+    outcome = _authenticate(provider, claims, service, now, at)
+    if isinstance(outcome, Refusal):
+        return replace(outcome, claims=claims, at=at)
+    return outcome
+
+
+def _authenticate(
+    provider: Provider, claims: Claims, service: str, now: datetime, at: datetime
+) -> Authenticated | Refusal:
     for check in CHECKS:
-        reason = check.reason(provider, claims, now)
+        reason = check.reason(provider, claims, at)
         if reason is not None:
-            detail = check.describe(provider, claims, now)
+            detail = check.describe(provider, claims, at)
             return refusal(reason, detail, provider=provider.name)
     normal = _normal(claims)
     variables = _variables(provider, normal, service, now)
@@ -82,7 +105,7 @@ def authenticate(
         if broken is not None:
             message = rule.message or f"the token does not meet the rule {rule.name!r}"
             return Refusal(rule.reason, message, broken, identity, provider.name)
-    return Authenticated(identity, provider, normal, _time(claims["exp"]))
+    return Authenticated(identity, provider, normal, _time(claims["exp"]), at)
 
 
 def _normal(claims: Claims) -> Claims:

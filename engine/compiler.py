@@ -36,7 +36,9 @@ class Compilation:
     sources: Mapping[str, str]
 
 
-def compile_policy(files: Mapping[str, bytes | str], *, now: datetime | None = None) -> Compilation:
+def compile_policy(
+    files: Mapping[str, bytes | str], *, now: datetime | None = None, folder: str = ""
+) -> Compilation:
     """
     Compile a policy.
 
@@ -45,7 +47,10 @@ def compile_policy(files: Mapping[str, bytes | str], *, now: datetime | None = N
             claim schemas that it names.
         now: The time, with its zone, for warnings about what has expired; without it there are
             none of those.
+        folder: What messages put before the files' names; the policy's hash is the same with any.
     """
+    digest = _hash(files)
+    files = {f"{folder}/{name}": content for name, content in files.items()} if folder else files
     problems = Problems()
     texts = dict(_decode(files, problems))
     written = document.read(texts, problems)
@@ -61,7 +66,7 @@ def compile_policy(files: Mapping[str, bytes | str], *, now: datetime | None = N
     expressions.check_unused(sights)
     policy = None
     if not problems.error_count:
-        policy = _policy(compiled, statements.services, expressions, sights, _hash(files))
+        policy = _policy(compiled, statements.services, expressions, sights, digest)
         problems.extend(lint(policy, written, now))
     found = document.silence(texts, problems)
     sources = {name: _bytes(content).decode(errors="replace") for name, content in files.items()}
@@ -120,7 +125,12 @@ def _compile(written: Document, providers: Providers, statements: Statements) ->
 
 def _sights(claims: Mapping[str, ClaimSchema | None]) -> list[Sight]:
     known = {id(schema): schema for schema in claims.values() if schema is not None}
-    return [Sight(schema, scope=True) for schema in known.values()]
+    # The narrower sight last: what it sees too is known by the program that it compiled.
+    return [
+        Sight(schema, scope=True, reference=reference)
+        for reference in (True, False)
+        for schema in known.values()
+    ]
 
 
 def _policy(

@@ -6,16 +6,25 @@ not: who the identity is (`authentication`), or anything a host does with the an
 
 Every access is decided alone: a denial that matches, or that cannot be evaluated, refuses; else
 the first grant that matches allows; else it is refused.
+
+A statement with `tags` is about tags, and content has none of its own.  Digests and uploads, which
+move no tag, are within a grant and outside a denial; deleting by digest, which takes tags along,
+and listing all tags are the reverse, so that it refuses.  While the reference is unknown such a
+statement is not decided at all, and what depends on it is refused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from enum import Enum
+from typing import Literal
 
+from . import references
 from .cel import CelError, Program, timestamp
-from .index import Index, Lookup
+from .index import Index, Lookup, ruled_out
 from .jwt import Claims
 from .outcomes import ConditionError, Decision, Identity, Verdict, Why
-from .patterns import Pattern, PatternValueError
+from .pattern_text import PatternValueError
+from .patterns import Pattern
 from .policy import Denial, Policy, Statement
 from .scope import (
     CATALOG,
@@ -25,12 +34,20 @@ from .scope import (
     Access,
     is_repository_name,
 )
+from .tag_patterns import TagPattern
 
 NO_CLAIMS: Claims = Claims({})
 """The claims of a request without credentials."""
 
-Match = bool | ConditionError
-"""Whether a statement matches, or the error that keeps it from being known."""
+
+class Unseen(Enum):
+    """What a statement waits for before it can be known whether it matches."""
+
+    REFERENCE = "reference"
+
+
+Match = bool | ConditionError | Literal[Unseen.REFERENCE]
+"""Whether a statement matches, the error that keeps it from being known, or what is not seen."""
 
 
 def decide(
@@ -99,19 +116,41 @@ class Request:
         nothing = unknown(access)
         if nothing is not None:
             return Verdict(access, nothing)
-        errors: tuple[ConditionError, ...] = ()
+        denied = self._denied(access)
+        if denied is not None and denied.why is Why.DENIED:
+            return denied
+        granted = self._granted(access)
+        if denied is not None and granted.allowed:
+            return Verdict(access, denied.why, denied.source, granted.errors)
+        return granted
+
+    def _denied(self, access: Access) -> Verdict | None:
+        """Return the verdict of the denials: refused, or else waiting for the reference."""
+        waiting: Verdict | None = None
         for denial in self.denials(access):
             match = self.match(denial, access)
             if match is False:
                 continue
-            errors = () if match is True else (match,)
-            return Verdict(access, Why.DENIED, denial.name, errors)
+            if not isinstance(match, Unseen):
+                errors = () if match is True else (match,)
+                return Verdict(access, Why.DENIED, denial.name, errors)
+            waiting = waiting or Verdict(access, Why.DEPENDS_ON_REFERENCE, denial.name)
+        return waiting
+
+    def _granted(self, access: Access) -> Verdict:
+        """Return the verdict of the grants, as if there were no denial."""
+        errors: tuple[ConditionError, ...] = ()
+        waiting = ""
         for grant in self.grants(access):
             match = self.match(grant, access)
             if match is True:
                 return Verdict(access, Why.GRANTED, grant.name, errors)
-            if match is not False:
+            if isinstance(match, ConditionError):
                 errors = (*errors, match)
+            elif match is not False:
+                waiting = waiting or grant.name
+        if waiting:
+            return Verdict(access, Why.DEPENDS_ON_REFERENCE, waiting, errors)
         return Verdict(access, Why.NO_GRANT, errors=errors)
 
     def denials(self, access: Access) -> list[Statement]:
@@ -137,21 +176,25 @@ class Request:
         key = (id(lookup), name)
         found = self._candidates.get(key)
         if found is None:
-            claims: Claims = self.variables["claims"]  # type: ignore[assignment]
-            found = [all_[position] for position in lookup.candidates(claims, name)]
+            found = [all_[position] for position in lookup.candidates(self._claims, name)]
             self._candidates[key] = found
         return found
 
+    @property
+    def _claims(self) -> Mapping[str, object]:
+        return self.variables["claims"]  # type: ignore[return-value]
+
     def match(self, statement: Statement, access: Access) -> Match:
-        """Tell whether a statement matches, where a certain "no" outweighs an error."""
+        """Tell whether a statement matches, where a certain "no" outweighs what is not known."""
         if self.mismatch(statement, access):
             return False
         self.see(access)
-        named = self.named(statement, access)
+        named: Match = self.named(statement, access)
+        if named is not False and statement.tags:
+            named = _both(named, self.tagged(statement, access), statement)
         if named is False or statement.when is None:
             return named
-        holds = self._holds(statement.when, statement.name)
-        return holds if holds is not True else named
+        return _both(named, self._condition(statement, statement.when, access), statement)
 
     def see(self, access: Access) -> None:
         """Show an access to the conditions, as `scope`."""
@@ -161,6 +204,7 @@ class Request:
             "class": resource.class_,
             "name": resource.name,
             "action": access.action,
+            "reference": "" if access.reference == references.UPLOAD else access.reference,
         }
 
     def mismatch(self, statement: Statement, access: Access) -> str:
@@ -184,28 +228,57 @@ class Request:
             return "expires"
         return ""
 
-    def named(self, statement: Statement, access: Access) -> Match:
+    def named(self, statement: Statement, access: Access) -> bool | ConditionError:
         """Tell whether a statement is about the access's name, or the catalog."""
-        if statement.catalog:
-            return True
-        error: Match = False
-        for pattern in statement.patterns:
-            matches = self.pattern_matches(pattern, statement, access)
+        return statement.catalog or self._any(statement.patterns, statement, access.resource.name)
+
+    def tagged(self, statement: Statement, access: Access) -> Match:
+        """Tell whether a statement with `tags` is about the access's reference."""
+        reference = access.reference
+        if reference == references.UNKNOWN:
+            return Unseen.REFERENCE
+        if references.is_tag(reference):
+            return self._any(statement.tags, statement, reference)
+        grants = not isinstance(statement, Denial)
+        if reference == references.ALL_TAGS:
+            return not grants or any(tag.everything for tag in statement.tags)
+        takes_tags_along = access.action == "delete" and reference != references.UPLOAD
+        return grants is not takes_tags_along
+
+    def _any(
+        self, patterns: Sequence[Pattern | TagPattern], statement: Statement, text: str
+    ) -> bool | ConditionError:
+        error: bool | ConditionError = False
+        for pattern in patterns:
+            matches = self.pattern_matches(pattern, statement, text)
             if matches is True:
                 return True
             error = error or matches
         return error
 
-    def pattern_matches(self, pattern: Pattern, statement: Statement, access: Access) -> Match:
-        """Tell whether one pattern of a statement matches the access's name."""
+    def pattern_matches(
+        self, pattern: Pattern | TagPattern, statement: Statement, text: str
+    ) -> bool | ConditionError:
+        """Tell whether one pattern of a statement matches a repository's name or a tag."""
         try:
-            return pattern.matches(access.resource.name, self.variables)
+            return pattern.matches(text, self.variables)
         except CelError as failure:
             return ConditionError(statement.name, failure.code, str(failure))
         except PatternValueError as failure:
             return ConditionError(statement.name, "pattern-value", str(failure))
 
-    def _holds(self, program: Program, source: str) -> Match:
+    def is_open(self, statement: Statement, when: Program, access: Access) -> bool:
+        """Tell whether a grant's condition may ask for a reference that nobody has named."""
+        if not statement.tags or access.reference or isinstance(statement, Denial):
+            return False
+        return "scope" in when.variables
+
+    def _condition(self, statement: Statement, when: Program, access: Access) -> Match:
+        if self.is_open(statement, when, access):
+            return False if ruled_out(statement, self._claims) else Unseen.REFERENCE
+        return self._holds(when, statement.name)
+
+    def _holds(self, program: Program, source: str) -> bool | ConditionError:
         """Evaluate a condition; one that does not see the scope, once in a request."""
         holds = self._known.get(id(program))
         if holds is None:
@@ -220,9 +293,28 @@ class Request:
         return holds
 
 
+def _both(first: Match, second: Match, statement: Statement) -> Match:
+    """
+    Join two parts of a statement, of which the first is not false.
+
+    An error keeps a grant from matching, whatever the reference will be.  A denial that fails may
+    still turn out not to be about it.
+    """
+    if first is True or second is False:
+        return second
+    if second is True:
+        return first
+    unseen = Unseen.REFERENCE in (first, second)
+    if unseen and isinstance(statement, Denial):
+        return Unseen.REFERENCE
+    return second if isinstance(second, ConditionError) else first
+
+
 def unknown(access: Access) -> Why | None:
     """Say what the language does not know about an access, if anything; no policy allows it."""
     resource = access.resource
+    if access.reference and not _can_be_referred_to(access):
+        return Why.INVALID_REFERENCE
     if resource.type == REPOSITORY:
         if access.action not in REPOSITORY_ACTIONS:
             return Why.UNKNOWN_ACTION
@@ -230,3 +322,11 @@ def unknown(access: Access) -> Why | None:
     if resource.type == REGISTRY and resource.name == CATALOG and not resource.class_:
         return None if access.action == "*" else Why.UNKNOWN_ACTION
     return Why.UNKNOWN_TYPE
+
+
+def _can_be_referred_to(access: Access) -> bool:
+    known = access.reference in (references.ALL_TAGS, references.UPLOAD)
+    text = access.reference
+    return access.resource.type == REPOSITORY and (
+        known or references.is_tag(text) or references.is_digest(text)
+    )

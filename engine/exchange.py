@@ -109,7 +109,7 @@ def login(policy: Policy, credentials: Credentials, service: str, now: datetime)
         token = jwt.parse(credentials.password)
     except MalformedTokenError as error:
         return refusal(error.reason, str(error))
-    provider = _provider(policy, credentials.username, token)
+    provider = _provider(policy, credentials.username, token.claims.get("iss"))
     if isinstance(provider, Refusal):
         return provider
     reason, detail = yield from _verify(provider, token)
@@ -118,12 +118,27 @@ def login(policy: Policy, credentials: Credentials, service: str, now: datetime)
     return authenticate(provider, Claims(token.claims), service, now)
 
 
-def _provider(policy: Policy, username: str, token: UnverifiedToken) -> Provider | Refusal:
+def login_verified(
+    policy: Policy, username: str, claims: Claims, service: str, now: datetime
+) -> Authenticated | Refusal:
+    """
+    Authenticate a login whose signature was verified before, as the one of a recorded decision.
+
+    All of `login` but the token's form, its algorithm and its signature.
+    """
+    if service not in policy.services:
+        return refusal(Reason.UNKNOWN_SERVICE, f"service {service!r}")
+    provider = _provider(policy, username, claims.get("iss"))
+    if isinstance(provider, Refusal):
+        return provider
+    return authenticate(provider, claims, service, now)
+
+
+def _provider(policy: Policy, username: str, issuer: object) -> Provider | Refusal:
     """Choose by user name, else by the unverified `iss`: the one thing read before verifying."""
     named = policy.providers.get(username)
     if named is not None:
         return named
-    issuer = token.claims.get("iss")
     found = [provider for provider in policy.providers.values() if provider.issuer == issuer]
     if len(found) == 1:
         return found[0]

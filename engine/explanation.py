@@ -19,9 +19,12 @@ from .decide import NO_CLAIMS, Match, Request, decide
 from .exchange import Credentials, Keys, NeedKeys, anonymous, login
 from .jwt import Claims, MalformedTokenError
 from .outcomes import Decision, Identity, Reason, Refusal, Verdict
+from .patterns import Pattern
 from .policy import Denial, Policy, Provider, Statement
 from .problems import Location
+from .references import is_tag
 from .scope import Access
+from .tag_patterns import TagPattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class PatternStep:
-    """One repository pattern of a statement: whether it matches the name, with its expressions."""
+    """One pattern of a statement: whether it matches the name or tag, with its expressions."""
 
     text: str
     matches: Match
@@ -54,7 +57,8 @@ class StatementStep:
     One grant or denial that was looked at for an access.
 
     `mismatch` names what it is not about (`action`, `provider`, `service`, `class`, `type`,
-    `expires`); then neither patterns nor condition were asked.
+    `expires`); then neither patterns nor condition were asked.  `tags` are shown where there is a
+    tag to match, and a `condition` where all it asks for is known.
     """
 
     name: str
@@ -64,6 +68,7 @@ class StatementStep:
     mismatch: str = ""
     patterns: tuple[PatternStep, ...] = ()
     condition: Trace | None = None
+    tags: tuple[PatternStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,15 +219,27 @@ def _statement(request: Request, statement: Statement, access: Access) -> Statem
     if mismatch:
         return StatementStep(statement.name, denial, statement.location, matches, mismatch)
     request.see(access)
-    patterns = tuple(
-        PatternStep(
-            pattern.text,
-            request.pattern_matches(pattern, statement, access),
-            tuple(program.trace(request.variables) for program in pattern.programs),
+
+    def steps(patterns: Sequence[Pattern | TagPattern], text: str) -> tuple[PatternStep, ...]:
+        return tuple(
+            PatternStep(
+                pattern.text,
+                request.pattern_matches(pattern, statement, text),
+                tuple(program.trace(request.variables) for program in pattern.programs),
+            )
+            for pattern in patterns
         )
-        for pattern in statement.patterns
-    )
-    condition = statement.when.trace(request.variables) if statement.when else None
+
+    condition = None
+    if statement.when is not None and not request.is_open(statement, statement.when, access):
+        condition = statement.when.trace(request.variables)
+    tag = access.reference if is_tag(access.reference) else ""
     return StatementStep(
-        statement.name, denial, statement.location, matches, "", patterns, condition
+        statement.name,
+        denial,
+        statement.location,
+        matches,
+        patterns=steps(statement.patterns, access.resource.name),
+        condition=condition,
+        tags=steps(statement.tags, tag) if tag else (),
     )

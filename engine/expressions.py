@@ -28,25 +28,32 @@ from .claims import MOVED, ClaimSchema
 from .nodes import Entry, ScalarNode
 from .problems import Problem, Problems
 
-SCOPE: Final = RecordType(
-    "scope",
-    {name: Field(STRING, required=True) for name in ("type", "class", "name", "action")},
-    open=False,
-)
+_SCOPE_FIELDS: Final = ("type", "class", "name", "action")
+
+
+def _scope(*fields: str) -> RecordType:
+    return RecordType("scope", dict.fromkeys(fields, Field(STRING, required=True)), open=False)
+
+
+SCOPE: Final = _scope(*_SCOPE_FIELDS)
+SCOPE_WITH_REFERENCE: Final = _scope(*_SCOPE_FIELDS, "reference")
+_Key = tuple[int, bool, bool]
 _DEFINITION = re.compile(r"\bdefs\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What an expression sees: the claims of an issuer, or none, and the scope or not."""
+    """What an expression sees: the claims of an issuer, or none, and how much of the scope."""
 
     claims: ClaimSchema | None
     scope: bool
+    reference: bool = False
+    """Whether the scope has the reference, a tag or digest."""
 
     @property
-    def key(self) -> tuple[int, bool]:
+    def key(self) -> _Key:
         """What tells it from other sights; two claim schemas may have the same name."""
-        return id(self.claims), self.scope
+        return id(self.claims), self.scope, self.reference
 
     def variables(self) -> Mapping[str, Type]:
         """Return the variables and their types."""
@@ -54,7 +61,7 @@ class Sight:
         if self.claims is not None:
             seen["claims"] = self.claims.type
         if self.scope:
-            seen["scope"] = SCOPE
+            seen["scope"] = SCOPE_WITH_REFERENCE if self.reference else SCOPE
         return seen
 
 
@@ -74,8 +81,8 @@ class Expressions:
     definitions: Mapping[str, Entry]
     complete: bool = True
     """Whether every file could be read, so that a definition which is not there is none."""
-    _views: dict[tuple[int, bool], _View] = field(default_factory=dict)
-    _compiled: dict[tuple[int, bool, str, str], Compiled] = field(default_factory=dict)
+    _views: dict[_Key, _View] = field(default_factory=dict)
+    _compiled: dict[tuple[_Key, str, str], Compiled] = field(default_factory=dict)
     _used: set[str] = field(default_factory=set)
 
     def compile(
@@ -113,7 +120,7 @@ class Expressions:
         return program if good else None
 
     def _compile(self, text: str, sight: Sight, expected: Type) -> Compiled:
-        key = (*sight.key, text, str(expected))
+        key = (sight.key, text, str(expected))
         compiled = self._compiled.get(key)
         if compiled is None:
             compiled = compile_expression(text, self._view(sight).declarations, expected)
@@ -187,12 +194,15 @@ class Expressions:
         if sight.claims is None and any("claims" in problem.message for problem in wrong):
             message = f"`defs.{name}` reads claims, and a request without credentials has none"
             return [Problem(place, FindingCode.UNDECLARED, message)]
-        if sight.scope:
-            return wrong
-        if name not in self._view(replace(sight, scope=True)).declarations.definitions:
-            return wrong
-        message = f"`defs.{name}` uses `scope`, which cannot be seen here"
-        return [Problem(place, FindingCode.UNDECLARED, message, _NO_SCOPE)]
+        more = replace(sight, scope=True), replace(sight, scope=True, reference=True)
+        for wider, what, hint in zip(more, ("scope", "scope.reference"), _UNSEEN, strict=True):
+            if wider != sight and self._compiles(name, wider):
+                message = f"`defs.{name}` uses `{what}`, which cannot be seen here"
+                return [Problem(place, FindingCode.UNDECLARED, message, hint)]
+        return wrong
+
+    def _compiles(self, name: str, sight: Sight) -> bool:
+        return name in self._view(sight).declarations.definitions
 
     def _use(self, name: str) -> None:
         """Note a definition as used, and those that it uses."""
@@ -224,7 +234,11 @@ class Expressions:
         return self._view(sight).declarations.definitions
 
 
+_NO_REFERENCE: Final = (
+    "only the `when` of a grant with `tags` sees it; write `tags: ['*']` for all tags"
+)
 _NO_SCOPE: Final = "a login is decided before anything is asked for; put the condition into a grant"
+_UNSEEN: Final = (_NO_SCOPE, _NO_REFERENCE)
 
 
 def _hint(finding: Finding, sight: Sight) -> str:
@@ -233,6 +247,8 @@ def _hint(finding: Finding, sight: Sight) -> str:
         for old, new in MOVED.items():
             if f"'{old}'" in finding.message:
                 return f"only old tokens in Secrets have it; read {new}"
+        if finding.message == f"{SCOPE.name} has no 'reference'":
+            return _NO_REFERENCE
     if finding.code == FindingCode.UNDECLARED:
         if "'scope'" in finding.message and not sight.scope:
             return _NO_SCOPE

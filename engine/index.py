@@ -137,6 +137,15 @@ def build(
     return lookup
 
 
+def ruled_out(grant: Indexable, claims: Mapping[str, object]) -> bool:
+    """Tell whether a claim keeps a grant's condition from being true, whatever else it says."""
+    for path, values in _equalities(grant).items():
+        value = _read(claims, path)
+        if value.__class__ is not str or value not in values:
+            return True
+    return False
+
+
 def _equalities(statement: Indexable) -> dict[Path, frozenset[str]]:
     """Return the literal equalities on claims, without the leading `claims`."""
     if statement.when is None:

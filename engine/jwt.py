@@ -28,7 +28,7 @@ from jwt.algorithms import get_default_algorithms
 
 from .keys import ALGORITHMS, Key, KeySet, SigningKey
 from .outcomes import Reason
-from .strictjson import JsonError, loads
+from .strictjson import MAX_DEPTH, JsonError, loads
 
 MAX_TOKEN_LENGTH: Final = 16 * 1024
 """Characters in a token; a longer one is refused unread."""
@@ -82,16 +82,23 @@ class UnverifiedToken:
     signature: bytes = field(repr=False)
 
 
-def parse(token: str) -> UnverifiedToken:
+def parse(
+    token: str, *, max_length: int = MAX_TOKEN_LENGTH, max_depth: int = MAX_DEPTH
+) -> UnverifiedToken:
     """
     Read a token's form (RFC 7515, sections 4 and 5.2), trusting nothing in it.
+
+    Args:
+        token: The token, as it came.
+        max_length: The characters it may have.
+        max_depth: How deep its payload may nest.
 
     Raises:
         MalformedTokenError: It is too long, not three base64url parts of strict JSON objects, has
             no `alg`, or asks for an extension (`crit`, `b64`, `zip`; RFC 7515, section 4.1.11).
     """
-    if len(token) > MAX_TOKEN_LENGTH:
-        message = f"the token is longer than {MAX_TOKEN_LENGTH} characters"
+    if len(token) > max_length:
+        message = f"the token is longer than {max_length} characters"
         raise MalformedTokenError(message, Reason.TOKEN_TOO_LARGE)
     match = _COMPACT.fullmatch(token)
     if match is None:
@@ -103,7 +110,7 @@ def parse(token: str) -> UnverifiedToken:
     return UnverifiedToken(
         algorithm=algorithm,
         key_id=key_id,
-        claims=UnverifiedClaims(_object(payload, "payload")),
+        claims=UnverifiedClaims(_object(payload, "payload", max_depth)),
         certificates=certificates,
         signing_input=token[: match.end(2)].encode(),
         signature=_decode(signature, "signature"),
@@ -148,9 +155,9 @@ def _certificates(value: object) -> tuple[str, ...]:
     return texts
 
 
-def _object(part: str, what: str) -> dict[str, object]:
+def _object(part: str, what: str, max_depth: int = MAX_DEPTH) -> dict[str, object]:
     try:
-        value = loads(_decode(part, what))
+        value = loads(_decode(part, what), max_depth=max_depth)
     except JsonError as error:
         message = f"the {what} is malformed: {error}"
         raise MalformedTokenError(message) from None

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from .cel import Trace
+from .decide import Unseen
 from .explanation import AccessSteps, Explanation, PatternStep, StatementStep, Step
 from .outcomes import ConditionError, Refusal, Why
 
@@ -29,6 +30,7 @@ _REASONS: Final = {
     Why.UNKNOWN_TYPE: "this type of resource is not known",
     Why.UNKNOWN_ACTION: "this action is not known",
     Why.INVALID_NAME: "this is not a repository's name",
+    Why.INVALID_REFERENCE: "this is neither a tag nor a digest",
 }
 
 
@@ -64,6 +66,9 @@ def _access(access: AccessSteps) -> Iterator[str]:
         yield f"{verdict.access}: ALLOWED by {verdict.source}"
     elif verdict.why is Why.DENIED:
         yield f"{verdict.access}: REFUSED by the denial {verdict.source}"
+    elif verdict.why is Why.DEPENDS_ON_REFERENCE:
+        waits = f"{verdict.source} asks for the tag [{verdict.why}]"
+        yield f"{verdict.access}: REFUSED for now, {waits}"
     else:
         yield f"{verdict.access}: REFUSED, {_REASONS[verdict.why]} [{verdict.why}]"
     for statement in access.statements:
@@ -80,6 +85,8 @@ def _statement(step: StatementStep) -> Iterator[str]:
         return
     for pattern in step.patterns:
         yield from _pattern(pattern)
+    for tag in step.tags:
+        yield from _pattern(tag, "tag ")
     if step.condition is not None:
         yield from narrate_trace(step.condition, "        ")
 
@@ -88,16 +95,18 @@ def _outcome(step: StatementStep) -> str:
     if isinstance(step.matches, ConditionError):
         effect = "so it matches" if step.denial else "so it does not match"
         return f"cannot be evaluated, {effect}: {step.matches.message}"
+    if isinstance(step.matches, Unseen):
+        return "depends on the tag or digest, which is not known here"
     if step.mismatch:
         return MISMATCHES[step.mismatch]
     return "matches" if step.matches else "does not match"
 
 
-def _pattern(step: PatternStep) -> Iterator[str]:
+def _pattern(step: PatternStep, what: str = "") -> Iterator[str]:
     if isinstance(step.matches, ConditionError):
-        yield f"        {step.text}: {step.matches.message}"
+        yield f"        {what}{step.text}: {step.matches.message}"
     else:
-        yield f"        {step.text}: {'matches' if step.matches else 'does not match'}"
+        yield f"        {what}{step.text}: {'matches' if step.matches else 'does not match'}"
     for trace in step.traces:
         yield from narrate_trace(trace, "          ")
 

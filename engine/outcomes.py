@@ -8,7 +8,9 @@ A refusal is a value: a host cannot forget to catch it, and a `Decision` it neve
 nothing.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 
@@ -38,6 +40,7 @@ class Reason(StrEnum):
     PROVIDER_UNAVAILABLE = "provider-unavailable"
     UNKNOWN_SERVICE = "unknown-service"
     NO_CREDENTIALS = "no-credentials"
+    UNKNOWN_SESSION = "unknown-session"
 
 
 class Why(StrEnum):
@@ -49,6 +52,9 @@ class Why(StrEnum):
     UNKNOWN_TYPE = "unknown-type"
     UNKNOWN_ACTION = "unknown-action"
     INVALID_NAME = "invalid-name"
+    INVALID_REFERENCE = "invalid-reference"
+    DEPENDS_ON_REFERENCE = "depends-on-reference"
+    """A statement with `tags` decides it, and no tag or digest was named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,7 @@ class Verdict:
     access: Access
     why: Why
     source: str = ""
-    """The grant that allows or the denial that refuses, by name; empty when there is none."""
+    """The grant that allows, the denial that refuses or what it depends on, by name, if any."""
     errors: tuple[ConditionError, ...] = ()
 
     @property
@@ -112,8 +118,20 @@ class Decision:
 
     @cached_property
     def granted(self) -> tuple[Scope, ...]:
-        """The allowed accesses, as scopes; empty when nothing is."""
-        return scopes(verdict.access for verdict in self.verdicts if verdict.allowed)
+        """
+        The allowed accesses, as scopes; empty when nothing is.
+
+        What is allowed with one reference alone is left out: a scope cannot say that.
+        """
+        allowed = (verdict.access for verdict in self.verdicts if verdict.allowed)
+        return scopes(access for access in allowed if not access.reference)
+
+    @cached_property
+    def deferred(self) -> tuple[Scope, ...]:
+        """The accesses that are refused for now and depend on the reference, as scopes."""
+        return scopes(
+            verdict.access for verdict in self.verdicts if verdict.why is Why.DEPENDS_ON_REFERENCE
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +151,10 @@ class Refusal:
     """Who it was, as far as it was verified."""
     provider: str = ""
     """The provider whose checks refused, when one was chosen."""
+    claims: Mapping[str, object] | None = field(default=None, repr=False, compare=False)
+    """The token's claims, when its signature was verified; for the log, as `detail` is."""
+    at: datetime | None = field(default=None, compare=False)
+    """As of when those claims were checked."""
 
     @property
     def upstream(self) -> bool:

@@ -9,11 +9,12 @@ pattern, so its cost is bounded by their product; no regular expression is made 
 or a token wrote.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
 from .cel import Program
+from .pattern_text import CompileExpression, PatternFault, PatternValueError, Piece, split
 from .scope import MAX_NAME_LENGTH, is_repository_name, is_repository_path
 
 
@@ -29,10 +30,6 @@ class Wildcard(Enum):
 
 
 Part = str | Wildcard | Program
-
-
-class PatternValueError(ValueError):
-    """A `${...}` came to a value that cannot stand in a repository's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,20 +113,6 @@ def _segment_end(name: str, at: int) -> int:
     return len(name) if end < 0 else end
 
 
-@dataclass(frozen=True, slots=True)
-class PatternFault:
-    """What is wrong with a pattern's text, between two offsets in it."""
-
-    start: int
-    end: int
-    message: str
-    hint: str = ""
-
-
-CompileExpression = Callable[[str, int], Program | None]
-"""Compiles the expression text that begins at an offset of the pattern; None after a problem."""
-
-
 def compile_pattern(
     text: str, compile_expression: CompileExpression
 ) -> Pattern | PatternFault | None:
@@ -143,7 +126,7 @@ def compile_pattern(
     Returns:
         The pattern, what is wrong with it, or None when an expression in it did not compile.
     """
-    pieces = _split(text)
+    pieces = split(text)
     if isinstance(pieces, PatternFault):
         return pieces
     fault = _check(text, pieces)
@@ -175,64 +158,11 @@ def _joined(parts: list[Part]) -> list[Part]:
     return joined
 
 
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    kind: str  # literal, wildcard or expression
-    text: str
-    start: int
-    end: int
-
-
-def _split(text: str) -> list[_Piece] | PatternFault:
-    pieces: list[_Piece] = []
-    at = 0
-    while at < len(text):
-        if text.startswith("${", at):
-            close = _closing_brace(text, at + 2)
-            if close < 0:
-                return PatternFault(at, len(text), "`${` is not closed", "end it with `}`")
-            pieces.append(_Piece("expression", text[at + 2 : close], at, close + 1))
-            at = close + 1
-        elif text[at] == "*":
-            length = 3 if text.startswith("**/", at) else 2 if text.startswith("**", at) else 1
-            pieces.append(_Piece("wildcard", text[at : at + length], at, at + length))
-            at += length
-        else:
-            end = at + 1
-            while end < len(text) and text[end] != "*" and not text.startswith("${", end):
-                end += 1
-            pieces.append(_Piece("literal", text[at:end], at, end))
-            at = end
-    return pieces
-
-
-def _closing_brace(text: str, at: int) -> int:
-    """Find the `}` that ends an expression, past braces and quotes inside it; -1 without one."""
-    depth, quote = 0, ""
-    while at < len(text):
-        character = text[at]
-        if quote:
-            if character == "\\":
-                at += 1
-            elif character == quote:
-                quote = ""
-        elif character in "\"'":
-            quote = character
-        elif character == "{":
-            depth += 1
-        elif character == "}":
-            if not depth:
-                return at
-            depth -= 1
-        at += 1
-    return -1
-
-
-_ALL_OF_IT = "leave it out: a grant is for all tags and digests of a repository"
+_NO_TAG = "write the repository alone here, and its tags in `tags`"
 _ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-/:")
 
 
-def _check(text: str, pieces: list[_Piece]) -> PatternFault | None:
+def _check(text: str, pieces: list[Piece]) -> PatternFault | None:
     """Say what keeps a pattern from ever matching a name."""
     if not text:
         return PatternFault(0, 1, "an empty pattern matches nothing", "name a repository, or `**`")
@@ -276,13 +206,13 @@ def _check(text: str, pieces: list[_Piece]) -> PatternFault | None:
     return None
 
 
-def _check_literal(text: str, piece: _Piece) -> PatternFault | None:
+def _check_literal(text: str, piece: Piece) -> PatternFault | None:
     for offset, character in enumerate(piece.text, piece.start):
         if character in _ALLOWED:
             continue
         hint = "names are lower-case: letters, digits, `.`, `_`, `-` and `/`"
         if character == "@":
-            hint = _ALL_OF_IT
+            hint = _NO_TAG
         if character.isupper():
             hint = f"registries know lower-case names only; write `{character.lower()}`"
         elif character in "?[]{}()|^$+\\":
@@ -292,7 +222,7 @@ def _check_literal(text: str, piece: _Piece) -> PatternFault | None:
         )
     colon = text.find(":", piece.start, piece.end)
     if colon >= 0 and "/" not in text[colon:]:
-        return PatternFault(colon, len(text), "a tag is no part of a repository's name", _ALL_OF_IT)
+        return PatternFault(colon, len(text), "a tag is no part of a repository's name", _NO_TAG)
     slashes = text.find("//", max(piece.start - 1, 0), piece.end + 1)
     if slashes >= 0:
         return PatternFault(slashes, slashes + 2, "an empty path segment", "write one slash")

@@ -18,6 +18,7 @@ from .index import Index
 from .keys import KeySet
 from .patterns import Pattern
 from .problems import Location
+from .tag_patterns import TagPattern
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +92,8 @@ class Provider:
     clock_skew: timedelta
     location: Location
     max_token_age: timedelta | None = None
+    max_session: timedelta | None = None
+    """How long a session of its logins may last; None: there are no refresh tokens for it."""
 
     def __post_init__(self) -> None:
         if not self.audiences or not self.algorithms or not self.issuer:
@@ -104,6 +107,7 @@ class Statement:
     A grant or a denial: for whom, when, what.
 
     `patterns` and `actions` are those of repositories; a statement with `catalog` has neither.
+    `tags` narrows a statement to some tags; without any it is about all there is in a repository.
     """
 
     name: str
@@ -117,8 +121,12 @@ class Statement:
     class_: str
     expires: datetime | None
     location: Location
+    tags: tuple[TagPattern, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.catalog and self.tags:
+            message = f"{self.name!r} is about the catalog, which has no tags"
+            raise ValueError(message)
         if self.catalog == bool(self.patterns) or bool(self.patterns) != bool(self.actions):
             message = f"{self.name!r} needs repositories and actions, or catalog, and not both"
             raise ValueError(message)
@@ -153,3 +161,8 @@ class Policy:
     """`sha256:` and the digest of the files it was compiled from, names included."""
     index: Mapping[str, Index]
     """What each provider's tokens, and "" for anonymous requests, can match."""
+
+    @property
+    def by_reference(self) -> tuple[Statement, ...]:
+        """The statements with `tags`, which only who sees the request itself can decide."""
+        return tuple(one for one in (*self.grants, *self.denials) if one.tags)

@@ -15,6 +15,7 @@ from typing import Final
 from .authentication import Authenticated
 from .cel import CelError
 from .decide import Request
+from .outcomes import Why
 from .patterns import Pattern, Wildcard
 from .policy import Policy, Statement
 from .scope import CATALOG, REGISTRY, REPOSITORY, Access, Resource, is_repository_path
@@ -39,7 +40,8 @@ def may_be_granted(policy: Policy, login: Authenticated, service: str, now: date
 
 def _may_grant(request: Request, grant: Statement) -> bool:
     for access in _samples(request, grant):
-        if request.verdict(access).allowed:
+        verdict = request.verdict(access)
+        if verdict.allowed or verdict.why is Why.DEPENDS_ON_REFERENCE:
             return True
         if _depends_on_scope(grant) and not request.mismatch(grant, access):
             return True

@@ -35,6 +35,8 @@ from .quantities import parse_duration
 
 DEFAULT_CLOCK_SKEW: Final = timedelta(seconds=30)
 MAX_CLOCK_SKEW: Final = timedelta(minutes=5)
+MIN_SESSION: Final = timedelta(minutes=1)
+MAX_SESSION: Final = timedelta(days=30)
 GENERIC: Final = "generic"
 """The claim schema of a provider that names none."""
 
@@ -109,6 +111,7 @@ class Providers:
         algorithms = self._algorithms(body, keys)
         clock_skew = self._clock_skew(body)
         max_age = body.get("maxTokenAge")
+        max_session = self._max_session(body)
         if claims is None:
             return None
         sight = Sight(claims, scope=False)
@@ -129,6 +132,7 @@ class Providers:
             clock_skew=clock_skew,
             location=entry.key.location,
             max_token_age=age,
+            max_session=max_session,
         )
 
     def _keys(self, body: MappingNode, issuer: str) -> KeySource | None:
@@ -237,6 +241,21 @@ class Providers:
                 "set the clocks right; an expired token stays good for this long",
             )
         return skew
+
+    def _max_session(self, body: MappingNode) -> timedelta | None:
+        refresh = body.get("refreshTokens")
+        node = refresh.get("maxSession") if isinstance(refresh, MappingNode) else None
+        if node is None:
+            return None
+        longest = self._duration(node)
+        if not MIN_SESSION <= longest <= MAX_SESSION:
+            self.problems.error(
+                node.location,
+                "wrong-value",
+                "`maxSession` is between 1 minute and 30 days",
+                "write it such as `8h`; without `refreshTokens` there are no sessions",
+            )
+        return longest
 
     def _duration(self, node: Node) -> timedelta:
         try:

@@ -13,6 +13,7 @@ from . import jwt
 from .keys import SigningKey
 from .outcomes import Decision
 from .scope import Scope
+from .workload import DEFERRED, WORKLOAD, Workload
 
 MIN_LIFETIME: Final = timedelta(seconds=60)
 """Clients take a shorter life for this one (distribution docs/spec/auth/token.md)."""
@@ -28,6 +29,7 @@ def registry_token(
     now: datetime,
     lifetime: timedelta,
     jti: str,
+    workload: Workload | None = None,
 ) -> str:
     """
     Return a signed registry token that carries exactly what was granted.
@@ -42,6 +44,7 @@ def registry_token(
         now: The time of issue, with its zone.
         lifetime: How long the token is good for.
         jti: An id that the host drew at random.
+        workload: Whose token it is, for a proxy that decides what depends on the reference.
 
     Raises:
         ValueError: The lifetime is under `MIN_LIFETIME`.
@@ -49,7 +52,11 @@ def registry_token(
     if lifetime < MIN_LIFETIME:
         message = f"a registry token must be good for at least {MIN_LIFETIME.seconds} seconds"
         raise ValueError(message)
-    return jwt.sign(claim_set(decision, issuer, now, lifetime, jti), key)
+    claims = claim_set(decision, issuer, now, lifetime, jti)
+    if workload is not None:
+        deferred = [_access(scope) for scope in decision.deferred]
+        claims = {**claims, WORKLOAD: workload.claim(), DEFERRED: deferred}
+    return jwt.sign(claims, key)
 
 
 def claim_set(

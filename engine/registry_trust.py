@@ -8,15 +8,15 @@ not: making such tokens (`regauth.engine.registry_token`) and what a request nee
 
 import base64
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
-from . import jwt
+from . import jwt, strictjson
 from .jwt import MalformedTokenError, UnverifiedToken
 from .keys import (
     ALGORITHMS,
@@ -30,9 +30,16 @@ from .keys import (
 )
 from .outcomes import Reason
 from .scope import Access, Resource
+from .workload import DEFERRED, WORKLOAD, Workload, read_workload
 
 LEEWAY: Final = timedelta(seconds=60)
 """By which a clock may be wrong; Distribution's."""
+
+MAX_TOKEN_LENGTH: Final = 64 * 1024
+"""Characters; a token may carry the claims of another, and a registry's headers have no more."""
+
+MAX_DEPTH: Final = strictjson.MAX_DEPTH + 2
+"""How deep its claims may nest: those of another token stand in `workload.claims`."""
 
 MAX_CHAIN: Final = 8
 """Certificates in a token's `x5c`."""
@@ -73,6 +80,10 @@ class RegistryToken:
     subject: str
     expires: datetime
     access: Mapping[Resource, frozenset[str]]
+    workload: Workload | None = None
+    deferred: Mapping[Resource, frozenset[str]] = field(default_factory=dict)
+    """What the workload may be given once the request shows its tag or digest, by class too."""
+    id: str = ""
 
     def allows(self, access: Access) -> bool:
         """Tell whether the token gives an access; `*` among its actions is every action."""
@@ -80,9 +91,18 @@ class RegistryToken:
         actions = self.access.get(resource, frozenset())
         return access.action in actions or "*" in actions
 
-    def allows_all(self, accesses: Iterable[Access]) -> bool:
-        """Tell whether the token gives every one of the accesses."""
-        return all(map(self.allows, accesses))
+    def open(self, access: Access) -> tuple[Access, ...]:
+        """
+        Return the accesses that the token leaves open and any of which would do for this one.
+
+        A request names no class, and a registry takes a token for one class as one for the name.
+        """
+        return tuple(
+            replace(access, resource=resource)
+            for resource, actions in self.deferred.items()
+            if (resource.type, resource.name) == (access.resource.type, access.resource.name)
+            and access.action in actions
+        )
 
 
 def read_root_bundle(data: bytes) -> tuple[tuple[x509.Certificate, ...], KeySet]:
@@ -115,7 +135,7 @@ def verify_registry_token(text: str, trust: RegistryTrust, now: datetime) -> Reg
         now: The time, with its zone.
     """
     try:
-        token = jwt.parse(text)
+        token = jwt.parse(text, max_length=MAX_TOKEN_LENGTH, max_depth=MAX_DEPTH)
     except MalformedTokenError as error:
         return error.reason
     reason = _signed(token, trust, now) or _claims(token.claims, trust, now)
@@ -126,13 +146,24 @@ def verify_registry_token(text: str, trust: RegistryTrust, now: datetime) -> Reg
         return Reason.MALFORMED_TOKEN
     subject = token.claims.get("sub")
     expires = datetime.fromtimestamp(_number(token.claims.get("exp")) or 0, tz=now.tzinfo)
-    return RegistryToken(subject if isinstance(subject, str) else "", expires, access)
+    return RegistryToken(
+        _text(subject),
+        expires,
+        access,
+        read_workload(token.claims.get(WORKLOAD)),
+        _access(token.claims.get(DEFERRED), classes=True) or {},
+        _text(token.claims.get("jti")),
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def unknown_key_id(text: str, keys: KeySet) -> str | None:
     """Return the key id a token names if none of the keys has it: the keys may be old."""
     try:
-        token = jwt.parse(text)
+        token = jwt.parse(text, max_length=MAX_TOKEN_LENGTH, max_depth=MAX_DEPTH)
     except MalformedTokenError:
         return None
     return token.key_id if token.key_id is not None and not keys.named(token.key_id) else None
@@ -173,7 +204,7 @@ def _number(value: object) -> float | None:
     return value if 0 <= value < _LATEST else None  # type: ignore[operator,return-value]
 
 
-def _access(value: object) -> Mapping[Resource, frozenset[str]] | None:
+def _access(value: object, *, classes: bool = False) -> Mapping[Resource, frozenset[str]] | None:
     """Read `access` (distribution docs/spec/auth/jwt.md); None when it is malformed."""
     if value is None:
         return {}
@@ -192,7 +223,10 @@ def _access(value: object) -> Mapping[Resource, frozenset[str]] | None:
             isinstance(one, str) for one in actions or ()
         ):
             return None
-        resource = Resource(kind, name)
+        class_ = entry.get("class", "") if classes else ""
+        if not isinstance(class_, str):
+            return None
+        resource = Resource(kind, name, class_)
         found[resource] = found.get(resource, frozenset()).union(actions or ())
     return found
 

@@ -39,11 +39,11 @@ def _render(problem: Problem, lines: list[str], *, color: bool) -> str:
 
     tone = _RED if problem.severity is Severity.ERROR else _YELLOW
     where = problem.location
-    message = _visible(problem.message)
-    head = f"{_visible(str(where))}: {paint(tone + _BOLD, problem.severity.value)}: {message}"
+    message = visible(problem.message)
+    head = f"{visible(str(where))}: {paint(tone + _BOLD, problem.severity.value)}: {message}"
     rendered = [f"{head} [{problem.code}]"]
     if where.line <= len(lines) and lines[where.line - 1].strip():
-        text = _visible(lines[where.line - 1].rstrip("\r"))
+        text = visible(lines[where.line - 1].rstrip("\r"))
         gutter = str(where.line)
         end = where.end_column if where.end_line <= where.line else len(text) + 1
         length = max(min(end, len(text) + 1) - where.column, 1)
@@ -54,11 +54,11 @@ def _render(problem: Problem, lines: list[str], *, color: bool) -> str:
             f"  {' ' * len(gutter)} {paint(_BLUE, '|')} {indent}{paint(tone, '^' * length)}",
         ]
     if problem.hint:
-        rendered.append(f"  {paint(_BLUE, '=')} {_visible(problem.hint)}")
+        rendered.append(f"  {paint(_BLUE, '=')} {visible(problem.hint)}")
     return "\n".join(rendered)
 
 
-def _visible(text: str) -> str:
+def visible(text: str) -> str:
     """Replace what would steer the reader's terminal: the author may be a stranger."""
     if text.isprintable():
         return text

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from . import references
+
 REPOSITORY: Final = "repository"
 REGISTRY: Final = "registry"
 CATALOG: Final = "catalog"
@@ -59,13 +61,20 @@ class Resource:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Access:
-    """One action on one resource: the unit that is decided."""
+    """One action on one resource, or on what a reference names in it: the unit that is decided."""
 
     resource: Resource
     action: str
+    reference: str = references.UNKNOWN
+    """A tag or digest, or one of the constants of `references`; a scope never names one."""
+
+    @property
+    def place(self) -> str:
+        """The resource's name, with the reference if there is one: `acme/app:v1`."""
+        return references.write(self.resource.name, self.reference)
 
     def __str__(self) -> str:
-        return f"{self.resource}:{self.action}"
+        return f"{Resource(self.resource.type, self.place, self.resource.class_)}:{self.action}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +173,32 @@ _matches_path: Final = lru_cache(maxsize=1024)(_PATH.fullmatch)
 def is_repository_name(name: str) -> bool:
     """Tell whether `name` is a repository's name, optionally with a registry's host before it."""
     return len(name) <= MAX_NAME_LENGTH and _matches_name(name) is not None
+
+
+def repository_access(place: str, action: str) -> Access | None:
+    """Return an action on what `Access.place` writes; None when that is no repository."""
+    found = references.read(place)
+    if found is None or not is_repository_name(found[0]):
+        return None
+    return Access(Resource(REPOSITORY, found[0]), action, found[1])
+
+
+def repository_accesses(places: Iterable[str]) -> tuple[Access, ...]:
+    """
+    Return every action on each of some places, in their order.
+
+    Raises:
+        ScopeError: One is no repository.
+    """
+    found: list[Access] = []
+    for place in places:
+        for action in REPOSITORY_ACTIONS:
+            access = repository_access(place, action)
+            if access is None:
+                message = f"{place[:100]!r} is not a repository's name"
+                raise ScopeError(message)
+            found.append(access)
+    return tuple(found)
 
 
 def is_repository_path(text: str) -> bool:

@@ -7,8 +7,8 @@ What lives here: what a statement is about and when it matches.  What must not: 
 
 import difflib
 import functools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -16,12 +16,15 @@ from .cel import BOOL, STRING, Program
 from .claims import ClaimSchema
 from .expressions import Expressions, Sight
 from .nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
-from .patterns import Pattern, PatternFault, compile_pattern
+from .pattern_text import CompileExpression, PatternFault
+from .patterns import Pattern, compile_pattern
 from .policy import Denial, Grant
 from .problems import Problems
 from .quantities import parse_moment
+from .tag_patterns import TagPattern, compile_tag_pattern
 
 Kind = TypeVar("Kind", Grant, Denial)
+AnyPattern = TypeVar("AnyPattern", Pattern, TagPattern)
 
 ANONYMOUS = "anonymous"
 """What reports call the grant of anonymous access."""
@@ -44,10 +47,13 @@ class Statements:
         providers = self._providers(node.get("providers"))
         services = self._services(node.get("services"))
         sights = self._sights(providers)
-        when = self._when(node.get("when"), sights)
-        patterns = self._patterns(node.get("repositories"), sights)
+        # A denial must hold where no tag is named too, so nothing in it asks for one but `tags`.
+        reference = kind is Grant and node.get("tags") is not None
+        when = self._when(node.get("when"), sights, reference=reference)
+        patterns = self._patterns(node.get("repositories"), sights, compile_pattern)
+        tags = self._patterns(node.get("tags"), sights, compile_tag_pattern)
         expires = self._expires(node.get("expires"))
-        if self.problems.error_count or patterns is None:
+        if self.problems.error_count or patterns is None or tags is None:
             return None  # with an error anywhere there will be no policy
         return kind(
             name=_text(node, "name"),
@@ -60,6 +66,7 @@ class Statements:
             class_=_text(node, "class"),
             expires=expires,
             location=node["name"].location,
+            tags=tags,
         )
 
     def compile_anonymous(self, entry: Entry) -> Grant | None:
@@ -68,7 +75,8 @@ class Statements:
         if not isinstance(node, MappingNode):
             return None
         services = self._services(node.get("services"))
-        patterns = self._patterns(node.get("repositories"), [Sight(None, scope=True)])
+        sights = [Sight(None, scope=True)]
+        patterns = self._patterns(node.get("repositories"), sights, compile_pattern)
         if self.problems.error_count or patterns is None:
             return None
         return Grant(
@@ -120,22 +128,27 @@ class Statements:
         }
         return [Sight(schema, scope=True) for schema in found.values()]
 
-    def _when(self, node: Node | None, sights: Sequence[Sight]) -> Program | None:
+    def _when(
+        self, node: Node | None, sights: Sequence[Sight], *, reference: bool
+    ) -> Program | None:
         if not isinstance(node, ScalarNode):
             return None
-        return self.expressions.compile(node, sights, BOOL)
+        seen = [replace(sight, reference=reference) for sight in sights]
+        return self.expressions.compile(node, seen, BOOL)
 
-    def _patterns(self, node: Node | None, sights: Sequence[Sight]) -> tuple[Pattern, ...] | None:
+    def _patterns(
+        self,
+        node: Node | None,
+        sights: Sequence[Sight],
+        compile_one: Callable[[str, CompileExpression], AnyPattern | PatternFault | None],
+    ) -> tuple[AnyPattern, ...] | None:
         """Compile the patterns; None when one of them is wrong."""
-        patterns: list[Pattern | None] = []
+        patterns: list[AnyPattern | None] = []
         for item in node.items if isinstance(node, SequenceNode) else ():
             if not isinstance(item, ScalarNode):
                 continue
 
-            def expression(text: str, offset: int, item: ScalarNode = item) -> Program | None:
-                return self.expressions.compile(item, sights, STRING, text=text, offset=offset)
-
-            pattern = compile_pattern(item.text, expression)
+            pattern = compile_one(item.text, self._expression(item, sights))
             if isinstance(pattern, PatternFault):
                 self.problems.error(
                     item.locate(pattern.start, pattern.end),
@@ -146,6 +159,12 @@ class Statements:
                 pattern = None
             patterns.append(pattern)
         return None if None in patterns else tuple(filter(None, patterns))
+
+    def _expression(self, item: ScalarNode, sights: Sequence[Sight]) -> CompileExpression:
+        def compile_part(text: str, offset: int) -> Program | None:
+            return self.expressions.compile(item, sights, STRING, text=text, offset=offset)
+
+        return compile_part
 
     def _expires(self, node: Node | None) -> datetime | None:
         if node is None:

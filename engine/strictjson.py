@@ -66,7 +66,10 @@ def _plain(text: bytes) -> object:
 def _strict(text: bytes | str, max_depth: int) -> object:
     """Read any text by the rules, and say which one it breaks."""
     try:
-        value: object = _decoder.decode(text.decode() if isinstance(text, bytes) else text)
+        decoded = text.decode() if isinstance(text, bytes) else text
+        # Only an escape gives half of a surrogate pair, or a text that holds one; UTF-8 cannot.
+        whole = "\\u" not in decoded and (isinstance(text, bytes) or decoded.isascii())
+        value: object = (_whole if whole else _decoder).decode(decoded)
     except UnicodeDecodeError as error:
         message = "it is not UTF-8"
         raise JsonError(message) from error
@@ -76,7 +79,7 @@ def _strict(text: bytes | str, max_depth: int) -> object:
     except json.JSONDecodeError as error:
         message = f"it is not JSON: {error.msg} at character {error.pos + 1}"
         raise JsonError(message) from None
-    if type(value) is not dict:
+    if not whole and type(value) is not dict:
         _check_list([value])  # what `_pairs` did not see
     return value
 
@@ -94,11 +97,16 @@ def _depth(value: object) -> int:
     return depth
 
 
-def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
         message = "a name stands twice in one object"
         raise JsonError(message)
+    return members
+
+
+def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    members = _once(pairs)
     for name, value in pairs:
         if (type(value) is str and not value.isascii() and _SURROGATE.search(value)) or (
             not name.isascii() and _SURROGATE.search(name)
@@ -149,3 +157,7 @@ def _constant(name: str) -> NoReturn:
 _decoder = json.JSONDecoder(
     object_pairs_hook=_pairs, parse_int=_integer, parse_float=_float, parse_constant=_constant
 )
+_whole = json.JSONDecoder(
+    object_pairs_hook=_once, parse_int=_integer, parse_float=_float, parse_constant=_constant
+)
+"""For a text in which no surrogate can be."""

@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from ..engine.outcomes import Refusal
 from ..engine.scope import REPOSITORY_ACTIONS
 from .evaluation import Answer
-from .judging import allowed_despite_error, mark_of
+from .judging import allowed_despite_error, depends_on_reference, mark_of
 from .suite import Mark
+
+DEPENDS = "?"
+"""The mark of a cell that depends on the tag; in a suite's snapshot it is an error."""
 
 _SPACES = re.compile(r" {2,}")
 
@@ -30,6 +33,8 @@ class Row:
         """Enter the answer for an action."""
         # `A!`: allowed although a condition failed; as a mere error a widening would not be seen.
         mark = f"{Mark.ALLOWED.value}!" if allowed_despite_error(answer) else mark_of(answer).value
+        if depends_on_reference(answer):
+            mark = DEPENDS
         source = answer.reason if isinstance(answer, Refusal) else answer.source
         self.cells[action] = f"{mark} {source}".strip()
 

@@ -1,5 +1,5 @@
 """
-Repository patterns that match more than one that is written.
+Patterns of repositories and tags that match more than one that is written.
 
 What lives here: every small widening of a pattern.  What must not: where the pattern stands in a
 policy (`mutants`).
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from ..engine.cel import Program
 from ..engine.patterns import Part, Pattern, Wildcard
+from ..engine.tag_patterns import STAR, TagPattern
 
 
 def wider_patterns(pattern: Pattern) -> Iterator[tuple[str, Pattern]]:
@@ -33,6 +34,23 @@ def wider_patterns(pattern: Pattern) -> Iterator[tuple[str, Pattern]]:
     first = parts[0]
     if isinstance(first, str) and last is Wildcard.REST and len(parts) > 1:
         yield "widen-to-all", _pattern((Wildcard.REST,))
+
+
+def wider_tags(tag: TagPattern) -> Iterator[tuple[str, TagPattern]]:
+    """Yield tag patterns that match more than this one."""
+    parts = tag.parts
+    for number, part in enumerate(parts):
+        if isinstance(part, Program):
+            yield "widen-expression", _tag((*parts[:number], STAR, *parts[number + 1 :]))
+    if parts[-1] != STAR:
+        yield "widen-suffix", _tag((*parts, STAR))
+    if len(parts) > 1:
+        yield "widen-to-all", _tag((STAR,))
+
+
+def _tag(parts: tuple[str | Program, ...]) -> TagPattern:
+    shown = (f"${{{part.text}}}" if isinstance(part, Program) else part for part in parts)
+    return TagPattern("".join(shown), parts)
 
 
 def _ends(part: Part) -> bool:

@@ -8,12 +8,16 @@ Without a command, everything goes to pytest as it is; options that only policyt
 to the plugin under its own names, so that they never clash with another plugin's.
 """
 
+import difflib
 import os
 import sys
 from collections.abc import Sequence
 
+from .exit_codes import INTERRUPTED, USAGE
+
 COMMANDS = (
-    *("check", "why", "can", "who-can", "init", "schema", "migrate", "hostile", "completion"),
+    *("check", "why", "can", "who-can", "replay", "init", "schema", "migrate", "hostile"),
+    "completion",
 )
 """The first words that are no path."""
 
@@ -38,26 +42,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if "_POLICYTEST_COMPLETE" in os.environ or (words and words[0] in COMMANDS):
         return _command(words)
+    if words and (meant := _misspelt(words[0])):
+        sys.stderr.write(f"policytest: there is no {words[0]!r} here; did you mean `{meant}`?\n")
+        return USAGE
     from .options import OptionError, translated  # noqa: PLC0415 - on demand
 
     try:
         return run_tests(translated(words))
     except OptionError as error:
         sys.stderr.write(f"policytest: {error}\n")
-        return 4
+        return USAGE
+
+
+def _misspelt(word: str) -> str:
+    """Return the command that a first word looks like, when it is neither one nor a path."""
+    if word.startswith("-") or os.path.lexists(word.partition("::")[0]):
+        return ""
+    return next(iter(difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.6)), "")
 
 
 def _command(words: Sequence[str]) -> int:
+    import click  # noqa: PLC0415 - tests do without
+
     from .commands import main as group  # noqa: PLC0415 - tests do without
 
     try:
-        group.main(list(words), prog_name="policytest", complete_var="_POLICYTEST_COMPLETE")
+        code = group.main(
+            list(words),
+            prog_name="policytest",
+            complete_var="_POLICYTEST_COMPLETE",
+            standalone_mode=False,  # its codes are not pytest's
+        )
+    except click.ClickException as error:
+        error.show()
+        return USAGE
+    except click.Abort:
+        sys.stderr.write("policytest: interrupted\n")
+        return INTERRUPTED
     except SystemExit as end:
         code = end.code
-        if code == 2:  # noqa: PLR2004 - click's wrong usage, which is pytest's 4
-            return 4
-        return code if isinstance(code, int) else int(code is not None)
-    return 0
+    return code if isinstance(code, int) else int(code is not None)
 
 
 def run_tests(words: Sequence[str]) -> int:

@@ -7,14 +7,14 @@ explanation itself, which is the engine's.
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
 from ..engine.authentication import Authenticated, authenticate
 from ..engine.cel import CelError
-from ..engine.decide import Request
+from ..engine.decide import Request, Unseen
 from ..engine.exchange import Credentials, Keys, KeysUnavailable, NeedKeys, run
 from ..engine.explanation import Explanation, explain, explain_verified
 from ..engine.jwt import Claims, MalformedTokenError, parse
@@ -26,15 +26,17 @@ from ..engine.policy import Policy, Provider
 from ..engine.rendering import render_text
 from ..engine.scope import (
     REPOSITORY,
-    REPOSITORY_ACTIONS,
     Access,
-    Resource,
     ScopeError,
     accesses,
     is_repository_name,
     parse_scopes,
+    repository_access,
+    repository_accesses,
 )
-from .access_table import AccessTable, Row
+from .access_table import DEPENDS, AccessTable, Row
+from .exit_codes import USAGE
+from .judging import depends_on_reference
 from .moments import parse_time
 from .policies import FOLDER, compile_folder
 from .run import Loaded, Run, SuiteError
@@ -42,9 +44,6 @@ from .suite import SUFFIX
 
 STANDARD_INPUT = "-"
 """The name of the token that is read from standard input."""
-
-USAGE = 4
-"""The exit code of a question that cannot be asked."""
 
 UNVERIFIED = (
     "warning: no keys were given, so the signature was not verified; anybody can write this"
@@ -103,7 +102,7 @@ class Asking:
 
     def _why(self, token: str, scopes: Sequence[str]) -> Iterator[str]:
         try:
-            asked = accesses(parse_scopes(scopes))
+            asked = [_with_reference(one) for one in accesses(parse_scopes(scopes))]
         except ScopeError as error:
             raise QuestionError(str(error)) from error
         login = self._login(token)
@@ -127,9 +126,9 @@ class Asking:
         rows = []
         for name in names:
             row = Row(token, name)
-            for action in REPOSITORY_ACTIONS:
-                row.add(action, request.verdict(Access(Resource(REPOSITORY, name), action)))
-            if repositories or any(cell.startswith("A") for cell in row.cells.values()):
+            for access in _accesses(name):
+                row.add(access.action, request.verdict(access))
+            if repositories or any(cell[:1] in ("A", DEPENDS) for cell in row.cells.values()):
                 rows.append(row)
         yield f"{outcome.identity} at {login.service}"
         yield str(AccessTable(tuple(rows))) if rows else "nothing of what the policy names"
@@ -138,18 +137,20 @@ class Asking:
             yield from _patterns(login, outcome)
 
     def _who_can(self, action: str, repository: str) -> Iterator[str]:
-        if not is_repository_name(repository):
-            raise QuestionError(f"{repository!r} is not a repository's name")
-        access = Access(Resource(REPOSITORY, repository), action)
+        [access] = [one for one in _accesses(repository) if one.action == action]
         found = 0
         for loaded in self._suites():
             service = self.service or min(loaded.evaluation.linked.policy.services)
             for name, sample in loaded.evaluation.linked.samples.items():
                 answer = loaded.evaluation.answer(name, service, access)
-                if not isinstance(answer, Refusal) and answer.allowed:
+                if isinstance(answer, Refusal):
+                    continue
+                waits = depends_on_reference(answer)
+                if answer.allowed or waits:
                     found += 1
                     subject = sample.claims.get("sub")
-                    yield f"{loaded.suite.file}: {name}  by {answer.source}  {subject}"
+                    some = "  for some tags" if waits else ""
+                    yield f"{loaded.suite.file}: {name}  by {answer.source}  {subject}{some}"
         if not found:
             yield f"no token of the suites may {action} {repository}"
 
@@ -295,9 +296,25 @@ def _provider(login: _Login, issuer: object) -> Provider:
     return fitting[0]
 
 
+def _accesses(place: str) -> Sequence[Access]:
+    try:
+        return repository_accesses([place])
+    except ScopeError as error:
+        raise QuestionError(str(error)) from error
+
+
+def _with_reference(access: Access) -> Access:
+    """Read a repository's tag or digest, which no scope has: `repository:acme/app:v1:push`."""
+    resource = access.resource
+    found = repository_access(resource.name, access.action)
+    if resource.type != REPOSITORY or found is None:
+        return access
+    return replace(found, resource=replace(found.resource, class_=resource.class_))
+
+
 def _mentioned(loaded: Loaded) -> Iterator[str]:
     names = {
-        access.resource.name
+        access.place
         for case in loaded.cases
         for _, access in case.accesses()
         if access.resource.type == REPOSITORY
@@ -312,7 +329,7 @@ def _names(login: _Login, outcome: Authenticated) -> Iterator[str]:
         spelled = _spelled(pattern, outcome)
         if spelled is not None:
             names[spelled] = None
-    yield from (name for name in names if is_repository_name(name))
+    yield from (name for name in names if repository_access(name, "pull") is not None)
 
 
 def _patterns(login: _Login, outcome: Authenticated) -> Iterator[str]:
@@ -326,12 +343,13 @@ def _patterns(login: _Login, outcome: Authenticated) -> Iterator[str]:
             if name is None:
                 continue
             gets = [
-                action
-                for action in REPOSITORY_ACTIONS
-                if request.match(grant, Access(Resource(REPOSITORY, name), action)) is True
+                access.action
+                for access in (_accesses(name) if is_repository_name(name) else ())
+                if request.match(grant, access) in (True, Unseen.REFERENCE)
             ]
             if gets:
-                shown = _shown(pattern, outcome)
+                tags = ",".join(tag.text for tag in grant.tags)
+                shown = f"{_shown(pattern, outcome)}{':' * bool(tags)}{tags}"
                 yield f"  {','.join(gets):<18} {shown}  {grant.name} ({grant.location})"
 
 

@@ -15,8 +15,8 @@ from ..engine.compiler import compile_policy
 from ..engine.files import PolicyFolderError, read_policy_folder
 from ..engine.problems import Location, Problem, Severity
 from ..engine.rendering import render_text
+from .exit_codes import POLICY_BROKEN
 from .format_machine import problem_annotations, problem_json, problem_sarif
-from .recording import POLICY_BROKEN
 
 
 def check_folders(folders: Sequence[Path], form: str, *, strict: bool) -> int:
@@ -24,14 +24,13 @@ def check_folders(folders: Sequence[Path], form: str, *, strict: bool) -> int:
     problems: list[Problem] = []
     sources: dict[str, str] = {}
     for folder in folders:
-        prefix = "" if folder == Path() else f"{folder.as_posix().rstrip('/')}/"
         try:
             files = read_policy_folder(folder)
         except PolicyFolderError as error:
             problems.append(Problem(Location(str(folder)), "policy-folder", str(error)))
             continue
-        named = {f"{prefix}{name}": content for name, content in files.items()}
-        compilation = compile_policy(named, now=datetime.now(UTC))
+        shown = "" if folder == Path() else folder.as_posix()
+        compilation = compile_policy(files, now=datetime.now(UTC), folder=shown)
         problems.extend(compilation.problems)
         sources.update(compilation.sources)
     _show(problems, sources, form)

@@ -14,7 +14,7 @@ from ..engine.compiler import compile_policy
 from ..engine.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ..engine.problems import Problems
 from ..engine.rendering import render_text
-from .recording import POLICY_BROKEN
+from .exit_codes import POLICY_BROKEN
 
 
 def migrate_file(

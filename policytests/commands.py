@@ -85,6 +85,55 @@ def who_can(action: str, repository: str, **options: object) -> None:
     raise SystemExit(Asking.of(options).who_can(action, repository))
 
 
+@main.command(epilog=_example("replay"))
+@click.argument("logs", nargs=-1, required=True, metavar="LOG...")
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path),
+    default=Path("policy"),
+    help="Decide with this policy (default: ./policy).",
+)
+@click.option(
+    "--at",
+    metavar="recorded|now|TIME",
+    default="recorded",
+    help="As of when grants and denials are asked; logins always as of when they were made.",
+)
+@click.option(
+    "-f",
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "markdown", "github"]),
+    default="text",
+    help="How to say it.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=20,
+    help="Differences shown of each kind; 0: all.",
+)
+@click.option("--accept-widening", metavar="REASON", help="New access is meant.")
+@click.option(
+    "--accept-undecided", metavar="REASON", help="What cannot be decided again may be let go."
+)
+@click.option("--fail-on-narrowing", is_flag=True, help="End with 1 when access is lost.")
+@click.option(
+    "--suite",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what was asked and decided the same as a suite.",
+)
+def replay(logs: tuple[str, ...], **options: object) -> None:
+    """Decide a token server's decision log again: who gains what, who loses what, and why.
+
+    LOG is a file, plain or gzip, or - for standard input. Exit codes: 0 nobody gains access, 12 new
+    access, 13 new access cannot be excluded, 10 the policy does not compile.
+    """
+    from .command_replay import Replaying  # noqa: PLC0415 - on demand
+
+    raise SystemExit(Replaying.of(options).run(logs))
+
+
 @main.command(epilog=_example("init"))
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
 @click.option(

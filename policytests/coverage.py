@@ -5,7 +5,7 @@ What lives here: the points there are to cover, what covers each, and for what i
 token that would.  What must not: whether the cases pass, and the reports' formats.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..engine.authentication import Authenticated, rule_variables
@@ -15,9 +15,12 @@ from ..engine.cel.nodes import Binary, Constant, Has, path_of
 from ..engine.decide import Request
 from ..engine.jwt import Claims, MalformedTokenError, parse
 from ..engine.outcomes import Refusal
+from ..engine.patterns import Pattern
 from ..engine.policy import Policy, Provider, Statement
 from ..engine.problems import Location
+from ..engine.references import is_tag
 from ..engine.scope import Access
+from ..engine.tag_patterns import TagPattern
 from .evaluation import Session
 from .parts import ERROR, FALSE, TRUE, Parts
 from .places import Places
@@ -115,16 +118,14 @@ class _Collector:
             for kind, listed in (("denial", policy.denials), ("grant", policy.grants))
             for one in listed
         }
-        self._patterns: dict[tuple[str, str], Point] = {}
+        self._patterns: dict[tuple[str, str, str], Point] = {}
         for statement in (*policy.denials, *policy.grants):
-            for pattern in statement.patterns:
-                self._patterns[statement.name, pattern.text] = Point(
-                    "pattern",
-                    statement.name,
-                    pattern.text,
-                    places.item(statement.name, "repositories", pattern.text) or statement.location,
-                    (TRUE,),
-                )
+            texts = [("repositories", pattern.text) for pattern in statement.patterns]
+            texts += [("tags", pattern.text) for pattern in statement.tags]
+            for key, text in texts:
+                place = places.item(statement.name, key, text) or statement.location
+                point = Point("pattern", statement.name, text, place, (TRUE,))
+                self._patterns[statement.name, key, text] = point
 
     def collect(self, questions: Iterable[tuple[Session, Access]]) -> Coverage:
         sessions: dict[int, Session] = {}
@@ -179,18 +180,30 @@ class _Collector:
                 continue
             if not self._named(statement, access, request):
                 continue
-            if statement.when is not None and isinstance(session.outcome, Authenticated):
+            if statement.when is None or request.is_open(statement, statement.when, access):
+                continue
+            if isinstance(session.outcome, Authenticated):
                 where = (point.kind, statement.name, statement.location)
                 provider = session.outcome.provider
                 self._note(where, statement.when, provider, dict(request.variables), session)
 
     def _named(self, statement: Statement, access: Access, request: Request) -> bool:
-        found = statement.catalog
-        for pattern in statement.patterns:
-            if request.pattern_matches(pattern, statement, access) is True:
-                self._patterns[statement.name, pattern.text].seen.add(TRUE)
-                found = True
-        return found
+        """Note the patterns that match, and tell whether the condition is asked after them."""
+
+        def see(key: str, patterns: Sequence[Pattern | TagPattern], text: str) -> bool:
+            found = False
+            for pattern in patterns:
+                if request.pattern_matches(pattern, statement, text) is True:
+                    self._patterns[statement.name, key, pattern.text].seen.add(TRUE)
+                    found = True
+            return found
+
+        named = see("repositories", statement.patterns, access.resource.name) or statement.catalog
+        if not named or not statement.tags:
+            return named
+        if is_tag(access.reference):
+            see("tags", statement.tags, access.reference)
+        return request.tagged(statement, access) is not False
 
     def _note(
         self,

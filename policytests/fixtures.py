@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..engine.outcomes import Refusal
+from ..engine.outcomes import Refusal, Why
 from ..engine.policy import Policy, Provider
 from ..engine.problems import Location
 from ..engine.rendering import render_text
-from ..engine.scope import REPOSITORY, Access, Resource
+from ..engine.scope import repository_access
 from .evaluation import Answer, Session, open_session
 from .issuing import IssuerKeys, make_sample
 from .policies import compile_folder
@@ -84,16 +84,31 @@ class AskedToken:
         return open_session(policy, sample, service or min(policy.services))
 
     def ask(self, action: str, repository: str, service: str | None = None) -> Answer:
-        """Return the engine's verdict on an action, or the refusal of the login."""
-        return self.session(service).answer(Access(Resource(REPOSITORY, repository), action))
+        """
+        Return the engine's verdict on an action, or the refusal of the login.
+
+        Args:
+            action: `pull`, `push` or `delete`.
+            repository: Its name, with a tag or digest where the policy asks: `acme/app:v1`.
+            service: The service; the policy's only one.
+
+        Raises:
+            PolicyError: It is no repository's name.
+        """
+        access = repository_access(repository, action)
+        if access is None:
+            raise PolicyError(f"{repository!r} is not a repository's name")
+        return self.session(service).answer(access)
 
     def may(self, action: str, repository: str, service: str | None = None) -> bool:
-        """Tell whether an action is allowed; an error in a condition fails the test."""
+        """Tell whether an action is allowed; what cannot be told fails the test."""
         answer = self.ask(action, repository, service)
         if isinstance(answer, Refusal):
             return False
         if answer.errors:
             raise PolicyError(f"a condition failed: {answer.errors[0].message}")
+        if answer.why is Why.DEPENDS_ON_REFERENCE:
+            raise PolicyError(f"`{answer.source}` asks for the tag: write {repository}:TAG")
         return answer.allowed
 
     def refused(self, service: str | None = None) -> str | None:

@@ -30,7 +30,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield ""
     yield f"{report.counts} in {report.seconds:.2f} s"
     for broken in report.broken:
-        yield from ("", f"**{_cell(broken.suite)}** cannot be run:", "")
+        yield from ("", f"**{cell(broken.suite)}** cannot be run:", "")
         yield from _block(broken.error.render().split("\n"))
     for result in bad[:MOST]:
         yield from _result(result)
@@ -38,7 +38,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from ("", f"and {len(bad) - MOST} more")
     yield from _policies(report)
     for suite, test, table in report.tables:
-        summary = f"{_cell(test)} ({_cell(suite)})"
+        summary = f"{cell(test)} ({cell(suite)})"
         yield from ("", f"<details><summary>{summary}</summary>", "")
         yield from _table(table)
         yield from ("", "</details>")
@@ -46,7 +46,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 def _result(result: Result) -> Iterator[str]:
     yield ""
-    yield f"**{result.outcome}** `{result.case}` ({result.location}): {_cell(result.summary)}"
+    yield f"**{result.outcome}** `{result.case}` ({result.location}): {cell(result.summary)}"
     if result.lines:
         yield ""
         yield from _block(list(result.lines))
@@ -65,7 +65,7 @@ def _policies(report: Report) -> Iterator[str]:
         ]
         mutation = next((one for one in report.mutation if one.folder == coverage.folder), None)
         score = f"{mutation.score:.1f} %" if mutation else "not tried"
-        cells = [_cell(coverage.folder), *counts, f"{coverage.percent:.1f} %", score]
+        cells = [cell(coverage.folder), *counts, f"{coverage.percent:.1f} %", score]
         yield f"| {' | '.join(cells)} |"
     for coverage in report.coverage:
         for text in describe_uncovered(coverage)[:MOST]:
@@ -84,7 +84,7 @@ def _table(table: AccessTable) -> Iterator[str]:
     yield "|---" * (2 + len(actions)) + "|"
     for row in table.rows:
         cells = [row.token, row.repository, *(row.cells.get(action, "") for action in actions)]
-        yield f"| {' | '.join(map(_cell, cells))} |"
+        yield f"| {' | '.join(map(cell, cells))} |"
 
 
 def _block(lines: list[str], language: str = "") -> Iterator[str]:
@@ -96,7 +96,8 @@ def _block(lines: list[str], language: str = "") -> Iterator[str]:
     yield fence
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Return text as it can stand in a table's cell, and mean nothing but itself."""
     for character in "\\|<*_":
         text = text.replace(character, f"\\{character}")
     return text.replace("\n", " ")

@@ -12,13 +12,7 @@ from dataclasses import dataclass, field
 
 from ..engine.nodes import ScalarNode
 from ..engine.problems import Location, Problems
-from ..engine.scope import (
-    REPOSITORY,
-    REPOSITORY_ACTIONS,
-    Access,
-    Resource,
-    is_repository_name,
-)
+from ..engine.scope import REPOSITORY_ACTIONS, Access, repository_access
 from .suite import Cell, Mark
 
 _WORD = re.compile(r"\S+")
@@ -148,11 +142,6 @@ def _read_row(
             names.nearest(who.text),
         )
         return
-    if not is_repository_name(where.text):
-        problems.error(
-            where.location, "bad-repository", f"`{where.text}` is not a repository's name"
-        )
-        return
     for word, action in zip(words[_LEAD:], actions, strict=True):
         mark = _MARKS.get(word.text)
         if mark is None:
@@ -163,7 +152,11 @@ def _read_row(
                 "A allow, . refused by the policy, U not authenticated, E error",
             )
             continue
-        access = Access(Resource(REPOSITORY, where.text), action)
+        access = repository_access(where.text, action)
+        if access is None:
+            message = f"`{where.text}` is not a repository's name"
+            problems.error(where.location, "bad-repository", message)
+            return
         for token in tokens:
             _add(Cell(token, access, mark, word.location), cells, problems)
 

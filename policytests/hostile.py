@@ -5,16 +5,16 @@ What lives here: the cases of forgeries and near misses, and how they are judged
 how a hostile token is made (`forgeries`, `near_misses`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..engine.outcomes import Refusal
 from ..engine.problems import Location
-from ..engine.scope import REPOSITORY, REPOSITORY_ACTIONS, Access, Resource
+from ..engine.scope import Access, repository_accesses
 from . import forgeries
 from .evaluation import Evaluation
 from .issuing import make_sample
-from .judging import PASSED, Judgment, Outcome
+from .judging import PASSED, Judgment, Outcome, depends_on_reference, judge_named
 from .near_misses import NearMiss, near_misses
 from .suite import Exemption, Hostile, Suite, TokenSpec
 from .telling import tell_access, tell_login
@@ -26,10 +26,8 @@ READ = "pull"
 """The one action that a near miss from inside may share with the token."""
 
 
-def _targets(hostile: Hostile) -> Iterator[Access]:
-    for repository in hostile.repositories:
-        for action in REPOSITORY_ACTIONS:
-            yield Access(Resource(REPOSITORY, repository), action)
+def _targets(hostile: Hostile) -> Sequence[Access]:
+    return repository_accesses(hostile.repositories)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +149,9 @@ class NearMissCase:
 
     def _gets(self, evaluation: Evaluation, access: Access) -> bool:
         answer = evaluation.answer(self.sample, evaluation.linked.services[""], access)
-        return not isinstance(answer, Refusal) and answer.allowed
+        if isinstance(answer, Refusal):
+            return False
+        return answer.allowed or depends_on_reference(answer)
 
     def prepare(self, evaluation: Evaluation) -> None:
         """Make the near miss known."""
@@ -201,10 +201,12 @@ class GenuineCase:
     def judge(self, evaluation: Evaluation) -> Judgment:
         """Ask for everything that its hostile twins ask for."""
         service = evaluation.linked.services[""]
-        for token, access in self.accesses():
-            answer = evaluation.answer(token, service, access)
-            if not isinstance(answer, Refusal) and answer.allowed:
-                return PASSED
+        answers = [evaluation.answer(token, service, access) for token, access in self.accesses()]
+        waiting = judge_named(answers)
+        if waiting is not PASSED:
+            return waiting
+        if any(not isinstance(answer, Refusal) and answer.allowed for answer in answers):
+            return PASSED
         summary = f"`{self.token}` gets nothing of these repositories, so this proves nothing"
         return Judgment(Outcome.ERROR, summary)
 

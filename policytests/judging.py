@@ -55,6 +55,21 @@ def mark_of(answer: Answer) -> Mark:
     return Mark.ALLOWED if answer.allowed else Mark.REFUSED
 
 
+def depends_on_reference(answer: Answer) -> TypeGuard[Verdict]:
+    """Tell whether only a tag or digest would tell whether an access is allowed."""
+    return isinstance(answer, Verdict) and answer.why is Why.DEPENDS_ON_REFERENCE
+
+
+def judge_named(answers: Sequence[Answer]) -> Judgment:
+    """Judge that no answer waits for a tag: what is said of it would prove nothing."""
+    waiting = next((answer for answer in answers if depends_on_reference(answer)), None)
+    if waiting is None:
+        return PASSED
+    hint = f"write `{waiting.access.place}:TAG`"
+    summary = f"`{waiting.source}` asks for the tag of {waiting.access.place}; {hint}"
+    return Judgment(Outcome.ERROR, summary)
+
+
 def allowed_despite_error(answer: Answer) -> TypeGuard[Verdict]:
     """Tell whether an access is allowed although a condition failed on the way."""
     return isinstance(answer, Verdict) and answer.allowed and bool(answer.errors)
@@ -67,6 +82,9 @@ def judge_cell(cell: Cell, answer: Answer) -> Judgment:
     if allowed_despite_error(answer):
         hint = "guard the condition with has(), or expect it by a request's `errors`"
         return Judgment(Outcome.ERROR, f"{summary}; `{answer.source}` allows it; {hint}")
+    waiting = judge_named([answer])
+    if waiting is not PASSED:
+        return waiting
     if got is cell.mark:
         return PASSED
     if got is Mark.ERROR:
@@ -162,6 +180,11 @@ def _judge_verdicts(test: RequestTest, answers: dict[Access, Answer]) -> Judgmen
         parts = [f"{', '.join(missing)} not granted"] if missing else []
         parts += [f"{', '.join(extra)} granted too"] if extra else []
         return Judgment(Outcome.FAILED, "; ".join(parts))
+    waiting = [access for access, answer in answers.items() if depends_on_reference(answer)]
+    if set(waiting) != set(test.deferred):
+        told = ", ".join(str(access) for access in waiting) or "nothing"
+        summary = f"{told} depends on the tag, and `deferred` says otherwise"
+        return Judgment(Outcome.FAILED, summary)
     for access in test.denied:
         answer = answers[access]
         if isinstance(answer, Verdict) and answer.why is not Why.DENIED:

@@ -16,7 +16,7 @@ from ..engine.policy import Denial, Grant, Policy, Provider, Rule, Statement
 from ..engine.problems import Location
 from ..engine.scope import REPOSITORY_ACTIONS
 from .changed_conditions import conditions
-from .changed_patterns import wider_patterns
+from .changed_patterns import wider_patterns, wider_tags
 from .places import Places
 
 AnyStatement = TypeVar("AnyStatement", Grant, Denial)
@@ -88,6 +88,7 @@ class _Maker:
                     operator, statement, replace(statement, when=program), before, after, place
                 )
         yield from self._patterns(statement)
+        yield from self._tags(statement)
         yield from self._lists(statement)
 
     def _patterns(self, statement: Statement) -> Iterator[Mutant]:
@@ -101,6 +102,20 @@ class _Maker:
                 patterns = (*statement.patterns[:number], wider, *statement.patterns[number + 1 :])
                 changed = replace(statement, patterns=patterns)
                 yield self._changed(operator, statement, changed, pattern.text, wider.text, place)
+
+    def _tags(self, statement: Statement) -> Iterator[Mutant]:
+        for number, tag in enumerate(statement.tags):
+            place = self._places.item(statement.name, "tags", tag.text)
+            before, after = statement.tags[:number], statement.tags[number + 1 :]
+            if before or after:
+                less = replace(statement, tags=before + after)
+                yield self._changed("drop-tag", statement, less, tag.text, "", place)
+            for operator, wider in wider_tags(tag):
+                changed = replace(statement, tags=(*before, wider, *after))
+                yield self._changed(operator, statement, changed, tag.text, wider.text, place)
+        if statement.tags:
+            text = f"tags: [{', '.join(tag.text for tag in statement.tags)}]"
+            yield self._changed("drop-tags", statement, replace(statement, tags=()), text, "")
 
     def _lists(self, statement: Statement) -> Iterator[Mutant]:
         if not statement.catalog:
@@ -243,10 +258,17 @@ class _Maker:
                 )
                 for pattern in statement.patterns
             )
-            if when is statement.when and patterns == statement.patterns:
+            tags = tuple(
+                replace(
+                    tag, parts=tuple(again(p) if isinstance(p, Program) else p for p in tag.parts)
+                )
+                for tag in statement.tags
+            )
+            same = patterns == statement.patterns and tags == statement.tags
+            if when is statement.when and same:
                 return statement
             statements.add(statement.name)
-            return replace(statement, when=when, patterns=patterns)
+            return replace(statement, when=when, patterns=patterns, tags=tags)
 
         policy = with_statements(self._policy, with_definition)
         providers = dict(policy.providers)

@@ -154,7 +154,7 @@ class Mutator:
         return self._mutation
 
     def _names(self) -> list[str]:
-        return list(dict.fromkeys(asker[3].resource.name for asker in self._askers))
+        return list(dict.fromkeys(asker[3].place for asker in self._askers))
 
     def _is_killed(self, mutant: Mutant) -> bool:
         overlays: dict[int, Overlay] = {}

@@ -91,9 +91,7 @@ def compile_folder(folder: Path, name: str) -> Compiled:
     except PolicyFolderError as error:
         problem = Problem(Location(name), "policy-folder", str(error))
         return Compiled(folder, name, Compilation(None, (problem,), {}))
-    prefix = "" if name == "." else f"{name}/"
-    named = {f"{prefix}{file}": content for file, content in files.items()}
-    return Compiled(folder, name, compile_policy(named))
+    return Compiled(folder, name, compile_policy(files, folder="" if name == "." else name))
 
 
 def repository(file: Path, root: Path) -> Path:

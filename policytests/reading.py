@@ -12,7 +12,7 @@ from ..engine.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ..engine.problems import Location, Problems
 from .grid import Names
 from .moments import looks_like_time, parse_time
-from .reading_tests import read_tests
+from .reading_tests import read_places, read_tests
 from .reading_tokens import read_groups, read_tokens
 from .suite import Hostile, Suite, TokenSpec
 
@@ -96,7 +96,7 @@ class _Reader:
             else:
                 tokens.extend(members)
         exceptions = {item.text: item.location for item in _items(node.get("except"))}
-        repositories = tuple(item.text for item in _items(node.get("repositories")))
+        repositories = read_places(node.get("repositories"), self._problems)
         return Hostile(node.location, tuple(dict.fromkeys(tokens)), repositories, exceptions)
 
     def _check_use(

@@ -10,7 +10,14 @@ from collections.abc import Iterator
 from ..engine.decide import unknown
 from ..engine.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ..engine.problems import Location, Problems
-from ..engine.scope import Access, Scope, ScopeError, accesses, is_repository_name, parse_scope
+from ..engine.scope import (
+    Access,
+    Scope,
+    ScopeError,
+    accesses,
+    parse_scope,
+    repository_access,
+)
 from .grid import Names, read_grid
 from .moments import parse_date
 from .suite import (
@@ -49,6 +56,18 @@ def read_tests(node: Node | None, names: Names, problems: Problems) -> tuple[Tes
                 "give each test a name of its own",
             )
     return tuple(tests.values())
+
+
+def read_places(node: Node | None, problems: Problems) -> tuple[str, ...]:
+    """Read repositories, with a tag or digest or without; the code is `bad-repository`."""
+    places = []
+    for item in _items(node):
+        if repository_access(item.text, "pull") is None:
+            message = f"`{item.text}` is not a repository's name"
+            problems.error(item.location, "bad-repository", message)
+        else:
+            places.append(item.text)
+    return tuple(places)
 
 
 class _Reader:
@@ -145,6 +164,7 @@ class _Reader:
             granted=self._asked(expect, "granted", scopes),
             refused=_text(expect, "refused"),
             denied=self._asked(expect, "denied", scopes) or (),
+            deferred=self._asked(expect, "deferred", scopes) or (),
             errors=tuple((item.text, item.location) for item in _items(expect.get("errors"))),
             because=_because(tokens[0], because.location, because, self._problems)
             if because
@@ -207,18 +227,14 @@ class _Reader:
 
     def _snapshot(self) -> SnapshotTest | None:
         tokens = self._tokens()
-        repositories = _items(self._node.get("repositories"))
-        for item in repositories:
-            if not is_repository_name(item.text):
-                message = f"`{item.text}` is not a repository's name"
-                self._error(item.location, "bad-repository", message)
+        repositories = read_places(self._node.get("repositories"), self._problems)
         if not tokens or not repositories:
             return None
         return SnapshotTest(
             self._name,
             self._location,
             tokens,
-            tuple(item.text for item in repositories),
+            repositories,
             _text(self._node, "service"),
             self._exemption(),
         )

@@ -13,14 +13,9 @@ from pathlib import Path
 import pytest
 
 from ..engine.problems import Location
+from .exit_codes import GATE_MISSED, POLICY_BROKEN
 from .report import Broken, Gate, Report, Result, analyse
 from .run import Run
-
-POLICY_BROKEN = 10
-"""The exit code when a policy does not compile."""
-
-GATE_MISSED = 11
-"""The exit code when coverage or mutation score is under what was asked for."""
 
 
 class Recorder:

@@ -28,6 +28,7 @@ Beside the tests (policytest COMMAND --help):
   why         one decision, step by step
   can         everything a token can do
   who-can     which tokens may do something
+  replay      a server's decision log, decided again: who gains what, who loses what
   hostile     list the forgeries, or send them to a running server
   schema      JSON Schemas for your editor
   migrate     a policy from the proof of concept's configuration
@@ -36,7 +37,8 @@ Beside the tests (policytest COMMAND --help):
 Formats of -f: json, junit, github, sarif, tap, markdown, lcov, cobertura; FORMAT=FILE for a file.
 
 Exit codes: 0 all passed, 1 a case failed, 2 interrupted, 3 internal error, 4 wrong usage,
-5 no case at all, 10 a policy does not compile, 11 coverage or mutation score too low.
+5 no case at all, 10 a policy does not compile, 11 coverage or mutation score too low,
+12 new access, 13 new access cannot be excluded.
 """
 
 EXAMPLES: Mapping[str, Sequence[str]] = {
@@ -51,6 +53,13 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "cat token.jwt | policytest can --policy policy/ -",
     ),
     "who-can": ("policytest who-can push acme/app",),
+    "replay": (
+        "policytest replay decisions.jsonl --policy policy/",
+        "policytest replay decisions.jsonl.2.gz decisions.jsonl.1 decisions.jsonl --limit 0",
+        "ssh registry cat decisions.jsonl | policytest replay - -f markdown",
+        "policytest replay decisions.jsonl --suite policytests/recorded.policytest.yaml",
+        'policytest replay decisions.jsonl --accept-widening "team-b may push now, #12"',
+    ),
     "init": ("policytest init", "policytest init --profile kubernetes cluster/"),
     "schema": ("policytest schema", "policytest schema suite -o suite.schema.json"),
     "migrate": (

@@ -73,7 +73,7 @@ class Cell:
     @property
     def id(self) -> str:
         """The case's name within its test."""
-        return f"{self.token}-{self.access.resource.name}-{self.access.action}"
+        return f"{self.token}-{self.access.place}-{self.access.action}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,8 @@ class RequestTest:
 
     Either `granted` holds exactly the accesses that must be allowed, or `refused` the reason that
     the login as a whole must be refused for.  `denied` are accesses that a denial must refuse;
-    `errors` names the statements whose conditions must fail on the way.
+    `deferred` those that depend on the tag; `errors` names the statements whose conditions must
+    fail on the way.
     """
 
     name: str
@@ -115,6 +116,7 @@ class RequestTest:
     granted: tuple[Access, ...] | None = None
     refused: str | None = None
     denied: tuple[Access, ...] = ()
+    deferred: tuple[Access, ...] = ()
     errors: tuple[tuple[str, Location], ...] = ()
     because: Because | None = None
     service: str | None = None

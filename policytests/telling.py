@@ -34,7 +34,8 @@ def tell_access(
     if isinstance(answer, Refusal):
         yield from tell_refusal(policy, answer)
         return
-    yield from _verdict(policy, session, answer)
+    if session.request is not None:
+        yield from tell_verdict(policy, session.request, answer)
 
 
 def _head(session: Session) -> Iterator[str]:
@@ -58,11 +59,9 @@ def tell_refusal(policy: Policy, refusal: Refusal) -> Iterator[str]:
     yield f"provider  {provider.name}  {_place(provider.location)}"
 
 
-def _verdict(policy: Policy, session: Session, verdict: Verdict) -> Iterator[str]:
-    request = session.request
-    if request is None:
-        return
-    statements = {one.name: one for one in (*policy.denials, *policy.grants)}
+def tell_verdict(policy: Policy, request: Request, verdict: Verdict) -> Iterator[str]:
+    """Say why an access is allowed or refused: by which statement, or what each grant lacked."""
+    statements = {one.name: one for one in (*policy.denials, *request.all_grants)}
     for error in verdict.errors:
         failed = statements.get(error.source)
         yield f"error     {error.message}"
@@ -72,7 +71,7 @@ def _verdict(policy: Policy, session: Session, verdict: Verdict) -> Iterator[str
     if decided is not None and verdict.source not in {error.source for error in verdict.errors}:
         yield from _statement("by", decided, request, verdict.access)
     elif not verdict.allowed and not verdict.errors:
-        yield from _nearest(policy.grants, request, verdict.access)
+        yield from _nearest(request.all_grants, request, verdict.access)
 
 
 def _statement(word: str, statement: Statement, request: Request, access: Access) -> Iterator[str]:

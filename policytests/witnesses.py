@@ -13,16 +13,12 @@ from ..engine.authentication import Authenticated, authenticate
 from ..engine.cel import CelError, Program
 from ..engine.decide import Request
 from ..engine.jwt import Claims
-from ..engine.outcomes import Refusal, Verdict
+from ..engine.outcomes import Refusal, Verdict, Why
 from ..engine.patterns import Pattern, Wildcard
 from ..engine.policy import Policy, Statement
-from ..engine.scope import (
-    REPOSITORY,
-    REPOSITORY_ACTIONS,
-    Access,
-    Resource,
-    is_repository_name,
-)
+from ..engine.references import ALL_TAGS, UPLOAD, is_tag, write
+from ..engine.scope import Access, is_repository_name, repository_accesses
+from ..engine.tag_patterns import STAR, TagPattern
 from .evaluation import Session, ask
 from .mutants import Mutant
 from .variations import Variation, variations
@@ -102,15 +98,13 @@ class Witnesses:
         after = _request(mutant.policy, candidate)
         if isinstance(before, Refusal) and isinstance(after, Refusal):
             return None
-        for name in names:
-            for action in REPOSITORY_ACTIONS:
-                access = Access(Resource(REPOSITORY, name), action)
-                if pairs and not any(_matches_otherwise(before, *pair, access) for pair in pairs):
-                    continue
-                old, new = _answer(before, access), _answer(after, access)
-                if old != new:
-                    base = candidate.base
-                    return Witness(base.token, candidate.variation, str(access), old, new)
+        for access in repository_accesses(names):
+            if pairs and not any(_matches_otherwise(before, *pair, access) for pair in pairs):
+                continue
+            old, new = _answer(before, access), _answer(after, access)
+            if old != new:
+                base = candidate.base
+                return Witness(base.token, candidate.variation, str(access), old, new)
         return None
 
     def _request(self, candidate: _Candidate) -> Request | Refusal:
@@ -122,14 +116,35 @@ class Witnesses:
         return known
 
     def _repositories(self, mutant: Mutant) -> list[str]:
-        """Return names the suites ask for, and some that the changed patterns tell apart."""
-        names = dict.fromkeys(self._names)
+        """Return places the suites ask for, and some that the changed patterns tell apart."""
+        names: dict[str, None] = {}
+        references: dict[str, None] = {}
         for policy in (self._policy, mutant.policy):
             for statement in (*policy.grants, *policy.denials):
                 if statement.name in mutant.statements:
                     for pattern in statement.patterns:
                         names.update(dict.fromkeys(self._samples(pattern)))
-        return [name for name in names if is_repository_name(name)]
+                    for tag in statement.tags:
+                        references.update(dict.fromkeys(self._tag_samples(tag)))
+        good = [name for name in names if is_repository_name(name)]
+        return [
+            *self._names,
+            *(write(name, reference) for reference in references for name in good),
+            *good,
+        ]
+
+    def _tag_samples(self, tag: TagPattern) -> Iterator[str]:
+        """Yield references that a pattern tells apart, and those that are no tags."""
+        for base in self._bases[:8]:
+            text = "".join(
+                _evaluated(part, base.claims) if isinstance(part, Program) else part
+                for part in tag.parts
+            )
+            for end in ("", "-x", "x"):
+                sample = f"{text.replace(STAR, 'some')}{end}"
+                if is_tag(sample):
+                    yield sample
+        yield from ("another", f"sha256:{'0' * 64}", ALL_TAGS, UPLOAD)
 
     def _samples(self, pattern: Pattern) -> Iterator[str]:
         for text in dict.fromkeys(_spelled(pattern, base.claims) for base in self._bases[:8]):
@@ -200,7 +215,9 @@ def _same_condition(one: Statement, new: Statement, request: Request) -> bool:
         return False
     if one.providers != new.providers or one.services != new.services:
         return False
-    if one.expires != new.expires or one.when is None or new.when is None:
+    if one.expires != new.expires or one.tags != new.tags:
+        return False
+    if one.when is None or new.when is None:
         return False
     if "scope" in one.when.variables | new.when.variables:
         return False
@@ -229,6 +246,8 @@ def _answer(request: Request | Refusal, access: Access) -> str:
     verdict: Verdict = request.verdict(access)
     if verdict.errors:
         return "allowed after an error" if verdict.allowed else "an error"
+    if verdict.why is Why.DEPENDS_ON_REFERENCE:
+        return "depends on the tag"
     return "allowed" if verdict.allowed else "refused"
 
 

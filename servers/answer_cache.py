@@ -141,9 +141,9 @@ def _times_of(policy: Policy) -> _PolicyTimes:
     if policy.anonymous is not None:
         statements.append(policy.anonymous)
     programs = [one.when for one in statements if one.when is not None]
-    programs += [
-        part for one in statements for pattern in one.patterns for part in pattern.programs
-    ]
+    for one in statements:
+        programs += [part for pattern in one.patterns for part in pattern.programs]
+        programs += [part for tag in one.tags for part in tag.programs]
     asks = any(map(asks_for_time, policy.providers.values())) or any(
         "now" in program.variables for program in programs
     )

@@ -5,19 +5,21 @@ What lives here: which part gets which.  What must not: processes and sockets, s
 server can host the result.
 """
 
+import threading
 from dataclasses import dataclass
 
-from .decision_log import DecisionLog
+from .decision_log import DecisionLog, make_file
 from .event_log import EventLog
 from .live_state import Reloader, serve_keys
 from .login_cache import LoginCache
 from .metrics import Metrics
 from .observing import Observer
 from .provider_keys import ProviderKeys
+from .session_stores import SessionsError, open_store
 from .sessions import Sessions
 from .settings import Settings
 from .token_app import App, create_app
-from .token_service import Refresh, State, TokenService
+from .token_service import State, TokenService
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +31,28 @@ class Assembly:
     keys: ProviderKeys
     reloader: Reloader
     observer: Observer
+    sessions: Sessions | None
 
     def start(self) -> None:
         """Begin what runs beside requests; in the process that serves them, after any fork."""
         self.keys.start()
         self.reloader.start()
+        if self.sessions is not None:
+            threading.Thread(target=self._warm, args=(self.sessions,), daemon=True).start()
+
+    def _warm(self, sessions: Sessions) -> None:
+        """Make sessions ready, or say why they are not: logins by JWT do not wait for them."""
+        try:
+            sessions.warm(self.service.now())
+        except SessionsError as error:
+            self.observer.log.event("sessions-unavailable", "warning", reason=str(error))
 
     def close(self) -> None:
         """End what runs beside requests."""
         self.reloader.close()
         self.keys.close()
+        if self.sessions is not None:
+            self.sessions.close()
         if self.observer.decisions is not None:
             self.observer.decisions.close()
 
@@ -48,25 +62,28 @@ def assemble(settings: Settings, state: State, log: EventLog) -> Assembly:
     Put the parts of one process together.
 
     Raises:
-        OSError: The decision log cannot be opened.
+        DecisionLogError, OSError: The decision log cannot be opened.
+        StoreSettingsError: The sessions' store cannot be used as it is configured.
     """
     decisions = None
     if settings.decision_log is not None:
+        make_file(settings.decision_log)
         decisions = DecisionLog(settings.decision_log, claims=settings.decision_log_claims)
         decisions.open()
     metrics = Metrics()
     observer = Observer(log, decisions, metrics)
     keys = ProviderKeys()
     serve_keys(settings, state, keys)
-    refresh = None
-    if settings.refresh is not None:
-        refresh = Refresh(Sessions(settings.refresh.file), settings.refresh)
+    sessions = None
+    if settings.sessions is not None:
+        sessions = Sessions(open_store(settings.sessions, connections=settings.threads))
     service = TokenService(
         state,
         LoginCache(keys, seconds=settings.login_cache),
         issuer=settings.issuer,
         lifetime=settings.lifetime,
-        refresh=refresh,
+        sessions=sessions,
+        filter_catalog=settings.filter_catalog,
     )
 
     def take(new: State) -> None:
@@ -77,4 +94,15 @@ def assemble(settings: Settings, state: State, log: EventLog) -> Assembly:
     metrics.serving(state.policy.hash, state.signer.expires)
     reloader = Reloader(settings, take, log, metrics)
     app = create_app(settings, service, keys, observer)
-    return Assembly(app, service, keys, reloader, observer)
+    return Assembly(app, service, keys, reloader, observer, sessions)
+
+
+def tell_of_sessions(settings: Settings, state: State, log: EventLog) -> None:
+    """Say at the start when policy and configuration together give nobody a refresh token."""
+    providers = state.policy.providers
+    names = sorted(name for name, one in providers.items() if one.max_session is not None)
+    if names and settings.sessions is None:
+        reason = "the policy allows them, but `refreshTokens` does not say where sessions are kept"
+        log.event("no-refresh-tokens", "warning", providers=names, reason=reason)
+    elif settings.sessions is not None and not names:
+        log.event("no-refresh-tokens", reason="no provider of the policy allows them")

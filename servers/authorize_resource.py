@@ -133,8 +133,9 @@ def answer(
     environ, response, trusted, good = reply
     info = request_info(environ, trusted)
     outcome = gate.decide(asked)
-    if isinstance(outcome, Admitted) and outcome.route.undecided:
-        outcome = TurnedAway(403, "DENIED", outcome.route.undecided, "undecided")
+    if isinstance(outcome, Admitted) and (undecided := _undecided(outcome)):
+        outcome = TurnedAway(403, "DENIED", undecided, "undecided")
+    gate.record(outcome, info)
     response.set_header("Cache-Control", "no-store")
     if isinstance(outcome, Admitted):
         status, reason, subject = int(good), "", outcome.token.subject
@@ -156,6 +157,13 @@ def answer(
         reason=reason,
         subject=subject,
     )
+
+
+def _undecided(admitted: Admitted) -> str:
+    """Say why a gateway cannot pass a request on as it is, though the proxy can."""
+    if admitted.visible is not None:
+        return "the catalog is filtered, which a gateway cannot do"
+    return admitted.route.undecided
 
 
 def _word(reason: str) -> str:

@@ -21,23 +21,25 @@ from regauth.engine.quantities import parse_duration
 from .rate_limit import Rate
 from .request_info import Network
 from .settings import (
+    STANDARD_OUTPUT,
     TOKEN_PATHS,
     Address,
+    ConnectionLimits,
     FixedKeyId,
     KeyFiles,
     KeyFolder,
     KeyIdChoice,
+    PostgresqlSettings,
     Rates,
-    RefreshSettings,
+    SessionSettings,
     Settings,
     SigningSettings,
+    SqliteSettings,
 )
 
 MAX_PORT: Final = 65535
 MIN_LIFETIME: Final = timedelta(seconds=60)
 MAX_LIFETIME: Final = timedelta(hours=24)
-MIN_SESSION: Final = timedelta(minutes=1)
-MAX_SESSION: Final = timedelta(days=30)
 MAX_LOGIN_CACHE: Final = timedelta(minutes=5)
 MAX_ANSWER_CACHE: Final = timedelta(seconds=30)
 
@@ -134,10 +136,11 @@ class _Reader:
                 pin_workers=_plain(node, "pinWorkers"),
                 trusted_proxies=self._networks(node.get("trustedProxies")),
                 rates=_rates(_mapping(node, "rateLimits")),
+                limits=connection_limits(node),
                 **self._caches(_mapping(node, "caches")),
                 shadow_policy=self._optional_path(node.get("shadowPolicy")),
-                **self._decision_log(_mapping(node, "decisionLog")),
-                refresh=self._refresh(node.get("refreshTokens")),
+                **decision_log(_mapping(node, "decisionLog"), self._folder),
+                sessions=self._sessions(node.get("refreshTokens")),
                 log_format=_plain(node, "logFormat"),
                 log_level=_plain(node, "logLevel"),
             ),
@@ -182,22 +185,13 @@ class _Reader:
             "answer_cache": self._seconds(node.get("answers"), MAX_ANSWER_CACHE),
         }
 
-    def _decision_log(self, node: MappingNode) -> dict[str, object]:
-        file = node.get("file")
-        standard = file is not None and _text(file) == "-"
-        return {
-            "decision_log": Path("-") if standard else self._optional_path(file),
-            "decision_log_claims": _plain(node, "claims"),
-        }
-
-    def _refresh(self, node: Node | None) -> RefreshSettings | None:
+    def _sessions(self, node: Node | None) -> SessionSettings | None:
         if not isinstance(node, MappingNode):
             return None
-        session = self._duration(node["maxSession"], MIN_SESSION, MAX_SESSION)
-        providers = _strings(node["providers"])
-        return RefreshSettings(
-            self._path(node["file"]), session or MIN_SESSION, frozenset(providers or ())
-        )
+        database = node.get("postgresql")
+        if database is None:
+            return SqliteSettings(self._path(node["file"]))
+        return PostgresqlSettings(_text(database), self._optional_path(node.get("passwordFile")))
 
     def _optional_path(self, node: Node | None) -> Path | None:
         return None if node is None else self._path(node)
@@ -237,6 +231,13 @@ class _Reader:
         return value
 
 
+def decision_log(node: MappingNode, folder: Path) -> dict[str, object]:
+    """Return the settings of `decisionLog`, which the proxy's file has too."""
+    file = _plain(node, "file")
+    there = None if file is None else STANDARD_OUTPUT if file == "-" else folder / str(file)
+    return {"decision_log": there, "decision_log_claims": _plain(node, "claims")}
+
+
 def _given(**values: object) -> dict[str, Any]:
     """Leave out what the file does not say, so that the defaults stand in one place."""
     return {name: value for name, value in values.items() if value is not None}
@@ -271,6 +272,14 @@ def _rates(node: MappingNode) -> Rates:
         else:
             given[name] = None
     return replace(Rates(), **given)
+
+
+def connection_limits(node: MappingNode) -> ConnectionLimits:
+    """Return the `limits` of a server's or a proxy's configuration."""
+    found = _plain(_mapping(node, "limits"), "connectionsPerClient")
+    if found is None:
+        return ConnectionLimits()
+    return ConnectionLimits(None if found is False else int(str(found)))
 
 
 def _strings(node: Node | None) -> tuple[str, ...] | None:

@@ -8,17 +8,49 @@ without the signature they let nobody in.
 
 import os
 import threading
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from regauth.engine import ConditionError, Decision, Identity, Refusal, Verdict
+from regauth.engine import (
+    ConditionError,
+    Decision,
+    Identity,
+    Policy,
+    Refusal,
+    Verdict,
+    trust_digest,
+)
+from regauth.engine.registry_trust import RegistryToken
 
 from .event_log import encoded, redacted
+from .proxy_policy import Ruling
 from .request_info import RequestInfo
+from .sessions import is_session
+from .settings import STANDARD_OUTPUT
 from .token_service import Answer, Issued
 
-STANDARD_OUTPUT: Final = Path("-")
 VERSION: Final = 1
+
+
+class DecisionLogError(Exception):
+    """The file cannot be written; the operator's fault."""
+
+
+def make_file(file: Path) -> None:
+    """
+    Make the file if it is not there, so that what is wrong with it is known before anything runs.
+
+    Raises:
+        DecisionLogError: It cannot be written.
+    """
+    if file == STANDARD_OUTPUT:
+        return
+    try:
+        file.touch(mode=0o640)
+    except OSError as error:
+        message = f"the decision log {file} cannot be written: {error.strerror}"
+        raise DecisionLogError(message) from error
 
 
 class DecisionLog:
@@ -39,6 +71,7 @@ class DecisionLog:
         self._lock = threading.Lock()
         self._handle: tuple[int, int, int] | None = None
         self._torn = False
+        self._trust: tuple[Policy, str] | None = None
         self.dropped = 0
         """Records that could not be written."""
 
@@ -55,8 +88,27 @@ class DecisionLog:
     def write(self, answer: Answer, info: RequestInfo, *, reused: bool = False) -> None:
         """Write down what became of a request."""
         record = _record(answer, info, claims=self._claims)
+        if _unverified(answer):
+            record["trust"] = self._trust_of(answer.policy)
         if reused:
             record["reused"] = True
+        self._append(record)
+
+    def write_ruling(self, ruling: Ruling, token: RegistryToken, info: RequestInfo) -> None:
+        """Write down what the proxy's policy said of a request that a token left open."""
+        record = {**_head(info, ruling.policy, ruling.now, ruling.service), **_ruled(ruling)}
+        record["routing"] = "workload"
+        if token.id:
+            record["jti"] = token.id
+        workload = token.workload
+        if workload is not None and workload.provider:
+            record |= {"claims": workload.claims} if self._claims else {}
+            record["checked"] = _time(workload.at)
+        if info.agent:
+            record["agent"] = info.agent
+        self._append(record)
+
+    def _append(self, record: dict[str, object]) -> None:
         line = redacted(encoded(record)).encode("utf-8", "backslashreplace") + b"\n"
         # Under the lock: a descriptor that another thread closes may be anybody's a moment later.
         with self._lock:
@@ -79,6 +131,12 @@ class DecisionLog:
                 os.close(self._handle[0])
                 self._handle = None
 
+    def _trust_of(self, policy: Policy) -> str:
+        known = self._trust
+        if known is None or known[0] is not policy:
+            self._trust = known = (policy, trust_digest(policy))
+        return known[1]
+
     def _descriptor(self) -> int:
         if self._file == STANDARD_OUTPUT:
             return 1
@@ -99,25 +157,66 @@ class DecisionLog:
 
 def _record(answer: Answer, info: RequestInfo, *, claims: bool) -> dict[str, object]:
     asked, outcome = answer.asked, answer.outcome
-    moment = answer.now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     record: dict[str, object] = {
-        "version": VERSION,
-        "time": moment,
-        "requestId": info.request_id,
-        "client": info.client,
-        "policy": answer.policy.hash,
-        "service": asked.service,
+        **_head(info, answer.policy, answer.now, asked.service),
         "asked": [str(scope) for scope in asked.scopes],
         **_outcome(outcome),
     }
     if isinstance(outcome, Issued):
         record |= {"jti": outcome.jti}
-        if claims and outcome.login is not None:
-            record |= {"claims": outcome.login.claims}
+    record |= _login(answer, claims=claims)
     if answer.shadow is not None and answer.shadow_policy is not None:
         record |= {"shadow": {"policy": answer.shadow_policy.hash, **_outcome(answer.shadow)}}
     optional = {"account": asked.account, "clientId": asked.client_id, "agent": info.agent}
     return record | {name: value for name, value in optional.items() if value}
+
+
+def _unverified(answer: Answer) -> bool:
+    """Tell whether a login was refused before its claims were believed."""
+    outcome, asked = answer.outcome, answer.asked
+    return isinstance(outcome, Refusal) and outcome.claims is None and asked.credentials is not None
+
+
+def _login(answer: Answer, *, claims: bool) -> dict[str, object]:
+    """Return what of a login with verified claims is needed to check it again."""
+    outcome = answer.outcome
+    login = outcome.login if isinstance(outcome, Issued) else outcome
+    if login is None or login.claims is None or login.at is None:
+        return {}
+    record: dict[str, object] = {"claims": login.claims} if claims else {}
+    if login.at != answer.now:
+        record |= {"checked": _time(login.at)}
+    credentials = answer.asked.credentials
+    provider = login.provider if isinstance(login, Refusal) else login.provider.name
+    if credentials is not None and answer.asked.refreshing and is_session(credentials.password):
+        record |= {"routing": "session"}
+    elif credentials is not None and credentials.username != provider:
+        record |= {"routing": "issuer"}
+    return record
+
+
+def _time(moment: datetime) -> str:
+    """Return the moment that the engine was given: a rounded one may be decided otherwise."""
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _head(info: RequestInfo, policy: Policy, now: datetime, service: str) -> dict[str, object]:
+    return {
+        "version": VERSION,
+        "time": _time(now),
+        "requestId": info.request_id,
+        "client": info.client,
+        "policy": policy.hash,
+        "service": service,
+    }
+
+
+def _ruled(ruling: Ruling) -> dict[str, object]:
+    """Say what was asked and what became of it; no token was issued for it."""
+    record = {"asked": [str(one) for one in ruling.asked], **_outcome(ruling.outcome)}
+    if isinstance(ruling.outcome, Decision):
+        record["outcome"] = "decided"
+    return record
 
 
 def _outcome(outcome: Issued | Decision | Refusal) -> dict[str, object]:
@@ -150,6 +249,7 @@ def _verdict(verdict: Verdict) -> dict[str, object]:
         **({"class": resource.class_} if resource.class_ else {}),
         "name": resource.name,
         "action": verdict.access.action,
+        **({"reference": verdict.access.reference} if verdict.access.reference else {}),
         "allowed": verdict.allowed,
         "why": str(verdict.why),
         **({"source": verdict.source} if verdict.source else {}),

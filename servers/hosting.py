@@ -1,7 +1,8 @@
 """
 Hosting on waitress: sockets, the serving loop, and an orderly end.
 
-What lives here: everything that knows waitress.  What must not: what is served.
+What lives here: everything that knows waitress, but its channels (`connections`).  What must not:
+what is served.
 """
 
 import contextlib
@@ -15,8 +16,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import waitress
-from waitress.channel import HTTPChannel
 
+from .connections import Channel, Clients
 from .polling import channels
 from .settings import Address
 
@@ -28,12 +29,9 @@ MAX_BODY_BYTES: Final = 64 * 1024
 
 BACKLOG: Final = 1024
 _POLL: Final = 0.1
+_TICK: Final = 1.0
+"""Seconds between two looks for clients that are late."""
 _FOREVER: Final = 30.0
-
-_TLS_HANDSHAKE: Final = b"\x16\x03"
-_NOT_TLS: Final = (
-    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTPS request to an HTTP server.\n"
-)
 
 Application = Callable[..., Any]
 
@@ -125,29 +123,6 @@ def _signals_wake(descriptor: int) -> Iterator[None]:
         signal.set_wakeup_fd(before)
 
 
-class _Channel(HTTPChannel):  # type: ignore[misc]
-    """
-    A connection that tells a client which speaks TLS at once that nobody else does here.
-
-    Clients of registries try TLS first and would else wait for their time-out; the words are those
-    of Go's servers, which some of them know.
-    """
-
-    def service(self) -> None:
-        """Answer a request, in one of the server's threads."""
-        self._map.serve(self)
-        super().service()
-
-    def received(self, data: bytes) -> bool:
-        """Take what came, unless it begins as a TLS handshake (RFC 8446, section 5.1)."""
-        if self.request is None and not self.requests and data[:2] == _TLS_HANDSHAKE:
-            with contextlib.suppress(OSError):
-                self.socket.send(_NOT_TLS)
-            self.handle_close()
-            return False
-        return bool(super().received(data))
-
-
 class Server:
     """
     One process's waitress.
@@ -158,7 +133,7 @@ class Server:
         threads: Requests that are answered at a time.
         drain: Seconds that requests under way have to end after `stop`.
         adjustments: waitress's own, where they differ from a token server's (`streaming`).
-        stall: Seconds after which a client that takes nothing of its answer is hung up on.
+        clients: Whose connections there are, and what they may take of them.
     """
 
     def __init__(
@@ -169,11 +144,12 @@ class Server:
         threads: int,
         drain: float = 10.0,
         adjustments: Mapping[str, int] = MappingProxyType({}),
-        stall: float = 120.0,
+        clients: Clients | None = None,
     ) -> None:
         self._map = channels()
-        self._stall = stall
-        self._looked = time.monotonic()
+        self._clients = clients or Clients()
+        self._stall = self._clients.bounds.stall_seconds
+        self._looked = self._looked_for_stalled = self._clients.clock()
         self._drain = drain
         self._stopping = False
         self._server = waitress.create_server(
@@ -189,7 +165,7 @@ class Server:
                 "max_request_header_size": MAX_HEADER_BYTES,
                 "max_request_body_size": MAX_BODY_BYTES,
                 "channel_timeout": 30,
-                "cleanup_interval": 5,
+                "cleanup_interval": 1,
                 "connection_limit": 1000,
                 "backlog": BACKLOG,
                 **adjustments,
@@ -197,9 +173,10 @@ class Server:
         )
 
         for one in self._listening():
-            one.channel_class = _Channel
+            one.channel_class = self._clients.open
             one.pull_trigger = self._map.served
         self._trigger = self._listening()[0].trigger
+        self._own = len(self._map)
 
     def run(self) -> None:
         """Serve until `stop` is called, then let requests under way end."""
@@ -208,8 +185,8 @@ class Server:
 
     def _run(self) -> None:
         while not self._stopping:
-            self._map.turn(min(_FOREVER, self._stall))
-            self._end_stalled()
+            self._map.turn(min(_TICK if len(self._map) > self._own else _FOREVER, self._stall))
+            self._look()
         self._map.turn(0, look=True)  # connections that the kernel has accepted already
         for listener in self._listening():
             listener.del_channel()
@@ -228,23 +205,31 @@ class Server:
     def _listening(self) -> list[Any]:
         return [one for one in self._map.values() if getattr(one, "accepting", False)]
 
+    def _channels(self) -> list[Channel]:
+        return [one for one in self._map.values() if isinstance(one, Channel)]
+
+    def _look(self) -> None:
+        """Hang up on clients that are late."""
+        now = self._clients.clock()
+        if now - self._looked >= _TICK:
+            self._looked = now
+            self._clients.end_late(self._channels())
+        if now - self._looked_for_stalled >= self._stall / 2:
+            self._looked_for_stalled = now
+            self._end_stalled()
+
     def _end_stalled(self) -> None:
         """Hang up on clients that take nothing of an answer, each of which holds a thread."""
-        now = time.monotonic()
-        if now - self._looked < self._stall / 2:
-            return
-        self._looked, cutoff = now, time.time() - self._stall
-        for one in list(self._map.values()):
-            waiting = isinstance(one, HTTPChannel) and one.total_outbufs_len
-            if waiting and one.last_activity < cutoff:
+        cutoff = time.time() - self._stall
+        for one in self._channels():
+            if one.total_outbufs_len and one.last_activity < cutoff:
                 one.handle_close()
 
     def _close_idle(self) -> bool:
         """Close connections with nothing under way; tell whether any is left."""
-        channels = [one for one in self._map.values() if isinstance(one, HTTPChannel)]
-        for channel in channels:
+        for channel in self._channels():
             if channel.requests or channel.total_outbufs_len:
                 channel.close_when_flushed = not channel.requests
             elif channel.request is None or channel.request.empty:
                 channel.handle_close()
-        return any(isinstance(one, HTTPChannel) for one in self._map.values())
+        return bool(self._channels())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from regauth.engine.compiler import compile_policy
 from regauth.engine.files import PolicyFolderError, read_policy_folder
-from regauth.engine.policy import Policy
+from regauth.engine.policy import Policy, Statement
 from regauth.engine.problems import Problem
 
 __all__ = ["PolicyFolderError", "PolicyProblemsError", "load_policy"]
@@ -26,23 +26,40 @@ class PolicyProblemsError(Exception):
         self.sources = sources
 
 
-def load_policy(folder: Path) -> Policy:
+def load_policy(folder: Path, *, sees_references: bool = False) -> Policy:
     """
     Read and compile a policy.
 
+    Args:
+        folder: Where it is.
+        sees_references: Whether who asks sees tags and digests, as a proxy does.
+
     Raises:
         PolicyFolderError: The folder cannot be read.
-        PolicyProblemsError: The policy has errors.
+        PolicyProblemsError: The policy has errors, or needs to see what cannot be seen.
     """
     compilation = compile_policy(read_policy_folder(folder))
-    if compilation.policy is None:
+    policy, problems = compilation.policy, compilation.problems
+    if policy is not None:
+        problems = () if sees_references else tuple(map(_unseen, policy.by_reference))
+    if policy is None or problems:
         # Compiled by names within the folder, so that the policy's hash is the same wherever the
         # folder stands; shown by paths that an editor can open.
         raise PolicyProblemsError(
-            tuple(_placed(problem, folder) for problem in compilation.problems),
+            tuple(_placed(problem, folder) for problem in problems),
             {str(folder / name): text for name, text in compilation.sources.items()},
         )
-    return compilation.policy
+    return policy
+
+
+def _unseen(statement: Statement) -> Problem:
+    """Say that the token protocol has no tags, so that a statement with some is not decided."""
+    return Problem(
+        statement.location,
+        "tags-without-proxy",
+        f"a token server cannot see tags, which `{statement.name}` is about",
+        "serve this policy with registry-auth-proxy and `embedded: true`, or leave `tags` out",
+    )
 
 
 def _placed(problem: Problem, folder: Path) -> Problem:

@@ -43,8 +43,11 @@ def load_state(settings: Settings) -> State:
         PolicyProblemsError: A policy does not compile.
         SigningError: The keys cannot sign.
     """
-    policy = load_policy(settings.policy)
-    shadow = load_policy(settings.shadow_policy) if settings.shadow_policy else None
+    seen = settings.sees_references
+    policy = load_policy(settings.policy, sees_references=seen)
+    shadow = None
+    if settings.shadow_policy is not None:
+        shadow = load_policy(settings.shadow_policy, sees_references=seen)
     return State(policy, load_signer(settings.signing, datetime.now(UTC)), shadow)
 
 

@@ -101,6 +101,12 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livemin",
         )
+        self._turned_away = Counter(
+            "token_server_connections_turned_away",
+            "Connections that were refused or ended: too-many, slow-headers, slow-body.",
+            ("why",),
+            registry=registry,
+        )
         self._dropped = Gauge(
             "token_server_log_lines_dropped",
             "Lines that could not be written to a log.",
@@ -147,6 +153,10 @@ class Metrics:
             self._key_usable.labels(provider).set(1 if state.usable else 0)
             if state.age is not None:
                 self._key_age.labels(provider).set(state.age)
+
+    def turned_away(self, why: str) -> None:
+        """Count a connection that its client could not have, or could not keep."""
+        self._turned_away.labels(why).inc()
 
     def dropped(self, lines: int) -> None:
         """Tell how many log lines this process has lost."""

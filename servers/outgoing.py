@@ -27,6 +27,13 @@ from urllib3.response import HTTPResponse
 from regauth.engine.providers import is_loopback
 
 MAX_REDIRECTS: Final = 3
+ACCEPT: Final = "application/json, application/jwk-set+json"
+"""
+Documents and JWK sets (RFC 7517, section 8.5).
+
+Kubernetes answers 406 to whoever asks for its keys and accepts only `application/json`.
+"""
+
 _CHUNK: Final = 64 * 1024
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _PORTS: Final = {"http": 80, "https": 443}
@@ -79,7 +86,7 @@ def origin(url: str) -> tuple[str, str, int]:
     return parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme]
 
 
-def fetch(url: str, place: Place, bounds: Bounds, accept: str = "application/json") -> Document:
+def fetch(url: str, place: Place, bounds: Bounds, accept: str = ACCEPT) -> Document:
     """
     Fetch a document by GET.
 

@@ -8,6 +8,7 @@ within bounds of time.  What must not: what is sent, and with whose credentials
 It is the other half of `regauth.servers.outgoing`, which fetches small documents whole.
 """
 
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ CHUNK: Final = 256 * 1024
 """Bytes that are read and written at a time."""
 
 _SAFE: Final = frozenset(("GET", "HEAD"))
+_FINAL: Final = range(200, 600)
+_LENGTH: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class UpstreamError(Exception):
@@ -169,7 +173,7 @@ class Pool:
         headers: Mapping[str, str],
         body: IO[bytes] | bytes | None,
     ) -> Answer:
-        return Answer(
+        answer = Answer(
             self._pool.urlopen(
                 method,
                 target,
@@ -183,10 +187,36 @@ class Pool:
                 release_conn=False,
             )
         )
+        fault = _fault(answer)
+        if fault:
+            answer.close()
+            raise UpstreamError(fault)
+        return answer
 
     def close(self) -> None:
         """Close the connections that are kept."""
         self._pool.close()
+
+
+def _fault(answer: Answer) -> str:
+    """
+    Say why an answer must not be passed on; nothing of one that may.
+
+    Where an answer ends must be said in one way (RFC 9112, section 6.3), or what follows on the
+    connection is taken for the answer to somebody else; so must an interim answer, which
+    `http.client` takes for the final one.
+    """
+    if answer.status not in _FINAL:
+        return f"the upstream registry answers with the status {answer.status}"
+    named = [(name.lower(), value) for name, value in answer.headers]
+    lengths = [value for name, value in named if name == "content-length"]
+    codings = [value.lower() for name, value in named if name == "transfer-encoding"]
+    one_length = not codings and len(lengths) == 1 and _LENGTH.fullmatch(lengths[0])
+    if (lengths and not one_length) or codings not in ([], ["chunked"]):
+        return "the upstream registry does not say in one way where its answer ends"
+    if any(_CONTROL.search(value) for _, value in named):
+        return "the upstream registry sends control characters in a header"
+    return ""
 
 
 def _error(error: Exception) -> UpstreamError:

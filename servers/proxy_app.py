@@ -18,11 +18,14 @@ from regauth.engine.policy import JwksUri, RemoteAccess
 from regauth.engine.registry_trust import RegistryTrust
 
 from . import authorize_resource, registry_trust_source
-from .assembly import Assembly, assemble
+from .assembly import Assembly, assemble, tell_of_sessions
+from .connections import ClientBounds, Clients
 from .docker_credentials import CredentialsError, UpstreamLogin, ask_helper, read_config
+from .doorkeeper import Doorkeeper
 from .event_log import EventLog
 from .live_state import load_state
 from .outgoing_pool import Connecting
+from .proxy_policy import ProxyPolicy
 from .proxy_settings import (
     BundleKeys,
     DockerConfigLogin,
@@ -47,6 +50,9 @@ Wsgi = Callable[..., Any]
 
 MAX_PASSWORD: Final = 64 * 1024
 
+BODY_RATE: Final = 1024.0
+"""Bytes a second that the body of an upload comes with at least, but for its first half minute."""
+
 
 class Proxy:
     """
@@ -67,10 +73,24 @@ class Proxy:
         self.embedded: Assembly | None = None
         keys = settings.token.keys
         if isinstance(keys, EmbeddedKeys):
-            self.embedded = assemble(keys.server, load_state(keys.server), log)
+            state = load_state(keys.server)
+            tell_of_sessions(keys.server, state, log)
+            self.embedded = assemble(keys.server, state, log)
+        policy, decisions = None, None
+        if self.embedded is not None and isinstance(keys, EmbeddedKeys):
+            service = self.embedded.service
+            policy = ProxyPolicy(
+                lambda: service.state.policy,
+                settings.token.service,
+                filter_catalog=keys.server.filter_catalog,
+                now=now,
+            )
+            decisions = self.embedded.observer.decisions
         gate = Gate(
             Verifier(_trust(settings, self.embedded), now),
             Challenger(settings.token.realm, settings.token.service, settings.token.redirect_path),
+            policy,
+            decisions,
         )
         self._upstream = None if settings.upstream is None else make_upstream(settings.upstream)
         app = _app(gate, log, settings)
@@ -80,6 +100,7 @@ class Proxy:
         self.app: Wsgi = app
         if self.embedded is not None and isinstance(keys, EmbeddedKeys):
             self.app = _Beside(app, self.embedded.app, keys.server.paths)
+        self.clients = _clients(settings, log, self.embedded)
 
     def start(self) -> None:
         """Begin what runs beside requests."""
@@ -92,6 +113,13 @@ class Proxy:
             self.embedded.close()
         if self._upstream is not None:
             self._upstream.close()
+
+
+def _clients(settings: ProxySettings, log: EventLog, embedded: Assembly | None) -> Clients:
+    bounds = ClientBounds(
+        settings.connections.per_client, settings.trusted_proxies, body_rate=BODY_RATE
+    )
+    return Clients(bounds, Doorkeeper(log, embedded.observer.metrics if embedded else None))
 
 
 class _Beside:

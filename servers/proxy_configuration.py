@@ -17,7 +17,7 @@ from regauth.engine.problems import Problems
 from regauth.engine.providers import is_loopback
 from regauth.engine.quantities import parse_duration
 
-from .configuration import MAX_PORT, ConfigurationError
+from .configuration import MAX_PORT, ConfigurationError, connection_limits, decision_log
 from .proxy_settings import (
     MIB,
     REDIRECT_PATH,
@@ -104,6 +104,7 @@ class _Reader:
             **self._given(
                 listen=tuple(self._address(one) for one in listed) or None,
                 threads=_plain(node, "threads"),
+                connections=connection_limits(node),
                 trusted_proxies=self._networks(node.get("trustedProxies")),
                 log_format=_plain(node, "logFormat"),
                 log_level=_plain(node, "logLevel"),
@@ -127,7 +128,7 @@ class _Reader:
             if given:
                 self._wrong(node[given[0]], "an embedded token server's keys are its own")
             return self._embedded(issuer)
-        for name in ("policy", "signing"):
+        for name in ("policy", "signing", "filterCatalog", "decisionLog"):
             beside = self._node.get(name)
             if beside is not None:
                 self._wrong(beside, f"`{name}` belongs to `embedded: true`")
@@ -160,7 +161,10 @@ class _Reader:
                 policy,
                 issuer,
                 SigningSettings(KeyFolder(Path(folder))),
+                sees_references=True,
                 **self._given(
+                    **decision_log(_mapping(self._node, "decisionLog"), self._file.parent),
+                    filter_catalog=_plain(self._node, "filterCatalog"),
                     trusted_proxies=self._networks(self._node.get("trustedProxies")),
                     log_format=_plain(self._node, "logFormat"),
                     log_level=_plain(self._node, "logLevel"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .request_info import Network
-from .settings import Address, LogFormat, LogLevel, Settings
+from .settings import Address, ConnectionLimits, LogFormat, LogLevel, Settings
 
 MIB = 1024 * 1024
 REDIRECT_PATH = "/auth/token"
@@ -123,5 +123,6 @@ class ProxySettings:
     threads: int = 256
     trusted_proxies: tuple[Network, ...] = ()
     limits: BodyLimits = field(default_factory=BodyLimits)
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     log_format: LogFormat = "json"
     log_level: LogLevel = "info"

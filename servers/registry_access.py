@@ -8,7 +8,9 @@ moving bytes.  The proxy and `/authorize` both ask here, so that they cannot dif
 
 import json
 import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -16,13 +18,22 @@ from regauth.engine import Access, Reason
 from regauth.engine.exchange import KeysUnavailable
 from regauth.engine.registry_trust import RegistryToken
 
-from .registry_routes import Route, RouteFault, read_route
+from .decision_log import DecisionLog
+from .proxy_policy import ProxyPolicy, Ruling
+from .registry_routes import Kind, Route, RouteFault, read_route
 from .registry_trust_source import Verifier
+from .request_info import RequestInfo
 
 API_VERSION: Final = ("Docker-Distribution-Api-Version", "registry/2.0")
 
 RETRY_AFTER: Final = 5
 """Seconds after which to try again while the token server's keys cannot be had."""
+
+NO_ACCESS: Final = "authentication required"
+"""What Distribution says, whatever the reason."""
+
+EXPIRED: Final = f"{NO_ACCESS}: the registry token has expired"
+"""Clients show it when it happens in mid-push, where they cannot send what they sent again."""
 
 _BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] ([A-Za-z0-9._~+/=-]+)", re.ASCII)
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -46,6 +57,10 @@ class Admitted:
 
     route: Route
     token: RegistryToken
+    ruling: Ruling | None = None
+    """What the policy said, when the token left it open."""
+    visible: Callable[[Sequence[str]], list[str]] | None = None
+    """Tells which repositories of the answer may be seen; None: all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +73,8 @@ class TurnedAway:
     reason: str
     headers: tuple[tuple[str, str], ...] = ()
     missing: tuple[Access, ...] = ()
+    ruling: Ruling | None = None
+    token: RegistryToken | None = None
 
     @property
     def body(self) -> str:
@@ -118,11 +135,21 @@ class Gate:
     Args:
         verifier: Verifies their tokens.
         challenger: Writes challenges to those that have none that is good.
+        policy: Decides what tokens leave open, where the proxy has a policy.
+        decisions: The decision log, if there is one.
     """
 
-    def __init__(self, verifier: Verifier, challenger: Challenger) -> None:
+    def __init__(
+        self,
+        verifier: Verifier,
+        challenger: Challenger,
+        policy: ProxyPolicy | None = None,
+        decisions: DecisionLog | None = None,
+    ) -> None:
         self._verifier = verifier
         self._challenger = challenger
+        self._policy = policy
+        self._decisions = decisions
 
     def decide(self, asked: Asked) -> Admitted | TurnedAway:
         """Let a request through, or turn it away."""
@@ -147,18 +174,50 @@ class Gate:
                 (("Retry-After", str(RETRY_AFTER)),),
             )
         if isinstance(token, Reason):
-            return self._unauthorized(asked, route, str(token), "invalid_token")
-        if not token.allows_all(route.accesses):
-            return self._unauthorized(asked, route, "insufficient-scope", "insufficient_scope")
-        return Admitted(route, token)
+            why = EXPIRED if token is Reason.EXPIRED else NO_ACCESS
+            return self._unauthorized(asked, route, str(token), "invalid_token", why)
+        return self._entitled(asked, route, token)
 
-    def _unauthorized(self, asked: Asked, route: Route, reason: str, error: str) -> TurnedAway:
+    def _entitled(self, asked: Asked, route: Route, token: RegistryToken) -> Admitted | TurnedAway:
+        """Compare what a request needs with what its token gives, or leaves to the policy."""
+        policy = self._policy
+        missing = [access for access in route.placed if not token.allows(access)]
+        if not missing:
+            filtered = policy is not None and policy.filter_catalog and route.kind is Kind.CATALOG
+            if policy is None or not filtered:
+                return Admitted(route, token)
+            if token.workload is not None:
+                return Admitted(route, token, visible=partial(policy.visible, token))
+        ruling = policy.decide(token, missing) if policy is not None and missing else None
+        if ruling is None:
+            return self._unauthorized(asked, route, "insufficient-scope", "insufficient_scope")
+        if ruling.allowed:
+            return Admitted(route, token, ruling=ruling)
+        return TurnedAway(
+            HTTPStatus.FORBIDDEN,
+            "DENIED",
+            ruling.message,
+            f"denied: {ruling.reason}",
+            (API_VERSION,),
+            route.accesses,
+            ruling,
+            token,
+        )
+
+    def record(self, outcome: Admitted | TurnedAway, info: RequestInfo) -> None:
+        """Write down what the policy said of a request, if it was asked."""
+        if self._decisions is not None and outcome.ruling is not None and outcome.token is not None:
+            self._decisions.write_ruling(outcome.ruling, outcome.token, info)
+
+    def _unauthorized(
+        self, asked: Asked, route: Route, reason: str, error: str, message: str = NO_ACCESS
+    ) -> TurnedAway:
         scope = " ".join(map(str, route.needs))
         challenge = self._challenger.challenge(asked, scope, error)
         return TurnedAway(
             HTTPStatus.UNAUTHORIZED,
             "UNAUTHORIZED",
-            "authentication required",
+            message,
             reason,
             (("WWW-Authenticate", challenge), API_VERSION),
             route.accesses,

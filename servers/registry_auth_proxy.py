@@ -176,14 +176,20 @@ def _serve(settings: "ProxySettings") -> None:
         listeners,
         threads=settings.threads,
         adjustments=hosting.streaming(settings.limits.max_body, settings.threads),
+        clients=proxy.clients,
     )
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         log.event("ending", pid=os.getpid())
         server.stop()
 
+    def reload(_number: int, _frame: FrameType | None) -> None:
+        if proxy.embedded is not None:
+            proxy.embedded.reloader.ask()
+
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGHUP, reload)
     proxy.start()
     server.run()
     proxy.close()
@@ -191,6 +197,7 @@ def _serve(settings: "ProxySettings") -> None:
 
 
 def _proxy_or_exit(settings: "ProxySettings", log: "EventLog") -> "Proxy":
+    from .decision_log import DecisionLogError  # noqa: PLC0415
     from .live_policy import PolicyFolderError, PolicyProblemsError  # noqa: PLC0415
     from .outgoing_pool import UpstreamError  # noqa: PLC0415
     from .proxy_app import Proxy  # noqa: PLC0415
@@ -206,7 +213,7 @@ def _proxy_or_exit(settings: "ProxySettings", log: "EventLog") -> "Proxy":
         fail_with_problems(error.problems, error.sources, EXIT_POLICY)
     except PolicyFolderError as error:
         _fail(str(error), EXIT_POLICY)
-    except (TrustError, UpstreamError, SigningError, OSError) as error:
+    except (TrustError, UpstreamError, SigningError, DecisionLogError, OSError) as error:
         _fail(str(error))
 
 

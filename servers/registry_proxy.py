@@ -9,17 +9,19 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import chain
 from typing import Final
 
 import falcon
 
 from .docker_credentials import CredentialsError
 from .event_log import EventLog
+from .filtered_catalog import Page, read_catalog
 from .outgoing_pool import Answer, UpstreamError
 from .passed_headers import client_headers, upstream_headers
 from .public_address import public_origin
-from .registry_access import Admitted, Asked, Gate, TurnedAway
-from .registry_routes import Route
+from .registry_access import API_VERSION, Admitted, Asked, Gate, TurnedAway, error_json
+from .registry_routes import Route, RouteFault
 from .request_info import Network, RequestInfo, request_info
 from .upstream import Body, Upstream
 from .upstream_credentials import UpstreamRefusedError
@@ -71,6 +73,7 @@ class RegistryProxy:
             public,
         )
         outcome = self._gate.decide(asked)
+        self._gate.record(outcome, info)
         if isinstance(outcome, Admitted) and public is None:
             outcome = TurnedAway(400, "UNSUPPORTED", "the Host header is not a host", "bad-request")
         if isinstance(outcome, TurnedAway):
@@ -110,8 +113,15 @@ class RegistryProxy:
             body = Body(environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0))
         answer: Answer | None = None
         try:
+            if admitted.visible is not None:
+                page = read_catalog(self._upstream, route, headers, admitted.visible)
+                self._give_page(page, admitted, response, info)
+                return
             answer = self._upstream.send(route, headers, body)
             rewritten = self._rewritten(answer, route, public)
+            chunks = answer.chunks()
+            # An answer that breaks off at once is the upstream's failure, and can still be told.
+            first = next(chunks, b"") if _has_body(route, answer) else b""
         except (UpstreamError, UpstreamRefusedError, CredentialsError) as error:
             if answer is not None:
                 answer.close()
@@ -121,11 +131,33 @@ class RegistryProxy:
         for name, value in (*client_headers(answer.headers), *rewritten):
             response.append_header(name, value)
         passing = _Passing(info, route, admitted.token.subject, answer.status)
-        if route.method == "HEAD" or answer.status in _NO_BODY:
+        if not _has_body(route, answer):
             answer.close()
             self._tell(passing, 0)
             return
-        response.stream = self._stream(answer, passing)
+        response.stream = self._stream(answer, chain((first,), chunks), passing)
+
+    def _give_page(
+        self,
+        page: Page | RouteFault,
+        admitted: Admitted,
+        response: falcon.Response,
+        info: RequestInfo,
+    ) -> None:
+        """Answer with a page of the filtered catalog, or what is wrong with the request for it."""
+        response.content_type = falcon.MEDIA_JSON
+        response.set_header(*API_VERSION)
+        status = 200
+        if isinstance(page, RouteFault):
+            status = page.status
+            response.text = error_json(page.code, page.message)
+        else:
+            response.data = page.body
+            if page.link:
+                response.set_header("Link", page.link)
+        response.status = status
+        size = len(page.body) if isinstance(page, Page) and admitted.route.method == "GET" else 0
+        self._tell(_Passing(info, admitted.route, admitted.token.subject, status), size)
 
     def _rewritten(self, answer: Answer, route: Route, public: str) -> list[tuple[str, str]]:
         found = []
@@ -138,11 +170,13 @@ class RegistryProxy:
             found.append(("Link", self._upstream.link(link, route, public)))
         return found
 
-    def _stream(self, answer: Answer, passing: _Passing) -> Iterator[bytes]:
+    def _stream(
+        self, answer: Answer, chunks: Iterator[bytes], passing: _Passing
+    ) -> Iterator[bytes]:
         """Pass the body on; a client that goes away ends it, and the upstream's sending with it."""
         passed, broken = 0, ""
         try:
-            for chunk in answer.chunks():
+            for chunk in chunks:
                 passed += len(chunk)
                 yield chunk
         except UpstreamError as error:
@@ -198,3 +232,7 @@ class RegistryProxy:
             status=int(status),
             reason=str(error),
         )
+
+
+def _has_body(route: Route, answer: Answer) -> bool:
+    return route.method != "HEAD" and answer.status not in _NO_BODY

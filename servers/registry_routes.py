@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
+from regauth.engine.references import ALL_TAGS, UNKNOWN, UPLOAD, is_digest, is_tag
 from regauth.engine.scope import (
     CATALOG,
     MAX_NAME_LENGTH,
@@ -34,12 +35,6 @@ MAX_TARGET: Final = 8 * 1024
 MAX_PARAMETERS: Final = 16
 """Parameters in a query."""
 
-_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
-_DIGEST: Final = re.compile(
-    r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}"
-    r"|(?!sha256:|sha512:)[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]{32,256}",
-    re.ASCII,
-)
 _SESSION: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._~:=+-]{1,1024}", re.ASCII)
 _PATH: Final = re.compile(r"/v2(?:/[A-Za-z0-9._~:=+-]*)*", re.ASCII)
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})", re.ASCII)
@@ -139,8 +134,36 @@ class Route:
 
     @property
     def accesses(self) -> tuple[Access, ...]:
-        """Each access that is required."""
+        """Each access that is required, as a token says it."""
         return tuple(access for scope in self.needs for access in scope.accesses())
+
+    @property
+    def placed(self) -> tuple[Access, ...]:
+        """Each access that is required, with the tag or digest that it is about."""
+        return tuple(
+            Access(access.resource, access.action, reference)
+            for scope, found in zip(self.needs, self._references, strict=True)
+            for reference in found
+            for access in scope.accesses()
+        )
+
+    @property
+    def _references(self) -> tuple[tuple[str, ...], ...]:
+        """What the request refers to in each repository of `needs`."""
+        given = dict(self.query)
+        match self.kind:
+            case Kind.MANIFEST if self.method == "PUT" and "tag" in given:
+                own: tuple[str, ...] = (self.reference, given["tag"])
+            case Kind.MANIFEST | Kind.BLOB | Kind.REFERRERS:
+                own = (self.reference,)
+            case Kind.TAGS:
+                own = (ALL_TAGS,)
+            case Kind.UPLOADS | Kind.UPLOAD:
+                own = (UPLOAD,)
+            case Kind.BASE | Kind.CATALOG:
+                own = (UNKNOWN,)
+        source = (given.get("mount") or UPLOAD,)
+        return (own, source)[: len(self.needs)]
 
 
 def read_route(method: str, target: str, content_type: str = "") -> Route | RouteFault:
@@ -168,7 +191,7 @@ def read_route(method: str, target: str, content_type: str = "") -> Route | Rout
     pairs = _read_query(query)
     if isinstance(pairs, RouteFault):
         return pairs
-    if kind in (Kind.UPLOADS, Kind.UPLOAD) and _is_form(content_type):
+    if kind in (Kind.UPLOADS, Kind.UPLOAD) and _may_be_form(content_type):
         return RouteFault(400, "UNSUPPORTED", "a blob is not sent as a form; leave Content-Type")
     return _route(kind, method, name, reference, pairs)
 
@@ -204,7 +227,7 @@ _KINDS: Final = {"manifests": Kind.MANIFEST, "blobs": Kind.BLOB, "referrers": Ki
 
 
 def _check_reference(kind: str, reference: str) -> RouteFault | None:
-    if _DIGEST.fullmatch(reference) or (kind == "manifests" and _TAG.fullmatch(reference)):
+    if is_digest(reference) or (kind == "manifests" and is_tag(reference)):
         return None
     if kind == "manifests" and ":" not in reference:
         return RouteFault(404, "MANIFEST_UNKNOWN", "the reference is neither a tag nor a digest")
@@ -246,9 +269,16 @@ def _read_query(query: str) -> tuple[tuple[str, str], ...] | RouteFault:
     return tuple(pairs)
 
 
-def _is_form(content_type: str) -> bool:
-    # "contains" rather than "is": how a list of types is read depends on the reader
-    return any(form in content_type.lower() for form in _FORMS)
+def _may_be_form(content_type: str) -> bool:
+    """
+    Tell whether any reader can take a body for a form.
+
+    "Contains" rather than "is", because how a list of types is read depends on the reader.  No
+    media type has other characters than ASCII's (RFC 9110, section 5.6.2), but Go lowers whatever
+    there is before it compares: an I with a dot (U+0130) in `application` is an i to Distribution.
+    """
+    folded = content_type.lower()
+    return not content_type.isascii() or any(form in folded for form in _FORMS)
 
 
 def _route(
@@ -260,8 +290,10 @@ def _route(
         return RouteFault(400, "NAME_INVALID", "`from` is not the name of a repository")
     for parameter in ("digest", "mount"):
         value = given.get(parameter)
-        if value and kind in (Kind.UPLOADS, Kind.UPLOAD) and _DIGEST.fullmatch(value) is None:
+        if value and kind in (Kind.UPLOADS, Kind.UPLOAD) and not is_digest(value):
             return RouteFault(400, "DIGEST_INVALID", f"`{parameter}` is not a digest")
+    if kind is Kind.MANIFEST and method == "PUT" and not is_tag(given.get("tag", "none")):
+        return RouteFault(400, "TAG_INVALID", "`tag` is not a tag")
     needs: list[Scope] = []
     if kind is Kind.CATALOG:
         needs.append(Scope(Resource(REGISTRY, CATALOG), ("*",)))

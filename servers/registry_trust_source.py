@@ -36,6 +36,9 @@ from .signing import Signer
 MAX_REMEMBERED: Final = 10_000
 """Verified tokens that are not verified again."""
 
+MAX_REMEMBERED_LENGTH: Final = 8 * 1024
+"""Characters of such a token; what a longer one holds would take too much memory."""
+
 
 class TrustError(Exception):
     """The keys of the token server cannot be used; the message says why."""
@@ -162,6 +165,6 @@ class Verifier:
             if isinstance(trust, KeysUnavailable):
                 return trust
         found = verify_registry_token(text, trust, now)
-        if isinstance(found, RegistryToken):
+        if isinstance(found, RegistryToken) and len(text) <= MAX_REMEMBERED_LENGTH:
             self._known.put(digest, (trust, found))
         return found

@@ -17,6 +17,9 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 MAX_AGENT: Final = 200
 MAX_HOPS: Final = 20
+IPV6_CLIENT: Final = 64
+"""Bits of an IPv6 address that are one client's: a host has all addresses of such a network."""
+
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 
@@ -66,6 +69,19 @@ def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str
             break
         client = hop
     return client
+
+
+def client_of(address: str) -> str:
+    """Return what stands for the client that has an address: itself, or its IPv6 network."""
+    if ":" not in address:
+        return address
+    try:
+        parsed = ipaddress.IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((parsed, IPV6_CLIENT), strict=False))
 
 
 def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:

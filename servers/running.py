@@ -14,16 +14,19 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from types import FrameType
 from typing import Final, NoReturn
 
 from . import hosting
-from .assembly import assemble
+from .assembly import assemble, tell_of_sessions
+from .connections import ClientBounds, Clients
+from .decision_log import DecisionLogError, make_file
+from .doorkeeper import Doorkeeper
 from .event_log import EventLog
 from .live_policy import PolicyFolderError, PolicyProblemsError
 from .live_state import TICK, Reloader, load_state
 from .metrics import forget_process
+from .session_stores import StoreSettingsError, open_store
 from .settings import Settings
 from .signing import SigningError
 from .terminal import EXIT_POLICY, fail, fail_with_problems
@@ -40,11 +43,16 @@ def run(settings: Settings) -> None:
     state = state_or_exit(settings)
     log = EventLog(settings.log_format, settings.log_level)
     log.take_over_logging()
-    if settings.decision_log is not None and settings.decision_log != Path("-"):
+    if settings.decision_log is not None:
         try:
-            settings.decision_log.touch(mode=0o640)
-        except OSError as error:
-            fail(f"the decision log {settings.decision_log} cannot be written: {error.strerror}")
+            make_file(settings.decision_log)
+        except DecisionLogError as error:
+            fail(str(error))
+    if settings.sessions is not None:
+        try:
+            open_store(settings.sessions).close()
+        except StoreSettingsError as error:
+            fail(f"{settings.file}: {error}")
     try:
         listeners = hosting.bind(settings.listen)
     except OSError as error:
@@ -57,6 +65,7 @@ def run(settings: Settings) -> None:
         policy=state.policy.hash,
         workers=settings.workers,
     )
+    tell_of_sessions(settings, state, log)
     if settings.workers == 1:
         serve(settings, state, listeners, log, os.getpid())
         log.event("ended")
@@ -87,7 +96,11 @@ def serve(
     if settings.pin_workers:
         pin(core)
     assembly = assemble(settings, state, log)
-    server = hosting.Server(assembly.app, listeners, threads=settings.threads)
+    clients = Clients(
+        ClientBounds(settings.limits.per_client, settings.trusted_proxies),
+        Doorkeeper(log, assembly.observer.metrics),
+    )
+    server = hosting.Server(assembly.app, listeners, threads=settings.threads, clients=clients)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         log.event("ending", pid=os.getpid())

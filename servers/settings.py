@@ -8,7 +8,7 @@ What lives here: the values and their defaults.  What must not: reading a file
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from .rate_limit import Rate
 from .request_info import Network
@@ -94,12 +94,35 @@ class Rates:
 
 
 @dataclass(frozen=True, slots=True)
-class RefreshSettings:
-    """Refresh tokens: where sessions are kept, how long they last, and whose they are."""
+class ConnectionLimits:
+    """How many connections there may be, in each process."""
+
+    per_client: int | None = 100
+    """Of one client; None is without limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteSettings:
+    """Sessions in a file, for the processes of one machine."""
 
     file: Path
-    max_session: timedelta
-    providers: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresqlSettings:
+    """Sessions in a database, for servers on several machines."""
+
+    conninfo: str
+    """A connection string of libpq, without a password."""
+    password_file: Path | None = None
+    """Read anew for each connection; None: what libpq finds by itself."""
+
+
+SessionSettings = SqliteSettings | PostgresqlSettings
+
+
+STANDARD_OUTPUT: Final = Path("-")
+"""What a log's file is called that is standard output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +143,7 @@ class Settings:
     paths: tuple[str, ...] = TOKEN_PATHS
     trusted_proxies: tuple[Network, ...] = ()
     rates: Rates = Rates()
+    limits: ConnectionLimits = ConnectionLimits()
     shadow_policy: Path | None = None
     decision_log: Path | None = None
     """`-` is standard output."""
@@ -130,4 +154,9 @@ class Settings:
     """Seconds for which a verified login is remembered; 0 for none."""
     answer_cache: float = 5.0
     """Seconds for which the same question gets the same token; 0 for none."""
-    refresh: RefreshSettings | None = None
+    sessions: SessionSettings | None = None
+    """Where sessions are kept; None: nobody gets a refresh token, whatever the policy allows."""
+    sees_references: bool = False
+    """Whether it is embedded in a proxy, which decides statements with `tags`."""
+    filter_catalog: bool = False
+    """Whether its tokens for the catalog say whose they are, for a proxy that filters it."""

@@ -20,7 +20,7 @@ from .answer_cache import AnswerCache, Prepared
 from .errors import error_body
 from .observing import Observer
 from .rate_limit import RateLimit
-from .request_info import Network, RequestInfo, request_info
+from .request_info import Network, RequestInfo, client_of, request_info
 from .token_request import (
     BadCredentialsError,
     BadRequestError,
@@ -141,7 +141,7 @@ class TokenResource:
         except UnsupportedGrantError as error:
             self._turn_away(response, info, HTTPStatus.NOT_FOUND, "unsupported-grant", str(error))
         except BadCredentialsError as error:
-            self._limits.failures.take(info.client)
+            self._limits.failures.take(client_of(info.client))
             self._turn_away(
                 response, info, HTTPStatus.UNAUTHORIZED, "malformed-credentials", str(error)
             )
@@ -151,9 +151,8 @@ class TokenResource:
 
     def _admit(self, info: RequestInfo) -> None:
         """Hold clients to their rates, before anything that costs is done for them."""
-        seconds = self._limits.failures.take(info.client, 0) or self._limits.client.take(
-            info.client
-        )
+        client = client_of(info.client)
+        seconds = self._limits.failures.take(client, 0) or self._limits.client.take(client)
         if seconds:
             raise TooManyRequestsError("client", seconds)
 
@@ -203,7 +202,7 @@ class TokenResource:
             response.set_header("Retry-After", str(RETRY_AFTER))
             status = HTTPStatus.SERVICE_UNAVAILABLE
         else:
-            self._limits.failures.take(info.client)
+            self._limits.failures.take(client_of(info.client))
             status = HTTPStatus.UNAUTHORIZED
         self._error(response, status, str(refusal.reason), message)
         return status

@@ -24,17 +24,19 @@ from regauth.engine import (
     registry_token,
 )
 from regauth.engine.exchange import anonymous
+from regauth.engine.scope import REGISTRY
+from regauth.engine.workload import Workload
 
 from .login_cache import LoginCache
-from .sessions import PREFIX, Sessions, SessionsError
-from .settings import RefreshSettings
+from .session_stores import SessionsError
+from .sessions import Sessions, is_session
 from .signing import Signer
 from .token_request import TokenRequest
 
 _log = logging.getLogger(__name__)
 
 _NO_SESSIONS: Final = Refusal(
-    "unknown-session", "this server gives no refresh tokens; log in again with a JWT"
+    Reason.UNKNOWN_SESSION, "this server gives no refresh tokens; log in again with a JWT"
 )
 _UNAVAILABLE: Final = Refusal(
     Reason.PROVIDER_UNAVAILABLE, "sessions cannot be looked up right now; try again later"
@@ -83,14 +85,6 @@ class Answer:
     """What the shadow policy would have said."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refresh:
-    """Refresh tokens: where sessions are kept, and whose there are."""
-
-    sessions: Sessions
-    settings: RefreshSettings
-
-
 class TokenService:
     """
     Issues registry tokens.  Safe to use from many threads.
@@ -101,7 +95,8 @@ class TokenService:
         issuer: The `iss` of the tokens.
         lifetime: How long they are good for.
         now: The clock.
-        refresh: Refresh tokens, if there are any.
+        sessions: What refresh tokens stand for; None where none are given.
+        filter_catalog: Whether tokens for the catalog say whose they are.
     """
 
     def __init__(
@@ -112,14 +107,16 @@ class TokenService:
         issuer: str,
         lifetime: timedelta,
         now: Now = utc_now,
-        refresh: Refresh | None = None,
+        sessions: Sessions | None = None,
+        filter_catalog: bool = False,
     ) -> None:
         self.state = state
         self.now = now
         self.lifetime = lifetime
         self._logins = logins
         self._issuer = issuer
-        self._refresh = refresh
+        self._sessions = sessions
+        self._filter_catalog = filter_catalog
 
     def answer(self, asked: TokenRequest, state: State) -> Answer:
         """Decide a request and, unless the login is refused, sign what was granted."""
@@ -153,37 +150,34 @@ class TokenService:
         self, policy: Policy, asked: TokenRequest, credentials: Credentials, now: datetime
     ) -> Authenticated | Refusal:
         token = credentials.password
-        if not asked.refreshing or not token.startswith(PREFIX):
+        if not asked.refreshing or not is_session(token):
             return self._logins.login(policy, credentials, asked.service, now)
-        if self._refresh is None:
+        if self._sessions is None:
             return _NO_SESSIONS
         try:
-            return self._refresh.sessions.resume(
-                token, policy, asked.service, self._refresh.settings, now
-            )
-        except SessionsError:
-            _log.exception("a session cannot be looked up")
+            return self._sessions.resume(token, policy, asked.service, now)
+        except SessionsError as error:
+            _log.error("a session cannot be looked up: %s", error)
             return _UNAVAILABLE
 
     def _begin_session(
         self, asked: TokenRequest, login: Authenticated | None, now: datetime
     ) -> str:
         """Return a refresh token, when one is asked for and may be given; else nothing."""
-        refresh = self._refresh
-        if refresh is None or login is None or not asked.offline or asked.refreshing:
-            return ""
-        if login.provider.name not in refresh.settings.providers:
+        if self._sessions is None or login is None or not asked.offline or asked.refreshing:
             return ""
         try:
-            return refresh.sessions.begin(login, asked.service, refresh.settings, now)
-        except SessionsError:  # the client keeps its password, and the login is as good
-            _log.exception("a session cannot be stored")
+            return self._sessions.begin(login, asked.service, now)
+        except SessionsError as error:  # the client keeps its password, and the login is as good
+            _log.error("a session cannot be stored: %s", error)
             return ""
 
     def _sign(
         self, state: State, decision: Decision, login: Authenticated | None, now: datetime
     ) -> Issued:
         jti = secrets.token_urlsafe(16)
+        lists = any(scope.resource.type == REGISTRY for scope in decision.granted)
+        shown = decision.deferred or (lists and self._filter_catalog)
         token = registry_token(
             decision,
             issuer=self._issuer,
@@ -191,5 +185,6 @@ class TokenService:
             now=now,
             lifetime=self.lifetime,
             jti=jti,
+            workload=Workload.of(login, now) if shown else None,
         )
         return Issued(decision, token, jti, login)

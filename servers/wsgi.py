@@ -11,7 +11,7 @@ files are started here, and threads do not survive a fork (gunicorn: no `--prelo
 import os
 from pathlib import Path
 
-from .assembly import assemble
+from .assembly import assemble, tell_of_sessions
 from .configuration import read_settings
 from .event_log import EventLog
 from .live_state import load_state
@@ -24,8 +24,8 @@ def make_application() -> App:
 
     Raises:
         RuntimeError: `TOKEN_SERVER_CONFIG` is not set.
-        ConfigurationError, PolicyFolderError, PolicyProblemsError, SigningError: As the command
-            shows them.
+        ConfigurationError, PolicyFolderError, PolicyProblemsError, SigningError,
+            StoreSettingsError: As the command shows them.
     """
     file = os.environ.get("TOKEN_SERVER_CONFIG")
     if not file:
@@ -33,7 +33,9 @@ def make_application() -> App:
         raise RuntimeError(message)
     settings = read_settings(Path(file))
     log = EventLog(settings.log_format, settings.log_level)
-    assembly = assemble(settings, load_state(settings), log)
+    state = load_state(settings)
+    tell_of_sessions(settings, state, log)
+    assembly = assemble(settings, state, log)
     assembly.start()
     return assembly.app
 

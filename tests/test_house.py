@@ -23,6 +23,9 @@ ONLY_SPEAKERS = {
     "urllib3": r"(servers/outgoing(_pool)?|controller/cluster|policytests/command_hostile)\.py",
     "kubernetes": "controller/",
     "falcon": "servers/",
+    "psycopg": r"servers/postgresql_(connections|sessions)\.py",
+    "psycopg_pool": "servers/postgresql_connections.py",
+    "sqlite3": "servers/sqlite_sessions.py",
     "waitress": "servers/",
 }
 """Which module may import a library, so that each is spoken in one place."""

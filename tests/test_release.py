@@ -1,5 +1,6 @@
 """What is released: an sdist, the wheel built from it, one version, a changelog for users."""
 
+import importlib.metadata
 import os
 import re
 import shutil
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 PROGRAMS_WITH_HELP = ("policytest", "token-server")
 SECTIONS = {"Added", "Changed", "Deprecated", "Fixed", "Removed", "Security"}
@@ -46,7 +49,7 @@ def dist(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of the wheel in a new environment, which borrows only the dependencies."""
+    """The programs of the wheel in a new environment: with what the wheel says it needs, no more."""
     environment = tmp_path_factory.mktemp("installed") / "venv"
     assert run([sys.executable, "-m", "venv", "--without-pip", environment]).returncode == 0
     python = environment / "bin" / "python"
@@ -55,14 +58,35 @@ def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run([*pip, "--no-index", wheel])
     assert done.returncode == 0, done.stderr
     (packages,) = environment.glob("lib/python*/site-packages")
-    # A .pth inside a borrowed folder is not read: the editable install of the checkout stays out.
-    (packages / "dependencies.pth").write_text("\n".join(borrowed()) + "\n")
+    (about,) = packages.glob("jwt_registry_auth-*.dist-info")
+    for distribution in needed(importlib.metadata.Distribution.at(about)):
+        link(distribution, packages)
     return environment / "bin"
 
 
-def borrowed() -> list[str]:
-    """The folders that this Python finds its dependencies in."""
-    return [path for path in sys.path if path.endswith("site-packages")]
+def needed(distribution: importlib.metadata.Distribution) -> list[importlib.metadata.Distribution]:
+    """Return what a distribution needs, and what that needs, of what is installed here."""
+    found: dict[str, importlib.metadata.Distribution] = {}
+    asked = [Requirement(one) for one in distribution.requires or []]
+    while asked:
+        one = asked.pop()
+        wanted = [{"extra": extra} for extra in ("", *one.extras)]
+        if one.marker and not any(one.marker.evaluate(extra) for extra in wanted):
+            continue
+        if canonicalize_name(one.name) not in found:
+            there = importlib.metadata.distribution(one.name)
+            found[canonicalize_name(one.name)] = there
+            asked += [Requirement(each) for each in there.requires or []]
+    return list(found.values())
+
+
+def link(distribution: importlib.metadata.Distribution, packages: Path) -> None:
+    """Install a distribution by links to its files; no other's come with it."""
+    for file in distribution.files or []:
+        if ".." not in file.parts and file.suffix != ".pth":
+            (packages / file).parent.mkdir(parents=True, exist_ok=True)
+            if not (packages / file).exists():
+                (packages / file).symlink_to(Path(str(distribution.locate_file(file))).resolve())
 
 
 def run(command: list[str | Path], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -110,6 +134,23 @@ def test_nothing_that_was_made_here_is_released(dist: Path) -> None:
     assert [] == [name for name in names if made.search(name)]
 
 
+@pytest.mark.e2e
+def test_uv_builds_the_same_wheel(dist: Path, tmp_path: Path) -> None:
+    """`make dist` uses it where it is."""
+    uv = shutil.which("uv")
+    if uv is None:
+        pytest.skip("uv is not installed: pip install uv")
+    done = run([uv, "build", "--quiet", "--out-dir", tmp_path, dist.parent / "source"])
+    assert done.returncode == 0, done.stderr
+    contents = []
+    for folder in (dist, tmp_path):
+        (wheel,) = folder.glob("*.whl")
+        with zipfile.ZipFile(wheel) as built:
+            contents.append({name: built.read(name) for name in built.namelist()})
+
+    assert contents[0] == contents[1]
+
+
 @pytest.mark.parametrize("program", PROGRAMS_WITH_HELP)
 def test_an_installed_program_says_its_version(
     installed: Path, project: Mapping[str, Any], tmp_path: Path, program: str
@@ -128,6 +169,21 @@ def test_an_installed_program_says_what_it_does(
 
     assert done.returncode == 0, done.stderr
     assert f"{program} " in done.stdout
+
+
+def test_every_module_finds_what_it_imports(installed: Path, tmp_path: Path) -> None:
+    """A dependency that pyproject.toml forgets is missing here, as it would be for a user."""
+    walk = (
+        "import importlib, pathlib, pkgutil, sys\n"
+        "root = next(pathlib.Path(sys.prefix).glob('lib/python*/site-packages/regauth'))\n"
+        "names = [one.name for one in pkgutil.walk_packages([str(root)], 'regauth.')]\n"
+        "[importlib.import_module(name) for name in names]\n"
+        "print(len(names))\n"
+    )
+    done = run([installed / "python", "-c", walk], cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 100
 
 
 def test_every_program_is_installed(installed: Path, project: Mapping[str, Any]) -> None:
@@ -149,6 +205,63 @@ def test_the_version_is_written_in_one_place(repository: Path, project: Mapping[
 
     assert modules
     assert [] == [path for path in modules if version.search(path.read_text("utf-8"))]
+
+
+NAMES_THE_VERSION = (
+    r"^ARG VERSION={}$",                                      # deploy/Containerfile
+    r"^(?:version|appVersion): {}$",                          # deploy/helm/Chart.yaml
+    r"repository: registry\.example\.com/regauth/[a-z-]+, tag: {}, ",
+    r"newName: registry\.example\.com/regauth/[a-z-]+, newTag: {}}}",
+    r"(?:image:|--tag|--image) (?:[a-z.]+/)*(?:kube-controller|registry-auth-proxy|token-server):{}(?= |$)",
+    r"/jwt-registry-auth/action(?:/policytest)?@v{}$",
+)  # fmt: skip
+"""How files beside the code name it."""
+
+
+def named(repository: Path) -> list[tuple[str, str]]:
+    """Every version of ours that a file of deploy, docs or action names, and where."""
+    version = r"(\d+\.\d+\.\d+)"
+    patterns = [re.compile(one.format(version), re.MULTILINE) for one in NAMES_THE_VERSION]
+    files = [
+        path for folder in ("action", "deploy", "docs") for path in (repository / folder).rglob("*")
+    ]
+    return [
+        (found[1], f"{path.relative_to(repository)}: {found[0]}")
+        for path in files
+        if path.is_file() and path.suffix in {"", ".md", ".sh", ".yaml", ".yml"}
+        for pattern in patterns
+        for found in pattern.finditer(path.read_text(encoding="utf-8"))
+    ]
+
+
+def test_whatever_names_the_version_names_the_same(
+    repository: Path, project: Mapping[str, Any]
+) -> None:
+    found = named(repository)
+
+    assert {
+        "Containerfile", "Chart.yaml", "values.yaml", "kustomization.yaml", "workload.yaml",
+        "compose.yaml", "README.md", "github-actions.md", "github.md",
+    } <= {Path(place.partition(":")[0]).name for _, place in found}  # fmt: skip
+    assert [] == [place for version, place in found if version != project["version"]]
+
+
+def test_no_other_line_names_the_version(repository: Path, project: Mapping[str, Any]) -> None:
+    """One that does is a place that a release would forget."""
+    known = {place.partition(": ")[2] for _, place in named(repository)}
+    version = re.compile(
+        rf"(?<![\w.]){re.escape(project['version'])}(?![\w.])|v{re.escape(project['version'])}\b"
+    )
+    unknown = [
+        f"{path.relative_to(repository)}: {line.strip()}"
+        for folder in ("action", "deploy", "docs")
+        for path in (repository / folder).rglob("*")
+        if path.is_file() and path.suffix in {"", ".md", ".sh", ".yaml", ".yml", ".json"}
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if version.search(line) and not any(one in line for one in known)
+    ]
+
+    assert [] == unknown
 
 
 def changelog(repository: Path) -> list[tuple[str, list[str]]]:

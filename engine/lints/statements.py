@@ -6,12 +6,14 @@ What lives here: one small function for each code.  What must not: lints of CEL 
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from ..patterns import Pattern, Wildcard
-from ..policy import Grant, Policy, Provider, Statement
+from ..policy import Denial, Grant, Policy, Provider, Statement
 from .subject import Finding
+
+LONG_SESSION: Final = timedelta(hours=24)
 
 
 def default_audience(provider: Provider, _: Policy) -> Iterator[Finding]:
@@ -42,6 +44,15 @@ def unused_provider(provider: Provider, policy: Policy) -> Iterator[Finding]:
         )
 
 
+def long_session(provider: Provider, _: Policy) -> Iterator[Finding]:
+    """A refresh token that outlives any job that could have asked for it."""
+    if provider.max_session is not None and provider.max_session > LONG_SESSION:
+        yield Finding(
+            f"refresh tokens of `{provider.name}` are good for more than 24 hours",
+            "a job needs one while it runs; say how long that is",
+        )
+
+
 def push_anywhere(statement: Statement, _: datetime | None) -> Iterator[Finding]:
     """A grant that lets its tokens replace every image there is."""
     everywhere = any(pattern.parts == (Wildcard.REST,) for pattern in statement.patterns)
@@ -60,6 +71,19 @@ def expired(statement: Statement, now: datetime | None) -> Iterator[Finding]:
         yield Finding(
             f"it ended at {statement.expires.isoformat()} and does nothing any more",
             "remove it, or give it a new end",
+        )
+
+
+def tags_of_content(statement: Statement, _: datetime | None) -> Iterator[Finding]:
+    """A statement that hides tags: whoever knows a digest reads the content all the same."""
+    if not statement.tags or "pull" not in statement.actions:
+        return
+    if statement.when is not None and ("scope", "reference") in statement.when.paths:
+        return  # a grant's condition has something to say about digests
+    if isinstance(statement, Denial) or "push" not in statement.actions:
+        yield Finding(
+            "tags limit which names can be read, and not the content: it is read by digest too",
+            "keep what must not be read in a repository of its own",
         )
 
 
@@ -85,7 +109,7 @@ class _Pulls:
         self._beginnings: dict[str, set[str]] = {}
         self._leading: dict[str, set[str]] = {}
         for grant in policy.grants:
-            if "pull" not in grant.actions:
+            if "pull" not in grant.actions or grant.tags:  # of some tags: not of what is pushed
                 continue
             prefixes = {pattern.prefix for pattern in grant.patterns}
             leading = {above for prefix in prefixes for above in _above(prefix)}
@@ -160,6 +184,8 @@ def _covers(wide: Grant, narrow: Grant) -> bool:
         return False
     if wide.when is not None and (narrow.when is None or wide.when.text != narrow.when.text):
         return False
+    if wide.tags and not _covers_tags(wide, narrow):
+        return False
     return (
         narrow.actions <= wide.actions
         and narrow.services <= wide.services
@@ -168,6 +194,14 @@ def _covers(wide: Grant, narrow: Grant) -> bool:
             for pattern in narrow.patterns
         )
     )
+
+
+def _covers_tags(wide: Grant, narrow: Grant) -> bool:
+    """Whether a grant with tags covers those of another; without any it is about more."""
+    if not narrow.tags:
+        return False
+    known = {one.text for one in wide.tags}
+    return any(one.everything for one in wide.tags) or all(one.text in known for one in narrow.tags)
 
 
 def _covers_pattern(wide: Pattern, narrow: Pattern) -> bool:
@@ -187,10 +221,12 @@ def _covers_pattern(wide: Pattern, narrow: Pattern) -> bool:
 PROVIDER_LINTS: Final[Mapping[str, Callable[[Provider, Policy], Iterator[Finding]]]] = {
     "default-audience": default_audience,
     "unused-provider": unused_provider,
+    "long-session": long_session,
 }
 STATEMENT_LINTS: Final[Mapping[str, Callable[[Statement, datetime | None], Iterator[Finding]]]] = {
     "push-anywhere": push_anywhere,
     "expired": expired,
+    "tags-of-content": tags_of_content,
 }
 GRANTS_LINTS: Final[Mapping[str, Callable[[Policy], Iterator[tuple[Grant, Finding]]]]] = {
     "push-without-pull": push_without_pull,

@@ -6,6 +6,7 @@ import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -21,6 +22,7 @@ Jobs = Callable[..., Job]
 CONTENT = b"hello from an action\n"
 AUDIENCE = "https://registry.example.com"
 MODES = ("login", "helper")
+CLIENTS = ("docker", "podman", "buildah", "skopeo", "oras", "crane", "helm")
 
 
 @pytest.fixture
@@ -28,20 +30,47 @@ def action(repository: Path) -> Path:
     return repository / "action" / "action.yml"
 
 
+def later(job: Job, *command: str | Path) -> "tuple[int, str]":
+    """Run a program in a later step of the job, with nothing but what the action left behind."""
+    program, *arguments = command
+    variables = [f"{name}={value}" for name, value in job.variables.items()]
+    done = run(["env", "-i", *variables, shutil.which(program) or program, *arguments])
+    return done.returncode, done.stdout + done.stderr
+
+
 def copy(job: Job, source: str, destination: str) -> "tuple[int, str]":
-    """Copy an image in a later step of the job, with nothing but what the action left behind."""
-    done = run(
-        [
-            *("env", "-i", *(f"{name}={value}" for name, value in job.variables.items())),
-            *(shutil.which("skopeo") or "skopeo", "--insecure-policy", "copy"),
-            *("--src-tls-verify=false", "--dest-tls-verify=false", source, destination),
-        ]
-    )
-    return done.returncode, done.stderr
+    """Copy an image in a later step of the job."""
+    options = ("--src-tls-verify=false", "--dest-tls-verify=false")
+    return later(job, "skopeo", "--insecure-policy", "copy", *options, source, destination)
+
+
+def use(job: Job, client: str, registry: str, folder: Path) -> "tuple[int, str]":
+    """Have a client fetch, or push, something that only a login gives; it must find the login itself."""
+    image = f"{registry}/acme/app:used"
+    match client:
+        case "docker":  # its other commands need an engine
+            return later(job, "docker", "manifest", "inspect", "--insecure", image)
+        case "podman" | "buildah":
+            # podman takes no path of more than 50 characters here.
+            with TemporaryDirectory() as short:
+                storage = ("--storage-driver=vfs", f"--root={short}/a", f"--runroot={short}/b")
+                return later(job, client, *storage, "pull", "--tls-verify=false", image)
+        case "skopeo":
+            return later(job, "skopeo", "inspect", "--tls-verify=false", f"docker://{image}")
+        case "oras":
+            return later(job, "oras", "manifest", "fetch", "--plain-http", image)
+        case "crane":
+            return later(job, "crane", "manifest", image)
+    (folder / "app").mkdir()
+    (folder / "app" / "Chart.yaml").write_text("apiVersion: v2\nname: app\nversion: 1.0.0\n")
+    code, said = later(job, "helm", "package", folder / "app", "--destination", folder)
+    assert code == 0, said
+    chart, place = folder / "app-1.0.0.tgz", f"oci://{registry}/acme"
+    return later(job, "helm", "push", "--plain-http", chart, place)
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("client", ["docker", "podman", "buildah", "skopeo", "oras", "crane"])
+@pytest.mark.parametrize("client", CLIENTS)
 def test_a_job_logs_in_pushes_pulls_and_logs_out(
     action: Path, site: Site, github: Github, job: Jobs, tmp_path: Path, client: str, mode: str
 ) -> None:
@@ -67,6 +96,27 @@ def test_a_job_logs_in_pushes_pulls_and_logs_out(
     assert "unauthorized" in why or "authentication required" in why
     left = json.loads((config / "config.json").read_text())
     assert site.registry not in {**left.get("auths", {}), **left.get("credHelpers", {})}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_client_finds_the_login_that_another_made(
+    action: Path, site: Site, github: Github, job: Jobs, tmp_path: Path, client: str, mode: str
+) -> None:
+    if shutil.which(client) is None:
+        pytest.skip(f"{client} is not installed; the other clients are tested without it")
+    done = job("skopeo", **github.environment)
+    refused, _ = use(done, client, site.registry, tmp_path)
+    config = str(tmp_path / "docker")
+    inputs = {"registry": site.registry, "docker_config": config, "mode": mode}
+    code, _ = done.run(action, **inputs, username="sample", audience=AUDIENCE)
+    assert (True, 0) == (refused != 0, code), done.output
+    write_image(tmp_path, "1", CONTENT)
+    assert copy(done, f"oci:{tmp_path}:1", f"docker://{site.registry}/acme/app:used")[0] == 0
+    shutil.rmtree(tmp_path / "app", ignore_errors=True)
+    used, said = use(done, client, site.registry, tmp_path)
+
+    assert used == 0, said
 
 
 def test_no_token_is_shown_and_only_its_owner_reads_the_file(

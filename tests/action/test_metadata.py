@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ..docs.platforms import complaints
 from ..e2e.programs import run
 
 ACTIONS = ("action", "action/policytest")
@@ -28,6 +29,12 @@ def test_an_action_has_the_keys_that_github_knows(repository: Path, action: str)
         assert set(one) in ({"description", "required"}, {"description", "default"})
         assert isinstance(one.get("default", ""), str)
     assert all({"description", "value"} == set(one) for one in about["outputs"].values())
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_an_action_is_as_github_s_schema_has_it(repository: Path, action: str) -> None:
+    """Its icon too is one of those that GitHub draws."""
+    assert "" == complaints("github-actions", repository / action / "action.yml")
 
 
 @pytest.mark.parametrize("action", ACTIONS)

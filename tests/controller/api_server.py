@@ -11,17 +11,16 @@ https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/tok
 import base64
 import copy
 import json
-import threading
+import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote
 
-Object = dict[str, Any]
+from .listening import Handler, Listening, Object, Request, StatusError, Watch
+
 COLLECTIONS = {
     "namespaces": ("v1", "Namespace"),
     "serviceaccounts": ("v1", "ServiceAccount"),
@@ -29,53 +28,6 @@ COLLECTIONS = {
     "events": ("v1", "Event"),
     "leases": ("coordination.k8s.io/v1", "Lease"),
 }
-
-
-class StatusError(Exception):
-    """An answer that is a Status (Conventions, "Response Status Kind")."""
-
-    def __init__(
-        self, code: int, reason: str, message: str = "", cause: str = "", wait: int = 0
-    ) -> None:
-        super().__init__(message)
-        self.code, self.wait = code, wait
-        self.body = {
-            "kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code,
-            "reason": reason, "message": message or reason,
-            "details": {"causes": [{"reason": cause}] if cause else []},
-        }  # fmt: skip
-
-
-@dataclass
-class Request:
-    """A request as it came in, for tests that count or break requests."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    body: Any
-    content_type: str
-
-    @property
-    def what(self) -> str:
-        """`PATCH secrets`, `POST serviceaccounts/token`, `WATCH secrets`."""
-        steps = [one for one in self.path.split("/") if one]
-        rest = steps[2:] if steps[0] == "api" else steps[3:]
-        if rest[:1] == ["namespaces"] and len(rest) > 2:
-            rest = rest[2:]
-        kind = "/".join((rest[0], *rest[2:])) if rest else self.path
-        return f"{'WATCH' if 'watch' in self.query else self.method} {kind}"
-
-
-@dataclass
-class Watch:
-    """One open watch."""
-
-    kind: str
-    version: int
-    selector: str
-    ended: bool = False
-    bookmarks: int = 0
 
 
 @dataclass
@@ -87,60 +39,42 @@ class Store:
     history: list[tuple[int, str, str, Object]] = field(default_factory=list)
     version: int = 100
     compacted: int = 0
+    kept: dict[tuple[str, str, str], Object] = field(default_factory=dict)
+    """The objects as they were at `compacted`; what was before is forgotten."""
+
+    def at(self, version: int) -> dict[tuple[str, str, str], Object]:
+        """Return the objects as they were at a version that is not forgotten."""
+        if version == self.version:
+            return self.objects
+        found = dict(self.kept)
+        for changed, kind, event, body in self.history:
+            meta = body["metadata"]
+            if changed <= version and event == "DELETED":
+                del found[kind, meta.get("namespace", ""), meta["name"]]
+            elif changed <= version:
+                found[kind, meta.get("namespace", ""), meta["name"]] = body
+        return found
 
 
-class ApiServer:
+class ApiServer(Listening):
     """
     The server.
 
     Attributes:
         now: The server's clock, seconds since 1970.
         key_id: The key that tokens are signed with; `published` are those in the key set.
-        before: Called with each request before it is carried out; may raise `StatusError`, or
-            `ConnectionAbortedError` to close the connection without an answer.
-        after: Called after it was carried out and before it is answered; may raise the same.
     """
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
+        self.bearer = "secret-bearer"
         self.key_id = "k1"
         self.published = ["k1"]
         self.store = Store()
-        self.watches: list[Watch] = []
-        self.seen: list[Request] = []
-        self.before: Callable[[Request], None] = lambda _request: None
-        self.after: Callable[[Request], None] = lambda _request: None
-        self.changed = threading.Condition(threading.RLock())
         self.page: int | None = None
-        handler = type("Handler", (_Handler,), {"api": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
-        self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def close(self) -> None:
-        self.disconnect()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def count(self) -> Counter[str]:
-        """How many requests there were of each kind."""
-        with self.changed:
-            return Counter(request.what for request in self.seen)
+        super().__init__(_Handler)
 
     # What a test does to the cluster.
-
-    def disconnect(self) -> None:
-        """End every open watch."""
-        with self.changed:
-            for watch in self.watches:
-                watch.ended = True
-            self.changed.notify_all()
 
     def bookmark(self) -> None:
         """Send every watch a bookmark (Concepts, "Watch bookmarks")."""
@@ -153,6 +87,7 @@ class ApiServer:
         """Forget the past: older resourceVersions are gone (Concepts, "410 Gone responses")."""
         with self.changed:
             self.store.compacted = self.store.version
+            self.store.kept = dict(self.store.objects)
             self.store.history.clear()
 
     def bump(self) -> None:
@@ -196,7 +131,8 @@ class ApiServer:
         with self.changed:
             meta = body["metadata"]
             if "generateName" in meta and "name" not in meta:
-                meta["name"] = f"{meta['generateName']}{self.store.version}"
+                # k8s.io/apiserver, pkg/storage/names/generate.go: 58 characters and five at random
+                meta["name"] = f"{meta['generateName'][:58]}{uuid.uuid4().hex[:5]}"
             key = (kind, namespace, meta["name"])
             if key in self.store.objects:
                 raise StatusError(409, "AlreadyExists", f'{kind} "{meta["name"]}" already exists')
@@ -231,6 +167,10 @@ class ApiServer:
             if uid and uid != held["metadata"]["uid"]:
                 # DeleteOptions, `preconditions`: "must be fulfilled before a deletion"
                 raise StatusError(409, "Conflict", "the UID in the precondition does not match")
+            if kind == "namespaces":
+                # "Namespaces", "Finalizers": it ends when its controller has emptied it; here never
+                held["metadata"]["deletionTimestamp"] = "2026-11-01T12:00:00Z"
+                return self._write(key, "MODIFIED", held)
             return self._write(key, "DELETED", held)
 
     def apply(
@@ -252,7 +192,8 @@ class ApiServer:
                 self.store.owners[key] = {f"{manager}/Apply": _fields(body)}
                 return self._write(key, "ADDED", body)
             if uid and uid != held["metadata"]["uid"]:
-                raise StatusError(409, "Conflict", "Precondition failed: UID in precondition")
+                # k8s.io/apimachinery, pkg/api/validation/objectmeta.go, `ValidateObjectMetaUpdate`
+                raise StatusError(422, "Invalid", "metadata.uid: field is immutable")
             wanted, there = _fields(body), _fields(held)
             mine = f"{manager}/Apply"
             others = set().union(
@@ -297,6 +238,9 @@ class ApiServer:
         """TokenRequest: at least ten minutes; bound to an object that must exist with that UID."""
         with self.changed:
             account = self._held(("serviceaccounts", namespace, name))
+            if body.get("metadata", {}).get("uid") not in (None, account["metadata"]["uid"]):
+                # Feature gate TokenRequestServiceAccountUIDValidation, on since 1.34
+                raise StatusError(409, "Conflict", "the UID of the service account does not match")
             spec = body["spec"]
             seconds = spec.get("expirationSeconds", 3600)
             if seconds < 600:
@@ -327,6 +271,31 @@ class ApiServer:
             ]
             return {**body, "status": {"token": ".".join((*texts, "c2lnbmF0dXJl"))}}
 
+    def review(self, token: str, audience: str) -> bool:
+        """
+        TokenReview: a bound token ends with its account and with the object it is bound to.
+
+        Source: "Managing Service Accounts", "Bound service account tokens".
+        """
+        part = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        private = claims["kubernetes.io"]
+        with self.changed:
+            there = [
+                self.store.objects[f"{kind}s", private["namespace"], said["name"]]["metadata"][
+                    "uid"
+                ]
+                == said["uid"]
+                for kind, said in private.items()
+                if kind != "namespace"
+                and (f"{kind}s", private["namespace"], said["name"]) in self.store.objects
+            ]
+            return (
+                audience in claims["aud"]
+                and self.now() < claims["exp"]
+                and there == [True] * (len(private) - 1)
+            )
+
     def collection(self, kind: str, query: dict[str, str]) -> Object:
         """Concepts, "Retrieving large results sets in chunks": limit and continue, one version."""
         with self.changed:
@@ -336,8 +305,8 @@ class ApiServer:
                 if version < self.store.compacted:
                     raise StatusError(410, "Expired", "The provided continue parameter is too old")
             found = [
-                copy.deepcopy(one)
-                for key, one in sorted(self.store.objects.items())
+                one
+                for key, one in sorted(self.store.at(version).items())
                 if key[0] == kind and _selected(one, query.get("fieldSelector", ""))
             ]
             limit = min(int(query.get("limit", len(found) or 1)), self.page or len(found) or 1)
@@ -346,13 +315,17 @@ class ApiServer:
                 meta["continue"] = base64.b64encode(
                     json.dumps([start + limit, version]).encode()
                 ).decode()
-            return {"kind": "List", "metadata": meta, "items": found[start : start + limit]}
+            items = copy.deepcopy(found[start : start + limit])
+            return {"kind": "List", "metadata": meta, "items": items}
 
     @contextmanager
     def watching(self, kind: str, query: dict[str, str]) -> Iterator[Watch]:
         with self.changed:
             watch = Watch(
-                kind, int(query.get("resourceVersion", 0)), query.get("fieldSelector", "")
+                kind,
+                int(query.get("resourceVersion", 0)),
+                query.get("fieldSelector", ""),
+                ends=time.monotonic() + float(query.get("timeoutSeconds", "3600")),
             )
             self.watches.append(watch)
             self.changed.notify_all()
@@ -364,14 +337,25 @@ class ApiServer:
                 self.changed.notify_all()
 
     def events(self, watch: Watch, bookmarks: bool) -> Iterator[Object]:
-        """Concepts, "Efficient detection of changes"."""
+        """
+        Concepts, "Efficient detection of changes".
+
+        `timeoutSeconds` ends the watch; the last bookmark comes two seconds before, if it tells of
+        anything since the watch began (k8s.io/apiserver, pkg/storage/cacher/cache_watcher.go,
+        `nextBookmarkTime` and `process`).
+        """
+        last, begun = watch.ends - 2, self.store.version
         while True:
             with self.changed:
+                now = time.monotonic()
+                if now >= last:
+                    last = watch.ends
+                    watch.bookmarks += now < watch.ends and self.store.version > begun
                 found = self._news(watch, bookmarks)
-                if not found and watch.ended:
+                if not found and (watch.ended or now >= watch.ends):
                     return
                 if not found:
-                    self.changed.wait(60)
+                    self.changed.wait(max(last - now, 0.0))
             for event in found:
                 yield event
                 if event["type"] == "ERROR":
@@ -440,6 +424,14 @@ class ApiServer:
         body = copy.deepcopy(body)
         version, kind = COLLECTIONS[key[0]]
         body |= {"kind": kind, "apiVersion": version}
+        if key[1]:
+            body["metadata"]["namespace"] = key[1]
+        if key[0] == "serviceaccounts" and "secrets" in body:
+            # k8s.io/kubernetes, pkg/registry/core/serviceaccount, `cleanSecretReferences`
+            body["secrets"] = [{"name": one["name"]} for one in body["secrets"]]
+        for name in ("imagePullSecrets", "secrets"):
+            if body.get(name) == []:
+                del body[name]  # core/v1, ServiceAccount: both are `omitempty`
         body["metadata"]["resourceVersion"] = str(self.store.version)
         if event == "DELETED":
             del self.store.objects[key]
@@ -515,89 +507,56 @@ def _selected(one: Object, selector: str) -> bool:
     return not selector or one.get("type") == selector.removeprefix("type=")
 
 
-class _Handler(BaseHTTPRequestHandler):
-    api: ApiServer
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    wbufsize = -1
+class _Handler(Handler):
+    host: ApiServer
 
-    def _handle(self) -> None:
-        parts = urlsplit(self.path)
-        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        request = Request(
-            self.command, parts.path, dict(parse_qsl(parts.query)), json.loads(data) if data else None,
-            self.headers.get("Content-Type", ""),
-        )  # fmt: skip
-        try:
-            with self.api.changed:
-                self.api.seen.append(request)
-            self.api.before(request)
-            if "watch" in request.query:
-                self._watch(request)
-                return
-            status, body = self._answer(request)
-            self.api.after(request)
-            self._send(status, body)
-        except StatusError as error:
-            self._send(error.code, error.body, error.wait)
-        except ConnectionError:
-            self.close_connection = True
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815 - http.server's names
+    def carry_out(self, request: Request) -> None:
+        if "watch" in request.query:
+            self.stream(self._lines(request))
+            return
+        request.status, body = self._answer(request)
+        self.host.after(request)
+        self.send(request.status, json.dumps(body).encode())
 
     def _answer(self, request: Request) -> tuple[int, Object]:
         if request.path == "/openid/v1/jwks":
-            return 200, {"keys": [{"kty": "RSA", "kid": kid} for kid in self.api.published]}
+            return 200, self._keys()
         kind, namespace, name, sub = _route(request.path)
         manager = request.query.get("fieldManager", "client")
         body = request.body
         match request.method:
             case "GET" if not name:
-                return 200, self.api.collection(kind, request.query)
+                return 200, self.host.collection(kind, request.query)
             case "GET":
-                with self.api.changed:
-                    return 200, copy.deepcopy(self.api._held((kind, namespace, name)))
+                with self.host.changed:
+                    return 200, copy.deepcopy(self.host._held((kind, namespace, name)))
             case "POST" if sub == "token":
-                return 201, self.api.token(namespace, name, body)
+                return 201, self.host.token(namespace, name, body)
             case "POST":
-                return 201, self.api.post(kind, namespace, body, manager)
+                return 201, self.host.post(kind, namespace, body, manager)
             case "PUT":
-                return 200, self.api.put(kind, namespace, name, body, manager)
+                return 200, self.host.put(kind, namespace, name, body, manager)
             case "DELETE":
-                return 200, self.api.delete(kind, namespace, name, body)
+                return 200, self.host.delete(kind, namespace, name, body)
             case "PATCH" if request.content_type == "application/apply-patch+yaml":
                 force = request.query.get("force") == "true"
-                return 200, self.api.apply(kind, namespace, name, body, manager, force)
+                return 200, self.host.apply(kind, namespace, name, body, manager, force)
             case "PATCH" if request.content_type == "application/json-patch+json":
-                return 200, self.api.patch(kind, namespace, name, body, manager)
+                return 200, self.host.patch(kind, namespace, name, body, manager)
         raise StatusError(415, "UnsupportedMediaType")
 
-    def _watch(self, request: Request) -> None:
+    def _keys(self) -> Object:
+        if "application/jwk-set+json" not in self.headers.get("Accept", ""):
+            # k8s.io/kubernetes, pkg/routes/openidmetadata.go: the route produces nothing else
+            raise StatusError(406, "NotAcceptable")
+        return {"keys": [{"kty": "RSA", "kid": kid} for kid in self.host.published]}
+
+    def _lines(self, request: Request) -> Iterator[bytes]:
         kind = _route(request.path)[0]
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-        self.wfile.flush()
-        with self.api.watching(kind, request.query) as watch:
-            for event in self.api.events(watch, request.query.get("allowWatchBookmarks") == "true"):
-                line = json.dumps(event).encode() + b"\n"
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
-                self.wfile.flush()
-        self.wfile.write(b"0\r\n\r\n")
-
-    def _send(self, status: int, body: Object, wait: int = 0) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        if wait:
-            self.send_header("Retry-After", str(wait))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: object) -> None:
-        pass
+        bookmarks = request.query.get("allowWatchBookmarks") == "true"
+        with self.host.watching(kind, request.query) as watch:
+            for event in self.host.events(watch, bookmarks):
+                yield json.dumps(event).encode() + b"\n"
 
 
 def _route(path: str) -> tuple[str, str, str, str]:

@@ -1,16 +1,84 @@
-"""What the controller's tests share: programs run by their real protocol, and tokens."""
+"""
+What the controller's tests share: API servers, programs run by their real protocol, and tokens.
+
+Tests that ask for `api` run with the tests' own API server, and with a real kube-apiserver too
+when `KUBEBUILDER_ASSETS` names a folder with one.  `only_own` marks those that need what only the
+tests' own can do: signing keys that change, a clock, a past that is looked into.
+"""
 
 import base64
 import json
 import os
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from kubernetes.client import Configuration
 
 from regauth.controller.kube_controller import main
+
+from .api_server import ApiServer
+from .clocks import Clock
+from .kube_apiserver import KubeApiServer
+
+PATIENCE = 60.0
+OWN, REAL = "own", "kube-apiserver"
+Api = ApiServer | KubeApiServer
+only_own = pytest.mark.parametrize("api", [OWN], indirect=True)
+only_real = pytest.mark.parametrize("api", [REAL], indirect=True)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def kube_apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeApiServer]:
+    if not os.environ.get("KUBEBUILDER_ASSETS"):
+        pytest.skip(
+            "KUBEBUILDER_ASSETS names no folder with kube-apiserver and etcd; see make test-kube"
+        )
+    server = KubeApiServer(tmp_path_factory.mktemp("kube"))
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=[OWN, *([REAL] if os.environ.get("KUBEBUILDER_ASSETS") else [])])
+def api(request: pytest.FixtureRequest, clock: Clock) -> Iterator[Api]:
+    """An API server with nothing in it; the clock is the server's, or begins with it."""
+    if request.param == OWN:
+        server = ApiServer(clock.timestamp)
+        yield server
+        server.close()
+    else:
+        real: KubeApiServer = request.getfixturevalue("kube_apiserver")
+        real.reset()
+        clock.moment = datetime.now(UTC)
+        yield real
+        real.disconnect()
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    """Ask again and again until something holds; fail when it does not in time."""
+    pause, deadline = threading.Event(), time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE:.0f} s"
+        pause.wait(0.02)
+
+
+def connection(api: Api, token: str = "") -> Configuration:
+    """Return how a client reaches an API server, as an administrator or as whom a token is of."""
+    found = Configuration()
+    found.host = api.url
+    found.api_key["authorization"] = f"Bearer {token or api.bearer}"
+    return found
 
 
 def jwt(**claims: object) -> str:

@@ -2,7 +2,8 @@
 A real kube-apiserver with its etcd, for the tests that every API server must pass.
 
 The programs are those of the folder that `KUBEBUILDER_ASSETS` names, as is usual for tests of
-controllers: https://book.kubebuilder.io/reference/envtest.html.
+controllers: https://book.kubebuilder.io/reference/envtest.html.  There is no controller manager:
+nothing is collected as garbage, no account is made by itself, and namespaces are ended by hand.
 """
 
 import copy
@@ -22,97 +23,116 @@ import urllib3
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from .api_server import COLLECTIONS, Object
+from .api_server import COLLECTIONS
+from .gate import Gate
+from .listening import Object
 
 PATIENCE = 120.0
+ISSUER = "https://kubernetes.default.svc.cluster.local"
+NODE = "node-1"
+KEPT = ("default", "kube-node-lease", "kube-public", "kube-system")
+"""The namespaces that a cluster always has."""
 
 
-class KubeApiServer:
-    """Both programs, and what a test does to the cluster."""
+class KubeApiServer(Gate):
+    """Both programs behind a gate, and what a test does to the cluster, past the gate."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._stack = ExitStack()
-        self.token = secrets.token_hex(16)
-        etcd, peer, port = _free_ports(3)
-        self.url = f"https://127.0.0.1:{port}"
-        assets = Path(os.environ["KUBEBUILDER_ASSETS"])
-        key = rsa.generate_private_key(65537, 2048)
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        (folder / "sa.key").write_bytes(pem)
-        (folder / "tokens.csv").write_text(f'{self.token},admin,admin,"system:masters"\n')
-        self.ca_file = folder / "certificates" / "apiserver.crt"
-        self._http = urllib3.PoolManager(cert_reqs="CERT_NONE")
-        urllib3.disable_warnings()
-        client = f"http://127.0.0.1:{etcd}"
+        self._assets = Path(os.environ["KUBEBUILDER_ASSETS"])
+        self.bearer, self.node_bearer = secrets.token_hex(16), secrets.token_hex(16)
+        etcd, peer, self._port = _free_ports(3)
+        self._etcd = f"http://127.0.0.1:{etcd}"
+        self._make_key()
+        (folder / "tokens.csv").write_text(
+            f'{self.bearer},admin,admin,"system:masters"\n'
+            f'{self.node_bearer},system:node:{NODE},{NODE},"system:nodes"\n'
+        )
+        super().__init__(f"https://127.0.0.1:{self._port}", str(folder / "tls" / "apiserver.crt"))
         self._start(
-            folder, assets / "etcd", f"--data-dir={folder / 'etcd'}",
-            f"--listen-client-urls={client}", f"--advertise-client-urls={client}",
+            "etcd", f"--data-dir={folder / 'etcd'}", "--unsafe-no-fsync",
+            f"--listen-client-urls={self._etcd}", f"--advertise-client-urls={self._etcd}",
             f"--listen-peer-urls=http://127.0.0.1:{peer}",
         )  # fmt: skip
-        self._start(
-            folder, assets / "kube-apiserver", f"--etcd-servers={client}", f"--secure-port={port}",
-            "--bind-address=127.0.0.1", f"--cert-dir={self.ca_file.parent}", "--authorization-mode=RBAC",
-            f"--token-auth-file={folder / 'tokens.csv'}", "--service-cluster-ip-range=10.0.0.0/24",
-            f"--service-account-key-file={folder / 'sa.key'}", "--disable-admission-plugins=ServiceAccount",
-            f"--service-account-signing-key-file={folder / 'sa.key'}",
-            "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        self._server_process = self._serve()
+
+    def _make_key(self) -> None:
+        key = rsa.generate_private_key(65537, 2048)
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (self.folder / "sa.key").write_bytes(pem)
+
+    def _serve(self) -> "subprocess.Popen[bytes]":
+        key = self.folder / "sa.key"
+        process = self._start(
+            "kube-apiserver", f"--etcd-servers={self._etcd}", f"--secure-port={self._port}",
+            "--bind-address=127.0.0.1", f"--cert-dir={self.folder / 'tls'}",
+            f"--token-auth-file={self.folder / 'tokens.csv'}", "--authorization-mode=Node,RBAC",
+            "--enable-admission-plugins=NodeRestriction", "--disable-admission-plugins=ServiceAccount",
+            f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
+            f"--service-account-issuer={ISSUER}", "--service-cluster-ip-range=10.0.0.0/24",
         )  # fmt: skip
-        self._wait()
-
-    def _start(self, folder: Path, *command: Path | str) -> None:
-        log = self._stack.enter_context((folder / "log").open("ab"))
-        process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        self._stack.callback(process.wait, PATIENCE)
-        self._stack.callback(process.kill)
-
-    def _wait(self) -> None:
         pause, deadline = threading.Event(), time.monotonic() + PATIENCE
         while not self._ready():
+            assert process.poll() is None, "kube-apiserver has ended"
             assert time.monotonic() < deadline, "kube-apiserver is not ready"
             pause.wait(0.1)
+        return process
+
+    def _start(self, program: str, *arguments: str) -> "subprocess.Popen[bytes]":
+        log = self._stack.enter_context((self.folder / f"{program}.log").open("ab"))
+        process = subprocess.Popen(
+            [self._assets / program, *arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+        )
+        self._stack.callback(process.wait, PATIENCE)
+        self._stack.callback(process.kill)
+        return process
 
     def _ready(self) -> bool:
         try:
-            return (
-                self._http.request(
-                    "GET", f"{self.url}/readyz", headers=self._headers(), retries=False
-                ).status
-                == 200
-            )
-        except urllib3.exceptions.HTTPError:
+            return self.ask("GET", "/readyz")[0] == 200
+        except (urllib3.exceptions.HTTPError, OSError):
             return False
 
-    def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+    # What a test does to the cluster; the names are those of the tests' own API server.
 
-    def _ask(self, method: str, path: str, body: object = None) -> tuple[int, Object]:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        token: str | None = None,
+        content_type: str = "application/json",
+    ) -> tuple[int, Any]:
+        """Send a request as an administrator, or as whom a token is of."""
+        headers = {
+            "Authorization": f"Bearer {token or self.bearer}",
+            "Content-Type": content_type,
+        }
         data = None if body is None else json.dumps(body)
-        answer = self._http.request(method, self.url + path, headers=self._headers(), body=data)
-        return answer.status, answer.json()
-
-    def _path(self, kind: str, namespace: str = "", name: str = "") -> str:
-        version, _ = COLLECTIONS[kind]
-        root = f"/apis/{version}" if "/" in version else f"/api/{version}"
-        home = f"/namespaces/{namespace}" if namespace else ""
-        return f"{root}{home}/{kind}{'/' * bool(name)}{name}"
+        answer = self.http.request(
+            method, self.upstream + path, headers=headers, body=data, retries=False
+        )
+        found = answer.headers.get("Content-Type", "").startswith("application/json")
+        return answer.status, answer.json() if found else answer.data
 
     def create(self, kind: str, name: str, namespace: str = "", **parts: object) -> Object:
         version, title = COLLECTIONS[kind]
-        body = {"apiVersion": version, "kind": title, **parts, "metadata": {"name": name}}
-        status, made = self._ask("POST", self._path(kind, namespace), body)
+        meta = {"name": name, **parts.pop("metadata", {})}
+        body = {"apiVersion": version, "kind": title, **parts, "metadata": meta}
+        status, made = self.ask("POST", _path(kind, namespace), body)
         assert status == 201, made
         return made
 
     def get(self, kind: str, name: str, namespace: str = "") -> Object | None:
-        status, found = self._ask("GET", self._path(kind, namespace, name))
+        status, found = self.ask("GET", _path(kind, namespace, name))
         return found if status == 200 else None
 
     def all(self, kind: str) -> list[Object]:
-        """Those of the tests' namespaces alone: a real cluster has its own."""
-        found: list[Any] = self._ask("GET", self._path(kind))[1]["items"]
-        return [
-            one for one in found if not one["metadata"].get("namespace", "").startswith("kube-")
-        ]
+        """Those of the tests alone: a cluster has its own."""
+        found: list[Any] = self.ask("GET", _path(kind))[1]["items"]
+        return [one for one in found if one["metadata"].get("namespace") not in KEPT]
 
     def edit(
         self, kind: str, name: str, namespace: str, change: Callable[[Object], object]
@@ -120,16 +140,73 @@ class KubeApiServer:
         body = copy.deepcopy(self.get(kind, name, namespace))
         assert body is not None
         change(body)
-        status, made = self._ask("PUT", self._path(kind, namespace, name), body)
+        path = f"{_path(kind, namespace, name)}?fieldManager=somebody"
+        status, made = self.ask("PUT", path, body)
         assert status == 200, made
         return made
 
     def delete(self, kind: str, namespace: str, name: str, body: Object | None) -> None:
-        status, answer = self._ask("DELETE", self._path(kind, namespace, name), body)
+        status, answer = self.ask("DELETE", _path(kind, namespace, name), body)
         assert status == 200, answer
 
+    def review(self, token: str, audience: str) -> bool:
+        """Ask whether a token is good (authentication.k8s.io/v1, TokenReview)."""
+        body = {
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
+            "spec": {"token": token, "audiences": [audience]},
+        }  # fmt: skip
+        status, found = self.ask("POST", "/apis/authentication.k8s.io/v1/tokenreviews", body)
+        assert status == 201, found
+        return bool(found["status"].get("authenticated"))
+
+    def compact(self) -> None:
+        """Have etcd forget the past, and the API server what it remembers of it by itself."""
+        status = self.http.request("POST", f"{self._etcd}/v3/maintenance/status", body="{}").json()
+        body = json.dumps({"revision": status["header"]["revision"], "physical": True})
+        answer = self.http.request("POST", f"{self._etcd}/v3/kv/compaction", body=body)
+        assert answer.status == 200, answer.data
+        self.restart()
+
+    def change_key(self) -> None:
+        """Sign tokens with another key from now on; the one before is gone."""
+        self._make_key()
+        self.restart()
+
+    def restart(self) -> None:
+        """Kill the API server and start it again."""
+        self._server_process.kill()
+        self._server_process.wait(PATIENCE)
+        self._server_process = self._serve()
+
+    def reset(self) -> None:
+        """Take everything away that a test has left."""
+        self.open()
+        for kind in ("serviceaccounts", "secrets", "events", "leases"):
+            for one in self.ask("GET", _path(kind))[1]["items"]:
+                meta = one["metadata"]
+                if kind != "leases" or meta["namespace"] not in KEPT:
+                    self.delete(kind, meta["namespace"], meta["name"], None)
+        for one in self.ask("GET", _path("namespaces"))[1]["items"]:
+            name = one["metadata"]["name"]
+            if name in KEPT:
+                continue
+            self.delete("namespaces", "", name, None)
+            left = self.get("namespaces", name)
+            if left is not None:
+                left["spec"]["finalizers"] = []
+                status, said = self.ask("PUT", f"{_path('namespaces', '', name)}/finalize", left)
+                assert status == 200, said
+
     def close(self) -> None:
+        super().close()
         self._stack.close()
+
+
+def _path(kind: str, namespace: str = "", name: str = "") -> str:
+    version, _ = COLLECTIONS[kind]
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    home = f"/namespaces/{namespace}" if namespace else ""
+    return f"{root}{home}/{kind}{'/' * bool(name)}{name}"
 
 
 def _free_ports(count: int) -> list[int]:

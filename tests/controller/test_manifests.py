@@ -12,8 +12,8 @@ from regauth.controller.manifests import (
     ManifestError,
     controller_manifests,
     plugin_manifests,
-    to_yaml,
 )
+from regauth.controller.yaml_blocks import to_yaml
 
 from .conftest import run_main
 
@@ -55,7 +55,8 @@ def only(made: list[dict[str, Any]], kind: str) -> dict[str, Any]:
 def test_there_is_everything_that_it_needs_and_in_order(made: list[dict[str, Any]]) -> None:
     assert [one["kind"] for one in made] == [
         "Namespace", "ServiceAccount", "ConfigMap", "ClusterRole", "ClusterRoleBinding",
-        "Role", "RoleBinding", "Deployment", "PodDisruptionBudget", "NetworkPolicy",
+        "Role", "RoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "Deployment",
+        "PodDisruptionBudget", "NetworkPolicy",
     ]  # fmt: skip
 
 
@@ -105,6 +106,30 @@ def test_the_pod_sees_settings_and_policy_where_the_settings_say(
 def test_the_lease_must_be_where_the_permission_is(file: Path) -> None:
     with pytest.raises(ManifestError, match="the Lease is in 'regauth'"):
         controller_manifests(read_configuration(file).settings, file, "regauth:1", "elsewhere")
+
+
+@pytest.mark.parametrize("listen", ["localhost:8080", "127.0.0.1:8080", "[::1]:8080"])
+def test_endpoints_must_be_where_the_kubelet_reaches_them(file: Path, listen: str) -> None:
+    file.write_text(f"{SETTINGS}listen: '{listen}'\n")
+    with pytest.raises(ManifestError, match="the kubelet cannot reach the probes"):
+        controller_manifests(read_configuration(file).settings, file, "regauth:1", "regauth")
+
+
+def test_tokens_are_admitted_for_the_registries_audiences_alone(made: list[dict[str, Any]]) -> None:
+    spec = only(made, "ValidatingAdmissionPolicy")["spec"]
+    binding = only(made, "ValidatingAdmissionPolicyBinding")
+
+    assert spec["failurePolicy"] == "Fail"
+    assert spec["matchConditions"][0]["expression"] == (
+        'request.userInfo.username == "system:serviceaccount:regauth:regauth-controller"'
+    )
+    assert spec["validations"][0]["expression"] == (
+        '!(request.?subResource.orValue("") == "token") || (object.spec.audiences.all(one, one in'
+        ' ["https://other.example.com", "https://registry.example.com"]))'
+    )
+    assert binding["spec"] == {"policyName": "regauth-controller", "validationActions": ["Deny"]}
+    name = only(made, "ValidatingAdmissionPolicy")["metadata"]["name"]
+    assert name == binding["spec"]["policyName"]
 
 
 def test_a_policy_elsewhere_is_an_error(file: Path) -> None:
@@ -163,5 +188,5 @@ def test_the_command_prints_them(file: Path) -> None:
     )
 
     assert (installed.exit_code, plugin.exit_code) == (0, 0), installed.stderr + plugin.stderr
-    assert len(list(yaml.safe_load_all(installed.stdout))) == 10
+    assert len(list(yaml.safe_load_all(installed.stdout))) == 12
     assert next(yaml.safe_load_all(plugin.stdout))["kind"] == "CredentialProviderConfig"

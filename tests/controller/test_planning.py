@@ -381,6 +381,15 @@ def test_a_policy_that_no_longer_gives_anything_takes_the_secret_back() -> None:
     )
 
 
+def test_a_policy_that_goes_by_the_time_is_asked_again_even_if_nothing_happens() -> None:
+    later = replace(PULLS, policy=policy('now >= timestamp("2026-11-01T12:10:00Z")'))
+    planned = plan(of(ACCOUNT), later, NOW)
+
+    assert planned.changes == ()
+    assert planned.again is not None
+    assert changes(of(ACCOUNT), later, planned.again) != ()
+
+
 def test_a_policy_that_changes_elsewhere_replaces_nothing() -> None:
     assert changes(of(ATTACHED, OURS), replace(PULLS, policy=policy())) == ()
     assert changes(of(ATTACHED, OURS), replace(PULLS, policy=policy("1 == 1"))) == ()

@@ -2,12 +2,10 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from kubernetes.client import Configuration
 
 from regauth.controller.applying import NotLeadingError
 from regauth.controller.cluster import ApiError, Cluster
@@ -18,8 +16,10 @@ from regauth.controller.observed import Key
 from regauth.controller.reconciling import Controller, Host
 from regauth.controller.settings import Registry
 
-from .api_server import ApiServer, Request, StatusError
+from .api_server import ApiServer
 from .clocks import Clock
+from .conftest import Api, connection, only_own
+from .listening import Request, StatusError
 
 HOUR = timedelta(hours=1)
 MAIN = Registry(
@@ -37,29 +37,19 @@ OTHER = Registry(
 SECRET = "builder-pull-secret"
 
 
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def api(clock: Clock) -> Iterator[ApiServer]:
-    server = ApiServer(clock.timestamp)
-    server.create("namespaces", "team-a")
-    yield server
-    server.close()
+@pytest.fixture(autouse=True)
+def namespace(api: Api) -> None:
+    api.create("namespaces", "team-a")
 
 
 class Site:
     """A controller that does nothing by itself."""
 
-    def __init__(self, api: ApiServer, clock: Clock, *registries: Registry) -> None:
+    def __init__(self, api: Api, clock: Clock, *registries: Registry) -> None:
         self.api, self.clock = api, clock
         self.leads = True
-        configuration = Configuration()
-        configuration.host = api.url
         self.measures = Measures()
-        cluster = Cluster(configuration, count=self.measures.request)
+        cluster = Cluster(connection(api), count=self.measures.request)
         log = EventLog(descriptor=-1)
         host = Host(cluster, clock.now, clock.monotonic, lambda: self.leads, log, self.measures)
         self.controller = Controller(host, Entitlements(registries or (MAIN,)))
@@ -75,11 +65,11 @@ class Site:
 
 
 @pytest.fixture
-def site(api: ApiServer, clock: Clock) -> Site:
+def site(api: Api, clock: Clock) -> Site:
     return Site(api, clock)
 
 
-def writes(api: ApiServer) -> list[str]:
+def writes(api: Api) -> list[str]:
     return [one.what for one in api.seen if one.method != "GET"]
 
 
@@ -92,7 +82,7 @@ def claims(password: str) -> dict[str, Any]:
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
 
 
-def test_an_account_gets_a_secret_bound_token_and_reference(api: ApiServer, site: Site) -> None:
+def test_an_account_gets_a_secret_bound_token_and_reference(api: Api, site: Site) -> None:
     account = api.create("serviceaccounts", "builder", "team-a")
     site.settle()
     secret = api.get("secrets", SECRET, "team-a")
@@ -123,7 +113,7 @@ def test_an_account_gets_a_secret_bound_token_and_reference(api: ApiServer, site
 
 
 def test_it_takes_four_requests_and_none_after_a_restart(
-    api: ApiServer, site: Site, clock: Clock
+    api: Api, site: Site, clock: Clock
 ) -> None:
     """The least there can be: the token is bound to the secret, which must be there before it."""
     api.create("serviceaccounts", "builder", "team-a")
@@ -141,9 +131,35 @@ def test_it_takes_four_requests_and_none_after_a_restart(
     assert writes(api) == []
 
 
-def test_several_registries_share_a_secret_and_an_audience_a_token(
-    api: ApiServer, clock: Clock
+def test_an_account_that_names_its_secret_already_takes_three(api: Api, site: Site) -> None:
+    named = [{"name": SECRET}]
+    api.create("serviceaccounts", "builder", "team-a", imagePullSecrets=named, secrets=named)
+    api.seen.clear()
+    site.settle()
+
+    assert ["PATCH secrets", "POST serviceaccounts/token", "PATCH secrets"] == writes(api)
+
+
+def test_accounts_with_the_longest_names_get_secrets_of_their_own(
+    api: Api, site: Site, clock: Clock
 ) -> None:
+    names = [f"{'n' * 252}{last}" for last in "ab"]
+    for name in names:
+        api.create("serviceaccounts", name, "team-a")
+    site.settle()
+    attached = [
+        (api.get("serviceaccounts", name, "team-a") or {})["imagePullSecrets"][0]["name"]
+        for name in names
+    ]
+
+    assert sorted(attached) == sorted(one["metadata"]["name"] for one in api.all("secrets"))
+    assert {len(name) for name in attached} == {253}
+    api.seen.clear()
+    Site(api, clock).settle()
+    assert writes(api) == []
+
+
+def test_several_registries_share_a_secret_and_an_audience_a_token(api: Api, clock: Clock) -> None:
     same = Registry(
         "mirror.example.com", username="mirror", audience=MAIN.audience, token_duration=HOUR
     )
@@ -159,6 +175,7 @@ def test_several_registries_share_a_secret_and_an_audience_a_token(
     assert api.count()["POST serviceaccounts/token"] == 2
 
 
+@only_own
 def test_a_rotation_is_a_token_and_a_write_when_it_is_due_and_not_before(
     api: ApiServer, site: Site, clock: Clock
 ) -> None:
@@ -180,6 +197,7 @@ def test_a_rotation_is_a_token_and_a_write_when_it_is_due_and_not_before(
     assert claims(logins(after)[MAIN.host]["password"])["iat"] == int(clock.timestamp())
 
 
+@only_own
 def test_it_goes_on_rotating(api: ApiServer, site: Site, clock: Clock) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     site.settle()
@@ -190,10 +208,10 @@ def test_it_goes_on_rotating(api: ApiServer, site: Site, clock: Clock) -> None:
     assert api.count()["POST serviceaccounts/token"] == 1 + 6
 
 
-def test_other_people_s_names_stay_in_the_lists(api: ApiServer, site: Site) -> None:
+def test_other_people_s_names_stay_in_the_lists(api: Api, site: Site) -> None:
     theirs = {
         "imagePullSecrets": [{"name": "theirs"}],
-        "secrets": [{"name": "mine", "namespace": "x"}],
+        "secrets": [{"name": "mine"}],
     }
     api.create("serviceaccounts", "builder", "team-a", **theirs)
     site.settle()
@@ -201,10 +219,10 @@ def test_other_people_s_names_stay_in_the_lists(api: ApiServer, site: Site) -> N
 
     assert held is not None
     assert held["imagePullSecrets"] == [{"name": "theirs"}, {"name": SECRET}]
-    assert held["secrets"] == [{"name": "mine", "namespace": "x"}, {"name": SECRET}]
+    assert held["secrets"] == [{"name": "mine"}, {"name": SECRET}]
 
 
-def test_a_name_that_somebody_adds_at_the_same_time_is_not_lost(api: ApiServer, site: Site) -> None:
+def test_a_name_that_somebody_adds_at_the_same_time_is_not_lost(api: Api, site: Site) -> None:
     """The account changes after it was observed and before it is patched."""
     api.create("serviceaccounts", "builder", "team-a")
 
@@ -234,7 +252,7 @@ def test_a_name_that_somebody_adds_at_the_same_time_is_not_lost(api: ApiServer, 
 
 @pytest.mark.parametrize("kind", ["kubernetes.io/dockerconfigjson", "Opaque"])
 def test_a_foreign_secret_of_the_name_is_left_alone_and_reported_once(
-    api: ApiServer, site: Site, clock: Clock, kind: str
+    api: Api, site: Site, clock: Clock, kind: str
 ) -> None:
     """One of another type is not even listed; the API server's conflict tells of it."""
     content = base64.b64encode(b'{"auths": {}}').decode()
@@ -257,7 +275,7 @@ def test_a_foreign_secret_of_the_name_is_left_alone_and_reported_once(
 
 
 def test_a_field_that_somebody_has_taken_over_is_not_fought_for(
-    api: ApiServer, site: Site, clock: Clock
+    api: Api, site: Site, clock: Clock
 ) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     site.settle()
@@ -273,7 +291,7 @@ def test_a_field_that_somebody_has_taken_over_is_not_fought_for(
     assert [event["reason"] for event in api.all("events")] == ["PullSecretConflict"]
 
 
-def test_the_secret_goes_with_its_account(api: ApiServer, site: Site) -> None:
+def test_the_secret_goes_with_its_account(api: Api, site: Site) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     site.settle()
     api.delete("serviceaccounts", "team-a", "builder", None)
@@ -282,7 +300,7 @@ def test_the_secret_goes_with_its_account(api: ApiServer, site: Site) -> None:
     assert api.all("secrets") == []
 
 
-def test_an_account_created_anew_gets_a_new_secret(api: ApiServer, site: Site) -> None:
+def test_an_account_created_anew_gets_a_new_secret(api: Api, site: Site) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     site.settle()
     old = api.get("secrets", SECRET, "team-a")
@@ -297,7 +315,7 @@ def test_an_account_created_anew_gets_a_new_secret(api: ApiServer, site: Site) -
     assert [new["metadata"]["uid"]] == [one["uid"] for one in secret["metadata"]["ownerReferences"]]
 
 
-def test_opting_out_leaves_the_account_as_it_was(api: ApiServer, site: Site) -> None:
+def test_opting_out_leaves_the_account_as_it_was(api: Api, site: Site) -> None:
     api.create("serviceaccounts", "builder", "team-a", imagePullSecrets=[{"name": "theirs"}])
     site.settle()
     api.edit(
@@ -311,11 +329,11 @@ def test_opting_out_leaves_the_account_as_it_was(api: ApiServer, site: Site) -> 
 
     assert held is not None
     assert held["imagePullSecrets"] == [{"name": "theirs"}]
-    assert held["secrets"] == []
+    assert "secrets" not in held
     assert api.all("secrets") == []
 
 
-def test_a_namespace_s_label_is_seen(api: ApiServer, site: Site) -> None:
+def test_a_namespace_s_label_is_seen(api: Api, site: Site) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     site.settle()
     mark = {"regauth/pull-secret": "false"}
@@ -325,6 +343,7 @@ def test_a_namespace_s_label_is_seen(api: ApiServer, site: Site) -> None:
     assert api.all("secrets") == []
 
 
+@only_own
 def test_a_key_that_is_gone_replaces_its_tokens(api: ApiServer, site: Site, clock: Clock) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     site.settle()
@@ -342,6 +361,7 @@ def test_a_key_that_is_gone_replaces_its_tokens(api: ApiServer, site: Site, cloc
     assert api.count()["POST serviceaccounts/token"] == 2
 
 
+@only_own
 def test_a_key_that_is_used_and_not_published_yet_is_no_reason_to_go_round_in_circles(
     api: ApiServer, site: Site
 ) -> None:
@@ -354,6 +374,7 @@ def test_a_key_that_is_used_and_not_published_yet_is_no_reason_to_go_round_in_ci
     assert api.count()["POST serviceaccounts/token"] == 1
 
 
+@only_own
 @pytest.mark.parametrize("published", [[], ["k1"]])
 def test_without_a_readable_key_set_nothing_is_replaced_for_its_key(
     api: ApiServer, site: Site, clock: Clock, published: list[str]
@@ -372,7 +393,7 @@ def test_without_a_readable_key_set_nothing_is_replaced_for_its_key(
     assert api.count()["POST serviceaccounts/token"] == 1
 
 
-def failing(api: ApiServer, what: str, *failures: Exception) -> None:
+def failing(api: Api, what: str, *failures: Exception) -> None:
     """Let the next requests of a kind fail, one by one."""
     left = list(failures)
 
@@ -399,7 +420,7 @@ def failing(api: ApiServer, what: str, *failures: Exception) -> None:
     ids=lambda one: str(getattr(one, "code", "away")),
 )
 def test_a_request_that_fails_is_made_again_later_and_nothing_is_lost(
-    api: ApiServer, site: Site, clock: Clock, what: str, failure: Exception
+    api: Api, site: Site, clock: Clock, what: str, failure: Exception
 ) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     failing(api, what, failure, failure)
@@ -423,7 +444,7 @@ def test_a_request_that_fails_is_made_again_later_and_nothing_is_lost(
     "what", ["PATCH secrets", "POST serviceaccounts/token", "PATCH serviceaccounts"]
 )
 def test_an_answer_that_is_lost_in_flight_does_no_harm(
-    api: ApiServer, site: Site, clock: Clock, what: str
+    api: Api, site: Site, clock: Clock, what: str
 ) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     lost: list[Request] = []
@@ -444,7 +465,7 @@ def test_an_answer_that_is_lost_in_flight_does_no_harm(
     assert len(api.all("secrets")) == 1
 
 
-def test_the_server_s_wish_to_wait_is_kept_to(api: ApiServer, site: Site, clock: Clock) -> None:
+def test_the_server_s_wish_to_wait_is_kept_to(api: Api, site: Site, clock: Clock) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     failing(api, "PATCH secrets", StatusError(429, "TooManyRequests", wait=30))
     site.settle()
@@ -459,7 +480,7 @@ def test_the_server_s_wish_to_wait_is_kept_to(api: ApiServer, site: Site, clock:
 
 
 def test_what_goes_on_failing_is_asked_for_less_and_less(
-    api: ApiServer, site: Site, clock: Clock
+    api: Api, site: Site, clock: Clock
 ) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     failing(api, "PATCH secrets", *[StatusError(403, "Forbidden")] * 1000)
@@ -471,9 +492,7 @@ def test_what_goes_on_failing_is_asked_for_less_and_less(
     assert api.count()["PATCH secrets"] == 11
 
 
-def test_an_account_or_namespace_that_ends_meanwhile_is_no_failure(
-    api: ApiServer, site: Site
-) -> None:
+def test_an_account_or_namespace_that_ends_meanwhile_is_no_failure(api: Api, site: Site) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     failing(
         api, "PATCH secrets", StatusError(403, "Forbidden", "terminating", "NamespaceTerminating")
@@ -486,6 +505,31 @@ def test_an_account_or_namespace_that_ends_meanwhile_is_no_failure(
     assert site.controller.queue.failing == 0
 
 
+@only_own
+def test_a_token_that_expires_on_its_way_is_not_written(
+    api: ApiServer, site: Site, clock: Clock
+) -> None:
+    api.create("serviceaccounts", "builder", "team-a")
+
+    def late(request: Request) -> None:
+        if request.what == "POST serviceaccounts/token":
+            api.after = lambda _request: None
+            clock.forward(hours=2)
+
+    api.after = late
+    site.settle()
+    (before,) = api.all("secrets")
+    assert logins(before) == {}
+    assert site.controller.queue.failing == 1
+    clock.forward(seconds=1)
+    site.work()
+    (after,) = api.all("secrets")
+
+    assert claims(logins(after)[MAIN.host]["password"])["exp"] > clock.timestamp()
+    assert site.controller.queue.failing == 0
+
+
+@only_own
 def test_a_clock_that_differs_from_the_cluster_s_does_not_mint_without_end(
     api: ApiServer, clock: Clock
 ) -> None:
@@ -501,7 +545,7 @@ def test_a_clock_that_differs_from_the_cluster_s_does_not_mint_without_end(
     assert site.controller.queue.failing == 1
 
 
-def test_a_process_that_does_not_lead_writes_nothing(api: ApiServer, site: Site) -> None:
+def test_a_process_that_does_not_lead_writes_nothing(api: Api, site: Site) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     api.seen.clear()
     site.leads = False
@@ -512,7 +556,7 @@ def test_a_process_that_does_not_lead_writes_nothing(api: ApiServer, site: Site)
 
 
 def test_two_controllers_of_different_instances_leave_each_other_alone(
-    api: ApiServer, site: Site, clock: Clock
+    api: Api, site: Site, clock: Clock
 ) -> None:
     second = Site(api, clock, OTHER)
     second.controller = Controller(
@@ -529,6 +573,7 @@ def test_two_controllers_of_different_instances_leave_each_other_alone(
     assert api.count()["POST serviceaccounts/token"] == 2
 
 
+@only_own
 def test_lists_are_read_in_pages(api: ApiServer, site: Site) -> None:
     for number in range(7):
         api.create("serviceaccounts", f"a{number}", "team-a")
@@ -539,6 +584,7 @@ def test_lists_are_read_in_pages(api: ApiServer, site: Site) -> None:
     assert api.count()["GET serviceaccounts"] == 3
 
 
+@only_own
 def test_a_list_that_changes_too_much_between_two_pages_is_an_error_to_begin_anew(
     api: ApiServer, site: Site
 ) -> None:
@@ -558,6 +604,7 @@ def test_a_list_that_changes_too_much_between_two_pages_is_an_error_to_begin_ane
     assert caught.value.status == 410
 
 
+@only_own
 def test_what_the_watch_tells_late_does_not_undo_what_was_written(
     api: ApiServer, site: Site
 ) -> None:
@@ -574,6 +621,7 @@ def test_what_the_watch_tells_late_does_not_undo_what_was_written(
     assert writes(api) == []
 
 
+@only_own
 def test_a_list_that_is_older_than_a_write_does_not_undo_it(api: ApiServer, site: Site) -> None:
     """The list was read before the secret was created, and arrives after."""
     api.create("serviceaccounts", "builder", "team-a")
@@ -590,7 +638,7 @@ def test_a_list_that_is_older_than_a_write_does_not_undo_it(api: ApiServer, site
     assert site.controller.inventory.sizes()["secrets"] == 0
 
 
-def theirs_instead(api: ApiServer, what: str, number: int = 1) -> None:
+def theirs_instead(api: Api, what: str, number: int = 1) -> None:
     """Just before the n-th request of a kind, put somebody else's secret in the place of ours."""
     left = [number]
 
@@ -612,24 +660,53 @@ def theirs_instead(api: ApiServer, what: str, number: int = 1) -> None:
     [("POST serviceaccounts/token", 1, 0), ("PATCH secrets", 2, 1)],
 )
 def test_a_secret_that_is_replaced_meanwhile_is_not_taken_for_ours(
-    api: ApiServer, site: Site, what: str, number: int, tokens: int
+    api: Api, site: Site, what: str, number: int, tokens: int
 ) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     theirs_instead(api, what, number)
-    issued: list[object] = []
-    make = api.token
-    api.token = lambda *given: issued.append(made := make(*given)) or made  # type: ignore[method-assign,func-returns-value]
     site.settle()
     secret = api.get("secrets", SECRET, "team-a")
 
     assert secret is not None
     assert logins(secret) == {}
     assert "labels" not in secret["metadata"]
-    assert tokens == len(issued)
+    requested = [one.status for one in api.seen if one.what == "POST serviceaccounts/token"]
+    assert requested.count(201) == tokens
+
+
+def test_a_token_of_an_account_made_anew_is_not_written_into_the_old_one_s_secret(
+    api: Api, site: Site, clock: Clock
+) -> None:
+    api.create("serviceaccounts", "builder", "team-a")
+
+    def meanwhile(request: Request) -> None:
+        if request.what == "POST serviceaccounts/token":
+            api.before = lambda _request: None
+            api.delete("serviceaccounts", "team-a", "builder", None)
+            api.create("serviceaccounts", "builder", "team-a")
+
+    api.before = meanwhile
+    site.settle()
+    (before,) = api.all("secrets")
+    assert logins(before) == {}
+    clock.forward(seconds=1)
+    site.settle()
+    (after,) = api.all("secrets")
+    account = api.get("serviceaccounts", "builder", "team-a")
+
+    assert account is not None
+    assert [one.status for one in api.seen if one.what == "POST serviceaccounts/token"] == [
+        409,
+        201,
+    ]
+    assert [account["metadata"]["uid"]] == [
+        one["uid"] for one in after["metadata"]["ownerReferences"]
+    ]
+    assert before["metadata"]["uid"] != after["metadata"]["uid"]
 
 
 def test_a_secret_that_is_gone_before_its_token_is_written_does_not_come_back_with_it(
-    api: ApiServer, site: Site, clock: Clock
+    api: Api, site: Site, clock: Clock
 ) -> None:
     """The token was bound to the secret and ended with it."""
     api.create("serviceaccounts", "builder", "team-a")
@@ -654,7 +731,7 @@ def test_a_secret_that_is_gone_before_its_token_is_written_does_not_come_back_wi
 
 
 def test_a_secret_of_somebody_else_s_is_not_deleted_in_the_place_of_ours(
-    api: ApiServer, site: Site
+    api: Api, site: Site
 ) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     site.settle()
@@ -665,7 +742,7 @@ def test_a_secret_of_somebody_else_s_is_not_deleted_in_the_place_of_ours(
     assert [logins(one) for one in api.all("secrets")] == [{}]
 
 
-def test_nothing_that_is_kept_holds_a_token(api: ApiServer, site: Site) -> None:
+def test_nothing_that_is_kept_holds_a_token(api: Api, site: Site) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     site.settle()
     secret = api.get("secrets", SECRET, "team-a")
@@ -676,7 +753,7 @@ def test_nothing_that_is_kept_holds_a_token(api: ApiServer, site: Site) -> None:
     assert not any(part in kept for part in logins(secret)[MAIN.host]["password"].split("."))
 
 
-def test_of_a_foreign_secret_nothing_but_its_name_is_kept(api: ApiServer, site: Site) -> None:
+def test_of_a_foreign_secret_nothing_but_its_name_is_kept(api: Api, site: Site) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     site.settle()
     ours = api.get("secrets", SECRET, "team-a")
@@ -689,6 +766,7 @@ def test_of_a_foreign_secret_nothing_but_its_name_is_kept(api: ApiServer, site: 
     assert (kept.instance, kept.owner, kept.credentials) == ("", None, ())
 
 
+@only_own
 def test_a_key_that_only_this_process_does_not_know_yet_is_looked_up_first(
     api: ApiServer, site: Site, clock: Clock
 ) -> None:
@@ -705,7 +783,18 @@ def test_a_key_that_only_this_process_does_not_know_yet_is_looked_up_first(
     assert api.count()["POST serviceaccounts/token"] == 1
 
 
-def test_a_token_for_another_audience_is_not_written(api: ApiServer, site: Site) -> None:
+def test_the_keys_that_the_cluster_signs_with_are_known(api: Api, site: Site) -> None:
+    api.create("serviceaccounts", "builder", "team-a")
+    site.settle()
+    (secret,) = api.all("secrets")
+    header = logins(secret)[MAIN.host]["password"].split(".")[0]
+    key_id = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"]
+
+    assert site.controller.keys.known == {key_id}
+    assert [one.status for one in api.seen if one.path == "/openid/v1/jwks"] == [200]
+
+
+def test_a_token_for_another_audience_is_not_written(api: Api, site: Site) -> None:
     api.create("serviceaccounts", "builder", "team-a")
 
     def meanwhile(request: Request) -> None:
@@ -722,7 +811,7 @@ def test_a_token_for_another_audience_is_not_written(api: ApiServer, site: Site)
 
 
 def test_other_registries_from_now_on_are_written_and_the_instance_stays(
-    api: ApiServer, site: Site
+    api: Api, site: Site
 ) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     site.settle()

@@ -11,17 +11,23 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .api_server import ApiServer, Request, StatusError
-from .conftest import run_main, run_module
+from regauth.controller.configuration import read_configuration
+from regauth.controller.event_log import EventLog
+from regauth.controller.running import Process
 
-PATIENCE = 30.0
+from .api_server import ApiServer
+from .conftest import PATIENCE, Api, connection, only_own, only_real, run_main, run_module, wait_for
+from .installation import install, token_of
+from .kube_apiserver import KubeApiServer
+from .listening import Request, StatusError
+
 SECRET = "builder-pull-secret"
 POLICY = """\
 version: 1
@@ -40,30 +46,13 @@ grants:
 """
 
 
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    pause = threading.Event()
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"{what} did not happen within {PATIENCE:.0f} s"
-        pause.wait(0.02)
-
-
 class Site:
     """A folder with everything that a controller process needs, and the processes."""
 
-    def __init__(self, folder: Path, api: ApiServer, stack: ExitStack) -> None:
+    def __init__(self, folder: Path, api: Api, stack: ExitStack) -> None:
         self.folder, self.api, self.stack = folder, api, stack
         (folder / "policy").mkdir()
         (folder / "policy" / "policy.yaml").write_text(POLICY)
-        cluster = {"name": "c", "cluster": {"server": api.url}}
-        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
-        kubeconfig = {
-            "clusters": [cluster],
-            "contexts": [context],
-            "current-context": "c",
-            "users": [{"name": "u", "user": {"token": "secret-bearer"}}],
-        }
-        (folder / "kubeconfig").write_text(json.dumps(kubeconfig))
         with socket.socket() as one:
             one.bind(("127.0.0.1", 0))
             self.port = one.getsockname()[1]
@@ -71,8 +60,25 @@ class Site:
             "policy: policy\n"
             "registries: [{host: registry.example.com, provider: cluster, tokenDuration: 1h}]\n"
             "election: {duration: 9s}\n"
-            f"listen: localhost:{self.port}\n"
         )
+        # In a real cluster it runs with the permissions of its manifests, and no other.
+        own = isinstance(api, ApiServer)
+        self.bearer = api.bearer if own else install(api, folder / "controller.yaml")
+        with (folder / "controller.yaml").open("a") as settings:
+            settings.write(f"listen: localhost:{self.port}\n")
+        self.log_in()
+
+    def log_in(self) -> None:
+        """Write how to reach the API server; in a real cluster, as the account of the manifests."""
+        cluster = {"name": "c", "cluster": {"server": self.api.url}}
+        context = {"name": "c", "context": {"cluster": "c", "user": "u"}}
+        kubeconfig = {
+            "clusters": [cluster],
+            "contexts": [context],
+            "current-context": "c",
+            "users": [{"name": "u", "user": {"token": self.bearer}}],
+        }
+        (self.folder / "kubeconfig").write_text(json.dumps(kubeconfig))
 
     def arguments(self) -> list[str]:
         return [
@@ -99,7 +105,7 @@ class Site:
 
     def settled(self) -> bool:
         """Whether every account has what it should have."""
-        accounts = self.api.all("serviceaccounts")
+        accounts = of_namespace(self.api, "serviceaccounts", "team-a")
         return bool(accounts) and all(
             {"name": f"{one['metadata']['name']}-pull-secret"} in one.get("imagePullSecrets", [])
             for one in accounts
@@ -115,28 +121,37 @@ class Site:
             return error.code, error.read()
 
 
-@pytest.fixture
-def api() -> Iterator[ApiServer]:
-    server = ApiServer(time.time)
-    for name in ("team-a", "kube-system", "other", "regauth"):
-        server.create("namespaces", name)
-    yield server
-    server.close()
+class Now:
+    """The clock of the tests' own API server: these programs live in real time."""
+
+    timestamp = staticmethod(time.time)
 
 
 @pytest.fixture
-def site(tmp_path: Path, api: ApiServer) -> Iterator[Site]:
+def clock() -> Now:
+    return Now()
+
+
+@pytest.fixture
+def site(tmp_path: Path, api: Api) -> Iterator[Site]:
+    for name in ("team-a", "kube-builders", "other", "regauth"):
+        api.create("namespaces", name)
     with ExitStack() as stack:
         yield Site(tmp_path, api, stack)
 
 
-def state(api: ApiServer) -> list[tuple[str, object]]:
+def of_namespace(api: Api, kind: str, namespace: str) -> list[dict[str, Any]]:
+    return [one for one in api.all(kind) if one["metadata"]["namespace"] == namespace]
+
+
+def state(api: Api, namespace: str = "team-a") -> list[tuple[str, object]]:
     """What there is at the end, without what differs from run to run."""
     found: list[tuple[str, object]] = [
         (one["metadata"]["name"], (one.get("imagePullSecrets"), one.get("secrets")))
-        for one in api.all("serviceaccounts")
+        for one in of_namespace(api, "serviceaccounts", namespace)
     ]
-    return found + [(one["metadata"]["name"], content(one)) for one in api.all("secrets")]
+    secrets = of_namespace(api, "secrets", namespace)
+    return found + [(one["metadata"]["name"], content(one)) for one in secrets]
 
 
 def content(secret: dict[str, Any]) -> object:
@@ -154,9 +169,9 @@ SETTLED = [
 ]
 
 
-def test_it_works_tells_of_itself_and_ends_when_asked(api: ApiServer, site: Site) -> None:
+def test_it_works_tells_of_itself_and_ends_when_asked(api: Api, site: Site) -> None:
     api.create("serviceaccounts", "builder", "team-a")
-    api.create("serviceaccounts", "token-cleaner", "kube-system")
+    api.create("serviceaccounts", "token-cleaner", "kube-builders")
     process = site.start()
     wait_for(lambda: api.get("secrets", SECRET, "team-a"), "the secret")
     wait_for(
@@ -177,7 +192,7 @@ def test_it_works_tells_of_itself_and_ends_when_asked(api: ApiServer, site: Site
     assert lease is not None
     assert lease["spec"]["holderIdentity"] == ""
     assert [one["metadata"]["name"] for one in api.all("secrets")] == [SECRET]
-    assert not any(word in site.log for word in ("eyJ", "secret-bearer", "Traceback"))
+    assert not any(word in site.log for word in ("eyJ", site.bearer, "Traceback"))
     assert {json.loads(line)["event"] for line in site.log.splitlines()} >= {
         "leading",
         "issue",
@@ -186,6 +201,7 @@ def test_it_works_tells_of_itself_and_ends_when_asked(api: ApiServer, site: Site
     }
 
 
+@only_own
 def test_what_happens_in_the_cluster_is_followed_through_bookmarks_breaks_and_a_forgotten_past(
     api: ApiServer, site: Site
 ) -> None:
@@ -212,7 +228,52 @@ def test_what_happens_in_the_cluster_is_followed_through_bookmarks_breaks_and_a_
     assert api.count()["POST serviceaccounts/token"] == 3
 
 
-def killed(api: ApiServer, process: "subprocess.Popen[bytes]", what: str, number: int = 1) -> None:
+@only_real
+def test_a_past_that_a_real_api_server_has_forgotten_is_a_new_list_and_no_new_token(
+    api: KubeApiServer, site: Site
+) -> None:
+    """etcd is compacted and the API server killed: the watches break and their versions are gone."""
+    settings = site.folder / "controller.yaml"
+    settings.write_text(settings.read_text().replace("duration: 9s", "enabled: false"))
+    process = site.start()
+    api.create("serviceaccounts", "first", "team-a")
+    wait_for(site.settled, "the first account")
+    wait_for(lambda: len(api.watches) == 3, "three watches")
+    before = state(api)
+    api.create("secrets", "other", "other", type="Opaque")
+    api.compact()
+    api.create("serviceaccounts", "second", "team-a")
+    wait_for(site.settled, "the second account")
+
+    assert [one for one in state(api) if one in before] == before
+    assert api.count()["GET serviceaccounts"] == 2
+    assert api.count()["POST serviceaccounts/token"] == 2
+    assert '"status":410' in site.log
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE) == 0
+
+
+@only_real
+def test_a_key_that_a_real_api_server_has_no_longer_replaces_its_tokens(
+    api: KubeApiServer, site: Site
+) -> None:
+    api.create("serviceaccounts", "builder", "team-a")
+    once = (*site.arguments(), "--once")
+    assert [run_main(*once).exit_code for _ in range(2)] == [0, 0]
+    assert api.count()["POST serviceaccounts/token"] == 1
+    api.change_key()
+    site.bearer = token_of(api, "regauth", "regauth-controller")
+    site.log_in()
+
+    assert [run_main(*once).exit_code for _ in range(2)] == [0, 0]
+    assert api.count()["POST serviceaccounts/token"] == 2
+    (secret,) = of_namespace(api, "secrets", "team-a")
+    auths = json.loads(base64.b64decode(secret["data"][".dockerconfigjson"]))["auths"]
+    password = auths["registry.example.com"]["password"]
+    assert api.review(password, "https://registry.example.com")
+
+
+def killed(api: Api, process: "subprocess.Popen[bytes]", what: str, number: int = 1) -> None:
     """Kill the process at its n-th request of a kind, carried out but not answered."""
     left = [number]
 
@@ -237,7 +298,7 @@ def killed(api: ApiServer, process: "subprocess.Popen[bytes]", what: str, number
     ids=["after the empty secret", "between TokenRequest and apply", "between apply and patch", "after the patch"],
 )  # fmt: skip
 def test_a_leader_that_is_killed_between_two_requests_is_gone_on_with(
-    api: ApiServer, site: Site, what: str, number: int, tokens: int
+    api: Api, site: Site, what: str, number: int, tokens: int
 ) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     first = site.start()
@@ -253,17 +314,19 @@ def test_a_leader_that_is_killed_between_two_requests_is_gone_on_with(
 
 
 def test_a_leader_that_is_killed_in_the_middle_of_a_watch_is_followed_by_the_one_that_waits(
-    api: ApiServer, site: Site
+    api: Api, site: Site
 ) -> None:
+    """The Lease ends by itself, by the clock of the one that waits."""
+    text = (site.folder / "controller.yaml").read_text().replace("duration: 9s", "duration: 5s")
+    (site.folder / "controller.yaml").write_text(text)
     first = site.start()
     wait_for(lambda: len(api.watches) == 3, "the first leader's watches")
-    text = (site.folder / "controller.yaml").read_text()
+    wait_for(lambda: site.get("/leader")[0] == 200, "the first leader")
     (site.folder / "controller.yaml").write_text(text.replace(str(site.port), "0"))
     site.start()
     wait_for(lambda: len(api.watches) == 6, "the watches of the one that waits")
     os.kill(first.pid, signal.SIGKILL)
     first.wait(PATIENCE)
-    api.delete("leases", "regauth", "regauth-controller", None)  # as after its time
     api.create("serviceaccounts", "builder", "team-a")
     wait_for(site.settled, "the next leader's work")
 
@@ -271,7 +334,7 @@ def test_a_leader_that_is_killed_in_the_middle_of_a_watch_is_followed_by_the_one
     assert api.count()["POST serviceaccounts/token"] == 1
 
 
-def test_a_leader_that_loses_the_lease_ends_and_says_so(api: ApiServer, site: Site) -> None:
+def test_a_leader_that_loses_the_lease_ends_and_says_so(api: Api, site: Site) -> None:
     process = site.start()
     wait_for(lambda: api.get("leases", "regauth-controller", "regauth"), "the lease")
     api.edit(
@@ -285,7 +348,51 @@ def test_a_leader_that_loses_the_lease_ends_and_says_so(api: ApiServer, site: Si
     assert '"lost_lease":true' in site.log
 
 
-def test_a_dry_run_prints_the_plan_and_writes_nothing(api: ApiServer, site: Site) -> None:
+def test_a_process_that_breaks_ends_and_does_not_say_that_it_is_healthy(
+    api: Api, site: Site, tmp_path: Path
+) -> None:
+    """Whatever it is: here what reads the settings again."""
+
+    def broken() -> None:
+        raise RuntimeError("with a secret")
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    configuration = read_configuration(site.folder / "controller.yaml")
+    with (tmp_path / "events").open("wb") as events:
+        log = EventLog(events.fileno())
+        code = Process(connection(api, site.bearer), configuration, broken, "test", log).run()
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    said = (tmp_path / "events").read_text()
+
+    assert code == 1
+    assert '"event":"broken","thread":"main","error":"RuntimeError"' in said
+    assert "with a secret" not in said
+    with pytest.raises(urllib.error.URLError):
+        site.get("/healthz")
+
+
+@only_own
+def test_a_signal_takes_no_lock_that_the_interrupted_thread_may_hold(
+    api: ApiServer, site: Site
+) -> None:
+    configuration = read_configuration(site.folder / "controller.yaml")
+    process = Process(connection(api), configuration, lambda: None, "test", EventLog(-1))
+
+    def interrupted() -> None:
+        with process._ending._cond:
+            process._stop(signal.SIGTERM, None)
+
+    thread = threading.Thread(target=interrupted, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()
+    assert not process._ending.is_set()
+    process._rest(PATIENCE)
+    assert process._ending.is_set()
+
+
+def test_a_dry_run_prints_the_plan_and_writes_nothing(api: Api, site: Site) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     api.create("serviceaccounts", "builder", "other")
     api.seen.clear()
@@ -299,7 +406,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(api: ApiServer, site: Site
     assert {one.method for one in api.seen} == {"GET"}
 
 
-def test_once_does_what_is_to_be_done_and_ends(api: ApiServer, site: Site) -> None:
+def test_once_does_what_is_to_be_done_and_ends(api: Api, site: Site) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     done = run_main(*site.arguments(), "--once")
 
@@ -308,7 +415,7 @@ def test_once_does_what_is_to_be_done_and_ends(api: ApiServer, site: Site) -> No
     assert not any(one.what.startswith("WATCH") for one in api.seen)
 
 
-def test_the_flags_of_the_proof_of_concept_do_without_a_policy(api: ApiServer, site: Site) -> None:
+def test_the_flags_of_the_proof_of_concept_do_without_a_policy(api: Api, site: Site) -> None:
     api.create("serviceaccounts", "builder", "other")
     flags = [
         "--registry-host",
@@ -321,15 +428,19 @@ def test_the_flags_of_the_proof_of_concept_do_without_a_policy(api: ApiServer, s
     done = run_main(*flags, "--kubeconfig", str(site.folder / "kubeconfig"), "--once")
 
     assert done.exit_code == 0, done.stderr
-    assert state(api) == SETTLED
-    (asked,) = [one.body["spec"] for one in api.seen if one.what == "POST serviceaccounts/token"]
+    assert state(api, "other") == SETTLED
+    (asked,) = [
+        one.body["spec"]
+        for one in api.seen
+        if one.path.endswith("/other/serviceaccounts/builder/token")
+    ]
     assert (asked["audiences"], asked["expirationSeconds"]) == (
         ["https://registry.example.com"],
         1800,
     )
 
 
-def test_once_ends_with_an_error_when_something_failed(api: ApiServer, site: Site) -> None:
+def test_once_ends_with_an_error_when_something_failed(api: Api, site: Site) -> None:
 
     api.create("serviceaccounts", "builder", "team-a")
 
@@ -344,6 +455,7 @@ def test_once_ends_with_an_error_when_something_failed(api: ApiServer, site: Sit
     assert b"serviceaccounts/token is forbidden" in done.stderr
 
 
+@only_own
 def test_an_api_server_that_is_away_is_said_and_no_traceback(site: Site, api: ApiServer) -> None:
     api.close()
     done = run_main(*site.arguments(), "--once")

@@ -1,43 +1,42 @@
 """List and watch, against an API server that speaks HTTP; no thread but the server's."""
 
+import base64
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
-from kubernetes.client import Configuration
 
 from regauth.controller.cluster import ApiError, Cluster, Object
 from regauth.controller.watching import Watcher
 
-from .api_server import ApiServer, Request, StatusError
+from .api_server import ApiServer
+from .conftest import Api, connection, only_own
+from .listening import Request, StatusError
 
-
-@pytest.fixture
-def api() -> Iterator[ApiServer]:
-    server = ApiServer(lambda: 0.0)
-    server.create("namespaces", "first")
-    yield server
-    server.close()
+KIND = "kubernetes.io/dockerconfigjson"
+CONTENT = {".dockerconfigjson": base64.b64encode(b'{"auths": {}}').decode()}
 
 
 class Site:
-    """A watcher of namespaces, and what it has told."""
+    """A watcher of pull secrets, and what it has told."""
 
-    def __init__(self, api: ApiServer) -> None:
+    def __init__(self, api: Api) -> None:
         self.told: list[tuple[str, str]] = []
+        self.versions: list[str] = []
         self.pauses: list[tuple[int, float]] = []
         self.on_event: Callable[[], None] = lambda: None
-        configuration = Configuration()
-        configuration.host = api.url
         self.watcher = Watcher(
-            Cluster(configuration), "/api/v1/namespaces", {}, self.replaced, self.changed, self.troubled
+            Cluster(connection(api)), "/api/v1/secrets", {"fieldSelector": f"type={KIND}"},
+            self.replaced, self.changed, self.troubled,
         )  # fmt: skip
 
-    def replaced(self, found: list[Object], _version: str) -> None:
+    def replaced(self, found: list[Object], version: str) -> None:
         self.told.append(("LIST", " ".join(one["metadata"]["name"] for one in found)))
+        self.versions.append(version)
 
     def changed(self, event: str, found: Object) -> None:
         self.told.append((event, found["metadata"]["name"]))
+        self.versions.append(found["metadata"]["resourceVersion"])
         self.on_event()
 
     def troubled(self, error: ApiError, pause: float) -> None:
@@ -46,15 +45,23 @@ class Site:
 
 
 @pytest.fixture
-def site(api: ApiServer) -> Site:
+def site(api: Api) -> Site:
+    api.create("namespaces", "team-a")
+    secret(api, "first")
     return Site(api)
 
 
-def test_changes_since_the_list_are_told_in_their_order(api: ApiServer, site: Site) -> None:
+def secret(api: Api, name: str, kind: str = KIND) -> Object:
+    return api.create("secrets", name, "team-a", type=kind, data=CONTENT)
+
+
+def test_changes_since_the_list_are_told_in_their_order(api: Api, site: Site) -> None:
     site.watcher.list()
-    api.create("namespaces", "second")
-    api.edit("namespaces", "second", "", lambda one: one["metadata"].update(labels={"a": "b"}))
-    api.delete("namespaces", "", "second", None)
+    secret(api, "other", "Opaque")
+    secret(api, "second")
+    labels = {"a": "b"}
+    api.edit("secrets", "second", "team-a", lambda one: one["metadata"].update(labels=labels))
+    api.delete("secrets", "team-a", "second", None)
     site.on_event = lambda: api.disconnect() if site.told[-1][0] == "DELETED" else None
 
     assert site.watcher.watch() == 3
@@ -64,24 +71,26 @@ def test_changes_since_the_list_are_told_in_their_order(api: ApiServer, site: Si
         ("MODIFIED", "second"),
         ("DELETED", "second"),
     ]
-    assert str(api.store.version) == site.watcher.version
+    assert [int(one) for one in site.versions] == sorted({int(one) for one in site.versions})
+    assert site.watcher.version == site.versions[-1]
 
 
-def test_a_watch_that_ends_goes_on_where_it_was(api: ApiServer, site: Site) -> None:
+def test_a_watch_that_ends_goes_on_where_it_was(api: Api, site: Site) -> None:
     site.watcher.list()
     site.on_event = api.disconnect
     for name in ("second", "third"):
-        api.create("namespaces", name)
+        secret(api, name)
         site.watcher.watch()
 
     assert site.told == [("LIST", "first"), ("ADDED", "second"), ("ADDED", "third")]
-    assert api.count()["GET namespaces"] == 1
+    assert api.count()["GET secrets"] == 1
 
 
+@only_own
 def test_a_bookmark_moves_the_version_on_and_is_no_change(api: ApiServer, site: Site) -> None:
     """Without it, what was forgotten in between would cost a new list."""
     site.watcher.list()
-    api.bump()
+    secret(api, "other", "Opaque")
     ready = threading.Event()
 
     def bookmark() -> None:
@@ -97,7 +106,7 @@ def test_a_bookmark_moves_the_version_on_and_is_no_change(api: ApiServer, site: 
     events = site.watcher.watch()
     thread.join()
     api.compact()
-    api.create("namespaces", "second")
+    secret(api, "second")
     site.on_event = api.disconnect
     site.watcher.watch()
 
@@ -105,12 +114,35 @@ def test_a_bookmark_moves_the_version_on_and_is_no_change(api: ApiServer, site: 
     assert site.told == [("LIST", "first"), ("ADDED", "second")]
 
 
+def test_the_server_ends_a_watch_in_time_and_tells_before_how_far_it_has_come(
+    api: Api, site: Site
+) -> None:
+    """What the selector leaves out moves the version on as well."""
+    site.watcher.list()
+    made: list[Object] = []
+
+    def meanwhile() -> None:
+        with api.changed:
+            while not api.watches:
+                api.changed.wait(60)
+        made.append(secret(api, "other", "Opaque"))
+
+    thread = threading.Thread(target=meanwhile)
+    thread.start()
+    site.watcher.seconds = 3
+    site.watcher.watch()
+    thread.join()
+
+    assert site.told == [("LIST", "first")]
+    assert int(made[0]["metadata"]["resourceVersion"]) <= int(site.watcher.version)
+
+
 @pytest.mark.parametrize("in_stream", [True, False])
-def test_a_version_that_is_gone_is_a_new_list(api: ApiServer, site: Site, in_stream: bool) -> None:
+def test_a_version_that_is_gone_is_a_new_list(api: Api, site: Site, in_stream: bool) -> None:
     """The server may say 410 as the answer or, having answered 200, as an event."""
     site.watcher.list()
     if in_stream:
-        api.bump()
+        secret(api, "second")
         api.compact()
     else:
 
@@ -134,7 +166,7 @@ def test_a_version_that_is_gone_is_a_new_list(api: ApiServer, site: Site, in_str
     ],
 )
 def test_a_list_that_fails_is_tried_again_later(
-    api: ApiServer, site: Site, failure: Exception, status: int
+    api: Api, site: Site, failure: Exception, status: int
 ) -> None:
     def fail(_request: Request) -> None:
         raise failure
@@ -146,7 +178,7 @@ def test_a_list_that_fails_is_tried_again_later(
     assert not site.watcher.listed.is_set()
 
 
-def test_a_server_that_is_busy_says_when_to_come_again(api: ApiServer, site: Site) -> None:
+def test_a_server_that_is_busy_says_when_to_come_again(api: Api, site: Site) -> None:
     def busy(_request: Request) -> None:
         raise StatusError(429, "TooManyRequests", wait=3)
 
@@ -156,7 +188,7 @@ def test_a_server_that_is_busy_says_when_to_come_again(api: ApiServer, site: Sit
     assert site.pauses == [(429, 3.0)]
 
 
-def test_it_ends_in_the_middle_of_a_watch_when_told_to(api: ApiServer, site: Site) -> None:
+def test_it_ends_in_the_middle_of_a_watch_when_told_to(api: Api, site: Site) -> None:
     thread = threading.Thread(target=site.watcher.run)
     thread.start()
     with api.changed:

@@ -96,7 +96,7 @@ def _instruction(word: str, rest: str, repository: Path) -> Iterator[str]:
     if word == "RUN" and _is_exec(rest):
         yield from _command(json.loads(rest))
     if word == "COPY" and "--from=" not in rest:
-        *sources, _ = rest.split()
+        *sources, _ = [one for one in rest.split() if not one.startswith("--")]
         for source in sources:
             if source in (".", "./", "*"):
                 yield "COPY takes the whole checkout, keys and all"
@@ -106,12 +106,11 @@ def _instruction(word: str, rest: str, repository: Path) -> Iterator[str]:
 
 def _command(words: list[str]) -> Iterator[str]:
     pinned = {"--require-hashes", "--no-index", "--no-deps"}
-    if (
-        "pip" in " ".join(words[:3])
-        and {"install", "wheel"} & set(words)
-        and not pinned & set(words)
-    ):
+    pip = set(words) if "pip" in " ".join(words[:3]) else set()
+    if {"install", "wheel"} & pip and not pinned & pip:
         yield "pip takes whatever is newest; --require-hashes takes what was seen"
+    if "install" in pip and "--no-compile" not in pip:
+        yield "pip's bytecode holds the times of this build; --no-compile leaves it out"
     if words[0] in ("apt-get", "apk", "curl", "wget", "sudo", "sh", "bash"):
         yield f"{words[0]} makes the image depend on the day"
 
@@ -120,6 +119,9 @@ def _image(parts: list[Stage]) -> Iterator[str]:
     def last(word: str) -> str | None:
         return next((rest for part in reversed(parts) if (rest := part.last(word))), None)
 
+    for number, word, rest in (one for part in parts for one in part.instructions):
+        if word == "COPY" and "--from=" not in rest and "--chmod=" not in rest:
+            yield f"{number}: COPY keeps the mode that the checkout's umask gave; --chmod sets one"
     user = last("USER") or ""
     if not re.fullmatch(r"[1-9][0-9]*:[1-9][0-9]*", user):
         yield f"the user {user!r} is root, or a name that Kubernetes cannot check"

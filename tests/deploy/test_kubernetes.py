@@ -16,7 +16,7 @@ from regauth.servers.configuration import read_settings
 from regauth.servers.proxy_configuration import read_proxy_settings
 
 from ..e2e.programs import TOKEN_SERVER, free_ports, run, running
-from .objects import loose_ends, misshapen, name, read, unsafe
+from .objects import kustomized, loose_ends, misshapen, name, read, unsafe
 
 Change = Callable[[dict[str, Any]], object]
 PARTS = ("token-server", "proxy", "controller")
@@ -280,12 +280,7 @@ def test_nginx_accepts_its_configuration(folder: Path, tmp_path: Path) -> None:
 
 @pytest.mark.e2e
 def test_kustomize_puts_the_example_together(folder: Path) -> None:
-    kubectl = shutil.which("kubectl")
-    if kubectl is None:
-        pytest.skip("kubectl, which has kustomize in it, is not installed")
-    done = run([kubectl, "kustomize", folder / "example"])
-    assert done.returncode == 0, done.stderr
-    things = read(done.stdout)
+    things = kustomized(folder / "example")
 
     assert [] == [one for thing in things for one in (*misshapen(thing), *unsafe(thing))]
     assert [] == loose_ends(things)

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-import yaml
+from mkdocs.utils.yaml import yaml_load
 
 from .pages import pages
 
@@ -68,8 +68,8 @@ def test_every_page_is_built(site: Path, docs: Path) -> None:
 
 
 def test_every_page_is_in_the_navigation_once(repository: Path, docs: Path) -> None:
-    text = (repository / "mkdocs.yml").read_text(encoding="utf-8")
-    listed = list(leaves(yaml.safe_load(text)["nav"]))
+    settings = yaml_load((repository / "mkdocs.yml").read_text(encoding="utf-8"))
+    listed = list(leaves(settings["nav"]))
 
     assert sorted(page.relative_to(docs).as_posix() for page in pages(docs)) == sorted(listed)
 

@@ -152,7 +152,7 @@ def check_shell(script: str) -> None:
 
 @pytest.mark.parametrize("block", of("workflow"))
 def test_a_workflow_gives_our_actions_what_they_take(repository: Path, block: Block) -> None:
-    ours = re.compile(r"acme/jwt-registry-auth/(action(?:/\w+)?)@")
+    ours = re.compile(r"OWNER/jwt-registry-auth/(action(?:/\w+)?)@")
     for job in yaml.safe_load(block.text)["jobs"].values():
         for step in job["steps"]:
             used = ours.match(step.get("uses", ""))

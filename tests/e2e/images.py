@@ -4,8 +4,14 @@ import gzip
 import hashlib
 import io
 import json
+import struct
 import tarfile
+import zlib
 from pathlib import Path
+
+_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_ZEROS = bytes(0xFFFF)
 
 
 def write_image(folder: Path, tag: str, content: bytes) -> str:
@@ -16,28 +22,82 @@ def write_image(folder: Path, tag: str, content: bytes) -> str:
         entry.size = len(content)
         archive.addfile(entry, io.BytesIO(content))
     layer = gzip.compress(plain.getvalue(), mtime=0)
+    blobs = folder / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    (blobs / _digest(layer).removeprefix("sha256:")).write_bytes(layer)
+    return _finish(folder, tag, [_digest(plain.getvalue())], [_descriptor(_LAYER, layer)])
+
+
+def write_large_image(folder: Path, tag: str, layers: int, size: int) -> None:
+    """
+    Write an image whose layers have this many bytes each, and hardly any on disk, as an OCI layout.
+
+    The layers are zeros in blocks that gzip only stores (RFC 1951, section 3.2.4), so that clients
+    move them as they are; the files have holes.
+    """
+    blobs = folder / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    made = [_write_stored(blobs, f"part-{number}", size) for number in range(layers)]
+    described = [
+        {"mediaType": _LAYER, "digest": digest, "size": length} for digest, _, length in made
+    ]
+    _finish(folder, tag, [diff for _, diff, _ in made], described)
+
+
+def _write_stored(blobs: Path, name: str, size: int) -> tuple[str, str, int]:
+    """Write one layer; return its digest, the digest of what is in it, and its length."""
+    entry = tarfile.TarInfo(name)
+    entry.size = size - size % 512
+    head = entry.tobuf()
+    left = len(head) + entry.size + 1024
+    check, plain, stored = 0, hashlib.sha256(), hashlib.sha256()
+    file = blobs / name
+    with file.open("wb") as written:
+
+        def put(data: bytes) -> None:
+            stored.update(data)
+            if data.count(0) == len(data):
+                written.seek(len(data), io.SEEK_CUR)
+            else:
+                written.write(data)
+
+        put(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff")
+        while left:
+            block = (head + _ZEROS)[: min(left, len(_ZEROS))]
+            head, left = b"", left - len(block)
+            check = zlib.crc32(block, check)
+            plain.update(block)
+            put(struct.pack("<BHH", not left, len(block), len(block) ^ 0xFFFF))
+            put(block)
+        put(struct.pack("<II", check, (512 + entry.size + 1024) & 0xFFFFFFFF))
+        length = written.tell()
+    digest = stored.hexdigest()
+    file.rename(blobs / digest)
+    return f"sha256:{digest}", f"sha256:{plain.hexdigest()}", length
+
+
+def _finish(folder: Path, tag: str, diffs: list[str], layers: list[dict[str, object]]) -> str:
+    """Write config, manifest and index; return the manifest's digest."""
     config = _json(
         {
             "architecture": "amd64",
             "os": "linux",
             "config": {},
-            "rootfs": {"type": "layers", "diff_ids": [_digest(plain.getvalue())]},
-            "history": [{"created_by": "tests"}],
+            "rootfs": {"type": "layers", "diff_ids": diffs},
+            "history": [{"created_by": "tests"}] * len(diffs),
         }
     )
     manifest = _json(
         {
             "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "mediaType": _MANIFEST,
             "config": _descriptor("application/vnd.oci.image.config.v1+json", config),
-            "layers": [_descriptor("application/vnd.oci.image.layer.v1.tar+gzip", layer)],
+            "layers": layers,
         }
     )
-    blobs = folder / "blobs" / "sha256"
-    blobs.mkdir(parents=True)
-    for blob in (layer, config, manifest):
-        (blobs / _digest(blob).removeprefix("sha256:")).write_bytes(blob)
-    described = _descriptor("application/vnd.oci.image.manifest.v1+json", manifest)
+    for blob in (config, manifest):
+        (folder / "blobs" / _digest(blob).replace(":", "/")).write_bytes(blob)
+    described = _descriptor(_MANIFEST, manifest)
     described["annotations"] = {"org.opencontainers.image.ref.name": tag}
     (folder / "index.json").write_bytes(_json({"schemaVersion": 2, "manifests": [described]}))
     (folder / "oci-layout").write_bytes(_json({"imageLayoutVersion": "1.0.0"}))

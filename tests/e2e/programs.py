@@ -13,14 +13,8 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = {
-    "docker-registry": "docker-registry",
-    "skopeo": "skopeo",
-    "podman": "podman",
-    "buildah": "buildah",
-    "docker": "docker.io",
-    "nginx": "nginx-light",
-}
+from .needed_programs import PROGRAMS
+
 TOKEN_SERVER = (sys.executable, "-m", "regauth.servers.token_server")
 PATIENCE = 30.0
 
@@ -34,8 +28,8 @@ def require(*programs: str, extra: bool = False) -> None:
     missing = [name for name in programs if shutil.which(name) is None]
     if not missing:
         return
-    packages = " ".join(PACKAGES.get(name, name) for name in missing)
-    reason = f"{', '.join(missing)} is not installed; on Debian: apt-get install -y {packages}"
+    sources = "; ".join(f"{name}: {PROGRAMS[name]}" for name in missing)
+    reason = f"{sources} (`make programs` gets what it can)"
     if os.environ.get("CI") == "true" and not extra:
         pytest.fail(f"{reason} (CI=true: a missing program is a failure)")
     pytest.skip(reason)
@@ -103,15 +97,18 @@ def end(process: "subprocess.Popen[bytes]") -> int:
 
 
 def run(
-    command: Sequence[str | Path], text: str = "", **environment: str
+    command: Sequence[str | Path],
+    text: str = "",
+    patience: float = 2 * PATIENCE,
+    **environment: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a program to its end, within bounds of time."""
+    """Run a program to its end, within so many seconds."""
     return subprocess.run(
         command,
         input=text,
         capture_output=True,
         text=True,
-        timeout=PATIENCE * 2,
+        timeout=patience,
         check=False,
         env={**os.environ, **environment},
     )

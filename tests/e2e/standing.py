@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -39,6 +40,7 @@ http {
     fastcgi_temp_path FOLDER/fastcgi;
     uwsgi_temp_path FOLDER/uwsgi;
     scgi_temp_path FOLDER/scgi;
+    MORE
     include FOLDER/registry.conf;
 }
 """
@@ -52,8 +54,11 @@ def bare_registry(folder: Path) -> Iterator[int]:
     text = REGISTRY.replace("FOLDER", json.dumps(str(folder / "data"))).replace("PORT", str(port))
     (folder / "config.yml").write_text(text)
     command = ["docker-registry", "serve", folder / "config.yml"]
-    with running(command, port, folder / "registry.log"):
-        yield port
+    try:
+        with running(command, port, folder / "registry.log"):
+            yield port
+    finally:
+        shutil.rmtree(folder / "data", ignore_errors=True)  # pytest keeps the rest of three runs
 
 
 @contextmanager
@@ -76,8 +81,12 @@ def proxy_before(registry_port: int, site: Site, folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def nginx_before(registry_port: int, site: Site, folder: Path) -> Iterator[int]:
-    """Run nginx with the configuration in `deploy/nginx`, on ports of its own; yield its port."""
+def nginx_before(registry_port: int, site: Site, folder: Path, more: str = "") -> Iterator[int]:
+    """
+    Run nginx with the configuration in `deploy/nginx`, on ports of its own; yield its port.
+
+    `more` are directives of nginx's `http` block.
+    """
     folder.mkdir()
     port, decisions = free_ports(2)
     ports = {5000: port, 5001: registry_port, 5002: decisions, 5003: site.port}
@@ -88,7 +97,7 @@ def nginx_before(registry_port: int, site: Site, folder: Path) -> Iterator[int]:
         bundle = str(site.folder / "keys" / "root.crt")
         (folder / name).write_text(text.replace("keys/root.crt", bundle))
     user = "root" if os.geteuid() == 0 else "nobody"
-    text = NGINX.replace("FOLDER", str(folder)).replace("USER", user)
+    text = NGINX.replace("FOLDER", str(folder)).replace("USER", user).replace("MORE", more)
     (folder / "nginx.conf").write_text(text)
     with ExitStack() as stack:
         proxy = [*PROXY, "--config", folder / "proxy.yaml"]

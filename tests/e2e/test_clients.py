@@ -1,172 +1,223 @@
-"""Other clients against the real registry: podman and buildah; deletion, mounts, the catalogue."""
+"""Real clients: what the policy lets each do, whatever stands between it and the blobs."""
 
-import http.client
 import json
-import subprocess
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
-from .conftest import Site
-from .decisions import PULL, PUSH, Job
+from .clients import CLIENTS, EDITORS, LISTERS, Buildah, Client, Crane, Home, Oras, Podman, Skopeo
+from .conftest import Site, standing_site
+from .decisions import MAIN, PULL_REQUEST, Job
+from .fronts import FRONTS, OPERATOR, Front
 from .images import layer_content, write_image
-from .programs import TOKEN_SERVER, require, run
+from .programs import require
 
 pytestmark = pytest.mark.e2e
 
-CONTENT = b"hello from podman\n"
+REFUSED = ("denied", "unauthorized", "insufficient", "401")
+OPERATIONS = Job(repository="acme/ops")
+ELSEWHERE = "https://else.example.com"
+WRONG_AUDIENCE = "the token is meant for another audience"
+SAYING_LITTLE = (Skopeo, Podman, Buildah)
+"""Clients whose `login` says of any refusal "invalid username/password"."""
+
+BASE = Job(repository="acme/base")
+
+
+@pytest.fixture(scope="module")
+def operated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A site where the operators' job may delete and list."""
+    require("docker-registry")
+    folder = tmp_path_factory.mktemp("clients") / "site"
+    with standing_site(folder, grants=OPERATOR) as site:
+        yield site
+
+
+@pytest.fixture(scope="module", params=FRONTS)
+def front(
+    request: pytest.FixtureRequest, operated: Site, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Front]:
+    folder = tmp_path_factory.mktemp("front") / "front"
+    with FRONTS[request.param](operated, folder) as standing:
+        yield standing
 
 
 @pytest.fixture
 def image(tmp_path: Path) -> Path:
+    """An image with a layer that no registry has yet."""
     folder = tmp_path / "image"
     folder.mkdir()
-    write_image(folder, "1", CONTENT)
+    write_image(folder, "1", os.urandom(4096))
     return folder
 
 
-@pytest.fixture
-def home(tmp_path: Path) -> dict[str, str]:
-    """Where clients keep what they store, away from the machine's own."""
-    folder = tmp_path / "home"
-    folder.mkdir()
-    (folder / "auth.json").write_text("{}")
-    return {
-        "HOME": str(folder),
-        "XDG_RUNTIME_DIR": str(folder),
-        "REGISTRY_AUTH_FILE": str(folder / "auth.json"),
-        "DOCKER_CONFIG": str(folder / "docker"),
-        "CONTAINERS_STORAGE_CONF": str(_storage(folder)),
-    }
+def home(front: Front, folder: Path, job: Job, **claims: object) -> Home:
+    """Return the home of a client that is logged in as the job is."""
+    made = len(list(folder.glob("home-*")))
+    return Home(folder / f"home-{made}").make(front.registry, front.site.jwt(job, **claims))
 
 
-def _storage(folder: Path) -> Path:
-    file = folder / "storage.conf"
-    file.write_text(
-        f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n'
-    )
-    return file
+def manifest_of(image: Path) -> Any:  # noqa: ANN401 - JSON
+    digest = json.loads((image / "index.json").read_text())["manifests"][0]["digest"]
+    return json.loads((image / "blobs" / digest.replace(":", "/")).read_text())
 
 
-def registry_token(site: Site, job: Job, *scopes: str) -> str:
-    options = [option for scope in scopes for option in ("--scope", scope)]
-    done = run(
-        [
-            *(*TOKEN_SERVER, "exchange", site.realm, "--username", "sample", "--raw"),
-            *("--service", "registry.example.com", *options),
-        ],
-        text=site.jwt(job),
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+def needed(client: Client) -> None:
+    require(client.program, extra=client.program != "skopeo")
 
 
-def ask(site: Site, method: str, path: str, token: str) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection("localhost", site.registry_port, timeout=20)
-    try:
-        accept = "application/vnd.oci.image.manifest.v1+json"
-        headers = {"Authorization": f"Bearer {token}", "Accept": accept, "Content-Length": "0"}
-        connection.request(method, path, headers=headers)
-        answer = connection.getresponse()
-        return answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read()
-    finally:
-        connection.close()
+def name_of(client: Client) -> str:
+    return client.program
 
 
-@pytest.mark.parametrize("program", ["podman", "buildah"])
-def test_login_pull_and_a_refused_push(
-    site: Site, image: Path, home: dict[str, str], tmp_path: Path, program: str
+def is_refused(said: str) -> bool:
+    return any(word in said.lower() for word in REFUSED)
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=name_of)
+def test_what_one_job_pushes_another_pulls_and_may_not_push(
+    front: Front, client: Client, image: Path, tmp_path: Path
 ) -> None:
-    require(program, extra=True)
-    pushed = push(site, image, site.jwt(PUSH.job), "acme/app:podman", home)
+    needed(client)
+    reference = f"{front.registry}/acme/app:0.1.{CLIENTS.index(client)}"
+    pushed = client.push(home(front, tmp_path, MAIN), image, reference)
     assert pushed.returncode == 0, pushed.stderr
-    name = f"{site.registry}/acme/app:podman"
-    login = run(
-        [program, "login", "--tls-verify=false", "-u", "sample", "--password-stdin", site.registry],
-        text=site.jwt(PULL.job),
-        **home,
-    )
-    pull = run([program, "pull", "--tls-verify=false", name], **home)
-    refused = run([program, "push", "--tls-verify=false", name], **home)
 
-    assert login.returncode == 0, login.stderr
-    assert pull.returncode == 0, pull.stderr
+    other = home(front, tmp_path, PULL_REQUEST)
+    pulled = client.pull(other, reference, tmp_path / "pulled")
+    assert pulled.returncode == 0, pulled.stderr
+    assert client.content(tmp_path / "pulled", reference) == layer_content(image)
+
+    refused = client.push(other, image, f"{front.registry}/acme/app:0.2.{CLIENTS.index(client)}")
     assert refused.returncode != 0
-    assert "denied" in refused.stderr or "unauthorized" in refused.stderr, refused.stderr
+    assert is_refused(refused.stderr), refused.stderr
 
 
-def push(
-    site: Site, image: Path, jwt: str, name: str, home: dict[str, str]
-) -> "subprocess.CompletedProcess[str]":
-    return run(
-        [
-            *("skopeo", "--insecure-policy", "copy", "--dest-tls-verify=false"),
-            *("--dest-creds", f"sample:{jwt}", f"oci:{image}:1"),
-            f"docker://{site.registry}/{name}",
-        ],
-        **home,
+@pytest.mark.parametrize("client", CLIENTS, ids=name_of)
+def test_a_login_is_kept_and_used_and_a_bad_one_says_why(
+    front: Front, client: Client, tmp_path: Path
+) -> None:
+    needed(client)
+    where = Home(tmp_path / "home").make()
+    good = client.login(where, front.registry, front.site.jwt(PULL_REQUEST))
+    assert good.returncode == 0, good.stderr
+    stored = json.loads((where.folder / "config.json").read_text())["auths"]
+    assert front.registry in stored
+
+    bad = client.login(where, front.registry, front.site.jwt(PULL_REQUEST, aud=ELSEWHERE))
+    if not isinstance(client, Crane):  # which asks nobody until it pulls
+        assert bad.returncode != 0
+        assert WRONG_AUDIENCE in bad.stderr or isinstance(client, SAYING_LITTLE), bad.stderr
+    wrong = home(front, tmp_path, PULL_REQUEST, aud=ELSEWHERE)
+    pulled = client.pull(wrong, f"{front.registry}/acme/app:none", tmp_path / "pulled")
+    assert pulled.returncode != 0
+    assert WRONG_AUDIENCE in pulled.stderr
+
+
+@pytest.mark.parametrize("client", EDITORS, ids=name_of)
+def test_a_copy_within_the_registry_mounts_what_may_be_pulled(
+    front: Front, client: Skopeo | Crane | Oras, image: Path, tmp_path: Path
+) -> None:
+    needed(client)
+    source = f"{front.registry}/acme/base:{client.program}"
+    target = f"{front.registry}/acme/app:{client.program}-copy"
+    done = client.push(home(front, tmp_path, BASE), image, source)
+    assert done.returncode == 0, done.stderr
+
+    copied = client.copy(home(front, tmp_path, MAIN), source, target)
+    assert copied.returncode == 0, copied.stderr
+    mounts = [
+        (status, target)
+        for method, target, status in front.requests()
+        if method == "POST" and target.startswith("/v2/acme/app/") and "mount=" in target
+    ]
+    assert mounts[-1][0] == 201
+    assert "from=acme/base" in unquote(mounts[-1][1])
+
+    elsewhere = client.copy(
+        home(front, tmp_path, MAIN), source, f"{front.registry}/acme/other:copy"
     )
+    assert elsewhere.returncode != 0
+    assert is_refused(elsewhere.stderr), elsewhere.stderr
 
 
-def test_docker_login_needs_no_daemon_and_keeps_what_it_was_given(
-    site: Site, home: dict[str, str]
+def test_a_mount_from_a_repository_that_the_token_does_not_name_is_none(
+    front: Front, image: Path, tmp_path: Path
+) -> None:
+    source = f"{front.registry}/acme/base:mounted"
+    assert Skopeo().push(home(front, tmp_path, BASE), image, source).returncode == 0
+    layer = manifest_of(image)["layers"][0]["digest"]
+    mount = f"/v2/acme/app/blobs/uploads/?mount={layer}&from=acme/base"
+    into, out = "repository:acme/app:pull,push", "repository:acme/base:pull"
+
+    assert front.ask("POST", mount, front.token(MAIN, into)) == 401
+    assert front.ask("HEAD", f"/v2/acme/app/blobs/{layer}", front.token(MAIN, into)) == 404
+    assert front.ask("POST", mount, front.token(MAIN, into, out)) == 201
+    assert front.ask("HEAD", f"/v2/acme/app/blobs/{layer}", front.token(MAIN, into)) == 200
+
+
+@pytest.mark.parametrize("client", EDITORS, ids=name_of)
+def test_the_operators_delete_and_nobody_else_does(
+    front: Front, client: Skopeo | Crane | Oras, image: Path, tmp_path: Path
+) -> None:
+    needed(client)
+    reference = f"{front.registry}/acme/app:{client.program}-old"
+    main, operator = home(front, tmp_path, MAIN), home(front, tmp_path, OPERATIONS)
+    assert client.push(main, image, reference).returncode == 0
+
+    refused = client.delete(main, reference)
+    assert refused.returncode != 0
+    assert is_refused(refused.stderr), refused.stderr
+    deleted = client.delete(operator, reference)
+    assert deleted.returncode == 0, deleted.stderr
+    gone = client.pull(operator, reference, tmp_path / "pulled")
+    assert gone.returncode != 0
+
+
+@pytest.mark.parametrize("client", LISTERS, ids=name_of)
+def test_the_operators_list_the_repositories_and_nobody_else_does(
+    front: Front, client: Crane | Oras, image: Path, tmp_path: Path
+) -> None:
+    needed(client)
+    main, operator = home(front, tmp_path, MAIN), home(front, tmp_path, OPERATIONS)
+    assert client.push(main, image, f"{front.registry}/acme/app:listed").returncode == 0
+
+    listed = client.catalog(operator, front.registry)
+    assert listed.returncode == 0, listed.stderr
+    assert "acme/app" in listed.stdout.split()
+    refused = client.catalog(main, front.registry)
+    assert refused.returncode != 0
+    assert is_refused(refused.stderr), refused.stderr
+
+
+def test_docker_without_a_daemon_logs_in_and_reads_and_pushes_lists(
+    front: Front, image: Path, tmp_path: Path
 ) -> None:
     require("docker", extra=True)
-    login = ["docker", "login", "--username", "sample", "--password-stdin", site.registry]
-    good = run(login, text=site.jwt(PULL.job), **home)
-    bad = run(login, text=site.jwt(PULL.job, "--claim", "aud=https://else.example.com"), **home)
-    stored = json.loads((Path(home["DOCKER_CONFIG"]) / "config.json").read_text())
+    reference = f"{front.registry}/acme/app:docker"
+    main = home(front, tmp_path, MAIN)
+    assert Skopeo().push(main, image, reference).returncode == 0
 
+    where = Home(tmp_path / "docker").make()
+    login = ("docker", "login", "--username", "sample", "--password-stdin", front.registry)
+    good = where.run(*login, text=front.site.jwt(PULL_REQUEST))
     assert good.returncode == 0, good.stderr
-    assert "auth" in stored["auths"][site.registry]
+    seen = where.run("docker", "manifest", "inspect", "--insecure", reference)
+    assert seen.returncode == 0, seen.stderr
+    assert json.loads(seen.stdout)["config"] == manifest_of(image)["config"]
+
+    made = ("docker", "manifest", "create", "--insecure", f"{reference}-list", reference)
+    pushed = ("docker", "manifest", "push", "--insecure", f"{reference}-list")
+    for who, may in ((main, True), (where, False)):
+        assert who.run(*made).returncode == 0
+        done = who.run(*pushed)
+        assert (done.returncode == 0) is may, done.stderr
+        assert may or is_refused(done.stderr), done.stderr
+
+    bad = where.run(*login, text=front.site.jwt(PULL_REQUEST, aud=ELSEWHERE))
     assert bad.returncode != 0
-    assert "the token is meant for another audience" in bad.stderr
-
-
-def test_a_blob_is_mounted_from_a_repository_that_may_be_pulled(
-    site: Site, image: Path, home: dict[str, str]
-) -> None:
-    source = Job(repository="acme/base")
-    assert push(site, image, site.jwt(source), "acme/base:1", home).returncode == 0
-    manifest = json.loads((image / "index.json").read_text())["manifests"][0]["digest"]
-    blob = json.loads((image / "blobs" / manifest.replace(":", "/")).read_text())
-    digest = blob["layers"][0]["digest"]
-    path = f"/v2/acme/app/blobs/uploads/?mount={digest}&from=acme/base"
-    into = "repository:acme/app:pull,push"
-    mounted = ask(
-        site, "POST", path, registry_token(site, PUSH.job, into, "repository:acme/base:pull")
-    )
-    without = ask(site, "POST", path, registry_token(site, PUSH.job, into))
-
-    assert mounted[0] == 201
-    assert without[0] in (202, 401), "an upload begins instead, or it is refused; no mount"
-
-
-def test_nobody_deletes_and_nobody_reads_the_catalogue(
-    site: Site, image: Path, home: dict[str, str]
-) -> None:
-    """The policy of `token-server init` grants neither to anybody."""
-    assert push(site, image, site.jwt(PUSH.job), "acme/app:keep", home).returncode == 0
-    token = registry_token(
-        site, PUSH.job, "repository:acme/app:pull,push,delete", "registry:catalog:*"
-    )
-    manifest = json.loads((image / "index.json").read_text())["manifests"][0]["digest"]
-
-    assert ask(site, "GET", f"/v2/acme/app/manifests/{manifest}", token)[0] == 200
-    assert ask(site, "DELETE", f"/v2/acme/app/manifests/{manifest}", token)[0] == 401
-    assert ask(site, "GET", "/v2/_catalog", token)[0] == 401
-
-
-def test_the_same_bytes_come_out_by_another_client(
-    site: Site, image: Path, home: dict[str, str], tmp_path: Path
-) -> None:
-    require("podman", extra=True)
-    assert push(site, image, site.jwt(PUSH.job), "acme/app:bytes", home).returncode == 0
-    name = f"{site.registry}/acme/app:bytes"
-    credentials = f"sample:{site.jwt(PULL.job)}"
-    pulled = run(["podman", "pull", "--tls-verify=false", "--creds", credentials, name], **home)
-    saved = run(["podman", "push", name, f"oci:{tmp_path}/out:1"], **home)
-
-    assert pulled.returncode == 0, pulled.stderr
-    assert saved.returncode == 0, saved.stderr
-    assert layer_content(tmp_path / "out") == CONTENT
+    assert WRONG_AUDIENCE in bad.stderr

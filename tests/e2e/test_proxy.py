@@ -328,8 +328,15 @@ def test_a_registry_with_token_auth_asks_for_the_very_access_that_the_proxy_asks
     assert compared > 60
 
 
-def test_a_registry_reads_a_form_and_so_the_proxy_refuses_it(site: Site, pair: Pair) -> None:
-    form = {"Content_Type": "application/x-www-form-urlencoded"}
+@pytest.mark.parametrize(
+    "kind",
+    ["application/x-www-form-urlencoded", "appl\u0130cation/x-www-form-urlencoded"],
+    ids=["as it is", "with a letter that Go lowers to an i"],
+)
+def test_a_registry_reads_a_form_and_so_the_proxy_refuses_it(
+    site: Site, pair: Pair, kind: str
+) -> None:
+    form = {"Content_Type": kind.encode().decode("latin-1")}
     target, body = f"/v2/{NAME}/blobs/uploads/", b"from=globex/secret"
     straight = Client(site.registry_port).ask("POST", target, body, **form)
     token = registry_token(pair.site, f"repository:{NAME}:pull,push")

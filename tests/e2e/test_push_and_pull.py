@@ -90,7 +90,7 @@ def test_the_token_says_what_the_registry_enforces(pushed: Site, decision: Decis
 def test_a_token_of_another_organisation_is_refused_with_the_rule_s_own_message(
     pushed: Site,
 ) -> None:
-    stranger = pushed.jwt(PUSH.job, "--claim", 'repository_owner_id="7"')
+    stranger = pushed.jwt(PUSH.job, repository_owner_id="7")
     done = run(
         [*TOKEN_SERVER, "exchange", pushed.realm, "--service", "registry.example.com"],
         text=stranger,

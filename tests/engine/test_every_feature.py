@@ -220,6 +220,8 @@ class TestEveryFeature:
         assert policy.providers["build"].algorithms == ("EdDSA",)
         assert policy.providers["github"].clock_skew == timedelta(seconds=90)
         assert policy.providers["github"].max_token_age == timedelta(minutes=15)
+        assert policy.providers["github"].max_session == timedelta(hours=8)
+        assert policy.providers["cluster-a"].max_session is None
 
 
 # The first version of this product had one provider with two CEL conditions over `service`,

@@ -22,10 +22,12 @@ from regauth.engine import (
     Verdict,
     accesses,
     exchange,
+    login,
+    login_verified,
     parse_scopes,
     run,
 )
-from regauth.engine.jwt import MAX_TOKEN_LENGTH, sign
+from regauth.engine.jwt import MAX_TOKEN_LENGTH, Claims, sign
 from regauth.engine.keys import Key, PrivateKey, algorithms_of
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
@@ -388,14 +390,15 @@ def test_no_refusal_holds_the_token(
         assert password.rpartition(".")[2][:20] not in told or password.endswith(".")
 
 
-def test_every_reason_but_one_comes_from_an_exchange(
+def test_every_reason_of_a_login_comes_from_an_exchange(
     policy: Policy, key: SigningKey, private_keys: Mapping[str, PrivateKey]
 ) -> None:
     other = SigningKey(private_keys["rsa-other"], "RS256", "k1")
     seen = {refusal.reason for _, refusal in refusals(policy, key, other)}
     seen.add(reason(ask(policy, None, Host())))
 
-    assert set(Reason) - seen == {Reason.TOO_OLD}  # ages are in test_authentication
+    # Ages and sessions are in test_authentication.
+    assert set(Reason) - seen == {Reason.TOO_OLD, Reason.UNKNOWN_SESSION}
 
 
 def test_what_clients_are_told_holds_no_value(
@@ -424,3 +427,34 @@ def test_verdicts_are_in_the_order_of_the_request(policy: Policy, key: SigningKe
         "repository:acme/a:push",
         "repository:acme/a:pull",
     ]
+
+
+@pytest.mark.parametrize("username", ["ci", "narrow", "<token>"])
+@pytest.mark.parametrize("service", ["registry.example.com", "other.example.com"])
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"sub": "mallory"},
+        {"aud": "elsewhere"},
+        {"exp": T - 300},
+        {"iss": "https://twin.example.com"},
+        {"iss": "https://nobody.example.com"},
+        {"sub": ""},
+    ],
+    ids=str,
+)
+def test_a_login_that_was_verified_before_is_judged_like_any(
+    policy: Policy, key: SigningKey, username: str, service: str, changed: Mapping[str, object]
+) -> None:
+    everywhere = dataclasses.replace(policy.providers["narrow"], algorithms=("RS256",))
+    policy = dataclasses.replace(policy, providers={**policy.providers, "narrow": everywhere})
+    claims = Claims({**CLAIMS, **changed})
+    credentials = Credentials(username, sign(claims, key))
+    host = Host(public(key))
+    before = run(login(policy, credentials, service, NOW), host)
+
+    assert login_verified(policy, username, claims, service, NOW) == before
+    verified = bool(host.questions)
+    if isinstance(before, Refusal):
+        assert (before.claims, before.at) == ((claims, NOW) if verified else (None, None))

@@ -212,6 +212,7 @@ provider_shapes = object_of(
         "algorithms",
         "claims",
         "maxTokenAge",
+        "refreshTokens",
         "clockSkew",
         "rules",
         "subject",
@@ -367,6 +368,7 @@ providers:
     issuer: https://a.example.com
     audience: me
     maxTokenAge: 1h
+    refreshTokens: {maxSession: 8h}
     rules: [{name: r, check: claims.sub.size() < 1000}]
     subject: claims.sub + string(claims.exp)
 grants:

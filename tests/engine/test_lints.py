@@ -353,6 +353,17 @@ class TestDefaultAudience:
         assert found(text + REST % ("github", 'claims.sha == "a"')) == expected
 
 
+class TestLongSession:
+    @pytest.mark.parametrize(
+        ("longest", "expected"),
+        [("24h", []), ("1d1ms", ["long-session"]), ("30d", ["long-session"])],
+    )
+    def test_it_outlasts_a_job(self, longest: str, expected: list[str]) -> None:
+        rest = REST % ("github", 'claims.sha == "a"')
+
+        assert found(HEAD + f"    refreshTokens: {{maxSession: {longest}}}\n" + rest) == expected
+
+
 class TestUnusedProvider:
     def test_a_provider_without_a_grant(self) -> None:
         text = HEAD + OTHERS + REST % ("github", 'claims.sha == "a"')
@@ -406,6 +417,14 @@ class TestPushWithoutPull:
     )
     def test_another_grant_may_give_the_pull(self, grants: list[str]) -> None:
         assert of_grants(*grants) == []
+
+    def test_not_a_grant_of_other_tags(self) -> None:
+        codes = of_grants(
+            "name: a, repositories: [a], tags: [v1], actions: [push]",
+            "name: b, repositories: [a], tags: [latest], when: '!scope.reference.contains(\"x\")', actions: [pull]",
+        )
+
+        assert codes == ["push-without-pull"]
 
     def test_not_a_grant_for_another_provider(self) -> None:
         text = (
@@ -462,6 +481,30 @@ class TestExpired:
         text = HEAD + "grants: [{name: g, repositories: [a], actions: [pull], expires: 2020-01-01}]"
 
         assert compile_policy({"policy.yaml": text}).problems == ()
+
+
+class TestTagsOfContent:
+    @pytest.mark.parametrize(
+        ("statements", "expected"),
+        [
+            ("grants: [{name: g, repositories: [a], tags: [v1], actions: [pull]}]", 1),
+            ("grants: [{name: g, repositories: [a], tags: [v1], actions: [pull, push]}]", 0),
+            ("grants: [{name: g, repositories: [a], tags: [v1], actions: [delete]}]", 0),
+            ("grants: [{name: g, repositories: [a], tags: [v1], when: '!scope.reference.contains(\":\")', actions: [pull]}]", 0),
+            ("grants: [{name: g, repositories: [a], actions: [pull]}]", 0),
+            ("denials: [{name: d, repositories: [a], tags: [v1], actions: [pull, push]}]", 1),
+            ("denials: [{name: d, repositories: [a], tags: [v1], when: 'scope.name == \"a\"', actions: [pull]}]", 1),
+            ("denials: [{name: d, repositories: [a], tags: [v1], actions: [push]}]", 0),
+        ],
+    )  # fmt: skip
+    def test_content_is_read_by_digest(self, statements: str, expected: int) -> None:
+        rest = (
+            ""
+            if "grants" in statements
+            else "\ngrants: [{name: x, repositories: [x], actions: [pull]}]"
+        )
+
+        assert found(f"{HEAD}\n{statements}{rest}\n") == ["tags-of-content"] * expected
 
 
 class TestShadowedGrant:
@@ -545,9 +588,12 @@ FIRING: Mapping[str, str] = {
     "legacy-kubernetes-claim": REST % ("generic", TestLegacyKubernetesClaim.LEGACY),
     "default-audience": REST % ("github", 'claims.sha == "a"'),
     "unused-provider": REST % ("generic", "claims.exp > 1"),
+    "long-session": "    refreshTokens: {maxSession: 7d}\n"
+    + REST % ("github", 'claims.sha == "a"'),
     "push-without-pull": "\ngrants: [{name: g, repositories: [a], actions: [push]}]\n",
     "push-anywhere": "\ngrants: [{name: g, repositories: ['**'], actions: [pull, push]}]\n",
     "expired": "\ngrants: [{name: g, repositories: [a], actions: [pull], expires: 2020-01-01}]\n",
+    "tags-of-content": "\ngrants: [{name: g, repositories: [a], tags: [v1], actions: [pull]}]\n",
     "shadowed-grant": """
 grants:
   - {name: a, repositories: ["acme/**"], actions: [pull]}

@@ -52,7 +52,7 @@ def test_it_may_where_some_access_can_be_granted(
     policy = compiled(HEAD + statements)
     claims = Claims({"sub": "s", "team": "blue", "Bad": "Upper"})
     login = Authenticated(
-        Identity("ci", "s"), policy.providers["ci"], claims, now + timedelta(hours=1)
+        Identity("ci", "s"), policy.providers["ci"], claims, now + timedelta(hours=1), now
     )
 
     assert may == may_be_granted(policy, login, "registry.example.com", now)

@@ -43,6 +43,17 @@ def test_every_command_has_help_with_an_example(tmp_path: Path, command: str) ->
     assert EXAMPLES[command][0] in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("word", "meant"), [("repaly", "replay"), ("whocan", "who-can"), ("hwy", "why")]
+)
+def test_a_misspelt_command_is_no_missing_file(tmp_path: Path, word: str, meant: str) -> None:
+    done = run(tmp_path, word, "x")
+    said = f"policytest: there is no {word!r} here; did you mean `{meant}`?\n"
+    assert (4, said, "") == (done.returncode, done.stderr, done.stdout)
+    (tmp_path / word).mkdir()
+    assert "did you mean" not in run(tmp_path, word).stderr
+
+
 def test_check_shows_every_problem_and_fails_by_code_10(house: Repository) -> None:
     assert 0 == run(house.root, "check", "--strict").returncode
     policy = house.root / "policy" / "policy.yaml"

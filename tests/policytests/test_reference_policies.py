@@ -18,7 +18,7 @@ from regauth.policytests.places import Places
 from regauth.policytests.run import Loaded, Run, SuiteError
 
 ROOT = Path(__file__).parents[2]
-NAMES = ("github-actions", "kubernetes")
+NAMES = ("github-actions", "kubernetes", "proxy-tags")
 
 # What changes nothing anybody could see, and why.
 EQUIVALENT = {
@@ -32,6 +32,13 @@ EQUIVALENT = {
     # Nobody has anything but pull where the denial would reach then.
     "kubernetes: shared-names widens production/**",
     "kubernetes: shared-names widens library/**",
+    # Everybody of the organisation may pull.
+    "proxy-tags: build-main without pull",
+    "proxy-tags: publish-version without pull",
+    # No grant lets anybody delete.
+    "proxy-tags: what-is-out-stays without delete",
+    # Nobody has anything elsewhere.
+    "proxy-tags: what-is-out-stays widens acme/**",
 }
 
 
@@ -151,12 +158,25 @@ def _statements(
         if len(patterns) > 1:
             rest = patterns[:place] + patterns[place + 1 :]
             yield f"{name}: {owner} without {pattern}", changed(repositories=rest)
+    for what, tags in _other_tags(statement.get("tags", [])):
+        yield f"{name}: {owner} {what}", changed(tags=tags)
     for action in ("pull", "push", "delete"):
         if action not in actions:
             yield f"{name}: {owner} with {action}", changed(actions=[*actions, action])
         elif len(actions) > 1:
             rest = [one for one in actions if one != action]
             yield f"{name}: {owner} without {action}", changed(actions=rest)
+
+
+def _other_tags(tags: list[str]) -> Iterator[tuple[str, list[str]]]:
+    for place, tag in enumerate(tags):
+        before, after = tags[:place], tags[place + 1 :]
+        wider = f"{tag[:-2]}*" if tag.endswith("*") else f"{tag}*"
+        yield f"widens the tag {tag}", [*before, wider, *after]
+        if len(tags) > 1:
+            yield f"without the tag {tag}", before + after
+    if tags:
+        yield "with every tag", ["*"]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -188,6 +188,34 @@ def provider_rows() -> Iterator[Row]:
     yield "subject as a list", provider(subject=["claims.sub"]), f"{p}.subject", "CEL expression"
 
 
+def refresh_rows() -> Iterator[Row]:
+    p = "$.providers.p"
+    yield (
+        "refresh tokens without an end",
+        provider(refreshTokens={}),
+        f"{p}.refreshTokens",
+        "required",
+    )
+    yield (
+        "refresh tokens as a bool",
+        provider(refreshTokens=True),
+        f"{p}.refreshTokens",
+        "is a mapping with",
+    )
+    yield (
+        "refresh tokens with where they are kept",
+        provider(refreshTokens={"maxSession": "8h", "file": "sessions.db"}),
+        f"{p}.refreshTokens",
+        "additionalProperties",
+    )
+    yield (
+        "a session without a unit",
+        provider(refreshTokens={"maxSession": 8}),
+        f"{p}.refreshTokens.maxSession",
+        "a duration is",
+    )
+
+
 GOOD: Mapping[str, object] = {
     "several audiences": provider(audience=["a", "b"]),
     "no keys: discovery": provider(),
@@ -211,10 +239,13 @@ GOOD: Mapping[str, object] = {
     "a claim schema of one's own": provider(claims="./claims/ours.json"),
     "a duration of several units": provider(maxTokenAge="1d2h3m4s5ms"),
     "no skew": provider(clockSkew="0s"),
+    "refresh tokens": provider(refreshTokens={"maxSession": "8h"}),
 }
 
 
-@pytest.mark.parametrize(("title", "document", "path", "words"), list(provider_rows()))
+@pytest.mark.parametrize(
+    ("title", "document", "path", "words"), [*provider_rows(), *refresh_rows()]
+)
 def test_it_is_refused_for_one_reason_at_its_place(
     title: str,
     document: object,

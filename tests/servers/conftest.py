@@ -1,5 +1,6 @@
 """What the servers' tests share."""
 
+import secrets
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -11,9 +12,36 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
 from regauth.servers.certificates import certificate_pem, make_authority, make_key, private_pem
+from regauth.servers.settings import PostgresqlSettings, SessionSettings, SqliteSettings
 
 from .local_http import Provider, serve
+from .postgresql import PASSWORD, Cluster, running_cluster
 from .process import PATIENCE, Running, run
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A PostgreSQL cluster for the run; without PostgreSQL its tests are skipped."""
+    with running_cluster() as running:
+        yield running
+
+
+@pytest.fixture
+def database(cluster: Cluster, tmp_path: Path) -> PostgresqlSettings:
+    """An empty database."""
+    password = tmp_path / "database-password"
+    password.write_text(f"{PASSWORD}\n")
+    conninfo = cluster.new_database(f"test_{secrets.token_hex(8)}")
+    return PostgresqlSettings(conninfo, password)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> SessionSettings:
+    """Each place that sessions can be kept in, empty."""
+    if request.param == "sqlite":
+        return SqliteSettings(tmp_path / "sessions.db")
+    database: PostgresqlSettings = request.getfixturevalue("database")
+    return database
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from regauth.servers import hosting
 from regauth.servers.settings import Address
 
 from .desk import Desk, make_desk, pem_keys, policy_text
-from .recorded import RECORDED, Recorded
+from .recorded import FALLBACKS, RECORDED, Recorded
 
 PATIENCE = 20.0
 
@@ -50,21 +50,25 @@ def send(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:
         return answer.status, headers, answer.read()
 
 
-def filled(recorded: Recorded, token: str) -> bytes:
+def filled(recorded: Recorded, desk: Desk) -> bytes:
+    token = desk.token(**({"aud": "https://else.example.com"} if recorded.bad else {}))
     head, _, body = recorded.request.partition("\r\n\r\n")
     pair = base64.b64encode(f"{recorded.username}:{token}".encode()).decode()
     body = body.replace("{form}", quote_plus(token))
+    chunk = body.partition("\r\n")[2].partition("\r\n")[0]
+    body = body.replace("{size}", f"{len(chunk):x}")
     head = head.replace("{basic}", pair).replace("{length}", str(len(body)))
     return f"{head}\r\n\r\n{body}".encode()
 
 
-@pytest.mark.parametrize("recorded", RECORDED, ids=lambda one: one.client)
-def test_a_client_gets_what_it_needs(desk: Desk, port: int, recorded: Recorded) -> None:
-    status, headers, body = send(port, filled(recorded, desk.token()))
+def assert_answered(desk: Desk, port: int, recorded: Recorded) -> None:
+    """The client gets what it needs."""
+    status, headers, body = send(port, filled(recorded, desk))
     content = json.loads(body)
 
     assert status == recorded.status
     assert headers["content-type"].partition(";")[0] == "application/json"
+    assert headers["cache-control"] == "no-store"
     if status == 200:
         assert set(content["scope"].split()) == set(recorded.scope.split())
         assert content["access_token"] == content["token"]
@@ -72,7 +76,26 @@ def test_a_client_gets_what_it_needs(desk: Desk, port: int, recorded: Recorded) 
         assert content["issued_at"].endswith("Z")
     else:
         assert headers["www-authenticate"].startswith("Basic ")
+        assert content["errors"][0]["code"] == "UNAUTHORIZED"
         assert content["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("recorded", RECORDED, ids=lambda one: one.client)
+def test_a_client_gets_what_it_needs(desk: Desk, port: int, recorded: Recorded) -> None:
+    assert_answered(desk, port, recorded)
+
+
+@pytest.mark.parametrize("steps", FALLBACKS.values(), ids=FALLBACKS)
+def test_a_client_that_is_refused_can_go_on_as_it_does(
+    desk: Desk, port: int, steps: tuple[Recorded, ...]
+) -> None:
+    for recorded in steps:
+        assert_answered(desk, port, recorded)
+    reasons = [
+        one["reason"] for one in desk.events() if one["event"] == "token" and "reason" in one
+    ]
+
+    assert reasons == ["wrong-audience"] * sum(one.bad for one in steps)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +125,7 @@ def test_clients_that_send_their_headers_slowly_do_not_hold_others_up(
     slow = [socket.create_connection(("127.0.0.1", port), PATIENCE) for _ in range(50)]
     for one in slow:
         one.sendall(b"GET /auth/token?service=registry.example.com HTTP/1.1\r\nHost:")
-    status, _, _ = send(port, filled(RECORDED[0], desk.token()))
+    status, _, _ = send(port, filled(RECORDED[0], desk))
     for one in slow:
         one.close()
 

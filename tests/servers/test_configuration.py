@@ -13,13 +13,15 @@ from regauth.servers.rate_limit import Rate
 from regauth.servers.settings import (
     TOKEN_PATHS,
     Address,
+    ConnectionLimits,
     FixedKeyId,
     KeyFiles,
     KeyFolder,
+    PostgresqlSettings,
     Rates,
-    RefreshSettings,
     Settings,
     SigningSettings,
+    SqliteSettings,
 )
 
 FILE = Path("/etc/token-server/server.yaml")
@@ -139,10 +141,11 @@ trustedProxies: [127.0.0.1, 10.0.0.0/8]
 rateLimits:
   client: false
   identity: {perSecond: 0.5, burst: 3}
+limits: {connectionsPerClient: 7}
 caches: {logins: 10s, answers: 0s}
 shadowPolicy: next
 decisionLog: {file: decisions.jsonl, claims: false}
-refreshTokens: {file: sessions.db, maxSession: 8h, providers: [github]}
+refreshTokens: {file: sessions.db}
 """
     )
 
@@ -153,16 +156,30 @@ refreshTokens: {file: sessions.db, maxSession: 8h, providers: [github]}
         pin_workers=False,
         trusted_proxies=(ip_network("127.0.0.1/32"), ip_network("10.0.0.0/8")),
         rates=Rates(client=None, identity=Rate(0.5, 3)),
+        limits=ConnectionLimits(7),
         login_cache=10.0,
         answer_cache=0.0,
         shadow_policy=FILE.parent / "next",
         decision_log=FILE.parent / "decisions.jsonl",
         decision_log_claims=False,
-        refresh=RefreshSettings(
-            FILE.parent / "sessions.db", timedelta(hours=8), frozenset({"github"})
-        ),
+        sessions=SqliteSettings(FILE.parent / "sessions.db"),
     )
     assert Rates().client is not None
+
+
+def test_connections_have_a_bound_unless_it_is_switched_off() -> None:
+    assert read(LEAST).limits == ConnectionLimits(100)
+    assert read(LEAST + "limits: {connectionsPerClient: false}\n").limits == ConnectionLimits(None)
+
+
+def test_sessions_can_be_kept_in_a_database() -> None:
+    text = 'refreshTokens: {postgresql: "postgresql://u@[::1]:5432/d", passwordFile: secret}\n'
+    database = PostgresqlSettings("postgresql://u@[::1]:5432/d", FILE.parent / "secret")
+
+    assert read(LEAST + text).sessions == database
+    assert read(LEAST + "refreshTokens: {postgresql: service=a}\n").sessions == PostgresqlSettings(
+        "service=a"
+    )
 
 
 def test_a_decision_log_of_a_dash_is_standard_output() -> None:
@@ -177,12 +194,35 @@ def test_a_decision_log_of_a_dash_is_standard_output() -> None:
         ("rateLimits: {client: true}", "4:22: error: a rate is a mapping"),
         ("rateLimits: {client: {perSecond: 1}}", "error"),
         ("caches: {logins: 1h}", "4:18: error: 1h is out of bounds"),
+        ("limits: {connectionsPerClient: 0}", "4:32: error: `connectionsPerClient` is a whole"),
+        ("limits: {connectionsPerClient: true}", "4:32: error: `connectionsPerClient` is a whole"),
+        ("limits: {}", "error: `limits` is a mapping with `connectionsPerClient`"),
         ("tokenPath: token", "4:12: error: a path begins with a slash"),
         ("workers: 0", "4:10: error: `workers` is a whole number"),
         ("decisionLog: x", "4:14: error: `decisionLog` must be a mapping"),
         (
-            "refreshTokens: {file: a, maxSession: 90d, providers: [github]}",
-            "4:38: error: 90d is out of bounds",
+            "refreshTokens: {file: a, postgresql: b}",
+            "4:1: error: `refreshTokens` needs `file` or `postgresql`, and not both",
+        ),
+        (
+            "refreshTokens: {file: a, passwordFile: b}",
+            "4:1: error: `passwordFile` is the password of `postgresql`",
+        ),
+        (
+            "refreshTokens: {file: a, maxSession: 8h}",
+            "4:26: error: unknown key `maxSession`",
+        ),
+        (
+            "refreshTokens: {postgresql: dbname=d password = x}",
+            "4:29: error: a password does not belong into this file",
+        ),
+        (
+            'refreshTokens: {postgresql: "postgresql://u:secret@localhost/d"}',
+            "4:29: error: a password does not belong into this file",
+        ),
+        (
+            'refreshTokens: {postgresql: "postgresql://u@localhost/d?password=x"}',
+            "4:29: error: a password does not belong into this file",
         ),
     ],
 )

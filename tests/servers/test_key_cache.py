@@ -11,6 +11,8 @@ from regauth.servers.key_cache import KeyTimes, RemoteKeys
 from regauth.servers.key_documents import FetchedKeys
 from regauth.servers.outgoing import FetchError
 
+from .clock import Clock
+
 
 class Publisher:
     """Publishes keys, or fails; counts how often it was asked."""
@@ -27,14 +29,6 @@ class Publisher:
             message = "connection refused"
             raise FetchError(message)
         return FetchedKeys(self.keys, self.max_age)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,11 @@ from jsonschema import Draft202012Validator
 
 from regauth import schemas
 from regauth.engine.jwt import parse, verify_signature
-from regauth.engine.keys import PrivateKey, parse_jwks
+from regauth.engine.keys import PrivateKey, SigningKey, parse_jwks
 from regauth.servers.decision_log import DecisionLog
 from regauth.servers.metrics import Metrics
 
-from .desk import ANONYMOUS, Desk, compiled, make_desk, pem_keys, policy_text
+from .desk import ANONYMOUS, NOW, Desk, compiled, make_desk, pem_keys, policy_text
 
 DOWN = '\n      jwksUri: "http://127.0.0.1:9/keys"'
 
@@ -215,3 +216,42 @@ def test_descriptors_do_not_leak_when_the_log_is_closed(tmp_path: Path) -> None:
     log.close()
 
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_record_says_what_checking_the_login_again_needs(
+    desk: Desk, decisions: Callable[[], list[dict[str, object]]]
+) -> None:
+    token = desk.token()
+    desk.ask(token, "repository:acme/app:pull")
+    desk.times.append(NOW + timedelta(seconds=7, microseconds=5))
+    desk.ask(token, "repository:acme/app:push", username="<token>")
+    desk.ask(desk.token(repository_owner_id="7"), "repository:acme/app:pull")
+    desk.ask(desk.token(), "repository:acme/app:pull")
+    desk.ask(token, "repository:acme/app:push,pull")
+    first, routed, refused, _, remembered = decisions()
+    validator = Draft202012Validator(schemas.load("decision-log"))
+
+    assert [] == [error.message for one in decisions() for error in validator.iter_errors(one)]
+    assert (first.get("checked"), first.get("routing")) == (None, None)
+    assert routed["time"] == "2026-11-01T12:00:07.000005Z"
+    assert routed["routing"] == "issuer"
+    assert refused["reason"] == "rule:our-organisation"
+    assert refused["claims"]["repository_owner_id"] == "7"  # type: ignore[index]
+    assert remembered["checked"] == first["time"]
+
+
+def test_what_was_never_verified_leaves_no_claims(
+    desk: Desk,
+    decisions: Callable[[], list[dict[str, object]]],
+    private_keys: dict[str, PrivateKey],
+) -> None:
+    header, claims, signature = desk.token().split(".")
+    stranger = SigningKey(private_keys["rsa-other"], "RS256", "sample")
+    desk.issuer, issuer = stranger, desk.issuer
+    forged = desk.token()
+    desk.issuer = issuer
+    for token in (forged, f"{header}.{claims}.{signature[::-1]}", "nonsense"):
+        desk.ask(token, "repository:acme/app:pull")
+
+    assert ["refused"] * 3 == [one["outcome"] for one in decisions()]
+    assert not any({"claims", "checked", "routing"} & one.keys() for one in decisions())

@@ -22,6 +22,18 @@ def test_a_document_is_fetched_with_its_headers(provider: Provider) -> None:
     assert (b"{}", "max-age=60") == (document.body, document.headers["cache-control"])
 
 
+def test_keys_are_accepted_by_their_own_media_type_too(provider: Provider) -> None:
+    """Kubernetes answers with its keys nobody who accepts `application/json` alone."""
+    provider.answers["/keys"] = Answer(b"{}", headers={"Content-Type": "application/jwk-set+json"})
+    fetch(f"{provider.url}/keys", Place(), Bounds())
+
+    [(_, headers)] = provider.requests
+    assert {one.strip() for one in headers["accept"].split(",")} == {
+        "application/json",
+        "application/jwk-set+json",
+    }
+
+
 def test_a_redirect_within_the_origin_is_followed(provider: Provider) -> None:
     provider.answers["/old"] = Answer(status=301, headers={"Location": "/new"})
     provider.answers["/new"] = Answer(b"here")

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from regauth.servers import hosting
+from regauth.servers import connections, hosting
 from regauth.servers.polling import Channels, WatchedChannels
 from regauth.servers.settings import Address
 
@@ -171,16 +171,16 @@ def test_a_signal_that_does_not_interrupt_the_loop_ends_it_all_the_same() -> Non
     assert not late.is_set()
 
 
-def test_idle_connections_cost_a_request_nothing() -> None:
+def test_idle_connections_cost_a_request_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
-    class Counted(hosting._Channel):
+    class Counted(connections.Channel):
         def readable(self) -> bool:
             asked.append(self)
             return bool(super().readable())
 
-    with serving(answers) as (port, channels):
-        next(one for one in channels.values() if one.accepting).channel_class = Counted
+    monkeypatch.setattr(connections, "Channel", Counted)
+    with serving(answers) as (port, _):
         idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(50)]
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
         for number in range(21):

@@ -117,6 +117,38 @@ def test_a_key_set_that_is_broken_or_huge_or_elsewhere_gives_no_keys(
     assert problem in found.reason
 
 
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (Answer(b"not json"), "is not a discovery document"),
+        (Answer(b"[]"), "its `issuer` is another"),
+        (Answer(b'{"issuer": ' + b"[" * 9000), "is not a discovery document"),
+        (Answer(b" " * 20_001), "larger than 20000 bytes"),
+        (Answer(status=404), "answered 404"),
+        (Answer(status=503), "answered 503"),
+        (Answer(status=301, headers={"Location": "https://else.example.com/"}), "another origin"),
+        (Answer(status=307, headers={"Location": WELL_KNOWN}), "redirects more than 3 times"),
+        (Answer(raw=lambda connection: connection.sendall(b"garbage\r\n\r\n")), ""),
+        (Answer(raw=lambda connection: connection.shutdown(socket.SHUT_RDWR)), ""),
+    ],
+)
+def test_a_discovery_document_that_is_broken_or_huge_or_elsewhere_gives_no_keys(
+    tls_provider: tuple[Provider, Path],
+    published: Callable[..., bytes],
+    answer: Answer,
+    problem: str,
+) -> None:
+    """Over TLS, as it comes from real providers."""
+    provider, ca = tls_provider
+    provider.answers[WELL_KNOWN] = answer
+    provider.answers["/keys"] = Answer(published("rsa"))
+    found = keys_of(discovering(provider, more=f", caFile: {ca}"))
+
+    assert isinstance(found, KeysUnavailable)
+    assert problem in found.reason
+    assert set(provider.paths()) == {WELL_KNOWN}
+
+
 def test_the_bearer_token_goes_to_the_issuer_s_own_host_alone(
     provider: Provider, published: Callable[..., bytes], tmp_path: Path
 ) -> None:

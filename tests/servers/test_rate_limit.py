@@ -8,7 +8,7 @@ from regauth.engine.keys import PrivateKey
 from regauth.servers.rate_limit import Rate, RateLimit
 from regauth.servers.settings import Rates
 
-from .desk import Desk, make_desk, pem_keys, policy_text
+from .desk import SERVICE, Desk, basic, make_desk, pem_keys, policy_text
 
 
 class Clock:
@@ -108,3 +108,25 @@ def test_an_identity_over_its_rate_does_not_hold_others_up(
 
     assert [one.status_code for one in results] == [200, 429]
     assert asked.ask(asked.token(sub=subject)).status_code == 200
+
+
+def test_a_client_has_one_rate_for_all_addresses_of_its_ipv6_network(
+    tmp_path: Path, private_keys: dict[str, PrivateKey]
+) -> None:
+    rates = Rates(client=Rate(0.1, 2), failures=Rate(0.1, 1))
+    asked = desk(tmp_path, private_keys["rsa"], rates)
+
+    def ask(address: str, password: str) -> int:
+        return asked.client.simulate_get(
+            "/auth/token",
+            params={"service": SERVICE},
+            headers=basic("github", password),
+            remote_addr=address,
+        ).status_code
+
+    good = [ask(f"2001:db8::{number}", asked.token()) for number in range(1, 4)]
+    bad = [ask(f"2001:db8:0:1::{number}", "nonsense") for number in range(1, 4)]
+
+    assert good == [200, 200, 429]
+    assert bad == [401, 429, 429]
+    assert ask("2001:db8:0:2::1", asked.token()) == 200

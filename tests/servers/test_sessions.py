@@ -1,6 +1,7 @@
 """Refresh tokens: begun by a login, held to the current policy at every use, ended in time."""
 
-import sqlite3
+import json
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -12,39 +13,56 @@ import pytest
 from click.testing import CliRunner
 
 from regauth.engine.keys import PrivateKey
+from regauth.servers.session_stores import open_store
 from regauth.servers.sessions import PREFIX, Sessions
-from regauth.servers.settings import RefreshSettings
+from regauth.servers.settings import SessionSettings, SqliteSettings
 from regauth.servers.token_server import main
-from regauth.servers.token_service import Refresh
 
 from .desk import SERVICE, Desk, basic, compiled, make_desk, pem_keys, policy_text
+from .postgresql import Cluster
 
 SCOPE = "repository:acme/app:pull,push"
 EIGHT_HOURS = timedelta(hours=8)
+ALLOWED = "    refreshTokens: {maxSession: 8h}\n"
 
 
 @pytest.fixture
 def text(private_keys: dict[str, PrivateKey]) -> str:
-    return policy_text(pem_keys(private_keys["rsa"])).replace(
+    plain = policy_text(pem_keys(private_keys["rsa"])).replace(
         "services: [registry.example.com]", "services: [registry.example.com, other.example.com]"
     )
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "sessions.db"
+    return plain.replace("    claims: github-actions\n", f"    claims: github-actions\n{ALLOWED}")
 
 
 @pytest.fixture
 def desk(
-    tmp_path: Path, text: str, file: Path, private_keys: dict[str, PrivateKey]
+    tmp_path: Path, text: str, kept: SessionSettings, private_keys: dict[str, PrivateKey]
 ) -> Iterator[Desk]:
     made = make_desk(tmp_path, text, private_keys["rsa"])
-    sessions = Sessions(file)
-    settings = RefreshSettings(file, EIGHT_HOURS, frozenset({"github"}))
-    made.service._refresh = Refresh(sessions, settings)
+    made.service._sessions = Sessions(open_store(kept))
     yield made
-    sessions.close()
+    if made.service._sessions is not None:
+        made.service._sessions.close()
+
+
+@pytest.fixture
+def configuration(tmp_path: Path, kept: SessionSettings) -> Path:
+    """A server's file, for the commands."""
+    where = (
+        {"file": str(kept.file)}
+        if isinstance(kept, SqliteSettings)
+        else {"postgresql": kept.conninfo, "passwordFile": str(kept.password_file)}
+    )
+    file = tmp_path / "server.yaml"
+    file.write_text(
+        f"policy: policy\nissuer: auth\nsigning: {{keyFolder: keys}}\nrefreshTokens: {json.dumps(where)}\n"
+    )
+    return file
+
+
+def change(desk: Desk, text: str) -> None:
+    """Let the server have another policy."""
+    desk.service.state = replace(desk.service.state, policy=compiled(text))
 
 
 @pytest.fixture
@@ -111,10 +129,8 @@ def test_nobody_gets_one_unasked(desk: Desk, more: dict[str, str]) -> None:
     assert "refresh_token" not in desk.ask(desk.token(), **more).json
 
 
-def test_a_provider_that_is_not_configured_for_it_gets_none(desk: Desk) -> None:
-    assert desk.service._refresh is not None
-    settings = replace(desk.service._refresh.settings, providers=frozenset({"other"}))
-    desk.service._refresh = replace(desk.service._refresh, settings=settings)
+def test_a_provider_that_the_policy_gives_none_gets_none(desk: Desk, text: str) -> None:
+    change(desk, text.replace(ALLOWED, ""))
 
     assert "refresh_token" not in desk.ask(desk.token(), offline_token="true").json
 
@@ -137,15 +153,47 @@ def test_the_current_policy_is_applied_at_every_use(
     assert gone.json["errors"][0]["detail"] == {"reason": "unknown-session"}
 
 
-def test_a_shorter_longest_session_counts_for_sessions_that_there_are(
-    desk: Desk, refresh_token: str
+def test_a_policy_that_takes_the_permission_back_ends_sessions_at_once(
+    desk: Desk, refresh_token: str, text: str
 ) -> None:
-    assert desk.service._refresh is not None
-    settings = replace(desk.service._refresh.settings, max_session=timedelta(hours=1))
-    desk.service._refresh = replace(desk.service._refresh, settings=settings)
-    later(desk, timedelta(hours=1))
+    before = refresh(desk, refresh_token)
+    change(desk, text.replace(ALLOWED, ""))
+    without = refresh(desk, refresh_token)
+    change(desk, text)
+    again = refresh(desk, refresh_token)
+
+    assert (before.status_code, without.status_code, again.status_code) == (200, 401, 200)
+    assert without.json["errors"][0]["detail"] == {"reason": "unknown-session"}
+    assert desk.events()[-2]["detail"] == "the policy gives 'github' no refresh tokens"
+
+
+def test_a_shorter_longest_session_counts_for_sessions_that_there_are(
+    desk: Desk, refresh_token: str, text: str
+) -> None:
+    change(desk, text.replace("8h", "1h"))
+    later(desk, timedelta(hours=1) - timedelta(seconds=1))
+    before = refresh(desk, refresh_token)
+    later(desk, timedelta(seconds=1))
+
+    assert (before.status_code, refresh(desk, refresh_token).status_code) == (200, 401)
+
+
+def test_a_longer_longest_session_is_for_sessions_to_come(
+    desk: Desk, refresh_token: str, text: str
+) -> None:
+    change(desk, text.replace("8h", "24h"))
+    later(desk, EIGHT_HOURS)
 
     assert refresh(desk, refresh_token).status_code == 401
+
+
+def test_a_service_that_the_policy_no_longer_has_is_refused(
+    desk: Desk, refresh_token: str, text: str
+) -> None:
+    change(desk, text.replace("registry.example.com, other", "new.example.com, other"))
+    result = refresh(desk, refresh_token)
+
+    assert result.json["errors"][0]["detail"] == {"reason": "unknown-service"}
 
 
 def test_a_refresh_token_is_good_for_one_service(desk: Desk, refresh_token: str) -> None:
@@ -168,68 +216,168 @@ def test_a_refresh_token_is_no_password(desk: Desk, refresh_token: str) -> None:
 
 
 def test_without_a_store_refresh_tokens_are_refused(desk: Desk, refresh_token: str) -> None:
-    desk.service._refresh = None
+    sessions, desk.service._sessions = desk.service._sessions, None
+    refused = refresh(desk, refresh_token)
+    login = desk.ask(desk.token(run_id="2"), offline_token="true")
+    desk.service._sessions = sessions
 
-    assert refresh(desk, refresh_token).status_code == 401
-    assert "refresh_token" not in desk.ask(desk.token(run_id="2"), offline_token="true").json
+    assert refused.status_code == 401
+    assert (login.status_code, "refresh_token" in login.json) == (200, False)
 
 
-def test_the_file_holds_no_token_and_is_its_owner_s_alone(
-    desk: Desk, file: Path, refresh_token: str
+def test_a_store_holds_no_token(
+    kept: SessionSettings, refresh_token: str, request: pytest.FixtureRequest
 ) -> None:
-    stored = b"".join(path.read_bytes() for path in file.parent.glob("sessions.db*"))
+    if isinstance(kept, SqliteSettings):
+        files = list(kept.file.parent.glob("sessions.db*"))
+        stored = "".join(path.read_bytes().decode("latin-1") for path in files)
+    else:
+        cluster: Cluster = request.getfixturevalue("cluster")
+        name = kept.conninfo.rpartition("dbname=")[2]
+        stored = cluster.sql("SELECT * FROM regauth_sessions", name)
 
-    assert refresh_token.encode() not in stored
-    assert refresh_token.removeprefix(PREFIX).encode() not in stored
-    assert file.stat().st_mode & 0o077 == 0
-    assert refresh_token not in desk.log.read_text()
+    assert "repo:acme/app" in stored
+    assert refresh_token not in stored
+    assert refresh_token.removeprefix(PREFIX) not in stored
+
+
+def test_a_store_that_is_broken_stops_no_login_and_says_503_to_sessions(
+    desk: Desk, refresh_token: str, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.db"
+    broken.write_bytes(b"this is no database at all, nor was it ever one" * 100)
+    sessions = desk.service._sessions
+    desk.service._sessions = Sessions(open_store(SqliteSettings(broken)))
+    login = desk.ask(desk.token(run_id="2"), offline_token="true")
+    resumed = refresh(desk, refresh_token)
+    desk.service._sessions = sessions
+
+    assert (login.status_code, "refresh_token" in login.json) == (200, False)
+    assert (resumed.status_code, resumed.headers["retry-after"]) == (503, "5")
+
+
+def test_no_log_has_the_token(desk: Desk, refresh_token: str) -> None:
+    refresh(desk, refresh_token)
+    refresh(desk, refresh_token + "A")
+
+    assert refresh_token.removeprefix(PREFIX) not in desk.log.read_text()
 
 
 def test_sessions_are_shown_and_revoked_by_command(
-    desk: Desk, file: Path, refresh_token: str
+    desk: Desk, configuration: Path, refresh_token: str
 ) -> None:
-    shown = CliRunner().invoke(main, ["sessions", "list", str(file)])
-    revoke = ["sessions", "revoke", str(file), "--provider", "github", "--subject"]
-    other = CliRunner().invoke(main, [*revoke, "somebody"])
+    shown = CliRunner().invoke(main, ["sessions", "list", "--config", str(configuration)])
+    revoke = ["sessions", "revoke", "--config", str(configuration), "--provider", "github"]
+    other = CliRunner().invoke(main, [*revoke, "--subject", "somebody"])
     before = refresh(desk, refresh_token).status_code
-    ended = CliRunner().invoke(main, [*revoke, "repo:acme/app:ref:refs/heads/main"])
+    ended = CliRunner().invoke(main, [*revoke, "--subject", "repo:acme/app:ref:refs/heads/main"])
     after = refresh(desk, refresh_token).status_code
 
-    assert "github  repo:acme/app:ref:refs/heads/main  registry.example.com" in shown.output
-    assert refresh_token not in shown.output
+    assert shown.output == (
+        "github  repo:acme/app:ref:refs/heads/main  registry.example.com  "
+        "began 2026-11-01T12:00:00Z  ends 2026-11-01T20:00:00Z\n"
+    )
     assert (other.output, ended.output) == ("0 sessions ended\n", "1 session ended\n")
     assert (before, after) == (200, 401)
 
 
-@pytest.mark.parametrize("options", [[], ["--subject", "x"], ["--all", "--provider", "x"]])
-def test_revoking_needs_to_be_told_what(desk: Desk, file: Path, options: list[str]) -> None:
-    desk.ask(desk.token(), offline_token="true")
+def test_every_session_can_be_ended_at_once(desk: Desk, configuration: Path) -> None:
+    for number in range(3):
+        desk.ask(desk.token(run_id=str(number)), offline_token="true")
+    command = ["sessions", "revoke", "--config", str(configuration), "--all"]
 
-    assert CliRunner().invoke(main, ["sessions", "revoke", str(file), *options]).exit_code == 2
+    assert CliRunner().invoke(main, command).output == "3 sessions ended\n"
 
 
-def test_ended_sessions_are_removed(desk: Desk, file: Path, refresh_token: str) -> None:
+def test_ended_sessions_are_removed_by_command_and_by_new_ones(
+    desk: Desk, configuration: Path, refresh_token: str
+) -> None:
+    """Their times are of the past, as the desk's are."""
     later(desk, EIGHT_HOURS)
     desk.ask(desk.token(), offline_token="true")
-    with sqlite3.connect(file) as connection:
-        count = connection.execute("SELECT count(*) FROM sessions").fetchone()
-    connection.close()
+    shown = CliRunner().invoke(main, ["sessions", "list", "--config", str(configuration)])
+    pruned = CliRunner().invoke(main, ["sessions", "prune", "--config", str(configuration)])
 
-    assert count == (1,)
+    assert shown.output.count("\n") == 1
+    assert pruned.output == "1 session removed\n"
 
 
-def test_a_store_that_is_broken_stops_no_login_and_says_503_to_sessions(
-    desk: Desk, file: Path, refresh_token: str
+@pytest.mark.parametrize("options", [[], ["--subject", "x"], ["--all", "--provider", "x"]])
+def test_revoking_needs_to_be_told_what(tmp_path: Path, options: list[str]) -> None:
+    command = ["sessions", "revoke", "--config", str(tmp_path / "server.yaml"), *options]
+
+    assert CliRunner().invoke(main, command).exit_code == 2
+
+
+def test_a_server_without_sessions_has_none_to_show(tmp_path: Path) -> None:
+    file = tmp_path / "server.yaml"
+    file.write_text("policy: policy\nissuer: auth\nsigning: {keyFolder: keys}\n")
+    done = CliRunner().invoke(main, ["sessions", "list", "--config", str(file)])
+
+    assert done.exit_code == 2
+    assert "has no `refreshTokens`" in done.output
+
+
+def test_two_servers_take_the_same_refresh_token(
+    desk: Desk, kept: SessionSettings, refresh_token: str
 ) -> None:
-    assert desk.service._refresh is not None
-    broken = file.with_name("broken.db")
-    broken.write_bytes(b"this is no database at all, nor was it ever one" * 100)
-    sessions = Sessions(broken)
-    desk.service._refresh = replace(desk.service._refresh, sessions=sessions)
-    login = desk.ask(desk.token(run_id="2"), offline_token="true")
-    resumed = refresh(desk, refresh_token)
-    sessions.close()
+    """On several machines with PostgreSQL: nothing of a session is in a server's memory."""
+    other = Sessions(open_store(kept))
+    ready, subjects = threading.Barrier(2), []
 
-    assert login.status_code == 200
-    assert "refresh_token" not in login.json
-    assert resumed.status_code == 503
+    def redeem(sessions: Sessions) -> None:
+        ready.wait(10)
+        for _ in range(20):
+            found = sessions.resume(
+                refresh_token, desk.service.state.policy, SERVICE, desk.times[-1]
+            )
+            subjects.append(getattr(found, "identity", None))
+        sessions.close()
+
+    assert desk.service._sessions is not None
+    threads = [
+        threading.Thread(target=redeem, args=(one,)) for one in (desk.service._sessions, other)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+
+    assert len(subjects) == 40
+    assert {str(one) for one in subjects} == {"github:repo:acme/app:ref:refs/heads/main"}
+
+
+def test_after_it_was_revoked_nobody_redeems_it_any_more(
+    desk: Desk, kept: SessionSettings, refresh_token: str
+) -> None:
+    """Four clients redeem it again and again while it is revoked by somebody else."""
+    revoked, ended = threading.Event(), threading.Event()
+    wrong: list[int] = []
+    used = threading.Semaphore(0)
+
+    def redeem() -> None:
+        while not ended.is_set():
+            afterwards = revoked.is_set()
+            status = refresh(desk, refresh_token).status_code
+            used.release()
+            if status not in ({401} if afterwards else {200, 401}):
+                wrong.append(status)
+            if afterwards:
+                return
+
+    threads = [threading.Thread(target=redeem) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        assert all(used.acquire(timeout=20) for _ in range(20))
+        store = open_store(kept)
+        assert store.revoke("github", None) == 1
+        revoked.set()
+        store.close()
+        for thread in threads:
+            thread.join(20)
+    finally:
+        ended.set()
+
+    assert wrong == []
+    assert refresh(desk, refresh_token).status_code == 401

@@ -11,6 +11,7 @@ from cryptography import x509
 
 from regauth.engine.jwt import parse, verify_signature
 from regauth.engine.keys import Key, KeySet, PrivateKey, key_id
+from regauth.servers.settings import TOKEN_PATHS
 
 from .desk import ANONYMOUS, NOW, SERVICE, Desk, basic, make_desk, pem_keys, policy_text
 
@@ -118,6 +119,17 @@ def test_the_endpoint_is_at_every_path_that_registries_send_clients_to(
     desk: Desk, path: str
 ) -> None:
     assert desk.ask(desk.token(), path=path).status_code == 200
+
+
+def test_the_endpoint_is_at_a_path_of_the_operator_s_choice_too(
+    tmp_path: Path, private_keys: dict[str, PrivateKey]
+) -> None:
+    text = policy_text(pem_keys(private_keys["rsa"]))
+    paths = (*TOKEN_PATHS, "/service/token")
+    desk = make_desk(tmp_path, text, private_keys["rsa"], paths=paths)
+
+    assert desk.ask(desk.token(), path="/service/token").status_code == 200
+    assert desk.ask(desk.token(run_id="2"), path="/auth/token").status_code == 200
 
 
 def test_what_clients_send_along_is_ignored(desk: Desk) -> None:

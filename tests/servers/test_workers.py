@@ -4,6 +4,8 @@ import http.client
 import json
 import os
 import signal
+import socket
+import subprocess
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 from regauth.engine import jwt
 
 from .desk import basic
-from .process import PATIENCE, Running, run
+from .process import COMMAND, PATIENCE, Running, run
 
 SERVICE = "registry.example.com"
 
@@ -180,6 +182,32 @@ def test_only_owner_and_group_read_the_decision_log(
     start("--config", configuration)
 
     assert (folder / "decisions.jsonl").stat().st_mode & 0o137 == 0
+
+
+def test_an_event_log_on_a_full_disk_stops_nothing(folder: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [*COMMAND, "--config", folder / "server.yaml", "--listen", f"127.0.0.1:{port}"]
+    pause = threading.Event()
+    with Path("/dev/full").open("wb") as full, subprocess.Popen(command, stderr=full) as server:
+        try:
+            client = Client(port, folder)
+            for _ in range(600):  # it cannot say that it listens
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                pause.wait(0.05)
+            scope = client.scope()
+            page = client.get("/metrics")[1]
+        finally:
+            server.terminate()
+        code = server.wait(PATIENCE)
+
+    assert scope == "repository:acme/app:pull,push"
+    (dropped,) = [line for line in page.splitlines() if line.startswith("token_server_log_lines_d")]
+    assert float(dropped.rpartition(" ")[2]) >= 2
+    assert code == 0
 
 
 def test_a_log_on_a_full_disk_stops_nothing(folder: Path, start: Callable[..., Running]) -> None:

@@ -151,6 +151,7 @@ class Standing:
     port: int
     signing: Signing
     log: Path
+    proxy: Proxy
 
     def say(self, data: bytes, *, hang_up: bool = False) -> bytes:
         """Send bytes as they are, and return everything that comes until the end."""
@@ -225,6 +226,7 @@ def standing(folder: Path, upstream: UpstreamSettings | None, **changes: Any) ->
             threads=settings.threads,
             drain=2.0,
             adjustments=hosting.streaming(settings.limits.max_body, settings.threads),
+            clients=proxy.clients,
         )
         thread = threading.Thread(target=server.run)
         port = listener.getsockname()[1]
@@ -235,4 +237,4 @@ def standing(folder: Path, upstream: UpstreamSettings | None, **changes: Any) ->
             thread.join(PATIENCE)
 
         stack.callback(end)
-        yield Standing(port, signing, log)
+        yield Standing(port, signing, log, proxy)

@@ -27,7 +27,7 @@ from regauth.servers.proxy_settings import (
     UriKeys,
 )
 from regauth.servers.registry_auth_proxy import main
-from regauth.servers.settings import Address, KeyFolder, Settings, SigningSettings
+from regauth.servers.settings import Address, ConnectionLimits, KeyFolder, Settings, SigningSettings
 
 from ..desk import ANONYMOUS, pem_keys, policy_text
 from .standing import REALM, registry, standing
@@ -81,6 +81,7 @@ threads: 9
 maxBodySize: 512MiB
 spoolFolder: spool
 trustedProxies: [10.0.0.0/8]
+limits: {connectionsPerClient: false}
 logFormat: text
 logLevel: warning
 """
@@ -107,6 +108,7 @@ logLevel: warning
         threads=9,
         trusted_proxies=(ip_network("10.0.0.0/8"),),
         limits=BodyLimits(512 * 1024 * 1024, FILE.parent / "spool"),
+        connections=ConnectionLimits(None),
         log_format="text",
         log_level="warning",
     )
@@ -150,6 +152,7 @@ def test_a_token_server_can_be_embedded() -> None:
             FILE.parent / "policy",
             "registry-token-issuer",
             SigningSettings(KeyFolder(FILE.parent / "keys")),
+            sees_references=True,
         )
     )
 
@@ -161,6 +164,8 @@ WRONG = [
     (LEAST + "embedded: true\npolicy: p\nsigning: {keyFolder: k}\n", "keys are its own"),
     (TOKEN + "embedded: true\n", "needs `policy` and `signing`"),
     (LEAST + "policy: p\n", "belongs to `embedded: true`"),
+    (LEAST + "filterCatalog: true\n", "`filterCatalog` belongs to `embedded: true`"),
+    (LEAST + "decisionLog: {file: x}\n", "`decisionLog` belongs to `embedded: true`"),
     (LEAST + "upstream: {url: http://registry.example.com}\n", "`insecure: true` admits it"),
     (TOKEN + "  jwksUri: http://auth.example.com/jwks\n", "`allowHttp: true` admits it"),
     (LEAST + "upstream: {url: ftp://x}\n", "not an http or https address"),

@@ -102,7 +102,18 @@ def test_a_mount_without_from_goes_upstream_as_an_upload() -> None:
     assert found.undecided
 
 
-@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "Multipart/Form-Data; b=c"])
+FORMS = [
+    "application/x-www-form-urlencoded",
+    "Multipart/Form-Data; b=c",
+    "text/plain, application/x-www-form-urlencoded",
+    # a header's bytes as WSGI gives them; Go takes the letter for an i
+    "appl\u0130cation/x-www-form-urlencoded".encode().decode("latin-1"),
+    "mult\u0130part/form-data; boundary=x".encode().decode("latin-1"),
+    "\u00a0application/x-www-form-urlencoded",
+]
+
+
+@pytest.mark.parametrize("kind", FORMS, ids=ascii)
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH"])
 def test_an_upload_of_a_form_is_refused(method: str, kind: str) -> None:
     session = "" if method == "POST" else "u"

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 
 from regauth.servers import hosting
+from regauth.servers.connections import ClientBounds, Clients
 from regauth.servers.settings import Address
 
 from .standing import PATIENCE, Received, Registry, Standing, plain
@@ -74,7 +75,7 @@ def endless_server(stall: float, closed: threading.Event) -> Iterator[int]:
     [listener] = hosting.bind([Address("127.0.0.1", 0)])
     server = hosting.Server(
         application, [listener], threads=1, drain=0.5,
-        adjustments=hosting.streaming(1, 1), stall=stall,
+        adjustments=hosting.streaming(1, 1), clients=Clients(ClientBounds(stall_seconds=stall)),
     )  # fmt: skip
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -1,0 +1,71 @@
+"""
+References: what a request names within a repository, a tag or the digest of content.
+
+What lives here: their grammar (OCI Distribution Spec 1.1, "Pulling manifests"; OCI Image Spec 1.1,
+"Digests") and how a repository is written with one, `acme/app:v1`.  What must not: the names of
+repositories (`scope`), and who may do what.
+
+Only who sees the request itself knows its reference: the token protocol has none (`UNKNOWN`).
+"""
+
+import re
+from typing import Final
+
+UNKNOWN: Final = ""
+"""No reference was named: the access is asked for whatever tag or content it will be used with."""
+
+ALL_TAGS: Final = "*"
+"""Every tag there is: what listing the tags is about."""
+
+UPLOAD: Final = "@upload"
+"""Content on its way, which no tag names; conditions see the empty text for it."""
+
+_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
+_TAG_PART: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+_DIGEST: Final = re.compile(
+    r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}"
+    r"|(?!sha256:|sha512:)[a-z0-9]+(?:[+._-][a-z0-9]+)*:[A-Za-z0-9=_-]{32,256}",
+    re.ASCII,
+)
+
+
+def is_tag(text: str) -> bool:
+    """Tell whether `text` is a tag."""
+    return _TAG.fullmatch(text) is not None
+
+
+def is_tag_part(text: str) -> bool:
+    """Tell whether `text` can stand within a tag."""
+    return _TAG_PART.fullmatch(text) is not None
+
+
+def is_digest(text: str) -> bool:
+    """Tell whether `text` is a digest: of sha256, sha512, or an algorithm nobody knows here."""
+    return _DIGEST.fullmatch(text) is not None
+
+
+def write(name: str, reference: str) -> str:
+    """Write a repository's name with a reference: `acme/app:v1`, `acme/app@sha256:...`."""
+    if not reference:
+        return name
+    if reference == UPLOAD:
+        return name + UPLOAD
+    return f"{name}@{reference}" if is_digest(reference) else f"{name}:{reference}"
+
+
+def read(text: str) -> tuple[str, str] | None:
+    """
+    Read what `write` writes: the name, which is not checked, and the reference.
+
+    None where what stands in a reference's place is none.  The colon of a host's port is no tag's:
+    a slash comes after it.
+    """
+    name, at, digest = text.partition("@")
+    if at:
+        if at + digest == UPLOAD:
+            return name, UPLOAD
+        return (name, digest) if is_digest(digest) else None
+    name, colon, tag = text.rpartition(":")
+    if not colon or "/" in tag:
+        return text, UNKNOWN
+    return (name, tag) if tag == ALL_TAGS or is_tag(tag) else None

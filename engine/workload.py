@@ -1,0 +1,94 @@
+"""
+The workload behind a registry token: what a proxy needs to decide once it sees the request.
+
+What lives here: the claims `workload` and `deferred`, private ones (RFC 7519, section 4.3) beside
+Distribution's, and deciding for a workload by the current policy.  What must not: signatures, and
+requests.
+
+A registry knows neither claim and goes by `access` alone, so that it allows none of what is left
+open.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Self
+
+from .authentication import MESSAGES, Authenticated, authenticate
+from .decide import decide
+from .exchange import anonymous
+from .jwt import Claims
+from .outcomes import Decision, Reason, Refusal
+from .policy import Policy
+from .scope import Access
+
+WORKLOAD: Final = "workload"
+DEFERRED: Final = "deferred"
+
+_LATEST: Final = 253_402_300_800  # the year 10000, where datetime ends
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """
+    Whose login a registry token came of, as its claims were verified.
+
+    `provider` is empty for a request without credentials, which has no claims.
+    """
+
+    provider: str
+    claims: Claims
+    at: datetime
+    """As of when the login is good; its own token may have expired since."""
+
+    @classmethod
+    def of(cls, login: Authenticated | None, now: datetime) -> Self:
+        """Return the workload of a login, or of a request without credentials."""
+        if login is None:
+            return cls("", Claims({}), now)
+        return cls(login.provider.name, login.claims, login.at)
+
+    def claim(self) -> Mapping[str, object]:
+        """Return the claim `workload`."""
+        return {"provider": self.provider, "claims": self.claims, "at": self.at.timestamp()}
+
+
+def read_workload(value: object) -> Workload | None:
+    """Read the claim `workload`; None for anything else, so that nothing comes of it."""
+    if not isinstance(value, dict) or value.keys() != {"provider", "claims", "at"}:
+        return None
+    provider, claims, at = value["provider"], value["claims"], value["at"]
+    if not isinstance(provider, str) or not isinstance(claims, dict):
+        return None
+    if not isinstance(at, int | float) or isinstance(at, bool):
+        return None
+    if not 0 <= at < _LATEST or (not provider and claims):
+        return None
+    return Workload(provider, Claims(claims), datetime.fromtimestamp(at, UTC))
+
+
+def decide_for(
+    policy: Policy, workload: Workload, service: str, accesses: Sequence[Access], now: datetime
+) -> Decision | Refusal:
+    """
+    Decide accesses of a workload whose token is good.
+
+    Its login is checked again by this policy, which may have changed; the times of the token that
+    it was made with are those of then.
+
+    Args:
+        policy: The current policy.
+        workload: Whose token it is.
+        service: The service that the token is for.
+        accesses: What is asked for, with references where they are known.
+        now: The time, with its zone.
+    """
+    if not workload.provider:
+        return anonymous(policy, service, accesses, now)
+    provider = policy.providers.get(workload.provider)
+    if provider is None:
+        return Refusal(Reason.UNKNOWN_PROVIDER, MESSAGES[Reason.UNKNOWN_PROVIDER])
+    login = authenticate(provider, workload.claims, service, now, at=workload.at)
+    if isinstance(login, Refusal):
+        return login
+    return decide(policy, login.identity, login.claims, service, accesses, now)

@@ -1,0 +1,368 @@
+"""
+What only a real kube-apiserver can tell: whether it takes the manifests, and what they permit.
+
+It takes part when `KUBEBUILDER_ASSETS` names a folder with it and etcd; `make test-kube` says how
+to get them.
+"""
+
+import copy
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regauth.controller.cluster import ApiError, Cluster, Object
+from regauth.controller.configuration import read_configuration
+from regauth.controller.docker_config import EMPTY, TYPE, encoded
+from regauth.controller.entitlements import Entitlements
+from regauth.controller.event_log import EventLog
+from regauth.controller.leadership import Elector
+from regauth.controller.manifests import plugin_manifests
+from regauth.controller.measures import Measures
+from regauth.controller.reconciling import Controller, Host
+from regauth.controller.settings import Election, Registry
+from regauth.controller.yaml_blocks import to_yaml
+
+from .conftest import connection, run_main, wait_for
+from .installation import ACCOUNT, NAMESPACE, install, manifests, put
+from .kube_apiserver import NODE, KubeApiServer
+
+AUDIENCE = "https://registry.example.com"
+REGISTRY = Registry("registry.example.com", username="cluster", audience=AUDIENCE, token_duration=timedelta(hours=1))  # fmt: skip
+POLICY = """\
+version: 1
+services: [registry.example.com]
+providers:
+  cluster: {issuer: https://kubernetes.default.svc, audience: https://registry.example.com, claims: kubernetes}
+"""
+SETTINGS = "policy: policy\nregistries: [{host: registry.example.com, provider: cluster}]\n"
+
+
+@pytest.fixture
+def api(kube_apiserver: KubeApiServer) -> Iterator[KubeApiServer]:
+    kube_apiserver.reset()
+    yield kube_apiserver
+    kube_apiserver.disconnect()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "policy").mkdir()
+    (tmp_path / "policy" / "policy.yaml").write_text(POLICY)
+    (tmp_path / "controller.yaml").write_text(SETTINGS)
+    return tmp_path / "controller.yaml"
+
+
+def test_every_manifest_is_accepted(api: KubeApiServer, file: Path) -> None:
+    """With unknown fields refused; the namespace is there before, as it is for `kubectl`."""
+    api.create("namespaces", NAMESPACE)
+    said = {
+        f"{one['kind']} {one['metadata']['name']}": put(api, one, "&dryRun=All")
+        for one in manifests(file)
+    }
+
+    assert len(said) == 14
+    assert {name: answer for name, answer in said.items() if answer[0] not in (200, 201)} == {}
+
+
+class Scenario:
+    """Everything that a controller ever asks of the API server, as the account of the manifests."""
+
+    def __init__(self, api: KubeApiServer, token: str) -> None:
+        self.api = api
+        self.cluster = Cluster(connection(api, token))
+
+    def refused(self) -> set[str]:
+        """Do it all, go on after each refusal, and return what was refused; no other error is."""
+        self._begin()
+        host = Host(
+            self.cluster, lambda: datetime.now(UTC), time.monotonic, lambda: True, EventLog(descriptor=-1), Measures()
+        )  # fmt: skip
+        controller = Controller(host, Entitlements((REGISTRY,)))
+        controller.keys.refresh()
+        self._work(controller)
+        self.api.delete("serviceaccounts", "team-a", "builder", None)
+        self._work(controller)
+        self._watch(controller)
+        self._lead()
+        assert {one.status for one in self.api.seen} <= {200, 201, 403, 404, 409}
+        return {one.what for one in self.api.seen if one.status == 403}
+
+    def _begin(self) -> None:
+        self.api.open()
+        for kind in ("serviceaccounts", "secrets", "leases"):
+            for one in self.api.all(kind):
+                meta = one["metadata"]
+                if meta["name"] != ACCOUNT or kind != "serviceaccounts":
+                    self.api.delete(kind, meta["namespace"], meta["name"], None)
+        for name in ("builder", "deployer"):
+            self.api.create("serviceaccounts", name, "team-a")
+        self.api.create("secrets", "deployer-pull-secret", "team-a", type="Opaque", data={})
+
+    @staticmethod
+    def _work(controller: Controller) -> None:
+        for watcher in controller.watchers.values():
+            with suppress(ApiError):
+                watcher.list()
+        while (key := controller.queue.take()) is not None:
+            controller.work(key)
+
+    @staticmethod
+    def _watch(controller: Controller) -> None:
+        def watch(kind: str) -> None:
+            controller.watchers[kind].seconds = 1
+            with suppress(ApiError):
+                controller.watchers[kind].watch()
+
+        threads = [threading.Thread(target=watch, args=(kind,)) for kind in controller.watchers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    def _lead(self) -> None:
+        elector = Elector(
+            self.cluster, Election(NAMESPACE), "test", time.monotonic, lambda: datetime.now(UTC)
+        )
+        for step in (elector.step, elector.step, elector.release):
+            with suppress(ApiError):
+                step()
+
+
+def take_away(api: KubeApiServer, role: Object, number: int, verb: str) -> None:
+    """Put a role without one verb of one of its rules, and wait until that is so."""
+    less: dict[str, Any] = copy.deepcopy(role)
+    rule = less["rules"][number]
+    rule["verbs"].remove(verb)
+    if not rule["verbs"]:
+        less["rules"].remove(rule)
+    assert put(api, less)[0] == 200
+    wait_for(lambda: not answers(api, role, rule, verb), f"the end of {verb} in rule {number}")
+
+
+def answers(api: KubeApiServer, manifest: Object, rule: Object, verb: str) -> bool:
+    """Ask whether the account may do what a rule permits (SubjectAccessReview)."""
+    user = f"system:serviceaccount:{NAMESPACE}:{ACCOUNT}"
+    groups = [
+        "system:serviceaccounts",
+        f"system:serviceaccounts:{NAMESPACE}",
+        "system:authenticated",
+    ]
+    spec: Object = {"user": user, "groups": groups}
+    if "nonResourceURLs" in rule:
+        spec["nonResourceAttributes"] = {"path": rule["nonResourceURLs"][0], "verb": verb}
+    else:
+        resource, _, sub = rule["resources"][0].partition("/")
+        spec["resourceAttributes"] = {
+            "group": rule["apiGroups"][0], "resource": resource, "subresource": sub, "verb": verb,
+            "name": (rule.get("resourceNames") or [""])[0],
+            "namespace": manifest["metadata"].get("namespace", ""),
+        }  # fmt: skip
+    body = {
+        "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec
+    }  # fmt: skip
+    status, found = api.ask("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", body)
+    assert status == 201, found
+    return bool(found["status"]["allowed"])
+
+
+def test_what_is_permitted_is_enough_and_none_of_it_is_too_much(
+    api: KubeApiServer, file: Path
+) -> None:
+    """
+    With all permissions nothing is refused; without any one of them something is.
+
+    Clusters let all accounts read the keys by a binding of their own; some take it away.
+    """
+    rbac = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+    api.ask("DELETE", f"{rbac}/system:service-account-issuer-discovery")
+    api.create("namespaces", "team-a")
+    scenario = Scenario(api, install(api, file))
+    assert scenario.refused() == set()
+
+    needless = []
+    for role in manifests(file):
+        if not role["kind"].endswith("Role") or role["metadata"]["name"] != ACCOUNT:
+            continue
+        for index in range(len(role["rules"])):
+            for verb in role["rules"][index]["verbs"]:
+                take_away(api, role, index, verb)
+                if not scenario.refused():
+                    needless.append((role["rules"][index], verb))
+        assert put(api, role)[0] == 200
+    assert needless == []
+
+
+def test_what_rbac_cannot_refuse_the_admission_policy_does(api: KubeApiServer, file: Path) -> None:
+    api.create("namespaces", "team-a")
+    for namespace in ("team-a", "kube-system"):
+        api.create("serviceaccounts", "builder", namespace)
+    ours = {"app.kubernetes.io/managed-by": "regauth-controller"}
+    config = {".dockerconfigjson": encoded(EMPTY)}
+    mine = api.create(
+        "secrets", "mine", "team-a", type=TYPE, data=config, metadata={"labels": ours}
+    )
+    theirs = api.create("secrets", "theirs", "team-a", type=TYPE, data=config)
+    token = install(api, file)
+    bound = {"kind": "Secret", "apiVersion": "v1", "name": "mine", "uid": mine["metadata"]["uid"]}
+
+    def ask(
+        method: str, path: str, body: object, kind: str = "application/json"
+    ) -> tuple[int, str]:
+        path = f"/api/v1/namespaces/{path}?fieldManager=test"
+        status, said = api.ask(method, path, body, token=token, content_type=kind)
+        return status, said.get("message", "")
+
+    def request(
+        audiences: list[str], ref: object = bound, namespace: str = "team-a"
+    ) -> tuple[int, str]:
+        body = {"spec": {"audiences": audiences, "boundObjectRef": ref}}
+        return ask("POST", f"{namespace}/serviceaccounts/builder/token", body)
+
+    def patch(what: str, **change: object) -> tuple[int, str]:
+        return ask("PATCH", f"team-a/{what}", change, "application/merge-patch+json")
+
+    wait_for(lambda: request([])[0] == 403, "the admission policy works")
+    server, other = "https://kubernetes.default.svc.cluster.local", "https://other.example.com"
+    bare = {"metadata": {"name": "new"}, "type": TYPE, "data": config}
+    refused = [
+        *(request(audiences) for audiences in ([], [server], [other], [AUDIENCE, server])),
+        request([AUDIENCE], None),
+        request([AUDIENCE], None, "kube-system"),
+        ask("POST", "team-a/secrets", bare),
+        ask(
+            "POST",
+            "team-a/secrets",
+            {"metadata": {"name": "new", "labels": ours}, "type": "Opaque"},
+        ),
+        ask("POST", "kube-system/secrets", {**bare, "metadata": {"name": "new", "labels": ours}}),
+        patch("secrets/theirs", metadata={"labels": ours}),
+        patch("secrets/mine", metadata={"labels": None}),
+        ask("DELETE", "team-a/secrets/theirs", None),
+        patch("serviceaccounts/builder", metadata={"annotations": {"role": "admin"}}),
+        patch("serviceaccounts/builder", metadata={"labels": {"role": "admin"}}),
+        patch("serviceaccounts/builder", automountServiceAccountToken=True),
+    ]
+
+    assert [
+        one for one in refused if one[0] != 403 or "ValidatingAdmissionPolicy" not in one[1]
+    ] == []
+    assert theirs == api.get("secrets", "theirs", "team-a")
+    assert request([AUDIENCE])[0] == 201
+    assert patch("serviceaccounts/builder", imagePullSecrets=[{"name": "mine"}])[0] == 200
+    assert patch("secrets/mine", data=config, metadata={"annotations": {"a": "b"}})[0] == 200
+    assert ask("DELETE", "team-a/secrets/mine", None)[0] == 200
+    api.delete("serviceaccounts", "kube-system", "builder", None)
+
+
+@pytest.fixture
+def pod(api: KubeApiServer, file: Path) -> Object:
+    """A pod on the node, in a cluster without the plugin's RBAC."""
+    api.create("namespaces", "team-a")
+    api.create("serviceaccounts", "builder", "team-a")
+    for one in manifests(file)[-2:]:
+        path = f"/apis/{one['apiVersion']}/{one['kind'].lower()}s/{one['metadata']['name']}"
+        api.ask("DELETE", path)
+    body: Object = {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod", "namespace": "team-a"},
+        "spec": {
+            "nodeName": NODE, "serviceAccountName": "builder",
+            "containers": [{"name": "main", "image": "registry.example.com/team-a/app"}],
+        },
+    }  # fmt: skip
+    api.ask("DELETE", "/api/v1/namespaces/team-a/pods/pod?gracePeriodSeconds=0")
+    status, made = api.ask("POST", "/api/v1/namespaces/team-a/pods", body)
+    assert status == 201, made
+    return made
+
+
+def requested(api: KubeApiServer, pod: Object, audience: str) -> tuple[int, str]:
+    """Request a token of the pod's account as the node does."""
+    bound = {"apiVersion": "v1", "kind": "Pod", "name": "pod", "uid": pod["metadata"]["uid"]}
+    body = {
+        "apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+        "spec": {"audiences": [audience], "boundObjectRef": bound},
+    }  # fmt: skip
+    path = "/api/v1/namespaces/team-a/serviceaccounts/builder/token"
+    status, said = api.ask("POST", path, body, token=api.node_bearer)
+    return status, said.get("message", "")
+
+
+def allow_nodes(api: KubeApiServer, pod: Object, file: Path) -> None:
+    for one in manifests(file)[-2:]:
+        assert put(api, one)[0] in (200, 201)
+    wait_for(lambda: requested(api, pod, AUDIENCE)[0] == 201, "the node gets a token")
+
+
+def test_a_kubelet_gets_tokens_of_the_audiences_of_the_manifests_and_no_others(
+    api: KubeApiServer, file: Path, pod: Object
+) -> None:
+    """The admission plugin NodeRestriction looks at `request-serviceaccounts-token-audience`."""
+    wait_for(lambda: "audience" in requested(api, pod, AUDIENCE)[1], "the node knows the pod")
+    allow_nodes(api, pod, file)
+
+    assert requested(api, pod, "https://other.example.com")[0] == 403
+
+
+def test_the_kubelet_s_own_code_takes_the_configuration_and_the_plugin_s_answer(
+    api: KubeApiServer, file: Path, pod: Object, tmp_path: Path
+) -> None:
+    program = Path(os.environ["KUBEBUILDER_ASSETS"]) / "kubelet-credentials"
+    if not program.exists():
+        pytest.skip(
+            "KUBEBUILDER_ASSETS has no kubelet-credentials; build_kube_apiserver.py builds it"
+        )
+    allow_nodes(api, pod, file)
+    config, *_ = plugin_manifests(read_configuration(file).settings)
+    (tmp_path / "config.yaml").write_text(to_yaml([config]))
+    plugin = tmp_path / "bin" / "regauth-credential-provider"
+    plugin.parent.mkdir()
+    plugin.write_text(
+        f'#!/bin/sh\nexec "{sys.executable}" -m regauth.controller.kubelet_plugin "$@"\n'
+    )
+    plugin.chmod(0o755)
+    done = subprocess.run(
+        [
+            *(
+                program,
+                tmp_path / "config.yaml",
+                plugin.parent,
+                "team-a",
+                "pod",
+                pod["metadata"]["uid"],
+            ),
+            *("builder", "registry.example.com/team-a/app:1", "other.example.com/team-a/app:1"),
+        ],
+        env={**os.environ, "SERVER": api.upstream, "BEARER": api.node_bearer},
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+    ours, others = (json.loads(line) for line in done.stdout.splitlines())
+    ((username, password),) = ours
+
+    assert (username, others) == ("cluster", [])
+    assert api.review(password, AUDIENCE)
+
+
+def test_who_is_not_known_is_told_so(api: KubeApiServer, tmp_path: Path) -> None:
+    (tmp_path / "kubeconfig").write_text(
+        f"{{clusters: [{{name: c, cluster: {{server: '{api.url}'}}}}], current-context: c,"
+        " contexts: [{name: c, context: {cluster: c, user: u}}], users: [{name: u, user: {token: wrong}}]}"
+    )
+    done = run_main(
+        *("--registry-host", "registry.example.com", "--registry-username", "cluster"),
+        *("--kubeconfig", str(tmp_path / "kubeconfig"), "--once"),
+    )
+
+    assert done.exit_code == 1
+    assert "the cluster cannot be asked: Unauthorized" in done.stderr

@@ -1,0 +1,59 @@
+"""
+The programs that tests run, and where each comes from: the one list of them.
+
+`make test` installs those of `registry` in the Makefile; `make programs` gets whatever else there
+is here.  A test skips without a program that it needs and says what is written here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Debian:
+    """
+    A package of Debian.
+
+    One that is only `unpacked` would start a server when it is installed, or replace a program that
+    people use; its files are put beside the system and need none of its other packages.
+    """
+
+    package: str
+    unpacked: bool = False
+
+    def __str__(self) -> str:
+        return f"Debian's {self.package}"
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """A program that `go install` builds, at a version."""
+
+    module: str
+
+    def __str__(self) -> str:
+        return f"go install {self.module}"
+
+
+Source = Debian | Go
+
+_DISTRIBUTION: Final = "github.com/distribution/distribution/v3/cmd/registry"
+
+PROGRAMS: Final[Mapping[str, Source]] = {
+    "docker-registry": Debian("docker-registry"),
+    "skopeo": Debian("skopeo"),
+    "nginx": Debian("nginx"),
+    "podman": Debian("podman"),
+    "buildah": Debian("buildah"),
+    "docker": Debian("docker.io", unpacked=True),
+    "caddy": Debian("caddy", unpacked=True),
+    "containerd": Debian("containerd", unpacked=True),
+    "ctr": Debian("containerd", unpacked=True),
+    "crane": Go("github.com/google/go-containerregistry/cmd/crane@v0.22.1"),
+    "oras": Go("oras.land/oras/cmd/oras@v1.3.6"),
+    "registry-3.1": Go(f"{_DISTRIBUTION}@v3.1.2"),
+    "registry-3.0": Go(f"{_DISTRIBUTION}@v3.0.0"),
+    "helm": Go("helm.sh/helm/v3/cmd/helm@v3.22.0"),
+}
+"""By the name that tests call them by, the quickest to get first."""
