@@ -69,6 +69,7 @@ class WatchedChannels(Channels):
         self._epoll = select.epoll()
         self._serving = threading.local()
         self._looked = 0.0
+        self._full = False
 
     def __setitem__(self, descriptor: int, channel: Channel) -> None:
         super().__setitem__(descriptor, channel)
@@ -89,8 +90,8 @@ class WatchedChannels(Channels):
     def turn(self, seconds: float, *, look: bool = False) -> None:
         """Wait until a channel has something to do, at most so many seconds, and let it."""
         now = time.monotonic()
-        if look or now - self._looked >= _LOOK:
-            self._looked = now
+        if look or self._full or now - self._looked >= _LOOK:
+            self._looked, self._full = now, False
             for channel in list(self.values()):
                 # What waits to be read from is watched already.
                 if channel.accepting or channel.writable():
@@ -118,6 +119,8 @@ class WatchedChannels(Channels):
         and writing nothing brings the loop here again.
         """
         wanted, descriptor = _wanted(channel), channel._fileno  # noqa: SLF001 - the map's key
+        if not wanted and channel.accepting:
+            self._full = True  # until a connection goes, which only the next turns can tell
         if wanted and descriptor is not None:
             with contextlib.suppress(OSError):  # the loop may have closed it meanwhile
                 self._epoll.modify(descriptor, wanted | select.EPOLLONESHOT)

@@ -5,8 +5,9 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any, BinaryIO
 
 import pytest
@@ -27,9 +28,11 @@ def answers(environ: dict[str, Any], start: Callable[..., Any]) -> list[bytes]:
 
 
 @contextmanager
-def serving(application: Callable[..., Any], threads: int = 4) -> Iterator[tuple[int, Channels]]:
+def serving(
+    application: Callable[..., Any], adjustments: Mapping[str, int] = MappingProxyType({})
+) -> Iterator[tuple[int, Channels]]:
     (listener,) = hosting.bind([Address("127.0.0.1", 0)])
-    server = hosting.Server(application, [listener], threads=threads)
+    server = hosting.Server(application, [listener], threads=4, adjustments=adjustments)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -137,6 +140,21 @@ def test_a_client_that_asks_for_it_is_hung_up_on(kind: type[Channels]) -> None:
         ask.getresponse().read()
         assert len(channels) == 3
         ask.close()
+
+
+def test_the_next_is_let_in_as_soon_as_connections_are_left_again(kind: type[Channels]) -> None:
+    # The listener and the loop's own pipe count, too.
+    with serving(answers, adjustments={"connection_limit": 4}) as (port, _):
+        with speaking(port) as (first, one), speaking(port) as (second, two):
+            for client, stream in ((first, one), (second, two)):
+                client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                assert read_answer(stream) == (GOOD, b"/ ")
+            third = socket.create_connection(("127.0.0.1", port), PATIENCE)
+            third.sendall(b"GET /third HTTP/1.1\r\nHost: x\r\n\r\n")
+            first.sendall(b"GET /again HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert read_answer(one) == (GOOD, b"/again ")
+        with third, third.makefile("rb") as stream:
+            assert read_answer(stream) == (GOOD, b"/third ")
 
 
 def test_a_signal_that_does_not_interrupt_the_loop_ends_it_all_the_same() -> None:
