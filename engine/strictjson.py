@@ -41,7 +41,7 @@ def loads(text: bytes | str, *, max_depth: int = MAX_DEPTH) -> object:
         if isinstance(text, bytes)
         else text.count("{") + text.count("[")
     )
-    if openings > max_depth and _depth(value) > max_depth:
+    if openings > max_depth and _nests_deeper(value, max_depth):
         message = f"it nests more than {max_depth} deep"
         raise JsonError(message)
     return value
@@ -84,17 +84,19 @@ def _strict(text: bytes | str, max_depth: int) -> object:
     return value
 
 
-def _depth(value: object) -> int:
-    """Measure without recursion: the value may nest deeper than Python's stack."""
-    depth, layer = 0, [value]
-    while containers := [item for item in layer if isinstance(item, dict | list)]:
-        depth += 1
+def _nests_deeper(value: object, max_depth: int) -> bool:
+    """Look one layer further than may be, without recursion: it may nest beyond Python's stack."""
+    layer = [value]
+    for _ in range(max_depth + 1):
+        containers = [item for item in layer if isinstance(item, dict | list)]
+        if not containers:
+            return False
         layer = [
             inner
             for container in containers
             for inner in (container.values() if isinstance(container, dict) else container)
         ]
-    return depth
+    return True
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
