@@ -7,8 +7,11 @@ which pieces a kind of pattern allows and what they match (`patterns`, `tag_patt
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from .cel import Program
+
+Part = TypeVar("Part")
 
 
 class PatternValueError(ValueError):
@@ -83,3 +86,39 @@ def _closing_brace(text: str, at: int) -> int:
             depth -= 1
         at += 1
     return -1
+
+
+def compile_pieces(
+    text: str,
+    check: Callable[[str, list[Piece]], PatternFault | None],
+    spell: Callable[[Piece], Part],
+    compile_expression: CompileExpression,
+) -> list[Part | Program] | PatternFault | None:
+    """
+    Compile a pattern's pieces in their order.
+
+    Args:
+        text: The pattern as written.
+        check: Says what keeps the pieces from being a pattern.
+        spell: Makes a part of a literal or a wildcard.
+        compile_expression: Compiles what stands in `${...}`, reporting problems itself.
+
+    Returns:
+        The parts, what is wrong with the text, or None when an expression did not compile.
+    """
+    pieces = split(text)
+    if isinstance(pieces, PatternFault):
+        return pieces
+    fault = check(text, pieces)
+    if fault is not None:
+        return fault
+    parts: list[Part | Program] = []
+    for piece in pieces:
+        if piece.kind != "expression":
+            parts.append(spell(piece))
+            continue
+        program = compile_expression(piece.text, piece.start + 2)
+        if program is None:
+            return None
+        parts.append(program)
+    return parts

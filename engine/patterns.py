@@ -14,7 +14,13 @@ from dataclasses import dataclass
 from enum import Enum
 
 from .cel import Program
-from .pattern_text import CompileExpression, PatternFault, PatternValueError, Piece, split
+from .pattern_text import (
+    CompileExpression,
+    PatternFault,
+    PatternValueError,
+    Piece,
+    compile_pieces,
+)
 from .scope import MAX_NAME_LENGTH, is_repository_name, is_repository_path
 
 
@@ -126,26 +132,12 @@ def compile_pattern(
     Returns:
         The pattern, what is wrong with it, or None when an expression in it did not compile.
     """
-    pieces = split(text)
-    if isinstance(pieces, PatternFault):
-        return pieces
-    fault = _check(text, pieces)
-    if fault is not None:
-        return fault
-    parts: list[Part] = []
-    for piece in pieces:
-        if piece.kind != "expression":
-            parts.extend(_wildcards(piece.text) if piece.kind == "wildcard" else [piece.text])
-            continue
-        program = compile_expression(piece.text, piece.start + 2)
-        if program is None:
-            return None
-        parts.append(program)
-    return Pattern(text, tuple(_joined(parts)))
+    parts = compile_pieces(text, _check, _spell, compile_expression)
+    return Pattern(text, tuple(_joined(parts))) if isinstance(parts, list) else parts
 
 
-def _wildcards(text: str) -> list[Part]:
-    return [{"*": Wildcard.STAR, "**/": Wildcard.SEGMENTS, "**": Wildcard.REST}[text]]
+def _spell(piece: Piece) -> str | Wildcard:
+    return Wildcard(piece.text) if piece.kind == "wildcard" else piece.text
 
 
 def _joined(parts: list[Part]) -> list[Part]:

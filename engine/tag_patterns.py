@@ -12,7 +12,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from .cel import Program
-from .pattern_text import CompileExpression, PatternFault, PatternValueError, Piece, split
+from .pattern_text import (
+    CompileExpression,
+    PatternFault,
+    PatternValueError,
+    Piece,
+    compile_pieces,
+)
 from .references import is_tag, is_tag_part
 
 STAR: Final = "*"
@@ -83,22 +89,8 @@ def compile_tag_pattern(
     Returns:
         The pattern, what is wrong with it, or None when an expression in it did not compile.
     """
-    pieces = split(text)
-    if isinstance(pieces, PatternFault):
-        return pieces
-    fault = _check(text, pieces)
-    if fault is not None:
-        return fault
-    parts: list[str | Program] = []
-    for piece in pieces:
-        if piece.kind != "expression":
-            parts.append(piece.text)
-            continue
-        program = compile_expression(piece.text, piece.start + 2)
-        if program is None:
-            return None
-        parts.append(program)
-    return TagPattern(text, tuple(parts))
+    parts = compile_pieces(text, _check, lambda piece: piece.text, compile_expression)
+    return TagPattern(text, tuple(parts)) if isinstance(parts, list) else parts
 
 
 def _check(text: str, pieces: list[Piece]) -> PatternFault | None:

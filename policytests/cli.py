@@ -24,6 +24,15 @@ COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
+    try:
+        return _main(arguments)
+    except BrokenPipeError:
+        # Whoever read the output has gone, as `head` does: what is left of it goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return INTERRUPTED
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words in (["-h"], ["--help"]):
         from .sentences import HELP  # noqa: PLC0415 - help needs nothing else
@@ -32,11 +41,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     if words in (["-V"], ["--version"]):
         from importlib.metadata import version  # noqa: PLC0415 - nothing else needs it
-
-        sys.stdout.write(f"policytest {version('jwt-registry-auth')}\n")
-        return 0
-    if words == ["--version"]:
-        from importlib.metadata import version  # noqa: PLC0415 - on demand
 
         sys.stdout.write(f"policytest {version('jwt-registry-auth')}\n")
         return 0

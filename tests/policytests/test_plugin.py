@@ -174,3 +174,20 @@ def test_a_run_without_suites_never_imports_the_engine(tmp_path: Path) -> None:
     test = "import sys\ndef test(): assert 'regauth.engine' not in sys.modules\n"
     (tmp_path / "test_it.py").write_text(test)
     assert "1 passed" in run(tmp_path, command=False).stdout
+
+
+@pytest.mark.parametrize("words", [("-v",), ("why", "main", "repository:acme/app:pull")])
+def test_a_reader_that_goes_away_ends_it_without_a_traceback(
+    house: Repository, words: tuple[str, ...]
+) -> None:
+    house.suite(GRID)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as output:
+        done = subprocess.run(
+            [sys.executable, "-c", COMMAND, *words],
+            cwd=house.root, stdout=output, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr, done.stderr
