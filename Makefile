@@ -75,6 +75,7 @@ check: $(STAMP) ## lint, format, types, imports
 
 .PHONY: bench
 bench: $(STAMP) ## measure, as ratios within one run
+	@$(BIN)/python -m pip install --quiet --group bench || echo 'without what only the benchmarks need'
 	@for each in bench/bench_*.py; do echo "== $$each"; $(BIN)/python "$$each"; done
 
 .PHONY: docs

@@ -7,12 +7,17 @@ Loads real processes over loopback with wrk (Debian: apt-get install -y wrk): a 
 (RS256 in, ES256 out, the policy of `token-server init`), the same with the verified login
 remembered, and the same question again.  What counts are the ratios to hello, in the same run;
 those by CPU time are the steadier ones on a machine that does other things too.
+
+The same on granian, where that is installed (`pip install --group bench`).  Where Go is, the full
+exchange is measured beside a handler of Go's standard library that does the same (`exchange/`), and
+beside the proof of concept's token server, each with as many processors as there are workers.
 """
 
 import argparse
 import base64
 import importlib.util
 import json
+import logging
 import os
 import re
 import shutil
@@ -29,6 +34,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import falcon
+from go_peers import peers
 
 from regauth.engine import jwt
 from regauth.engine.keys import SigningKey, load_private_key
@@ -37,6 +43,7 @@ from regauth.servers.running import pin
 from regauth.servers.settings import Address
 
 SERVICE = "registry.example.com"
+QUESTION = f"/auth/token?service={SERVICE}&scope=repository:acme/app:pull,push"
 CONNECTIONS = 32
 TOKENS = 2000
 WSGI = "regauth.servers.wsgi:application"
@@ -94,6 +101,7 @@ hello.add_route("/hello", Hello())
 
 def serve_hello(port: int, workers: int) -> None:
     """Serve hello as the token server serves: one pinned process for each worker."""
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # as the token server does
     listeners = hosting.bind([Address("127.0.0.1", port)])
     pids = []
     for core in range(workers):
@@ -219,7 +227,6 @@ def measure(
     host: Callable[[int, int, Path | None], list[str]], folder: Path, workers: int, seconds: float
 ) -> dict[str, Result]:
     """Measure hello and every mode with so many workers."""
-    question = f"/auth/token?service={SERVICE}&scope=repository:acme/app:pull,push"
     many, one = logins(folder, TOKENS), logins(folder, 1)
     port = free_port()
     with running(host(port, workers, None), port) as (pid, _):
@@ -228,13 +235,16 @@ def measure(
         port = free_port()
         configuration = folder / "bench.yaml"
         configuration.write_text(
-            (folder / "server.yaml").read_text().replace(":5001", f":{port}")
+            (folder / "server.yaml")
+            .read_text()
+            .replace(":5001", f":{port}")
+            .replace("logFormat: text", "logFormat: json")  # the default
             + f"workers: {workers}\nrateLimits: {{client: false, identity: false}}\n{caches}"
         )
         os.environ["TOKEN_SERVER_CONFIG"] = str(configuration)
         with running(host(port, workers, configuration), port) as (pid, started):
             tokens = one if mode == "repeated question" else many
-            results[mode] = load(port, question, tokens, seconds, pid)
+            results[mode] = load(port, QUESTION, tokens, seconds, pid)
         results[mode + " start"] = Result(started, 0, 0, 0, 0, 0)
     return results
 
@@ -260,6 +270,30 @@ def report(title: str, results: dict[str, Result]) -> dict[str, list[float]]:
     }
 
 
+def beside(
+    folder: Path, cache: Path, ours: dict[int, Result], seconds: float
+) -> dict[str, list[float]]:
+    """Measure the Go servers; return how our full exchange compares, by requests and by CPU."""
+    ratios = {}
+    print(
+        f"\n{'full exchange':36}   req/s  p50 ms  p99 ms  CPU us  MiB  errors  ours of it, by CPU"
+    )
+    many = logins(folder, TOKENS)
+    for name, command in peers(folder, cache, SERVICE):
+        for workers, mine in ours.items():
+            port = free_port()
+            with running(command(port, workers), port) as (pid, _):
+                one = load(port, QUESTION, many, seconds, pid)
+            title = f"{name}, {workers} processor{'s' * (workers > 1)}"
+            print(
+                f"{title:36} {one.rate:7.0f}  {one.p50:6.2f}  {one.p99:6.2f}  {one.cpu:6.0f}"
+                f"  {one.memory:3.0f}  {one.errors:6d}"
+                f"  {mine.rate / one.rate:10.2f}  {one.cpu / mine.cpu:6.2f}"
+            )
+            ratios[title] = [round(mine.rate / one.rate, 3), round(one.cpu / mine.cpu, 3)]
+    return ratios
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=5)
@@ -274,10 +308,11 @@ def main() -> None:
         sys.exit("wrk is not installed; on Debian: apt-get install -y wrk")
     hosts = {"waitress": on_waitress}
     if importlib.util.find_spec("granian") is None:
-        print("granian is not installed; with it, it is measured too: pip install granian")
+        print("granian is not installed; with it, it is measured too: pip install --group bench")
     else:
         hosts["granian"] = on_granian
-    everything = {}
+    everything: dict[str, dict[str, list[float]]] = {}
+    ours: dict[int, Result] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "site"
         starter.create(folder, starter.Choices(), datetime.now(UTC))
@@ -286,7 +321,12 @@ def main() -> None:
                 title = f"{host}, {workers} worker{'s' * (workers > 1)}"
                 results = measure(command, folder, workers, chosen.seconds)
                 everything[title] = report(title, results)
-    print(json.dumps({"of hello, by requests and by CPU time": everything}))
+                if command is on_waitress:
+                    ours[workers] = results["full exchange"]
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "regauth-bench"
+        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        compared = beside(folder, cache, ours, chosen.seconds)
+    print(json.dumps({"of hello, by requests and by CPU time": everything, "of Go": compared}))
 
 
 if __name__ == "__main__":

@@ -95,7 +95,8 @@ def _authenticate(
         if reason is not None:
             detail = check.describe(provider, claims, at)
             return refusal(reason, detail, provider=provider.name)
-    variables = rule_variables(provider, claims, service, now)
+    normal = _normal(claims)
+    variables = _variables(provider, normal, service, now)
     identity = identify(provider, variables)
     if isinstance(identity, Refusal):
         return identity
@@ -104,7 +105,7 @@ def _authenticate(
         if broken is not None:
             message = rule.message or f"the token does not meet the rule {rule.name!r}"
             return Refusal(rule.reason, message, broken, identity, provider.name)
-    return Authenticated(identity, provider, _normal(claims), _time(claims["exp"]), at)
+    return Authenticated(identity, provider, normal, _time(claims["exp"]), at)
 
 
 def _normal(claims: Claims) -> Claims:
@@ -116,8 +117,14 @@ def rule_variables(
     provider: Provider, claims: Claims, service: str, now: datetime
 ) -> dict[str, object]:
     """Return what a provider's rules and subject see."""
+    return _variables(provider, _normal(claims), service, now)
+
+
+def _variables(
+    provider: Provider, normal: Claims, service: str, now: datetime
+) -> dict[str, object]:
     return {
-        "claims": _normal(claims),
+        "claims": normal,
         "service": service,
         "provider": provider.name,
         "now": timestamp(now),
@@ -179,8 +186,10 @@ def _audiences(claims: Mapping[str, object]) -> list[str]:
 
 def _times(_: Provider, claims: Claims, __: datetime) -> Reason | None:
     """RFC 7519, section 2, NumericDate."""
-    good = all(_is_time(claims[name]) for name in ("exp", "nbf", "iat") if name in claims)
-    return None if good else Reason.MALFORMED_TOKEN
+    for name in ("exp", "nbf", "iat"):
+        if name in claims and not _is_time(claims[name]):
+            return Reason.MALFORMED_TOKEN
+    return None
 
 
 def _describe_times(_: Provider, claims: Claims, __: datetime) -> str:
@@ -197,8 +206,10 @@ def _expiry(provider: Provider, claims: Claims, now: datetime) -> Reason | None:
 def _not_before(provider: Provider, claims: Claims, now: datetime) -> Reason | None:
     """RFC 7519, sections 4.1.5 and 4.1.6."""
     latest = now + provider.clock_skew
-    good = all(_time(claims[name]) <= latest for name in ("nbf", "iat") if name in claims)
-    return None if good else Reason.NOT_YET_VALID
+    for name in ("nbf", "iat"):
+        if name in claims and _time(claims[name]) > latest:
+            return Reason.NOT_YET_VALID
+    return None
 
 
 def _age(provider: Provider, claims: Claims, now: datetime) -> Reason | None:
@@ -242,6 +253,9 @@ CHECKS: Final = (
 _LATEST: Final = 253_402_300_800  # the year 10000, where datetime and CEL end
 
 
+_NUMBERS: Final = (int, float)
+
+
 def _is_time(value: object) -> bool:
     """Tell whether a value is a NumericDate (RFC 7519, section 2) of the years 1970 to 9999."""
     if type(value) not in (int, float):
@@ -250,7 +264,7 @@ def _is_time(value: object) -> bool:
 
 
 def _time(value: object) -> datetime:
-    if not isinstance(value, int | float):
+    if not isinstance(value, _NUMBERS):
         message = "only what `_is_time` let through comes here"
         raise TypeError(message)
     return _EPOCH + timedelta(seconds=value)

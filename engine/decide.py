@@ -20,7 +20,7 @@ from typing import Literal
 
 from . import references
 from .cel import CelError, Program, timestamp
-from .index import Index, ruled_out
+from .index import Index, Lookup, ruled_out
 from .jwt import Claims
 from .outcomes import ConditionError, Decision, Identity, Verdict, Why
 from .pattern_text import PatternValueError
@@ -80,7 +80,10 @@ def decide(
 class Request:
     """One identity's request: the variables its conditions see and what is known of them so far."""
 
-    __slots__ = ("_exhaustive", "_index", "_known", "_policy", "all_grants", "now", "variables")
+    __slots__ = (
+        *("_candidates", "_exhaustive", "_index", "_known", "_policy"),
+        *("all_grants", "now", "variables"),
+    )
 
     def __init__(
         self,
@@ -96,6 +99,7 @@ class Request:
         self._index: Index = policy.index[identity.provider]
         self._exhaustive = exhaustive
         self._known: dict[int, bool | CelError] = {}
+        self._candidates: dict[tuple[int, str], list[Statement]] = {}
         self.all_grants: tuple[Statement, ...] = policy.grants
         if identity.anonymous:
             self.all_grants = (policy.anonymous,) if policy.anonymous else ()
@@ -152,12 +156,11 @@ class Request:
     def denials(self, access: Access) -> list[Statement]:
         """Return the denials that could match."""
         index = self._index
-        if self._exhaustive:
+        if self._exhaustive or not self._policy.denials:
             return list(self._policy.denials)
         if access.resource.type == REGISTRY:
             return [self._policy.denials[position] for position in index.catalog_denials]
-        found = index.denials.candidates(self._claims, access.resource.name)
-        return [self._policy.denials[position] for position in found]
+        return self._named(index.denials, self._policy.denials, access.resource.name)
 
     def grants(self, access: Access) -> list[Statement]:
         """Return the grants that could match."""
@@ -166,8 +169,16 @@ class Request:
             return list(self.all_grants)
         if access.resource.type == REGISTRY:
             return [self.all_grants[position] for position in index.catalog_grants]
-        found = index.grants.candidates(self._claims, access.resource.name)
-        return [self.all_grants[position] for position in found]
+        return self._named(index.grants, self.all_grants, access.resource.name)
+
+    def _named(self, lookup: Lookup, all_: Sequence[Statement], name: str) -> list[Statement]:
+        """Return what could match a name: looked up once for all actions on it."""
+        key = (id(lookup), name)
+        found = self._candidates.get(key)
+        if found is None:
+            found = [all_[position] for position in lookup.candidates(self._claims, name)]
+            self._candidates[key] = found
+        return found
 
     @property
     def _claims(self) -> Mapping[str, object]:

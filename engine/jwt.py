@@ -17,8 +17,11 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, NewType
+from typing import Final, NewType, cast
 
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate
 from jwt.algorithms import get_default_algorithms
@@ -44,6 +47,18 @@ _TYPES: Final = (None, "jwt", "jose", "at+jwt", "application/at+jwt")
 # A canonical last character leaves no bits over (RFC 4648, section 3.5).
 _LAST: Final = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
 _verifiers: Final = {name: get_default_algorithms()[name] for name in ALGORITHMS}
+# How, and in how many bytes each of the signature's two numbers is written.
+_ecdsa: Final = {
+    "ES256": (ec.ECDSA(SHA256()), 32),
+    "ES384": (ec.ECDSA(SHA384()), 48),
+    "ES512": (ec.ECDSA(SHA512()), 66),
+}
+_encode_json: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+
+_REMEMBERED_HEADER: Final = 512
+"""Characters of the longest encoded header that is read once for many tokens."""
 
 
 class MalformedTokenError(ValueError):
@@ -89,7 +104,22 @@ def parse(
     if match is None:
         message = "it is not three base64url parts with dots between"
         raise MalformedTokenError(message)
-    header = _object(match[1], "header")
+    header, payload, signature = match.groups()
+    read = _known_header if len(header) <= _REMEMBERED_HEADER else _header
+    algorithm, key_id, certificates = read(header)
+    return UnverifiedToken(
+        algorithm=algorithm,
+        key_id=key_id,
+        claims=UnverifiedClaims(_object(payload, "payload", max_depth)),
+        certificates=certificates,
+        signing_input=token[: match.end(2)].encode(),
+        signature=_decode(signature, "signature"),
+    )
+
+
+def _header(part: str) -> tuple[str, str | None, tuple[str, ...]]:
+    """Read a header: the algorithm, the key id and the certificates that it names."""
+    header = _object(part, "header")
     algorithm, key_id = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str):
         message = "the header names no algorithm (`alg`)"
@@ -98,14 +128,11 @@ def parse(
         message = "the key id (`kid`) is not a string"
         raise MalformedTokenError(message)
     _check_header(header)
-    return UnverifiedToken(
-        algorithm=algorithm,
-        key_id=key_id,
-        claims=UnverifiedClaims(_object(match[2], "payload", max_depth)),
-        certificates=_certificates(header.get("x5c")),
-        signing_input=token[: match.end(2)].encode(),
-        signature=_decode(match[3], "signature"),
-    )
+    return algorithm, key_id, _certificates(header.get("x5c"))
+
+
+# All tokens of one key have the same header, and what it says depends on its text alone.
+_known_header: Final = lru_cache(maxsize=256)(_header)
 
 
 def _check_header(header: Mapping[str, object]) -> None:
@@ -146,7 +173,7 @@ def _decode(part: str, what: str) -> bytes:
         message = f"the {what} is not base64url"
         raise MalformedTokenError(message)
     try:
-        return base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+        return binascii.a2b_base64((part + "=" * (-len(part) % 4)).encode().translate(_FROM_URL))
     except binascii.Error:
         message = f"the {what} is not base64url"
         raise MalformedTokenError(message) from None
@@ -189,19 +216,29 @@ def sign(claims: Mapping[str, object], key: SigningKey) -> str:
 
     The header holds `typ`, `alg` and what the key says of itself: `kid`, `x5c`.
     """
-    header = _header(key.algorithm, key.key_id, key.x5c)
+    header = _encoded_header(key.algorithm, key.key_id, key.x5c)
     signing_input = f"{header}.{_encode_object(claims)}"
     return f"{signing_input}.{_encode(signature(signing_input.encode(), key))}"
 
 
 def signature(data: bytes, key: SigningKey) -> bytes:
     """Return the signature (RFC 7518, section 3) of bytes that need not be a token."""
+    if key.algorithm in _ecdsa:
+        return _sign_ecdsa(data, key)
     made: bytes = _verifiers[key.algorithm].sign(data, key.material)
     return made
 
 
+def _sign_ecdsa(data: bytes, key: SigningKey) -> bytes:
+    """Sign as PyJWT does, which goes by way of hexadecimal text (RFC 7518, section 3.4)."""
+    method, size = _ecdsa[key.algorithm]
+    private = cast("ec.EllipticCurvePrivateKey", key.material)  # the only kind that fits
+    first, second = decode_dss_signature(private.sign(data, method))
+    return first.to_bytes(size, "big") + second.to_bytes(size, "big")
+
+
 @lru_cache(maxsize=16)
-def _header(algorithm: str, key_id: str | None, x5c: tuple[Certificate, ...]) -> str:
+def _encoded_header(algorithm: str, key_id: str | None, x5c: tuple[Certificate, ...]) -> str:
     """Encode a key's header; a server signs all its tokens with one key or two."""
     header: dict[str, object] = {"typ": "JWT", "alg": algorithm}
     if key_id is not None:
@@ -216,8 +253,8 @@ def _der64(certificate: Certificate) -> str:
 
 
 def _encode_object(value: Mapping[str, object]) -> str:
-    return _encode(json.dumps(value, separators=(",", ":"), allow_nan=False).encode())
+    return _encode(_encode_json(value).encode())
 
 
 def _encode(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return binascii.b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=").decode()

@@ -78,6 +78,8 @@ class Pattern:
         parts = self.parts
         if len(parts) == 1 and parts[0].__class__ is str:
             return name == parts[0]
+        if len(parts) == 1 and isinstance(parts[0], Program):
+            return name == _text(parts[0], variables)
         if parts[0].__class__ is str and not name.startswith(parts[0]):
             return False
         return _match([_text(part, variables) for part in parts], name)

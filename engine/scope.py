@@ -7,8 +7,9 @@ must not: who may do what.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from . import references
@@ -28,6 +29,9 @@ MAX_SCOPES: Final = 100
 
 MAX_ACTIONS: Final = 20
 """Different actions in one scope."""
+
+_REMEMBERED: Final = 300
+"""Characters of the longest scope that is read once for many requests."""
 
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _HOST = r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?/)?"
@@ -137,11 +141,19 @@ def parse_scopes(texts: Iterable[str]) -> tuple[Scope, ...]:
     if len(words) > MAX_SCOPES:
         message = f"{len(words)} scopes in one request; at most {MAX_SCOPES} are answered"
         raise ScopeError(message)
-    return tuple(map(parse_scope, words))
+    return tuple(
+        [_known_scope(word) if len(word) <= _REMEMBERED else parse_scope(word) for word in words]
+    )
 
 
-def accesses(scopes: Iterable[Scope]) -> tuple[Access, ...]:
+# Jobs ask for the same again and again, and what a scope says depends on its text alone.
+_known_scope: Final = lru_cache(maxsize=1024)(parse_scope)
+
+
+def accesses(scopes: Sequence[Scope]) -> tuple[Access, ...]:
     """Return each access that the scopes ask for, once, in their order."""
+    if len(scopes) == 1:
+        return scopes[0].accesses()
     return tuple(dict.fromkeys(access for scope in scopes for access in scope.accesses()))
 
 
@@ -153,9 +165,14 @@ def scopes(granted: Iterable[Access]) -> tuple[Scope, ...]:
     return tuple(Scope(resource, tuple(listed)) for resource, listed in actions.items())
 
 
+# Names come again and again, and looking them up is cheaper than following the grammar.
+_matches_name: Final = lru_cache(maxsize=1024)(_NAME.fullmatch)
+_matches_path: Final = lru_cache(maxsize=1024)(_PATH.fullmatch)
+
+
 def is_repository_name(name: str) -> bool:
     """Tell whether `name` is a repository's name, optionally with a registry's host before it."""
-    return len(name) <= MAX_NAME_LENGTH and _NAME.fullmatch(name) is not None
+    return len(name) <= MAX_NAME_LENGTH and _matches_name(name) is not None
 
 
 def repository_access(place: str, action: str) -> Access | None:
@@ -186,4 +203,4 @@ def repository_accesses(places: Iterable[str]) -> tuple[Access, ...]:
 
 def is_repository_path(text: str) -> bool:
     """Tell whether `text` is one or more whole segments of a repository's name."""
-    return len(text) <= MAX_NAME_LENGTH and _PATH.fullmatch(text) is not None
+    return len(text) <= MAX_NAME_LENGTH and _matches_path(text) is not None

@@ -11,6 +11,8 @@ import math
 import re
 from typing import Final, NoReturn
 
+import orjson
+
 MAX_DEPTH: Final = 8
 """How deep a token's objects and lists may nest."""
 
@@ -31,11 +33,43 @@ def loads(text: bytes | str, *, max_depth: int = MAX_DEPTH) -> object:
     Raises:
         JsonError: The text is not UTF-8, not JSON, or uses a freedom this reader takes away.
     """
+    value = _plain(text) if isinstance(text, bytes) else None
+    if value is None:
+        value = _strict(text, max_depth)
+    openings = (
+        text.count(b"{") + text.count(b"[")
+        if isinstance(text, bytes)
+        else text.count("{") + text.count("[")
+    )
+    if openings > max_depth and _nests_deeper(value, max_depth):
+        message = f"it nests more than {max_depth} deep"
+        raise JsonError(message)
+    return value
+
+
+def _plain(text: bytes) -> object:
+    """
+    Read a text that is written as orjson writes, as issuers do; None is anything else.
+
+    Such a text comes out the same, byte for byte, when what was read of it is written again.  So it
+    uses no freedom: what is written has no name twice, nothing escaped that need not be, and no
+    number but int53 and doubles in their shortest form.
+    """
+    try:
+        value: object = orjson.loads(text)
+        same = orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER) == text
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return None
+    return value if same else None
+
+
+def _strict(text: bytes | str, max_depth: int) -> object:
+    """Read any text by the rules, and say which one it breaks."""
     try:
         decoded = text.decode() if isinstance(text, bytes) else text
         # Only an escape gives half of a surrogate pair, or a text that holds one; UTF-8 cannot.
         whole = "\\u" not in decoded and (isinstance(text, bytes) or decoded.isascii())
-        value = (_whole if whole else _decoder).decode(decoded)
+        value: object = (_whole if whole else _decoder).decode(decoded)
     except UnicodeDecodeError as error:
         message = "it is not UTF-8"
         raise JsonError(message) from error
@@ -47,28 +81,22 @@ def loads(text: bytes | str, *, max_depth: int = MAX_DEPTH) -> object:
         raise JsonError(message) from None
     if not whole and type(value) is not dict:
         _check_list([value])  # what `_pairs` did not see
-    openings = (
-        text.count(b"{") + text.count(b"[")
-        if isinstance(text, bytes)
-        else text.count("{") + text.count("[")
-    )
-    if openings > max_depth and _depth(value) > max_depth:
-        message = f"it nests more than {max_depth} deep"
-        raise JsonError(message)
     return value
 
 
-def _depth(value: object) -> int:
-    """Measure without recursion: the value may nest deeper than Python's stack."""
-    depth, layer = 0, [value]
-    while containers := [item for item in layer if isinstance(item, dict | list)]:
-        depth += 1
+def _nests_deeper(value: object, max_depth: int) -> bool:
+    """Look one layer further than may be, without recursion: it may nest beyond Python's stack."""
+    layer = [value]
+    for _ in range(max_depth + 1):
+        containers = [item for item in layer if isinstance(item, dict | list)]
+        if not containers:
+            return False
         layer = [
             inner
             for container in containers
             for inner in (container.values() if isinstance(container, dict) else container)
         ]
-    return depth
+    return True
 
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -23,7 +23,7 @@ class BoundedCache(Generic[Key, Value]):
     """
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        self.size = size
         self._values: dict[Key, Value] = {}
         self._lock = threading.Lock()
 
@@ -36,13 +36,13 @@ class BoundedCache(Generic[Key, Value]):
 
     def put(self, key: Key, value: Value) -> None:
         """Keep a value; a size of 0 keeps nothing."""
-        if not self._size:
+        if not self.size:
             return
         with self._lock:
             values = self._values
             values.pop(key, None)
-            if len(values) >= self._size:
-                for old in list(islice(values, max(1, self._size // 10))):
+            if len(values) >= self.size:
+                for old in list(islice(values, max(1, self.size // 10))):
                     del values[old]
             values[key] = value
 

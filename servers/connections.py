@@ -156,6 +156,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def service(self) -> None:
         """Answer a request, in a thread of its own."""
         self._used = True
+        self._map.serve(self)
         super().service()
 
     def late(self, now: float) -> Why | None:

@@ -6,7 +6,6 @@ file.  What must not: tokens, passwords and keys.  Claims are what a provider sa
 without the signature they let nobody in.
 """
 
-import json
 import os
 import threading
 from datetime import datetime
@@ -24,7 +23,7 @@ from regauth.engine import (
 )
 from regauth.engine.registry_trust import RegistryToken
 
-from .event_log import redacted
+from .event_log import encoded, redacted
 from .proxy_policy import Ruling
 from .request_info import RequestInfo
 from .sessions import is_session
@@ -32,7 +31,6 @@ from .settings import STANDARD_OUTPUT
 from .token_service import Answer, Issued
 
 VERSION: Final = 1
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 class DecisionLogError(Exception):
@@ -111,7 +109,7 @@ class DecisionLog:
         self._append(record)
 
     def _append(self, record: dict[str, object]) -> None:
-        line = redacted(_encode(record)).encode("utf-8", "backslashreplace") + b"\n"
+        line = redacted(encoded(record)).encode("utf-8", "backslashreplace") + b"\n"
         # Under the lock: a descriptor that another thread closes may be anybody's a moment later.
         with self._lock:
             if self._torn:

@@ -14,8 +14,9 @@ import re
 import traceback
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from json.encoder import encode_basestring_ascii
 from typing import Final
+
+import orjson
 
 from .settings import LogFormat, LogLevel
 
@@ -30,7 +31,10 @@ _TOKEN: Final = re.compile(
     r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*|regauth-session-[A-Za-z0-9_-]+", re.ASCII
 )
 """JWTs, and this server's refresh tokens (`sessions.PREFIX`)."""
+_WORD: Final = re.compile(r"""[!#-<>-\[\]-~]+""", re.ASCII)
+"""What needs no quotes: printable ASCII without the space, `"`, `=` and the backslash."""
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
+_AS_JSON_DOES: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
 
 def redacted(line: str) -> str:
@@ -87,10 +91,10 @@ class EventLog:
 
     def prepare(self, fields: Mapping[str, object]) -> str:
         """Encode fields for an event, for those that are written again and again."""
-        given = [(name, value) for name, value in fields.items() if value or value == 0]
+        given = {name: value for name, value in fields.items() if value or value == 0}
         if self._json:
-            return "".join([f',"{name}":{_json(value)}' for name, value in given])
-        return "".join([f" {name}={_text(value)}" for name, value in given])
+            return f",{encoded(given)[1:-1]}" if given else ""
+        return "".join([f" {name}={_text(value)}" for name, value in given.items()])
 
     def take_over_logging(self) -> None:
         """Write what libraries log through this log, and nowhere else."""
@@ -130,12 +134,16 @@ class _Handler(logging.Handler):
         )
 
 
-def _json(value: object) -> str:
-    return encode_basestring_ascii(value) if isinstance(value, str) else _encode(value)
+def encoded(value: object) -> str:
+    """Encode in JSON, in ASCII: what a terminal shows of a log is what stands there."""
+    try:
+        data = orjson.dumps(value, option=_AS_JSON_DOES)
+    except orjson.JSONEncodeError:
+        return _encode(value)
+    return data.decode() if data.isascii() else _encode(value)
 
 
 def _text(value: object) -> str:
     """Quote what would not be one word: a client must not be able to write lines of ours."""
     text = value if isinstance(value, str) else _encode(value)
-    plain = text.isascii() and text.isprintable() and not set(' "=\\') & set(text)
-    return text if plain and text else json.dumps(text)
+    return text if _WORD.fullmatch(text) else json.dumps(text)

@@ -6,16 +6,19 @@ what is served.
 """
 
 import contextlib
+import os
+import signal
 import socket
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
 import waitress
-from waitress import wasyncore
 
 from .connections import Channel, Clients
+from .polling import channels
 from .settings import Address
 
 MAX_HEADER_BYTES: Final = 64 * 1024
@@ -101,6 +104,25 @@ def streaming(max_body: int, threads: int) -> Mapping[str, int]:
     }
 
 
+@contextlib.contextmanager
+def _signals_wake(descriptor: int) -> Iterator[None]:
+    """
+    Have signals write to a pipe that the loop reads, where this thread is the one they interrupt.
+
+    One that comes just before the loop waits does not interrupt its waiting, and Python runs its
+    handler only afterwards.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    os.set_blocking(descriptor, False)
+    before = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+
+
 class Server:
     """
     One process's waitress.
@@ -124,7 +146,7 @@ class Server:
         adjustments: Mapping[str, int] = MappingProxyType({}),
         clients: Clients | None = None,
     ) -> None:
-        self._map: dict[int, Any] = {}
+        self._map = channels()
         self._clients = clients or Clients()
         self._stall = self._clients.bounds.stall_seconds
         self._looked = self._looked_for_stalled = self._clients.clock()
@@ -150,36 +172,38 @@ class Server:
             },
         )
 
-        for one in self._map.values():
-            if getattr(one, "accepting", False):
-                one.channel_class = self._clients.open
+        for one in self._listening():
+            one.channel_class = self._clients.open
+            one.pull_trigger = self._map.served
+        self._trigger = self._listening()[0].trigger
         self._own = len(self._map)
 
     def run(self) -> None:
         """Serve until `stop` is called, then let requests under way end."""
+        with _signals_wake(self._trigger.trigger):
+            self._run()
+
+    def _run(self) -> None:
         while not self._stopping:
-            self._turn(min(_TICK if len(self._map) > self._own else _FOREVER, self._stall))
+            self._map.turn(min(_TICK if len(self._map) > self._own else _FOREVER, self._stall))
             self._look()
-        self._turn(0)  # connections that the kernel has accepted already
-        for listener in [one for one in self._map.values() if getattr(one, "accepting", False)]:
+        self._map.turn(0, look=True)  # connections that the kernel has accepted already
+        for listener in self._listening():
             listener.del_channel()
         deadline = time.monotonic() + self._drain
         while self._close_idle() and time.monotonic() < deadline:
-            self._turn(_POLL)
+            self._map.turn(_POLL, look=True)
         self._server.task_dispatcher.shutdown(timeout=1)
-        wasyncore.close_all(self._map, ignore_all=True)
+        self._map.close()
 
     def stop(self) -> None:
         """End `run`; safe in a signal handler."""
         self._stopping = True
-        for one in list(self._map.values()):
-            pull = getattr(one, "pull_trigger", None)
-            if pull is not None:
-                with contextlib.suppress(OSError):  # `run` may have ended meanwhile
-                    pull()
+        with contextlib.suppress(OSError):  # `run` may have ended meanwhile
+            self._trigger.pull_trigger()
 
-    def _turn(self, seconds: float) -> None:
-        wasyncore.loop(timeout=seconds, use_poll=True, map=self._map, count=1)
+    def _listening(self) -> list[Any]:
+        return [one for one in self._map.values() if getattr(one, "accepting", False)]
 
     def _channels(self) -> list[Channel]:
         return [one for one in self._map.values() if isinstance(one, Channel)]

@@ -52,6 +52,8 @@ class LoginCache:
         self, policy: Policy, credentials: Credentials, service: str, now: datetime
     ) -> Authenticated | Refusal:
         """Return whose login this is, or why it is refused."""
+        if not self._entries.size:
+            return run(login(policy, credentials, service, now), self._keys.keys_for)
         # The digest stands for the token, so that no token is kept in memory.
         digest = hashlib.sha256(credentials.password.encode("utf-8", "surrogatepass")).digest()
         name = (digest, credentials.username, service)

@@ -46,6 +46,7 @@ class Metrics:
         self._registry = registry
         self._serving = ""
         self._children: dict[tuple[str, str], Counter] = {}
+        self._decided: dict[tuple[str, str], Counter] = {}
         self._requests = Counter(
             "token_server_requests",
             "Token requests, by what became of them.",
@@ -128,7 +129,11 @@ class Metrics:
     def decision(self, decision: Decision) -> None:
         """Count each access of a decision."""
         for verdict in decision.verdicts:
-            self._decisions.labels(str(verdict.why), verdict.source).inc()
+            child = self._decided.get((verdict.why, verdict.source))
+            if child is None:
+                child = self._decisions.labels(str(verdict.why), verdict.source)
+                self._decided[verdict.why, verdict.source] = child
+            child.inc()
 
     def serving(self, policy_hash: str, expires: datetime | None) -> None:
         """Tell what is served now."""

@@ -153,7 +153,10 @@ def _single(parameters: Parameters, name: str) -> str:
 
 def _secret(parameters: Parameters, name: str) -> str:
     """Return a parameter of any length; how long a token may be, the engine says."""
-    values = set(_several(parameters, name))
+    value = parameters.get(name, "")
+    if isinstance(value, str):
+        return value
+    values = set(value)
     if len(values) > 1:
         message = f"the parameter `{name}` is given twice, with different values"
         raise BadRequestError(message)

@@ -5,11 +5,11 @@ What lives here: the HTTP form of token requests and their answers (Distribution
 docs/spec/auth/token.md and oauth.md; RFC 9110).  What must not: deciding, signing, fetching.
 """
 
-import json
 import math
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
+from json.encoder import encode_basestring_ascii as _quote
 from typing import Final
 
 import falcon
@@ -41,7 +41,6 @@ MAX_FORM: Final = 64 * 1024
 """Bytes in a form; a larger one is answered 413."""
 
 _FORM: Final = "application/x-www-form-urlencoded"
-_quote = json.dumps
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ ONLY_SPEAKERS = {
     "yaml": "engine/nodes.py",
     "jsonschema": "engine/schema.py",
     "jwt": "engine/(jwt|keys).py",
+    "orjson": "(engine/strictjson|servers/event_log).py",
     # One for each host that speaks HTTP out; in the servers, one for documents and one for streams.
     "urllib3": r"(servers/outgoing(_pool)?|controller/cluster|policytests/command_hostile)\.py",
     "kubernetes": "controller/",

@@ -5,9 +5,10 @@ import hashlib
 import hmac
 import json
 
+import jwt as pyjwt
 import pytest
 from cryptography.hazmat.primitives import serialization
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from regauth.engine import jwt
@@ -205,3 +206,61 @@ class TestForm:
         shown = repr(jwt.parse(text))
 
         assert not any(part in shown for part in text.split("."))
+
+
+class TestPyjwt:
+    """What this module writes, PyJWT reads, and the other way round."""
+
+    @pytest.mark.parametrize("algorithm", ALGORITHMS)
+    def test_pyjwt_verifies_what_is_signed(self, private_keys: Keys, algorithm: str) -> None:
+        key = private_keys[KINDS.get(algorithm, "ed25519")]
+        claims = {"sub": 'é\u2028 \\ "', "iat": 1, "nested": {"list": [1, "2", None, True]}}
+        for _ in range(20):  # numbers of a signature may begin with zeros
+            made = jwt.sign(claims, SigningKey(key, algorithm, "one"))
+
+            assert pyjwt.decode(made, key.public_key(), algorithms=[algorithm]) == claims
+
+    @pytest.mark.parametrize("algorithm", ALGORITHMS)
+    def test_what_pyjwt_signs_verifies(self, private_keys: Keys, algorithm: str) -> None:
+        key = private_keys[KINDS.get(algorithm, "ed25519")]
+        claims = {"sub": 'é \\ "', "iat": 1, "big": 2**60, "nested": {"list": [1, "2", 1.5]}}
+        made = pyjwt.encode(claims, key, algorithm, headers={"kid": "one"})
+        parsed = jwt.parse(made)
+
+        assert parsed.claims == claims
+        assert (parsed.algorithm, parsed.key_id) == (algorithm, "one")
+        assert jwt.verify_signature(parsed, key_set((key, "one")), ALGORITHMS) is None
+
+    @settings(deadline=None)
+    @given(data=st.data())
+    def test_a_changed_token_is_refused_by_both(
+        self, private_keys: Keys, data: st.DataObject
+    ) -> None:
+        made = signed(private_keys["rsa"], "RS256")
+        place = data.draw(st.integers(0, len(made) - 1))
+        changed = made[:place] + data.draw(st.sampled_from("Aa0_-.=+")) + made[place + 1 :]
+        public = private_keys["rsa"].public_key()
+        try:
+            theirs = pyjwt.decode(changed, public, algorithms=["RS256"])
+        except pyjwt.PyJWTError:
+            theirs = None
+        try:
+            parsed = jwt.parse(changed)
+            fits = jwt.verify_signature(parsed, key_set((private_keys["rsa"], "one")), ["RS256"])
+            ours = parsed.claims if fits is None else None
+        except MalformedTokenError:
+            ours = None
+
+        assert ours is None or ours == theirs
+
+
+def test_a_header_that_was_read_before_is_judged_as_the_first_time(private_keys: Keys) -> None:
+    keys = key_set((private_keys["rsa"], "one"))
+    good = signed(private_keys["rsa"], "RS256")
+    header, payload, signature = good.split(".")
+    for _ in range(3):
+        assert jwt.verify_signature(jwt.parse(good), keys, ALGORITHMS) is None
+        other = jwt.parse(f"{header}.{payload}.{'A' * len(signature)}")
+        assert jwt.verify_signature(other, keys, ALGORITHMS) is Reason.BAD_SIGNATURE
+        with pytest.raises(MalformedTokenError, match="crit"):
+            jwt.parse(token({"alg": "RS256", "crit": ["x"]}))

@@ -141,3 +141,13 @@ def test_names_are_those_of_the_distribution_spec(name: str, *, good: bool) -> N
 def test_a_path_is_whole_segments(text: str, *, good: bool) -> None:
     """What a claim may put into a name: never a wildcard, a host or an empty segment."""
     assert is_repository_path(text) is good
+
+
+def test_what_was_asked_before_is_read_as_the_first_time() -> None:
+    for _ in range(3):
+        assert parse_scopes(["repository:a:pull"]) == (parse_scope("repository:a:pull"),)
+        assert not is_repository_name("A")
+        assert is_repository_name("a/b")
+        assert not is_repository_path("a//b")
+        with pytest.raises(ScopeError):
+            parse_scopes(["nonsense"])

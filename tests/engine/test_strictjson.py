@@ -1,6 +1,7 @@
 """JSON from strangers has one meaning or none."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -65,3 +66,62 @@ def test_nothing_but_a_json_error_comes_out_of_any_bytes(data: bytes) -> None:
         loads(data)
     except JsonError as error:
         assert str(error)
+
+
+def issuers_way(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def outcome(read: Callable[[bytes], object], text: bytes) -> str:
+    try:
+        return repr(read(text))  # tells 1 from 1.0 and from True
+    except JsonError as error:
+        return f"error: {error}"
+
+
+def by_the_rules(text: bytes) -> object:
+    """Read as `loads` reads what is not plainly written."""
+    return loads(text.decode()) if is_utf8(text) else loads(text)
+
+
+def is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+PIECES = st.sampled_from(
+    [
+        *('{"a":1}', '{"a":1,"a":1}', '{"a":1, "b":2}', '{"a":{"b":[1,2]},"c":"d"}', "[]", "null"),
+        *("0", "-0", "1.0", "-0.0", "1e5", "1E5", "100000.0", "1e16", "1e-7", "0.1", "5e-324"),
+        *("9007199254740991", "9007199254740992", "9223372036854775807", "9223372036854775808"),
+        *("18446744073709551615", "18446744073709551616", "1e400", "NaN", "Infinity", "01", "+1"),
+        *('"\\u0041"', '"\\u00e9"', '"é"', '"\\/"', '"\\n"', '"\\u001f"', '"\\ud800"', '"\\u2028"'),
+        *(
+            '"\u2028"',
+            '"\x7f"',
+            '"\\u007f"',
+            "\ufeff1",
+            " 1",
+            "1 ",
+            "true",
+            "tru",
+            "'a'",
+            '{"a":1,}',
+        ),
+        *("[" * 8 + "]" * 8, "[" * 9 + "]" * 9, '{"\\u0061":1,"a":2}', '{"é":1,"\\u00e9":2}'),
+    ]
+)
+
+
+@given(VALUES.map(issuers_way) | PIECES.map(str.encode) | st.binary())
+def test_what_is_plainly_written_is_read_as_by_the_rules(text: bytes) -> None:
+    assert outcome(loads, text) == outcome(by_the_rules, text)
+
+
+@given(PIECES, PIECES)
+def test_so_it_is_inside_of_objects_and_lists(first: str, second: str) -> None:
+    for text in (f'{{"x":{first},"y":[{second}]}}', f'[{first},{{"x":{second}}}]'):
+        assert outcome(loads, text.encode()) == outcome(by_the_rules, text.encode())

@@ -8,10 +8,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from regauth.servers.event_log import EventLog
+from regauth.servers.event_log import EventLog, encoded
 from regauth.servers.sessions import PREFIX
 
+ANY_TEXT = st.text(st.characters())  # half of a surrogate pair, too
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | ANY_TEXT | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY_TEXT, inner, max_size=3),
+    max_leaves=8,
+)
 NOW = datetime(2026, 11, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 
@@ -116,3 +124,18 @@ def test_libraries_log_through_it_and_exceptions_without_their_text(
     assert (line["source"], line["message"], line["level"]) == ("library", "it failed", "error")
     assert line["trace"].startswith("ValueError at ")
     assert "eyJ" not in file.read_text()
+
+
+@given(VALUES.filter(lambda value: "inf" not in repr(value)))
+def test_what_is_logged_is_ascii_and_reads_as_what_it_was(value: object) -> None:
+    line = encoded(value)
+
+    assert line.isascii()
+    assert "\n" not in line
+    assert json.loads(line) == value
+
+
+def test_what_json_does_not_know_is_logged_by_its_text() -> None:
+    assert encoded({"file": Path("a/b"), "at": NOW}) == (
+        '{"file":"a/b","at":"2026-11-01 12:00:00.123456+00:00"}'
+    )
