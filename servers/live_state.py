@@ -9,6 +9,7 @@ nothing.
 """
 
 import logging
+import queue
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -118,13 +119,14 @@ class Reloader:
         self._load = load
         self._loaded = fingerprint(settings)
         self._seen = self._loaded
-        self._asked = threading.Event()
+        # An Event takes a lock, which a second signal would wait for within the first one's handler.
+        self._asked: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._ended = False
         self._thread: threading.Thread | None = None
 
     def ask(self) -> None:
         """Have state loaded soon; safe in a signal handler."""
-        self._asked.set()
+        self._asked.put(None)
 
     def start(self) -> None:
         """Begin to watch, in a thread of this process."""
@@ -134,7 +136,7 @@ class Reloader:
     def close(self) -> None:
         """End the thread."""
         self._ended = True
-        self._asked.set()
+        self._asked.put(None)
         if self._thread is not None:
             self._thread.join()
 
@@ -173,11 +175,20 @@ class Reloader:
 
     def _watch(self) -> None:
         while not self._ended:
-            asked = self._asked.wait(TICK)
-            self._asked.clear()
+            asked = self._was_asked()
             if self._ended:
                 return
             if asked:
                 self.reload()
             else:
                 self.look()
+
+    def _was_asked(self) -> bool:
+        """Wait until somebody asks or it is time to look; tell which, however often they asked."""
+        try:
+            self._asked.get(timeout=TICK)
+        except queue.Empty:
+            return False
+        while not self._asked.empty():
+            self._asked.get()
+        return True

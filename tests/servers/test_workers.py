@@ -121,6 +121,20 @@ def test_a_broken_policy_is_reported_and_the_old_one_stays(
     assert [client.scope() for _ in range(6)] == ["repository:acme/app:pull"] * 6
 
 
+def test_signals_that_come_upon_each_other_stop_nothing(
+    folder: Path, start: Callable[..., Running]
+) -> None:
+    """One may come within the handler of the one before."""
+    server = start("--config", folder / "server.yaml")
+    client = Client(server.port, folder)
+    for _ in range(5000):
+        server.process.send_signal(signal.SIGHUP)
+    server.wait_for(lambda event: event["event"] == "reloaded")
+
+    assert client.scope() == "repository:acme/app:pull,push"
+    assert server.end() == 0
+
+
 def test_a_changed_policy_is_noticed_without_a_signal(
     folder: Path, start: Callable[..., Running]
 ) -> None:
