@@ -64,7 +64,7 @@ test-kube: $(STAMP) ## test the controller with a real kube-apiserver too
 	  echo '  eval "$$(go run sigs.k8s.io/controller-runtime/tools/setup-envtest@latest use -p env)"' >&2; \
 	  echo "or built from the Go module proxy, in some minutes:" >&2; \
 	  echo "  $(BIN)/python tests/controller/build_kube_apiserver.py build/kube && export KUBEBUILDER_ASSETS=\$$PWD/build/kube" >&2; exit 1; }
-	@$(BIN)/python -m pytest -q tests/controller
+	@$(BIN)/python -m pytest -q tests/controller tests/deploy/test_cluster.py
 
 .PHONY: check
 check: $(STAMP) ## lint, format, types, imports

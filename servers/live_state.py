@@ -119,7 +119,7 @@ class Reloader:
         self._load = load
         self._loaded = fingerprint(settings)
         self._seen = self._loaded
-        # An Event takes a lock, which a second signal would wait for within the first one's handler.
+        # An Event takes a lock: a signal within the handler of another would wait for it for ever.
         self._asked: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._ended = False
         self._thread: threading.Thread | None = None

@@ -18,6 +18,7 @@ from kubernetes import client
 from ..e2e.programs import run
 
 _KINDS = {
+    "admissionregistration.k8s.io/v1": "V1",
     "v1": "V1",
     "apps/v1": "V1",
     "autoscaling/v2": "V2",

@@ -53,7 +53,7 @@ def kubectl(server: KubeApiServer, repository: Path) -> Callable[..., str]:
     def called(thing: Object, *options: str) -> str:
         done = run(
             [
-                *("kubectl", f"--server={server.url}", f"--token={server.token}"),
+                *("kubectl", f"--server={server.upstream}", f"--token={server.bearer}"),
                 *("--insecure-skip-tls-verify", "--kubeconfig=/dev/null", "apply", "--filename=-"),
                 *("--server-side", "--validate=strict", "--field-manager=test", *options),
             ],

@@ -46,6 +46,8 @@ EXPECTED = {
         "Role/regauth-controller",
         "RoleBinding/regauth-controller",
         "ServiceAccount/regauth-controller",
+        "ValidatingAdmissionPolicy/regauth-controller",
+        "ValidatingAdmissionPolicyBinding/regauth-controller",
     },
 }
 
@@ -324,6 +326,8 @@ def test_the_controller_may_do_what_its_own_manifests_ask_for(folder: Path, tmp_
         if one["kind"] in {"ClusterRoleBinding", "RoleBinding"}:
             assert own[name(one)]["roleRef"] == one["roleRef"]
             assert own[name(one)]["subjects"] == one["subjects"]
+        if one["kind"].startswith("ValidatingAdmissionPolicy"):
+            assert own[name(one)]["spec"] == one["spec"]
 
 
 def test_server_yaml_is_a_configuration(folder: Path) -> None:
