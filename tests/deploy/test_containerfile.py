@@ -87,8 +87,9 @@ def test_there_is_a_target_for_each_program(text: str, repository: Path) -> None
 
 def test_every_dependency_is_locked_with_its_hashes(repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = project["project"]["optional-dependencies"]["postgresql"]
     for name, needed in (
-        ("requirements.txt", project["project"]["dependencies"]),
+        ("requirements.txt", [*project["project"]["dependencies"], *extras]),
         ("build-requirements.txt", project["build-system"]["requires"]),
     ):
         text = (repository / "deploy" / name).read_text(encoding="utf-8")
