@@ -50,6 +50,9 @@ PROGRAMS: Final[Mapping[str, Source]] = {
     "buildah": Debian("buildah"),
     "docker": Debian("docker.io", unpacked=True),
     "caddy": Debian("caddy", unpacked=True),
+    "docker-credential-pass": Debian("golang-docker-credential-helpers"),
+    "pass": Debian("pass"),
+    "gpg": Debian("gnupg"),
     "containerd": Debian("containerd", unpacked=True),
     "ctr": Debian("containerd", unpacked=True),
     "pg_ctlcluster": Debian(
