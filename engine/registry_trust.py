@@ -25,7 +25,7 @@ from .keys import (
     KeySet,
     PublicKey,
     algorithms_of,
-    key_id,
+    known_ids,
     load_certificates,
 )
 from .outcomes import Reason
@@ -107,7 +107,7 @@ class RegistryToken:
 
 def read_root_bundle(data: bytes) -> tuple[tuple[x509.Certificate, ...], KeySet]:
     """
-    Read a `rootcertbundle`: its certificates, and their keys by both ids that registries compute.
+    Read a `rootcertbundle`: its certificates, and their keys by every id that servers compute.
 
     Raises:
         KeysError: It holds no certificate, or one whose key cannot verify tokens.
@@ -120,8 +120,7 @@ def read_root_bundle(data: bytes) -> tuple[tuple[x509.Certificate, ...], KeySet]
             message = "a certificate's key is of a kind that is not supported"
             raise KeysError(message)
         algorithms = algorithms_of(material)
-        keys.append(Key(material, algorithms, key_id(material, "libtrust")))
-        keys.append(Key(material, algorithms, key_id(material, "rfc7638")))
+        keys += [Key(material, algorithms, one) for one in known_ids(material)]
     return certificates, KeySet(tuple(keys))
 
 

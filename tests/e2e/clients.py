@@ -42,7 +42,8 @@ class Home:
         storage = f'graphroot = "{self.folder}/graph"\nrunroot = "{self.folder}/run"\n'
         (self.folder / "storage.conf").write_text(f'[storage]\ndriver = "vfs"\n{storage}')
         pair = base64.b64encode(f"sample:{password}".encode()).decode()
-        auths = {registry: {"auth": pair}} if password else {}
+        # A file with no login at all makes docker and helm use the machine's own store, if it has one.
+        auths = {registry if password else "elsewhere.example.com": {"auth": pair}}
         (self.folder / "config.json").write_text(json.dumps({"auths": auths}))
         return self
 

@@ -3,15 +3,26 @@
 import base64
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from regauth.engine import jwt
-from regauth.engine.keys import KeysError, KeySet, SigningKey, jwks, key_id, parse_jwks
+from regauth.engine.keys import (
+    KeysError,
+    KeySet,
+    PrivateKey,
+    SigningKey,
+    jwks,
+    key_id,
+    known_ids,
+    parse_jwks,
+)
 from regauth.engine.outcomes import Reason
 from regauth.engine.registry_trust import (
     RegistryToken,
@@ -84,9 +95,9 @@ def intermediate(name: str, path_length: int | None, above: Authority = AUTHORIT
     return Authority(key, certificate)
 
 
-def open_root() -> Authority:
+def open_root(key: PrivateKey | None = None) -> Authority:
     """A root that admits authorities below it."""
-    key = make_key("ES256")
+    key = key or make_key("ES256")
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "open root")])
     certificate = (
         x509.CertificateBuilder()
@@ -326,3 +337,50 @@ def test_a_trust_without_issuer_or_service_cannot_be_made() -> None:
         RegistryTrust("", SERVICE)
     with pytest.raises(KeysError):
         read_root_bundle(b"")
+
+
+GENERATOR = "xx0BcA-wMohw8atYDJOe6peGModklG2wRHBlXHMvl0M"
+"""What Distribution 3.0 and docker_auth (`disable_legacy_key_id`) call every key of P-256."""
+
+
+def stripped() -> Authority:
+    """A root whose point has a coordinate with a leading zero, which Distribution 3.1 leaves out."""
+    while True:
+        key = ec.generate_private_key(ec.SECP256R1())
+        point = key.public_key().public_numbers()
+        if min(point.x.bit_length(), point.y.bit_length()) <= 248:
+            return open_root(key)
+
+
+def test_a_key_is_found_by_the_ids_that_servers_compute_wrongly() -> None:
+    authority = stripped()
+    _, *ids = known_ids(authority.key.public_key())
+    trust = by_roots(AUTHORITY.certificate, authority.certificate)
+
+    assert len(ids) == 3
+    assert GENERATOR in ids
+    for kid in ids:
+        token = jwt.sign(claims(), SigningKey(authority.key, "ES256", kid))
+        assert isinstance(verify_registry_token(token, trust, NOW), RegistryToken)
+
+
+def test_such_an_id_only_chooses_the_keys_that_may_have_signed() -> None:
+    """It is one for all keys of a curve, and known to everybody."""
+    other = jwt.sign(claims(), SigningKey(OTHER, "ES256", GENERATOR))
+    rsa = jwt.sign(claims(), SigningKey(make_key("RS256"), "RS256", GENERATOR))
+
+    assert verify_registry_token(other, by_roots(), NOW) == Reason.BAD_SIGNATURE
+    assert not isinstance(verify_registry_token(rsa, by_roots(), NOW), RegistryToken)
+
+
+@pytest.mark.parametrize("curve", [ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()])
+def test_the_generators_ids_are_those_of_the_generators(curve: ec.EllipticCurve) -> None:
+    point = ec.derive_private_key(1, curve).public_key().public_numbers()
+    x, y = (
+        base64.urlsafe_b64encode(one.to_bytes((one.bit_length() + 7) // 8)).decode().rstrip("=")
+        for one in (point.x, point.y)
+    )
+    text = f'{{"crv":"P-{curve.key_size}","kty":"EC","x":"{x}","y":"{y}"}}'
+    thumbprint = base64.urlsafe_b64encode(sha256(text.encode()).digest()).decode().rstrip("=")
+
+    assert thumbprint in known_ids(ec.generate_private_key(curve).public_key())
