@@ -12,14 +12,17 @@ from typing import TypeVar
 from ..engine.cel import BOOL, Node, Program
 from ..engine.cel.analysis import references
 from ..engine.cel.program import make
+from ..engine.patterns import Pattern
 from ..engine.policy import Denial, Grant, Policy, Provider, Rule, Statement
 from ..engine.problems import Location
 from ..engine.scope import REPOSITORY_ACTIONS
+from ..engine.tag_patterns import TagPattern
 from .changed_conditions import conditions
 from .changed_patterns import wider_patterns, wider_tags
 from .places import Places
 
 AnyStatement = TypeVar("AnyStatement", Grant, Denial)
+AnyPattern = TypeVar("AnyPattern", Pattern, TagPattern)
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,19 +254,8 @@ class _Maker:
 
         def with_definition(statement: Statement) -> Statement:
             when = again(statement.when) if statement.when is not None else None
-            patterns = tuple(
-                replace(
-                    pattern,
-                    parts=tuple(again(p) if isinstance(p, Program) else p for p in pattern.parts),
-                )
-                for pattern in statement.patterns
-            )
-            tags = tuple(
-                replace(
-                    tag, parts=tuple(again(p) if isinstance(p, Program) else p for p in tag.parts)
-                )
-                for tag in statement.tags
-            )
+            patterns = tuple(_changed_parts(one, again) for one in statement.patterns)
+            tags = tuple(_changed_parts(one, again) for one in statement.tags)
             same = patterns == statement.patterns and tags == statement.tags
             if when is statement.when and same:
                 return statement
@@ -291,6 +283,12 @@ class _Maker:
             providers=frozenset(moved),
             program=self._policy.definitions[name],
         )
+
+
+def _changed_parts(pattern: AnyPattern, change: Callable[[Program], Program]) -> AnyPattern:
+    """Return a pattern with each of its expressions changed."""
+    parts = tuple(change(one) if isinstance(one, Program) else one for one in pattern.parts)
+    return replace(pattern, parts=parts)
 
 
 class _Anything(frozenset[str]):
