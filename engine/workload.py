@@ -10,7 +10,7 @@ open.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Self
 
@@ -92,3 +92,34 @@ def decide_for(
     if isinstance(login, Refusal):
         return login
     return decide(policy, login.identity, login.claims, service, accesses, now)
+
+
+def decide_open(
+    policy: Policy,
+    workload: Workload,
+    service: str,
+    choices: Sequence[Sequence[Access]],
+    now: datetime,
+) -> Decision | Refusal:
+    """
+    Decide what a token leaves open, as `decide_for` does.
+
+    Args:
+        policy: The current policy.
+        workload: Whose token it is.
+        service: The service that the token is for.
+        choices: For each access that is asked for those of which any would do, at least one: a
+            request names no class (`RegistryToken.open`).
+        now: The time, with its zone.
+
+    Returns:
+        A decision with one verdict for each choice, or the refusal of the login.
+    """
+    asked = [access for choice in choices for access in choice]
+    outcome = decide_for(policy, workload, service, asked, now)
+    if isinstance(outcome, Refusal):
+        return outcome
+    verdicts = iter(outcome.verdicts)
+    found = [[next(verdicts) for _ in choice] for choice in choices]
+    best = (next((one for one in listed if one.allowed), listed[0]) for listed in found)
+    return replace(outcome, verdicts=tuple(best))

@@ -6,7 +6,7 @@ decision of its own, tokens, and HTTP.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,7 +15,7 @@ from regauth.engine.outcomes import Why
 from regauth.engine.references import ALL_TAGS, UPLOAD
 from regauth.engine.registry_trust import RegistryToken
 from regauth.engine.scope import REPOSITORY, Resource
-from regauth.engine.workload import decide_for
+from regauth.engine.workload import decide_for, decide_open
 
 PULL: Final = "pull"
 
@@ -99,13 +99,7 @@ class ProxyPolicy:
         if token.workload is None or not all(variants):
             return None
         policy, now = self._policy(), self._now()
-        asked = [access for one in variants for access in one]
-        outcome = decide_for(policy, token.workload, self._service, asked, now)
-        if isinstance(outcome, Decision):
-            verdicts = iter(outcome.verdicts)
-            outcome = replace(
-                outcome, verdicts=tuple(_best([next(verdicts) for _ in one]) for one in variants)
-            )
+        outcome = decide_open(policy, token.workload, self._service, variants, now)
         return Ruling(tuple(accesses), outcome, self._service, policy, now)
 
     def visible(self, token: RegistryToken, names: Sequence[str]) -> list[str]:
@@ -121,8 +115,3 @@ class ProxyPolicy:
             for verdict in found.verdicts
             if verdict.allowed or verdict.why is Why.DEPENDS_ON_REFERENCE
         ]
-
-
-def _best(verdicts: Sequence[Verdict]) -> Verdict:
-    """Return the verdict of an access that the token leaves open in one class or several."""
-    return next((one for one in verdicts if one.allowed), verdicts[0])

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
@@ -87,16 +88,23 @@ def make_folder(folder: Path, grants: str) -> None:
     )
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+@contextmanager
+def serving(tmp_path: Path, grants: str = POLICY) -> Iterator[Site]:
+    """Serve a proxy with a policy's grants until the block ends."""
     folder = tmp_path / "site"
-    make_folder(folder, POLICY)
+    make_folder(folder, grants)
     settings = read_proxy_settings(folder / "proxy.yaml")
     with (
         registry() as upstream,
         standing(tmp_path, UpstreamSettings(upstream.url), token=settings.token) as proxy,
     ):
         yield Site(proxy, folder, upstream)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with serving(tmp_path) as made:
+        yield made
 
 
 APP = "repository:acme/app:pull,push,delete"
@@ -392,18 +400,12 @@ class TestCatalog:
 
 def test_a_changed_policy_counts_for_tokens_that_are_out(tmp_path: Path) -> None:
     """What a token leaves open is decided by the policy of the moment."""
-    folder = tmp_path / "site"
-    make_folder(folder, POLICY)
-    settings = read_proxy_settings(folder / "proxy.yaml")
-    with (
-        registry() as upstream,
-        standing(tmp_path, UpstreamSettings(upstream.url), token=settings.token) as proxy,
-    ):
-        site, embedded = Site(proxy, folder, upstream), proxy.proxy.embedded
+    with serving(tmp_path) as site:
+        embedded = site.proxy.proxy.embedded
         assert embedded is not None
         token = site.token(APP)
         assert site.ask("PUT", "/v2/acme/app/manifests/v2", token).status == 200
-        file = folder / "policy" / "policy.yaml"
+        file = site.folder / "policy" / "policy.yaml"
         file.write_text(file.read_text().replace('tags: ["v1"]', 'tags: ["v*"]'))
         assert embedded.reloader.reload()
         assert site.ask("PUT", "/v2/acme/app/manifests/v2", token).status == 403
@@ -432,14 +434,7 @@ def test_a_token_for_a_class_opens_what_the_policy_gives_that_class(
     tmp_path: Path, grants: str, statuses: tuple[int, int]
 ) -> None:
     """A request names no class; registries take a token for one as one for the repository."""
-    folder = tmp_path / "site"
-    make_folder(folder, f"\n{grants}\n")
-    settings = read_proxy_settings(folder / "proxy.yaml")
-    with (
-        registry() as upstream,
-        standing(tmp_path, UpstreamSettings(upstream.url), token=settings.token) as proxy,
-    ):
-        site = Site(proxy, folder, upstream)
+    with serving(tmp_path, f"\n{grants}\n") as site:
         token = site.token("repository(plugin):acme/app:pull,push")
         tags = ("v2", "x2")
         found = [site.ask("PUT", f"/v2/acme/app/manifests/{tag}", token).status for tag in tags]
@@ -448,17 +443,11 @@ def test_a_token_for_a_class_opens_what_the_policy_gives_that_class(
 
 
 def test_a_refusal_says_what_was_asked(tmp_path: Path) -> None:
-    folder = tmp_path / "site"
-    make_folder(folder, POLICY)
-    settings = read_proxy_settings(folder / "proxy.yaml")
-    with (
-        registry() as upstream,
-        standing(tmp_path, UpstreamSettings(upstream.url), token=settings.token) as proxy,
-    ):
-        site, embedded = Site(proxy, folder, upstream), proxy.proxy.embedded
+    with serving(tmp_path) as site:
+        embedded = site.proxy.proxy.embedded
         assert embedded is not None
         token = site.token(APP)
-        file = folder / "policy" / "policy.yaml"
+        file = site.folder / "policy" / "policy.yaml"
         file.write_text(file.read_text().replace("1342004", "99"))
         assert embedded.reloader.reload()
         assert site.ask("PUT", "/v2/acme/app/manifests/v2", token).status == 403
