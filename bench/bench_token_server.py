@@ -6,7 +6,11 @@ Requests per second of the token server, beside a bare Falcon "hello" on the sam
 Loads real processes over loopback with wrk (Debian: apt-get install -y wrk): a full exchange
 (RS256 in, ES256 out, the policy of `token-server init`), the same with the verified login
 remembered, and the same question again.  What counts are the ratios to hello, in the same run;
-those by CPU time are the steadier ones on a machine that does other things too.
+those by CPU time are the steadier ones on a machine that does other things too.  "Crypto alone" is
+hello with one verification and one signature, and nothing else: no token server on that host can
+be faster.
+
+A server has as many cores to itself as it has workers, and wrk the others, if there are any.
 
 The same on granian, where that is installed (`pip install --group bench`).  Where Go is, the full
 exchange is measured beside a handler of Go's standard library that does the same (`exchange/`), and
@@ -34,6 +38,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import falcon
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 from go_peers import peers
 
 from regauth.engine import jwt
@@ -46,6 +52,8 @@ SERVICE = "registry.example.com"
 QUESTION = f"/auth/token?service={SERVICE}&scope=repository:acme/app:pull,push"
 CONNECTIONS = 32
 TOKENS = 2000
+TOKEN_BYTES = 900
+CRYPTO = "crypto alone"
 WSGI = "regauth.servers.wsgi:application"
 
 MODES = {
@@ -95,8 +103,26 @@ class Hello:
         response.text = '{"status":"ok"}'
 
 
+class Crypto:
+    """Hello, after what a full exchange cannot go without: RS256 verified, ES256 signed."""
+
+    def __init__(self) -> None:
+        provider = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        self._public, self._private = provider.public_key(), ec.generate_private_key(ec.SECP256R1())
+        self._token = os.urandom(TOKEN_BYTES)
+        self._padding, self._hash = padding.PKCS1v15(), SHA256()
+        self._signature = provider.sign(self._token, self._padding, self._hash)
+        self._method = ec.ECDSA(SHA256())
+
+    def on_get(self, _request: falcon.Request, response: falcon.Response) -> None:
+        self._public.verify(self._signature, self._token, self._padding, self._hash)
+        self._private.sign(self._token, self._method)
+        response.text = '{"status":"ok"}'
+
+
 hello = falcon.App()
 hello.add_route("/hello", Hello())
+hello.add_route("/crypto", Crypto())
 
 
 def serve_hello(port: int, workers: int) -> None:
@@ -114,6 +140,17 @@ def serve_hello(port: int, workers: int) -> None:
     signal.sigwait({signal.SIGTERM})
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
+
+
+def cores(workers: int) -> tuple[set[int], set[int]]:
+    """Return the cores of a server with so many workers, and those of who loads it."""
+    allowed = sorted(os.sched_getaffinity(0))
+    return set(allowed[:workers]), set(allowed[workers:] or allowed)
+
+
+def on(which: set[int]) -> list[str]:
+    """Return what runs a command on some cores."""
+    return ["taskset", "--cpu-list", ",".join(map(str, sorted(which)))]
 
 
 def free_port() -> int:
@@ -150,7 +187,7 @@ def memory_of(pid: int) -> float:
     return int(found[1]) / 1024 if found else 0.0
 
 
-def load(port: int, path: str, logins: Path, seconds: float, pid: int) -> Result:
+def load(port: int, path: str, logins: Path, seconds: float, pid: int, wrk_on: set[int]) -> Result:
     """Load a server: a second to warm up, then the seconds that count."""
     script = logins.with_suffix(".lua")
     script.write_text(WRK_SCRIPT % (logins, path))
@@ -160,6 +197,7 @@ def load(port: int, path: str, logins: Path, seconds: float, pid: int) -> Result
         before = cpu_of(pid)
         output = subprocess.run(
             [
+                *on(wrk_on),
                 "wrk",
                 "-t2",
                 f"-c{CONNECTIONS}",
@@ -218,6 +256,7 @@ def on_granian(port: int, workers: int, configuration: Path | None) -> list[str]
     application = "bench_token_server:hello" if configuration is None else WSGI
     return [
         *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-access-log"),
+        *("--blocking-threads", "1"),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)),
         *("--working-dir", str(Path(__file__).parent), application),
     ]
@@ -228,9 +267,13 @@ def measure(
 ) -> dict[str, Result]:
     """Measure hello and every mode with so many workers."""
     many, one = logins(folder, TOKENS), logins(folder, 1)
+    server_on, wrk_on = cores(workers)
     port = free_port()
-    with running(host(port, workers, None), port) as (pid, _):
-        results = {"hello": load(port, "/hello", one, seconds, pid)}
+    with running([*on(server_on), *host(port, workers, None)], port) as (pid, _):
+        results = {
+            "hello": load(port, "/hello", one, seconds, pid, wrk_on),
+            CRYPTO: load(port, "/crypto", one, seconds, pid, wrk_on),
+        }
     for mode, caches in MODES.items():
         port = free_port()
         configuration = folder / "bench.yaml"
@@ -242,9 +285,9 @@ def measure(
             + f"workers: {workers}\nrateLimits: {{client: false, identity: false}}\n{caches}"
         )
         os.environ["TOKEN_SERVER_CONFIG"] = str(configuration)
-        with running(host(port, workers, configuration), port) as (pid, started):
+        with running([*on(server_on), *host(port, workers, configuration)], port) as (pid, started):
             tokens = one if mode == "repeated question" else many
-            results[mode] = load(port, QUESTION, tokens, seconds, pid)
+            results[mode] = load(port, QUESTION, tokens, seconds, pid, wrk_on)
         results[mode + " start"] = Result(started, 0, 0, 0, 0, 0)
     return results
 
@@ -253,7 +296,7 @@ def report(title: str, results: dict[str, Result]) -> dict[str, list[float]]:
     """Print the results and return each mode's ratio to hello, by requests and by CPU time."""
     hello = results["hello"]
     print(f"\n{title:22}   req/s  of hello  p50 ms  p99 ms  CPU us  of hello  MiB/worker  errors")
-    for mode in ("hello", *MODES):
+    for mode in ("hello", CRYPTO, *MODES):
         one = results[mode]
         print(
             f"{mode:22} {one.rate:7.0f}  {one.rate / hello.rate:8.2f}  {one.p50:6.2f}"
@@ -266,7 +309,7 @@ def report(title: str, results: dict[str, Result]) -> dict[str, list[float]]:
             round(results[mode].rate / hello.rate, 3),
             round(hello.cpu / results[mode].cpu, 3),
         ]
-        for mode in MODES
+        for mode in (CRYPTO, *MODES)
     }
 
 
@@ -282,8 +325,9 @@ def beside(
     for name, command in peers(folder, cache, SERVICE):
         for workers, mine in ours.items():
             port = free_port()
-            with running(command(port, workers), port) as (pid, _):
-                one = load(port, QUESTION, many, seconds, pid)
+            server_on, wrk_on = cores(workers)
+            with running([*on(server_on), *command(port, workers)], port) as (pid, _):
+                one = load(port, QUESTION, many, seconds, pid, wrk_on)
             title = f"{name}, {workers} processor{'s' * (workers > 1)}"
             print(
                 f"{title:36} {one.rate:7.0f}  {one.p50:6.2f}  {one.p99:6.2f}  {one.cpu:6.0f}"
@@ -304,8 +348,9 @@ def main() -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         serve_hello(*chosen.hello)
         return
-    if shutil.which("wrk") is None:
-        sys.exit("wrk is not installed; on Debian: apt-get install -y wrk")
+    for program, package in {"wrk": "wrk", "taskset": "util-linux"}.items():
+        if shutil.which(program) is None:
+            sys.exit(f"{program} is not installed; on Debian: apt-get install -y {package}")
     hosts = {"waitress": on_waitress}
     if importlib.util.find_spec("granian") is None:
         print("granian is not installed; with it, it is measured too: pip install --group bench")
