@@ -29,13 +29,14 @@ class Form:
 
 Objection = Callable[[Form], str]
 
-_FIRST_VERIFIERS: Final = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512")
+FIRST_VERIFIERS: Final = ("RS256", "RS384", "RS512", "ES256", "ES384", "ES512")
+"""What Distribution 2 knows."""
 
 
 def _distribution_2(form: Form) -> str:
     """Distribution 2.8, `rootcertbundle` (libtrust)."""
-    if form.algorithm not in _FIRST_VERIFIERS:
-        return f"it does not know {form.algorithm}; {', '.join(_FIRST_VERIFIERS)} are known"
+    if form.algorithm not in FIRST_VERIFIERS:
+        return f"it does not know {form.algorithm}; {', '.join(FIRST_VERIFIERS)} are known"
     if not form.x5c and form.key_id != "libtrust":
         return "without certificates in the token it knows keys by their libtrust id alone"
     return ""

@@ -5,7 +5,7 @@ What lives here: reading the configured keys, and refusing forms that cannot wor
 making keys (`regauth.servers.key_folder`) and signing (`regauth.engine.registry_token`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -77,6 +77,16 @@ def load_signer(settings: SigningSettings, now: datetime) -> Signer:
             raise SigningError(message)
     mine = (first.public_key, first.key_id or "", first.algorithm)
     return Signer(first, (mine, *(one for one in others if one[1] != mine[1])))
+
+
+def certified(settings: SigningSettings, key: SigningKey, now: datetime) -> SigningKey | None:
+    """Return a configured key with its certificates; None when it has none that are valid now."""
+    if key.x5c:
+        return key
+    try:
+        return load_signer(replace(settings, x5c=True, compat=()), now).key
+    except SigningError:
+        return None
 
 
 def _materials(
