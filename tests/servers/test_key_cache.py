@@ -240,3 +240,75 @@ def test_an_unexpected_failure_is_a_failed_fetch_and_not_the_end_of_fetching(
 
     assert first == KeysUnavailable("unexpected RuntimeError")
     assert cache.current() == publisher.keys
+
+
+SLOW = 5.0
+"""Seconds that only a test which fails waits."""
+
+
+def test_nobody_waits_for_a_fetch_that_has_had_its_time(publisher: Publisher, clock: Clock) -> None:
+    started: list[Callable[[], None]] = []
+    times = KeyTimes(wait=4 * SLOW)
+    cache = RemoteKeys("idp", publisher.load, times, clock, spawn=started.append)
+    cache.refresh_if_due()
+    clock.now += times.wait
+    arriving = threading.Timer(SLOW, started[0])
+    arriving.start()
+    answer = cache.current()
+    arriving.cancel()
+
+    assert answer == KeysUnavailable("its keys have not arrived yet")
+
+
+def test_while_the_provider_is_down_nobody_waits_for_it(
+    publisher: Publisher, clock: Clock, key_sets: tuple[KeySet, KeySet]
+) -> None:
+    started: list[Callable[[], None]] = []
+    times = KeyTimes(wait=4 * SLOW)
+    cache = RemoteKeys("idp", publisher.load, times, clock, spawn=started.append)
+    for down in (False, True):
+        publisher.down = down
+        cache.refresh_if_due()
+        started.pop()()
+        clock.now += times.fresh
+    publisher.down, publisher.keys = False, key_sets[1]
+    cache.refresh_if_due()
+    arriving = threading.Timer(SLOW, started[0])
+    arriving.start()
+    answer = cache.current()
+    arriving.cancel()
+
+    assert answer == key_sets[0]
+
+
+def test_keys_that_are_no_longer_fresh_are_not_used_while_the_provider_is_up(
+    publisher: Publisher, clock: Clock, key_sets: tuple[KeySet, KeySet]
+) -> None:
+    """A process that stood still for an hour must not accept what was taken back meanwhile."""
+    slowly = threading.Event()
+
+    def load() -> FetchedKeys:
+        slowly.wait(0.2)
+        return publisher.load()
+
+    cache = RemoteKeys("idp", load, KeyTimes(wait=4 * SLOW), clock)
+    first = cache.current()
+    publisher.keys = key_sets[1]
+    clock.now += KeyTimes().fresh
+
+    assert (first, cache.current()) == key_sets
+
+
+def test_an_unknown_key_id_that_waits_for_a_refresh_has_its_own_fetch_left(
+    publisher: Publisher, clock: Clock
+) -> None:
+    started: list[Callable[[], None]] = []
+    times = KeyTimes(wait=0.01)
+    cache = RemoteKeys("idp", publisher.load, times, clock, spawn=started.append)
+    cache.refresh_if_due()
+    cache.current(unknown_kid=True)
+    assert len(started) == 1
+    started.pop()()
+    cache.current(unknown_kid=True)
+
+    assert len(started) == 1
