@@ -12,7 +12,8 @@ The rules:
    are dropped, and logins are refused as unavailable.
 3. Fetches are single flight.  After a failure the next attempt waits, twice as long each time.
 4. A token with an unknown `kid` makes for at most one fetch in `unknown_kid_interval`.
-5. A request waits only when no usable keys are there, and at most `wait`.
+5. A request waits only when no usable keys are there, and at most `wait`; what is decided beside
+   it, for a shadow policy, does not wait at all.
 """
 
 import logging
@@ -106,24 +107,22 @@ class RemoteKeys:
         self._problem = ""
         self._last_unknown: float | None = None
 
-    def current(self, *, unknown_kid: bool = False) -> KeySet | KeysUnavailable:
+    def current(self, *, unknown_kid: bool = False, wait: bool = True) -> KeySet | KeysUnavailable:
         """
         Return the keys to verify with now.
 
         Args:
             unknown_kid: The keys that this returned before lack the one a token names.
+            wait: Whether to wait for them when there are none that are good.
         """
         now = self._clock()
         if not unknown_kid and now < self._fresh_until and self._keys is not None:
             if now >= self._refresh_at:
                 self._begin(now)
             return self._keys
-        if unknown_kid:
-            self._wait(self._begin_for_unknown_kid(now))
-        elif not self._usable(now) or not self._failures:
-            self._wait(self._begin(now))
-        else:
-            self._begin(now)
+        flight = self._begin_for_unknown_kid(now) if unknown_kid else self._begin(now)
+        if wait and (unknown_kid or not self._usable(now) or not self._failures):
+            self._wait(flight)
         keys = self._keys
         if keys is not None and self._clock() < self._stale_until:
             return keys

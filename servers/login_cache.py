@@ -14,6 +14,7 @@ cost, and a token refused a second ago may be good now.
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from regauth.engine import Authenticated, Credentials, KeySet, NeedKeys, Policy, Refusal, login
 from regauth.engine.exchange import Keys, run
@@ -41,19 +42,28 @@ class LoginCache:
         keys: The providers' keys.
         size: How many are remembered; 0 remembers none.
         seconds: For how long at most.
+        wait: Whether a login may wait for its provider's keys.
     """
 
-    def __init__(self, keys: ProviderKeys, size: int = 2000, seconds: float = 30) -> None:
+    def __init__(
+        self, keys: ProviderKeys, size: int = 2000, seconds: float = 30, *, wait: bool = True
+    ) -> None:
         self._keys = keys
+        self._keys_for = partial(keys.keys_for, wait=wait)
         self._entries: BoundedCache[Name, _Entry] = BoundedCache(size if seconds > 0 else 0)
         self._seconds = timedelta(seconds=seconds)
+
+    def beside(self) -> "LoginCache":
+        """Return another such cache, for a policy that is asked too and that nobody waits for."""
+        seconds = self._seconds.total_seconds()
+        return LoginCache(self._keys, self._entries.size, seconds, wait=False)
 
     def login(
         self, policy: Policy, credentials: Credentials, service: str, now: datetime
     ) -> Authenticated | Refusal:
         """Return whose login this is, or why it is refused."""
         if not self._entries.size:
-            return run(login(policy, credentials, service, now), self._keys.keys_for)
+            return run(login(policy, credentials, service, now), self._keys_for)
         # The digest stands for the token, so that no token is kept in memory.
         digest = hashlib.sha256(credentials.password.encode("utf-8", "surrogatepass")).digest()
         name = (digest, credentials.username, service)
@@ -63,7 +73,7 @@ class LoginCache:
         used: list[KeySet] = []
 
         def keys_for(need: NeedKeys) -> Keys:
-            keys = self._keys.keys_for(need)
+            keys = self._keys_for(need)
             if isinstance(keys, KeySet):
                 used[:] = [keys]
             return keys
@@ -79,7 +89,7 @@ class LoginCache:
         return (
             entry.policy is policy
             and now < entry.until
-            and self._keys.keys_for(NeedKeys(provider)) is entry.keys
+            and self._keys_for(NeedKeys(provider)) is entry.keys
         )
 
 

@@ -134,8 +134,14 @@ class ProviderKeys:
             self._current, self._by_source = by_provider, by_source
         self.refresh()
 
-    def keys_for(self, need: NeedKeys) -> KeySet | KeysUnavailable:
-        """Return the keys that the engine asks for, or why there are none."""
+    def keys_for(self, need: NeedKeys, *, wait: bool = True) -> KeySet | KeysUnavailable:
+        """
+        Return the keys that the engine asks for, or why there are none.
+
+        Args:
+            need: Whose, and what is known of the key.
+            wait: Whether to wait for keys that are not here.
+        """
         source = need.provider.keys
         if isinstance(source, StaticKeys):
             return source.key_set
@@ -144,7 +150,7 @@ class ProviderKeys:
             return KeysUnavailable("this server does not serve the provider")
         cache = entry[1]
         if isinstance(cache, RemoteKeys):
-            return cache.current(unknown_kid=need.unknown_kid is not None)
+            return cache.current(unknown_kid=need.unknown_kid is not None, wait=wait)
         return cache.current()
 
     def state_of(self, provider: Provider) -> KeyState:

@@ -114,6 +114,7 @@ class TokenService:
         self.now = now
         self.lifetime = lifetime
         self._logins = logins
+        self._shadow_logins = logins.beside()
         self._issuer = issuer
         self._sessions = sessions
         self._filter_catalog = filter_catalog
@@ -121,7 +122,7 @@ class TokenService:
     def answer(self, asked: TokenRequest, state: State) -> Answer:
         """Decide a request and, unless the login is refused, sign what was granted."""
         now = self.now()
-        login, decided = self._decide(state.policy, asked, now)
+        login, decided = self._decide(state.policy, asked, now, self._logins)
         outcome: Issued | Refusal
         if isinstance(decided, Refusal):
             outcome = decided
@@ -132,26 +133,31 @@ class TokenService:
                 outcome = replace(outcome, refresh_token=session)
         if state.shadow is None:
             return Answer(asked, outcome, state.policy, now)
-        _, shadow = self._decide(state.shadow, asked, now)
+        _, shadow = self._decide(state.shadow, asked, now, self._shadow_logins)
         return Answer(asked, outcome, state.policy, now, state.shadow, shadow)
 
     def _decide(
-        self, policy: Policy, asked: TokenRequest, now: datetime
+        self, policy: Policy, asked: TokenRequest, now: datetime, logins: LoginCache
     ) -> tuple[Authenticated | None, Decision | Refusal]:
         wanted = accesses(asked.scopes)
         if asked.credentials is None:
             return None, anonymous(policy, asked.service, wanted, now)
-        login = self._login(policy, asked, asked.credentials, now)
+        login = self._login(policy, asked, asked.credentials, now, logins)
         if isinstance(login, Refusal):
             return None, login
         return login, decide(policy, login.identity, login.claims, asked.service, wanted, now)
 
     def _login(
-        self, policy: Policy, asked: TokenRequest, credentials: Credentials, now: datetime
+        self,
+        policy: Policy,
+        asked: TokenRequest,
+        credentials: Credentials,
+        now: datetime,
+        logins: LoginCache,
     ) -> Authenticated | Refusal:
         token = credentials.password
         if not asked.refreshing or not is_session(token):
-            return self._logins.login(policy, credentials, asked.service, now)
+            return logins.login(policy, credentials, asked.service, now)
         if self._sessions is None:
             return _NO_SESSIONS
         try:

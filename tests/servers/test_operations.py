@@ -1,6 +1,7 @@
 """Readiness, metrics, the published key set, the decision log, the shadow policy."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -13,7 +14,10 @@ from regauth import schemas
 from regauth.engine.jwt import parse, verify_signature
 from regauth.engine.keys import PrivateKey, SigningKey, parse_jwks
 from regauth.servers.decision_log import DecisionLog
+from regauth.servers.key_cache import KeyTimes
 from regauth.servers.metrics import Metrics
+from regauth.servers.outgoing import Bounds, Document, FetchError, Place
+from regauth.servers.provider_keys import KeyHosting
 
 from .desk import ANONYMOUS, NOW, Desk, compiled, make_desk, pem_keys, policy_text
 
@@ -207,6 +211,49 @@ def test_a_login_that_the_shadow_policy_would_refuse_is_a_difference(
 
     assert result.status_code == 200
     assert desk.events()[-1]["login"] == "accepted -> rule:our-organisation"
+
+
+def test_a_shadow_policy_s_provider_that_hangs_holds_nobody_up(
+    tmp_path: Path, private_keys: dict[str, PrivateKey]
+) -> None:
+    answered, fetched = threading.Event(), threading.Event()
+    in_time: list[bool] = []
+
+    def fetch(_url: str, _place: Place, _bounds: Bounds) -> Document:
+        in_time.append(answered.wait(5))  # five seconds only where the test fails
+        fetched.set()
+        message = "too late"
+        raise FetchError(message)
+
+    hosting = KeyHosting(KeyTimes(wait=20), fetch=fetch)
+    desk = make_desk(
+        tmp_path, policy_text(pem_keys(private_keys["rsa"])), private_keys["rsa"], hosting
+    )
+    live, shadow = desk.service.state.policy, compiled(policy_text(DOWN))
+    desk.keys.serve([(live, tmp_path), (shadow, tmp_path)])
+    desk.service.state = replace(desk.service.state, shadow=shadow)
+    status = desk.ask(desk.token()).status_code
+    answered.set()
+    assert fetched.wait(20)
+
+    assert (status, in_time) == (200, [True])
+    assert desk.events()[-1]["login"] == "accepted -> provider-unavailable"
+
+
+def test_logins_are_remembered_beside_a_shadow_policy_too(
+    desk: Desk,
+    decisions: Callable[[], list[dict[str, object]]],
+    private_keys: dict[str, PrivateKey],
+) -> None:
+    shadow = compiled(policy_text(pem_keys(private_keys["rsa"])))
+    desk.service.state = replace(desk.service.state, shadow=shadow)
+    token = desk.token()
+    desk.ask(token, "repository:acme/app:pull")
+    desk.times.append(NOW + timedelta(seconds=7))
+    desk.ask(token, "repository:acme/app:push")
+    first, second = decisions()
+
+    assert second["checked"] == first["time"]
 
 
 def test_descriptors_do_not_leak_when_the_log_is_closed(tmp_path: Path) -> None:
