@@ -10,7 +10,9 @@ before this module is imported.
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from prometheus_client import (
@@ -38,80 +40,87 @@ def forget_process(pid: int) -> None:
         mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
+@dataclass(frozen=True, slots=True)
+class _Gauges:
+    """How things stand; the other metrics say what happened."""
+
+    key_age: Gauge
+    key_usable: Gauge
+    policy: Gauge
+    expires: Gauge
+    dropped: Gauge
+
+
+def _gauges(registry: CollectorRegistry) -> _Gauges:
+    gauge = partial(Gauge, registry=registry)
+    return _Gauges(
+        key_age=gauge(
+            "token_server_provider_key_age_seconds",
+            "Seconds since a provider's keys were fetched, in the process where it is longest.",
+            ("provider",),
+            multiprocess_mode="livemax",
+        ),
+        key_usable=gauge(
+            "token_server_provider_keys_usable",
+            "1 when a provider's tokens can be verified in every process, else 0.",
+            ("provider",),
+            multiprocess_mode="livemin",
+        ),
+        policy=gauge(
+            "token_server_policy_info",
+            "1 for the policy that decides, by its hash.",
+            ("hash",),
+            multiprocess_mode="livemax",
+        ),
+        expires=gauge(
+            "token_server_certificate_expires_timestamp_seconds",
+            "When the signing key's certificates end, in Unix time; 0 when tokens carry none.",
+            multiprocess_mode="livemin",
+        ),
+        dropped=gauge(
+            "token_server_log_lines_dropped",
+            "Lines that could not be written to a log.",
+            multiprocess_mode="livesum",
+        ),
+    )
+
+
 class Metrics:
     """The metrics of one process, and how all processes' are shown."""
 
     def __init__(self) -> None:
-        registry = CollectorRegistry()
-        self._registry = registry
+        self._registry = CollectorRegistry()
+        self._gauges = _gauges(self._registry)
         self._serving = ""
         self._children: dict[tuple[str, str], Counter] = {}
         self._decided: dict[tuple[str, str], Counter] = {}
-        self._requests = Counter(
+        counter = partial(Counter, registry=self._registry)
+        self._requests = counter(
             "token_server_requests",
             "Token requests, by what became of them.",
             ("outcome", "provider"),
-            registry=registry,
         )
-        self._decisions = Counter(
+        self._decisions = counter(
             "token_server_decisions",
             "Decided accesses, by the reason and the grant or denial that decided.",
             ("why", "source"),
-            registry=registry,
         )
         self._seconds = Histogram(
             "token_server_request_seconds",
             "How long token requests took.",
             buckets=_BUCKETS,
-            registry=registry,
+            registry=self._registry,
         )
-        self._reused = Counter(
-            "token_server_reused_answers", "Answers given a second time.", registry=registry
-        )
-        self._key_age = Gauge(
-            "token_server_provider_key_age_seconds",
-            "Seconds since a provider's keys were fetched, in the process where it is longest.",
-            ("provider",),
-            registry=registry,
-            multiprocess_mode="livemax",
-        )
-        self._key_usable = Gauge(
-            "token_server_provider_keys_usable",
-            "1 when a provider's tokens can be verified in every process, else 0.",
-            ("provider",),
-            registry=registry,
-            multiprocess_mode="livemin",
-        )
-        self._policy = Gauge(
-            "token_server_policy_info",
-            "1 for the policy that decides, by its hash.",
-            ("hash",),
-            registry=registry,
-            multiprocess_mode="livemax",
-        )
-        self._reloads = Counter(
+        self._reused = counter("token_server_reused_answers", "Answers given a second time.")
+        self._reloads = counter(
             "token_server_reloads",
             "Times that policy and keys were read again, by whether they were taken.",
             ("outcome",),
-            registry=registry,
         )
-        self._expires = Gauge(
-            "token_server_certificate_expires_timestamp_seconds",
-            "When the signing key's certificates end, in Unix time; 0 when tokens carry none.",
-            registry=registry,
-            multiprocess_mode="livemin",
-        )
-        self._turned_away = Counter(
+        self._turned_away = counter(
             "token_server_connections_turned_away",
             "Connections that were refused or ended: too-many, slow-headers, slow-body.",
             ("why",),
-            registry=registry,
-        )
-        self._dropped = Gauge(
-            "token_server_log_lines_dropped",
-            "Lines that could not be written to a log.",
-            registry=registry,
-            multiprocess_mode="livesum",
         )
 
     def request(self, outcome: str, provider: str, seconds: float) -> None:
@@ -138,10 +147,10 @@ class Metrics:
     def serving(self, policy_hash: str, expires: datetime | None) -> None:
         """Tell what is served now."""
         if self._serving:
-            self._policy.labels(self._serving).set(0)
-        self._policy.labels(policy_hash).set(1)
+            self._gauges.policy.labels(self._serving).set(0)
+        self._gauges.policy.labels(policy_hash).set(1)
         self._serving = policy_hash
-        self._expires.set(0 if expires is None else expires.timestamp())
+        self._gauges.expires.set(0 if expires is None else expires.timestamp())
 
     def reloaded(self, *, taken: bool) -> None:
         """Count a reload."""
@@ -150,9 +159,9 @@ class Metrics:
     def keys(self, states: Mapping[str, KeyState]) -> None:
         """Tell how things stand with the providers' keys."""
         for provider, state in states.items():
-            self._key_usable.labels(provider).set(1 if state.usable else 0)
+            self._gauges.key_usable.labels(provider).set(1 if state.usable else 0)
             if state.age is not None:
-                self._key_age.labels(provider).set(state.age)
+                self._gauges.key_age.labels(provider).set(state.age)
 
     def turned_away(self, why: str) -> None:
         """Count a connection that its client could not have, or could not keep."""
@@ -160,7 +169,7 @@ class Metrics:
 
     def dropped(self, lines: int) -> None:
         """Tell how many log lines this process has lost."""
-        self._dropped.set(lines)
+        self._gauges.dropped.set(lines)
 
     def page(self) -> bytes:
         """Return the metrics of all processes, in Prometheus's text format."""
