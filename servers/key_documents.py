@@ -22,7 +22,7 @@ WELL_KNOWN: Final = "/.well-known/openid-configuration"
 """OpenID Connect Discovery 1.0, section 4.1: appended to the issuer."""
 
 MAX_DOCUMENT_DEPTH: Final = 16
-_MAX_AGE: Final = re.compile(r"(?:^|,)\s*max-age=([0-9]{1,9})\s*(?:,|$)", re.ASCII)
+_MAX_AGE: Final = re.compile(r"(?:^|,)\s*max-age=([0-9]{1,9})\s*(?:,|$)", re.ASCII | re.IGNORECASE)
 
 Fetch = Callable[[str, Place, Bounds], Document]
 

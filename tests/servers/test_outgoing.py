@@ -3,10 +3,12 @@
 import gzip
 import socket
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from regauth.servers.certificates import certificate_pem, make_authority
 from regauth.servers.outgoing import Bounds, FetchError, Place, ask, fetch, is_loopback, origin
 
 from .local_http import Answer, Provider, serve
@@ -39,6 +41,14 @@ def test_a_redirect_within_the_origin_is_followed(provider: Provider) -> None:
     provider.answers["/new"] = Answer(b"here")
 
     assert fetch(f"{provider.url}/old", Place(), Bounds()).body == b"here"
+
+
+def test_a_redirect_is_read_from_where_it_was_answered(provider: Provider) -> None:
+    provider.answers["/keys"] = Answer(status=302, headers={"Location": "/new/place/keys"})
+    provider.answers["/new/place/keys"] = Answer(status=302, headers={"Location": "all"})
+    provider.answers["/new/place/all"] = Answer(b"here")
+
+    assert fetch(f"{provider.url}/keys", Place(), Bounds()).body == b"here"
 
 
 def test_a_redirect_to_another_origin_is_not_followed(provider: Provider) -> None:
@@ -142,6 +152,27 @@ def test_tls_is_checked_against_the_authority_that_is_configured(
     document = fetch(f"{provider.url}/keys", Place(ca_file=str(ca)), Bounds())
 
     assert document.body == b"{}"
+
+
+def test_an_authority_that_was_renewed_is_trusted_without_a_restart(
+    tls_provider: tuple[Provider, Path], tmp_path: Path
+) -> None:
+    provider, ca = tls_provider
+    provider.answers["/keys"] = Answer(b"{}")
+    file = tmp_path / "authority.crt"
+    old = make_authority("old", datetime.now(UTC), timedelta(days=1))
+    file.write_bytes(certificate_pem(old.certificate))
+    place = Place(ca_file=str(file))
+    with pytest.raises(FetchError, match="its certificate is not trusted"):
+        fetch(f"{provider.url}/keys", place, Bounds())
+    file.write_bytes(certificate_pem(old.certificate) + ca.read_bytes())
+
+    assert fetch(f"{provider.url}/keys", place, Bounds()).body == b"{}"
+
+
+def test_a_host_without_an_address_is_said_to_have_none() -> None:
+    with pytest.raises(FetchError, match="its host name cannot be resolved"):
+        fetch("https://nobody.invalid/keys", Place(), Bounds())
 
 
 def test_a_ca_file_that_is_not_there_is_an_error(tls_provider: tuple[Provider, Path]) -> None:

@@ -10,11 +10,13 @@ import pytest
 
 from regauth.engine import KeysUnavailable, NeedKeys
 from regauth.engine.keys import KeySet, PrivateKey, SigningKey, jwks
-from regauth.engine.policy import Policy
+from regauth.engine.policy import JwksUri, Policy
 from regauth.servers.key_cache import KeyTimes
-from regauth.servers.outgoing import Bounds
-from regauth.servers.provider_keys import KeyHosting, ProviderKeys
+from regauth.servers.key_documents import fetch_keys
+from regauth.servers.outgoing import Bounds, Document, Place
+from regauth.servers.provider_keys import MAX_KEY_FILE, KeyHosting, ProviderKeys
 
+from .clock import Clock
 from .desk import Desk, compiled, make_desk, policy_text
 from .local_http import Answer, Provider, serve
 
@@ -186,6 +188,113 @@ def test_keys_over_tls_are_not_fetched_over_plain_http(
 
     assert isinstance(found, KeysUnavailable)
     assert "not https" in found.reason
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:8001/keys", "http://localhost/keys"])
+def test_a_provider_elsewhere_cannot_send_the_server_to_this_machine_s_plain_http(uri: str) -> None:
+    asked: list[str] = []
+
+    def fetch(url: str, _place: Place, _bounds: Bounds) -> Document:
+        asked.append(url)
+        content = {"issuer": "https://sample-issuer.example.com", "jwks_uri": uri}
+        return Document(url, json.dumps(content).encode(), {})
+
+    policy = compiled(policy_text("{discovery: true}"))
+    found = keys_of(policy, KeyHosting(spawn=lambda work: work(), fetch=fetch))
+
+    assert isinstance(found, KeysUnavailable)
+    assert "`jwks_uri` that is not https" in found.reason
+    assert asked == [f"https://sample-issuer.example.com{WELL_KNOWN}"]
+
+
+def test_the_well_known_path_begins_with_one_slash(
+    provider: Provider, published: Callable[..., bytes]
+) -> None:
+    provider.answers[WELL_KNOWN] = document(provider, issuer=f"{provider.url}/")
+    provider.answers["/keys"] = Answer(published("rsa"))
+    text = policy_text("{discovery: true}")
+    policy = compiled(text.replace("https://sample-issuer.example.com", f"{provider.url}/"))
+
+    assert isinstance(keys_of(policy), KeySet)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("max-age=300", 300),
+        ("public, max-age=300, must-revalidate", 300),
+        ("public,Max-Age=300", 300),
+        ("s-maxage=300", None),
+        ("max-age=x", None),
+        ("no-store", None),
+        ("", None),
+    ],
+)
+def test_the_publisher_s_word_on_how_long_keys_are_good_is_read(
+    published: Callable[..., bytes], header: str, seconds: int | None
+) -> None:
+    source = compiled(policy_text('\n      jwksUri: "https://x/keys"')).providers["github"].keys
+    assert isinstance(source, JwksUri)
+    answer = Document("https://x/keys", published("rsa"), {"cache-control": header})
+
+    assert fetch_keys("https://x", source, lambda *_: answer, Bounds()).max_age == seconds
+
+
+def test_keys_are_fetched_before_anybody_asks_and_once_for_two_policies(
+    published: Callable[..., bytes],
+) -> None:
+    asked: list[str] = []
+
+    def fetch(url: str, _place: Place, _bounds: Bounds) -> Document:
+        asked.append(url)
+        return Document(url, published("rsa"), {})
+
+    keys = ProviderKeys(KeyHosting(spawn=lambda work: work(), fetch=fetch))
+    text = policy_text('\n      jwksUri: "https://x.example.com/keys"')
+    live, shadow = compiled(text), compiled(text)
+    keys.serve([(live, Path()), (shadow, Path())])
+    warm = list(asked)
+    found = [keys.keys_for(NeedKeys(one.providers["github"])) for one in (live, shadow)]
+
+    assert warm == asked == ["https://x.example.com/keys"]
+    assert found[0] is found[1]
+
+
+def test_keys_are_fetched_again_in_time_though_nobody_asks(
+    published: Callable[..., bytes],
+) -> None:
+    clock, again = Clock(), threading.Event()
+    asked: list[str] = []
+
+    def fetch(url: str, _place: Place, _bounds: Bounds) -> Document:
+        asked.append(url)
+        if len(asked) == 2:
+            again.set()
+        return Document(url, published("rsa"), {})
+
+    keys = ProviderKeys(KeyHosting(clock=clock, spawn=lambda work: work(), fetch=fetch))
+    keys.serve([(compiled(policy_text('\n      jwksUri: "https://x.example.com/keys"')), Path())])
+    keys.start()
+    clock.now += KeyTimes().fresh
+
+    assert again.wait(20)
+    keys.close()
+
+
+def test_a_key_file_over_the_bound_is_not_taken(
+    tmp_path: Path, published: Callable[..., bytes]
+) -> None:
+    file = tmp_path / "keys.json"
+    policy = compiled(policy_text("{jwksFile: keys.json}"))
+    keys = ProviderKeys()
+    keys.serve([(policy, tmp_path)])
+    found = []
+    for size in (MAX_KEY_FILE, MAX_KEY_FILE + 1):
+        file.write_bytes(b" " * (size - len(published("rsa"))) + published("rsa"))
+        found.append(keys.state_of(policy.providers["github"]).problem)
+
+    assert found[0] == ""
+    assert "not a JWK set" in found[1]
 
 
 def test_a_key_file_is_read_again_when_it_changes_and_a_broken_one_is_not_taken(
