@@ -100,7 +100,7 @@ class TokenResource:
         """Answer a request by POST (docs/spec/auth/oauth.md)."""
         info = self._begin(request, response)
         body = request.bounded_stream.read(MAX_FORM + 1)
-        if len(body) > MAX_FORM or (request.content_length or 0) > MAX_FORM:
+        if len(body) > MAX_FORM:
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             self._turn_away(response, info, status, "too-large", _TOO_LARGE)
             return

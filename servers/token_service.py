@@ -129,7 +129,7 @@ class TokenService:
         else:
             outcome = self._sign(state, decided, login, now)
             if asked.offline:
-                session = self._begin_session(asked, login, now)
+                session = self._begin_session(asked.service, login, now)
                 outcome = replace(outcome, refresh_token=session)
         if state.shadow is None:
             return Answer(asked, outcome, state.policy, now)
@@ -166,14 +166,12 @@ class TokenService:
             _log.error("a session cannot be looked up: %s", error)
             return _UNAVAILABLE
 
-    def _begin_session(
-        self, asked: TokenRequest, login: Authenticated | None, now: datetime
-    ) -> str:
-        """Return a refresh token, when one is asked for and may be given; else nothing."""
-        if self._sessions is None or login is None or not asked.offline or asked.refreshing:
+    def _begin_session(self, service: str, login: Authenticated | None, now: datetime) -> str:
+        """Return a refresh token, when one may be given; else nothing."""
+        if self._sessions is None or login is None:
             return ""
         try:
-            return self._sessions.begin(login, asked.service, now)
+            return self._sessions.begin(login, service, now)
         except SessionsError as error:  # the client keeps its password, and the login is as good
             _log.error("a session cannot be stored: %s", error)
             return ""

@@ -71,13 +71,14 @@ def refresh_token(desk: Desk) -> str:
     return str(desk.ask(desk.token(), offline_token="true").json["refresh_token"])
 
 
-def refresh(desk: Desk, token: str, service: str = SERVICE) -> falcon.testing.Result:
+def refresh(desk: Desk, token: str, service: str = SERVICE, **more: str) -> falcon.testing.Result:
     fields = {
         "grant_type": "refresh_token",
         "refresh_token": token,
         "service": service,
         "client_id": "docker",
         "scope": SCOPE,
+        **more,
     }
     return desk.client.simulate_post(
         "/auth/token",
@@ -96,6 +97,13 @@ def test_a_session_outlasts_the_token_that_began_it(desk: Desk, refresh_token: s
 
     assert (result.status_code, result.json["scope"]) == (200, SCOPE)
     assert desk.claims(result)["sub"] == "repo:acme/app:ref:refs/heads/main"
+    assert "refresh_token" not in result.json
+
+
+def test_a_session_gives_no_other_session(desk: Desk, refresh_token: str) -> None:
+    result = refresh(desk, refresh_token, access_type="offline")
+
+    assert result.status_code == 200
     assert "refresh_token" not in result.json
 
 

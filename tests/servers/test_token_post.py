@@ -159,3 +159,19 @@ def test_a_query_over_the_bound_is_414(desk: Desk) -> None:
 
     assert result.status_code == 414
     assert "by POST" in result.json["errors"][0]["message"]
+
+
+def test_a_form_without_a_user_name_is_routed_by_the_token_s_issuer(desk: Desk) -> None:
+    form = {"grant_type": "password", "username": "", "password": desk.token(), "service": SERVICE}
+    result = post(desk, {**form, "scope": "repository:acme/app:push"})
+
+    assert result.json["scope"] == "repository:acme/app:push"
+
+
+def test_a_form_with_too_many_fields_is_a_bad_request(desk: Desk) -> None:
+    scopes = [f"repository:acme/a{number}:pull" for number in range(300)]
+    form = {"grant_type": "password", "service": SERVICE}
+    result = post(desk, {**form, "scope": scopes})
+
+    assert result.status_code == 400
+    assert "not a form" in result.json["errors"][0]["message"]
