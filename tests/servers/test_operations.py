@@ -1,6 +1,7 @@
 """Readiness, metrics, the published key set, the decision log, the shadow policy."""
 
 import json
+import resource
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -15,11 +16,10 @@ from regauth.engine.jwt import parse, verify_signature
 from regauth.engine.keys import PrivateKey, SigningKey, parse_jwks
 from regauth.servers.decision_log import DecisionLog
 from regauth.servers.key_cache import KeyTimes
-from regauth.servers.metrics import Metrics
 from regauth.servers.outgoing import Bounds, Document, FetchError, Place
 from regauth.servers.provider_keys import KeyHosting
 
-from .desk import ANONYMOUS, NOW, Desk, compiled, make_desk, pem_keys, policy_text
+from .desk import ANONYMOUS, NOW, SERVICE, Desk, basic, compiled, make_desk, pem_keys, policy_text
 
 DOWN = '\n      jwksUri: "http://127.0.0.1:9/keys"'
 
@@ -45,6 +45,7 @@ def test_the_published_keys_verify_what_is_issued(desk: Desk) -> None:
     keys = parse_jwks(result.content)
 
     assert result.headers["content-type"] == "application/jwk-set+json"
+    assert result.headers["cache-control"] == "public, max-age=300"
     assert verify_signature(token, keys, ("ES256",)) is None
     assert not {"d", "k", "p", "q"} & set(result.json["keys"][0])
 
@@ -70,32 +71,6 @@ def test_a_server_that_cannot_verify_any_token_is_not_ready_and_says_why(
     assert result.status_code == 503
     assert result.json["status"] == "unavailable"
     assert "connection refused" in result.json["providers"]["github"]["problem"]
-
-
-def test_metrics_count_requests_and_decisions_without_names_of_repositories(desk: Desk) -> None:
-    desk.observer.metrics = Metrics()
-    desk.observer.metrics.serving(desk.service.state.policy.hash, None)
-    desk.ask(desk.token(), "repository:acme/app:pull,push", "repository:globex/app:pull")
-    desk.ask(desk.token(repository_owner_id="7"))
-    desk.ask("nonsense")
-    page = desk.client.simulate_get("/metrics").text
-
-    for line in (
-        'token_server_requests_total{outcome="issued",provider="github"} 1.0',
-        'token_server_requests_total{outcome="refused",provider="github"} 1.0',
-        'token_server_requests_total{outcome="refused",provider=""} 1.0',
-        'token_server_decisions_total{source="push-own-repository",why="granted"} 2.0',
-        'token_server_decisions_total{source="",why="no-grant"} 1.0',
-        'token_server_provider_keys_usable{provider="github"} 1.0',
-        f'token_server_policy_info{{hash="{desk.service.state.policy.hash}"}} 1.0',
-        "token_server_request_seconds_count 3.0",
-    ):
-        assert line in page.splitlines()
-    assert "acme" not in page
-
-
-def test_without_metrics_there_is_no_page(desk: Desk) -> None:
-    assert desk.client.simulate_get("/metrics").status_code == 404
 
 
 def test_every_record_is_of_the_published_form(
@@ -144,6 +119,42 @@ def test_a_record_says_who_got_what_by_which_grant(
     ]
 
 
+def test_a_record_says_who_asked_and_what_the_shadow_policy_says(
+    desk: Desk,
+    decisions: Callable[[], list[dict[str, object]]],
+    private_keys: dict[str, PrivateKey],
+) -> None:
+    failing = 'denials:\n  - name: frozen\n    when: claims.none == "x"\n    repositories: ["**"]\n'
+    failing += "    actions: [pull]\n"
+    text = policy_text(pem_keys(private_keys["rsa"])).replace("    claims: github-actions\n", "")
+    desk.service.state = replace(desk.service.state, shadow=compiled(text + failing))
+    desk.client.simulate_get(
+        "/auth/token",
+        params={
+            "service": SERVICE,
+            "scope": "repository:acme/app:pull",
+            "account": "someone",
+            "client_id": "docker",
+        },
+        headers={**basic("github", desk.token()), "User-Agent": "docker/28"},
+        remote_addr="192.0.2.7",
+    )
+    desk.service.state = replace(desk.service.state, shadow=None)
+    token = desk.token()
+    for _ in range(2):
+        desk.ask(token)
+    first, second, third = decisions()
+    said = {"client": "192.0.2.7", "agent": "docker/28", "account": "someone", "clientId": "docker"}
+    shadow = first["shadow"]
+
+    assert {name: first.get(name) for name in said} == said
+    assert isinstance(shadow, dict)
+    assert shadow["accesses"][0]["allowed"] is False
+    assert shadow["accesses"][0]["errors"][0]["source"] == "frozen"
+    assert (second.get("reused"), third.get("reused")) == (None, True)
+    assert second["jti"] == third["jti"]
+
+
 def test_claims_can_be_left_out(desk: Desk, tmp_path: Path) -> None:
     desk.observer.decisions = DecisionLog(tmp_path / "d", claims=False)
     desk.ask(desk.token())
@@ -182,6 +193,26 @@ def test_a_full_disk_stops_no_request_and_is_counted(desk: Desk) -> None:
     assert desk.observer.decisions.dropped == 1
 
 
+def test_a_record_that_was_cut_off_spoils_no_other(
+    desk: Desk, decisions: Callable[[], list[dict[str, object]]], tmp_path: Path
+) -> None:
+    desk.ask(desk.token())
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    size = (tmp_path / "decisions.jsonl").stat().st_size
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, hard))
+    try:
+        desk.ask("nonsense")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    desk.ask(desk.token())
+    lines = (tmp_path / "decisions.jsonl").read_text().splitlines()
+
+    assert [len(lines), len(lines[1])] == [3, 10]
+    assert json.loads(lines[0])["outcome"] == json.loads(lines[2])["outcome"] == "issued"
+    assert desk.observer.decisions is not None
+    assert desk.observer.decisions.dropped == 1
+
+
 def test_a_shadow_policy_decides_beside_the_live_one_and_differences_are_logged(
     desk: Desk, private_keys: dict[str, PrivateKey]
 ) -> None:
@@ -200,6 +231,12 @@ def test_a_shadow_policy_decides_beside_the_live_one_and_differences_are_logged(
     assert difference["event"] == "shadow-difference"
     assert difference["would_lose"] == ["repository:acme/app:push"]
     assert "would_gain" not in difference
+
+    desk.service.state = replace(
+        desk.service.state, policy=compiled(text + denial), shadow=compiled(text)
+    )
+    desk.ask(desk.token(), "repository:acme/app:pull,push")
+    assert desk.events()[-1]["would_gain"] == ["repository:acme/app:push"]
 
 
 def test_a_login_that_the_shadow_policy_would_refuse_is_a_difference(

@@ -8,7 +8,7 @@ from regauth.engine.keys import PrivateKey
 from regauth.servers.rate_limit import Rate, RateLimit
 from regauth.servers.settings import Rates
 
-from .desk import SERVICE, Desk, basic, make_desk, pem_keys, policy_text
+from .desk import ANONYMOUS, SERVICE, Desk, basic, make_desk, pem_keys, policy_text
 
 
 class Clock:
@@ -97,6 +97,39 @@ def test_failed_logins_are_counted_apart_and_hold_the_client_up(
     assert good == [200] * 5
     assert bad == [401, 401, 429]
     assert asked.ask(asked.token()).status_code == 429
+
+
+def test_credentials_that_cannot_be_read_are_failed_logins_too(
+    tmp_path: Path, private_keys: dict[str, PrivateKey]
+) -> None:
+    asked = desk(tmp_path, private_keys["rsa"], Rates(failures=Rate(0.1, 2)))
+    headers = {"Authorization": "Bearer nonsense"}
+    bad = [
+        asked.client.simulate_get("/auth/token", params={"service": SERVICE}, headers=headers)
+        for _ in range(3)
+    ]
+
+    assert [one.status_code for one in bad] == [401, 401, 429]
+
+
+def test_a_provider_that_is_down_makes_no_failed_logins(
+    tmp_path: Path, private_keys: dict[str, PrivateKey]
+) -> None:
+    text = policy_text('\n      jwksUri: "http://127.0.0.1:9/keys"')
+    rates = Rates(failures=Rate(0.1, 1))
+    asked = make_desk(tmp_path, text, private_keys["rsa"], rates=rates)
+
+    assert [asked.ask(asked.token()).status_code for _ in range(3)] == [503] * 3
+
+
+def test_requests_without_a_login_share_no_identity_s_rate(
+    tmp_path: Path, private_keys: dict[str, PrivateKey]
+) -> None:
+    text = policy_text(pem_keys(private_keys["rsa"]), ANONYMOUS)
+    rates = Rates(identity=Rate(0.1, 1))
+    asked = make_desk(tmp_path, text, private_keys["rsa"], rates=rates)
+
+    assert [asked.ask(None).status_code for _ in range(3)] == [200] * 3
 
 
 @pytest.mark.parametrize("subject", ["repo:acme/other:ref:refs/heads/main"])

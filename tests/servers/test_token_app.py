@@ -240,6 +240,7 @@ def test_nonsense_is_a_bad_request(desk: Desk, query: str) -> None:
 
     assert result.status_code == 400
     assert result.json["errors"][0]["code"] == "BAD_REQUEST"
+    assert "www-authenticate" not in result.headers
 
 
 @pytest.mark.parametrize("header", ["Bearer abc", "Basic !!!", "Digest x"])
@@ -260,6 +261,7 @@ def test_an_address_where_nothing_is_answers_in_json(desk: Desk) -> None:
 
     assert result.status_code == 404
     assert result.json["errors"][0]["code"] == "NOT_FOUND"
+    assert "the token endpoint is /auth/token" in result.json["errors"][0]["message"]
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
@@ -304,7 +306,14 @@ def test_a_failure_of_our_own_grants_nothing_and_tells_nothing(
 
 
 def test_a_request_leaves_one_line_that_says_who_got_what(desk: Desk) -> None:
-    desk.ask(desk.token(), "repository:acme/app:push", "repository:globex/app:pull")
+    scopes = ["repository:acme/app:push", "repository:globex/app:pull"]
+    result = desk.client.simulate_get(
+        "/auth/token",
+        params={"service": SERVICE, "scope": scopes, "account": "someone"},
+        params_csv=False,
+        headers={**basic("github", desk.token()), "User-Agent": "docker/28"},
+        remote_addr="192.0.2.7",
+    )
     events = desk.events()
 
     assert len(events) == 1
@@ -313,6 +322,9 @@ def test_a_request_leaves_one_line_that_says_who_got_what(desk: Desk) -> None:
         "level": "info",
         "outcome": "issued",
         "status": 200,
+        "client": "192.0.2.7",
+        "agent": "docker/28",
+        "account": "someone",
         "provider": "github",
         "subject": "repo:acme/app:ref:refs/heads/main",
         "service": SERVICE,
@@ -320,13 +332,19 @@ def test_a_request_leaves_one_line_that_says_who_got_what(desk: Desk) -> None:
         "refused": ["repository:globex/app:pull no-grant"],
     }
     assert wanted == {name: events[0][name] for name in wanted}
+    assert events[0]["jti"] == desk.claims(result)["jti"]
+    assert events[0]["request_id"] == result.headers["x-request-id"]
+    assert events[0]["ms"] > 0
 
 
 def test_a_refusal_leaves_one_line_that_says_why(desk: Desk) -> None:
-    desk.ask(desk.token(repository_owner_id="7"), "repository:acme/app:pull")
+    desk.ask(desk.token(repository_owner_id="7"), "repository:acme/app:pull", account="someone")
     wanted = {
         "outcome": "refused",
         "level": "warning",
+        "service": SERVICE,
+        "asked": ["repository:acme/app:pull"],
+        "account": "someone",
         "status": 401,
         "reason": "rule:our-organisation",
         "provider": "github",
