@@ -51,6 +51,11 @@ def test_without_certificates_the_key_id_decides() -> None:
         (("distribution-2.8",), {"key_id": FixedKeyId("a"), "x5c": False}, "a name of its own"),
         (("harbor",), {}, "set up for RS256"),
         (
+            ("harbor",),
+            {"algorithm": "RS256", "x5c": False, "key_id": "rfc7638"},
+            "libtrust id alone",
+        ),
+        (
             ("distribution-2.8", "distribution-3.1", "distribution-3-jwks"),
             {},
             "distribution-3-jwks objects",

@@ -1,14 +1,17 @@
 """The key folder: made, rotated, retired, and never half there."""
 
 import json
+import resource
 import stat
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.x509 import BasicConstraints
 
-from regauth.engine.keys import key_id, load_certificates, parse_jwks
+from regauth.engine.keys import algorithms_of, key_id, load_certificates, parse_jwks
 from regauth.servers import key_folder
+from regauth.servers.certificates import make_key
 from regauth.servers.key_folder import KeyFolderError
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
@@ -96,11 +99,55 @@ def test_a_folder_that_is_not_whole_is_refused_with_the_file_s_name(
         key_folder.read(tmp_path)
 
 
-@pytest.mark.parametrize("algorithm", ["ES256", "ES384", "ES512"])
-def test_curve_keys_have_full_coordinates(tmp_path: Path, algorithm: str) -> None:
-    stored = key_folder.create(tmp_path, algorithm, NOW)
-    jwk = json.loads((tmp_path / "jwks.json").read_text())["keys"][0]
+def test_curve_keys_have_full_coordinates() -> None:
+    """Three of four keys of P-521 would not, and Distribution 3.1 would not know them."""
+    for _ in range(20):
+        point = make_key("ES512").public_key().public_numbers()  # type: ignore[union-attr]
 
-    assert not jwk["x"].startswith("AA")
-    assert not jwk["y"].startswith("AA")
-    assert stored.current.key.public_key().key_size in (256, 384, 521)  # type: ignore[union-attr]
+        assert min(point.x, point.y) >= 1 << 520  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256", "ES384", "ES512", "EdDSA"])
+def test_a_key_can_sign_with_what_it_was_made_for(tmp_path: Path, algorithm: str) -> None:
+    stored = key_folder.create(tmp_path, algorithm, NOW)
+
+    assert algorithms_of(stored.current.key.public_key())[0] == algorithm
+
+
+def test_a_certificate_holds_for_a_clock_that_is_behind_and_ends_with_its_authority(
+    tmp_path: Path,
+) -> None:
+    stored = key_folder.create(tmp_path, "ES256", NOW, timedelta(days=9999))
+    root = load_certificates((tmp_path / "root.crt").read_bytes())[0]
+    leaf = stored.current.chain[0]
+
+    assert leaf.not_valid_before_utc == NOW - timedelta(minutes=5)
+    assert leaf.not_valid_after_utc == root.not_valid_after_utc == NOW + key_folder.ROOT_LIFE
+
+
+def test_the_authority_certifies_signing_keys_and_no_other_authority(tmp_path: Path) -> None:
+    stored = key_folder.create(tmp_path, "ES256", NOW)
+    root = load_certificates((tmp_path / "root.crt").read_bytes())[0]
+    found = [
+        one.extensions.get_extension_for_class(BasicConstraints).value
+        for one in (root, stored.current.chain[0])
+    ]
+
+    assert found == [BasicConstraints(True, 0), BasicConstraints(False, None)]
+
+
+def test_a_file_that_cannot_be_written_leaves_the_one_that_there_is(tmp_path: Path) -> None:
+    key_folder.create(tmp_path, "ES256", NOW)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            key_folder.write_file(tmp_path / "root.crt", b"x" * 5000)
+        with pytest.raises(KeyFolderError, match="cannot be written"):
+            key_folder.rotate(tmp_path, "ES256", NOW)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert before == {path: path.read_bytes() for path in before}
+    assert key_folder.read(tmp_path).current.name == "20261101T120000Z"

@@ -7,7 +7,7 @@ import pytest
 
 from regauth.engine.keys import key_id
 from regauth.servers import key_folder
-from regauth.servers.certificates import certificate_pem, make_key, private_pem
+from regauth.servers.certificates import certificate_pem, make_authority, make_key, private_pem
 from regauth.servers.settings import FixedKeyId, KeyFiles, KeyFolder, SigningSettings
 from regauth.servers.signing import SigningError, load_signer
 
@@ -44,6 +44,15 @@ def test_the_keys_before_are_published_beside_the_current_one(folder: Path) -> N
     signer = load_signer(SigningSettings(KeyFolder(folder)), NOW)
 
     assert [algorithm for _, _, algorithm in signer.published] == ["RS256", "ES256"]
+
+
+def test_a_key_before_is_published_with_the_algorithm_it_signed_with(folder: Path) -> None:
+    key_folder.create(folder / "rsa", "RS512", NOW)
+    key_folder.rotate(folder / "rsa", "ES256", NOW)
+    key_folder.rotate(folder / "rsa", "RS512", NOW)
+    signer = load_signer(SigningSettings(KeyFolder(folder / "rsa"), algorithm="RS512"), NOW)
+
+    assert [algorithm for _, _, algorithm in signer.published] == ["RS512", "ES256", "RS512"]
 
 
 def test_a_fixed_key_id_is_published_once(folder: Path) -> None:
@@ -83,6 +92,19 @@ def test_a_certificate_that_registries_would_refuse_today_is_refused(
     with pytest.raises(SigningError, match="registries check that"):
         load_signer(SigningSettings(KeyFolder(folder)), moment)
     assert load_signer(SigningSettings(KeyFolder(folder), x5c=False), moment).expires is None
+
+
+def test_a_chain_holds_as_long_as_all_of_it_does(folder: Path, tmp_path: Path) -> None:
+    stored = key_folder.read(folder).current
+    intermediate = make_authority("intermediate", NOW, timedelta(days=1)).certificate
+    key, chain = tmp_path / "own.key", tmp_path / "chain.crt"
+    key.write_bytes(private_pem(stored.key))
+    chain.write_bytes(certificate_pem(*stored.chain, intermediate))
+    settings = SigningSettings(KeyFiles(key, chain))
+
+    assert load_signer(settings, NOW).expires == NOW + timedelta(days=1)
+    with pytest.raises(SigningError, match="registries check that"):
+        load_signer(settings, NOW + timedelta(days=2))
 
 
 def test_a_key_file_needs_its_own_certificate_and_not_another_s(
