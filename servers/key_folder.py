@@ -9,8 +9,8 @@ not: which of a key's forms a token carries (`regauth.servers.signing`).
     current               the name of the key that signs
     jwks.json             all signing keys' public halves, for registries that take a JWK set
 
-Files are written beside their place and moved into it, so that a server which reads the folder at
-any moment finds it whole.
+Files are written beside their place and moved into it, a certificate before its key and all before
+`current`, so that a server which reads the folder at any moment finds it whole.
 """
 
 import json
@@ -108,14 +108,13 @@ def rotate(folder: Path, algorithm: str, now: datetime, life: timedelta = LEAF_L
     name = _free_name(folder, now)
     leaf = make_leaf(authority, key.public_key(), "token-server signing key", now, life)
     try:
-        write_file(folder / f"{name}.key", private_pem(key), secret=True)
         write_file(folder / f"{name}.crt", certificate_pem(leaf))
+        write_file(folder / f"{name}.key", private_pem(key), secret=True)
+        write_file(folder / "jwks.json", _jwks_text(_stored(folder)))
         write_file(folder / "current", f"{name}\n".encode())
-        stored = read(folder)
-        write_file(folder / "jwks.json", _jwks_text(stored.all))
     except OSError as error:
         raise _unwritable(folder, error) from error
-    return stored
+    return read(folder)
 
 
 def retire(folder: Path, before: datetime) -> tuple[str, ...]:
@@ -147,16 +146,21 @@ def read(folder: Path) -> StoredKeys:
     """
     try:
         current = (folder / "current").read_text(encoding="ascii").strip()
-        names = sorted((path.stem for path in folder.glob("*.key")), reverse=True)
+        stored = _stored(folder)
     except (OSError, UnicodeDecodeError) as error:
         message = f"{folder} is not a key folder; `token-server keys new {folder}` makes one"
         raise KeyFolderError(message) from error
-    stored = [_read_key(folder, name) for name in names if _NAME.fullmatch(name)]
     for one in stored:
         if one.name == current:
             return StoredKeys(one, tuple(other for other in stored if other is not one))
     message = f"{folder / 'current'} names the key {current[:100]!r}, which is not there"
     raise KeyFolderError(message)
+
+
+def _stored(folder: Path) -> list[StoredKey]:
+    """Read all signing keys, from young to old."""
+    names = sorted((path.stem for path in folder.glob("*.key")), reverse=True)
+    return [_read_key(folder, name) for name in names if _NAME.fullmatch(name)]
 
 
 def _read_key(folder: Path, name: str) -> StoredKey:
@@ -215,11 +219,15 @@ def write_file(path: Path, data: bytes, *, secret: bool = False) -> None:
     beside = path.with_name(f".{path.name}.new")
     beside.unlink(missing_ok=True)
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o644)
-    with os.fdopen(handle, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def _unwritable(folder: Path, error: OSError) -> KeyFolderError:

@@ -3,6 +3,8 @@
 import json
 import resource
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -136,18 +138,39 @@ def test_the_authority_certifies_signing_keys_and_no_other_authority(tmp_path: P
     assert found == [BasicConstraints(True, 0), BasicConstraints(False, None)]
 
 
-def test_a_file_that_cannot_be_written_leaves_the_one_that_there_is(tmp_path: Path) -> None:
-    key_folder.create(tmp_path, "ES256", NOW)
-    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
-        with pytest.raises(OSError, match="too large"):
-            key_folder.write_file(tmp_path / "root.crt", b"x" * 5000)
-        with pytest.raises(KeyFolderError, match="cannot be written"):
-            key_folder.rotate(tmp_path, "ES256", NOW)
+        yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
-    assert before == {path: path.read_bytes() for path in before}
-    assert key_folder.read(tmp_path).current.name == "20261101T120000Z"
+
+def test_a_file_that_cannot_be_written_leaves_the_one_that_there_is(tmp_path: Path) -> None:
+    key_folder.create(tmp_path, "ES256", NOW)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with no_file_larger_than(10), pytest.raises(OSError, match="too large"):
+        key_folder.write_file(tmp_path / "root.crt", b"x" * 5000)
+
+    assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("room", "made"), [(10, 0), (400, 0), (900, 1)], ids=["none", "a key", "a certificate"]
+)
+def test_a_rotation_that_a_full_disk_stops_leaves_a_folder_that_serves(
+    tmp_path: Path, room: int, made: int
+) -> None:
+    key_folder.create(tmp_path, "ES256", NOW)
+    key_set = (tmp_path / "jwks.json").read_bytes()
+    with no_file_larger_than(room), pytest.raises(KeyFolderError, match="cannot be written"):
+        key_folder.rotate(tmp_path, "ES256", NOW)
+    stored = key_folder.read(tmp_path)
+
+    assert (stored.current.name, len(stored.others)) == ("20261101T120000Z", made)
+    assert (tmp_path / "jwks.json").read_bytes() == key_set
+    assert not list(tmp_path.glob(".*"))
+    key_folder.rotate(tmp_path, "ES256", NOW)
+    assert len(key_folder.read(tmp_path).all) == made + 2
