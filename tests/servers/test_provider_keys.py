@@ -207,15 +207,20 @@ def test_a_provider_elsewhere_cannot_send_the_server_to_this_machine_s_plain_htt
     assert asked == [f"https://sample-issuer.example.com{WELL_KNOWN}"]
 
 
-def test_the_well_known_path_begins_with_one_slash(
-    provider: Provider, published: Callable[..., bytes]
-) -> None:
-    provider.answers[WELL_KNOWN] = document(provider, issuer=f"{provider.url}/")
-    provider.answers["/keys"] = Answer(published("rsa"))
-    text = policy_text("{discovery: true}")
-    policy = compiled(text.replace("https://sample-issuer.example.com", f"{provider.url}/"))
+@pytest.mark.parametrize("issuer", ["https://x.example.com/", "https://x.example.com/tenant"])
+def test_the_document_is_below_the_issuer(issuer: str, published: Callable[..., bytes]) -> None:
+    content = {"issuer": issuer, "jwks_uri": "https://x.example.com/keys"}
+    answers = {
+        f"{issuer.rstrip('/')}{WELL_KNOWN}": json.dumps(content).encode(),
+        "https://x.example.com/keys": published("rsa"),
+    }
 
-    assert isinstance(keys_of(policy), KeySet)
+    def fetch(url: str, _place: Place, _bounds: Bounds) -> Document:
+        return Document(url, answers[url], {})
+
+    text = policy_text("{discovery: true}").replace("https://sample-issuer.example.com", issuer)
+
+    assert isinstance(keys_of(compiled(text), KeyHosting(fetch=fetch)), KeySet)
 
 
 @pytest.mark.parametrize(
