@@ -92,7 +92,7 @@ def assemble(settings: Settings, state: State, log: EventLog) -> Assembly:
         metrics.serving(new.policy.hash, new.signer.expires)
 
     metrics.serving(state.policy.hash, state.signer.expires)
-    reloader = Reloader(settings, take, log, metrics)
+    reloader = Reloader(settings, state.files, take, log, metrics)
     app = create_app(settings, service, keys, observer)
     return Assembly(app, service, keys, reloader, observer, sessions)
 

@@ -22,7 +22,7 @@ from .metrics import Metrics
 from .provider_keys import ProviderKeys
 from .settings import KeyFolder, Settings
 from .signing import SigningError, load_signer
-from .token_service import State
+from .token_service import FileStamp, State
 
 TICK: Final = 1.0
 """Seconds between two looks at the files."""
@@ -31,8 +31,6 @@ MAX_REPORTED: Final = 20
 """Problems of a broken policy that are logged."""
 
 LOAD_ERRORS: Final = (PolicyFolderError, PolicyProblemsError, SigningError)
-
-Fingerprint = frozenset[tuple[str, int, int, int]]
 
 
 def load_state(settings: Settings) -> State:
@@ -44,12 +42,12 @@ def load_state(settings: Settings) -> State:
         PolicyProblemsError: A policy does not compile.
         SigningError: The keys cannot sign.
     """
-    seen = settings.sees_references
+    files, seen = fingerprint(settings), settings.sees_references
     policy = load_policy(settings.policy, sees_references=seen)
     shadow = None
     if settings.shadow_policy is not None:
         shadow = load_policy(settings.shadow_policy, sees_references=seen)
-    return State(policy, load_signer(settings.signing, datetime.now(UTC)), shadow)
+    return State(policy, load_signer(settings.signing, datetime.now(UTC)), shadow, files)
 
 
 def serve_keys(settings: Settings, state: State, keys: ProviderKeys) -> None:
@@ -60,12 +58,12 @@ def serve_keys(settings: Settings, state: State, keys: ProviderKeys) -> None:
     keys.serve(policies)
 
 
-def fingerprint(settings: Settings) -> Fingerprint:
+def fingerprint(settings: Settings) -> frozenset[FileStamp]:
     """Return what is different as soon as a file that the state comes from is."""
     return frozenset(_stamps(settings))
 
 
-def _stamps(settings: Settings) -> Iterator[tuple[str, int, int, int]]:
+def _stamps(settings: Settings) -> Iterator[FileStamp]:
     for path in _files(settings):
         try:
             found = path.stat()
@@ -98,6 +96,7 @@ class Reloader:
 
     Args:
         settings: The configuration; it is not read again itself.
+        loaded: The files that the state comes from, as they were; what has changed since is loaded.
         take: Gets the new state.
         log: Is told what was loaded, or what is wrong.
         metrics: Likewise.
@@ -107,6 +106,7 @@ class Reloader:
     def __init__(
         self,
         settings: Settings,
+        loaded: frozenset[FileStamp],
         take: Callable[[State], None],
         log: EventLog,
         metrics: Metrics | None = None,
@@ -117,8 +117,7 @@ class Reloader:
         self._log = log
         self._metrics = metrics
         self._load = load
-        self._loaded = fingerprint(settings)
-        self._seen = self._loaded
+        self._loaded = self._seen = loaded
         # An Event takes a lock: a signal within the handler of another would wait for it for ever.
         self._asked: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._ended = False

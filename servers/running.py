@@ -154,7 +154,7 @@ class Overseer:
         self._alive = os.pipe()
         self._ending = False
         quiet = EventLog(settings.log_format, "error")  # the workers tell what they loaded
-        self._reloader = Reloader(settings, self._take, quiet)
+        self._reloader = Reloader(settings, state.files, self._take, quiet)
 
     def run(self) -> None:
         """Watch over the workers until the last has ended."""

@@ -44,6 +44,9 @@ _UNAVAILABLE: Final = Refusal(
 
 Now = Callable[[], datetime]
 
+FileStamp = tuple[str, int, int, int]
+"""A file's path, and of its last change the time in nanoseconds, the size and the inode."""
+
 
 def utc_now() -> datetime:
     """Return the time, with its zone."""
@@ -58,6 +61,8 @@ class State:
     signer: Signer
     shadow: Policy | None = None
     """A policy that decides beside the live one, and whose answer nobody gets."""
+    files: frozenset[FileStamp] = frozenset()
+    """What it was loaded from, as it was just before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from regauth.servers import key_folder
+from regauth.servers.assembly import assemble
 from regauth.servers.event_log import EventLog
 from regauth.servers.live_state import MAX_REPORTED, Reloader, load_state
 from regauth.servers.metrics import Metrics
@@ -35,21 +36,28 @@ class Server:
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text)
 
-    def reloader(
-        self,
-        source: KeyFolder | KeyFiles | None = None,
-        load: Callable[[Settings], State] = load_state,
-    ) -> Reloader:
-        settings = Settings(
+    def settings(self, source: KeyFolder | KeyFiles | None = None) -> Settings:
+        return Settings(
             self.folder / "server.yaml",
             self.folder / "policy",
             "issuer",
             SigningSettings(source or KeyFolder(self.folder / "keys")),
             shadow_policy=self.folder / "shadow",
         )
-        descriptor = os.open(self.folder / "log", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-        log = EventLog(descriptor=descriptor)
-        return Reloader(settings, self.taken.append, log, self.metrics, load)
+
+    def log(self) -> EventLog:
+        return EventLog(
+            descriptor=os.open(self.folder / "log", os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        )
+
+    def reloader(
+        self,
+        source: KeyFolder | KeyFiles | None = None,
+        load: Callable[[Settings], State] = load_state,
+    ) -> Reloader:
+        settings = self.settings(source)
+        files = load_state(settings).files
+        return Reloader(settings, files, self.taken.append, self.log(), self.metrics, load)
 
     def events(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]
@@ -80,6 +88,20 @@ def test_a_file_that_changes_is_taken_once_it_keeps_still(server: Server, name: 
     assert len(server.taken) == 1
     assert server.events()[0]["kid"] == server.taken[0].signer.key.key_id
     assert (server.count("taken"), server.count("refused")) == (1, 0)
+
+
+def test_what_changed_between_loading_and_watching_is_taken_too(server: Server) -> None:
+    """A worker that is started again has the state that its parent loaded some time ago."""
+    settings = server.settings()
+    state = load_state(settings)
+    text = (server.folder / "policy" / "policy.yaml").read_text()
+    server.write("policy/policy.yaml", text.replace("actions: [pull, push]", "actions: [pull]"))
+    assembly = assemble(settings, state, server.log())
+    looks = [assembly.reloader.look() for _ in range(3)]
+
+    assert looks == [False, True, False]
+    assert assembly.service.state.policy.hash != state.policy.hash
+    assembly.close()
 
 
 @pytest.mark.parametrize("which", ["key", "chain"])

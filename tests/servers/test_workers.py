@@ -97,6 +97,23 @@ def test_a_worker_that_is_killed_is_started_again_and_service_goes_on(
     assert server.end() == 0
 
 
+def test_a_worker_that_is_started_again_has_the_policy_that_the_others_have(
+    two: Path, folder: Path, start: Callable[..., Running]
+) -> None:
+    server = start("--config", two)
+    client = Client(server.port, folder)
+    policy = folder / "policy" / "policy.yaml"
+    policy.write_text(policy.read_text().replace("actions: [pull, push]", "actions: [pull]"))
+    server.process.send_signal(signal.SIGHUP)
+    reloads(server, 2, "reloaded")
+    for pid in pids(server):
+        os.kill(pid, signal.SIGKILL)
+    server.wait_for(lambda _: len(pids(server)) == 4)
+
+    assert [client.scope() for _ in range(6)] == ["repository:acme/app:pull"] * 6
+    assert sum(one["event"] == "reloaded" for one in server.events) == 2, "they were born with it"
+
+
 def test_a_broken_policy_is_reported_and_the_old_one_stays(
     two: Path, folder: Path, start: Callable[..., Running]
 ) -> None:
