@@ -66,6 +66,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     "--listen", multiple=True, metavar="HOST:PORT", help="Overrides `listen`; repeatable."
 )
 @click.option("--workers", type=click.IntRange(1, 128), help="Overrides `workers`.")
+@click.option("--threads", type=click.IntRange(1, 256), help="Overrides `threads`.")
 @click.option("--log-format", type=click.Choice(["json", "text"]), help="Overrides `logFormat`.")
 @click.option(
     "--log-level",

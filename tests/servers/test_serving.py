@@ -173,6 +173,23 @@ def test_options_and_the_environment_override_the_file(
     assert server.end() == 0
 
 
+def test_the_number_of_threads_can_be_overridden(
+    folder: Path, start: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def threads(*options: str) -> int:
+        server = start("--config", folder / "server.yaml", *options)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+        connection.request("GET", "/healthz")  # all are there when one answers
+        connection.getresponse().read()
+        connection.close()
+        return len(list(Path(f"/proc/{server.process.pid}/task").iterdir()))
+
+    usual = threads()
+    monkeypatch.setenv("TOKEN_SERVER_THREADS", "5")
+
+    assert [threads("--threads", "7") - usual, threads() - usual] == [3, 1]
+
+
 @pytest.mark.parametrize("address", ["5001", "localhost", "localhost:x", "localhost:70000"])
 def test_an_address_that_is_none_is_refused(folder: Path, address: str) -> None:
     done = run("--config", folder / "server.yaml", "--listen", address)
