@@ -129,7 +129,7 @@ class Server:
 
     Args:
         application: The WSGI application.
-        listeners: Listening sockets; several processes may serve the same.
+        listeners: Listening sockets; several processes may serve the same.  `run` closes them.
         threads: Requests that are answered at a time.
         drain: Seconds that requests under way have to end after `stop`.
         adjustments: waitress's own, where they differ from a token server's (`streaming`).
@@ -187,9 +187,7 @@ class Server:
         while not self._stopping:
             self._map.turn(min(_TICK if len(self._map) > self._own else _FOREVER, self._stall))
             self._look()
-        self._map.turn(0, look=True)  # connections that the kernel has accepted already
-        for listener in self._listening():
-            listener.del_channel()
+        self._close_listeners()
         deadline = time.monotonic() + self._drain
         while self._close_idle() and time.monotonic() < deadline:
             self._map.turn(_POLL, look=True)
@@ -201,6 +199,22 @@ class Server:
         self._stopping = True
         with contextlib.suppress(OSError):  # `run` may have ended meanwhile
             self._trigger.pull_trigger()
+
+    def _close_listeners(self) -> None:
+        """
+        Take in the connections that the kernel has accepted already, and have it refuse others.
+
+        A listening socket that nobody serves would let clients wait for the end of the process,
+        and not look for another server.
+        """
+        for _ in range(BACKLOG):
+            before = len(self._map)
+            self._map.turn(0, look=True)
+            if len(self._map) <= before:
+                break
+        for listener in self._listening():
+            listener.del_channel()
+            listener.socket.close()
 
     def _listening(self) -> list[Any]:
         return [one for one in self._map.values() if getattr(one, "accepting", False)]

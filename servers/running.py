@@ -171,6 +171,8 @@ class Overseer:
                 self._pass_on(signal.SIGHUP)
             elif arrived.si_signo != signal.SIGCHLD:
                 self._ending = True
+                for listener in self._listeners:
+                    listener.close()  # or clients would wait for somebody to serve them
                 self._pass_on(signal.SIGTERM)
             self._reap()
         self._log.event("ended")

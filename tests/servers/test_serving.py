@@ -4,8 +4,10 @@ import http.client
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +81,35 @@ def test_a_request_under_way_is_answered_before_the_server_ends(
     assert (answer.status, answer.read()) == (200, b'{"status":"ok"}')
     assert server.process.wait(PATIENCE) == 0  # told once: a second signal meets its last moments
     connection.close()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_that_ends_takes_nobody_in(
+    folder: Path, start: Callable[..., Running], workers: str
+) -> None:
+    server = start("--config", folder / "server.yaml", "--workers", workers)
+    held = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
+    held.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+    check = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    check.request("GET", "/healthz")
+    check.getresponse().read()
+    check.close()
+    server.process.send_signal(signal.SIGTERM)
+    pause = threading.Event()
+    for _ in range(100):
+        with socket.socket() as late:
+            refused = late.connect_ex(("127.0.0.1", server.port)) != 0
+        if refused:
+            break
+        pause.wait(0.05)
+    held.sendall(b"\r\n")
+    with http.client.HTTPResponse(held) as answer:
+        answer.begin()
+        status = answer.status
+    held.close()
+
+    assert (refused, status) == (True, 200)
+    assert server.process.wait(PATIENCE) == 0
 
 
 def test_a_policy_with_typos_shows_all_of_them_and_ends_with_10(folder: Path) -> None:
