@@ -52,6 +52,19 @@ class Client:
         assert status == 200, body
         return str(json.loads(body)["scope"])
 
+    def answers(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Ask again and again until something holds."""
+        pause = threading.Event()
+        for _ in range(int(PATIENCE / 0.05)):
+            if condition():
+                return
+            pause.wait(0.05)
+        pytest.fail("it did not come to be")
+
     def key_id(self) -> str | None:
         status, body = self.get(f"/auth/token?service={SERVICE}", **basic("sample", self.jwt))
         assert status == 200, body
@@ -95,6 +108,53 @@ def test_a_worker_that_is_killed_is_started_again_and_service_goes_on(
 
     assert [client.scope() for _ in range(10)] == ["repository:acme/app:pull,push"] * 10
     assert server.end() == 0
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_each_worker_has_a_core_of_its_own_unless_that_is_switched_off(
+    two: Path, folder: Path, start: Callable[..., Running], pinned: bool
+) -> None:
+    two.write_text(two.read_text() + ("" if pinned else "pinWorkers: false\n"))
+    server = start("--config", two)
+    client = Client(server.port, folder)
+    server.wait_for(lambda _: len(pids(server)) == 2)
+    cores = sorted(os.sched_getaffinity(0))
+    wanted = sorted([one] for one in (cores * 2)[:2]) if pinned else [cores, cores]
+
+    client.until(
+        lambda: sorted(sorted(os.sched_getaffinity(one)) for one in pids(server)) == wanted
+    )
+    assert client.scope() == "repository:acme/app:pull,push"
+
+
+def test_workers_end_with_a_parent_that_is_killed(
+    two: Path, folder: Path, start: Callable[..., Running]
+) -> None:
+    server = start("--config", two)
+    client = Client(server.port, folder)
+    client.scope()
+    server.process.kill()
+
+    client.until(lambda: not client.answers())
+
+
+def test_metrics_forget_a_worker_that_died(
+    two: Path, folder: Path, start: Callable[..., Running]
+) -> None:
+    server = start("--config", two)
+    client = Client(server.port, folder)
+    server.wait_for(lambda _: len(pids(server)) == 2)
+    first = server.events[0]["policy"]
+    client.scope()
+    os.kill(pids(server)[0], signal.SIGKILL)
+    server.wait_for(lambda _: len(pids(server)) == 3)
+    policy = folder / "policy" / "policy.yaml"
+    policy.write_text(policy.read_text().replace("actions: [pull, push]", "actions: [pull]"))
+    client.until(lambda: client.scope() == "repository:acme/app:pull")
+    reloads(server, 2, "reloaded")
+    page = client.get("/metrics")[1].splitlines()
+
+    assert f'token_server_policy_info{{hash="{first}"}} 0.0' in page
 
 
 def test_a_worker_that_is_started_again_has_the_policy_that_the_others_have(
@@ -220,15 +280,10 @@ def test_an_event_log_on_a_full_disk_stops_nothing(folder: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [*COMMAND, "--config", folder / "server.yaml", "--listen", f"127.0.0.1:{port}"]
-    pause = threading.Event()
     with Path("/dev/full").open("wb") as full, subprocess.Popen(command, stderr=full) as server:
         try:
             client = Client(port, folder)
-            for _ in range(600):  # it cannot say that it listens
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                pause.wait(0.05)
+            client.until(client.answers)  # it cannot say that it listens
             scope = client.scope()
             page = client.get("/metrics")[1]
         finally:
