@@ -14,7 +14,7 @@ from regauth.servers.bounded_cache import BoundedCache
 from regauth.servers.settings import KeyFolder, SigningSettings
 from regauth.servers.signing import load_signer
 
-from .desk import NOW, Desk, compiled, make_desk, pem_keys, policy_text
+from .desk import NOW, SERVICE, Desk, basic, compiled, make_desk, pem_keys, policy_text
 
 SCOPE = "repository:acme/app:pull,push"
 
@@ -79,6 +79,45 @@ def test_a_question_that_does_not_name_the_token_is_never_answered_with_one(desk
 
     assert desk.ask(None, SCOPE).status_code == 401
     assert desk.ask(desk.token()[:-4] + "AAAA", SCOPE).status_code == 401
+
+
+def test_a_form_is_not_answered_as_the_query_of_the_same_words(desk: Desk) -> None:
+    question = f"service={SERVICE}&scope=repository:acme/app:pull"
+    headers = basic("github", desk.token())
+    form = {**headers, "Content-Type": "application/x-www-form-urlencoded"}
+    first = desk.client.simulate_get("/token", query_string=question, headers=headers)
+    second = desk.client.simulate_post("/token", body=question, headers=form)
+
+    assert (first.status_code, second.status_code) == (200, 400)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [({"username": "other"}, "wrong-issuer"), ({"service": "else"}, "unknown-service")],
+)
+def test_a_login_is_remembered_for_its_own_user_name_and_service(
+    make: Callable[..., Desk], text: str, change: dict[str, str], reason: str
+) -> None:
+    provider = text.partition("providers:\n")[2].partition("grants:\n")[0]
+    other = provider.replace("  github:", "  other:").replace("sample-issuer", "other-issuer")
+    desk = make(text.replace("grants:\n", f"{other}grants:\n"))
+    token = desk.token()
+    desk.ask(token, SCOPE)
+    result = desk.client.simulate_get(
+        "/token",
+        params={"service": change.get("service", SERVICE)},
+        headers=basic(change.get("username", "github"), token),
+    )
+
+    assert result.status_code == 401
+    assert result.json["errors"][0]["detail"] == {"reason": reason}
+
+
+def test_no_answer_is_given_again_beside_a_shadow_policy(desk: Desk, text: str) -> None:
+    desk.service.state = replace(desk.service.state, shadow=compiled(text))
+    token = desk.token()
+
+    assert jti(desk, token) != jti(desk, token)
 
 
 def test_a_denial_that_is_added_counts_at_once(desk: Desk, text: str) -> None:
@@ -176,6 +215,10 @@ def test_a_grant_that_ends_ends_answers_with_it(make: Callable[..., Desk], text:
         (
             'check: claims.repository_owner_id == "1342004"',
             'check: now < timestamp("2026-11-01T12:00:02Z")',
+        ),
+        (
+            'repositories: ["${claims.repository}"]',
+            "repositories: [\"${now < timestamp(\\\"2026-11-01T12:00:02Z\\\") ? 'acme/app' : 'acme/x'}\"]",
         ),
     ],
 )

@@ -100,6 +100,13 @@ def test_a_session_outlasts_the_token_that_began_it(desk: Desk, refresh_token: s
     assert "refresh_token" not in result.json
 
 
+def test_each_login_begins_a_session_of_its_own(desk: Desk) -> None:
+    token = desk.token()
+    begun = {desk.ask(token, offline_token="true").json["refresh_token"] for _ in range(2)}
+
+    assert len(begun) == 2
+
+
 def test_a_session_gives_no_other_session(desk: Desk, refresh_token: str) -> None:
     result = refresh(desk, refresh_token, access_type="offline")
 
