@@ -1,10 +1,7 @@
 """The key folder: made, rotated, retired, and never half there."""
 
 import json
-import resource
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +12,8 @@ from regauth.engine.keys import algorithms_of, key_id, load_certificates, parse_
 from regauth.servers import key_folder
 from regauth.servers.certificates import make_key
 from regauth.servers.key_folder import KeyFolderError
+
+from .full_disk import no_file_larger_than
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 
@@ -136,16 +135,6 @@ def test_the_authority_certifies_signing_keys_and_no_other_authority(tmp_path: P
     ]
 
     assert found == [BasicConstraints(True, 0), BasicConstraints(False, None)]
-
-
-@contextmanager
-def no_file_larger_than(size: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_file_that_cannot_be_written_leaves_the_one_that_there_is(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Readiness, metrics, the published key set, the decision log, the shadow policy."""
 
 import json
-import resource
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,6 +19,7 @@ from regauth.servers.outgoing import Bounds, Document, FetchError, Place
 from regauth.servers.provider_keys import KeyHosting
 
 from .desk import ANONYMOUS, NOW, SERVICE, Desk, basic, compiled, make_desk, pem_keys, policy_text
+from .full_disk import no_file_larger_than
 
 DOWN = '\n      jwksUri: "http://127.0.0.1:9/keys"'
 
@@ -197,13 +197,8 @@ def test_a_record_that_was_cut_off_spoils_no_other(
     desk: Desk, decisions: Callable[[], list[dict[str, object]]], tmp_path: Path
 ) -> None:
     desk.ask(desk.token())
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    size = (tmp_path / "decisions.jsonl").stat().st_size
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size + 10, hard))
-    try:
+    with no_file_larger_than((tmp_path / "decisions.jsonl").stat().st_size + 10):
         desk.ask("nonsense")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     desk.ask(desk.token())
     lines = (tmp_path / "decisions.jsonl").read_text().splitlines()
 

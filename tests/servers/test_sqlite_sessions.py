@@ -1,11 +1,9 @@
 """Sessions in a file: whose it is, when it is removed, broken, locked, or its disk is full."""
 
 import os
-import resource
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +18,8 @@ from regauth.servers.session_stores import (
 )
 from regauth.servers.settings import SqliteSettings
 from regauth.servers.sqlite_sessions import SqliteSessions
+
+from .full_disk import no_file_larger_than
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 
@@ -93,16 +93,6 @@ def test_a_writer_that_does_not_end_holds_nobody_for_long(
     assert found is not None, "reading goes on"
     store.add(record("two"))
     assert len(store.all()) == 2
-
-
-@contextmanager
-def no_file_larger_than(size: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def fill(store: SqliteSessions) -> list[str]:
