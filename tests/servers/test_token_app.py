@@ -301,6 +301,7 @@ def test_a_failure_of_our_own_grants_nothing_and_tells_nothing(
     result = desk.ask(desk.token(), "repository:acme/app:pull")
 
     assert result.status_code == 500
+    assert result.headers["cache-control"] == "no-store"
     assert "token" not in result.json
     assert "NoneType" not in result.text
 
