@@ -211,3 +211,21 @@ def test_idle_connections_cost_a_request_nothing(monkeypatch: pytest.MonkeyPatch
         assert len(set(map(id, asked))) == 1
         for one in (connection, *idle):
             one.close()
+
+
+def test_every_address_is_of_both_families_on_one_port() -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("there is no IPv6 here")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    listeners = hosting.bind([Address("", port)])
+    try:
+        for host in ("127.0.0.1", "::1"):
+            socket.create_connection((host, port), PATIENCE).close()
+        found = sorted(hosting.addresses_of(listeners))
+    finally:
+        for one in listeners:
+            one.close()
+
+    assert found == [f"0.0.0.0:{port}", f"[::]:{port}"]
