@@ -112,6 +112,23 @@ def test_a_server_that_ends_takes_nobody_in(
     assert server.process.wait(PATIENCE) == 0
 
 
+@pytest.mark.parametrize(
+    ("trusted", "client"), [("127.0.0.1/32", "192.0.2.7"), ("10.0.0.0/8", "127.0.0.1")]
+)
+def test_a_trusted_proxy_says_who_asks(
+    folder: Path, start: Callable[..., Running], trusted: str, client: str
+) -> None:
+    configuration = folder / "server.yaml"
+    configuration.write_text(f"{configuration.read_text()}trustedProxies: [{trusted}]\n")
+    server = start("--config", configuration)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    connection.request("GET", "/auth/token", headers={"X-Forwarded-For": "192.0.2.7"})
+    connection.getresponse().read()
+    connection.close()
+
+    assert server.wait_for(lambda event: event["event"] == "token")["client"] == client
+
+
 def test_a_policy_with_typos_shows_all_of_them_and_ends_with_10(folder: Path) -> None:
     policy = folder / "policy" / "policy.yaml"
     text = policy.read_text().replace("repositories:", "repositry:")
