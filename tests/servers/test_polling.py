@@ -229,3 +229,17 @@ def test_every_address_is_of_both_families_on_one_port() -> None:
             one.close()
 
     assert found == [f"0.0.0.0:{port}", f"[::]:{port}"]
+
+
+def test_a_request_that_does_not_come_to_its_end_does_not_keep_the_server_from_its_own() -> None:
+    (listener,) = hosting.bind([Address("127.0.0.1", 0)])
+    port = listener.getsockname()[1]
+    server = hosting.Server(lambda _environ, _start: [], [listener], threads=1, drain=0.1)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    with socket.create_connection(("127.0.0.1", port), PATIENCE) as half:
+        half.sendall(b"GET / HTTP/1.1\r\n")
+        server.stop()
+        thread.join(PATIENCE)
+
+    assert not thread.is_alive()
