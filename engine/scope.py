@@ -130,6 +130,22 @@ def parse_scope(text: str) -> Scope:
     return Scope(Resource(match[1], name, match[2] or ""), listed)
 
 
+def parse_access(text: str) -> Access:
+    """
+    Read what `str(Access)` writes: `repository:acme/app:v1:pull`.
+
+    Raises:
+        ScopeError: The text is not of that form.
+    """
+    kind, _, rest = text.partition(":")
+    place, _, action = rest.rpartition(":")
+    match, found = _TYPE.fullmatch(kind), references.read(place)
+    if match is None or found is None or not found[0] or not _ACTION.fullmatch(action):
+        message = f"{text[:100]!r} is not an access; an access is TYPE:NAME[:TAG|@DIGEST]:ACTION"
+        raise ScopeError(message)
+    return Access(Resource(match[1], found[0], match[2] or ""), action, found[1])
+
+
 def parse_scopes(texts: Iterable[str]) -> tuple[Scope, ...]:
     """
     Read the values of all `scope` parameters of a request; each may hold several, or none.

@@ -17,6 +17,7 @@ from ..engine.outcomes import Refusal
 from ..engine.policy import Policy
 from ..engine.problems import Location
 from ..engine.rendering import render_text
+from .asked import IncoherentError
 from .decision_logs import LogError, check_logs, lines
 from .decision_records import RecordError, read_record
 from .exit_codes import POLICY_BROKEN, USAGE
@@ -27,7 +28,7 @@ from .policies import compile_folder
 from .recorded_suite import RecordedSuite
 from .replay_report import Accepted, Group, ReplayReport
 from .replay_view import Told, View
-from .replaying import Change, IncoherentError, Redecided, Replay, Undecided
+from .replaying import Change, Redecided, Replay, Undecided
 from .run import Run, SuiteError
 from .suite import SUFFIX
 from .telling import tell_refusal, tell_verdict
@@ -210,7 +211,8 @@ def tell(replay: Replay, group: Group) -> Told:
 def _why(policy: Policy, again: Redecided, group: Group) -> list[str]:
     if isinstance(again.outcome, Refusal):
         return list(tell_refusal(policy, again.outcome))
-    told = [one for one in again.outcome.verdicts if str(one.access) == group.difference.access]
+    asked = zip(again.asked.names, again.outcome.verdicts, strict=True)
+    told = [verdict for names, verdict in asked if group.difference.access in names]
     if not told or again.request is None:
         return []
     return list(tell_verdict(policy, again.request, told[0]))

@@ -11,6 +11,7 @@ from regauth.engine.scope import (
     accesses,
     is_repository_name,
     is_repository_path,
+    parse_access,
     parse_scope,
     parse_scopes,
     scopes,
@@ -151,3 +152,41 @@ def test_what_was_asked_before_is_read_as_the_first_time() -> None:
         assert not is_repository_path("a//b")
         with pytest.raises(ScopeError):
             parse_scopes(["nonsense"])
+
+
+@pytest.mark.parametrize("reference", ["", "v1", "*", "@upload", "sha256:" + "0" * 64])
+@pytest.mark.parametrize(
+    "resource",
+    [
+        Resource("repository", "acme/app"),
+        Resource("repository", "host:5000/app", "plugin"),
+        Resource("registry", "catalog"),
+    ],
+)
+@pytest.mark.parametrize("action", ["pull", "*"])
+def test_an_access_is_read_as_it_is_written(
+    resource: Resource, action: str, reference: str
+) -> None:
+    access = Access(resource, action, reference)
+
+    assert parse_access(str(access)) == access
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "repository",
+        "repository:pull",
+        "repository::pull",
+        "repository:acme/app:",
+        "repository:acme/app:Pull",
+        "repository:acme/app:v1:pull,push",
+        "repository:acme/app@v1:pull",
+        "repository:acme/app:-v1:pull",
+        "Repository:acme/app:pull",
+    ],
+)
+def test_what_is_no_access_is_refused(text: str) -> None:
+    with pytest.raises(ScopeError, match="is not an access"):
+        parse_access(text)
