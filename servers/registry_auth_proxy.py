@@ -202,6 +202,7 @@ def _proxy_or_exit(settings: "ProxySettings", log: "EventLog") -> "Proxy":
     from .outgoing_pool import UpstreamError  # noqa: PLC0415
     from .proxy_app import Proxy  # noqa: PLC0415
     from .registry_trust_source import TrustError  # noqa: PLC0415
+    from .sealed_sessions import UploadKeyError  # noqa: PLC0415
     from .signing import SigningError  # noqa: PLC0415
 
     spool = settings.limits.spool
@@ -213,7 +214,9 @@ def _proxy_or_exit(settings: "ProxySettings", log: "EventLog") -> "Proxy":
         fail_with_problems(error.problems, error.sources, EXIT_POLICY)
     except PolicyFolderError as error:
         _fail(str(error), EXIT_POLICY)
-    except (TrustError, UpstreamError, SigningError, DecisionLogError, OSError) as error:
+    except (TrustError, UpstreamError, UploadKeyError, SigningError) as error:
+        _fail(str(error))
+    except (DecisionLogError, OSError) as error:
         _fail(str(error))
 
 

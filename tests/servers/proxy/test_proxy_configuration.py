@@ -75,6 +75,7 @@ upstream:
   connectTimeout: 500ms
   readTimeout: 2m
   connections: 8
+  uploadKeyFile: upload.key
   credentials: {static: {username: me, passwordFile: password}}
 listen: ["*:80", "[::1]:81"]
 threads: 9
@@ -103,6 +104,7 @@ logLevel: warning
             0.5,
             120.0,
             8,
+            FILE.parent / "upload.key",
         ),
         listen=(Address("", 80), Address("::1", 81)),
         threads=9,
