@@ -36,6 +36,8 @@ _TOO_MANY: Final = (
     b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(_REASON), _REASON)
 )
 _DRAINED: Final = 64 * 1024
+_PIECE: Final = 16 * 1024
+"""Bytes that are read at a time: waitress copies what is left after each chunk and request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,12 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.say(_NOT_TLS)
             self.handle_close()
             return False
-        return bool(super().received(data))
+        more = False
+        for at in range(0, len(data), _PIECE):
+            more = bool(super().received(data[at : at + _PIECE]))
+            if not more:
+                break
+        return more
 
     def service(self) -> None:
         """Answer a request, in a thread of its own."""
