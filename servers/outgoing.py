@@ -40,8 +40,16 @@ _PORTS: Final = {"http": 80, "https": 443}
 _OK: Final = 200
 
 
+MAX_MESSAGE: Final = 500
+"""Characters of what is said of a fetch that failed: it may quote the peer, and logs repeat it."""
+
+
 class FetchError(Exception):
     """A document could not be fetched; the message names the address and the reason."""
+
+    def __init__(self, message: str) -> None:
+        short = len(message) <= MAX_MESSAGE
+        super().__init__(message if short else f"{message[:MAX_MESSAGE]}...")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,7 @@ def fetch(url: str, place: Place, bounds: Bounds, accept: str = ACCEPT) -> Docum
         _check_scheme(parts, place)
         reply = _get(parts, place, bounds, deadline, {"Accept": accept})
         if reply.status in _REDIRECTS:
-            target = urljoin(address, reply.headers.get("location", ""))
+            target = _target(address, reply.headers.get("location", ""))
             if origin(target) != home:
                 message = f"{url} redirects to another origin"
                 raise FetchError(message)
@@ -116,6 +124,14 @@ def fetch(url: str, place: Place, bounds: Bounds, accept: str = ACCEPT) -> Docum
         return Document(address, reply.body, reply.headers)
     message = f"{url} redirects more than {MAX_REDIRECTS} times"
     raise FetchError(message)
+
+
+def _target(address: str, location: str) -> str:
+    try:
+        return urljoin(address, location)
+    except ValueError as error:
+        message = f"{address} redirects to what is no address"
+        raise FetchError(message) from error
 
 
 @dataclass(frozen=True, slots=True)

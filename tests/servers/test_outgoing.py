@@ -52,6 +52,13 @@ def test_a_redirect_to_another_origin_is_not_followed(provider: Provider) -> Non
         assert other.requests == []
 
 
+def test_a_redirect_to_no_address_is_an_error(provider: Provider) -> None:
+    provider.answers["/keys"] = Answer(status=302, headers={"Location": "http://[::1/"})
+
+    with pytest.raises(FetchError, match="redirects to what is no address"):
+        fetch(f"{provider.url}/keys", Place(), Bounds())
+
+
 def test_a_redirect_in_a_circle_ends(provider: Provider) -> None:
     provider.answers["/a"] = Answer(status=307, headers={"Location": "/a"})
 
