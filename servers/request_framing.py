@@ -45,11 +45,15 @@ class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
 
         Raises:
             ParsingError: The version is not ours, the body's end is said in two ways, or a field
-                goes on in a second line (RFC 9112, sections 2.3, 5.2, 6.1 and 6.3); or there are
-                more fields or blanks than anybody needs.
+                goes on in a second line (RFC 9112, sections 2.3, 5.2, 6.1 and 6.3); there are more
+                fields or blanks than anybody needs; or a number or an address is none.
         """
         _check_cost(header_plus)
-        super().parse_header(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # waitress would hang up and log a traceback
+            message = "the target or the body's length is malformed"
+            raise ParsingError(message) from error
         if self.version not in ("1.0", "1.1"):
             message = "HTTP/1.0 or HTTP/1.1 is spoken here"
             raise ParsingError(message)

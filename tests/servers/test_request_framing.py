@@ -83,6 +83,21 @@ def test_header_fields_that_cost_more_than_they_say_are_refused(
 
 
 @pytest.mark.parametrize(
+    "start",
+    [
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %b\r\n" % (b"1" * 5000),
+        b"GET http://[::1/ HTTP/1.1\r\nHost: x\r\n",
+        b"GET http://[x]/ HTTP/1.1\r\nHost: x\r\n",
+    ],
+    ids=["a length of 5000 digits", "half an address", "no address"],
+)
+def test_what_python_cannot_read_is_a_bad_request_and_no_traceback(
+    channel: Watched, start: bytes
+) -> None:
+    assert status(channel, start + b"\r\n") == 400
+
+
+@pytest.mark.parametrize(
     "start", [b"1;a=", b"0\r\nX: "], ids=["what is said of a chunk", "the trailer"]
 )
 def test_what_stands_between_chunks_is_not_collected_without_end(
