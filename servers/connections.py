@@ -36,6 +36,9 @@ _TOO_MANY: Final = (
     b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(_REASON), _REASON)
 )
 _DRAINED: Final = 64 * 1024
+MAX_PIPELINED: Final = 100
+"""Requests that wait in one connection while more of what it sent is read; clients send one."""
+
 _PIECE: Final = 16 * 1024
 """Bytes that are read at a time: waitress copies what is left after each chunk and request."""
 
@@ -155,6 +158,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             return False
         more = False
         for at in range(0, len(data), _PIECE):
+            if len(self.requests) > MAX_PIPELINED:
+                self.handle_close()
+                return False
             more = bool(super().received(data[at : at + _PIECE]))
             if not more:
                 break

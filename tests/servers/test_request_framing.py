@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from waitress.adjustments import Adjustments
 
-from regauth.servers.connections import Channel, Clients, Request
+from regauth.servers.connections import MAX_PIPELINED, Channel, Clients, Request
 from regauth.servers.hosting import MAX_HEADER_BYTES, streaming
 from regauth.servers.request_framing import MAX_BLANKS, MAX_CHUNK_TEXT, MAX_FIELDS
 
@@ -121,3 +121,14 @@ def test_much_that_comes_at_once_is_read_in_pieces(channel: Watched) -> None:
 
     assert channel.request.body_bytes_received == 240_000
     assert max(channel.request.sizes) <= 16 * 1024
+
+
+def test_a_connection_does_not_fill_the_memory_with_requests(channel: Watched) -> None:
+    short = GET + b"\r\n"
+    channel.received(short * MAX_PIPELINED)
+    assert len(channel.requests) == MAX_PIPELINED
+    assert channel.connected
+
+    channel.received(short * 10_000)
+    assert len(channel.requests) < 1000
+    assert not channel.connected
