@@ -185,7 +185,7 @@ def test_a_policy_that_takes_the_permission_back_ends_sessions_at_once(
 def test_a_shorter_longest_session_counts_for_sessions_that_there_are(
     desk: Desk, refresh_token: str, text: str
 ) -> None:
-    change(desk, text.replace("8h", "1h"))
+    change(desk, text.replace("maxSession: 8h", "maxSession: 1h"))
     later(desk, timedelta(hours=1) - timedelta(seconds=1))
     before = refresh(desk, refresh_token)
     later(desk, timedelta(seconds=1))
@@ -196,7 +196,7 @@ def test_a_shorter_longest_session_counts_for_sessions_that_there_are(
 def test_a_longer_longest_session_is_for_sessions_to_come(
     desk: Desk, refresh_token: str, text: str
 ) -> None:
-    change(desk, text.replace("8h", "24h"))
+    change(desk, text.replace("maxSession: 8h", "maxSession: 24h"))
     later(desk, EIGHT_HOURS)
 
     assert refresh(desk, refresh_token).status_code == 401
