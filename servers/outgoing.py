@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 
 from regauth.engine.providers import is_loopback
+
+from .outgoing_connections import PlainConnection, TlsConnection
 
 MAX_REDIRECTS: Final = 3
 ACCEPT: Final = "application/json, application/jwk-set+json"
@@ -186,7 +188,7 @@ def _get(
     if left <= 0:
         message = f"{url} did not answer within {bounds.seconds:g} s"
         raise FetchError(message)
-    connection = _connection(parts, place, left)
+    connection = _connection(parts, place, left, deadline)
     late = threading.Event()
     timer = threading.Timer(left, _cut(connection, late))
     timer.daemon = True
@@ -232,13 +234,14 @@ def _cut(connection: HTTPConnection, late: threading.Event) -> Callable[[], None
     return cut
 
 
-def _connection(parts: SplitResult, place: Place, seconds: float) -> HTTPConnection:
-    host = parts.hostname or ""
+def _connection(
+    parts: SplitResult, place: Place, seconds: float, deadline: float
+) -> HTTPConnection:
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     if parts.scheme == "http":
-        return HTTPConnection(host, parts.port or _PORTS["http"], timeout=seconds)
-    return HTTPSConnection(
-        host, parts.port or _PORTS["https"], timeout=seconds, ssl_context=_tls(place, _stamp(place))
-    )
+        return PlainConnection(host, port, timeout=seconds, deadline=deadline)
+    tls = _tls(place, _stamp(place))
+    return TlsConnection(host, port, timeout=seconds, ssl_context=tls, deadline=deadline)
 
 
 def _stamp(place: Place) -> tuple[int, int] | None:
