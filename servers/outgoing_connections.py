@@ -1,8 +1,9 @@
 """
 Connecting in time, however many addresses a host's name has.
 
-What lives here: urllib3's connections, which give each address as long as the first.  What must
-not: where to connect, and what is asked there (`regauth.servers.outgoing`).
+What lives here: urllib3's connections with one deadline for all addresses; by themselves they give
+each as long as the first.  What must not: where to connect, and what is asked there
+(`regauth.servers.outgoing`).
 """
 
 import socket
@@ -23,7 +24,12 @@ class _InTime:
     host: str
     port: int
 
-    def __init__(self, *arguments: Any, deadline: float, **named: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        *arguments: Any,  # noqa: ANN401 - urllib3's own
+        deadline: float,
+        **named: Any,  # noqa: ANN401 - urllib3's own
+    ) -> None:
         super().__init__(*arguments, **named)
         self._deadline = deadline
 

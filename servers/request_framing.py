@@ -11,7 +11,7 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import BadRequest
 
 MAX_FIELDS: Final = 256
-"""Header fields of a request; each costs as much as a thousand of its bytes."""
+"""Header fields of a request; ten thousand took 50 ms, in which nobody is served."""
 
 MAX_BLANKS: Final = 64
 """Spaces and tabs in a row.  waitress matches a field in time that grows with their square."""

@@ -110,7 +110,7 @@ def test_silent_addresses_of_a_host_leave_time_for_one_that_answers(
     provider.answers["/keys"] = Answer(b"here")
     system = socket.getaddrinfo
 
-    def resolve(host: str, *arguments: Any, **named: Any) -> list[Any]:  # noqa: ANN401
+    def resolve(host: str, *arguments: Any, **named: Any) -> list[Any]:  # noqa: ANN401 - as the system's
         hosts = ["127.0.0.2", "127.0.0.2", "127.0.0.1"] if host == "localhost" else [host]
         return [found for one in hosts for found in system(one, *arguments, **named)]
 
