@@ -30,6 +30,9 @@ MAX_SCOPES: Final = 100
 MAX_ACTIONS: Final = 20
 """Different actions in one scope."""
 
+MAX_ACCESSES: Final = 3 * MAX_SCOPES
+"""Accesses that the scopes of one request ask for: each is decided, and logged with its reason."""
+
 _REMEMBERED: Final = 300
 """Characters of the longest scope that is read once for many requests."""
 
@@ -151,15 +154,23 @@ def parse_scopes(texts: Iterable[str]) -> tuple[Scope, ...]:
     Read the values of all `scope` parameters of a request; each may hold several, or none.
 
     Raises:
-        ScopeError: A scope is not of the grammar, or there are more than `MAX_SCOPES`.
+        ScopeError: A scope is not of the grammar, or there are more than `MAX_SCOPES`, or more
+            accesses in them than `MAX_ACCESSES`.
     """
     words = [word for text in texts for word in text.split()]
     if len(words) > MAX_SCOPES:
         message = f"{len(words)} scopes in one request; at most {MAX_SCOPES} are answered"
         raise ScopeError(message)
-    return tuple(
-        [_known_scope(word) if len(word) <= _REMEMBERED else parse_scope(word) for word in words]
-    )
+    found = [
+        _known_scope(word) if len(word) <= _REMEMBERED else parse_scope(word) for word in words
+    ]
+    # Few scopes cannot have so many, whatever they are; clients ask for one or two.
+    few = len(found) * (MAX_ACTIONS + len(REPOSITORY_ACTIONS)) <= MAX_ACCESSES
+    asked = 0 if few else len(accesses(found))
+    if asked > MAX_ACCESSES:
+        message = f"{asked} accesses in one request; at most {MAX_ACCESSES} are answered"
+        raise ScopeError(message)
+    return tuple(found)
 
 
 # Jobs ask for the same again and again, and what a scope says depends on its text alone.

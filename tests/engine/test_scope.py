@@ -3,6 +3,8 @@
 import pytest
 
 from regauth.engine.scope import (
+    MAX_ACCESSES,
+    MAX_ACTIONS,
     MAX_SCOPES,
     Access,
     Resource,
@@ -72,6 +74,21 @@ def test_too_many_scopes_are_refused() -> None:
     assert len(parse_scopes(["a:b:pull"] * MAX_SCOPES)) == MAX_SCOPES
     with pytest.raises(ScopeError, match="101 scopes"):
         parse_scopes(["a:b:pull"] * (MAX_SCOPES + 1))
+
+
+def test_too_many_accesses_are_refused() -> None:
+    actions = [chr(ord("a") + number) for number in range(MAX_ACTIONS)]
+    asked = [f"repository:r{number}:{','.join(actions)}" for number in range(15)]
+    assert len(accesses(parse_scopes(asked))) == MAX_ACCESSES
+
+    with pytest.raises(ScopeError, match="301 accesses"):
+        parse_scopes([*asked, "repository:r15:pull"])
+
+
+def test_every_action_on_each_of_the_most_scopes_is_answered() -> None:
+    asked = [f"repository:r{number}:*,pull,push,delete" for number in range(MAX_SCOPES)]
+
+    assert len(accesses(parse_scopes(asked))) == MAX_ACCESSES
 
 
 def test_a_star_on_a_repository_asks_for_each_action_once() -> None:
