@@ -221,9 +221,10 @@ def fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
 
 def fail_with_problems(error: "ConfigurationError") -> NoReturn:
     """Show all problems with their lines and end."""
-    from regauth.engine import render_text  # noqa: PLC0415
+    from regauth.engine.rendering import render_text, wants_color  # noqa: PLC0415
 
-    click.echo(render_text(error.problems, error.sources, color=sys.stderr.isatty()), err=True)
+    color = wants_color(os.environ, terminal=sys.stderr.isatty())
+    click.echo(render_text(error.problems, error.sources, color=color), err=True, color=color)
     sys.exit(EXIT_POLICY)
 
 

@@ -27,7 +27,7 @@ def _example(name: str) -> str:
 
 
 @main.command(epilog=_example("check"))
-@click.argument("folders", nargs=-1, type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
 @click.option("-f", "--format", "form", type=_FORMATS, default="text", help="How to say it.")
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
 def check(folders: tuple[Path, ...], form: str, *, strict: bool) -> None:
@@ -137,7 +137,11 @@ def replay(logs: tuple[str, ...], **options: object) -> None:
 @main.command(epilog=_example("init"))
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
 @click.option(
-    "--profile", type=click.Choice(["github-actions", "kubernetes"]), default="github-actions"
+    "--profile",
+    type=click.Choice(["github-actions", "kubernetes"]),
+    default="github-actions",
+    show_default=True,
+    help="Whose tokens the policy is about.",
 )
 def init(folder: Path, profile: str) -> None:
     """Write a policy, a suite for it and a CI job to begin with."""

@@ -68,7 +68,35 @@ def test_check_shows_every_problem_and_fails_by_code_10(house: Repository) -> No
     sarif = json.loads(run(house.root, "check", "-f", "sarif").stdout)
     assert "2.1.0" == sarif["version"]
     assert run(house.root, "check", "-f", "github").stdout.startswith("::")
-    assert 10 == run(house.root, "check", "nowhere").returncode
+    assert done.stdout.endswith("\n\n2 errors, 0 warnings\n")
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        (
+            "nowhere",
+            "nowhere cannot be read: No such file or directory [policy-folder]\n  = name the",
+        ),
+        ("policy/policy.yaml", "YAML files [policy-folder]\n  = policytest check policy\n"),
+        (".", "there is no policy in it [policy-folder]\n  = policytest check policy\n"),
+    ],
+)
+def test_check_says_what_to_check_instead_of_what_is_no_policy(
+    house: Repository, folder: str, said: str
+) -> None:
+    done = run(house.root, "check", folder)
+    assert (10, True) == (done.returncode, said in done.stdout), done.stdout
+    assert done.stdout.endswith("\n\n1 error, 0 warnings\n")
+
+
+def test_what_cannot_be_written_is_said_without_a_traceback(house: Repository) -> None:
+    house.write("file", "")
+    for words in (("init", "file/x"), ("schema", "policy", "-o", "file/x")):
+        done = run(house.root, *words)
+        assert 4 == done.returncode
+        assert done.stderr.startswith("policytest: file/x"), done.stderr
+        assert done.stderr.endswith(": Not a directory\n"), done.stderr
 
 
 def test_why_explains_a_decision_of_a_suites_token(house: Repository) -> None:
