@@ -158,6 +158,11 @@ def test_a_folder_without_suites_has_no_tests(tmp_path: Path) -> None:
     assert "policytest.yaml" not in run(tmp_path, "-k", "nothing").stdout
 
 
+def test_a_wrong_option_is_answered_in_the_commands_name(tmp_path: Path) -> None:
+    done = run(tmp_path, "--bogus")
+    assert (4, True) == (done.returncode, "policytest: error: unrecognized" in done.stderr)
+
+
 def test_a_report_that_cannot_be_written_is_said_and_no_success(house: Repository) -> None:
     house.suite(GRID)
     done = run(house.root, "--html", "nowhere/report.html", "-f", "junit=junit.xml")
