@@ -62,8 +62,8 @@ def main(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - c
     if context.invoked_subcommand is not None:
         return
     if not options["config"] and not options["registry_host"]:
-        click.echo(context.get_help())
-        context.exit(0)
+        click.echo(context.get_help(), err=True)
+        fail("say what to do: --config FILE, or --registry-host and --registry-username")
     configuration, reload = _configuration(options)
     sys.exit(_run(options, configuration, reload))
 

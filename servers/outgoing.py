@@ -44,6 +44,10 @@ class FetchError(Exception):
     """A document could not be fetched; the message names the address and the reason."""
 
 
+class PlainHttpError(FetchError):
+    """Another machine would be reached without TLS, and nobody said that it may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """
@@ -155,7 +159,7 @@ def _split(url: str) -> SplitResult:
 def _check_scheme(parts: SplitResult, place: Place) -> None:
     if parts.scheme == "http" and not place.allow_http and not is_loopback(parts.hostname or ""):
         message = f"{parts.geturl()} is not https; `allowHttp: true` admits it"
-        raise FetchError(message)
+        raise PlainHttpError(message)
 
 
 def _get(

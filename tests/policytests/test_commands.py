@@ -97,6 +97,10 @@ def test_what_cannot_be_written_is_said_without_a_traceback(house: Repository) -
         assert 4 == done.returncode
         assert done.stderr.startswith("policytest: file/x"), done.stderr
         assert done.stderr.endswith(": Not a directory\n"), done.stderr
+    (house.root / "half").mkdir()
+    house.write("half/policytests", "")
+    assert 4 == run(house.root, "init", "half").returncode
+    assert not list(house.root.glob("half/policy/*")), "half a start is left"
 
 
 def test_why_explains_a_decision_of_a_suites_token(house: Repository) -> None:
