@@ -46,6 +46,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     help=_HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+@click.version_option(package_name="jwt-registry-auth", message="%(prog)s %(version)s")
 @click.option("--config", type=_FILE, envvar="KUBE_CONTROLLER_CONFIG", help="controller.yaml.")
 @click.option("--registry-host", help="The registry, when there is no --config.")
 @click.option("--registry-username", help="The user name to log in to it with.")
