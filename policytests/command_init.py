@@ -19,6 +19,7 @@ Now:
   remove `&& claims.ref == "refs/heads/main"`, or an action, from policy/policy.yaml
   policytest                    red: which case, which grant, and the value of each claim
   policytest --mutate           would every such mistake be noticed?
+  write in .github/workflows/policy.yml who OWNER is
 """
 _NEXT_KUBERNETES = _NEXT.replace(
     '`&& claims.ref == "refs/heads/main"`, or an action,', "the line `when: ...`"

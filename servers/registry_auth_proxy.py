@@ -96,9 +96,8 @@ def _from_options(upstream: str, options: dict[str, object]) -> "ProxySettings":
     bundle, redirect = options["token_root_cert_bundle"], bool(options["token_auto_redirect"])
     realm = str(options["token_realm"])
     missing = [] if realm or redirect else ["--token-realm or --token-auto-redirect"]
-    for name in ("token_service", "token_issuer", "token_root_cert_bundle"):
-        if not options[name]:
-            missing.append(f"--{name.replace('_', '-')}")
+    required = ("token_service", "token_issuer", "token_root_cert_bundle")
+    missing += [f"--{name.replace('_', '-')}" for name in required if not options[name]]
     if missing:
         _fail(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
     if any(

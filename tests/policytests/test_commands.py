@@ -159,6 +159,35 @@ def test_who_can_names_tokens_and_grants(house: Repository) -> None:
     assert "no token of the suites may delete acme/app\n" == nobody.stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("why", "main", "repository:a:pull", "--provider", "githib"), "did you mean `github`?"),
+        (("can", "main", "--provider", "githib"), "did you mean `github`?"),
+        (("can", "main", "--keys", "a.json"), "--keys is for a real token"),
+        (("who-can", "push", "acme/app", "--service", "other"), "no policy answers for the"),
+        (("who-can", "push", "acme/app", "--policy", "policy"), "No such option '--policy'"),
+    ],
+)
+def test_an_option_that_would_have_no_effect_is_an_error(
+    house: Repository, words: tuple[str, ...], said: str
+) -> None:
+    house.suite(GRID)
+    done = run(house.root, *words)
+    assert (4, "") == (done.returncode, done.stdout)
+    assert said in done.stderr
+
+
+def test_a_suites_token_logs_in_as_the_provider_that_is_named(house: Repository) -> None:
+    house.suite(GRID)
+    policy = house.root / "policy" / "policy.yaml"
+    other = "  other: {issuer: https://other.example.com, audience: https://registry.example.com}\n"
+    policy.write_text(policy.read_text().replace("grants:\n", f"{other}grants:\n"))
+    done = run(house.root, "why", "main", "repository:acme/app:pull", "--provider", "other")
+    assert "REFUSED" in done.stdout
+    assert "other" in done.stdout.splitlines()[0]
+
+
 @pytest.mark.parametrize("profile", ["github-actions", "kubernetes"])
 def test_init_gives_a_green_suite_a_red_one_after_a_mistake_and_a_ci_job(
     tmp_path: Path, profile: str
@@ -175,6 +204,7 @@ def test_init_gives_a_green_suite_a_red_one_after_a_mistake_and_a_ci_job(
     assert 1 == run(tmp_path).returncode
     workflow = (tmp_path / ".github" / "workflows" / "policy.yml").read_text()
     assert "policytest" in workflow
+    assert "pip install jwt-registry-auth" not in workflow, "anybody could take that name"
     again = run(tmp_path, "init", "--profile", profile)
     assert (4, True) == (again.returncode, "nothing was written" in again.stderr)
 

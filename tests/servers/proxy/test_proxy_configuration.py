@@ -231,8 +231,7 @@ def options(**changes: str) -> list[str]:
         (["localhost:1", *options(token_service="")], "--token-service is missing"),
         (
             ["localhost:1"],
-            "--token-realm or --token-auto-redirect, --token-service, --token-issuer, "
-            "--token-root-cert-bundle are missing",
+            "redirect, --token-service, --token-issuer, --token-root-cert-bundle are missing",
         ),
         (["localhost:1", *options(token_issuer="")], "--token-issuer is missing"),
         (
