@@ -105,7 +105,7 @@ class Recorder:
                 Path(file).write_text(rendered, encoding="utf-8")
             except OSError as error:
                 self._unwritten.append(f"{file} cannot be written: {error.strerror or error}")
-                session.exitstatus = USAGE
+                session.exitstatus = session.exitstatus or USAGE
 
     @property
     def after(self) -> list[str]:
