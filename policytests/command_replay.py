@@ -5,6 +5,7 @@ What lives here: reading logs, driving the replay, and the exit code.  What must
 (`replaying`), counting (`replay_report`), and how it is said (`format_replay`).
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Final, cast
 from ..engine.outcomes import Refusal
 from ..engine.policy import Policy
 from ..engine.problems import Location
-from ..engine.rendering import render_text
+from ..engine.rendering import render_text, wants_color
 from .asked import IncoherentError
 from .decision_logs import LogError, check_logs, lines
 from .decision_records import RecordError, read_record
@@ -87,7 +88,8 @@ class Replaying:
             change: [tell(replay, group) for group in report.groups(change)[: self.limit or None]]
             for change in Change
         }
-        view = View(report, told, accepted, code, self.policy.as_posix(), color=sys.stdout.isatty())
+        color = wants_color(os.environ, terminal=sys.stdout.isatty())
+        view = View(report, told, accepted, code, self.policy.as_posix(), color=color)
         sys.stdout.write(FORMATS[self.form](view))
         try:
             self._write_suite(kept)

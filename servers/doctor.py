@@ -24,7 +24,7 @@ from regauth.engine import Decision, Identity, Problems, SigningKey, registry_to
 from regauth.engine.keys import KeysError, key_id, load_certificates, parse_jwks
 from regauth.engine.nodes import MappingNode, parse
 
-from .outgoing import Bounds, FetchError, Place, Reply, ask
+from .outgoing import Bounds, FetchError, Place, PlainHttpError, Reply, ask
 from .settings import Settings
 from .token_service import State
 
@@ -68,6 +68,9 @@ def examine(
         yield from _compare_file(registry_file, settings, state)
     try:
         reply = ask(f"{url.rstrip('/')}/v2/", place, Bounds(), {})
+    except PlainHttpError:
+        yield _wrong(f"{url} is not https", "give its https address, or admit it by --allow-http")
+        return
     except FetchError as error:
         yield _wrong(str(error), "start the registry, or correct its address")
         return

@@ -54,6 +54,10 @@ class FetchError(Exception):
         super().__init__(message if short else f"{message[:MAX_MESSAGE]}...")
 
 
+class PlainHttpError(FetchError):
+    """Another machine would be reached without TLS, and nobody said that it may."""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """
@@ -173,7 +177,7 @@ def _split(url: str) -> SplitResult:
 def _check_scheme(parts: SplitResult, place: Place) -> None:
     if parts.scheme == "http" and not place.allow_http and not is_loopback(parts.hostname or ""):
         message = f"{parts.geturl()} is not https; `allowHttp: true` admits it"
-        raise FetchError(message)
+        raise PlainHttpError(message)
 
 
 def _get(

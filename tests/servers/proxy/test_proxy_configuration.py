@@ -231,6 +231,10 @@ def options(**changes: str) -> list[str]:
         (["--config", "x.yaml", "localhost:1"], "either UPSTREAM with options, or --config"),
         (["--config", "absent.yaml"], "cannot be read"),
         (["localhost:1", *options(token_service="")], "--token-service is missing"),
+        (
+            ["localhost:1"],
+            "redirect, --token-service, --token-issuer, --token-root-cert-bundle are missing",
+        ),
         (["localhost:1", *options(token_issuer="")], "--token-issuer is missing"),
         (
             ["localhost:1", *options(token_root_cert_bundle="")],
