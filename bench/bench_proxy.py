@@ -15,6 +15,7 @@ Needs docker-registry, nginx and curl (Debian: apt-get install -y docker-registr
 import argparse
 import hashlib
 import os
+import re
 import shutil
 import socket
 import statistics
@@ -135,8 +136,8 @@ def proxy_yaml(folder: Path, port: int, upstream: str) -> Path:
 def nginx_folder(folder: Path, ports: dict[int, int], *, ask: bool) -> Path:
     folder.mkdir()
     text = (DEPLOY / "registry.conf").read_text(encoding="utf-8")
-    for old, new in ports.items():
-        text = text.replace(f"127.0.0.1:{old}", f"127.0.0.1:{new}")
+    # All at once: a new port may begin as an old one does.
+    text = re.sub(r"127\.0\.0\.1:(\d+)", lambda at: f"127.0.0.1:{ports[int(at[1])]}", text)
     if not ask:
         text = "\n".join(line for line in text.splitlines() if "auth_re" not in line)
         text = text.replace("add_header        X-Reason $auth_reason always;", "")

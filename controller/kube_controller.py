@@ -46,6 +46,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     help=_HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+@click.version_option(package_name="jwt-registry-auth", message="%(prog)s %(version)s")
 @click.option("--config", type=_FILE, envvar="KUBE_CONTROLLER_CONFIG", help="controller.yaml.")
 @click.option("--registry-host", help="The registry, when there is no --config.")
 @click.option("--registry-username", help="The user name to log in to it with.")
@@ -62,8 +63,8 @@ def main(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - c
     if context.invoked_subcommand is not None:
         return
     if not options["config"] and not options["registry_host"]:
-        click.echo(context.get_help())
-        context.exit(0)
+        click.echo(context.get_help(), err=True)
+        fail("say what to do: --config FILE, or --registry-host and --registry-username")
     configuration, reload = _configuration(options)
     sys.exit(_run(options, configuration, reload))
 
@@ -221,9 +222,10 @@ def fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
 
 def fail_with_problems(error: "ConfigurationError") -> NoReturn:
     """Show all problems with their lines and end."""
-    from regauth.engine import render_text  # noqa: PLC0415
+    from regauth.engine.rendering import render_text, wants_color  # noqa: PLC0415
 
-    click.echo(render_text(error.problems, error.sources, color=sys.stderr.isatty()), err=True)
+    color = wants_color(os.environ, terminal=sys.stderr.isatty())
+    click.echo(render_text(error.problems, error.sources, color=color), err=True, color=color)
     sys.exit(EXIT_POLICY)
 
 

@@ -69,10 +69,10 @@ def read_policy_folder(folder: Path) -> Mapping[str, bytes]:
         if not root.is_dir():
             message = f"{folder} is not a folder; a policy is a folder of YAML files"
             raise PolicyFolderError(message)
-        names = sorted(_names(root))
+        names = sorted(_names(folder, root))
         files = {name: _read(folder, root, name) for name in names}
     except OSError as error:
-        message = f"{folder}: {error.strerror or error}"
+        message = f"{folder} cannot be read: {error.strerror or error}"
         raise PolicyFolderError(message) from error
     except RuntimeError as error:  # a loop of symbolic links, before Python 3.13
         message = f"{folder}: {error}"
@@ -83,7 +83,7 @@ def read_policy_folder(folder: Path) -> Mapping[str, bytes]:
     return files
 
 
-def _names(root: Path) -> list[str]:
+def _names(folder: Path, root: Path) -> list[str]:
     names = [
         path.name
         for path in root.iterdir()
@@ -91,19 +91,27 @@ def _names(root: Path) -> list[str]:
     ]
     for name in names:
         if not name.endswith((".yaml", ".yml")):
-            message = f"{root / name} would not be read; write its ending in lower case"
+            message = f"{folder / name} would not be read; write its ending in lower case"
             raise PolicyFolderError(message)
     for path in root.rglob("*.json"):
         relative = path.relative_to(root)
         if not any(part.startswith(".") for part in relative.parts):
             names.append(relative.as_posix())
     if len(names) > MAX_FILES:
-        message = f"{root} holds {len(names)} files; at most {MAX_FILES} make a policy"
+        message = f"{folder} holds {len(names)} files; at most {MAX_FILES} make a policy"
         raise PolicyFolderError(message)
     return names
 
 
 def _read(folder: Path, root: Path, name: str) -> bytes:
+    try:
+        return _contents(folder, root, name)
+    except OSError as error:
+        message = f"{folder / name} cannot be read: {error.strerror or error}"
+        raise PolicyFolderError(message) from error
+
+
+def _contents(folder: Path, root: Path, name: str) -> bytes:
     path = (root / name).resolve(strict=True)
     if not path.is_relative_to(root):
         message = f"{folder / name} is a link out of the policy's folder; it is not read"

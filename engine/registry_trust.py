@@ -7,7 +7,6 @@ not: making such tokens (`regauth.engine.registry_token`) and what a request nee
 """
 
 import base64
-import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -45,6 +44,12 @@ MAX_CHAIN: Final = 8
 """Certificates in a token's `x5c`."""
 
 _LATEST: Final = 253_402_300_800  # the year 10000, where datetime ends
+_UNREADABLE: Final = (
+    *(ValueError, UnsupportedAlgorithm, x509.InvalidVersion),  # a KeysError is a ValueError
+    *(x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
+"""What reading a stranger's certificate raises, at once or when one of its parts is looked at."""
+
 _KNOWN_CRITICAL: Final = (
     x509.BasicConstraints,
     x509.KeyUsage,
@@ -251,8 +256,8 @@ def _trusted_leaf(
         if not isinstance(material, PublicKey):
             return None
         return Key(material, algorithms_of(material))
-    except (ValueError, binascii.Error, UnsupportedAlgorithm, x509.DuplicateExtension):
-        return None  # a KeysError is a ValueError
+    except _UNREADABLE:
+        return None
 
 
 def _leads_to_root(

@@ -33,6 +33,19 @@ def render_text(
     return "\n\n".join(blocks)
 
 
+def wants_color(environment: Mapping[str, str], *, terminal: bool) -> bool:
+    """
+    Tell whether output is coloured: `NO_COLOR` and `FORCE_COLOR`, then whether it is a terminal.
+
+    https://no-color.org and https://force-color.org: a variable counts when it is not empty.
+    """
+    if environment.get("NO_COLOR"):
+        return False
+    if environment.get("FORCE_COLOR"):
+        return True
+    return terminal and environment.get("TERM") != "dumb"
+
+
 def _render(problem: Problem, lines: list[str], *, color: bool) -> str:
     def paint(code: str, text: str) -> str:
         return f"{code}{text}{_RESET}" if color else text

@@ -30,6 +30,9 @@ MAX_SCOPES: Final = 100
 MAX_ACTIONS: Final = 20
 """Different actions in one scope."""
 
+MAX_ACCESSES: Final = 3 * MAX_SCOPES
+"""Accesses that the scopes of one request ask for: each is decided, and logged with its reason."""
+
 _REMEMBERED: Final = 300
 """Characters of the longest scope that is read once for many requests."""
 
@@ -130,20 +133,44 @@ def parse_scope(text: str) -> Scope:
     return Scope(Resource(match[1], name, match[2] or ""), listed)
 
 
+def parse_access(text: str) -> Access:
+    """
+    Read what `str(Access)` writes: `repository:acme/app:v1:pull`.
+
+    Raises:
+        ScopeError: The text is not of that form.
+    """
+    kind, _, rest = text.partition(":")
+    place, _, action = rest.rpartition(":")
+    match, found = _TYPE.fullmatch(kind), references.read(place)
+    if match is None or found is None or not found[0] or not _ACTION.fullmatch(action):
+        message = f"{text[:100]!r} is not an access; an access is TYPE:NAME[:TAG|@DIGEST]:ACTION"
+        raise ScopeError(message)
+    return Access(Resource(match[1], found[0], match[2] or ""), action, found[1])
+
+
 def parse_scopes(texts: Iterable[str]) -> tuple[Scope, ...]:
     """
     Read the values of all `scope` parameters of a request; each may hold several, or none.
 
     Raises:
-        ScopeError: A scope is not of the grammar, or there are more than `MAX_SCOPES`.
+        ScopeError: A scope is not of the grammar, or there are more than `MAX_SCOPES`, or more
+            accesses in them than `MAX_ACCESSES`.
     """
     words = [word for text in texts for word in text.split()]
     if len(words) > MAX_SCOPES:
         message = f"{len(words)} scopes in one request; at most {MAX_SCOPES} are answered"
         raise ScopeError(message)
-    return tuple(
-        [_known_scope(word) if len(word) <= _REMEMBERED else parse_scope(word) for word in words]
-    )
+    found = [
+        _known_scope(word) if len(word) <= _REMEMBERED else parse_scope(word) for word in words
+    ]
+    # Few scopes cannot have so many, whatever they are; clients ask for one or two.
+    few = len(found) * (MAX_ACTIONS + len(REPOSITORY_ACTIONS)) <= MAX_ACCESSES
+    asked = 0 if few else len(accesses(found))
+    if asked > MAX_ACCESSES:
+        message = f"{asked} accesses in one request; at most {MAX_ACCESSES} are answered"
+        raise ScopeError(message)
+    return tuple(found)
 
 
 # Jobs ask for the same again and again, and what a scope says depends on its text alone.

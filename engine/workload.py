@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Self
 
-from .authentication import MESSAGES, Authenticated, authenticate
+from .authentication import Authenticated, authenticate, refusal
 from .decide import decide
 from .exchange import anonymous
 from .jwt import Claims
-from .outcomes import Decision, Reason, Refusal
+from .outcomes import Decision, Reason, Refusal, Verdict
 from .policy import Policy
 from .scope import Access
 
@@ -85,13 +85,20 @@ def decide_for(
     """
     if not workload.provider:
         return anonymous(policy, service, accesses, now)
-    provider = policy.providers.get(workload.provider)
-    if provider is None:
-        return Refusal(Reason.UNKNOWN_PROVIDER, MESSAGES[Reason.UNKNOWN_PROVIDER])
-    login = authenticate(provider, workload.claims, service, now, at=workload.at)
+    login = login_again(policy, workload, service, now)
     if isinstance(login, Refusal):
         return login
     return decide(policy, login.identity, login.claims, service, accesses, now)
+
+
+def login_again(
+    policy: Policy, workload: Workload, service: str, now: datetime
+) -> Authenticated | Refusal:
+    """Check the login of a workload, which has one, by the current policy; see `decide_for`."""
+    provider = policy.providers.get(workload.provider)
+    if provider is None:
+        return refusal(Reason.UNKNOWN_PROVIDER, provider=workload.provider)
+    return authenticate(provider, workload.claims, service, now, at=workload.at)
 
 
 def decide_open(
@@ -119,7 +126,11 @@ def decide_open(
     outcome = decide_for(policy, workload, service, asked, now)
     if isinstance(outcome, Refusal):
         return outcome
-    verdicts = iter(outcome.verdicts)
-    found = [[next(verdicts) for _ in choice] for choice in choices]
-    best = (next((one for one in listed if one.allowed), listed[0]) for listed in found)
-    return replace(outcome, verdicts=tuple(best))
+    return replace(outcome, verdicts=choose(outcome.verdicts, choices))
+
+
+def choose(verdicts: Sequence[Verdict], choices: Sequence[Sequence[Access]]) -> tuple[Verdict, ...]:
+    """Return for each choice the verdict that counts: the first that allows, else its first."""
+    listed = iter(verdicts)
+    found = [[next(listed) for _ in choice] for choice in choices]
+    return tuple([next((one for one in some if one.allowed), some[0]) for some in found])

@@ -30,6 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output has gone, as `head` does: what is left of it goes nowhere.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return INTERRUPTED
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"policytest: {place}{error.strerror or error}\n")
+        return USAGE
 
 
 def _main(arguments: Sequence[str] | None) -> int:

@@ -36,6 +36,7 @@ from ..engine.scope import (
 )
 from .access_table import DEPENDS, AccessTable, Row
 from .exit_codes import USAGE
+from .grid import did_you_mean
 from .judging import depends_on_reference
 from .moments import parse_time
 from .policies import FOLDER, compile_folder
@@ -140,7 +141,11 @@ class Asking:
         [access] = [one for one in _accesses(repository) if one.action == action]
         found = 0
         for loaded in self._suites():
-            service = self.service or min(loaded.evaluation.linked.policy.services)
+            services = loaded.evaluation.linked.policy.services
+            service = self.service or min(services)
+            if service not in services:
+                hint = did_you_mean(service, list(services))
+                raise QuestionError(f"no policy answers for the service {service!r}; {hint}")
             for name, sample in loaded.evaluation.linked.samples.items():
                 answer = loaded.evaluation.answer(name, service, access)
                 if isinstance(answer, Refusal):
@@ -186,13 +191,16 @@ class Asking:
         linked = found[0].evaluation.linked
         sample = linked.samples[token]
         policy = self._policy() if self.policy else linked.policy
-        provider = sample.provider or next(iter(policy.providers.values()))
+        if self.keys:
+            raise QuestionError("--keys is for a real token; those of a suite bring their own")
+        named = self._named(policy)
+        provider = named or sample.provider or next(iter(policy.providers.values()))
         return _Login(
             policy,
             self._service(policy, linked.suite.service),
             self._time() or sample.now,
             sample.text,
-            sample.username,
+            named.name if named else sample.username,
             sample.key_set(provider),
             tuple(_mentioned(found[0])),
         )
@@ -210,7 +218,18 @@ class Asking:
         issued = claims.get("iat")
         own = datetime.fromtimestamp(issued, UTC) if isinstance(issued, int | float) else None
         now = self._time() or own or datetime.now(UTC)
-        return _Login(policy, self._service(policy, None), now, text, self.provider or "", keys, ())
+        named = self._named(policy)
+        username = named.name if named else ""
+        return _Login(policy, self._service(policy, None), now, text, username, keys, ())
+
+    def _named(self, policy: Policy) -> Provider | None:
+        """Return the provider that was asked for: a name that is none would route by issuer."""
+        if not self.provider:
+            return None
+        if self.provider not in policy.providers:
+            hint = did_you_mean(self.provider, list(policy.providers))
+            raise QuestionError(f"the policy has no provider {self.provider!r}; {hint}")
+        return policy.providers[self.provider]
 
     def _policy(self) -> Policy:
         folder = self.policy or Path(FOLDER)

@@ -6,6 +6,7 @@ which is the engine's.
 """
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,9 +15,10 @@ from pathlib import Path
 from ..engine.compiler import compile_policy
 from ..engine.files import PolicyFolderError, read_policy_folder
 from ..engine.problems import Location, Problem, Severity
-from ..engine.rendering import render_text
+from ..engine.rendering import render_text, wants_color
 from .exit_codes import POLICY_BROKEN
 from .format_machine import problem_annotations, problem_json, problem_sarif
+from .policies import FOLDER
 
 
 def check_folders(folders: Sequence[Path], form: str, *, strict: bool) -> int:
@@ -27,7 +29,8 @@ def check_folders(folders: Sequence[Path], form: str, *, strict: bool) -> int:
         try:
             files = read_policy_folder(folder)
         except PolicyFolderError as error:
-            problems.append(Problem(Location(str(folder)), "policy-folder", str(error)))
+            hint = _instead(folder)
+            problems.append(Problem(Location(str(folder)), "policy-folder", str(error), hint))
             continue
         shown = "" if folder == Path() else folder.as_posix()
         compilation = compile_policy(files, now=datetime.now(UTC), folder=shown)
@@ -39,6 +42,15 @@ def check_folders(folders: Sequence[Path], form: str, *, strict: bool) -> int:
     return int(strict and bool(problems))
 
 
+def _instead(folder: Path) -> str:
+    """Return what to check instead of what holds no policy."""
+    if not folder.exists():
+        return "name the policy's folder; `policytest init` writes one to begin with"
+    if not folder.is_dir():
+        return f"policytest check {folder.parent}"
+    return f"policytest check {folder / FOLDER}" if (folder / FOLDER).is_dir() else ""
+
+
 def _show(problems: Sequence[Problem], sources: dict[str, str], form: str) -> None:
     if form == "json":
         text = json.dumps([problem_json(problem) for problem in problems], indent=2) + "\n"
@@ -47,8 +59,13 @@ def _show(problems: Sequence[Problem], sources: dict[str, str], form: str) -> No
     elif form == "sarif":
         text = problem_sarif(problems)
     else:
-        text = render_text(problems, sources, color=sys.stdout.isatty())
+        color = wants_color(os.environ, terminal=sys.stdout.isatty())
+        text = render_text(problems, sources, color=color)
         errors = sum(problem.severity is Severity.ERROR for problem in problems)
-        counts = f"{errors} errors, {len(problems) - errors} warnings"
+        counts = f"{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}"
         text = f"{text}\n\n{counts}\n" if problems else "no problem found\n"
     sys.stdout.write(text)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -4,10 +4,12 @@
 What lives here: writing a starter, and the published schemas.  What must not: their texts.
 """
 
+import contextlib
 import sys
 from pathlib import Path
 
 from .. import schemas
+from .exit_codes import USAGE
 from .grid import did_you_mean
 from .starters import STARTERS
 
@@ -17,6 +19,7 @@ Now:
   remove `&& claims.ref == "refs/heads/main"`, or an action, from policy/policy.yaml
   policytest                    red: which case, which grant, and the value of each claim
   policytest --mutate           would every such mistake be noticed?
+  write in .github/workflows/policy.yml who OWNER is
 """
 _NEXT_KUBERNETES = _NEXT.replace(
     '`&& claims.ref == "refs/heads/main"`, or an action,', "the line `when: ...`"
@@ -28,13 +31,20 @@ def initialise(folder: Path, profile: str) -> int:
     starter = STARTERS[profile]
     there = [name for name in starter if (folder / name).exists()]
     if there:
-        sys.stderr.write(f"policytest: {', '.join(there)} exists; nothing was written\n")
-        return 4
-    for name, text in starter.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        sys.stdout.write(f"wrote {path}\n")
+        sys.stderr.write(f"policytest: there already: {', '.join(there)}; nothing was written\n")
+        return USAGE
+    try:
+        for name, text in starter.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        for name in starter:
+            with contextlib.suppress(OSError):
+                (folder / name).unlink()
+        sys.stderr.write(f"policytest: {folder} cannot be written: {error.strerror}\n")
+        return USAGE
+    for name in starter:
+        sys.stdout.write(f"wrote {folder / name}\n")
     sys.stdout.write(_NEXT_KUBERNETES if profile == "kubernetes" else _NEXT)
     return 0
 
@@ -49,7 +59,7 @@ def print_schema(name: str | None, output: Path | None) -> int:
     except schemas.UnknownSchema as error:
         hint = did_you_mean(name, list(error.known))
         sys.stderr.write(f"policytest: there is no schema {name!r}; {hint}\n")
-        return 4
+        return USAGE
     if output is None:
         sys.stdout.write(text)
     else:

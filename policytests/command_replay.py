@@ -5,6 +5,7 @@ What lives here: reading logs, driving the replay, and the exit code.  What must
 (`replaying`), counting (`replay_report`), and how it is said (`format_replay`).
 """
 
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,8 @@ from typing import Final, cast
 from ..engine.outcomes import Refusal
 from ..engine.policy import Policy
 from ..engine.problems import Location
-from ..engine.rendering import render_text
+from ..engine.rendering import render_text, wants_color
+from .asked import IncoherentError
 from .decision_logs import LogError, check_logs, lines
 from .decision_records import RecordError, read_record
 from .exit_codes import POLICY_BROKEN, USAGE
@@ -27,7 +29,7 @@ from .policies import compile_folder
 from .recorded_suite import RecordedSuite
 from .replay_report import Accepted, Group, ReplayReport
 from .replay_view import Told, View
-from .replaying import Change, IncoherentError, Redecided, Replay, Undecided
+from .replaying import Change, Redecided, Replay, Undecided
 from .run import Run, SuiteError
 from .suite import SUFFIX
 from .telling import tell_refusal, tell_verdict
@@ -86,7 +88,8 @@ class Replaying:
             change: [tell(replay, group) for group in report.groups(change)[: self.limit or None]]
             for change in Change
         }
-        view = View(report, told, accepted, code, self.policy.as_posix(), color=sys.stdout.isatty())
+        color = wants_color(os.environ, terminal=sys.stdout.isatty())
+        view = View(report, told, accepted, code, self.policy.as_posix(), color=color)
         sys.stdout.write(FORMATS[self.form](view))
         try:
             self._write_suite(kept)
@@ -210,7 +213,8 @@ def tell(replay: Replay, group: Group) -> Told:
 def _why(policy: Policy, again: Redecided, group: Group) -> list[str]:
     if isinstance(again.outcome, Refusal):
         return list(tell_refusal(policy, again.outcome))
-    told = [one for one in again.outcome.verdicts if str(one.access) == group.difference.access]
+    asked = zip(again.asked.names, again.outcome.verdicts, strict=True)
+    told = [verdict for names, verdict in asked if group.difference.access in names]
     if not told or again.request is None:
         return []
     return list(tell_verdict(policy, again.request, told[0]))

@@ -27,7 +27,7 @@ def _example(name: str) -> str:
 
 
 @main.command(epilog=_example("check"))
-@click.argument("folders", nargs=-1, type=click.Path(path_type=Path, file_okay=False))
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
 @click.option("-f", "--format", "form", type=_FORMATS, default="text", help="How to say it.")
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
 def check(folders: tuple[Path, ...], form: str, *, strict: bool) -> None:
@@ -40,15 +40,19 @@ def check(folders: tuple[Path, ...], form: str, *, strict: bool) -> None:
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
+_PATH = click.Path(path_type=Path)
+_SUITE = click.option("--suite", type=_PATH, help="Take tokens from this suite.")
+_SERVICE = click.option("--service", help="The service asked; default: the policy's one.")
+
+
 def _asking(function: Command) -> Command:
-    """Add the options of a question about tokens."""
-    path = click.Path(path_type=Path)
+    """Add the options of a question about one token."""
     for option in (
-        click.option("--suite", type=path, help="Take tokens from this suite."),
-        click.option("--policy", type=path, help="Ask this policy."),
-        click.option("--keys", type=path, help="JWK set to verify with."),
+        _SUITE,
+        click.option("--policy", type=_PATH, help="Ask this policy."),
+        click.option("--keys", type=_PATH, help="JWK set to verify a real token with."),
         click.option("--at", metavar="TIME", help="When; a real token's own time by default."),
-        click.option("--service", help="The service asked; default: the policy's one."),
+        _SERVICE,
         click.option("--provider", help="The provider to log in as."),
     ):
         function = option(function)
@@ -79,7 +83,8 @@ def can(token: str, repositories: tuple[str, ...], **options: object) -> None:
 @main.command("who-can", epilog=_example("who-can"))
 @click.argument("action", type=click.Choice(["pull", "push", "delete"]))
 @click.argument("repository")
-@_asking
+@_SUITE
+@_SERVICE
 def who_can(action: str, repository: str, **options: object) -> None:
     """Show which of the suites' tokens may do something, and by which grant."""
     raise SystemExit(Asking.of(options).who_can(action, repository))
@@ -137,7 +142,11 @@ def replay(logs: tuple[str, ...], **options: object) -> None:
 @main.command(epilog=_example("init"))
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
 @click.option(
-    "--profile", type=click.Choice(["github-actions", "kubernetes"]), default="github-actions"
+    "--profile",
+    type=click.Choice(["github-actions", "kubernetes"]),
+    default="github-actions",
+    show_default=True,
+    help="Whose tokens the policy is about.",
 )
 def init(folder: Path, profile: str) -> None:
     """Write a policy, a suite for it and a CI job to begin with."""

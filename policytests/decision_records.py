@@ -102,6 +102,16 @@ class Record(NamedTuple):
     redacted: bool
     """Whether something that deciding needs was taken out, because it looked like a token."""
 
+    @property
+    def by_reference(self) -> bool:
+        """Whether a proxy decided it, once it saw the tag or digest."""
+        return self.routing == "workload"
+
+    @property
+    def answered(self) -> bool:
+        """Whether its accesses were decided, for its login was not refused."""
+        return self.outcome in _ANSWERED
+
 
 def read_record(line: bytes) -> Record:
     """
@@ -137,8 +147,7 @@ def _record(data: dict[str, Any], *, redacted: bool) -> Record:
         _refuse("its outcome is not known")
     if outcome not in _ANSWERED and not data.get("reason"):
         _refuse("it is refused for no reason")
-    if data.get("routing", "issuer") not in _ROUTINGS:
-        _refuse("its routing is not known")
+    _check_routing(data.get("routing", "issuer"), outcome)
     if "claims" in data and type(claims) is not dict:
         _refuse("its claims are not an object")
     if type(asked) is not list or not all(type(one) is str for one in asked):
@@ -163,6 +172,14 @@ def _record(data: dict[str, Any], *, redacted: bool) -> Record:
         trust=data.get("trust", ""),
         redacted=redacted and REDACTED in repr((claims, asked, data["service"])),
     )
+
+
+def _check_routing(routing: str, outcome: str) -> None:
+    if routing not in _ROUTINGS:
+        _refuse("its routing is not known")
+    # A workload's requests are a proxy's, which decides them and issues nothing.
+    if outcome == ("issued" if routing == "workload" else "decided"):
+        _refuse("its routing is not that of its outcome")
 
 
 def _accesses(listed: object) -> dict[str, Answered]:

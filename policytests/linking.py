@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from ..engine.cel import RecordType
+from ..engine.claims import ClaimSchema
 from ..engine.jwt import MalformedTokenError, parse
 from ..engine.keys import KeysError, KeySet, parse_jwks
 from ..engine.outcomes import Reason
@@ -18,6 +20,7 @@ from ..engine.policy import Policy, Provider
 from ..engine.problems import Location, Problems
 from .grid import did_you_mean
 from .issuing import IssuerKeys, Sample, make_sample, profile_of
+from .profiles import PLAIN
 from .suite import Because, GridTest, RequestTest, Suite, Test, TokenSpec
 
 Resolve = Callable[[str], Path]
@@ -44,8 +47,8 @@ def link(
     """
     Tie a suite to its policy.
 
-    The codes are `unknown-provider`, `ambiguous-provider`, `unknown-service`, `unknown-grant`,
-    `unknown-reason`, `captured-token`, `leaked-token`, `expired-exemption`.
+    The codes are `unknown-provider`, `ambiguous-provider`, `unknown-claim`, `unknown-service`,
+    `unknown-grant`, `unknown-reason`, `captured-token`, `leaked-token`, `expired-exemption`.
     """
     linker = _Linker(suite, policy, keys, resolve, problems)
     linked = Linked(suite, policy)
@@ -83,6 +86,7 @@ class _Linker:
         provider = self._provider(spec)
         if provider is None:
             return None
+        self._check_claims(spec, provider.claims)
         return make_sample(spec, provider, self._suite.at, self._keys)
 
     def _provider(self, spec: TokenSpec) -> Provider | None:
@@ -112,6 +116,22 @@ class _Linker:
             hint = f"`claims: {profile}` in the policy, or `provider: NAME` here"
             self._problems.error(spec.location, "unknown-provider", message, hint)
         return None
+
+    def _check_claims(self, spec: TokenSpec, claims: ClaimSchema) -> None:
+        """Report a claim that such a token cannot have: written wrong, it would test nothing."""
+        if profile_of(spec) is PLAIN:
+            return
+        for path, location in spec.named.items():
+            holder = _holder(claims.type, path[:-1])
+            whole = claims.type.field("/".join(path))  # which `without` names in one word
+            if holder is None or holder.field(path[-1]) or whole:
+                continue
+            within = [one for one in claims.claims if len(one) > 1 and one[-1] == path[-1]]
+            hint = did_you_mean(path[-1], list(holder.fields))
+            if within and not hint.startswith("did"):
+                hint = f"it is a part of `{'/'.join(within[0][:-1])}`"
+            message = f"tokens of {claims.name} have no claim `{'/'.join(path)}`"
+            self._problems.error(location, "unknown-claim", message, hint)
 
     def _captured(self, spec: TokenSpec, file: str) -> Sample | None:
         text, keys = self._read(spec, file), self._captured_keys(spec)
@@ -241,6 +261,16 @@ class _Linker:
                 f"no login is ever refused for `{reason}`",
                 did_you_mean(reason, known),
             )
+
+
+def _holder(claims: RecordType, path: tuple[str, ...]) -> RecordType | None:
+    """Return the object at a path; None where there is none, or its members are not known."""
+    for name in path:
+        member = claims.field(name)
+        if member is None or not isinstance(member.type, RecordType):
+            return None
+        claims = member.type
+    return claims
 
 
 def _becauses(test: Test) -> Iterator[Because]:

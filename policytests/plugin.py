@@ -61,6 +61,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         group.addoption(f"--policytest-{name}", **about)
 
 
+def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> None:
+    """Let a wrong option be answered in the name of the command that was called."""
+    if "--policytest-front" in args:
+        parser.prog = "policytest"
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
     """Collect a suite."""
     if not file_path.name.endswith(_SUFFIX):

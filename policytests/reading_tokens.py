@@ -4,11 +4,11 @@ The tokens and groups of a suite.
 What lives here: reading them, following `from`.  What must not: making a token (`issuing`).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from ..engine.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from ..engine.problems import Problems
+from ..engine.problems import Location, Problems
 from . import forgeries, profiles
 from .grid import did_you_mean
 from .moments import looks_like_time, parse_shift, parse_time
@@ -109,6 +109,7 @@ class _Reader:
             profile=self._profile(token) or base.profile,
             claims=merge(base.claims, given if isinstance(given, dict) else {}),
             without=base.without + _texts(token.get("without")),
+            named=dict((*_named(claims, ()), *_left_out(token.get("without")))),
             immutable_subject=subject == "immutable" if subject else base.immutable_subject,
             provider=_text(token.get("provider")) or base.provider,
             username=base.username if "username" not in token else _text(token.get("username")),
@@ -170,3 +171,19 @@ def _text(node: Node | None) -> str | None:
 def _texts(node: Node | None) -> tuple[str, ...]:
     items = node.items if isinstance(node, SequenceNode) else ()
     return tuple(item.text for item in items if isinstance(item, ScalarNode))
+
+
+def _named(
+    claims: Node | None, path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], Location]]:
+    """Yield each claim and each member of one that is written, outer ones first."""
+    if isinstance(claims, MappingNode):
+        for name, entry in claims.entries.items():
+            yield (*path, name), entry.key.location
+            yield from _named(entry.value, (*path, name))
+
+
+def _left_out(names: Node | None) -> Iterator[tuple[tuple[str, ...], Location]]:
+    for item in names.items if isinstance(names, SequenceNode) else ():
+        if isinstance(item, ScalarNode):
+            yield tuple(item.text.split("/")), item.location

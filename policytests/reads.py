@@ -64,7 +64,8 @@ class Reads:
             return None
         ended = bisect_right(self.ends, now)
         seen = self._seen(claims)
-        return marshal.dumps((identity.provider, record.service, record.asked, ended, seen), _FORM)
+        asked = (record.service, record.asked, record.by_reference)
+        return marshal.dumps((identity.provider, asked, ended, seen), _FORM)
 
     def token(self, record: Record) -> bytes:
         """Return what stands for a login, whatever its time and whatever it asks for."""

@@ -84,7 +84,10 @@ class RecordedSuite:
         if not same:
             self.left_out["requests that this policy decides otherwise"] += 1
             return
-        refused = record.outcome != "issued"
+        if record.by_reference:
+            self.left_out["requests to a proxy, decided by their tag or digest"] += 1
+            return
+        refused = not record.answered
         if record.claims is None or (refused and not _REFUSALS.fullmatch(record.reason)):
             self.left_out["requests without claims that a new token could carry"] += 1
             return
@@ -172,10 +175,10 @@ class RecordedSuite:
     ) -> dict[str, object] | None:
         wanted = [str(scope) for scope in scopes(recorded)]
         if isinstance(login, Refusal):
-            if record.outcome == "issued" or login.reason != record.reason:
+            if record.answered or login.reason != record.reason:
                 return None
             return {"scopes": wanted, "expect": {"refused": login.reason}}
-        if record.outcome != "issued":
+        if not record.answered:
             return None
         request = ask(self.policy, login, record.service, at)
         verdicts = [request.verdict(access) for access in recorded]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from ..engine.problems import Location
-from .exit_codes import GATE_MISSED, POLICY_BROKEN
+from .exit_codes import GATE_MISSED, POLICY_BROKEN, USAGE
 from .report import Broken, Gate, Report, Result, analyse
 from .run import Run
 
@@ -26,6 +26,7 @@ class Recorder:
         self.report = Report()
         self._config = config
         self._began = time.perf_counter()
+        self._unwritten: list[str] = []
         self._places: dict[str, tuple[str, str, Location]] = {}
 
     def know(self, nodeid: str, suite: str, case: str, location: Location) -> None:
@@ -97,11 +98,14 @@ class Recorder:
         for text in wanted:
             name, _, file = text.partition("=")
             rendered = render(name, self.report)
-            if file:
-                Path(file).write_text(rendered, encoding="utf-8")
-            else:
+            if not file:
                 self.after.append(rendered)
-        del session
+                continue
+            try:
+                Path(file).write_text(rendered, encoding="utf-8")
+            except OSError as error:
+                self._unwritten.append(f"{file} cannot be written: {error.strerror or error}")
+                session.exitstatus = session.exitstatus or USAGE
 
     @property
     def after(self) -> list[str]:
@@ -114,6 +118,8 @@ class Recorder:
 
         if not self._config.option.collectonly:
             summarise(self.report, terminalreporter)
+        for text in self._unwritten:
+            terminalreporter.write_line(text, red=True, bold=True)
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:

@@ -29,7 +29,6 @@ MATTER: Final[Mapping[Undecided, str]] = {
     Undecided.UNAVAILABLE: "a login whose provider could not be reached",
     Undecided.UNKNOWN_SERVICE: "a login for a service that only this policy answers for",
     Undecided.NO_CLAIMS: "the log was written without claims",
-    Undecided.BY_REFERENCE: "was decided by a proxy, for a tag or digest that its token left open",
     Undecided.REDACTED: "holds [token] in place of a claim, a scope or the service",
 }
 """What is the matter with a line that is not decided again."""

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ..engine.authentication import Authenticated, refusal
@@ -21,9 +20,10 @@ from ..engine.exchange import anonymous, login_verified
 from ..engine.jwt import Claims
 from ..engine.outcomes import Decision, Identity, Reason, Refusal
 from ..engine.policy import Policy
-from ..engine.scope import Access, ScopeError, accesses, parse_scopes
 from ..engine.session import Begun, resume
 from ..engine.trust import trust_digest
+from ..engine.workload import Workload, choose, login_again
+from .asked import Asked, IncoherentError, asked_of
 from .decision_records import LOGIN_ACCEPTED, Answered, Record, login_refused
 from .reads import Reads
 
@@ -59,7 +59,6 @@ class Undecided(StrEnum):
     UNKNOWN_SERVICE = "unknown-service"
     NO_CLAIMS = "no-claims"
     REDACTED = "redacted"
-    BY_REFERENCE = "by-reference"
 
 
 class Change(StrEnum):
@@ -88,13 +87,9 @@ class Redecided:
     """What a record's request comes to now; `request` can tell why."""
 
     record: Record
-    asked: tuple[Access, ...]
+    asked: Asked
     outcome: Decision | Refusal
     request: Request | None
-
-
-class IncoherentError(ValueError):
-    """A record contradicts itself."""
 
 
 @dataclass(slots=True)
@@ -126,12 +121,10 @@ class Replay:
         """
         if record.redacted:
             return Undecided.REDACTED
-        if record.outcome == "decided" or record.routing == "workload":
-            return Undecided.BY_REFERENCE
-        asked, names = _asked(record.asked)
-        if record.outcome == "issued" and record.accesses.keys() != set(names):
-            message = "its accesses are not those of its scopes"
-            raise IncoherentError(message)
+        asked = asked_of(record)
+        before = (login_refused(record.reason),) * len(asked.names)
+        if record.answered:
+            before = asked.recorded(record.accesses)
         login = self._login(record)
         if isinstance(login, Undecided):
             return login
@@ -140,17 +133,13 @@ class Replay:
         if isinstance(login, Refusal):
             return list(_of_refusal(record, login))
         after = self._answers(record, login, asked)
-        if record.outcome == "issued":
-            if tuple(record.accesses.values()) == after and list(record.accesses) == list(names):
-                return []
-            before = [record.accesses[name] for name in names]
-        else:
-            before = [login_refused(record.reason)] * len(names)
-        return list(_compared(record, login.identity, names, before, after))
+        if record.answered and before == after:
+            return []
+        return list(_compared(record, login.identity, asked, before, after))
 
     def again(self, record: Record) -> Redecided | None:
         """Decide a record again with all that explains it; None when it cannot be decided."""
-        asked, _ = _asked(record.asked)
+        asked = asked_of(record)
         login = self._login(record)
         if login is None or isinstance(login, Undecided):
             return None
@@ -158,7 +147,7 @@ class Replay:
             return Redecided(record, asked, login, None)
         now = self.at or record.time
         request = Request(self.policy, login.identity, login.claims, record.service, now)
-        verdicts = tuple(map(request.verdict, asked))
+        verdicts = choose(tuple(map(request.verdict, asked.accesses)), asked.choices)
         decision = Decision(login.identity, record.service, verdicts)
         return Redecided(record, asked, decision, request)
 
@@ -171,7 +160,13 @@ class Replay:
             return self._without_claims(record)
         when = record.checked or record.time
         login: Authenticated | Refusal
-        if record.routing == "session":
+        if record.by_reference:
+            if not record.provider:
+                message = "it names no provider of its workload"
+                raise IncoherentError(message)
+            workload = Workload(record.provider, record.claims, when)
+            login = login_again(self.policy, workload, record.service, record.time)
+        elif record.routing == "session":
             begun = Begun(record.provider, record.claims, record.service, when)
             login = resume(self.policy, begun, record.service, record.time)
         else:
@@ -181,11 +176,11 @@ class Replay:
 
     def _without_claims(self, record: Record) -> Refusal | Undecided | None:
         same = record.policy == self.policy.hash
-        if same and (self.at is None or record.outcome != "issued"):
+        if same and (self.at is None or not record.answered):
             return None  # it is the policy that decided
         if record.service not in self.policy.services:
             return refusal(Reason.UNKNOWN_SERVICE, f"service {record.service!r}")
-        if record.outcome == "issued":
+        if record.answered:
             return Undecided.NO_CLAIMS
         if record.reason == Reason.UNKNOWN_SERVICE:
             return Undecided.UNKNOWN_SERVICE
@@ -195,17 +190,17 @@ class Replay:
             return Undecided.UNAVAILABLE
         return Undecided.NOT_VERIFIED if record.reason in _BEFORE_CLAIMS else Undecided.NO_CLAIMS
 
-    def _answers(
-        self, record: Record, login: "_Login", asked: Sequence[Access]
-    ) -> tuple[Answered, ...]:
+    def _answers(self, record: Record, login: "_Login", asked: Asked) -> tuple[Answered, ...]:
         now = self.at or record.time
         key = self._reads.key(login.identity, login.claims, record, now)
         known = self._known.get(key) if key is not None else None
         if known is None:
-            decided = decide(self.policy, login.identity, login.claims, record.service, asked, now)
+            decided = decide(
+                self.policy, login.identity, login.claims, record.service, asked.accesses, now
+            )
             known = tuple(
                 Answered(verdict.allowed, str(verdict.why), verdict.source)
-                for verdict in decided.verdicts
+                for verdict in choose(decided.verdicts, asked.choices)
             )
             if key is not None:
                 if len(self._known) >= MOST_REMEMBERED:
@@ -221,41 +216,35 @@ class _Login(NamedTuple):
     claims: Claims
 
 
-@lru_cache(maxsize=4096)
-def _asked(texts: tuple[str, ...]) -> tuple[tuple[Access, ...], tuple[str, ...]]:
-    """Return the accesses that scopes ask for, and what each is called."""
-    try:
-        asked = accesses(parse_scopes(texts))
-    except ScopeError as error:
-        raise IncoherentError(str(error)) from error
-    return asked, tuple(map(str, asked))
-
-
 def _of_refusal(record: Record, refused: Refusal) -> Iterator[Difference]:
     """Yield what is lost by a login that is refused."""
     after = login_refused(refused.reason)
     who = _who(record, refused.identity)
-    if record.outcome != "issued":
+    if not record.answered:
         before = login_refused(record.reason)
         if record.outcome == "refused" and before != after:
             yield Difference(Change.OTHERWISE, who, record.service, LOGIN, before, after)
         return
     lost = [(name, before) for name, before in record.accesses.items() if before.reach]
-    for name, before in lost or [(LOGIN, LOGIN_ACCEPTED)]:
+    for name, before in lost:
         yield Difference(Change.NARROWER, who, record.service, name, before, after)
+    if not lost:
+        # A proxy let it through to nothing, then as now.
+        change = Change.OTHERWISE if record.by_reference else Change.NARROWER
+        yield Difference(change, who, record.service, LOGIN, LOGIN_ACCEPTED, after)
 
 
 def _compared(
     record: Record,
     identity: Identity,
-    names: Sequence[str],
+    asked: Asked,
     before: Sequence[Answered],
     after: Sequence[Answered],
 ) -> Iterator[Difference]:
     who = _who(record, identity)
-    refused = record.outcome != "issued"
+    refused = not record.answered
     gains = False
-    for name, then, now in zip(names, before, after, strict=True):
+    for (name, *_), then, now in zip(asked.names, before, after, strict=True):
         if then == now or (refused and not now.reach):
             continue
         change = Change.OTHERWISE
@@ -263,7 +252,7 @@ def _compared(
             change = Change.WIDER if now.reach > then.reach else Change.NARROWER
         gains = gains or now.reach > 0
         yield Difference(change, who, record.service, name, then, now)
-    if refused and not gains:
+    if refused and not gains and not record.by_reference:
         # It gets a token with nothing in it; that it is let in at all is still new.
         then = login_refused(record.reason)
         yield Difference(Change.WIDER, who, record.service, LOGIN, then, LOGIN_ACCEPTED)

@@ -32,8 +32,9 @@ class TokenSpec:
     """
     A sample token, with everything it takes from the tokens it is made `from`.
 
-    `claims` are those the author wrote; the profile fills the others in.  `at` is the time of a
-    login with a fresh token, `shift` how much later than its issue the token is used.
+    `claims` are those the author wrote; the profile fills the others in.  `named` says where this
+    token itself names a claim, or a member of one, to give it or to leave it out.  `at` is the time
+    of a login with a fresh token, `shift` how much later than its issue the token is used.
     """
 
     name: str
@@ -41,6 +42,7 @@ class TokenSpec:
     profile: str | None = None
     claims: Mapping[str, object] = field(default_factory=dict)
     without: tuple[str, ...] = ()
+    named: Mapping[tuple[str, ...], Location] = field(default_factory=dict)
     immutable_subject: bool = False
     provider: str | None = None
     username: str | None = None

@@ -16,6 +16,7 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from .coverage import Coverage, Point
+from .exit_codes import NOTHING_RUN
 from .mutation import Mutation
 from .report import OUTCOMES, Report, Result
 
@@ -27,6 +28,9 @@ MOST_TOLD = 3
 
 PATIENCE = 1.0
 """Seconds after which a run shows how far it is."""
+
+NO_SUITE = "there is no *.policytest.yaml in {places}; `policytest init` writes one to begin with"
+"""What is said where nothing was found."""
 
 _COLOURS = {
     "passed": "green",
@@ -92,6 +96,9 @@ class Reporter(TerminalReporter):  # type: ignore[misc] # final, but there is no
         """Show nothing of a case that ends."""
         del nodeid
 
+    def pytest_collection(self) -> None:
+        """Show nothing of a collection that begins."""
+
     def report_collect(self, final: bool = False) -> None:  # noqa: FBT001, FBT002 - as inherited
         """Show nothing of the collection."""
         del final
@@ -140,6 +147,9 @@ class Reporter(TerminalReporter):  # type: ignore[misc] # final, but there is no
         report = self._report()
         if not report.results and not report.broken:
             super().summary_stats()
+            nothing = self._session is not None and self._session.exitstatus == NOTHING_RUN
+            if nothing and not self._numcollected:
+                self.write_line(NO_SUITE.format(places=", ".join(self.config.args)))
             return
         for number, outcome in enumerate(one for one in OUTCOMES if report.count(one)):
             self.write(", " if number else "")

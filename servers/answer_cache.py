@@ -11,7 +11,7 @@ An answer is given again only
 - while policy and signing keys are the same objects: reading them again ends it;
 - while the provider's keys are the same object: a provider that takes a key back ends it;
 - until the login's own token expires or grows too old, and at most for some seconds, within which
-  no grant of the policy ends;
+  no grant of the policy ends, and the clock is not set back;
 - when nothing that was decided by asks for the time;
 - and never for refusals, sessions (a revoked one ends at once), or while a shadow policy is
   compared.
@@ -102,7 +102,9 @@ class AnswerCache:
     def get(self, name: bytes, state: State, now: datetime) -> Prepared | None:
         """Return the answer that may be given again, if there is one."""
         entry = self._entries.get(name)
-        if entry is None or entry.state is not state or now >= entry.until:
+        if entry is None or entry.state is not state:
+            return None
+        if not entry.prepared.answer.now <= now < entry.until:  # a clock can be set back
             return None
         if self._keys_of(entry.prepared.issued) is not entry.keys:
             return None

@@ -36,6 +36,11 @@ _TOO_MANY: Final = (
     b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(_REASON), _REASON)
 )
 _DRAINED: Final = 64 * 1024
+MAX_PIPELINED: Final = 100
+"""Requests that wait in one connection while more of what it sent is read; clients send one."""
+
+_PIECE: Final = 16 * 1024
+"""Bytes that are read at a time: waitress copies what is left after each chunk and request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +156,15 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.say(_NOT_TLS)
             self.handle_close()
             return False
-        return bool(super().received(data))
+        more = False
+        for at in range(0, len(data), _PIECE):
+            if len(self.requests) > MAX_PIPELINED:
+                self.handle_close()
+                return False
+            more = bool(super().received(data[at : at + _PIECE]))
+            if not more:
+                break
+        return more
 
     def service(self) -> None:
         """Answer a request, in a thread of its own."""

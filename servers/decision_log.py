@@ -39,7 +39,7 @@ class DecisionLogError(Exception):
 
 def make_file(file: Path) -> None:
     """
-    Make the file if it is not there, so that what is wrong with it is known before anything runs.
+    Make the file if it is not there, and open it, so that what is wrong is known at once.
 
     Raises:
         DecisionLogError: It cannot be written.
@@ -47,7 +47,7 @@ def make_file(file: Path) -> None:
     if file == STANDARD_OUTPUT:
         return
     try:
-        file.touch(mode=0o640)
+        os.close(_opened(file))
     except OSError as error:
         message = f"the decision log {file} cannot be written: {error.strerror}"
         raise DecisionLogError(message) from error
@@ -147,12 +147,16 @@ class DecisionLog:
         except OSError:
             there = None
         if handle is None or there != handle[1:]:
-            opened = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
+            opened = _opened(self._file)
             if handle is not None:
                 os.close(handle[0])
             found = os.fstat(opened)
             self._handle = handle = (opened, found.st_dev, found.st_ino)
         return handle[0]
+
+
+def _opened(file: Path) -> int:
+    return os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
 
 
 def _record(answer: Answer, info: RequestInfo, *, claims: bool) -> dict[str, object]:

@@ -24,7 +24,7 @@ from regauth.engine import Decision, Identity, SigningKey, registry_token
 from regauth.engine.keys import KeysError, key_id, parse_jwks
 
 from .compat import FIRST_VERIFIERS
-from .outgoing import Bounds, FetchError, Place, Reply, ask
+from .outgoing import Bounds, FetchError, Place, PlainHttpError, Reply, ask
 from .registry_file import Finding, compare_file, right, wrong
 from .settings import Settings, SigningSettings
 from .signing import certified
@@ -61,6 +61,9 @@ def examine(
         yield from compare_file(registry_file, settings, state)
     try:
         reply = ask(f"{url.rstrip('/')}/v2/", place, Bounds(), {})
+    except PlainHttpError:
+        yield wrong(f"{url} is not https", "give its https address, or admit it by --allow-http")
+        return
     except FetchError as error:
         yield wrong(str(error), "start the registry, or correct its address")
         return

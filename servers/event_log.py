@@ -28,9 +28,14 @@ _LEVELS: Final[Mapping[str, int]] = {
 }
 # Clients put their token where it does not belong: in the user name, in `service`, in a header.
 _TOKEN: Final = re.compile(
-    r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*|regauth-session-[A-Za-z0-9_-]+", re.ASCII
+    r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*"
+    r"|e(?:y[A-D]|w[k-r0-3])[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"
+    r"|regauth-session-[A-Za-z0-9_-]+",
+    re.ASCII,
 )
-"""JWTs, and this server's refresh tokens (`sessions.PREFIX`)."""
+"""JWTs, those whose JSON begins with a blank too, and our refresh tokens (`sessions.PREFIX`)."""
+_MARKS: Final = ("eyJ", ".ey", ".ew", "-session-")
+"""One of which stands in a line with a token."""
 _WORD: Final = re.compile(r"""[!#-<>-\[\]-~]+""", re.ASCII)
 """What needs no quotes: printable ASCII without the space, `"`, `=` and the backslash."""
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
@@ -39,7 +44,7 @@ _AS_JSON_DOES: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH
 
 def redacted(line: str) -> str:
     """Return a line with whatever looks like a token taken out."""
-    return _TOKEN.sub("[token]", line) if "eyJ" in line or "-session-" in line else line
+    return _TOKEN.sub("[token]", line) if any(mark in line for mark in _MARKS) else line
 
 
 class EventLog:

@@ -12,8 +12,10 @@ The rules:
    are dropped, and logins are refused as unavailable.
 3. Fetches are single flight.  After a failure the next attempt waits, twice as long each time.
 4. A token with an unknown `kid` makes for at most one fetch in `unknown_kid_interval`.
-5. A request waits only when no usable keys are there, and at most `wait`; what is decided beside
-   it, for a shadow policy, does not wait at all.
+5. A request waits only when no usable keys are there, at most `wait`, and while the provider keeps
+   failing at most `wait_failing`: each that waits has a thread, which others' logins need, and a
+   token that makes it wait needs no signature.  What is decided beside it, for a
+   shadow policy, does not wait at all.
 """
 
 import logging
@@ -57,6 +59,7 @@ class KeyTimes:
     """From the last successful fetch on."""
     unknown_kid_interval: float = 60
     wait: float = 3
+    wait_failing: float = 0.3
     first_retry: float = 1
     max_retry: float = 60
 
@@ -169,7 +172,10 @@ class RemoteKeys:
         """Wait for a fetch, counted from its start: one slow fetch holds nobody up twice."""
         if flight is None:
             return
-        left = self._started + self._times.wait - self._clock()
+        wait = self._times.wait
+        if self._failures:
+            wait = min(wait, self._times.wait_failing)
+        left = self._started + wait - self._clock()
         try:
             flight.result(timeout=max(0.0, left))
         except FutureTimeoutError:

@@ -168,7 +168,7 @@ def _read_key(folder: Path, name: str) -> StoredKey:
         key = load_private_key((folder / f"{name}.key").read_bytes())
         chain = load_certificates((folder / f"{name}.crt").read_bytes())
     except (OSError, KeysError) as error:
-        message = f"{folder / name}: {error}"
+        message = f"{folder / name} cannot be used: {_why(error)}"
         raise KeyFolderError(message) from error
     return StoredKey(name, key, chain)
 
@@ -178,7 +178,7 @@ def _authority(folder: Path) -> Authority:
         key = load_private_key((folder / "root.key").read_bytes())
         certificate = load_certificates((folder / "root.crt").read_bytes())[0]
     except (OSError, KeysError) as error:
-        message = f"{folder} has no usable root.key and root.crt: {error}"
+        message = f"{folder} has no usable root.key and root.crt: {_why(error)}"
         raise KeyFolderError(message) from error
     return Authority(key, certificate)
 
@@ -231,4 +231,8 @@ def write_file(path: Path, data: bytes, *, secret: bool = False) -> None:
 
 
 def _unwritable(folder: Path, error: OSError) -> KeyFolderError:
-    return KeyFolderError(f"{folder} cannot be written: {error.strerror or error}")
+    return KeyFolderError(f"{folder} cannot be written: {_why(error)}")
+
+
+def _why(error: OSError | KeysError) -> str:
+    return (isinstance(error, OSError) and error.strerror) or str(error)

@@ -154,7 +154,9 @@ class Reloader:
             state = self._load(self._settings)
         except PolicyProblemsError as error:
             problems = [str(one) for one in error.problems[:MAX_REPORTED]]
-            return self._refused(f"{len(error.problems)} problems in the policy", problems)
+            number = len(error.problems)
+            why = f"{number} problem{'s' * (number != 1)} in the policy"
+            return self._refused(why, problems)
         except LOAD_ERRORS as error:
             return self._refused(str(error), [])
         except Exception as error:  # whatever it is, the old state goes on serving

@@ -88,7 +88,7 @@ class LoginCache:
         provider = entry.authenticated.provider
         return (
             entry.policy is policy
-            and now < entry.until
+            and entry.authenticated.at <= now < entry.until  # a clock can be set back
             and self._keys_for(NeedKeys(provider)) is entry.keys
         )
 

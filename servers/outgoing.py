@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 
 from regauth.engine.providers import is_loopback
+
+from .outgoing_connections import PlainConnection, TlsConnection
 
 MAX_REDIRECTS: Final = 3
 ACCEPT: Final = "application/json, application/jwk-set+json"
@@ -40,8 +42,20 @@ _PORTS: Final = {"http": 80, "https": 443}
 _OK: Final = 200
 
 
+MAX_MESSAGE: Final = 500
+"""Characters of what is said of a fetch that failed: it may quote the peer, and logs repeat it."""
+
+
 class FetchError(Exception):
     """A document could not be fetched; the message names the address and the reason."""
+
+    def __init__(self, message: str) -> None:
+        short = len(message) <= MAX_MESSAGE
+        super().__init__(message if short else f"{message[:MAX_MESSAGE]}...")
+
+
+class PlainHttpError(FetchError):
+    """Another machine would be reached without TLS, and nobody said that it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +118,7 @@ def fetch(url: str, place: Place, bounds: Bounds, accept: str = ACCEPT) -> Docum
         _check_scheme(parts, place)
         reply = _get(parts, place, bounds, deadline, {"Accept": accept})
         if reply.status in _REDIRECTS:
-            target = urljoin(address, reply.headers.get("location", ""))
+            target = _target(address, reply.headers.get("location", ""))
             if origin(target) != home:
                 message = f"{url} redirects to another origin"
                 raise FetchError(message)
@@ -116,6 +130,14 @@ def fetch(url: str, place: Place, bounds: Bounds, accept: str = ACCEPT) -> Docum
         return Document(address, reply.body, reply.headers)
     message = f"{url} redirects more than {MAX_REDIRECTS} times"
     raise FetchError(message)
+
+
+def _target(address: str, location: str) -> str:
+    try:
+        return urljoin(address, location)
+    except ValueError as error:
+        message = f"{address} redirects to what is no address"
+        raise FetchError(message) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +177,7 @@ def _split(url: str) -> SplitResult:
 def _check_scheme(parts: SplitResult, place: Place) -> None:
     if parts.scheme == "http" and not place.allow_http and not is_loopback(parts.hostname or ""):
         message = f"{parts.geturl()} is not https; `allowHttp: true` admits it"
-        raise FetchError(message)
+        raise PlainHttpError(message)
 
 
 def _get(
@@ -170,7 +192,7 @@ def _get(
     if left <= 0:
         message = f"{url} did not answer within {bounds.seconds:g} s"
         raise FetchError(message)
-    connection = _connection(parts, place, left)
+    connection = _connection(parts, place, left, deadline)
     late = threading.Event()
     timer = threading.Timer(left, _cut(connection, late))
     timer.daemon = True
@@ -216,13 +238,14 @@ def _cut(connection: HTTPConnection, late: threading.Event) -> Callable[[], None
     return cut
 
 
-def _connection(parts: SplitResult, place: Place, seconds: float) -> HTTPConnection:
-    host = parts.hostname or ""
+def _connection(
+    parts: SplitResult, place: Place, seconds: float, deadline: float
+) -> HTTPConnection:
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     if parts.scheme == "http":
-        return HTTPConnection(host, parts.port or _PORTS["http"], timeout=seconds)
-    return HTTPSConnection(
-        host, parts.port or _PORTS["https"], timeout=seconds, ssl_context=_tls(place, _stamp(place))
-    )
+        return PlainConnection(host, port, timeout=seconds, deadline=deadline)
+    tls = _tls(place, _stamp(place))
+    return TlsConnection(host, port, timeout=seconds, ssl_context=tls, deadline=deadline)
 
 
 def _stamp(place: Place) -> tuple[int, int] | None:

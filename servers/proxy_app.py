@@ -41,6 +41,7 @@ from .proxy_settings import (
 from .registry_access import Challenger, Gate, error_json
 from .registry_proxy import RegistryProxy
 from .registry_trust_source import TrustSource, Verifier
+from .sealed_sessions import SealedSessions, read_key
 from .token_app import HealthResource
 from .upstream import Upstream
 from .upstream_credentials import UpstreamCredentials
@@ -177,6 +178,7 @@ def make_upstream(settings: UpstreamSettings) -> Upstream:
 
     Raises:
         UpstreamError: Its CA file cannot be used.
+        UploadKeyError: Its upload key cannot be used.
     """
     connecting = Connecting(
         settings.ca_file, settings.connect_seconds, settings.read_seconds, settings.connections
@@ -185,7 +187,8 @@ def make_upstream(settings: UpstreamSettings) -> Upstream:
     credentials = UpstreamCredentials(
         f"{parts.scheme}://{parts.netloc}", connecting, login_of(settings.login, parts.netloc)
     )
-    return Upstream(settings.url, connecting, credentials)
+    key = None if settings.upload_key_file is None else read_key(settings.upload_key_file)
+    return Upstream(settings.url, connecting, credentials, SealedSessions(key))
 
 
 def login_of(settings: LoginSettings, registry: str) -> Callable[[], UpstreamLogin]:

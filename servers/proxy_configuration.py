@@ -176,6 +176,7 @@ class _Reader:
         url = str(_plain(node, "url"))
         insecure = _plain(node, "insecure") is True
         self._check_http(node["url"], url, allowed=insecure, by="insecure")
+        upload_key = self._path_of(node, "uploadKeyFile")
         return UpstreamSettings(
             url,
             self._login(_mapping(node, "credentials")),
@@ -184,6 +185,7 @@ class _Reader:
                 connect_seconds=_seconds(node, "connectTimeout"),
                 read_seconds=_seconds(node, "readTimeout"),
                 connections=_plain(node, "connections"),
+                upload_key_file=None if upload_key is None else Path(upload_key),
             ),
         )
 

@@ -8,6 +8,7 @@ decision of its own, tokens, and HTTP.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Final
 
 from regauth.engine import Access, Decision, Policy, Refusal, Verdict
@@ -25,6 +26,7 @@ class Ruling:
     """What the policy says of a request, and which policy it was."""
 
     asked: tuple[Access, ...]
+    """Each access that is asked for, in every class that the token leaves open."""
     outcome: Decision | Refusal
     service: str
     policy: Policy
@@ -100,7 +102,7 @@ class ProxyPolicy:
             return None
         policy, now = self._policy(), self._now()
         outcome = decide_open(policy, token.workload, self._service, variants, now)
-        return Ruling(tuple(accesses), outcome, self._service, policy, now)
+        return Ruling(tuple(chain(*variants)), outcome, self._service, policy, now)
 
     def visible(self, token: RegistryToken, names: Sequence[str]) -> list[str]:
         """Return those of some repositories that a token's workload may pull from, or a tag of."""

@@ -59,6 +59,8 @@ class UpstreamSettings:
     connect_seconds: float = 5.0
     read_seconds: float = 60.0
     connections: int = 64
+    upload_key_file: Path | None = None
+    """What uploads to addresses of its own are sealed with; None is a key of the process."""
 
 
 @dataclass(frozen=True, slots=True)

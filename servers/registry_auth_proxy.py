@@ -46,6 +46,7 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 @click.command(
     help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
+@click.version_option(package_name="jwt-registry-auth", message="%(prog)s %(version)s")
 @click.argument("upstream", required=False)
 @click.option("--config", type=_FILE, envvar="REGISTRY_AUTH_PROXY_CONFIG", help="Serve by a file.")
 @click.option("--token-realm", default="", help="The address of the token endpoint.")
@@ -94,11 +95,11 @@ def _from_options(upstream: str, options: dict[str, object]) -> "ProxySettings":
 
     bundle, redirect = options["token_root_cert_bundle"], bool(options["token_auto_redirect"])
     realm = str(options["token_realm"])
-    for name in ("token_service", "token_issuer", "token_root_cert_bundle"):
-        if not options[name]:
-            _fail(f"--{name.replace('_', '-')} is missing")
-    if not realm and not redirect:
-        _fail("--token-realm or --token-auto-redirect is missing")
+    missing = [] if realm or redirect else ["--token-realm or --token-auto-redirect"]
+    required = ("token_service", "token_issuer", "token_root_cert_bundle")
+    missing += [f"--{name.replace('_', '-')}" for name in required if not options[name]]
+    if missing:
+        _fail(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
     if any(
         set('"\\') & set(text) or not text.isprintable()
         for text in (realm, str(options["token_service"]))
@@ -202,6 +203,7 @@ def _proxy_or_exit(settings: "ProxySettings", log: "EventLog") -> "Proxy":
     from .outgoing_pool import UpstreamError  # noqa: PLC0415
     from .proxy_app import Proxy  # noqa: PLC0415
     from .registry_trust_source import TrustError  # noqa: PLC0415
+    from .sealed_sessions import UploadKeyError  # noqa: PLC0415
     from .signing import SigningError  # noqa: PLC0415
 
     spool = settings.limits.spool
@@ -213,7 +215,9 @@ def _proxy_or_exit(settings: "ProxySettings", log: "EventLog") -> "Proxy":
         fail_with_problems(error.problems, error.sources, EXIT_POLICY)
     except PolicyFolderError as error:
         _fail(str(error), EXIT_POLICY)
-    except (TrustError, UpstreamError, SigningError, DecisionLogError, OSError) as error:
+    except (TrustError, UpstreamError, UploadKeyError, SigningError) as error:
+        _fail(str(error))
+    except (DecisionLogError, OSError) as error:
         _fail(str(error))
 
 

@@ -15,7 +15,14 @@ import hashlib
 import hmac
 import os
 import re
+from pathlib import Path
 from typing import Final
+
+LEAST_KEY: Final = 32
+"""Bytes in a key's file, at least."""
+
+MOST_KEY: Final = 4096
+"""And at most: no secret is longer, and a wrong file often is."""
 
 MAX_SEALED: Final = 1000
 """Characters in a sealed session, within those of a session's name."""
@@ -25,15 +32,42 @@ _QUERY: Final = re.compile(r"[!$&-:=?@A-Z_a-z~%]*")
 _MAC: Final = 16
 
 
+class UploadKeyError(Exception):
+    """The key for sealing cannot be used; the operator's fault."""
+
+
+def read_key(file: Path) -> bytes:
+    """
+    Read the key that several proxies share.
+
+    Raises:
+        UploadKeyError: The file cannot be read, or is too short or too long to be a key.
+    """
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(MOST_KEY + 1).strip()
+    except OSError as error:
+        message = f"the upload key {file} cannot be read: {error.strerror}"
+        raise UploadKeyError(message) from error
+    if not LEAST_KEY <= len(content) <= MOST_KEY:
+        message = (
+            f"the upload key {file} has not {LEAST_KEY} to {MOST_KEY} bytes; "
+            "make one with `openssl rand -base64 48`"
+        )
+        raise UploadKeyError(message)
+    return hashlib.sha256(b"upload sessions\n" + content).digest()
+
+
 class SealedSessions:
     """
-    Seals with a key that lives as long as the process, as uploads under way do.
+    Seals addresses.  Safe to use from many threads.
 
-    Safe to use from many threads.
+    Args:
+        key: What it seals with; by default one that lives as long as the process.
     """
 
-    def __init__(self) -> None:
-        self._key = os.urandom(32)
+    def __init__(self, key: bytes | None = None) -> None:
+        self._key = key or os.urandom(32)
 
     def seal(self, name: str, path: str, query: str) -> str | None:
         """Return the session in a repository that stands for an address, if it is an upload's."""

@@ -4,8 +4,10 @@ A folder to start from: everything a token server and a registry need to run tog
 What lives here: the files that `token-server init` writes.  What must not: reading them.
 """
 
+import contextlib
+import shutil
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -134,11 +136,23 @@ def create(folder: Path, choices: Choices, now: datetime) -> tuple[Path, ...]:
         write_file(folder / sample.KEY_FILE, private, secret=True)
         key_folder.create(folder / "keys", choices.algorithm, now)
     except OSError as error:
+        _remove(places)
         message = f"{error.filename or folder} cannot be written: {error.strerror}"
         raise StarterError(message) from error
     except key_folder.KeyFolderError as error:
+        _remove(places)
         raise StarterError(str(error)) from error
     return tuple(places)
+
+
+def _remove(places: Iterable[Path]) -> None:
+    """Take away what was written of a start that failed, so that it can be tried again."""
+    for place in places:
+        if place.is_dir():
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            with contextlib.suppress(OSError):
+                place.unlink()
 
 
 def _texts(folder: Path, choices: Choices, pem: str) -> Mapping[str, str]:

@@ -7,6 +7,7 @@ making them.
 
 import base64
 import json
+import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -32,9 +33,10 @@ def fail_with_problems(
 ) -> NoReturn:
     """Show all problems with their lines and end."""
     from regauth.engine.problems import Severity  # noqa: PLC0415
-    from regauth.engine.rendering import render_text  # noqa: PLC0415
+    from regauth.engine.rendering import render_text, wants_color  # noqa: PLC0415
 
-    click.echo(render_text(problems, sources, color=sys.stderr.isatty()), err=True)
+    color = wants_color(os.environ, terminal=sys.stderr.isatty())
+    click.echo(render_text(problems, sources, color=color), err=True, color=color)
     errors = sum(problem.severity is Severity.ERROR for problem in problems)
     click.echo(f"\n{errors} error{'s' * (errors != 1)}; nothing is served", err=True)
     sys.exit(code)

@@ -168,6 +168,7 @@ class TokenResource:
             identity = outcome.decision.identity
             who = "" if identity.anonymous else str(identity)
             self._admit_identity(who)
+            outcome = self._service.with_session(answer, outcome)
             status = HTTPStatus.OK
             before, after = _reply(outcome, answer.now)
             lifetime = int(self._service.lifetime.total_seconds())

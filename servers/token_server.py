@@ -81,8 +81,8 @@ def main(context: click.Context, /, config: Path | None, **overrides: object) ->
             fail("--config goes without a command; it serves")
         return
     if config is None:
-        click.echo(context.get_help())
-        context.exit(0)
+        click.echo(context.get_help(), err=True)
+        fail("say what to serve by: --config FILE")
     settings = _overridden(_settings(config), overrides)
     from .shared_metrics import shared_metrics  # noqa: PLC0415
 

@@ -133,13 +133,26 @@ class TokenService:
             outcome = decided
         else:
             outcome = self._sign(state, decided, login, now)
-            if asked.offline:
-                session = self._begin_session(asked.service, login, now)
-                outcome = replace(outcome, refresh_token=session)
         if state.shadow is None:
             return Answer(asked, outcome, state.policy, now)
         _, shadow = self._decide(state.shadow, asked, now, self._shadow_logins)
         return Answer(asked, outcome, state.policy, now, state.shadow, shadow)
+
+    def with_session(self, answer: Answer, issued: Issued) -> Issued:
+        """
+        Begin a session, where one is asked for and may be given; else return what was issued.
+
+        It is kept for hours, so this is only for who is given the answer.
+        """
+        asked, login = answer.asked, issued.login
+        if self._sessions is None or login is None or not asked.offline or asked.refreshing:
+            return issued
+        try:
+            token = self._sessions.begin(login, asked.service, answer.now)
+        except SessionsError as error:  # the client keeps its password, and the login is as good
+            _log.error("a session cannot be stored: %s", error)
+            return issued
+        return replace(issued, refresh_token=token)
 
     def _decide(
         self, policy: Policy, asked: TokenRequest, now: datetime, logins: LoginCache
@@ -170,16 +183,6 @@ class TokenService:
         except SessionsError as error:
             _log.error("a session cannot be looked up: %s", error)
             return _UNAVAILABLE
-
-    def _begin_session(self, service: str, login: Authenticated | None, now: datetime) -> str:
-        """Return a refresh token, when one may be given; else nothing."""
-        if self._sessions is None or login is None:
-            return ""
-        try:
-            return self._sessions.begin(login, service, now)
-        except SessionsError as error:  # the client keeps its password, and the login is as good
-            _log.error("a session cannot be stored: %s", error)
-            return ""
 
     def _sign(
         self, state: State, decision: Decision, login: Authenticated | None, now: datetime

@@ -43,19 +43,26 @@ class Upstream:
         url: Its address, perhaps with a path under which it is served.
         connecting: How it is reached.
         credentials: What it asks for.
+        sessions: Seals the addresses of its uploads.
 
     Raises:
         UpstreamError: The CA file cannot be used.
     """
 
-    def __init__(self, url: str, connecting: Connecting, credentials: UpstreamCredentials) -> None:
+    def __init__(
+        self,
+        url: str,
+        connecting: Connecting,
+        credentials: UpstreamCredentials,
+        sessions: SealedSessions,
+    ) -> None:
         parts = urlsplit(url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
         self._prefix = parts.path.rstrip("/")
         self._host = parts.netloc
         self._pool = Pool(self._origin, connecting)
         self._credentials = credentials
-        self._sessions = SealedSessions()
+        self._sessions = sessions
 
     def send(self, route: Route, headers: Mapping[str, str], body: Body | None) -> Answer:
         """

@@ -20,7 +20,7 @@ ONLY_SPEAKERS = {
     "jwt": "engine/(jwt|keys).py",
     "orjson": "(engine/strictjson|servers/event_log).py",
     # One for each host that speaks HTTP out; in the servers, one for documents and one for streams.
-    "urllib3": r"(servers/outgoing(_pool)?|controller/cluster|policytests/command_hostile)\.py",
+    "urllib3": r"(servers/outgoing(_pool|_connections)?|controller/cluster|policytests/command_hostile)\.py",
     "kubernetes": "controller/",
     "falcon": "servers/",
     "psycopg": r"servers/postgresql_(connections|sessions)\.py",

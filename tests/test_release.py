@@ -152,7 +152,7 @@ def test_uv_builds_the_same_wheel(dist: Path, tmp_path: Path) -> None:
     assert contents[0] == contents[1]
 
 
-@pytest.mark.parametrize("program", PROGRAMS_WITH_HELP)
+@pytest.mark.parametrize("program", [*PROGRAMS_WITH_HELP, "registry-auth-proxy", "kube-controller"])
 def test_an_installed_program_says_its_version(
     installed: Path, project: Mapping[str, Any], tmp_path: Path, program: str
 ) -> None:

@@ -1,27 +1,19 @@
 """
 The macros that walk a list, or the keys of a map.
 
-What lives here: the closures of `all`, `exists`, `exists_one`, `filter` and `map`, and the count of
-steps that bounds them.  What must not: other nodes.
+What lives here: the closures of `all`, `exists`, `exists_one`, `filter` and `map`, and how many
+steps each takes.  What must not: other nodes, and the count of the steps (`budget`).
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from . import limits
+from .budget import charge
 from .errors import CelError, ErrorCode
 from .lowering import LOWERINGS, Closure, Frame, Scope, lower, not_bool
 from .nodes import Comprehension, Node, definition_of, walk
 from .values import Value, kind
-
-STEPS = "@steps"
-"""The frame's key of the steps left: a list of one int, shared by an evaluation's frames."""
-
-
-def budget() -> dict[str, list[int]]:
-    """Give what a frame needs before the first macro runs."""
-    return {STEPS: [limits.STEPS]}
 
 
 def weight(node: Node, scope: Scope) -> int:
@@ -51,11 +43,7 @@ def _entrance(node: Comprehension, key: str, source: Closure, cost: int) -> Entr
         if type(elements) is not list and type(elements) is not dict:
             message = f"{node.kind}() needs a list or a map, not {kind(elements)}"
             raise CelError(ErrorCode.TYPE, message, node.start, node.end)
-        steps = frame[STEPS]
-        steps[0] -= len(elements) * cost
-        if steps[0] < 0:
-            message = f"the evaluation takes more than {limits.STEPS} steps"
-            raise CelError(ErrorCode.LIMIT, message, node.start, node.end)
+        charge(frame, len(elements) * cost, node)
         return elements, {**frame, key: None}
 
     return enter

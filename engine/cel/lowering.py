@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from . import shapes
+from .budget import charge_comparison
 from .errors import CelError, ErrorCode
 from .functions import FUNCTIONS, STRING_TESTS
 from .nodes import (
@@ -210,7 +211,8 @@ def _binary(node: Binary, scope: Scope) -> Closure:
         return _arithmetic(node, left, right)
     compare = COMPARISONS[node.operator]
 
-    def finish(first: Value, second: Value) -> bool:
+    def finish(frame: Frame, first: Value, second: Value) -> bool:
+        charge_comparison(frame, second, node)
         try:
             return compare(first, second)
         except CelError as error:

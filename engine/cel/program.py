@@ -12,7 +12,8 @@ from typing import Any
 
 from . import analysis, limits
 from .analysis import Equalities, Part, Path
-from .comprehensions import budget, weight
+from .budget import budget
+from .comprehensions import weight
 from .errors import CelError, ErrorCode
 from .lowering import Closure, Scope, lower
 from .nodes import DEFINITIONS, Comprehension, Node, walk

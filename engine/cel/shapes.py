@@ -18,6 +18,7 @@ from .values import Value
 Frame: TypeAlias = Mapping[str, Any]
 Closure: TypeAlias = Callable[[Frame], Value]
 Finish: TypeAlias = Callable[[Value, Value], Value]
+Compare: TypeAlias = Callable[[Frame, Value, Value], Value]
 Resume: TypeAlias = Callable[[Frame, int, CelError | None], bool]
 
 
@@ -48,28 +49,28 @@ def selection(key: str, fields: tuple[str, ...], general: Closure) -> Closure:
     return member_of_member
 
 
-def comparison(node: Binary, left: Closure, right: Closure, finish: Finish) -> Closure:
+def comparison(node: Binary, left: Closure, right: Closure, finish: Compare) -> Closure:
     """Compare; with a literal string, or with a list of them, without evaluating it each time."""
     text = string_of(node.right)
     if text is not None and node.operator == "==":
 
         def equals(frame: Frame) -> Value:
             value = left(frame)
-            return value == text if type(value) is str else finish(value, text)
+            return value == text if type(value) is str else finish(frame, value, text)
 
         return equals
     texts = strings_of(node.right)
     if texts is not None and node.operator == "in":
         return _one_of(left, texts, finish)
-    return lambda frame: finish(left(frame), right(frame))
+    return lambda frame: finish(frame, left(frame), right(frame))
 
 
-def _one_of(left: Closure, texts: list[str], finish: Finish) -> Closure:
+def _one_of(left: Closure, texts: list[str], finish: Compare) -> Closure:
     known = frozenset(texts)
 
     def one_of(frame: Frame) -> Value:
         value = left(frame)
-        return value in known if type(value) is str else finish(value, texts)
+        return value in known if type(value) is str else finish(frame, value, texts)
 
     return one_of
 

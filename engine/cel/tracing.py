@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from .comprehensions import budget
+from .budget import budget
 from .errors import CelError
 from .lowering import Closure, Scope, lower
 from .nodes import Comprehension, Constant, ListLiteral, Name, Node, children, definition_of

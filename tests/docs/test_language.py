@@ -19,7 +19,7 @@ LIMITS = {
     f"{scope.MAX_NAME_LENGTH} characters",
     f"{jwt.MAX_TOKEN_LENGTH // 1024} KiB, {strictjson.MAX_DEPTH} levels of nesting",
     f"{keys.MAX_KEYS}; RSA keys of {keys.MIN_RSA_BITS:,} to {keys.MAX_RSA_BITS:,} bits",
-    f"{scope.MAX_SCOPES}, each with {scope.MAX_ACTIONS} actions",
+    f"{scope.MAX_SCOPES}, each with {scope.MAX_ACTIONS} actions; {scope.MAX_ACCESSES} actions together",
 }
 
 

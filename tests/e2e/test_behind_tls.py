@@ -142,9 +142,19 @@ def test_a_token_is_exchanged_over_tls_and_the_log_names_the_client(
 
 @pytest.mark.parametrize(
     "target",
-    ["/metrics", "/metrics/", "/METRICS", "/%6detrics", "//metrics", "/x/../metrics", "/metrics?x"],
+    [
+        "/metrics",
+        "/metrics/",
+        "/METRICS",
+        "/%6detrics",
+        "//metrics",
+        "/x/../metrics",
+        "/metrics?x",
+        "/readyz",
+        "/%72eadyz?x",
+    ],
 )
-def test_metrics_are_not_for_everybody(behind: Behind, target: str) -> None:
+def test_metrics_and_readiness_are_not_for_everybody(behind: Behind, target: str) -> None:
     reply = behind.get(target)
 
     assert reply.status in {400, 403, 404}

@@ -153,7 +153,7 @@ def too_large(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (dangling, "No such file"),
+        (dangling, "policy/c.yaml cannot be read: No such file"),
         (loop, "(?i)loop|symbolic links"),
         (fifo, "not a regular file"),
         (folder_called_as_a_file, "not a regular file"),

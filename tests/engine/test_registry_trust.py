@@ -304,6 +304,9 @@ def _header(change: Callable[[dict[str, object]], object]) -> str:
         (lambda header: header.update(x5c=["!"]), Reason.UNKNOWN_KEY),
         (lambda header: header.update(x5c=["AAAA"]), Reason.UNKNOWN_KEY),
         (lambda header: header.update(x5c=[_der(LEAF)] * 9), Reason.UNKNOWN_KEY),
+        (lambda header: header.update(x5c=[_der_of_version(1)]), Reason.UNKNOWN_KEY),
+        (lambda header: header.update(x5c=[_der_of_version(9)]), Reason.UNKNOWN_KEY),
+        (lambda header: header.update(x5c=[_der_with_a_name_of_x400()]), Reason.UNKNOWN_KEY),
         (lambda header: header.update(crit=["exp"]), Reason.MALFORMED_TOKEN),
     ],
 )
@@ -317,6 +320,22 @@ def test_odd_headers_are_refused(
 
 def _der(certificate: x509.Certificate) -> str:
     return base64.b64encode(certificate.public_bytes(Encoding.DER)).decode()
+
+
+def _der_of_version(number: int) -> str:
+    """Return a certificate that says it is of another version of X.509 than the third."""
+    der = LEAF.public_bytes(Encoding.DER)
+    third = b"\xa0\x03\x02\x01\x02"
+    assert der.count(third) == 1
+    return base64.b64encode(der.replace(third, third[:-1] + bytes([number]))).decode()
+
+
+def _der_with_a_name_of_x400() -> str:
+    """Return a certificate whose alternative name is of a kind that cryptography does not read."""
+    name = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), b"\x30\x02\xa3\x00")
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stranger")])
+    builder = x509.CertificateBuilder(subject, subject, OTHER.public_key(), 1, NOW, NOW + DAY)
+    return _der(builder.add_extension(name, critical=False).sign(OTHER, hashes.SHA256()))
 
 
 @pytest.mark.parametrize("text", ["", "a.b", "not a token", "x" * 20_000])

@@ -3,6 +3,7 @@
 import pytest
 
 from regauth.engine import Location, Problem, Severity, render_text
+from regauth.engine.rendering import wants_color
 
 SOURCE = "first\n\tsecond line\nthird"
 
@@ -58,6 +59,23 @@ def test_colours_are_asked_for() -> None:
     assert "\033[" not in render_text([error], {"p.yaml": SOURCE})
     assert "\033[31m" in render_text([error], {"p.yaml": SOURCE}, color=True)
     assert "\033[33m" in render_text([warning], {"p.yaml": SOURCE}, color=True)
+
+
+@pytest.mark.parametrize(
+    ("environment", "terminal", "wanted"),
+    [
+        ({}, True, True),
+        ({}, False, False),
+        ({"TERM": "dumb"}, True, False),
+        ({"NO_COLOR": "1", "FORCE_COLOR": "1"}, True, False),
+        ({"NO_COLOR": ""}, True, True),
+        ({"FORCE_COLOR": "1"}, False, True),
+    ],
+)
+def test_the_environment_says_whether_there_are_colours(
+    environment: dict[str, str], terminal: bool, wanted: bool
+) -> None:
+    assert wanted == wants_color(environment, terminal=terminal)
 
 
 def test_nothing_of_the_author_steers_the_terminal() -> None:

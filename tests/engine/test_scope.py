@@ -3,6 +3,8 @@
 import pytest
 
 from regauth.engine.scope import (
+    MAX_ACCESSES,
+    MAX_ACTIONS,
     MAX_SCOPES,
     Access,
     Resource,
@@ -11,6 +13,7 @@ from regauth.engine.scope import (
     accesses,
     is_repository_name,
     is_repository_path,
+    parse_access,
     parse_scope,
     parse_scopes,
     scopes,
@@ -71,6 +74,21 @@ def test_too_many_scopes_are_refused() -> None:
     assert len(parse_scopes(["a:b:pull"] * MAX_SCOPES)) == MAX_SCOPES
     with pytest.raises(ScopeError, match="101 scopes"):
         parse_scopes(["a:b:pull"] * (MAX_SCOPES + 1))
+
+
+def test_too_many_accesses_are_refused() -> None:
+    actions = [chr(ord("a") + number) for number in range(MAX_ACTIONS)]
+    asked = [f"repository:r{number}:{','.join(actions)}" for number in range(15)]
+    assert len(accesses(parse_scopes(asked))) == MAX_ACCESSES
+
+    with pytest.raises(ScopeError, match="301 accesses"):
+        parse_scopes([*asked, "repository:r15:pull"])
+
+
+def test_every_action_on_each_of_the_most_scopes_is_answered() -> None:
+    asked = [f"repository:r{number}:*,pull,push,delete" for number in range(MAX_SCOPES)]
+
+    assert len(accesses(parse_scopes(asked))) == MAX_ACCESSES
 
 
 def test_a_star_on_a_repository_asks_for_each_action_once() -> None:
@@ -151,3 +169,41 @@ def test_what_was_asked_before_is_read_as_the_first_time() -> None:
         assert not is_repository_path("a//b")
         with pytest.raises(ScopeError):
             parse_scopes(["nonsense"])
+
+
+@pytest.mark.parametrize("reference", ["", "v1", "*", "@upload", "sha256:" + "0" * 64])
+@pytest.mark.parametrize(
+    "resource",
+    [
+        Resource("repository", "acme/app"),
+        Resource("repository", "host:5000/app", "plugin"),
+        Resource("registry", "catalog"),
+    ],
+)
+@pytest.mark.parametrize("action", ["pull", "*"])
+def test_an_access_is_read_as_it_is_written(
+    resource: Resource, action: str, reference: str
+) -> None:
+    access = Access(resource, action, reference)
+
+    assert parse_access(str(access)) == access
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "repository",
+        "repository:pull",
+        "repository::pull",
+        "repository:acme/app:",
+        "repository:acme/app:Pull",
+        "repository:acme/app:v1:pull,push",
+        "repository:acme/app@v1:pull",
+        "repository:acme/app:-v1:pull",
+        "Repository:acme/app:pull",
+    ],
+)
+def test_what_is_no_access_is_refused(text: str) -> None:
+    with pytest.raises(ScopeError, match="is not an access"):
+        parse_access(text)

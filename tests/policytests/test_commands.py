@@ -68,7 +68,39 @@ def test_check_shows_every_problem_and_fails_by_code_10(house: Repository) -> No
     sarif = json.loads(run(house.root, "check", "-f", "sarif").stdout)
     assert "2.1.0" == sarif["version"]
     assert run(house.root, "check", "-f", "github").stdout.startswith("::")
-    assert 10 == run(house.root, "check", "nowhere").returncode
+    assert done.stdout.endswith("\n\n2 errors, 0 warnings\n")
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [
+        (
+            "nowhere",
+            "nowhere cannot be read: No such file or directory [policy-folder]\n  = name the",
+        ),
+        ("policy/policy.yaml", "YAML files [policy-folder]\n  = policytest check policy\n"),
+        (".", "there is no policy in it [policy-folder]\n  = policytest check policy\n"),
+    ],
+)
+def test_check_says_what_to_check_instead_of_what_is_no_policy(
+    house: Repository, folder: str, said: str
+) -> None:
+    done = run(house.root, "check", folder)
+    assert (10, True) == (done.returncode, said in done.stdout), done.stdout
+    assert done.stdout.endswith("\n\n1 error, 0 warnings\n")
+
+
+def test_what_cannot_be_written_is_said_without_a_traceback(house: Repository) -> None:
+    house.write("file", "")
+    for words in (("init", "file/x"), ("schema", "policy", "-o", "file/x")):
+        done = run(house.root, *words)
+        assert 4 == done.returncode
+        assert done.stderr.startswith("policytest: file/x"), done.stderr
+        assert done.stderr.endswith(": Not a directory\n"), done.stderr
+    (house.root / "half").mkdir()
+    house.write("half/policytests", "")
+    assert 4 == run(house.root, "init", "half").returncode
+    assert not list(house.root.glob("half/policy/*")), "half a start is left"
 
 
 def test_why_explains_a_decision_of_a_suites_token(house: Repository) -> None:
@@ -127,6 +159,35 @@ def test_who_can_names_tokens_and_grants(house: Repository) -> None:
     assert "no token of the suites may delete acme/app\n" == nobody.stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("why", "main", "repository:a:pull", "--provider", "githib"), "did you mean `github`?"),
+        (("can", "main", "--provider", "githib"), "did you mean `github`?"),
+        (("can", "main", "--keys", "a.json"), "--keys is for a real token"),
+        (("who-can", "push", "acme/app", "--service", "other"), "no policy answers for the"),
+        (("who-can", "push", "acme/app", "--policy", "policy"), "No such option '--policy'"),
+    ],
+)
+def test_an_option_that_would_have_no_effect_is_an_error(
+    house: Repository, words: tuple[str, ...], said: str
+) -> None:
+    house.suite(GRID)
+    done = run(house.root, *words)
+    assert (4, "") == (done.returncode, done.stdout)
+    assert said in done.stderr
+
+
+def test_a_suites_token_logs_in_as_the_provider_that_is_named(house: Repository) -> None:
+    house.suite(GRID)
+    policy = house.root / "policy" / "policy.yaml"
+    other = "  other: {issuer: https://other.example.com, audience: https://registry.example.com}\n"
+    policy.write_text(policy.read_text().replace("grants:\n", f"{other}grants:\n"))
+    done = run(house.root, "why", "main", "repository:acme/app:pull", "--provider", "other")
+    assert "REFUSED" in done.stdout
+    assert "other" in done.stdout.splitlines()[0]
+
+
 @pytest.mark.parametrize("profile", ["github-actions", "kubernetes"])
 def test_init_gives_a_green_suite_a_red_one_after_a_mistake_and_a_ci_job(
     tmp_path: Path, profile: str
@@ -143,6 +204,7 @@ def test_init_gives_a_green_suite_a_red_one_after_a_mistake_and_a_ci_job(
     assert 1 == run(tmp_path).returncode
     workflow = (tmp_path / ".github" / "workflows" / "policy.yml").read_text()
     assert "policytest" in workflow
+    assert "pip install jwt-registry-auth" not in workflow, "anybody could take that name"
     again = run(tmp_path, "init", "--profile", profile)
     assert (4, True) == (again.returncode, "nothing was written" in again.stderr)
 

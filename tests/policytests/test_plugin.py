@@ -151,7 +151,25 @@ def test_a_suite_outside_its_repository_is_not_followed(house: Repository, tmp_p
 
 
 def test_a_folder_without_suites_has_no_tests(tmp_path: Path) -> None:
-    assert 5 == run(tmp_path).returncode
+    done = run(tmp_path)
+    assert 5 == done.returncode
+    assert f"there is no *.policytest.yaml in {tmp_path}; `policytest init`" in done.stdout
+    (tmp_path / "test_it.py").write_text("def test_it(): pass\n")
+    assert "policytest.yaml" not in run(tmp_path, "-k", "nothing").stdout
+
+
+def test_a_wrong_option_is_answered_in_the_commands_name(tmp_path: Path) -> None:
+    done = run(tmp_path, "--bogus")
+    assert (4, True) == (done.returncode, "policytest: error: unrecognized" in done.stderr)
+
+
+def test_a_report_that_cannot_be_written_is_said_and_no_success(house: Repository) -> None:
+    house.suite(GRID)
+    done = run(house.root, "--html", "nowhere/report.html", "-f", "junit=junit.xml")
+    assert 4 == done.returncode
+    assert "nowhere/report.html cannot be written: No such file or directory\n" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert (house.root / "junit.xml").exists()
 
 
 def test_folders_of_the_user_called_like_ours_do_no_harm(house: Repository) -> None:

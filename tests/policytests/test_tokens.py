@@ -12,6 +12,7 @@ from regauth.policytests import profiles
 from regauth.policytests.forgeries import FORGERIES
 from regauth.policytests.issuing import generate_key
 from regauth.policytests.profile import Issue
+from regauth.policytests.run import SuiteError
 
 from .conftest import Repository
 
@@ -161,13 +162,79 @@ def test_a_token_can_lack_a_claim_and_a_part_of_one(house: Repository) -> None:
     at: 2026-11-01T12:00:00Z
     tokens:
       base:
-        profile: github-actions
-        claims: {repository_owner_id: "1342004", deep: {a: 1, b: 2}}
+        profile: plain
+        claims: {actor: a, deep: {a: 1, b: 2}}
       x: {from: base, without: [actor, deep/a]}
     """
     made = house.load(NOTHING, tokens).evaluation.linked.samples["x"].claims
     assert "actor" not in made
     assert {"b": 2} == made["deep"]
+
+
+KUBERNETES = """
+version: 1
+services: [registry.example.com]
+providers:
+  cluster:
+    issuer: https://kubernetes.default.svc.cluster.local
+    audience: https://registry.example.com
+    claims: kubernetes
+grants:
+  - {name: pull, repositories: [acme/**], actions: [pull]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("policy", "x", "problem"),
+    [
+        ("", "{claims: {even_name: pull_request}}", "4:28 even_name did you mean `event_name`?"),
+        ("", "{without: [environmnt]}", "4:29 environmnt did you mean `environment`?"),
+        (
+            KUBERNETES,
+            "{claims: {namespace: ci}}",
+            "4:28 namespace it is a part of `kubernetes.io`",
+        ),
+        (
+            KUBERNETES,
+            "{claims: {kubernetes.io: {namespce: ci}}}",
+            "4:44 kubernetes.io/namespce did you mean `namespace`?",
+        ),
+        (
+            KUBERNETES,
+            "{claims: {kubernetes: {namespace: ci}}}",
+            "4:28 kubernetes did you mean `kubernetes.io`?",
+        ),
+        (
+            KUBERNETES,
+            "{without: [kubernetes.io/pdo]}",
+            "4:29 kubernetes.io/pdo did you mean `pod`?",
+        ),
+        (KUBERNETES, "{without: [kubernetes.io/pod/uid, kubernetes.io/node]}", ""),
+    ],
+)
+def test_a_claim_that_such_tokens_cannot_have_is_an_error_and_not_passed_over(
+    house: Repository, policy: str, x: str, problem: str
+) -> None:
+    if policy:
+        house.write("policy/policy.yaml", policy)
+    profile = "kubernetes" if policy else "github-actions"
+    tokens = f"""
+    at: 2026-11-01T12:00:00Z
+    tokens:
+      base: {{profile: {profile}, claims: {{sub: a}}}}
+      x: {{from: base, {x.removeprefix("{")}
+    """
+    if not problem:
+        house.load(NOTHING, tokens)
+        return
+    with pytest.raises(SuiteError) as caught:
+        house.load(NOTHING, tokens)
+    (found,) = caught.value.problems
+    place, name, hint = problem.split(" ", 2)
+    assert "unknown-claim" == found.code
+    assert place == f"{found.location.line}:{found.location.column}"
+    assert f"`{name}`" in found.message
+    assert hint == found.hint
 
 
 def capture(house: Repository, expires: datetime) -> None:

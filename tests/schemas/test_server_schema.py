@@ -27,6 +27,7 @@ def server_rows() -> Iterator[Row]:
     yield "no thread", server(threads=0), "$.threads", "from 1 to 256"
     yield "threads as text", server(threads="4"), "$.threads", "from 1 to 256"
     yield "lifetime without a unit", server(tokenLifetime="300"), "$.tokenLifetime", "the units"
+    yield "lifetime in words", server(tokenLifetime="five"), "$.tokenLifetime", "whole numbers"
     yield "lifetime of nothing", server(tokenLifetime="0s"), "$.tokenLifetime", "cannot be 0"
     yield "log for nobody", server(logFormat="xml"), "$.logFormat", "`json` or `text`"
     yield "misspelt level", server(logLevel="warn"), "$.logLevel", "`warning`"

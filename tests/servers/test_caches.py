@@ -61,6 +61,20 @@ def test_the_same_question_gets_the_same_token_for_some_seconds(desk: Desk) -> N
     assert [one.get("reused") for one in desk.events()] == [None, True, None]
 
 
+def test_a_clock_that_is_set_back_ends_what_was_remembered(desk: Desk) -> None:
+    now = int(NOW.timestamp())
+    token = desk.token(iat=now - 3600, nbf=now - 3600, exp=now + 3600)
+    early = desk.token(iat=now, nbf=now, exp=now + 3600)
+    first = desk.ask(token, SCOPE)
+    assert desk.ask(early, SCOPE).status_code == 200
+    later(desk, -600)
+    second = desk.ask(token, SCOPE)
+
+    assert desk.claims(second)["iat"] == now - 600
+    assert (first.json["expires_in"], second.json["expires_in"]) == (300, 300)
+    assert desk.ask(early, SCOPE).json["errors"][0]["detail"]["reason"] == "not-yet-valid"
+
+
 def test_another_question_gets_another_token(desk: Desk) -> None:
     token = desk.token()
     asked = [

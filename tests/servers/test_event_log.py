@@ -1,5 +1,6 @@
 """The log: one line an event, in one write, whatever the fields hold."""
 
+import base64
 import json
 import logging
 import os
@@ -69,8 +70,18 @@ def test_no_field_can_begin_a_line_of_its_own(file: Path, descriptor: int, form:
     assert "\x1b" not in file.read_text()
 
 
+def written(blank: str) -> str:
+    """Return a token by an issuer that writes a blank after the brace; it is a good one."""
+    parts = [f'{{{blank}"alg": "RS256"}}', f'{{{blank}"sub": "somebody"}}', "signature-of-it"]
+    return ".".join(base64.urlsafe_b64encode(one.encode()).rstrip(b"=").decode() for one in parts)
+
+
 @pytest.mark.parametrize(
-    "secret", ["eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln", PREFIX + "a-B_9" * 9]
+    "secret",
+    [
+        *("eyJhbGciOiJub25lIn0.eyJzdWIiOiJ4In0.c2ln", PREFIX + "a-B_9" * 9),
+        *map(written, ("", " ", "\n", "\r\n", "\t", "  ")),
+    ],
 )
 def test_a_token_where_it_does_not_belong_is_not_logged(
     file: Path, descriptor: int, secret: str

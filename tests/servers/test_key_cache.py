@@ -210,6 +210,26 @@ def test_a_slow_provider_holds_a_request_up_for_the_wait_and_no_longer() -> None
     assert answer == KeysUnavailable("its keys have not arrived yet")
 
 
+def test_a_provider_that_keeps_failing_holds_nobody_up_for_long(clock: Clock) -> None:
+    never = threading.Event()
+    failures = [FetchError("connection refused")]
+
+    def load() -> FetchedKeys:
+        if failures:
+            raise failures.pop()
+        never.wait(10)
+        message = "too late"
+        raise FetchError(message)
+
+    cache = RemoteKeys("idp", load, KeyTimes(wait=60, wait_failing=0.01), clock)
+    first = cache.current()
+    clock.now += KeyTimes().first_retry
+    second = cache.current()
+    never.set()
+
+    assert first == second == KeysUnavailable("connection refused")
+
+
 def test_warm_requests_do_not_wait_for_a_refresh_that_hangs(
     publisher: Publisher, clock: Clock
 ) -> None:

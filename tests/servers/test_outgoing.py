@@ -3,8 +3,10 @@
 import gzip
 import socket
 import threading
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,6 +64,13 @@ def test_a_redirect_to_another_origin_is_not_followed(provider: Provider) -> Non
         assert other.requests == []
 
 
+def test_a_redirect_to_no_address_is_an_error(provider: Provider) -> None:
+    provider.answers["/keys"] = Answer(status=302, headers={"Location": "http://[::1/"})
+
+    with pytest.raises(FetchError, match="redirects to what is no address"):
+        fetch(f"{provider.url}/keys", Place(), Bounds())
+
+
 def test_a_redirect_in_a_circle_ends(provider: Provider) -> None:
     provider.answers["/a"] = Answer(status=307, headers={"Location": "/a"})
 
@@ -101,6 +110,31 @@ def test_a_peer_that_does_not_answer_is_late(provider: Provider) -> None:
     held = provider.answers["/keys"].hold
     assert held is not None
     held.set()
+
+
+def test_silent_addresses_of_a_host_leave_time_for_one_that_answers(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each address of a name had as long as the first, so that many silent ones took minutes."""
+    port = int(provider.url.rpartition(":")[2])
+    provider.answers["/keys"] = Answer(b"here")
+    system = socket.getaddrinfo
+
+    def resolve(host: str, *arguments: Any, **named: Any) -> list[Any]:  # noqa: ANN401 - as the system's
+        hosts = ["127.0.0.2", "127.0.0.2", "127.0.0.1"] if host == "localhost" else [host]
+        return [found for one in hosts for found in system(one, *arguments, **named)]
+
+    with ExitStack() as stack:
+        silent = stack.enter_context(socket.create_server(("127.0.0.2", port), backlog=0))
+        for _ in range(4):  # more than it takes, so that nobody else gets through
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(silent.getsockname())
+        monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+        document = fetch(f"http://localhost:{port}/keys", Place(), Bounds(seconds=2, size=1000))
+
+    assert document.body == b"here"
 
 
 @pytest.mark.parametrize("prefix", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n"])

@@ -13,7 +13,7 @@ from regauth.engine.keys import KeySet, PrivateKey, SigningKey, jwks
 from regauth.engine.policy import JwksUri, Policy
 from regauth.servers.key_cache import KeyTimes
 from regauth.servers.key_documents import fetch_keys
-from regauth.servers.outgoing import Bounds, Document, Place
+from regauth.servers.outgoing import MAX_MESSAGE, Bounds, Document, Place
 from regauth.servers.provider_keys import MAX_KEY_FILE, KeyHosting, ProviderKeys
 
 from .clock import Clock
@@ -92,6 +92,21 @@ def test_an_issuer_with_a_slash_at_its_end_is_another_issuer(provider: Provider)
     provider.answers[WELL_KNOWN] = document(provider, issuer=f"{provider.url}/")
 
     assert isinstance(keys_of(discovering(provider)), KeysUnavailable)
+
+
+@pytest.mark.parametrize("what", ["discovery", "keys"])
+def test_what_a_provider_writes_does_not_fill_every_line_of_the_log(
+    provider: Provider, what: str
+) -> None:
+    provider.answers[WELL_KNOWN] = document(provider)
+    if what == "discovery":
+        provider.answers[WELL_KNOWN] = document(provider, jwks_uri=f"{provider.url}/{'x' * 9000}")
+    provider.answers["/keys"] = Answer(json.dumps({"keys": [{"kty": "x" * 9000}]}).encode())
+    found = keys_of(discovering(provider))
+
+    assert isinstance(found, KeysUnavailable)
+    assert found.reason.startswith(provider.url)
+    assert len(found.reason) <= MAX_MESSAGE + len("...")
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,11 @@ def test_a_policy_with_typos_shows_all_of_them_and_ends_with_10(folder: Path) ->
     assert "nothing is served" in done.stderr
 
 
+def decide_into_a_folder(folder: Path) -> None:
+    with (folder / "server.yaml").open("a") as configuration:
+        configuration.write("decisionLog: {file: sample}\n")
+
+
 @pytest.mark.parametrize(
     ("change", "code", "message"),
     [
@@ -150,6 +155,7 @@ def test_a_policy_with_typos_shows_all_of_them_and_ends_with_10(folder: Path) ->
         (lambda folder: (folder / "server.yaml").unlink(), 2, "cannot be read"),
         (lambda folder: (folder / "keys" / "current").unlink(), 2, "is not a key folder"),
         (lambda folder: (folder / "policy" / "policy.yaml").unlink(), 10, "no policy in it"),
+        (decide_into_a_folder, 2, "the decision log {folder}/sample cannot be written: Is a dir"),
     ],
 )
 def test_what_cannot_be_served_is_said_without_a_traceback(
@@ -159,7 +165,7 @@ def test_what_cannot_be_served_is_said_without_a_traceback(
     done = run("--config", folder / "server.yaml")
 
     assert done.returncode == code, done.stderr
-    assert message in done.stderr
+    assert message.format(folder=folder) in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -189,6 +195,30 @@ def test_init_in_a_folder_with_one_of_the_files_writes_none(tmp_path: Path) -> N
 
     assert run("init", tmp_path).returncode == 2
     assert [path.name for path in tmp_path.iterdir()] == ["registry.yml"]
+
+
+def test_an_init_that_fails_can_be_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "sample").write_text("a file")
+    done = run("init", tmp_path)
+
+    assert done.returncode == 2
+    assert f"{tmp_path}/sample" in done.stderr
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["sample"]
+
+
+def test_doctor_names_the_option_that_admits_plain_http(folder: Path) -> None:
+    done = run("doctor", "http://registry.example.com", "--config", folder / "server.yaml")
+
+    assert done.returncode == 1
+    assert "http://registry.example.com is not https" in done.stdout
+    assert "--allow-http" in done.stdout
+
+
+def test_serving_nothing_is_no_success() -> None:
+    done = run()
+
+    assert done.returncode == 2
+    assert done.stderr.endswith("token-server: say what to serve by: --config FILE\n")
 
 
 def test_help_needs_nothing_heavy() -> None:

@@ -13,9 +13,10 @@ import pytest
 from click.testing import CliRunner
 
 from regauth.engine.keys import PrivateKey
+from regauth.servers.rate_limit import Rate
 from regauth.servers.session_stores import open_store
 from regauth.servers.sessions import PREFIX, Sessions
-from regauth.servers.settings import SessionSettings, SqliteSettings
+from regauth.servers.settings import Rates, SessionSettings, SqliteSettings
 from regauth.servers.token_server import main
 
 from .desk import SERVICE, Desk, basic, compiled, make_desk, pem_keys, policy_text
@@ -137,6 +138,20 @@ def test_a_post_that_asks_for_offline_access_gets_one_too(desk: Desk) -> None:
     )
 
     assert result.json["refresh_token"].startswith(PREFIX)
+
+
+def test_whoever_asks_too_often_leaves_no_session_behind(
+    tmp_path: Path, text: str, kept: SessionSettings, private_keys: dict[str, PrivateKey]
+) -> None:
+    rates = Rates(identity=Rate(0.1, 1))
+    desk = make_desk(tmp_path, text, private_keys["rsa"], rates=rates)
+    store = open_store(kept)
+    desk.service._sessions = Sessions(store)
+    answers = [desk.ask(desk.token(), offline_token="true", account=str(n)) for n in range(3)]
+
+    assert [one.status_code for one in answers] == [200, 429, 429]
+    assert len(store.all()) == 1
+    store.close()
 
 
 @pytest.mark.parametrize("more", [{}, {"offline_token": "false"}])

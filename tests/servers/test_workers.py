@@ -186,6 +186,7 @@ def test_a_broken_policy_is_reported_and_the_old_one_stays(
     reloads(server, 2, "reload-refused")
     before = [client.scope() for _ in range(6)]
     refused = next(one for one in server.events if one["event"] == "reload-refused")
+    assert "1 problem in the policy" == refused["reason"]
     os.kill(pids(server)[0], signal.SIGKILL)
     server.wait_for(lambda _: len(pids(server)) == 3)
     later = [client.scope() for _ in range(6)]

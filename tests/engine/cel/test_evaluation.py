@@ -244,10 +244,17 @@ def test_nothing_but_true_holds(value: object) -> None:
         "l.map(x, s).join()",
         "l + l + l",
         "s.split('').map(x, x + s).join('')",
+        "l.exists(x, x in m)",
+        "l.exists(x, k == m)",
+        "l.all(x, k != m)",
+        "l.exists(x, o == p)",
+        "l.exists(x, [x] in n)",
     ],
 )
 def test_an_evaluation_is_bounded(text: str) -> None:
-    variables = {"s": "x" * 16_000, "l": [1] * 8_000}
+    variables: dict[str, Any] = {"s": "x" * 16_000, "l": [1] * 8_000}
+    variables |= {"k": [2] * 99 + [3], "m": [2] * 100, "n": [[2] * 50] * 2}
+    variables |= {"o": {"a": variables["k"]}, "p": {"a": variables["m"]}}
 
     with pytest.raises(CelError) as caught:
         ours(text).evaluate(variables)
@@ -258,6 +265,13 @@ def test_an_evaluation_is_bounded(text: str) -> None:
 def test_a_macro_over_a_long_list_is_within_the_bounds() -> None:
     assert ours('l.exists(x, x == "b")').holds({"l": ["a"] * 8_000 + ["b"]})
     assert limits.STEPS >= 8_000 * 20
+
+
+def test_a_long_list_may_be_looked_at_for_each_element_of_another() -> None:
+    variables = {"l": [1] * 400, "m": [2] * 400}
+
+    assert ours("l.exists(x, x in m)").holds(variables) is False
+    assert ours("[1] in [m] || l == m").holds(variables) is False
 
 
 def test_values_that_nest_too_deep_are_an_error() -> None:

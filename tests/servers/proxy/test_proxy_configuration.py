@@ -75,6 +75,7 @@ upstream:
   connectTimeout: 500ms
   readTimeout: 2m
   connections: 8
+  uploadKeyFile: upload.key
   credentials: {static: {username: me, passwordFile: password}}
 listen: ["*:80", "[::1]:81"]
 threads: 9
@@ -103,6 +104,7 @@ logLevel: warning
             0.5,
             120.0,
             8,
+            FILE.parent / "upload.key",
         ),
         listen=(Address("", 80), Address("::1", 81)),
         threads=9,
@@ -229,6 +231,10 @@ def options(**changes: str) -> list[str]:
         (["--config", "x.yaml", "localhost:1"], "either UPSTREAM with options, or --config"),
         (["--config", "absent.yaml"], "cannot be read"),
         (["localhost:1", *options(token_service="")], "--token-service is missing"),
+        (
+            ["localhost:1"],
+            "redirect, --token-service, --token-issuer, --token-root-cert-bundle are missing",
+        ),
         (["localhost:1", *options(token_issuer="")], "--token-issuer is missing"),
         (
             ["localhost:1", *options(token_root_cert_bundle="")],

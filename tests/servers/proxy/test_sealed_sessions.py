@@ -1,11 +1,15 @@
 """Uploads to registries whose sessions are not at the specification's addresses."""
 
+import re
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from regauth.servers.proxy_app import make_upstream
 from regauth.servers.proxy_settings import UpstreamSettings
-from regauth.servers.sealed_sessions import SealedSessions
+from regauth.servers.registry_auth_proxy import main
+from regauth.servers.sealed_sessions import SealedSessions, UploadKeyError
 
 from .standing import Registry, Standing, plain, registry, standing
 
@@ -128,6 +132,57 @@ def test_a_seal_cannot_be_made_elsewhere_and_not_be_changed() -> None:
         *(other, f"{other.partition('.')[0]}.{mac}", "~.~", "é.é", "0f4c-1", "a.b", ""),
     ):
         assert sessions.open("acme/app", forged) is None, forged
+
+
+def test_proxies_that_share_a_key_go_on_with_each_other_s_uploads(tmp_path: Path) -> None:
+    key = tmp_path / "upload.key"
+    key.write_text("0123456789abcdef0123456789abcdef\n")
+    with registry() as upstream:
+        settings = UpstreamSettings(upstream.url, upload_key_file=key)
+        alone = UpstreamSettings(upstream.url)
+        folders = [tmp_path / name for name in ("first", "second", "other")]
+        for folder in folders:
+            folder.mkdir()
+        with (
+            standing(folders[0], settings) as first,
+            standing(folders[1], settings) as second,
+            standing(folders[2], alone) as other,
+        ):
+            where = begun(first, upstream, "/files/uploads/1")
+            for proxy, target in ((second, "/files/uploads/1"), (other, where)):
+                proxy.ask("PATCH", where, PUSH, body=b"x")
+                assert upstream.received[-1].target == target
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"short\n" + b" " * 40, "has not 32 to 4096 bytes; make one with `openssl rand"),
+        (b"x" * 4097, "has not 32 to 4096 bytes"),
+    ],
+)
+def test_an_upload_key_that_is_none_is_said(
+    tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    key = tmp_path / "upload.key"
+    if content is not None:
+        key.write_bytes(content)
+    with pytest.raises(UploadKeyError, match=re.escape(message)):
+        make_upstream(UpstreamSettings("http://127.0.0.1:1", upload_key_file=key))
+
+
+def test_the_command_says_it_too(tmp_path: Path) -> None:
+    file = tmp_path / "proxy.yaml"
+    (tmp_path / "keys.json").write_text('{"keys":[]}')
+    file.write_text(
+        "upstream: {url: 'http://127.0.0.1:1', uploadKeyFile: upload.key}\n"
+        "token: {realm: 'https://a.example.com/t', service: s, issuer: i, jwksFile: keys.json}\n"
+    )
+    done = CliRunner().invoke(main, ["--config", str(file)])
+
+    assert done.exit_code != 0
+    assert f"the upload key {tmp_path / 'upload.key'} cannot be read" in done.output
 
 
 def test_an_upstream_under_a_path_may_place_uploads_beside_it(tmp_path: Path) -> None:
