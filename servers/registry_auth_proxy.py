@@ -170,8 +170,6 @@ def _serve(settings: "ProxySettings") -> None:
         listeners = hosting.bind(settings.listen)
     except OSError as error:
         _fail(f"cannot listen on {error.filename}: {error.strerror}")
-    upstream = settings.upstream.url if settings.upstream is not None else ""
-    log.event("listening", addresses=hosting.addresses_of(listeners), upstream=upstream)
     server = hosting.Server(
         proxy.app,
         listeners,
@@ -191,6 +189,9 @@ def _serve(settings: "ProxySettings") -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGHUP, reload)
+    # Whoever reads that it listens may send it signals.
+    upstream = settings.upstream.url if settings.upstream is not None else ""
+    log.event("listening", addresses=hosting.addresses_of(listeners), upstream=upstream)
     proxy.start()
     server.run()
     proxy.close()

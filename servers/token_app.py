@@ -65,6 +65,8 @@ class HealthResource:
         """Answer 200."""
         response.text = '{"status":"ok"}'
 
+    on_head = on_get  # load balancers ask so, too
+
 
 class ReadyResource:
     """
@@ -100,6 +102,8 @@ class ReadyResource:
         response.text = json.dumps(
             {"status": status, "policy": state.policy.hash, "providers": providers}
         )
+
+    on_head = on_get
 
 
 class MetricsResource:

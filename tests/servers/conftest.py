@@ -1,7 +1,7 @@
 """What the servers' tests share."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,7 +16,7 @@ from regauth.servers.settings import PostgresqlSettings, SessionSettings, Sqlite
 
 from .local_http import Provider, serve
 from .postgresql import PASSWORD, Cluster, running_cluster
-from .process import PATIENCE, Running, run
+from .process import COMMAND, PATIENCE, Running, run
 
 
 @pytest.fixture(scope="session")
@@ -97,8 +97,8 @@ def start() -> Iterator[Callable[..., Running]]:
     """Start a server; those that still run at the end are ended."""
     started: list[Running] = []
 
-    def begin(*arguments: str | Path) -> Running:
-        started.append(Running(arguments))
+    def begin(*arguments: str | Path, command: Sequence[str] = COMMAND) -> Running:
+        started.append(Running(arguments, command))
         return started[-1]
 
     yield begin

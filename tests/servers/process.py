@@ -1,4 +1,4 @@
-"""The token server as a process of its own, with its log read as it is written."""
+"""A server as a process of its own, the token server if no other, its log read as it is written."""
 
 import json
 import signal
@@ -26,9 +26,9 @@ def run(*arguments: str | Path, text: str = "") -> "subprocess.CompletedProcess[
 class Running:
     """A server process, whose log is read line by line."""
 
-    def __init__(self, arguments: Sequence[str | Path]) -> None:
+    def __init__(self, arguments: Sequence[str | Path], command: Sequence[str] = COMMAND) -> None:
         self.process = subprocess.Popen(
-            [*COMMAND, *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+            [*command, *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         )
         self.events: list[dict[str, object]] = []
         self._arrived = threading.Condition()

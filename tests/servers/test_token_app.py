@@ -274,6 +274,9 @@ def test_a_method_that_is_not_of_the_protocol_answers_in_json(desk: Desk, method
 
 def test_health_is_told_without_credentials(desk: Desk) -> None:
     assert desk.client.simulate_get("/healthz").json == {"status": "ok"}
+    assert [desk.client.simulate_head(path).status_code for path in ("/healthz", "/readyz")] == [
+        200
+    ] * 2
 
 
 def test_the_client_is_told_the_check_and_no_value(desk: Desk) -> None:
