@@ -7,12 +7,11 @@ is taken out, whoever wrote it.
 
 import json
 import os
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
 
-_TOKEN: Final = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*", re.ASCII)
+from regauth.engine.redaction import without_tokens
+
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
@@ -36,9 +35,7 @@ class EventLog:
     def event(self, event: str, level: str = "info", /, **fields: object) -> None:
         """Write an event; a line that cannot be written is lost and stops nothing."""
         moment = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = _TOKEN.sub(
-            "[token]", _encode({"time": moment, "level": level, "event": event, **fields})
-        )
+        line = without_tokens(_encode({"time": moment, "level": level, "event": event, **fields}))
         try:
             os.write(self._descriptor, line.encode("utf-8", "backslashreplace") + b"\n")
         except OSError:

@@ -17,13 +17,11 @@ from .. import schemas
 from ..engine import references, strictjson
 from ..engine.jwt import Claims
 from ..engine.outcomes import Why
+from ..engine.redaction import REDACTED
 
 VERSION: Final = 1
 MAX_DEPTH: Final = strictjson.MAX_DEPTH + 1
 """How deep a record may nest: its claims as deep as a token's."""
-
-REDACTED: Final = "[token]"
-"""What the server writes in place of what looks like a token."""
 
 _OUTCOMES: Final = frozenset({"issued", "decided", "refused", "unavailable"})
 _ANSWERED: Final = frozenset({"issued", "decided"})

@@ -18,6 +18,8 @@ from typing import Final
 
 import orjson
 
+from regauth.engine.redaction import REDACTED, without_tokens
+
 from .settings import LogFormat, LogLevel
 
 _LEVELS: Final[Mapping[str, int]] = {
@@ -27,15 +29,8 @@ _LEVELS: Final[Mapping[str, int]] = {
     "error": logging.ERROR,
 }
 # Clients put their token where it does not belong: in the user name, in `service`, in a header.
-_TOKEN: Final = re.compile(
-    r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*"
-    r"|e(?:y[A-D]|w[k-r0-3])[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*"
-    r"|regauth-session-[A-Za-z0-9_-]+",
-    re.ASCII,
-)
-"""JWTs, those whose JSON begins with a blank too, and our refresh tokens (`sessions.PREFIX`)."""
-_MARKS: Final = ("eyJ", ".ey", ".ew", "-session-")
-"""One of which stands in a line with a token."""
+_SESSION: Final = re.compile(r"regauth-session-[A-Za-z0-9_-]+", re.ASCII)
+"""Our refresh tokens (`sessions.PREFIX`)."""
 _WORD: Final = re.compile(r"""[!#-<>-\[\]-~]+""", re.ASCII)
 """What needs no quotes: printable ASCII without the space, `"`, `=` and the backslash."""
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
@@ -44,7 +39,8 @@ _AS_JSON_DOES: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH
 
 def redacted(line: str) -> str:
     """Return a line with whatever looks like a token taken out."""
-    return _TOKEN.sub("[token]", line) if any(mark in line for mark in _MARKS) else line
+    line = without_tokens(line)
+    return _SESSION.sub(REDACTED, line) if "-session-" in line else line
 
 
 class EventLog:
