@@ -35,10 +35,15 @@ class Assembly:
 
     def start(self) -> None:
         """Begin what runs beside requests; in the process that serves them, after any fork."""
-        self.keys.start()
+        self.keys.start(self._tell_of_keys)
         self.reloader.start()
         if self.sessions is not None:
             threading.Thread(target=self._warm, args=(self.sessions,), daemon=True).start()
+
+    def _tell_of_keys(self) -> None:
+        """Put into the metrics how things stand here; another process may be asked for them."""
+        if self.observer.metrics is not None:
+            self.observer.metrics.keys(self.keys.states(self.service.state.policy))
 
     def _warm(self, sessions: Sessions) -> None:
         """Make sessions ready, or say why they are not: logins by JWT do not wait for them."""

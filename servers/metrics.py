@@ -8,6 +8,7 @@ With several processes, `PROMETHEUS_MULTIPROC_DIR` names the folder they share; 
 before this module is imported.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -92,6 +93,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._gauges = _gauges(self._registry)
         self._serving = ""
+        self._told: set[str] = set()
         self._children: dict[tuple[str, str], Counter] = {}
         self._decided: dict[tuple[str, str], Counter] = {}
         counter = partial(Counter, registry=self._registry)
@@ -157,7 +159,11 @@ class Metrics:
         self._reloads.labels("taken" if taken else "refused").inc()
 
     def keys(self, states: Mapping[str, KeyState]) -> None:
-        """Tell how things stand with the providers' keys."""
+        """Tell how things stand with the keys of all providers that there are."""
+        for gone in self._told - states.keys():  # a label cannot be taken away, and 0 would alarm
+            self._gauges.key_usable.labels(gone).set(math.nan)
+            self._gauges.key_age.labels(gone).set(math.nan)
+        self._told = set(states)
         for provider, state in states.items():
             self._gauges.key_usable.labels(provider).set(1 if state.usable else 0)
             if state.age is not None:

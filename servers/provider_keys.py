@@ -9,7 +9,7 @@ time.  What must not: the life of one provider's keys (`regauth.servers.key_cach
 import logging
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -160,16 +160,27 @@ class ProviderKeys:
         entry = self._by_provider.get(id(provider))
         return entry[1].state() if entry else KeyState(usable=False, age=None, problem="not served")
 
+    def states(self, policy: Policy) -> Mapping[str, KeyState]:
+        """Tell how things stand with the keys of a policy's providers, by their names."""
+        return {name: self.state_of(one) for name, one in policy.providers.items()}
+
     def refresh(self) -> None:
         """Begin every fetch that is due; returns at once."""
         for cache in self._by_source.values():
             if isinstance(cache, RemoteKeys):
                 cache.refresh_if_due()
 
-    def start(self) -> None:
-        """Begin to refresh in time, in a thread of this process."""
+    def start(self, told: Callable[[], object] = lambda: None) -> None:
+        """
+        Begin to refresh in time, in a thread of this process.
+
+        Args:
+            told: Is called about once a second, to tell others how things stand.
+        """
         if self._thread is None:
-            self._thread = threading.Thread(target=self._tick, name="provider-keys", daemon=True)
+            self._thread = threading.Thread(
+                target=self._tick, args=(told,), name="provider-keys", daemon=True
+            )
             self._thread.start()
 
     def close(self) -> None:
@@ -178,9 +189,13 @@ class ProviderKeys:
         if self._thread is not None:
             self._thread.join()
 
-    def _tick(self) -> None:
+    def _tick(self, told: Callable[[], object]) -> None:
         while not self._ended.wait(_TICK):
             self.refresh()
+            try:
+                told()
+            except Exception:  # whatever it is, keys are refreshed all the same
+                log.exception("telling how things stand with the keys failed")
 
     def _make(self, provider: Provider, folder: Path) -> Keys:
         source, hosting = provider.keys, self._hosting

@@ -83,9 +83,7 @@ class ReadyResource:
     def on_get(self, _request: falcon.Request, response: falcon.Response) -> None:
         """Answer with the state of each provider's keys."""
         state = self._service.state
-        found = {
-            name: self._keys.state_of(provider) for name, provider in state.policy.providers.items()
-        }
+        found = self._keys.states(state.policy)
         usable = [one.usable for one in found.values()]
         ready = any(usable) or not usable
         providers = {
@@ -119,8 +117,7 @@ class MetricsResource:
         metrics = self._observer.metrics
         if metrics is None:
             raise falcon.HTTPNotFound
-        providers = self._service.state.policy.providers
-        metrics.keys({name: self._keys.state_of(one) for name, one in providers.items()})
+        metrics.keys(self._keys.states(self._service.state.policy))
         decisions = self._observer.decisions
         metrics.dropped(self._observer.log.dropped + (decisions.dropped if decisions else 0))
         response.data = metrics.page()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from regauth.servers.signing import SigningError
 from regauth.servers.token_service import State, utc_now
 
 from .desk import policy_text
+from .process import PATIENCE
 
 KEYS = "\n      jwksUri: https://keys.example.com/keys"
 
@@ -102,6 +104,25 @@ def test_what_changed_between_loading_and_watching_is_taken_too(server: Server) 
     assert looks == [False, True, False]
     assert assembly.service.state.policy.hash != state.policy.hash
     assembly.close()
+
+
+def test_each_process_tells_of_its_keys_whether_it_is_asked_or_not(server: Server) -> None:
+    """With several, another may be the one that answers Prometheus."""
+    settings = server.settings()
+    assembly = assemble(settings, load_state(settings), server.log())
+    metrics, pause = assembly.observer.metrics, threading.Event()
+    assert metrics is not None
+    told = b'token_server_provider_keys_usable{provider="github"} 0.0'
+    before = metrics.page()
+    assembly.start()
+    for _ in range(int(PATIENCE / 0.05)):
+        if told in metrics.page():
+            break
+        pause.wait(0.05)
+    assembly.close()
+
+    assert told not in before
+    assert told in metrics.page()
 
 
 @pytest.mark.parametrize("which", ["key", "chain"])

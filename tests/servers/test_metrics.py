@@ -8,7 +8,7 @@ import pytest
 from regauth.engine.keys import PrivateKey, jwks
 from regauth.servers.decision_log import DecisionLog
 from regauth.servers.event_log import EventLog
-from regauth.servers.key_cache import KeyTimes
+from regauth.servers.key_cache import KeyState, KeyTimes
 from regauth.servers.metrics import Metrics
 from regauth.servers.outgoing import Bounds, Document, FetchError, Place
 from regauth.servers.provider_keys import KeyHosting
@@ -123,6 +123,24 @@ def test_metrics_tell_how_old_keys_are_and_whether_they_can_be_used(
     assert first[2].json["providers"] == {"github": {"usable": True, "age": 90}}
     assert first[2].headers["cache-control"] == "no-store"
     assert (second[0], second[1].status_code) == (0, 503)
+
+
+def test_what_is_told_of_a_provider_that_is_gone_alarms_nobody() -> None:
+    """Prometheus compares nothing with "not a number"; a label cannot be taken away."""
+    metrics = Metrics()
+    bad = KeyState(usable=False, age=7.0, problem="down")
+    metrics.keys({"gone": bad, "stays": bad})
+    metrics.keys({"stays": bad})
+    gone = metrics.page().decode().splitlines()
+    metrics.keys({"gone": bad})
+    back = metrics.page().decode().splitlines()
+
+    for name, number in (("keys_usable", "0.0"), ("key_age_seconds", "7.0")):
+        sample = f"token_server_provider_{name}{{provider=%s}} %s"
+        assert sample % ('"gone"', "NaN") in gone
+        assert sample % ('"stays"', number) in gone
+        assert sample % ('"gone"', number) in back
+        assert sample % ('"stays"', "NaN") in back
 
 
 def test_metrics_tell_which_policy_and_certificate_are_served(desk: Desk) -> None:

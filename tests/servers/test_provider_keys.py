@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -19,6 +20,7 @@ from regauth.servers.provider_keys import MAX_KEY_FILE, KeyHosting, ProviderKeys
 from .clock import Clock
 from .desk import Desk, compiled, make_desk, policy_text
 from .local_http import Answer, Provider, serve
+from .process import PATIENCE
 
 WELL_KNOWN = "/.well-known/openid-configuration"
 QUICK = KeyHosting(times=KeyTimes(wait=5, first_retry=0), bounds=Bounds(seconds=1, size=20_000))
@@ -498,3 +500,18 @@ def test_a_provider_that_flaps_never_lets_a_wrong_token_in(
 
     assert seen <= {401, 503}
     assert desk.ask(desk.token(iss=provider.url)).status_code == 200
+
+
+def test_keys_are_refreshed_whatever_becomes_of_telling_of_them() -> None:
+    calls: SimpleQueue[None] = SimpleQueue()
+
+    def told() -> None:
+        calls.put(None)
+        message = "it cannot be told"
+        raise RuntimeError(message)
+
+    keys = ProviderKeys()
+    keys.start(told)
+    for _ in range(2):
+        calls.get(timeout=PATIENCE)
+    keys.close()
