@@ -85,6 +85,17 @@ class Lookup:
                 self._unread[path].find(name, found)
         return sorted(found)
 
+    def any_for(self, claims: Mapping[str, object]) -> bool:
+        """Tell whether a statement could match for some name; one look-up for each claim."""
+        rest = self._rest
+        if rest.anywhere or rest.exact or rest.below:
+            return True
+        for path, by_value in self._by_claim.items():
+            value = _read(claims, path)
+            if value in by_value if value.__class__ is str else self.errors_match:
+                return True
+        return False
+
 
 def _read(claims: Mapping[str, object], path: Path) -> object:
     value: object = claims

@@ -15,6 +15,7 @@ from typing import Final
 from .authentication import Authenticated
 from .cel import CelError
 from .decide import Request
+from .index import ruled_out
 from .outcomes import Why
 from .patterns import Pattern, Wildcard
 from .policy import Policy, Statement
@@ -22,6 +23,19 @@ from .scope import CATALOG, REGISTRY, REPOSITORY, Access, Resource, is_repositor
 
 _WORD: Final = "any-name"
 """What stands for a wildcard; a policy that has something against this very name is rare."""
+
+
+def is_out_of_reach(policy: Policy, login: Authenticated) -> bool:
+    """
+    Tell whether a login's claims keep every grant from matching, whatever is asked for and when.
+
+    It costs a look-up, however many grants there are, and sees only what conditions compare with
+    literals: False says nothing (`may_be_granted` does).
+    """
+    index, claims = policy.index[login.identity.provider], login.claims
+    return not index.grants.any_for(claims) and all(
+        ruled_out(policy.grants[position], claims) for position in index.catalog_grants
+    )
 
 
 def may_be_granted(policy: Policy, login: Authenticated, service: str, now: datetime) -> bool:
@@ -34,6 +48,8 @@ def may_be_granted(policy: Policy, login: Authenticated, service: str, now: date
         service: The service the login is for, one of the policy's.
         now: The time, with its zone.
     """
+    if is_out_of_reach(policy, login):
+        return False
     request = Request(policy, login.identity, login.claims, service, now)
     return any(_may_grant(request, grant) for grant in policy.grants)
 

@@ -24,6 +24,7 @@ from regauth.engine import (
     registry_token,
 )
 from regauth.engine.exchange import anonymous
+from regauth.engine.prospects import is_out_of_reach
 from regauth.engine.scope import REGISTRY
 from regauth.engine.workload import Workload
 
@@ -142,10 +143,13 @@ class TokenService:
         """
         Begin a session, where one is asked for and may be given; else return what was issued.
 
-        It is kept for hours, so this is only for who is given the answer.
+        It is kept for hours, so this is only for who is given the answer, and not for whom no grant
+        of the policy is about: of some issuers anybody has a token.
         """
         asked, login = answer.asked, issued.login
         if self._sessions is None or login is None or not asked.offline or asked.refreshing:
+            return issued
+        if is_out_of_reach(answer.policy, login):
             return issued
         try:
             token = self._sessions.begin(login, asked.service, answer.now)

@@ -209,6 +209,7 @@ def test_the_candidates_miss_nothing(
         nonlocal ruled_out
         made = policy(grants, denials)
         for identity, claims, service, accesses in many:
+            some = made.index[identity.provider].grants.any_for(claims)  # type: ignore[attr-defined]
             request = Request(made, identity, Claims(claims), service, NOW)  # type: ignore[arg-type]
             for access in accesses:  # type: ignore[attr-defined]
                 found = [*request.denials(access), *request.grants(access)]
@@ -220,6 +221,7 @@ def test_the_candidates_miss_nothing(
                     matters = match is not False if isinstance(statement, Denial) else match is True
 
                     assert statement in found or not matters
+                    assert some or statement not in made.grants or not matters or statement.catalog
                     ruled_out += statement not in found
                 assert [one.name for one in found if one in request.denials(access)] == [
                     one.name for one in made.denials if one in found

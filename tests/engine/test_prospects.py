@@ -9,7 +9,7 @@ from regauth.engine.authentication import Authenticated
 from regauth.engine.jwt import Claims
 from regauth.engine.outcomes import Identity
 from regauth.engine.policy import Policy
-from regauth.engine.prospects import may_be_granted
+from regauth.engine.prospects import is_out_of_reach, may_be_granted
 
 HEAD = """
 version: 1
@@ -56,3 +56,29 @@ def test_it_may_where_some_access_can_be_granted(
     )
 
     assert may == may_be_granted(policy, login, "registry.example.com", now)
+
+
+@pytest.mark.parametrize(
+    ("statements", "out"),
+    [
+        ("grants: [{name: g, when: claims.team == \"red\", repositories: ['**'], actions: [pull]}]", True),
+        ("grants: [{name: g, when: claims.absent == \"red\", repositories: ['**'], actions: [pull]}]", True),
+        ('grants: [{name: g, when: claims.team == "blue", repositories: [a], actions: [pull]}]', False),
+        ('grants: [{name: g, when: claims.team == "red", catalog: true}]', True),
+        ('grants: [{name: g, when: claims.team == "blue", catalog: true}]', False),
+        ('grants: [{name: g, when: claims.team != "blue", repositories: [a], actions: [pull]}]', False),
+        ("grants: [{name: g, providers: [dev], repositories: ['**'], actions: [pull]}]", True),
+        ('grants: [{name: g, when: claims.team == "red", repositories: [a], actions: [pull]}, {name: h, repositories: [a], actions: [pull]}]', False),
+        ("anonymous: {repositories: ['**']}", True),
+    ],
+)  # fmt: skip
+def test_who_has_the_wrong_claims_for_every_grant_is_out_of_reach(
+    compiled: Callable[..., Policy], now: datetime, statements: str, out: bool
+) -> None:
+    policy = compiled(HEAD + statements)
+    claims = Claims({"sub": "s", "team": "blue"})
+    login = Authenticated(
+        Identity("ci", "s"), policy.providers["ci"], claims, now + timedelta(hours=1), now
+    )
+
+    assert out == is_out_of_reach(policy, login)

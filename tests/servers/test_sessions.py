@@ -154,6 +154,27 @@ def test_whoever_asks_too_often_leaves_no_session_behind(
     store.close()
 
 
+@pytest.mark.parametrize(("owner", "given"), [("1342004", True), ("7", False)])
+def test_whom_no_grant_is_about_gets_a_token_and_no_session(
+    desk: Desk, text: str, owner: str, given: bool
+) -> None:
+    """Of GitHub anybody has a token, and each session would take a row for hours."""
+    head, _, rest = text.partition("    rules:\n")
+    assert rest
+    desk.service.state = replace(
+        desk.service.state,
+        policy=compiled(
+            head + "grants:\n  - name: ours\n    when: claims.repository_owner_id == '1342004'\n"
+            "    repositories: [acme/app]\n    actions: [pull]\n"
+        ),
+    )
+    result = desk.ask(desk.token(repository_owner_id=owner), offline_token="true")
+
+    assert result.status_code == 200
+    assert result.json["token"]
+    assert ("refresh_token" in result.json) is given
+
+
 @pytest.mark.parametrize("more", [{}, {"offline_token": "false"}])
 def test_nobody_gets_one_unasked(desk: Desk, more: dict[str, str]) -> None:
     assert "refresh_token" not in desk.ask(desk.token(), **more).json
