@@ -146,5 +146,8 @@ def encoded(value: object) -> str:
 
 def _text(value: object) -> str:
     """Quote what would not be one word: a client must not be able to write lines of ours."""
-    text = value if isinstance(value, str) else _encode(value)
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        text = "; ".join(value)
+    else:
+        text = value if isinstance(value, str) else _encode(value)
     return text if _WORD.fullmatch(text) else json.dumps(text)

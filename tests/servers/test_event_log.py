@@ -99,7 +99,7 @@ def test_text_quotes_what_is_not_one_word(file: Path, descriptor: int) -> None:
 
     assert file.read_text() == (
         "2026-11-01T12:00:00.123Z WARNING token "
-        'reason=expired detail="it is late" scopes="[\\"a\\",\\"b\\"]"\n'
+        'reason=expired detail="it is late" scopes="a; b"\n'
     )
 
 
