@@ -148,7 +148,7 @@ def _provider(policy: Policy, username: str, issuer: object) -> Provider | Refus
     return refusal(
         Reason.UNKNOWN_PROVIDER,
         # Anybody may send any name, and logs keep this.
-        f"no provider is called {username[:100]!r} or has the issuer {issuer!r}",
+        f"no provider is called {username[:100]!r} or has the issuer {repr(issuer)[:200]}",
     )
 
 

@@ -98,8 +98,7 @@ def test_text_quotes_what_is_not_one_word(file: Path, descriptor: int) -> None:
     log.event("token", "warning", reason="expired", detail="it is late", scopes=["a", "b"])
 
     assert file.read_text() == (
-        "2026-11-01T12:00:00.123Z WARNING token "
-        'reason=expired detail="it is late" scopes="a; b"\n'
+        '2026-11-01T12:00:00.123Z WARNING token reason=expired detail="it is late" scopes="a; b"\n'
     )
 
 
