@@ -7,6 +7,7 @@ what is served.
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import threading
@@ -207,14 +208,16 @@ class Server:
         A listening socket that nobody serves would let clients wait for the end of the process,
         and not look for another server.
         """
-        for _ in range(BACKLOG):
-            before = len(self._map)
-            self._map.turn(0, look=True)
-            if len(self._map) <= before:
-                break
         for listener in self._listening():
+            waiting = select.poll()
+            waiting.register(listener.socket, select.POLLIN)
+            for _ in range(BACKLOG):
+                if not waiting.poll(0):
+                    break
+                listener.handle_accept()
             listener.del_channel()
             listener.socket.close()
+        self._map.turn(0, look=True)  # to read what they have sent
 
     def _listening(self) -> list[Any]:
         return [one for one in self._map.values() if getattr(one, "accepting", False)]

@@ -6,7 +6,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
@@ -187,6 +187,28 @@ def test_a_signal_that_does_not_interrupt_the_loop_ends_it_all_the_same() -> Non
         listener.close()
 
     assert not late.is_set()
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1"])
+def test_who_has_asked_before_the_end_is_answered(kind: type[Channels], version: str) -> None:
+    """Also where others leave meanwhile, so that there are not more connections than before."""
+    del kind
+    (listener,) = hosting.bind([Address("127.0.0.1", 0)])
+    server = hosting.Server(answers, [listener], threads=2)
+    with ExitStack() as stack:
+        asking = []
+        for number in range(6):
+            leaver = socket.create_connection(listener.getsockname(), PATIENCE)
+            client, stream = stack.enter_context(speaking(listener.getsockname()[1]))
+            client.sendall(f"GET /{number} HTTP/{version}\r\nHost: x\r\n\r\n".encode())
+            asking.append(stream)
+            leaver.close()
+        server.stop()
+        server.run()
+        found = [read_answer(stream) for stream in asking]
+
+    good = GOOD.replace(b"1.1", version.encode())
+    assert found == [(good, f"/{number} ".encode()) for number in range(6)]
 
 
 def test_idle_connections_cost_a_request_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
