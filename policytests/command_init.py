@@ -29,24 +29,35 @@ _NEXT_KUBERNETES = _NEXT.replace(
 def initialise(folder: Path, profile: str) -> int:
     """Write a starter; files that are there stay as they are, and are an error."""
     starter = STARTERS[profile]
-    there = [name for name in starter if (folder / name).exists()]
+    places = {name: folder / name for name in starter}
+    there = [name for name, one in places.items() if one.exists() or one.is_symlink()]
     if there:
         sys.stderr.write(f"policytest: there already: {', '.join(there)}; nothing was written\n")
         return USAGE
+    made: list[Path] = []
     try:
         for name, text in starter.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text(text, encoding="utf-8")
+            _make_folder(places[name].parent, made)
+            with places[name].open("x", encoding="utf-8") as file:
+                made.append(places[name])
+                file.write(text)
     except OSError as error:
-        for name in starter:
+        for place in reversed(made):
             with contextlib.suppress(OSError):
-                (folder / name).unlink()
+                place.rmdir() if place.is_dir() else place.unlink()
         sys.stderr.write(f"policytest: {folder} cannot be written: {error.strerror}\n")
         return USAGE
     for name in starter:
         sys.stdout.write(f"wrote {folder / name}\n")
     sys.stdout.write(_NEXT_KUBERNETES if profile == "kubernetes" else _NEXT)
     return 0
+
+
+def _make_folder(folder: Path, made: list[Path]) -> None:
+    """Make a folder and those above it, and note which were not there."""
+    for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+        missing.mkdir()
+        made.append(missing)
 
 
 def print_schema(name: str | None, output: Path | None) -> int:

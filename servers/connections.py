@@ -37,7 +37,12 @@ _TOO_MANY: Final = (
 )
 _DRAINED: Final = 64 * 1024
 MAX_PIPELINED: Final = 100
-"""Requests that wait in one connection while more of what it sent is read; clients send one."""
+"""
+Requests that wait in one connection while another piece of what it sent at once is read.
+
+Clients send one.  It matters where much is read at once (`hosting.streaming`): else waitress reads
+no more while requests wait.
+"""
 
 _PIECE: Final = 16 * 1024
 """Bytes that are read at a time: waitress copies what is left after each chunk and request."""
@@ -159,6 +164,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         more = False
         for at in range(0, len(data), _PIECE):
             if len(self.requests) > MAX_PIPELINED:
+                self._clients.tell("pipelined", self.addr[0])
                 self.handle_close()
                 return False
             more = bool(super().received(data[at : at + _PIECE]))
@@ -239,7 +245,7 @@ class Clients:
     ) -> None:
         """Take a connection in, as waitress would with a class of channels, or refuse it."""
         if not self._crowd.admit(address[0]):
-            self._turned_away("too-many", address[0])
+            self.tell("too-many", address[0])
             _refuse(connection)
             return
         try:
@@ -258,10 +264,11 @@ class Clients:
         for channel in channels:
             why = channel.late(now)
             if why is not None:
-                self._turned_away(why, channel.addr[0])
+                self.tell(why, channel.addr[0])
                 channel.end_late()
 
-    def _turned_away(self, why: Why, address: str) -> None:
+    def tell(self, why: Why, address: str) -> None:
+        """Tell of a connection that was turned away."""
         if self._doorkeeper is not None:
             self._doorkeeper.turned_away(why, address)
 

@@ -8,12 +8,12 @@ With several processes, `PROMETHEUS_MULTIPROC_DIR` names the folder they share; 
 before this module is imported.
 """
 
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from prometheus_client import (
@@ -39,6 +39,18 @@ def forget_process(pid: int) -> None:
     """Leave a process that has ended out of what the living show."""
     if os.environ.get(FOLDER_VARIABLE):
         mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+def _forget_the_dead() -> None:
+    """
+    Leave out processes that have ended and whose host did not say so.
+
+    `token-server` does; other WSGI servers replace theirs without a word.
+    """
+    for file in Path(os.environ[FOLDER_VARIABLE]).glob("gauge_live*_*.db"):
+        pid = file.stem.rpartition("_")[2]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
+            forget_process(int(pid))
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +106,7 @@ class Metrics:
         self._gauges = _gauges(self._registry)
         self._serving = ""
         self._told: set[str] = set()
+        self._aged: set[str] = set()
         self._children: dict[tuple[str, str], Counter] = {}
         self._decided: dict[tuple[str, str], Counter] = {}
         counter = partial(Counter, registry=self._registry)
@@ -121,7 +134,7 @@ class Metrics:
         )
         self._turned_away = counter(
             "token_server_connections_turned_away",
-            "Connections that were refused or ended: too-many, slow-headers, slow-body.",
+            "Connections that were refused or ended: too-many, slow-headers, slow-body, pipelined.",
             ("why",),
         )
 
@@ -160,14 +173,16 @@ class Metrics:
 
     def keys(self, states: Mapping[str, KeyState]) -> None:
         """Tell how things stand with the keys of all providers that there are."""
-        for gone in self._told - states.keys():  # a label cannot be taken away, and 0 would alarm
-            self._gauges.key_usable.labels(gone).set(math.nan)
-            self._gauges.key_age.labels(gone).set(math.nan)
+        # A label cannot be taken away: what is gone gets what no other process's value yields to.
+        gone = dict.fromkeys(
+            self._told - states.keys(), KeyState(usable=True, age=None, problem="")
+        )
         self._told = set(states)
-        for provider, state in states.items():
+        for provider, state in {**states, **gone}.items():
             self._gauges.key_usable.labels(provider).set(1 if state.usable else 0)
-            if state.age is not None:
-                self._gauges.key_age.labels(provider).set(state.age)
+            if state.age is not None or provider in self._aged:
+                self._aged.add(provider)
+                self._gauges.key_age.labels(provider).set(state.age or 0)
 
     def turned_away(self, why: str) -> None:
         """Count a connection that its client could not have, or could not keep."""
@@ -181,6 +196,7 @@ class Metrics:
         """Return the metrics of all processes, in Prometheus's text format."""
         if not os.environ.get(FOLDER_VARIABLE):
             return generate_latest(self._registry)
+        _forget_the_dead()
         together = CollectorRegistry()
         MultiProcessCollector(together)  # type: ignore[no-untyped-call]
         return generate_latest(together)

@@ -188,7 +188,7 @@ def make_upstream(settings: UpstreamSettings) -> Upstream:
         f"{parts.scheme}://{parts.netloc}", connecting, login_of(settings.login, parts.netloc)
     )
     key = None if settings.upload_key_file is None else read_key(settings.upload_key_file)
-    return Upstream(settings.url, connecting, credentials, SealedSessions(key))
+    return Upstream(settings.url, connecting, credentials, SealedSessions(settings.url, key))
 
 
 def login_of(settings: LoginSettings, registry: str) -> Callable[[], UpstreamLogin]:

@@ -63,10 +63,12 @@ class SealedSessions:
     Seals addresses.  Safe to use from many threads.
 
     Args:
+        upstream: Whose addresses they are; another's are none.
         key: What it seals with; by default one that lives as long as the process.
     """
 
-    def __init__(self, key: bytes | None = None) -> None:
+    def __init__(self, upstream: str, key: bytes | None = None) -> None:
+        self._upstream = upstream
         self._key = key or os.urandom(32)
 
     def seal(self, name: str, path: str, query: str) -> str | None:
@@ -91,7 +93,9 @@ class SealedSessions:
         return target if good else None
 
     def _mac(self, name: str, target: str) -> bytes:
-        return hmac.digest(self._key, f"{name}\n{target}".encode(), hashlib.sha256)[:_MAC]
+        return hmac.digest(
+            self._key, f"{self._upstream}\n{name}\n{target}".encode(), hashlib.sha256
+        )[:_MAC]
 
 
 def _encode(data: bytes) -> str:

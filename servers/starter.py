@@ -7,7 +7,7 @@ What lives here: the files that `token-server init` writes.  What must not: read
 import contextlib
 import shutil
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -128,30 +128,45 @@ def create(folder: Path, choices: Choices, now: datetime) -> tuple[Path, ...]:
     if there:
         message = f"{there[0]} exists already; choose another folder, nothing was written"
         raise StarterError(message)
+    made: list[Path] = []
     try:
+        _make_folder(folder, made)
+        (folder / "keys").mkdir()  # first, so that of two at a time one ends here
+        made.append(folder / "keys")
         for name, text in texts.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            _make_folder((folder / name).parent, made)
             write_file(folder / name, text.encode())
-        (folder / sample.KEY_FILE).parent.mkdir(exist_ok=True)
+            made.append(folder / name)
+        _make_folder((folder / sample.KEY_FILE).parent, made)
         write_file(folder / sample.KEY_FILE, private, secret=True)
+        made.append(folder / sample.KEY_FILE)
         key_folder.create(folder / "keys", choices.algorithm, now)
     except OSError as error:
-        _remove(places)
+        _remove(made, folder / "keys")
         message = f"{error.filename or folder} cannot be written: {error.strerror}"
         raise StarterError(message) from error
     except key_folder.KeyFolderError as error:
-        _remove(places)
+        _remove(made, folder / "keys")
         raise StarterError(str(error)) from error
     return tuple(places)
 
 
-def _remove(places: Iterable[Path]) -> None:
-    """Take away what was written of a start that failed, so that it can be tried again."""
-    for place in places:
-        if place.is_dir():
-            shutil.rmtree(place, ignore_errors=True)
-        else:
-            with contextlib.suppress(OSError):
+def _make_folder(folder: Path, made: list[Path]) -> None:
+    """Make a folder and those above it, and note which were not there."""
+    for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+        missing.mkdir()
+        made.append(missing)
+
+
+def _remove(made: Sequence[Path], keys: Path) -> None:
+    """Take away what a start that failed has made, and nothing else, so that it can be repeated."""
+    for place in reversed(made):
+        with contextlib.suppress(OSError):
+            if place == keys:
+                shutil.rmtree(place)
+            elif place.is_dir():
+                place.rmdir()
+            else:
                 place.unlink()
 
 

@@ -143,8 +143,9 @@ class TokenService:
         """
         Begin a session, where one is asked for and may be given; else return what was issued.
 
-        It is kept for hours, so this is only for who is given the answer, and not for whom no grant
-        of the policy is about: of some issuers anybody has a token.
+        It is kept for hours, so this is only for who is given the answer, and not for whom every
+        grant is ruled out by a claim, where they all compare one: of some issuers anybody has a
+        token.
         """
         asked, login = answer.asked, issued.login
         if self._sessions is None or login is None or not asked.offline or asked.refreshing:

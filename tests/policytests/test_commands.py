@@ -100,7 +100,17 @@ def test_what_cannot_be_written_is_said_without_a_traceback(house: Repository) -
     (house.root / "half").mkdir()
     house.write("half/policytests", "")
     assert 4 == run(house.root, "init", "half").returncode
-    assert not list(house.root.glob("half/policy/*")), "half a start is left"
+    left = [path.name for path in (house.root / "half").rglob("*")]
+    assert left == ["policytests"], "half a start is left"
+
+
+def test_init_writes_through_no_link(house: Repository) -> None:
+    (house.root / "linked" / "policy").mkdir(parents=True)
+    (house.root / "linked" / "policy" / "policy.yaml").symlink_to(house.root / "elsewhere")
+    done = run(house.root, "init", "linked")
+
+    assert (4, True) == (done.returncode, "there already: policy/policy.yaml" in done.stderr)
+    assert not (house.root / "elsewhere").exists()
 
 
 def test_why_explains_a_decision_of_a_suites_token(house: Repository) -> None:

@@ -1,6 +1,9 @@
 """The metrics: what is counted, and what is told of keys, policy, certificate and logs."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,7 @@ from regauth.servers.settings import Rates
 
 from .clock import Clock
 from .desk import NOW, Desk, make_desk, pem_keys, policy_text
+from .process import PATIENCE
 
 FORM = "application/x-www-form-urlencoded"
 DOWN = '\n      jwksUri: "http://127.0.0.1:9/keys"'
@@ -126,21 +130,54 @@ def test_metrics_tell_how_old_keys_are_and_whether_they_can_be_used(
 
 
 def test_what_is_told_of_a_provider_that_is_gone_alarms_nobody() -> None:
-    """Prometheus compares nothing with "not a number"; a label cannot be taken away."""
+    """A label cannot be taken away; of several processes the worst value is shown."""
     metrics = Metrics()
     bad = KeyState(usable=False, age=7.0, problem="down")
     metrics.keys({"gone": bad, "stays": bad})
     metrics.keys({"stays": bad})
     gone = metrics.page().decode().splitlines()
-    metrics.keys({"gone": bad})
+    metrics.keys({"gone": KeyState(usable=False, age=None, problem="not fetched")})
     back = metrics.page().decode().splitlines()
+    age, usable = (
+        f"token_server_provider_{name}{{provider=%s}} %s"
+        for name in ("key_age_seconds", "keys_usable")
+    )
 
-    for name, number in (("keys_usable", "0.0"), ("key_age_seconds", "7.0")):
-        sample = f"token_server_provider_{name}{{provider=%s}} %s"
-        assert sample % ('"gone"', "NaN") in gone
-        assert sample % ('"stays"', number) in gone
-        assert sample % ('"gone"', number) in back
-        assert sample % ('"stays"', "NaN") in back
+    assert {usable % ('"gone"', "1.0"), age % ('"gone"', "0.0")} <= set(gone)
+    assert {usable % ('"stays"', "0.0"), age % ('"stays"', "7.0")} <= set(gone)
+    assert {usable % ('"gone"', "0.0"), age % ('"gone"', "0.0")} <= set(back)
+
+
+DEAD = """
+import os
+from regauth.servers.key_cache import KeyState
+from regauth.servers.metrics import Metrics
+
+def tell(usable):
+    metrics = Metrics()
+    metrics.keys({"ci": KeyState(usable=usable, age=None, problem="")})
+    return metrics
+
+pid = os.fork()
+if not pid:
+    tell(False)
+    os._exit(0)
+os.waitpid(pid, 0)
+print(tell(True).page().decode())
+"""
+
+
+def test_a_process_that_has_ended_is_left_out_whoever_hosts_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DEAD],
+        env={**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=True,
+    )
+
+    assert 'token_server_provider_keys_usable{provider="ci"} 1.0' in done.stdout.splitlines()
 
 
 def test_metrics_tell_which_policy_and_certificate_are_served(desk: Desk) -> None:

@@ -7,6 +7,8 @@ import pytest
 from waitress.adjustments import Adjustments
 
 from regauth.servers.connections import MAX_PIPELINED, Channel, Clients, Request
+from regauth.servers.doorkeeper import Doorkeeper, Why
+from regauth.servers.event_log import EventLog
 from regauth.servers.hosting import MAX_HEADER_BYTES, streaming
 from regauth.servers.request_framing import MAX_BLANKS, MAX_CHUNK_TEXT, MAX_FIELDS
 
@@ -37,6 +39,17 @@ class Nobody:
         """Leave it."""
 
 
+class Book(Doorkeeper):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(EventLog())
+        self.told: list[tuple[str, str]] = []
+
+    def turned_away(self, why: Why, client: str) -> None:
+        self.told.append((why, client))
+
+
 class Watched(Channel):
     """A connection whose requests can be looked at."""
 
@@ -45,9 +58,14 @@ class Watched(Channel):
 
 
 @pytest.fixture
-def channel() -> Iterator[Watched]:
+def book() -> Book:
+    return Book()
+
+
+@pytest.fixture
+def channel(book: Book) -> Iterator[Watched]:
     near, far = socket.socketpair()
-    made = Watched(Clients(), Nobody(), near, ("192.0.2.1", 1), ADJUSTMENTS, map={})
+    made = Watched(Clients(doorkeeper=book), Nobody(), near, ("192.0.2.1", 1), ADJUSTMENTS, map={})
     yield made
     made.handle_close()
     far.close()
@@ -123,7 +141,7 @@ def test_much_that_comes_at_once_is_read_in_pieces(channel: Watched) -> None:
     assert max(channel.request.sizes) <= 16 * 1024
 
 
-def test_a_connection_does_not_fill_the_memory_with_requests(channel: Watched) -> None:
+def test_a_connection_does_not_fill_the_memory_with_requests(channel: Watched, book: Book) -> None:
     short = GET + b"\r\n"
     channel.received(short * MAX_PIPELINED)
     assert len(channel.requests) == MAX_PIPELINED
@@ -132,3 +150,4 @@ def test_a_connection_does_not_fill_the_memory_with_requests(channel: Watched) -
     channel.received(short * 10_000)
     assert len(channel.requests) < 1000
     assert not channel.connected
+    assert book.told == [("pipelined", "192.0.2.1")]

@@ -9,9 +9,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
+from regauth.servers import key_folder, starter
+from regauth.servers.configuration import read_settings
 
 from .process import PATIENCE, Running, run
 
@@ -203,7 +207,31 @@ def test_an_init_that_fails_can_be_tried_again(tmp_path: Path) -> None:
 
     assert done.returncode == 2
     assert f"{tmp_path}/sample" in done.stderr
-    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["sample"]
+    assert [path.name for path in tmp_path.rglob("*")] == ["sample"]
+
+
+def test_of_two_inits_at_a_time_none_takes_away_what_the_other_has_made(tmp_path: Path) -> None:
+    begun = threading.Barrier(2)
+    ended: list[str] = []
+
+    def begin() -> None:
+        begun.wait(PATIENCE)
+        try:
+            starter.create(tmp_path / "site", starter.Choices(), datetime.now(UTC))
+            ended.append("made")
+        except starter.StarterError:
+            ended.append("refused")
+
+    threads = [threading.Thread(target=begin) for _ in range(2)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join(PATIENCE)
+
+    assert sorted(ended) == ["made", "refused"]
+    read_settings(tmp_path / "site" / "server.yaml")
+    assert key_folder.read(tmp_path / "site" / "keys").all
+    assert (tmp_path / "site" / "policy" / "policy.yaml").exists()
 
 
 def test_doctor_names_the_option_that_admits_plain_http(folder: Path) -> None:

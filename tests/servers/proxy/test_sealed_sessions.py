@@ -118,15 +118,15 @@ def test_only_uploads_are_sealed(proxy: Standing, upstream: Registry, place: str
 
 
 def test_a_seal_cannot_be_made_elsewhere_and_not_be_changed() -> None:
-    sessions = SealedSessions()
+    sessions = SealedSessions("https://r.example.com")
     sealed = sessions.seal("acme/app", "/a/uploads/1", "x=1")
 
     assert sealed is not None
     assert sessions.open("acme/app", sealed) == "/a/uploads/1?x=1"
     assert sessions.open("acme/ap", sealed) is None
-    assert SealedSessions().open("acme/app", sealed) is None
+    assert SealedSessions("https://r.example.com").open("acme/app", sealed) is None
     content, _, mac = sealed.partition(".")
-    other = SealedSessions().seal("acme/app", "/admin/uploads/1", "") or ""
+    other = SealedSessions("https://r.example.com").seal("acme/app", "/admin/uploads/1", "") or ""
     for forged in (
         *(content, f"{content}.", f".{mac}", f"{content}.{mac[:-1]}", f"{content}.{mac}.{mac}"),
         *(other, f"{other.partition('.')[0]}.{mac}", "~.~", "é.é", "0f4c-1", "a.b", ""),
@@ -183,6 +183,17 @@ def test_the_command_says_it_too(tmp_path: Path) -> None:
 
     assert done.exit_code != 0
     assert f"the upload key {tmp_path / 'upload.key'} cannot be read" in done.output
+
+
+def test_one_registry_s_sessions_are_not_another_s() -> None:
+    first, other = (SealedSessions(url, b"k" * 32) for url in ("https://a.example.com", HERE))
+    sealed = first.seal("acme/app", "/a/uploads/1", "")
+
+    assert sealed is not None
+    assert (first.open("acme/app", sealed), other.open("acme/app", sealed)) == (
+        "/a/uploads/1",
+        None,
+    )
 
 
 def test_an_upstream_under_a_path_may_place_uploads_beside_it(tmp_path: Path) -> None:
