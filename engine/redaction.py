@@ -17,8 +17,8 @@ REDACTED: Final = "[token]"
 _USUAL: Final = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*", re.ASCII)
 """A JWT, or the beginning of one, whose JSON has no blanks before its first name."""
 
-_DOTTED: Final = re.compile(r"(?<![A-Za-z0-9_.-])[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]*){2,}", re.ASCII)
-"""What may hold a JWT whose JSON has some, and is the name of a host more often."""
+_DOTTED: Final = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
+"""What may hold a JWT whose JSON has some, and is a word or the name of a host more often."""
 
 _MARKS: Final = ("eyJ", ".ey", ".ew", ".I", ".C", ".D")
 """Where a token's JSON may begin; one of them stands in a text with a token."""

@@ -173,7 +173,7 @@ class Metrics:
 
     def keys(self, states: Mapping[str, KeyState]) -> None:
         """Tell how things stand with the keys of all providers that there are."""
-        # A label cannot be taken away: what is gone gets what no other process's value yields to.
+        # A label cannot be taken away: what is gone gets values that yield to other processes'.
         gone = dict.fromkeys(
             self._told - states.keys(), KeyState(usable=True, age=None, problem="")
         )

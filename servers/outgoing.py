@@ -8,6 +8,7 @@ Built on urllib3's connections rather than its pools: a document is fetched ever
 owning the connection is what lets a deadline cut a peer that answers a byte a second.
 """
 
+import re
 import socket
 import ssl
 import threading
@@ -39,6 +40,8 @@ Kubernetes answers 406 to whoever asks for its keys and accepts only `applicatio
 _CHUNK: Final = 64 * 1024
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _PORTS: Final = {"http": 80, "https": 443}
+_BAD_HOST: Final = re.compile(r"[\x00-\x20\x7f]")
+"""What http.client takes in no host."""
 _OK: Final = 200
 
 
@@ -165,7 +168,7 @@ def ask(url: str, place: Place, bounds: Bounds, headers: Mapping[str, str]) -> R
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        good = parts.port != 0
+        good = parts.port != 0 and _BAD_HOST.search(parts.hostname or "") is None
     except ValueError:
         good = False
     if not good or parts.scheme not in ("http", "https") or not parts.hostname or parts.username:

@@ -6,6 +6,7 @@ served.
 """
 
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -136,13 +137,14 @@ def _upstream_url(upstream: str, *, insecure: bool) -> str:
 
     url = upstream if "://" in upstream else f"{'http' if insecure else 'https'}://{upstream}"
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+    host = re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", parts.hostname or "", re.ASCII)
+    if parts.scheme not in ("http", "https") or host is None or parts.port == 0:
         message = f"{upstream!r} is not a registry's address"
         raise ValueError(message)
     if parts.username is not None or parts.query or parts.fragment:
         message = "UPSTREAM is an address without a user, a query and a fragment"
         raise ValueError(message)
-    if parts.scheme == "http" and not insecure and not is_loopback(parts.hostname):
+    if parts.scheme == "http" and not insecure and not is_loopback(host[0]):
         message = "plain HTTP to another machine; --registry-insecure admits it"
         raise ValueError(message)
     return url.rstrip("/")
@@ -216,9 +218,14 @@ def _proxy_or_exit(settings: "ProxySettings", log: "EventLog") -> "Proxy":
         fail_with_problems(error.problems, error.sources, EXIT_POLICY)
     except PolicyFolderError as error:
         _fail(str(error), EXIT_POLICY)
-    except (TrustError, UpstreamError, UploadKeyError, SigningError) as error:
-        _fail(str(error))
-    except (DecisionLogError, OSError) as error:
+    except (
+        TrustError,
+        UpstreamError,
+        UploadKeyError,
+        SigningError,
+        DecisionLogError,
+        OSError,
+    ) as error:
         _fail(str(error))
 
 

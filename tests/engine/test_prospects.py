@@ -20,6 +20,12 @@ providers:
 """
 
 
+def login(policy: Policy, now: datetime) -> Authenticated:
+    claims = Claims({"sub": "s", "team": "blue", "Bad": "Upper"})
+    provider = policy.providers["ci"]
+    return Authenticated(Identity("ci", "s"), provider, claims, now + timedelta(hours=1), now)
+
+
 @pytest.mark.parametrize(
     ("statements", "may"),
     [
@@ -50,12 +56,8 @@ def test_it_may_where_some_access_can_be_granted(
     compiled: Callable[..., Policy], now: datetime, statements: str, may: bool
 ) -> None:
     policy = compiled(HEAD + statements)
-    claims = Claims({"sub": "s", "team": "blue", "Bad": "Upper"})
-    login = Authenticated(
-        Identity("ci", "s"), policy.providers["ci"], claims, now + timedelta(hours=1), now
-    )
 
-    assert may == may_be_granted(policy, login, "registry.example.com", now)
+    assert may == may_be_granted(policy, login(policy, now), "registry.example.com", now)
 
 
 @pytest.mark.parametrize(
@@ -76,9 +78,5 @@ def test_who_has_the_wrong_claims_for_every_grant_is_out_of_reach(
     compiled: Callable[..., Policy], now: datetime, statements: str, out: bool
 ) -> None:
     policy = compiled(HEAD + statements)
-    claims = Claims({"sub": "s", "team": "blue"})
-    login = Authenticated(
-        Identity("ci", "s"), policy.providers["ci"], claims, now + timedelta(hours=1), now
-    )
 
-    assert out == is_out_of_reach(policy, login)
+    assert out == is_out_of_reach(policy, login(policy, now))

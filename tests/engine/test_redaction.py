@@ -18,7 +18,14 @@ def written(blank: str, before: str = "") -> str:
 @pytest.mark.parametrize("before", ["", " ", "\n", "\r\n", " " * 40])
 @pytest.mark.parametrize(
     "around",
-    ["{}", '{{"detail":"{}"}}', "Bearer {},", "no token {} of ours", "Ihost.example.com.{}"],
+    [
+        "{}",
+        '{{"detail":"{}"}}',
+        "Bearer {},",
+        "no token {} of ours",
+        "Ihost.example.com.{}",
+        "..{}",
+    ],
 )
 def test_a_token_is_taken_out_wherever_it_stands(blank: str, before: str, around: str) -> None:
     assert without_tokens(around.format(written(blank, before))) == around.format(REDACTED)

@@ -64,6 +64,17 @@ def test_a_redirect_to_another_origin_is_not_followed(provider: Provider) -> Non
         assert other.requests == []
 
 
+@pytest.mark.parametrize(
+    "host", ["exa mple.com", "exa\x7fmple.com", "a" * 70 + ".example.com", "a..b"]
+)
+def test_a_host_that_is_none_is_an_error_like_any_other(provider: Provider, host: str) -> None:
+    with pytest.raises(FetchError):
+        fetch(f"https://{host}/keys", Place(), Bounds())
+    provider.answers["/keys"] = Answer(status=302, headers={"Location": f"https://{host}/keys"})
+    with pytest.raises(FetchError):
+        fetch(f"{provider.url}/keys", Place(), Bounds())
+
+
 def test_a_redirect_to_no_address_is_an_error(provider: Provider) -> None:
     provider.answers["/keys"] = Answer(status=302, headers={"Location": "http://[::1/"})
 

@@ -244,6 +244,8 @@ def options(**changes: str) -> list[str]:
         (["localhost:1", *options(token_realm='a"b')], "without quotes"),
         (["http://registry.example.com", *options()], "--registry-insecure admits it"),
         (["ftp://registry.example.com", *options()], "is not a registry's address"),
+        (["https://exa mple.com", *options()], "is not a registry's address"),
+        (["https://[::1", *options()], "Invalid IPv6 URL"),
         (["https://u:p@registry.example.com", *options()], "without a user"),
         (["localhost:1", *options(listen_address="nowhere")], "not an address such as"),
         (["localhost:1", *options()], "absent.crt cannot be read"),
