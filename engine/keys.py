@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import jwt.algorithms
@@ -48,6 +48,12 @@ ALGORITHMS: Final = (
 MAX_KEYS: Final = 100
 """Keys in one set; the rest of a longer one is refused with it."""
 
+MAX_LEFT_OUT_LENGTH: Final = 200
+"""Characters that are kept of why one member of a set was left out."""
+
+MAX_WHY_LENGTH: Final = 400
+"""Characters that are told of why all of them were: publishers write a part of it."""
+
 MIN_RSA_BITS: Final = 2048
 """RFC 7518, section 3.3."""
 
@@ -78,9 +84,15 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeySet:
-    """The public keys of one provider.  An empty set verifies nothing."""
+    """
+    The public keys of one provider.
+
+    An empty set verifies nothing.  It is an answer, "nobody", and not the want of one.
+    """
 
     keys: tuple[Key, ...] = ()
+    left_out: tuple[str, ...] = field(default=(), compare=False)
+    """Why members of the JWK set are not among the keys, each with its `kid`; printable text."""
 
     def named(self, key_id: str | None) -> tuple[Key, ...]:
         """
@@ -92,8 +104,34 @@ class KeySet:
             return self.keys
         return tuple(key for key in self.keys if key.key_id is None or key.key_id == key_id)
 
+    @property
+    def why_empty(self) -> str:
+        """Why there is no key here; empty when there is one."""
+        if self.keys:
+            return ""
+        why = self.why_left_out or "it is empty"
+        return f"the JWK set has no key that can verify a signature: {why}"
+
+    @property
+    def why_left_out(self) -> str:
+        """Why members were left out, in one line for a log; empty when none was."""
+        text = "; ".join(self.left_out)
+        return text if len(text) <= MAX_WHY_LENGTH else f"{text[:MAX_WHY_LENGTH]}..."
+
     def __bool__(self) -> bool:
         return bool(self.keys)
+
+
+def require_keys(keys: KeySet) -> KeySet:
+    """
+    Return keys that somebody wrote down to be used.
+
+    Raises:
+        KeysError: There is none, so that the writer is told.
+    """
+    if not keys:
+        raise KeysError(keys.why_empty)
+    return keys
 
 
 def algorithms_of(key: PublicKey) -> tuple[str, ...]:
@@ -124,10 +162,11 @@ def parse_jwks(source: bytes | str | Mapping[str, object]) -> KeySet:
 
     Members that cannot verify a signature here are left out, as section 5 asks: other key types,
     other uses, symmetric keys.  So is a key whose private part is in the set: what is published is
-    nobody's secret.
+    nobody's secret.  The set is empty when no member is left: its publisher says that no key is
+    good now, and whoever holds earlier keys must let them go.
 
     Raises:
-        KeysError: This is not a JWK set, or no usable key is left.
+        KeysError: This is not a JWK set.
     """
     if isinstance(source, Mapping):
         document: object = source
@@ -150,12 +189,15 @@ def parse_jwks(source: bytes | str | Mapping[str, object]) -> KeySet:
         try:
             keys.append(_parse_jwk(member))
         except KeysError as error:
-            left_out.append(str(error))
-    if not keys:
-        why = "; ".join(dict.fromkeys(left_out)) or "it is empty"
-        message = f"the JWK set has no key that can verify a signature: {why}"
-        raise KeysError(message)
-    return KeySet(tuple(keys))
+            left_out.append(_why_left_out(member, error))
+    return KeySet(tuple(keys), tuple(dict.fromkeys(left_out)))
+
+
+def _why_left_out(member: object, error: KeysError) -> str:
+    """Name a member that is left out; what its publisher wrote is escaped and cut short."""
+    named = member.get("kid") if isinstance(member, Mapping) else None
+    text = f"{named!r} is {error}" if isinstance(named, str) else str(error)
+    return ascii(text)[1:-1][:MAX_LEFT_OUT_LENGTH]
 
 
 def _parse_jwk(member: object) -> Key:

@@ -18,7 +18,7 @@ from . import nodes, schema, strictjson
 from .cel import BOOL, STRING, Program
 from .claims import ClaimSchema, claim_schema
 from .expressions import Expressions, Sight
-from .keys import ALGORITHMS, KeysError, KeySet, parse_jwks, parse_pem
+from .keys import ALGORITHMS, KeysError, KeySet, parse_jwks, parse_pem, require_keys
 from .nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from .policy import (
     Discovery,
@@ -168,7 +168,7 @@ class Providers:
         try:
             if isinstance(node, MappingNode):
                 document: Any = node.plain()
-                return StaticKeys(parse_jwks(document))
+                return StaticKeys(require_keys(parse_jwks(document)))
             listed = node.items if isinstance(node, SequenceNode) else (node,)
             texts = [item.text for item in listed if isinstance(item, ScalarNode)]
             return StaticKeys(KeySet(tuple(key for text in texts for key in parse_pem(text).keys)))

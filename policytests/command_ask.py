@@ -18,7 +18,7 @@ from ..engine.decide import Request, Unseen
 from ..engine.exchange import Credentials, Keys, KeysUnavailable, NeedKeys, run
 from ..engine.explanation import Explanation, explain, explain_verified
 from ..engine.jwt import Claims, MalformedTokenError, parse
-from ..engine.keys import KeysError, KeySet, parse_jwks
+from ..engine.keys import KeysError, KeySet, parse_jwks, require_keys
 from ..engine.narration import narrate
 from ..engine.outcomes import Refusal
 from ..engine.patterns import Pattern, Wildcard
@@ -260,7 +260,7 @@ class Asking:
         if self.keys is None:
             return None
         try:
-            return parse_jwks(self.keys.read_text())
+            return require_keys(parse_jwks(self.keys.read_text()))
         except (OSError, KeysError) as error:
             raise QuestionError(f"{self.keys}: {error}") from error
 

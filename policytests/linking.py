@@ -14,7 +14,7 @@ from pathlib import Path
 from ..engine.cel import RecordType
 from ..engine.claims import ClaimSchema
 from ..engine.jwt import MalformedTokenError, parse
-from ..engine.keys import KeysError, KeySet, parse_jwks
+from ..engine.keys import KeysError, KeySet, parse_jwks, require_keys
 from ..engine.outcomes import Reason
 from ..engine.policy import Policy, Provider
 from ..engine.problems import Location, Problems
@@ -176,7 +176,7 @@ class _Linker:
         if text is None:
             return None
         try:
-            return parse_jwks(text)
+            return require_keys(parse_jwks(text))
         except KeysError as error:
             self._problems.error(spec.location, "captured-token", f"{spec.keys}: {error}")
             return None

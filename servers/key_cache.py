@@ -8,8 +8,10 @@ The rules:
 
 1. Keys are fresh for as long as their publisher says, within bounds, and are fetched again when
    four fifths of that have passed.
-2. While the provider cannot be reached, keys that were fetched stay in use for `stale`; then they
-   are dropped, and logins are refused as unavailable.
+2. While the provider cannot be reached, or what it sends is no JWK set, keys that were fetched stay
+   in use for `stale`; then they are dropped, and logins are refused as unavailable.  A JWK set
+   without a usable key is an answer: it takes the earlier keys back at once, and is asked for again
+   after `min_fresh`.
 3. Fetches are single flight.  After a failure the next attempt waits, twice as long each time.
 4. A token with an unknown `kid` makes for at most one fetch in `unknown_kid_interval`.
 5. A request waits only when no usable keys are there, at most `wait`, and while the provider keeps
@@ -69,10 +71,32 @@ class KeyState:
     """What is known of one provider's keys, for readiness and metrics."""
 
     usable: bool
+    """Whether a token can be verified now."""
     age: float | None
     """Seconds since they were fetched; None when they never were."""
     problem: str
-    """Why the last attempt failed; empty when it did not."""
+    """Why the last attempt failed, or why no key of what it brought can be used; else empty."""
+
+
+def tell_of_keys(name: str, before: KeySet | None, now: KeySet) -> None:
+    """
+    Log what is wrong with a key set, once for as long as that stays the same.
+
+    Args:
+        name: Whose keys these are.
+        before: The keys before these, if there were any.
+        now: The keys that came.
+    """
+    if before is not None and (before.left_out, not before) == (now.left_out, not now):
+        return
+    if not now:
+        log.warning(
+            "the keys of %s verify nothing, so its tokens are refused: %s",
+            name,
+            now.why_empty,
+        )
+    elif now.left_out:
+        log.warning("keys of %s are left out: %s", name, now.why_left_out)
 
 
 class RemoteKeys:
@@ -141,7 +165,9 @@ class RemoteKeys:
         """Tell how things stand."""
         now = self._clock()
         age = now - self._fetched if self._keys is not None else None
-        return KeyState(self._usable(now), age, self._problem)
+        keys = self._keys
+        empty = keys.why_empty if keys is not None else ""
+        return KeyState(self._usable(now) and not empty, age, self._problem or empty)
 
     def _usable(self, now: float) -> bool:
         return self._keys is not None and now < self._stale_until
@@ -198,10 +224,11 @@ class RemoteKeys:
     def _succeeded(self, fetched: FetchedKeys) -> None:
         now, times = self._clock(), self._times
         fresh = times.fresh if fetched.max_age is None else float(fetched.max_age)
-        fresh = min(max(fresh, times.min_fresh), times.max_fresh)
+        fresh = max(min(fresh, times.max_fresh) if fetched.key_set else 0, times.min_fresh)
         early = fresh * (_REFRESH_AT - random.uniform(0, _JITTER))  # noqa: S311 - spreads load
         if self._problem or self._keys is None:
             log.info("the keys of %s are here", self._name)
+        tell_of_keys(self._name, self._keys, fetched.key_set)
         self._stale_until = now + max(times.stale, fresh)
         self._keys = fetched.key_set
         self._fetched, self._refresh_at, self._fresh_until = now, now + early, now + fresh

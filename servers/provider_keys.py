@@ -18,7 +18,7 @@ from regauth.engine.exchange import KeysUnavailable, NeedKeys
 from regauth.engine.keys import KeysError, KeySet, parse_jwks
 from regauth.engine.policy import Discovery, JwksUri, KeySource, Policy, Provider, StaticKeys
 
-from .key_cache import Clock, KeyState, KeyTimes, RemoteKeys, Spawn, spawn_thread
+from .key_cache import Clock, KeyState, KeyTimes, RemoteKeys, Spawn, spawn_thread, tell_of_keys
 from .key_documents import Fetch, fetch_keys
 from .outgoing import Bounds, fetch
 
@@ -32,53 +32,87 @@ log = logging.getLogger(__name__)
 CacheKey = tuple[str, KeySource, Path]
 
 
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What was last read of a key file: one object, so that no thread sees half of a change."""
+
+    keys: KeySet | None = None
+    problem: str = ""
+    stamp: tuple[int, int, int] | None = None
+    read_at: float = 0.0
+
+
 class KeyFile:
     """
     A JWK set file, read again when it changes.
 
-    A broken one leaves the last good keys; one that is taken away takes its keys with it.
+    A file that cannot be read, or is no JWK set, leaves the last keys in use for `stale` seconds
+    from when they were last seen there.  A JWK set without a usable key takes the keys back at
+    once, and so does a file that is taken away.
+
+    Args:
+        path: The file.
+        stale: Seconds.
+        clock: Monotonic seconds.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, stale: float = KeyTimes().stale, clock: Clock = time.monotonic
+    ) -> None:
         self._path = path
+        self._stale = stale
+        self._clock = clock
         self._lock = threading.Lock()
-        self._stamp: tuple[int, int, int] | None = None
-        self._keys: KeySet | None = None
-        self._problem = ""
-        self._read_at = 0.0
+        self._content = _Content()
+        self._good_at = 0.0
 
     def current(self) -> KeySet | KeysUnavailable:
         """Return the keys in the file."""
-        try:
-            found = self._path.stat()
-            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
-            if stamp != self._stamp:
-                self._read(stamp)
-        except OSError as error:
-            self._problem = f"{self._path} cannot be read: {error.strerror}"
-            if isinstance(error, FileNotFoundError):
-                self._keys = self._stamp = None
-        return self._keys if self._keys is not None else KeysUnavailable(self._problem)
+        content, now = self._look(), self._clock()
+        if not content.problem:
+            self._good_at = now
+        if content.keys is None or now >= self._good_at + self._stale:
+            return KeysUnavailable(content.problem)
+        return content.keys
 
     def state(self) -> KeyState:
         """Tell how things stand."""
-        keys = self.current()
-        usable = isinstance(keys, KeySet)
-        return KeyState(usable, time.monotonic() - self._read_at if usable else None, self._problem)
+        keys, content = self.current(), self._content
+        if isinstance(keys, KeysUnavailable):
+            return KeyState(usable=False, age=None, problem=keys.reason)
+        problem = content.problem or keys.why_empty
+        return KeyState(bool(keys), self._clock() - content.read_at, problem)
 
-    def _read(self, stamp: tuple[int, int, int]) -> None:
-        with self._lock:
-            if stamp == self._stamp:
-                return
-            with self._path.open("rb") as file:
-                data = file.read(MAX_KEY_FILE)
-            try:
-                self._keys = parse_jwks(data)
-                self._problem, self._read_at = "", time.monotonic()
-            except KeysError as error:
-                self._problem = f"{self._path}: {error}"
-                log.warning("a key file cannot be used: %s", self._problem)
-            self._stamp = stamp
+    def _look(self) -> _Content:
+        """Return what the file holds; read it if it has changed or could not be read before."""
+        try:
+            found = self._path.stat()
+            stamp = (found.st_mtime_ns, found.st_size, found.st_ino)
+            if stamp == self._content.stamp:
+                return self._content
+            with self._lock:
+                if stamp != self._content.stamp:
+                    self._content = self._read(stamp)
+        except OSError as error:
+            keys = None if isinstance(error, FileNotFoundError) else self._content.keys
+            problem = f"{self._path} cannot be read: {error.strerror}"
+            if problem != self._content.problem:
+                log.warning("a key file cannot be used: %s", problem)
+            self._content = _Content(keys, problem, None, self._content.read_at)
+        return self._content
+
+    def _read(self, stamp: tuple[int, int, int]) -> _Content:
+        before = self._content
+        with self._path.open("rb") as file:
+            data = file.read(MAX_KEY_FILE)
+        try:
+            keys = parse_jwks(data)
+        except KeysError as error:
+            problem = f"{self._path}: {error}"
+            log.warning("a key file cannot be used: %s", problem)
+            return _Content(before.keys, problem, stamp, before.read_at)
+        tell_of_keys(str(self._path), before.keys, keys)
+        return _Content(keys, "", stamp, self._clock())
 
 
 Keys = RemoteKeys | KeyFile
@@ -165,10 +199,12 @@ class ProviderKeys:
         return {name: self.state_of(one) for name, one in policy.providers.items()}
 
     def refresh(self) -> None:
-        """Begin every fetch that is due; returns at once."""
+        """Begin every fetch that is due, and look at every file; returns at once."""
         for cache in self._by_source.values():
             if isinstance(cache, RemoteKeys):
                 cache.refresh_if_due()
+            else:
+                cache.current()
 
     def start(self, told: Callable[[], object] = lambda: None) -> None:
         """
@@ -191,11 +227,11 @@ class ProviderKeys:
 
     def _tick(self, told: Callable[[], object]) -> None:
         while not self._ended.wait(_TICK):
-            self.refresh()
             try:
+                self.refresh()
                 told()
             except Exception:  # whatever it is, keys are refreshed all the same
-                log.exception("telling how things stand with the keys failed")
+                log.exception("looking after the providers' keys failed")
 
     def _make(self, provider: Provider, folder: Path) -> Keys:
         source, hosting = provider.keys, self._hosting
@@ -211,4 +247,4 @@ class ProviderKeys:
                 hosting.clock,
                 hosting.spawn,
             )
-        return KeyFile(folder / source.path)
+        return KeyFile(folder / source.path, hosting.times.stale, hosting.clock)

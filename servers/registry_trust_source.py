@@ -27,7 +27,7 @@ from regauth.engine.registry_trust import (
 )
 
 from .bounded_cache import BoundedCache
-from .key_cache import KeyTimes, RemoteKeys
+from .key_cache import Clock, KeyTimes, RemoteKeys
 from .key_documents import fetch_keys
 from .outgoing import Bounds, fetch
 from .provider_keys import KeyFile
@@ -102,19 +102,19 @@ def from_bundle(trust: RegistryTrust, path: Path) -> TrustSource:
     return FixedTrust(replace(trust, roots=roots, keys=keys))
 
 
-def from_file(trust: RegistryTrust, path: Path) -> TrustSource:
+def from_file(trust: RegistryTrust, path: Path, clock: Clock = time.monotonic) -> TrustSource:
     """Trust the JWK set in a file, which is read again when it changes."""
-    keys = KeyFile(path)
+    keys = KeyFile(path, clock=clock)
     return KeysTrust(trust, lambda _: keys.current())
 
 
-def from_uri(trust: RegistryTrust, source: JwksUri) -> TrustSource:
+def from_uri(trust: RegistryTrust, source: JwksUri, clock: Clock = time.monotonic) -> TrustSource:
     """Trust the JWK set at an address, which is fetched again in time."""
     remote = RemoteKeys(
         "the token server",
         lambda: fetch_keys(trust.issuer, source, fetch, Bounds()),
         KeyTimes(),
-        time.monotonic,
+        clock,
     )
     return KeysTrust(trust, lambda unknown: remote.current(unknown_kid=unknown))
 

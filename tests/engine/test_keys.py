@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa
 
 from regauth.engine.keys import (
     MAX_KEYS,
+    MAX_WHY_LENGTH,
     KeysError,
     PrivateKey,
     SigningKey,
@@ -19,6 +20,7 @@ from regauth.engine.keys import (
     parse_jwks,
     parse_pem,
     public_jwk,
+    require_keys,
 )
 
 Keys = dict[str, PrivateKey]
@@ -86,8 +88,11 @@ class TestJwks:
         good = jwk(private_keys["p256"], kid="good")
 
         assert [key.key_id for key in parse_jwks({"keys": [bad, good]}).keys] == ["good"]
+        nobody = parse_jwks({"keys": [bad]})
+        assert not nobody
+        assert why in nobody.why_empty
         with pytest.raises(KeysError, match=why):
-            parse_jwks({"keys": [bad]})
+            require_keys(nobody)
 
     @pytest.mark.parametrize(
         "key",
@@ -110,16 +115,35 @@ class TestJwks:
             "[]",
             "{}",
             '{"keys": {}}',
-            '{"keys": []}',
-            '{"keys": [1]}',
             "<html>",
             '{"keys": 1, "keys": []}',
         ],
     )
     def test_what_is_no_key_set_is_an_error(self, text: str) -> None:
-        """An empty set is one too: no key must never mean any key."""
         with pytest.raises(KeysError):
             parse_jwks(text)
+
+    @pytest.mark.parametrize("members", [[], [1], [{}], [None, "x"], [{"kty": "unheard-of"}]])
+    def test_s1_a_set_without_usable_keys_is_an_answer_and_verifies_nothing(
+        self, members: list[object]
+    ) -> None:
+        keys = parse_jwks({"keys": members})
+
+        assert not keys
+        assert keys.named(None) == keys.named("any") == ()
+        assert "no key that can verify a signature" in keys.why_empty
+
+    def test_why_a_member_is_left_out_names_it_and_is_one_short_printable_line(
+        self, private_keys: Keys
+    ) -> None:
+        good = jwk(private_keys["p256"], kid="good")
+        named = parse_jwks({"keys": [good, {"kty": "a\x1b[2J\n", "kid": "odd"}]})
+        long = parse_jwks({"keys": [{"kty": "x" * 9000, "kid": str(one)} for one in range(99)]})
+
+        assert named.why_empty == ""
+        assert named.why_left_out.startswith("'odd' is a key of type")
+        assert named.why_left_out.isprintable()
+        assert len(long.why_left_out) <= MAX_WHY_LENGTH + len("...")
 
     def test_a_set_of_too_many_keys_is_refused(self, private_keys: Keys) -> None:
         one = jwk(private_keys["p256"])

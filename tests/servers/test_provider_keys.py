@@ -98,7 +98,7 @@ def test_an_issuer_with_a_slash_at_its_end_is_another_issuer(provider: Provider)
 
 @pytest.mark.parametrize("what", ["discovery", "keys"])
 def test_what_a_provider_writes_does_not_fill_every_line_of_the_log(
-    provider: Provider, what: str
+    provider: Provider, what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     provider.answers[WELL_KNOWN] = document(provider)
     if what == "discovery":
@@ -106,9 +106,11 @@ def test_what_a_provider_writes_does_not_fill_every_line_of_the_log(
     provider.answers["/keys"] = Answer(json.dumps({"keys": [{"kty": "x" * 9000}]}).encode())
     found = keys_of(discovering(provider))
 
-    assert isinstance(found, KeysUnavailable)
-    assert found.reason.startswith(provider.url)
-    assert len(found.reason) <= MAX_MESSAGE + len("...")
+    if isinstance(found, KeysUnavailable):
+        assert found.reason.startswith(provider.url)
+    assert (what == "discovery") == isinstance(found, KeysUnavailable)
+    assert all(len(line) <= MAX_MESSAGE + 100 for line in caplog.messages)
+    assert caplog.messages
 
 
 @pytest.mark.parametrize(
@@ -116,9 +118,6 @@ def test_what_a_provider_writes_does_not_fill_every_line_of_the_log(
     [
         (Answer(b"not json"), "not a JWK set"),
         (Answer(b"[]"), "not a JWK set"),
-        (Answer(b'{"keys": []}'), "no key that can verify"),
-        (Answer(b'{"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}'), "no key that can verify"),
-        (Answer(b'{"keys": [{"kty": "RSA", "n": "!", "e": "AQAB"}]}'), "no key that can verify"),
         (Answer(b'{"keys": ' + b"[" * 9000), "not a JWK set"),
         (Answer(b'{"keys": [' + b" " * 20_000 + b"]}"), "larger than 20000 bytes"),
         (Answer(status=500), "answered 500"),

@@ -154,7 +154,7 @@ def test_a_key_set_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     with standing(tmp_path, None, token=token, trusted_proxies=LOOPBACK) as gate:
         kid = key_id(gate.signing.key.public_key, "rfc7638")
         object.__setattr__(gate.signing.key, "key_id", kid)
-        assert ask(gate, "nginx", "GET", TAGS, PULL).status == 403
+        assert ask(gate, "nginx", "GET", TAGS, PULL).status == 401
         file.write_bytes(key_set(gate, kid))
         assert ask(gate, "nginx", "GET", TAGS, PULL).status == 204
 
