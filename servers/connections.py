@@ -11,7 +11,9 @@ sends; the count bounds how many of them.
 
 import contextlib
 import ipaddress
+import logging
 import socket
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -171,6 +173,21 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             if not more:
                 break
         return more
+
+    def handle_expt(self) -> None:
+        """
+        Hang up on a client that sends a TCP urgent byte.
+
+        HTTP has no use for one, and no read takes it away.  Only a loop that watches for one comes
+        here: waitress's own does, which serves where there is no epoll.
+        """
+        self._clients.tell("urgent", self.addr[0])
+        self.handle_close()
+
+    def handle_error(self) -> None:
+        """Hang up after a failure of our own; waitress's line would quote what was sent."""
+        logging.getLogger(__name__).error("a connection failed", exc_info=sys.exc_info())
+        self.handle_close()
 
     def service(self) -> None:
         """Answer a request, in a thread of its own."""

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from .event_log import EventLog
 from .metrics import Metrics
 
-Why = Literal["too-many", "slow-headers", "slow-body", "pipelined"]
+Why = Literal["too-many", "slow-headers", "slow-body", "pipelined", "urgent"]
 
 LOG_SECONDS: Final = 10.0
 """Between two lines about connections that were turned away for the same reason."""

@@ -11,8 +11,10 @@ import json
 import logging
 import os
 import re
+import time
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
@@ -33,6 +35,13 @@ _SESSION: Final = re.compile(r"regauth-session-[A-Za-z0-9_-]+", re.ASCII)
 """Our refresh tokens (`sessions.PREFIX`)."""
 _WORD: Final = re.compile(r"""[!#-<>-\[\]-~]+""", re.ASCII)
 """What needs no quotes: printable ASCII without the space, `"`, `=` and the backslash."""
+FOLD_SECONDS: Final = 10.0
+"""Between two lines of one place in a library's code, and two equal lines of our own."""
+MAX_MESSAGE: Final = 500
+"""Characters of a library's message; some quote the path of a request."""
+MAX_OWN_MESSAGES: Final = 20
+"""Different messages that one place of our own writes in `FOLD_SECONDS`."""
+_OWN: Final = "regauth."
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 _AS_JSON_DOES: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 
@@ -97,10 +106,19 @@ class EventLog:
             return f",{encoded(given)[1:-1]}" if given else ""
         return "".join([f" {name}={_text(value)}" for name, value in given.items()])
 
-    def take_over_logging(self) -> None:
-        """Write what libraries log through this log, and nowhere else."""
+    def take_over_logging(self, clock: Callable[[], float] = time.monotonic) -> None:
+        """
+        Write what libraries log through this log, and nowhere else.
+
+        Strangers can make libraries log, so each place in a library's code writes one line in
+        `FOLD_SECONDS`, whatever its message quotes.  The next line's `more` counts those that were
+        left out.  Our own loggers quote no stranger, so only equal messages of theirs are folded.
+
+        Args:
+            clock: Monotonic seconds.
+        """
         root = logging.getLogger()
-        root.handlers[:] = [_Handler(self)]
+        root.handlers[:] = [_Handler(self, clock)]
         root.setLevel(self._least)
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
@@ -113,26 +131,62 @@ class EventLog:
             self.dropped += 1
 
 
+@dataclass(slots=True)
+class _Place:
+    """What one line of code has logged in this interval."""
+
+    since: float
+    said: set[tuple[str, str]] = field(default_factory=set)
+    unsaid: int = 0
+
+
 class _Handler(logging.Handler):
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, clock: Callable[[], float]) -> None:
         super().__init__()
         self._log = log
+        self._clock = clock
+        self._places: dict[tuple[str, int, int], _Place] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
+        place = self._place(record)
+        if len(place.said) >= (MAX_OWN_MESSAGES if record.name.startswith(_OWN) else 1):
+            place.unsaid += 1
+            return
+        # What is cut is looked through before: half a token may not look like one.
+        message, trace = redacted(record.getMessage())[:MAX_MESSAGE], _trace(record)
+        if (message, trace) in place.said:
+            place.unsaid += 1
+            return
+        place.said.add((message, trace))
+        more, place.unsaid = place.unsaid, 0
         level = "warning" if record.levelname == "WARNING" else record.levelname.lower()
-        trace = ""
-        if record.exc_info and record.exc_info[0] is not None:
-            # Only where it happened: an exception's own text may quote what a client sent.
-            frames = traceback.extract_tb(record.exc_info[2])
-            places = " < ".join(f"{one.filename}:{one.lineno}" for one in reversed(frames))
-            trace = f"{record.exc_info[0].__name__} at {places}"
         self._log.event(
             "log",
             level if level in _LEVELS else "error",
             source=record.name,
-            message=record.getMessage(),
+            message=message,
             trace=trace,
+            more=more or "",
         )
+
+    def _place(self, record: logging.LogRecord) -> _Place:
+        """Return what the place of a record has logged in the interval that it falls in."""
+        now = self._clock()
+        key = (record.pathname, record.lineno, record.levelno)
+        place = self._places.setdefault(key, _Place(now))
+        if now - place.since >= FOLD_SECONDS:
+            place.since = now
+            place.said.clear()
+        return place
+
+
+def _trace(record: logging.LogRecord) -> str:
+    """Say only where an exception happened: its own text may quote what a client sent."""
+    if not record.exc_info or record.exc_info[0] is None:
+        return ""
+    frames = traceback.extract_tb(record.exc_info[2])
+    places = " < ".join(f"{one.filename}:{one.lineno}" for one in reversed(frames))
+    return f"{record.exc_info[0].__name__} at {places}"
 
 
 def encoded(value: object) -> str:

@@ -134,7 +134,8 @@ class Metrics:
         )
         self._turned_away = counter(
             "token_server_connections_turned_away",
-            "Connections that were refused or ended: too-many, slow-headers, slow-body, pipelined.",
+            "Connections that were refused or ended: too-many, slow-headers, slow-body, pipelined, "
+            "urgent.",
             ("why",),
         )
 

@@ -19,7 +19,11 @@ from typing import Any, Final
 
 from waitress import wasyncore
 
-_READ: Final = select.POLLIN | select.POLLPRI
+_READ: Final = select.POLLIN
+"""
+Without `POLLPRI`: no read takes a TCP urgent byte (RFC 9293, section 3.8.5) away, so one byte would
+wake the loop for as long as its connection is open.
+"""
 _EITHER: Final = _READ | select.POLLOUT
 _LOOK: Final = 1.0
 """Seconds after which every channel is asked: time alone may have told it to close."""

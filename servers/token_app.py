@@ -158,7 +158,7 @@ def _unexpected(
         if isinstance(error, falcon.HTTPError):
             raise error
         logging.getLogger(__name__).error("a request failed", exc_info=error)
-        observer.log.event("failed", "error", path=request.path, client=request.remote_addr)
+        observer.log.event("failed", "error", path=request.path[:500], client=request.remote_addr)
         response.status = HTTPStatus.INTERNAL_SERVER_ERROR
         response.text = error_body(500, "the server failed; its log says why")
         response.set_header("Cache-Control", "no-store")

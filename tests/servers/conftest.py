@@ -1,5 +1,6 @@
 """What the servers' tests share."""
 
+import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -79,6 +80,16 @@ def tls_provider(tmp_path: Path) -> Iterator[tuple[Provider, Path]]:
     ca.write_bytes(certificate_pem(authority.certificate))
     with serve((chain, private)) as running:
         yield running, ca
+
+
+@pytest.fixture
+def root_logger() -> Iterator[logging.Logger]:
+    """The root logger, put back as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield root
+    root.handlers[:] = handlers
+    root.setLevel(level)
 
 
 @pytest.fixture

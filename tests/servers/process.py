@@ -31,6 +31,8 @@ class Running:
             [*command, *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
         )
         self.events: list[dict[str, object]] = []
+        self.sizes: list[int] = []
+        """Bytes of each event's line."""
         self._arrived = threading.Condition()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -45,6 +47,7 @@ class Running:
             with self._arrived:
                 parsed = json.loads(line) if line.startswith("{") else {"event": line}
                 self.events.append(parsed)
+                self.sizes.append(len(line.encode()))
                 self._arrived.notify_all()
 
     def wait_for(self, wanted: Callable[[dict[str, object]], bool]) -> dict[str, object]:

@@ -12,8 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regauth.servers.event_log import EventLog, encoded
+from regauth.servers.event_log import (
+    FOLD_SECONDS,
+    MAX_MESSAGE,
+    MAX_OWN_MESSAGES,
+    EventLog,
+    encoded,
+)
 from regauth.servers.sessions import PREFIX
+
+from .clock import Clock
 
 ANY_TEXT = st.text(st.characters())  # half of a surrogate pair, too
 VALUES = st.recursive(
@@ -34,16 +42,6 @@ def descriptor(file: Path) -> Iterator[int]:
     opened = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     yield opened
     os.close(opened)
-
-
-@pytest.fixture
-def root_logger() -> Iterator[logging.Logger]:
-    """The root logger, put back as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield root
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def test_a_json_line_holds_the_fields_that_are_not_empty(file: Path, descriptor: int) -> None:
@@ -134,6 +132,67 @@ def test_libraries_log_through_it_and_exceptions_without_their_text(
     assert (line["source"], line["message"], line["level"]) == ("library", "it failed", "error")
     assert line["trace"].startswith("ValueError at ")
     assert "eyJ" not in file.read_text()
+
+
+def folded(file: Path) -> list[tuple[str, object]]:
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    return [(line["message"], line.get("more")) for line in lines]
+
+
+def test_s2_what_strangers_make_a_library_say_is_said_once_an_interval(
+    file: Path, descriptor: int, root_logger: logging.Logger
+) -> None:
+    """Whatever the lines quote; the next one counts what was left out."""
+    clock = Clock()
+    EventLog("json", "info", descriptor, lambda: NOW).take_over_logging(clock)
+    library = logging.getLogger("library")
+    for number in range(2001):
+        if number in (1000, 2000):
+            clock.now += FOLD_SECONDS
+        library.warning(f"no sense in {number}")
+
+    assert folded(file) == [
+        ("no sense in 0", None),
+        ("no sense in 1000", 999),
+        ("no sense in 2000", 999),
+    ]
+
+
+def test_s2_what_was_left_out_is_counted_by_the_next_line(
+    file: Path, descriptor: int, root_logger: logging.Logger
+) -> None:
+    clock = Clock()
+    EventLog("json", "info", descriptor, lambda: NOW).take_over_logging(clock)
+    for seconds in (0, 0, FOLD_SECONDS - 1, 1, 0, FOLD_SECONDS, FOLD_SECONDS):
+        clock.now += seconds
+        logging.getLogger("library").warning("again")
+
+    assert folded(file) == [("again", None), ("again", 2), ("again", 1), ("again", None)]
+
+
+def test_s2_different_messages_of_our_own_are_all_said_and_equal_ones_once(
+    file: Path, descriptor: int, root_logger: logging.Logger
+) -> None:
+    """So that one issuer's failure does not hide another's."""
+    EventLog("json", "info", descriptor, lambda: NOW).take_over_logging(Clock())
+    for name in ("one", "one", "two", "one", "three"):
+        logging.getLogger("regauth.servers.example").warning("no keys of %s", name)
+    for number in range(1000):
+        logging.getLogger("regauth.servers.example").warning("no keys of %s", number)
+
+    assert folded(file)[:3] == [
+        ("no keys of one", None),
+        ("no keys of two", 1),
+        ("no keys of three", 1),
+    ]
+    assert len(folded(file)) == 3 + MAX_OWN_MESSAGES
+
+
+def test_s2_a_message_is_cut(file: Path, descriptor: int, root_logger: logging.Logger) -> None:
+    EventLog("json", "info", descriptor, lambda: NOW).take_over_logging()
+    logging.getLogger("library").error("Exception while serving %s", "/x" * 60_000)
+
+    assert len(folded(file)[0][0]) == MAX_MESSAGE
 
 
 @given(VALUES.filter(lambda value: "inf" not in repr(value)))

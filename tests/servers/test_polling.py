@@ -235,6 +235,38 @@ def test_idle_connections_cost_a_request_nothing(monkeypatch: pytest.MonkeyPatch
             one.close()
 
 
+def test_s2_an_urgent_byte_does_not_keep_the_loop_turning(kind: type[Channels]) -> None:
+    """No read takes it away, so a loop that watches for it finds it on every turn."""
+    del kind
+    with serving(answers) as (port, channels), ExitStack() as stack:
+        turns: list[float] = []
+        turn = channels.turn
+
+        def counted(seconds: float, *, look: bool = False) -> None:
+            turns.append(seconds)
+            turn(seconds, look=look)
+
+        channels.turn = counted  # type: ignore[method-assign]
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+
+        def turns_of_requests() -> int:
+            before = len(turns)
+            for _ in range(100):
+                connection.request("GET", "/")
+                connection.getresponse().read()
+            return len(turns) - before
+
+        usual = turns_of_requests()
+        for start in (b"", b"GET / HTTP/1.1\r\nHost: x\r\nX: "):
+            client = stack.enter_context(socket.create_connection(("127.0.0.1", port), PATIENCE))
+            client.sendall(start)
+            client.send(b"!", socket.MSG_OOB)
+        beside = turns_of_requests()
+        connection.close()
+
+    assert beside <= 2 * usual, (usual, beside)
+
+
 def test_every_address_is_of_both_families_on_one_port() -> None:
     if not socket.has_dualstack_ipv6():
         pytest.skip("there is no IPv6 here")

@@ -1,9 +1,12 @@
 """Requests that would keep waitress's parser busy, or fill the memory, before anybody is asked."""
 
+import logging
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from waitress import wasyncore
 from waitress.adjustments import Adjustments
 
 from regauth.servers.connections import MAX_PIPELINED, Channel, Clients, Request
@@ -151,3 +154,32 @@ def test_a_connection_does_not_fill_the_memory_with_requests(channel: Watched, b
     assert len(channel.requests) < 1000
     assert not channel.connected
     assert book.told == [("pipelined", "192.0.2.1")]
+
+
+def test_s2_a_client_that_sends_an_urgent_byte_is_hung_up_on_where_one_is_noticed(
+    channel: Watched, book: Book
+) -> None:
+    channel.handle_expt_event()
+
+    assert not channel.connected
+    assert book.told == [("urgent", "192.0.2.1")]
+
+
+def test_a_failure_of_ours_is_logged_without_what_was_sent(
+    channel: Watched, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, root_logger: logging.Logger
+) -> None:
+    del root_logger
+
+    def failing(_adjustments: object) -> Sized:
+        raise ValueError("Authorization: Basic c2VjcmV0")
+
+    monkeypatch.setattr(channel, "parser_class", failing)
+    monkeypatch.setattr(channel, "recv", lambda _size: GET)
+    with (tmp_path / "log").open("wb") as log:
+        EventLog("text", "info", log.fileno()).take_over_logging()
+        wasyncore.read(channel)
+    line = (tmp_path / "log").read_text()
+
+    assert not channel.connected
+    assert 'message="a connection failed" trace="ValueError at ' in line
+    assert "c2VjcmV0" not in line
