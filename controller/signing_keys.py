@@ -34,6 +34,7 @@ class SigningKeys:
         self._clock = clock
         self._published: frozenset[str] | None = None
         self._used: frozenset[str] = frozenset()
+        self._last: frozenset[str] | None = None
         self._asked: float | None = None
 
     @property
@@ -53,6 +54,8 @@ class SigningKeys:
 
     def refresh(self, older_than: float = REFRESH_SECONDS) -> bool:
         """Read the key set again if it is that old, in seconds; return whether it has changed."""
+        # What is known before is kept beside: keys may change while nothing can be known of them.
+        self._last = self._last if self.known is None else self.known
         now = self._clock()
         if self._asked is not None and now - self._asked < max(older_than, PAUSE_SECONDS):
             return False
@@ -63,8 +66,22 @@ class SigningKeys:
             if not error.temporary:
                 self._published = None  # it is not published to us, and nothing is known
             return False
-        before = self.known
-        ids = {one.get("kid") for one in found or [] if isinstance(one, dict)}
-        self._published = frozenset(one for one in ids if isinstance(one, str)) or None
-        self._used = frozenset()
-        return before is not None and before != self.known
+        published = _ids(found)
+        # Where no key is ever published, those in use are all that is known: no going in circles.
+        if published or published != self._published:
+            self._used = frozenset()
+        self._published = published
+        return None not in (self._last, self.known) and self._last != self.known
+
+
+def _ids(keys: object) -> frozenset[str] | None:
+    """
+    Return the ids of a JWK set's keys; None when they do not tell whose a token is.
+
+    A set without keys is an answer: no token that was issued before is good now.
+    """
+    if not isinstance(keys, list):
+        return None
+    ids = [one.get("kid") if isinstance(one, dict) else None for one in keys]
+    known = [one for one in ids if isinstance(one, str)]
+    return frozenset(known) if len(known) == len(ids) else None

@@ -52,8 +52,14 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
+    """A token, and the login that it was given for: a login that is taken back ends it."""
+
     value: str = field(repr=False)
+    login: UpstreamLogin
     until: float
+
+    def serves(self, login: UpstreamLogin, now: float) -> bool:
+        return self.login == login and now < self.until
 
 
 def read_challenge(header: str | None) -> Challenge:
@@ -152,14 +158,14 @@ class UpstreamCredentials:
 
     def _token(self, challenge: Challenge, login: UpstreamLogin, scopes: tuple[str, ...]) -> str:
         kept = self._tokens.get(scopes)
-        if kept is not None and self._clock() < kept.until:
+        if kept is not None and kept.serves(login, self._clock()):
             return kept.value
         with self._lock:
             flight = self._flights.setdefault(scopes, threading.Lock())
         try:
             with flight:  # those who come while one asks wait for its answer
                 kept = self._tokens.get(scopes)
-                if kept is None or self._clock() >= kept.until:
+                if kept is None or not kept.serves(login, self._clock()):
                     kept = self._ask(challenge, login, scopes)
                     self._tokens.put(scopes, kept)
                 return kept.value
@@ -187,7 +193,7 @@ class UpstreamCredentials:
         if not token:
             message = f"the upstream's token server answered {answer.status} without a token"
             raise UpstreamError(message)
-        return _Kept(token, began + max(life, LEAST_LIFE) * _KEPT)
+        return _Kept(token, login, began + max(life, LEAST_LIFE) * _KEPT)
 
     def _send(
         self,

@@ -27,7 +27,12 @@ from regauth.servers.proxy_settings import (
     StaticLogin,
     UpstreamSettings,
 )
-from regauth.servers.upstream_credentials import Challenge, UpstreamCredentials, read_challenge
+from regauth.servers.upstream_credentials import (
+    LOGIN_AGE,
+    Challenge,
+    UpstreamCredentials,
+    read_challenge,
+)
 
 from .standing import Received, Registry, Standing, plain, registry, standing
 
@@ -324,6 +329,34 @@ def test_a_token_is_asked_for_once_for_each_scope_with_the_proxy_s_login(
     ]
     passed = [one for one in upstream.received if one.target.startswith("/v2/acme/")]
     assert {"Bearer t"} == {one.headers["authorization"][:8] for one in passed}
+
+
+@pytest.mark.parametrize(
+    ("then", "sent"),
+    [
+        (UpstreamLogin(), ""),
+        (UpstreamLogin("me", "new"), "Basic " + auth("me:new")),
+        (UpstreamLogin("else", "secret"), "Basic " + auth("else:secret")),
+    ],
+    ids=["nobody", "new-password", "somebody-else"],
+)
+def test_s1_a_login_that_is_taken_back_takes_its_tokens_with_it(
+    upstream: Registry, guarded: Guarded, then: UpstreamLogin, sent: str
+) -> None:
+    """ "Nobody" is an answer: what was given to the login before is not used any more."""
+    now, logins = [1000.0], [UpstreamLogin("me", "secret")]
+    guarded.expires = 24 * 3600
+    made = UpstreamCredentials(upstream.url, Connecting(), lambda: logins[-1], lambda: now[0])
+    pool = Pool(upstream.url, Connecting())
+    tokens = []
+    for login in (logins[0], logins[0], then):
+        logins.append(login)
+        tokens.append(made.authorization((PULL,), lambda: pool.send("GET", "/v2/", {})))
+        now[0] += LOGIN_AGE
+    pool.close()
+
+    assert tokens[0] == tokens[1] != tokens[2]
+    assert [one[2] for one in guarded.asked] == ["Basic " + auth("me:secret"), sent]
 
 
 def test_many_requests_at_once_ask_for_one_token(proxy: Standing, guarded: Guarded) -> None:
