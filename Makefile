@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 BIN := .venv/bin
-FOLDERS := controller engine policytests schemas servers
+FOLDERS := controller engine entry_points policytests schemas servers
 # The editable install links the files there are, so a new file needs a new install: the stamp's
 # name is a digest of the list of files and of pyproject.toml.
 STAMP := .venv/.installed-$(shell { find $(FOLDERS) -type f -not -path '*/__pycache__/*' -not -path 'policytests/cases/*' | LC_ALL=C sort; cat pyproject.toml; } | cksum | cut -d' ' -f1)
@@ -23,7 +23,7 @@ $(STAMP):
 	@echo 'making .venv'
 	@$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	@rm -rf build/__editable__.* .venv/.installed-*
-	@log=$$(mktemp); $(BIN)/python -m pip install --editable . --group dev >"$$log" 2>&1 || { cat "$$log" >&2; rm -f "$$log"; exit 1; }; rm -f "$$log"
+	@log=$$(mktemp); $(BIN)/python -m pip install --editable ".[all]" --group dev >"$$log" 2>&1 || { cat "$$log" >&2; rm -f "$$log"; exit 1; }; rm -f "$$log"
 	@touch $@
 
 .PHONY: install

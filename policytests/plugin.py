@@ -8,8 +8,9 @@ have no suite.
 
 from collections.abc import Callable
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -71,10 +72,21 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     """Collect a suite."""
     if not file_path.name.endswith(_SUFFIX):
         return None
+    if find_spec("syrupy") is None:
+        return _UncollectedSuite.from_parent(parent, path=file_path)
     from .items import SuiteFile  # noqa: PLC0415 - only runs that have suites pay for them
 
     suite: pytest.Collector = SuiteFile.from_parent(parent, path=file_path)
     return suite
+
+
+class _UncollectedSuite(pytest.File):
+    """A suite in an environment without the extra: an error, so that no policy passes untested."""
+
+    def collect(self) -> NoReturn:
+        raise self.CollectError(
+            "syrupy not installed; run: pip install 'jwt-registry-auth[policytest]'"
+        )
 
 
 @pytest.hookimpl(trylast=True)

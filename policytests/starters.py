@@ -145,7 +145,7 @@ jobs:
       - uses: actions/setup-python@v6
         with: {python-version: "3.13"}
       # OWNER is whoever publishes it where you are: no name that anybody could take is trusted here
-      - run: pip install "jwt-registry-auth @ git+https://github.com/OWNER/jwt-registry-auth@v0.1.0"
+      - run: pip install "jwt-registry-auth[policytest] @ git+https://github.com/OWNER/jwt-registry-auth@v0.1.0"
       - run: policytest check policy -f github
       - run: policytest --cov-fail-under 100 --min-mutation-score 100 -f github -f junit=junit.xml
 """

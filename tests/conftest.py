@@ -1,5 +1,6 @@
 """What all tests share: golden files and keys."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from regauth.engine.keys import PrivateKey
+
+from .house.installing import copy_sources, run
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -37,6 +40,16 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
 def repository() -> Path:
     """The root of the checkout."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def dist(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `make dist` would fill, built from a copy of what git would give."""
+    folder = tmp_path_factory.mktemp("release")
+    copy_sources(repository, folder / "source")
+    built = run([sys.executable, "-m", "build", "--outdir", folder / "dist", folder / "source"])
+    assert built.returncode == 0, built.stdout[-4000:] + built.stderr[-4000:]
+    return folder / "dist"
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,7 @@
 """What is released: an sdist, the wheel built from it, one version, a changelog for users."""
 
-import importlib.metadata
-import json
-import os
 import re
 import shutil
-import subprocess
 import sys
 import tarfile
 import tomllib
@@ -15,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
-PROGRAMS_WITH_HELP = ("policytest", "token-server")
+from .house.installing import run
+
 SECTIONS = {"Added", "Changed", "Deprecated", "Fixed", "Removed", "Security"}
 
 
@@ -27,75 +22,6 @@ def project(repository: Path) -> Mapping[str, Any]:
     """What pyproject.toml says about the project."""
     read: Mapping[str, Any] = tomllib.loads((repository / "pyproject.toml").read_text("utf-8"))
     return read["project"]  # type: ignore[no-any-return]
-
-
-@pytest.fixture(scope="module")
-def dist(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that `make dist` would fill, built from a copy of what git would give."""
-    folder = tmp_path_factory.mktemp("release")
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=repository, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if listed.returncode:
-        pytest.skip("not a git checkout")
-    for name in filter(None, listed.stdout.split("\0")):
-        if (repository / name).is_file():
-            (folder / "source" / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(repository / name, folder / "source" / name)
-    built = run([sys.executable, "-m", "build", "--outdir", folder / "dist", folder / "source"])
-    assert built.returncode == 0, built.stdout[-4000:] + built.stderr[-4000:]
-    return folder / "dist"
-
-
-@pytest.fixture(scope="module")
-def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of the wheel in a new environment: with what the wheel says it needs, no more."""
-    environment = tmp_path_factory.mktemp("installed") / "venv"
-    assert run([sys.executable, "-m", "venv", "--without-pip", environment]).returncode == 0
-    python = environment / "bin" / "python"
-    (wheel,) = dist.glob("*.whl")
-    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps"]
-    done = run([*pip, "--no-index", wheel])
-    assert done.returncode == 0, done.stderr
-    (packages,) = environment.glob("lib/python*/site-packages")
-    (about,) = packages.glob("jwt_registry_auth-*.dist-info")
-    for distribution in needed(importlib.metadata.Distribution.at(about)):
-        link(distribution, packages)
-    return environment / "bin"
-
-
-def needed(distribution: importlib.metadata.Distribution) -> list[importlib.metadata.Distribution]:
-    """Return what a distribution needs, and what that needs, of what is installed here."""
-    found: dict[str, importlib.metadata.Distribution] = {}
-    asked = [Requirement(one) for one in distribution.requires or []]
-    while asked:
-        one = asked.pop()
-        wanted = [{"extra": extra} for extra in ("", *one.extras)]
-        if one.marker and not any(one.marker.evaluate(extra) for extra in wanted):
-            continue
-        if canonicalize_name(one.name) not in found:
-            there = importlib.metadata.distribution(one.name)
-            found[canonicalize_name(one.name)] = there
-            asked += [Requirement(each) for each in there.requires or []]
-    return list(found.values())
-
-
-def link(distribution: importlib.metadata.Distribution, packages: Path) -> None:
-    """Install a distribution by links to its files; no other's come with it."""
-    for file in distribution.files or []:
-        if ".." not in file.parts and file.suffix != ".pth":
-            (packages / file).parent.mkdir(parents=True, exist_ok=True)
-            if not (packages / file).exists():
-                (packages / file).symlink_to(Path(str(distribution.locate_file(file))).resolve())
-
-
-def run(command: list[str | Path], cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run a program without the checkout on its path."""
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    return subprocess.run(
-        command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=120
-    )
 
 
 def test_an_sdist_and_a_wheel_of_the_version_are_built(
@@ -152,68 +78,9 @@ def test_uv_builds_the_same_wheel(dist: Path, tmp_path: Path) -> None:
     assert contents[0] == contents[1]
 
 
-@pytest.mark.parametrize("program", [*PROGRAMS_WITH_HELP, "registry-auth-proxy", "kube-controller"])
-def test_an_installed_program_says_its_version(
-    installed: Path, project: Mapping[str, Any], tmp_path: Path, program: str
-) -> None:
-    done = run([installed / program, "--version"], cwd=tmp_path)
-
-    assert done.returncode == 0, done.stderr
-    assert f"{program} {project['version']}" == done.stdout.strip()
-
-
-@pytest.mark.parametrize("program", PROGRAMS_WITH_HELP)
-def test_an_installed_program_says_what_it_does(
-    installed: Path, tmp_path: Path, program: str
-) -> None:
-    done = run([installed / program, "--help"], cwd=tmp_path)
-
-    assert done.returncode == 0, done.stderr
-    assert f"{program} " in done.stdout
-
-
-def test_every_module_finds_what_it_imports(installed: Path, tmp_path: Path) -> None:
-    """
-    A dependency that pyproject.toml forgets is missing here, as it would be for a user.
-
-    Only the modules of the extra `postgresql` lack something without it.
-    """
-    walk = (
-        "import importlib, json, pathlib, pkgutil, sys\n"
-        "root = next(pathlib.Path(sys.prefix).glob('lib/python*/site-packages/regauth'))\n"
-        "names = [one.name for one in pkgutil.walk_packages([str(root)], 'regauth.')]\n"
-        "lacking = {}\n"
-        "for name in names:\n"
-        "    try:\n"
-        "        importlib.import_module(name)\n"
-        "    except ModuleNotFoundError as error:\n"
-        "        lacking[name] = error.name.partition('.')[0]\n"
-        "print(json.dumps([len(names), lacking]))\n"
-    )
-    done = run([installed / "python", "-c", walk], cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    count, lacking = json.loads(done.stdout)
-
-    assert count > 100
-    assert {name.rpartition(".")[2].partition("_")[0] for name in lacking} == {"postgresql"}
-    assert set(lacking.values()) <= {"psycopg", "psycopg_pool"}
-
-
-def test_every_program_is_installed(installed: Path, project: Mapping[str, Any]) -> None:
-    assert set(project["scripts"]) <= {path.name for path in installed.iterdir()}
-
-
-def test_the_installed_programs_are_those_of_the_wheel(installed: Path, tmp_path: Path) -> None:
-    """Else the tests above would have run the checkout."""
-    where = "import regauth.engine; print(regauth.engine.__file__)"
-    done = run([installed / "python", "-c", where], cwd=tmp_path)
-
-    assert str(installed.parent) in done.stdout, done.stderr
-
-
 def test_the_version_is_written_in_one_place(repository: Path, project: Mapping[str, Any]) -> None:
     version = re.compile(rf"(?<![\w.]){re.escape(project['version'])}(?![\w.])")
-    folders = ("controller", "engine", "policytests", "schemas", "servers")
+    folders = ("controller", "engine", "entry_points", "policytests", "schemas", "servers")
     modules = [path for folder in folders for path in (repository / folder).rglob("*.py")]
 
     assert modules

@@ -20,10 +20,10 @@ fi
 rm -rf "$place"
 mkdir -p "$place/source"
 root=$(cd "$here/../.." && pwd -P)
-for name in controller engine policytests schemas servers pyproject.toml README.md LICENSE; do
+for name in controller engine entry_points policytests schemas servers pyproject.toml README.md LICENSE; do
   cp -R "$root/$name" "$place/source/"
 done
 "$python" -m venv "$place/venv"
-"$place/venv/bin/python" -m pip install --quiet --disable-pip-version-check "$place/source" ||
+"$place/venv/bin/python" -m pip install --quiet --disable-pip-version-check "$place/source[policytest]" ||
   fail "policytest cannot be installed" "pip says why above."
 printf 'policytest=%s\n' "$place/venv/bin/policytest" >>"$GITHUB_OUTPUT"

@@ -18,7 +18,7 @@ TARGETS = {"policytest", "token-server", "registry-auth-proxy", "kube-controller
 CLEAN = """\
 ARG BASE=docker.io/library/python:3.13.12-slim
 FROM ${BASE} AS build
-RUN ["pip", "install", "--no-compile", "--require-hashes", "--requirement=deploy/requirements.txt"]
+RUN ["pip", "install", "--no-compile", "--require-hashes", "--requirement=deploy/requirements/servers.txt"]
 FROM ${BASE} AS runtime
 COPY --from=build /opt /opt
 USER 65532:65532
@@ -87,12 +87,14 @@ def test_there_is_a_target_for_each_program(text: str, repository: Path) -> None
 
 def test_every_dependency_is_locked_with_its_hashes(repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
-    extras = project["project"]["optional-dependencies"]["postgresql"]
+    base, extras = project["project"]["dependencies"], project["project"]["optional-dependencies"]
     for name, needed in (
-        ("requirements.txt", [*project["project"]["dependencies"], *extras]),
-        ("build-requirements.txt", project["build-system"]["requires"]),
+        ("policytest.txt", [*base, *extras["policytest"]]),
+        ("servers.txt", [*base, *extras["servers"], *extras["postgresql"][1:]]),
+        ("controller.txt", [*base, *extras["controller"]]),
+        ("build.txt", project["build-system"]["requires"]),
     ):
-        text = (repository / "deploy" / name).read_text(encoding="utf-8")
+        text = (repository / "deploy" / "requirements" / name).read_text(encoding="utf-8")
         entries = re.sub(r"\s*\\\n\s+", " ", text).strip().splitlines()
         locked = {}
         for entry in entries:

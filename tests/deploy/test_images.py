@@ -16,7 +16,15 @@ from .images import HOW, USER, VARIABLE, Podman, podman
 
 pytestmark = pytest.mark.e2e
 
-TARGETS = ("token-server", "registry-auth-proxy", "kube-controller", "policytest")
+LOCKED = {
+    "token-server": "servers",
+    "registry-auth-proxy": "servers",
+    "kube-controller": "controller",
+    "policytest": "policytest",
+}
+"""The list in deploy/requirements of each image's packages."""
+
+TARGETS = tuple(LOCKED)
 SAME = ("RootFS", "Config", "Architecture", "Os", "Created")
 WORK = "/work"
 """Where policytest's image works."""
@@ -106,7 +114,8 @@ print("unreadable", [str(one) for one in pathlib.Path(sys.prefix).rglob("*") if 
         listing,
     )
     lines = done.stdout.splitlines()
-    text = (repository / "deploy" / "requirements.txt").read_text(encoding="utf-8")
+    file = repository / "deploy" / "requirements" / f"{LOCKED[target]}.txt"
+    text = file.read_text(encoding="utf-8")
     locked = {
         line.split("==")[0]: line.split("==")[1].split()[0]
         for line in text.splitlines()

@@ -1,0 +1,140 @@
+"""
+The wheel, installed as a user installs it: in a new environment, with one extra and no more.
+
+No package index is asked.  What the wheel's metadata says that it needs is linked from the
+environment that runs the tests; what it does not say is missing, as it would be for a user.
+"""
+
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+
+@dataclass(frozen=True)
+class Installation:
+    """An environment with the wheel, and what was installed beside it."""
+
+    folder: Path
+    needed: tuple[importlib.metadata.Distribution, ...]
+
+    @property
+    def bin(self) -> Path:
+        """Where its programs are."""
+        return self.folder / "bin"
+
+    @property
+    def packages(self) -> Path:
+        """Where its packages are."""
+        (found,) = self.folder.glob("lib/python*/site-packages")
+        return found
+
+    @property
+    def names(self) -> set[str]:
+        """The names of what was installed beside the wheel."""
+        return {canonicalize_name(one.name) for one in self.needed}
+
+    @property
+    def size(self) -> int:
+        """How many bytes their files have together, without bytecode."""
+        return sum(path.stat().st_size for one in self.needed for _, path in files(one))
+
+    def add(self, distribution: importlib.metadata.Distribution) -> None:
+        """Install a distribution, by links to its files; no other's come with it."""
+        for name, path in files(distribution):
+            (self.packages / name).parent.mkdir(parents=True, exist_ok=True)
+            if not (self.packages / name).exists():
+                (self.packages / name).symlink_to(path)
+
+
+def copy_sources(repository: Path, folder: Path) -> None:
+    """Copy what git would give somebody else; skip where there is no git checkout."""
+    listed = run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=repository
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    for name in filter(None, listed.stdout.split("\0")):
+        if (repository / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(repository / name, folder / name)
+
+
+def install(wheel: Path, folder: Path, extras: Sequence[str] = ()) -> Installation:
+    """Install a wheel with extras into a new environment."""
+    done = run([sys.executable, "-m", "venv", "--without-pip", folder])
+    assert done.returncode == 0, done.stderr
+    pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install"]
+    done = run([*pip, "--quiet", "--no-deps", "--no-index", "--no-compile", wheel])
+    assert done.returncode == 0, done.stderr
+    (about,) = folder.glob("lib/python*/site-packages/jwt_registry_auth-*.dist-info")
+    found = needed(importlib.metadata.Distribution.at(about), extras)
+    made = Installation(folder, tuple(found))
+    for distribution in found:
+        made.add(distribution)
+    return made
+
+
+def needed(
+    distribution: importlib.metadata.Distribution,
+    extras: Sequence[str] = (),
+    environment: Mapping[str, str] = MappingProxyType({}),
+) -> list[importlib.metadata.Distribution]:
+    """
+    Return what a distribution with extras needs, and what that needs, of what is installed here.
+
+    Args:
+        environment: What markers say otherwise elsewhere, such as `python_version`.
+    """
+    found = {canonicalize_name(distribution.name): distribution}
+    seen: set[tuple[str, str]] = set()
+    asked = [(distribution, extra) for extra in ("", *extras)]
+    while asked:
+        one, extra = asked.pop()
+        if (one.name, extra) in seen:
+            continue
+        seen.add((one.name, extra))
+        for requirement in map(Requirement, one.requires or []):
+            if requirement.marker and not requirement.marker.evaluate(
+                {**environment, "extra": extra}
+            ):
+                continue
+            name = canonicalize_name(requirement.name)
+            if name not in found:
+                found[name] = importlib.metadata.distribution(name)
+            asked += [(found[name], each) for each in ("", *requirement.extras)]
+    del found[canonicalize_name(distribution.name)]
+    return list(found.values())
+
+
+def files(distribution: importlib.metadata.Distribution) -> Iterator[tuple[Path, Path]]:
+    """Return the files of a distribution: where each belongs, and where it is."""
+    for file in distribution.files or []:
+        path = Path(str(distribution.locate_file(file))).resolve()
+        if ".." not in file.parts and file.suffix not in {".pth", ".pyc"} and path.is_file():
+            yield Path(*file.parts), path
+
+
+def run(
+    command: Sequence[str | Path], cwd: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a program without the checkout on its path."""
+    inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={**inherited, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
