@@ -164,7 +164,12 @@ def _verify(
     if isinstance(keys, KeysUnavailable):
         return Reason.PROVIDER_UNAVAILABLE, keys.reason
     reason = jwt.verify_signature(token, keys, provider.algorithms)
-    return reason, f"alg {token.algorithm!r}, kid {token.key_id!r}" if reason else ""
+    if reason is None:
+        return None, ""
+    number = len(jwt.fitting_keys(token, keys))
+    most = jwt.MAX_TRIED_KEYS
+    untried = f"; tried the first {most} of {number} keys that fit" if number > most else ""
+    return reason, f"alg {token.algorithm!r}, kid {token.key_id!r}{untried}"
 
 
 def run(steps: Generator[NeedKeys, Keys, Answer], keys_for: Callable[[NeedKeys], Keys]) -> Answer:

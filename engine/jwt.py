@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import Certificate
 from jwt.algorithms import get_default_algorithms
 
-from .keys import ALGORITHMS, Key, KeySet, SigningKey
+from .keys import ALGORITHMS, Key, KeySet, SigningKey, thumbprints_of
 from .outcomes import Reason
 from .strictjson import MAX_DEPTH, JsonError, loads
 
@@ -34,7 +34,7 @@ MAX_TOKEN_LENGTH: Final = 16 * 1024
 """Characters in a token; a longer one is refused unread."""
 
 MAX_TRIED_KEYS: Final = 16
-"""Keys tried for a token that does not say which key signed it."""
+"""Keys tried for a token that does not say which key signed it: anybody can have them tried."""
 
 UnverifiedClaims = NewType("UnverifiedClaims", dict[str, object])
 """Claims anybody may have written.  Only good for choosing which provider to verify with."""
@@ -75,6 +75,8 @@ class UnverifiedToken:
 
     algorithm: str
     key_id: str | None
+    thumbprints: frozenset[str]
+    """Of the certificate whose key signed, as the header says."""
     claims: UnverifiedClaims
     certificates: tuple[str, ...] = field(repr=False)
     """The header's `x5c` (RFC 7515, section 4.1.6), leaf first: anybody's, until verified."""
@@ -106,10 +108,11 @@ def parse(
         raise MalformedTokenError(message)
     header, payload, signature = match.groups()
     read = _known_header if len(header) <= _REMEMBERED_HEADER else _header
-    algorithm, key_id, certificates = read(header)
+    algorithm, key_id, thumbprints, certificates = read(header)
     return UnverifiedToken(
         algorithm=algorithm,
         key_id=key_id,
+        thumbprints=thumbprints,
         claims=UnverifiedClaims(_object(payload, "payload", max_depth)),
         certificates=certificates,
         signing_input=token[: match.end(2)].encode(),
@@ -117,8 +120,8 @@ def parse(
     )
 
 
-def _header(part: str) -> tuple[str, str | None, tuple[str, ...]]:
-    """Read a header: the algorithm, the key id and the certificates that it names."""
+def _header(part: str) -> tuple[str, str | None, frozenset[str], tuple[str, ...]]:
+    """Read a header: the algorithm, and the key id, thumbprints and certificates it names."""
     header = _object(part, "header")
     algorithm, key_id = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str):
@@ -128,7 +131,7 @@ def _header(part: str) -> tuple[str, str | None, tuple[str, ...]]:
         message = "the key id (`kid`) is not a string"
         raise MalformedTokenError(message)
     _check_header(header)
-    return algorithm, key_id, _certificates(header.get("x5c"))
+    return algorithm, key_id, thumbprints_of(header), _certificates(header.get("x5c"))
 
 
 # All tokens of one key have the same header, and what it says depends on its text alone.
@@ -194,15 +197,27 @@ def verify_signature(
     """
     if token.algorithm not in algorithms or token.algorithm not in _verifiers:
         return Reason.ALGORITHM_NOT_ALLOWED
-    named = keys.named(token.key_id)
-    if not named:
+    if not keys.named(token.key_id):
         return Reason.UNKNOWN_KEY
-    fitting = [key for key in named if token.algorithm in key.algorithms]
+    fitting = fitting_keys(token, keys)
     if not fitting:
         return Reason.ALGORITHM_NOT_ALLOWED
     if any(_verifies(token, key) for key in fitting[:MAX_TRIED_KEYS]):
         return None
     return Reason.BAD_SIGNATURE
+
+
+def fitting_keys(token: UnverifiedToken, keys: KeySet) -> list[Key]:
+    """
+    Return the keys that may have signed a token, those of its thumbprints first.
+
+    A thumbprint chooses which keys are tried first (RFC 7515, section 4.1.7).  It rules none out,
+    because a JWK set need not hold thumbprints, or may hold one of its two kinds.
+    """
+    fitting = [key for key in keys.named(token.key_id) if token.algorithm in key.algorithms]
+    if token.thumbprints:
+        fitting.sort(key=lambda key: key.thumbprints.isdisjoint(token.thumbprints))
+    return fitting
 
 
 def _verifies(token: UnverifiedToken, key: Key) -> bool:

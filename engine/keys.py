@@ -80,6 +80,8 @@ class Key:
     material: PublicKey
     algorithms: tuple[str, ...]
     key_id: str | None = None
+    thumbprints: frozenset[str] = frozenset()
+    """Of its certificate, by the set (RFC 7517, sections 4.8 and 4.9): they only choose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +235,15 @@ def _parse_jwk(member: object) -> Key:
             message = f"a {kind} key for the algorithm {named!r}"
             raise KeysError(message)
     key_id = jwk.get("kid")
-    return Key(material, algorithms, key_id if isinstance(key_id, str) else None)
+    return Key(
+        material, algorithms, key_id if isinstance(key_id, str) else None, thumbprints_of(jwk)
+    )
+
+
+def thumbprints_of(members: Mapping[str, object]) -> frozenset[str]:
+    """Return `x5t` and `x5t#S256` of a JWK or a header (RFC 7515, sections 4.1.7 and 4.1.8)."""
+    found = (members.get(name) for name in ("x5t", "x5t#S256"))
+    return frozenset(one for one in found if isinstance(one, str))
 
 
 def _check_jwk_use(jwk: Mapping[str, object]) -> None:

@@ -458,3 +458,29 @@ def test_a_login_that_was_verified_before_is_judged_like_any(
     verified = bool(host.questions)
     if isinstance(before, Refusal):
         assert (before.claims, before.at) == ((claims, NOW) if verified else (None, None))
+
+
+def test_s1_a_provider_whose_key_set_is_empty_is_asked_once_more_and_lets_nobody_in(
+    policy: Policy, key: SigningKey
+) -> None:
+    host = Host(KeySet())
+
+    assert reason(ask(policy, token(key), host)) == "unknown-key"
+    assert host.asked == [("ci", None), ("ci", "k1")]
+    assert reason(ask(policy, token(SigningKey(key.material, "RS256")), host)) == "unknown-key"
+
+
+def test_where_a_bound_ends_the_search_for_a_key_the_refusal_says_so(
+    policy: Policy, key: SigningKey, private_keys: Mapping[str, PrivateKey]
+) -> None:
+    """Fault `jwks-17-keys-no-kid`."""
+    nameless = SigningKey(key.material, "RS256")
+    others = [SigningKey(private_keys["rsa-other"], "RS256", f"o{one}") for one in range(16)]
+    bounded = ask(policy, token(nameless), Host(public(*others, key)))
+    whole = ask(policy, token(nameless), Host(public(*others)))
+
+    assert isinstance(bounded, Refusal)
+    assert isinstance(whole, Refusal)
+    assert (bounded.reason, whole.reason) == ("bad-signature", "bad-signature")
+    assert "tried the first 16 of 17 keys that fit" in bounded.detail
+    assert "tried" not in whole.detail

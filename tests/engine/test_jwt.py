@@ -70,6 +70,32 @@ class TestVerify:
 
         assert jwt.verify_signature(parsed, keys, ALGORITHMS) is None
 
+    @pytest.mark.parametrize("name", ["x5t", "x5t#S256"])
+    def test_a_thumbprint_chooses_among_many_keys(self, private_keys: Keys, name: str) -> None:
+        """Fault `jwks-17-keys-no-kid`: the key behind the first sixteen was never tried."""
+        members = [
+            {**public_jwk(private_keys["p256"].public_key()), "kid": f"k{one}", name: f"t{one}"}
+            for one in range(20)
+        ]
+        good = private_keys["rsa-other"].public_key()
+        others = {**public_jwk(private_keys["rsa"].public_key())}
+        rsa = [{**others, "kid": f"r{one}", name: f"r{one}"} for one in range(19)]
+        chosen = {**public_jwk(good), "kid": "last", name: "mine"}
+        keys = parse_jwks({"keys": [*members, *rsa, chosen]})
+
+        def verdict(header: dict[str, object]) -> Reason | None:
+            text = token({"alg": "RS256", **header}, {"iss": "x"}, "").rstrip(".")
+            key = SigningKey(private_keys["rsa-other"], "RS256")
+            signature = encode(jwt.signature(text.encode(), key))
+            return jwt.verify_signature(jwt.parse(f"{text}.{signature}"), keys, ALGORITHMS)
+
+        assert verdict({name: "mine"}) is None
+        assert verdict({"kid": "last", name: "of another certificate"}) is None
+        assert verdict({name: "r3"}) is Reason.BAD_SIGNATURE
+        assert verdict({name: ["mine"]}) is Reason.BAD_SIGNATURE, "no text, so nothing is chosen"
+        assert verdict({"kid": "r3", name: "mine"}) is Reason.BAD_SIGNATURE
+        assert verdict({}) is Reason.BAD_SIGNATURE, "sixteen keys are tried, and no more"
+
     def test_no_keys_verify_nothing(self, private_keys: Keys) -> None:
         parsed = jwt.parse(signed(private_keys["p256"], key_id=None))
 
