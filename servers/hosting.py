@@ -19,6 +19,7 @@ from typing import Any, Final
 import waitress
 
 from .connections import Channel, Clients
+from .descriptors import Accepting, connection_bound
 from .polling import channels
 from .settings import Address
 
@@ -33,6 +34,17 @@ _POLL: Final = 0.1
 _TICK: Final = 1.0
 """Seconds between two looks for clients that are late."""
 _FOREVER: Final = 30.0
+
+_ADJUSTMENTS: Final[Mapping[str, int]] = {
+    "max_request_header_size": MAX_HEADER_BYTES,
+    "max_request_body_size": MAX_BODY_BYTES,
+    "inbuf_overflow": 512 * 1024,
+    "channel_timeout": 30,
+    "cleanup_interval": 1,
+    "connection_limit": 1000,
+    "backlog": BACKLOG,
+}
+"""waitress's, for a token server."""
 
 Application = Callable[..., Any]
 
@@ -153,6 +165,11 @@ class Server:
         self._looked = self._looked_for_stalled = self._clients.clock()
         self._drain = drain
         self._stopping = False
+        given = {**_ADJUSTMENTS, **adjustments}
+        spooled = given["max_request_body_size"] > given["inbuf_overflow"]
+        given["connection_limit"] = connection_bound(
+            given["connection_limit"], threads, 2 if spooled else 1
+        )
         self._server = waitress.create_server(
             application,
             map=self._map,
@@ -162,17 +179,9 @@ class Server:
             # Whose `X-Forwarded-*` counts is the applications' to judge; by default waitress takes
             # them all away.
             clear_untrusted_proxy_headers=False,
-            **{
-                "max_request_header_size": MAX_HEADER_BYTES,
-                "max_request_body_size": MAX_BODY_BYTES,
-                "channel_timeout": 30,
-                "cleanup_interval": 1,
-                "connection_limit": 1000,
-                "backlog": BACKLOG,
-                **adjustments,
-            },
+            **given,
         )
-
+        self._accepting = [Accepting(one, self._clients.clock) for one in self._listening()]
         for one in self._listening():
             one.channel_class = self._clients.open
             one.pull_trigger = self._map.served
@@ -186,7 +195,8 @@ class Server:
 
     def _run(self) -> None:
         while not self._stopping:
-            self._map.turn(min(_TICK if len(self._map) > self._own else _FOREVER, self._stall))
+            busy = len(self._map) > self._own or any(one.paused for one in self._accepting)
+            self._map.turn(min(_TICK if busy else _FOREVER, self._stall))
             self._look()
         self._close_listeners()
         deadline = time.monotonic() + self._drain
