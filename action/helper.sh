@@ -13,10 +13,12 @@ install_helper() {
   mkdir -p "$place/bin" "$place/lib"
   # The import package `regauth` is the repository's root.
   ln -sfn "$(cd "$here/.." && pwd -P)" "$place/lib/regauth"
-  printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s" -s -m regauth.controller.docker_helper "$@"\n' \
-    "$place/lib" "$python" >"$place/bin/docker-credential-regauth"
+  # Clients start it in the checkout, with the environment of any later step: -I keeps the checkout and PYTHON* off its
+  # search path, -S what the job has installed.
+  printf '#!/bin/sh\nexec "%s" -I -S "%s" "%s" "$@"\n' \
+    "$python" "$here/credential_helper.py" "$place/lib" >"$place/bin/docker-credential-regauth"
   chmod 700 "$place/bin/docker-credential-regauth"
-  "$python" -I "$here/helper_files.py" add "$folder/config.json" "$place/credential-helper.json" \
+  "$python" -I -S "$here/helper_files.py" add "$folder/config.json" "$place/credential-helper.json" \
     "$registry" "$username" "$audience"
   printf '%s\n' "$place/bin" >>"$GITHUB_PATH"
   printf 'REGAUTH_CREDENTIAL_HELPER_CONFIG=%s\n' "$place/credential-helper.json" >>"$GITHUB_ENV"
@@ -37,6 +39,6 @@ remove_helper() {
     printf '%s\n' "$python"
     exit 1
   }
-  "$python" -I "$here/helper_files.py" remove "$folder/config.json" \
+  "$python" -I -S "$here/helper_files.py" remove "$folder/config.json" \
     "$place/credential-helper.json" "$registry"
 }

@@ -4,9 +4,10 @@
 # The inputs come as INPUT_* in the environment.  Runs on bash 3.2 (macOS) and later.
 set -euo pipefail
 umask 077
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
 # shellcheck source=SCRIPTDIR/workflow.sh
 . "$here/workflow.sh"
+isolate
 # shellcheck source=SCRIPTDIR/id_token.sh
 . "$here/id_token.sh"
 # shellcheck source=SCRIPTDIR/clients.sh
@@ -38,6 +39,10 @@ read_inputs() {
     ;;
   esac
   folder=${INPUT_DOCKER_CONFIG:-${DOCKER_CONFIG:-$HOME/.docker}}
+  outside_checkout "$folder" || fail "Wrong input" \
+    "The folder of docker's config.json is '$folder'; it must be an absolute path outside the checkout." \
+    "Clients run the credential helpers that config.json names, and the checkout could choose them." \
+    "Write 'docker-config: \${{ runner.temp }}/docker'."
 }
 
 # docker, oras, crane and helm read DOCKER_CONFIG; podman, buildah and skopeo read REGISTRY_AUTH_FILE.

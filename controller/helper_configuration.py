@@ -57,7 +57,11 @@ def default_path(environment: Mapping[str, str]) -> str:
     named = environment.get(VARIABLE)
     if named:
         return named
-    folder = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME', '')}/.config"
+    folder = environment.get("XDG_CONFIG_HOME", "")
+    if not folder.startswith("/"):
+        # The specification ignores a relative path.  It would be a file of the checkout that a
+        # client runs in, and a configuration can name a command.
+        folder = f"{environment.get('HOME', '')}/.config"
     return f"{folder}/regauth/credential-helper.json"
 
 

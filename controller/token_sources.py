@@ -5,6 +5,7 @@ What lives here: one function for each kind of place a job runs in.  What must n
 gets which, and keeping any token.
 """
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -103,7 +104,7 @@ def from_command(options: Options, environment: Environment) -> PassedToken:
             stderr=subprocess.DEVNULL,
             timeout=COMMAND_SECONDS,
             check=False,
-            env=dict(environment),
+            env=_with_absolute_path(environment),
         )
     except subprocess.TimeoutExpired:
         raise HelperError(f"the command {name!r} took over {COMMAND_SECONDS:g} s") from None
@@ -116,6 +117,21 @@ def from_command(options: Options, environment: Environment) -> PassedToken:
         raise HelperError(f"the command {name!r} printed more than {MAX_BYTES} bytes")
     text = done.stdout.decode("ascii", "replace")
     return read_token(text, f"what the command {name!r} printed", time.time())
+
+
+def _with_absolute_path(environment: Environment) -> dict[str, str]:
+    """
+    Return the environment with the absolute entries of PATH alone.
+
+    An empty or a relative entry is a folder of the current directory, which is a checkout that
+    others write.
+    """
+    changed = dict(environment)
+    entries = changed.pop("PATH", os.defpath).split(os.pathsep)
+    kept = [entry for entry in entries if os.path.isabs(entry)]  # noqa: PTH117 - starts faster
+    # An empty PATH is the current directory too.
+    changed["PATH"] = os.pathsep.join(kept) or os.defpath
+    return changed
 
 
 SOURCES: Final[Mapping[str, Source]] = {

@@ -9,6 +9,7 @@ registry's address on standard input, JSON on standard output.  What must not: u
 import base64
 import binascii
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -187,7 +188,10 @@ def _run(program: str, address: str, search: str | None) -> "subprocess.Complete
 
 
 def _find(program: str, search: str | None) -> str:
-    found = shutil.which(program, path=search)
+    entries = (search or os.environ.get("PATH", os.defpath)).split(os.pathsep)
+    # An empty or a relative entry is a folder of the current directory.
+    kept = [entry for entry in entries if Path(entry).is_absolute()]
+    found = shutil.which(program, path=os.pathsep.join(kept)) if kept else None
     if found is None:
         message = f"{program} is not on the PATH"
         raise CredentialsError(message)

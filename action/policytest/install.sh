@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Install policytest, at the action's own ref, into an environment of its own.
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
 # shellcheck source=SCRIPTDIR/../workflow.sh
 . "$here/../workflow.sh"
+isolate
 
 place=$RUNNER_TEMP/policytest
 if [[ -n $INPUT_PYTHON ]]; then
-  python=$INPUT_PYTHON
-  "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-    fail "Wrong Python" "'$python' is not Python 3.11 or later."
+  python=$(command -v "$INPUT_PYTHON") || python=
+  is_python "$python" || fail "Wrong Python" "'$INPUT_PYTHON' is not Python 3.11 or later."
+  [[ $python == /* ]] || python=$PWD/$python
 else
   python=$(find_python) || {
     printf '%s\n' "$python"
@@ -23,7 +24,9 @@ root=$(cd "$here/../.." && pwd -P)
 for name in controller engine entry_points policytests schemas servers pyproject.toml README.md LICENSE; do
   cp -R "$root/$name" "$place/source/"
 done
-"$python" -m venv "$place/venv"
-"$place/venv/bin/python" -m pip install --quiet --disable-pip-version-check "$place/source[policytest]" ||
+# pip's own children start here too, and a relative PIP_CONFIG_FILE or PIP_CONSTRAINT names no file of the checkout.
+cd "$place"
+"$python" -I -m venv "$place/venv"
+"$place/venv/bin/python" -I -m pip install --quiet --disable-pip-version-check "$place/source[policytest]" ||
   fail "policytest cannot be installed" "pip says why above."
 printf 'policytest=%s\n' "$place/venv/bin/policytest" >>"$GITHUB_OUTPUT"

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Run policytest, report it as GitHub shows it, and end with its exit code.
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+here=$(cd "${BASH_SOURCE[0]%/*}" && pwd)
 # shellcheck source=SCRIPTDIR/../workflow.sh
 . "$here/../workflow.sh"
+isolate
 
 reports=$RUNNER_TEMP/policytest/reports
 mkdir -p "$reports"
@@ -40,7 +41,7 @@ done <<<"$(printf '%s' "$INPUT_PATHS" | tr '\n\t' '  ') "
 [[ -n $found ]] || fail "Wrong input" "'paths' is empty; '.' is every suite of the checkout."
 
 code=0
-"$POLICYTEST" "$@" || code=$?
+"${POLICYTEST%/*}/python" -I "$POLICYTEST" "$@" || code=$?
 {
   printf 'exit-code=%s\n' "$code"
   for kind in sarif html; do

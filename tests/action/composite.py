@@ -7,6 +7,7 @@ over.  Source: GitHub Docs, "Metadata syntax for GitHub Actions" and "Workflow c
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,8 +16,8 @@ from typing import Any
 
 import yaml
 
-BASH = ("bash", "--noprofile", "--norc", "-eo", "pipefail")
-"""What `shell: bash` means, of "Workflow syntax", `jobs.<job_id>.steps[*].shell`."""
+BASH = (shutil.which("bash") or "bash", "--noprofile", "--norc", "-eo", "pipefail")
+"""What `shell: bash` means, by its whole path as the runner starts it, of "Workflow syntax", `jobs.<job_id>.steps[*].shell`."""
 
 SECONDS = 240
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")

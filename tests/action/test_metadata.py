@@ -40,7 +40,7 @@ def test_an_action_is_as_github_s_schema_has_it(repository: Path, action: str) -
 @pytest.mark.parametrize("action", ACTIONS)
 def test_an_action_runs_nothing_but_its_own_files(repository: Path, action: str) -> None:
     for step in read(repository, action)["runs"]["steps"]:
-        match = re.fullmatch(r'bash "\$GITHUB_ACTION_PATH/([a-z]+\.sh)"', step["run"])
+        match = re.fullmatch(r'"\$BASH" "\$GITHUB_ACTION_PATH/([a-z]+\.sh)"', step["run"])
 
         assert match is not None, step
         assert (repository / action / match[1]).is_file()

@@ -17,6 +17,7 @@ from regauth import schemas
 from regauth.controller.docker_helper import answer
 from regauth.controller.helper_configuration import (
     HelperRegistry,
+    default_path,
     find_registry,
     read_configuration,
 )
@@ -234,6 +235,30 @@ def test_spiffe_s_file_must_hold_a_jwt_svid(registries: Path, tmp_path: Path) ->
 
 def command(script: str) -> dict[str, object]:
     return {"command": {"command": [sys.executable, "-c", script]}}
+
+
+@pytest.mark.parametrize("path", [":/bin", "/bin:", ".:/bin", "here:/bin", "", "."])
+def test_s3_a_command_is_not_looked_for_in_the_current_directory(
+    registries: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    """A client runs the helper in a checkout, which others write."""
+    for folder in (tmp_path, tmp_path / "here"):
+        folder.mkdir(exist_ok=True)
+        program = folder / "print-token"
+        program.write_text(f"#!/bin/sh\necho {TOKEN}\n")
+        program.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    helper = Helper(registries, {"command": {"command": ["print-token"]}})
+
+    assert secret(helper.within("get", PATH=str(tmp_path))) == TOKEN
+    assert "cannot be run: No such file" in failed(helper.within("get", PATH=path))
+
+
+def test_s3_a_relative_xdg_folder_is_no_place_of_a_configuration() -> None:
+    for folder in ("", ".", "ci"):
+        environment = {"XDG_CONFIG_HOME": folder, "HOME": "/home/ci"}
+        assert default_path(environment).startswith("/home/ci/.config/")
+    assert default_path({"XDG_CONFIG_HOME": "/etc/ci"}).startswith("/etc/ci/")
 
 
 def test_a_command_prints_the_token(registries: Path) -> None:

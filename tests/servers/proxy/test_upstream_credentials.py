@@ -167,6 +167,19 @@ def test_a_helper_that_answers_otherwise_is_an_error(helpers: Helpers, answer: s
         ask_helper("test", HOST, helpers.path)
 
 
+@pytest.mark.parametrize("path", [":/nowhere", "/nowhere:", ".", "bin", "bin:/nowhere"])
+def test_s3_a_helper_is_not_looked_for_in_the_current_directory(
+    helpers: Helpers, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    folder = Path(helpers.path)
+    monkeypatch.chdir(folder if "bin" not in path else folder.parent)
+
+    for search in (path, None):
+        monkeypatch.setenv("PATH", path)
+        with pytest.raises(CredentialsError, match="not on the PATH"):
+            ask_helper("test", HOST, search)
+
+
 def test_a_helper_that_is_missing_fails_or_has_an_odd_name_is_an_error(tmp_path: Path) -> None:
     failing = tmp_path / "docker-credential-failing"
     failing.write_text("#!/bin/sh\necho a-secret; exit 3\n")
