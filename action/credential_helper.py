@@ -14,6 +14,6 @@ import sys
 
 sys.path.insert(0, sys.argv.pop(1))
 
-from regauth.controller.docker_helper import main
+from regauth.controller.helpers.docker_helper import main
 
 main()

@@ -25,11 +25,11 @@ from pathlib import Path
 
 from kubernetes.client import Configuration
 
-from regauth.controller.cluster import Cluster
-from regauth.controller.entitlements import Entitlements
+from regauth.controller.applying.reconciling import Controller, Host
 from regauth.controller.event_log import EventLog
 from regauth.controller.measures import Measures
-from regauth.controller.reconciling import Controller, Host
+from regauth.controller.observing.cluster import Cluster
+from regauth.controller.planning.entitlements import Entitlements
 from regauth.controller.settings import Registry
 from regauth.engine import compile_policy
 

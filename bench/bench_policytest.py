@@ -16,10 +16,10 @@ import time
 from itertools import islice
 from pathlib import Path
 
-from regauth.policytests.mutants import mutants
-from regauth.policytests.mutation import mutate
-from regauth.policytests.places import Places
-from regauth.policytests.run import Run
+from regauth.policytests.analysis.mutants import mutants
+from regauth.policytests.analysis.mutation import mutate
+from regauth.policytests.analysis.places import Places
+from regauth.policytests.execution.run import Run
 
 CASES = 10_000
 RATIO = 1.6

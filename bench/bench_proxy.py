@@ -30,11 +30,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from regauth.engine import jwt
-from regauth.engine.keys import SigningKey
-from regauth.servers import key_folder
+from regauth.engine.tokens import jwt
+from regauth.engine.tokens.jwks import SigningKey
+from regauth.servers.signing import key_folder
 
-PROXY = (sys.executable, "-m", "regauth.servers.registry_auth_proxy")
+PROXY = (sys.executable, "-m", "regauth.servers.commands.registry_auth_proxy")
 DEPLOY = Path(__file__).parents[1] / "deploy" / "nginx"
 NAME, SERVICE, ISSUER = "acme/app", "registry.example.com", "registry-token-issuer"
 MIB = 1024 * 1024

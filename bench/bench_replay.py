@@ -19,14 +19,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from regauth.engine import Policy, accesses, decide, parse_scopes
-from regauth.engine.authentication import Authenticated
-from regauth.engine.exchange import login_verified
-from regauth.engine.jwt import Claims
-from regauth.policytests.command_replay import read_logs
-from regauth.policytests.policies import compile_folder
-from regauth.policytests.replay_report import ReplayReport
-from regauth.policytests.replaying import Replay
-from regauth.servers.sample import sample_claims
+from regauth.engine.decisions.authentication import Authenticated
+from regauth.engine.decisions.exchange import login_verified
+from regauth.engine.tokens.jwt import Claims
+from regauth.policytests.commands.replay import read_logs
+from regauth.policytests.execution.policies import compile_folder
+from regauth.policytests.replay.deciding import Replay
+from regauth.policytests.replay.report import ReplayReport
+from regauth.servers.setup.sample import sample_claims
 
 POLICY = Path(__file__).parent.parent / "policy" / "github-actions"
 REQUESTS = 30_000

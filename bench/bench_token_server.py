@@ -44,11 +44,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from go_peers import peers
 
-from regauth.engine import jwt
-from regauth.engine.keys import SigningKey, load_private_key
-from regauth.servers import hosting, sample, starter
-from regauth.servers.running import pin
-from regauth.servers.settings import Address
+from regauth.engine.tokens import jwt
+from regauth.engine.tokens.jwks import SigningKey, load_private_key
+from regauth.servers.configuration.settings import Address
+from regauth.servers.http_server import server as hosting
+from regauth.servers.setup import sample, starter
+from regauth.servers.token.process import pin
 
 SERVICE = "registry.example.com"
 QUESTION = f"/auth/token?service={SERVICE}&scope=repository:acme/app:pull,push"
@@ -282,7 +283,7 @@ def on_waitress(port: int, workers: int, configuration: Path | None) -> list[str
     """Return what serves hello, or the token server, as `token-server` does."""
     if configuration is None:
         return [sys.executable, __file__, "--hello", str(port), str(workers)]
-    server = [sys.executable, "-m", "regauth.servers.token_server"]
+    server = [sys.executable, "-m", "regauth.servers.commands.token_server"]
     return [*server, "--config", str(configuration)]
 
 

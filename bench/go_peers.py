@@ -12,8 +12,8 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from regauth.engine.keys import load_private_key
-from regauth.servers import sample, starter
+from regauth.engine.tokens.jwks import load_private_key
+from regauth.servers.setup import sample, starter
 
 MODULE = "github.com/jetstack/jwt-registry-auth/cmd/token-server@latest"
 BUILD_SECONDS = 900

@@ -11,12 +11,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from regauth.engine import Location, Policy, Problem, Problems, Provider, compile_policy, schema
+from regauth.controller.planning.entitlements import Entitlements
+from regauth.engine import Location, Policy, Problem, Problems, Provider, compile_policy
 from regauth.engine.files import PolicyFolderError, read_policy_folder, read_text
-from regauth.engine.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from regauth.engine.quantities import parse_duration
+from regauth.engine.source import schema
+from regauth.engine.source.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from regauth.engine.source.quantities import parse_duration
 
-from .entitlements import Entitlements
 from .settings import MIN_TOKEN, Election, Limits, Registry, Selection, Settings
 
 MAX_TOKEN: Final = timedelta(hours=48)

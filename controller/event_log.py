@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from regauth.engine.redaction import without_tokens
+from regauth.engine.source.redaction import without_tokens
 
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 

@@ -74,7 +74,8 @@ def _run(
     configuration: "Configuration",
     reload: "Callable[[], Configuration | None]",
 ) -> int:
-    from .cluster import ApiError  # noqa: PLC0415
+    from regauth.controller.observing.cluster import ApiError  # noqa: PLC0415
+
     from .event_log import EventLog  # noqa: PLC0415
     from .running import Process, dry_run, run_once  # noqa: PLC0415
 
@@ -98,12 +99,7 @@ def _run(
 def _configuration(
     options: dict[str, Any],
 ) -> "tuple[Configuration, Callable[[], Configuration | None]]":
-    from .configuration import (  # noqa: PLC0415
-        Configuration,
-        ConfigurationError,
-        entitlements,
-        read_configuration,
-    )
+    from .configuration import Configuration, ConfigurationError, entitlements, read_configuration  # noqa: PLC0415
 
     file = options["config"]
     if file is None:
@@ -139,7 +135,7 @@ def _same(one: "Configuration", other: "Configuration") -> bool:
 
 def _settings(options: dict[str, Any]) -> Any:  # noqa: ANN401 - imported below
     """Return the settings of the proof of concept: one registry, no policy."""
-    from regauth.engine.quantities import parse_duration  # noqa: PLC0415
+    from regauth.engine.source.quantities import parse_duration  # noqa: PLC0415
 
     from .configuration import MAX_TOKEN  # noqa: PLC0415
     from .settings import MIN_TOKEN, Registry, Settings  # noqa: PLC0415
@@ -197,9 +193,14 @@ def manifests(file: Path, image: str, namespace: str, *, plugin: bool) -> None:
       kube-controller manifests --config controller.yaml --image IMAGE | kubectl apply -f -
       kube-controller manifests --config controller.yaml --image IMAGE --plugin
     """  # noqa: D301 - click reads \b
+    from regauth.controller.installing.manifests import (  # noqa: PLC0415
+        ManifestError,
+        controller_manifests,
+        plugin_manifests,
+    )
+    from regauth.controller.installing.yaml_blocks import to_yaml  # noqa: PLC0415
+
     from .configuration import ConfigurationError, read_configuration  # noqa: PLC0415
-    from .manifests import ManifestError, controller_manifests, plugin_manifests  # noqa: PLC0415
-    from .yaml_blocks import to_yaml  # noqa: PLC0415
 
     try:
         settings = read_configuration(file).settings
@@ -222,7 +223,7 @@ def fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
 
 def fail_with_problems(error: "ConfigurationError") -> NoReturn:
     """Show all problems with their lines and end."""
-    from regauth.engine.rendering import render_text, wants_color  # noqa: PLC0415
+    from regauth.engine.source.rendering import render_text, wants_color  # noqa: PLC0415
 
     color = wants_color(os.environ, terminal=sys.stderr.isatty())
     click.echo(render_text(error.problems, error.sources, color=color), err=True, color=color)

@@ -2,7 +2,7 @@
 Running a controller: threads, signals, leadership, and their end.
 
 What lives here: the order in which watches, workers, election and endpoints are started and
-ended.  What must not: the work itself (`regauth.controller.reconciling`).
+ended.  What must not: the work itself (`regauth.controller.applying.reconciling`).
 
 A process that loses the Lease ends, and is started again by its Deployment: whatever it was doing
 is planned anew by whoever leads then.
@@ -20,16 +20,17 @@ from typing import Final
 
 from kubernetes.client import Configuration as Connection
 
-from .applying import NotLeadingError
-from .cluster import ApiError, Cluster
+from regauth.controller.applying.applying import NotLeadingError
+from regauth.controller.applying.leadership import Elector
+from regauth.controller.applying.reconciling import Controller, Host
+from regauth.controller.applying.work_queue import Throttle
+from regauth.controller.observing.cluster import ApiError, Cluster
+from regauth.controller.observing.inventory import KINDS
+
 from .configuration import Configuration
 from .endpoints import Endpoints, metrics, yes_or_no
 from .event_log import EventLog
-from .inventory import KINDS
-from .leadership import Elector
 from .measures import Measures
-from .reconciling import Controller, Host
-from .work_queue import Throttle
 
 RELOAD_SECONDS: Final = 30.0
 """How often the policy's folder is looked at."""

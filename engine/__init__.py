@@ -9,10 +9,28 @@ hosts and which nothing else in the engine imports.
 What is listed here is what hosts use; the modules hold the rest.
 """
 
-from .authentication import Authenticated
-from .compiler import Compilation, compile_policy
-from .decide import decide
-from .exchange import (
+from regauth.engine.access.outcomes import (
+    ConditionError,
+    Decision,
+    Identity,
+    Reason,
+    Refusal,
+    Verdict,
+    Why,
+)
+from regauth.engine.access.scope import (
+    Access,
+    Resource,
+    Scope,
+    ScopeError,
+    accesses,
+    parse_scope,
+    parse_scopes,
+)
+from regauth.engine.compiler.compiler import Compilation, compile_policy
+from regauth.engine.decisions.authentication import Authenticated
+from regauth.engine.decisions.decide import decide
+from regauth.engine.decisions.exchange import (
     Credentials,
     Keys,
     KeysUnavailable,
@@ -22,18 +40,16 @@ from .exchange import (
     login_verified,
     run,
 )
-from .explanation import Explanation, explain
-from .jwt import Claims, UnverifiedClaims
-from .keys import KeysError, KeySet, SigningKey
-from .narration import narrate
-from .outcomes import ConditionError, Decision, Identity, Reason, Refusal, Verdict, Why
-from .policy import Denial, Grant, Policy, Provider, Statement
-from .problems import Location, Problem, Problems, Severity
-from .prospects import may_be_granted
-from .registry_token import registry_token
-from .rendering import render_text
-from .scope import Access, Resource, Scope, ScopeError, accesses, parse_scope, parse_scopes
-from .trust import trust_digest
+from regauth.engine.decisions.prospects import may_be_granted
+from regauth.engine.decisions.trust import trust_digest
+from regauth.engine.explaining.explanation import Explanation, explain
+from regauth.engine.explaining.narration import narrate
+from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
+from regauth.engine.source.problems import Location, Problem, Problems, Severity
+from regauth.engine.source.rendering import render_text
+from regauth.engine.tokens.jwks import KeysError, KeySet, SigningKey
+from regauth.engine.tokens.jwt import Claims, UnverifiedClaims
+from regauth.engine.tokens.registry_token import registry_token
 
 __all__ = [
     "Access",

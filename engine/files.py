@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from .problems import Location, Problems
+from regauth.engine.source.problems import Location, Problems
 
 MAX_FILE_BYTES: Final = 8 * 1024 * 1024
 """The size of the largest file that is read."""

@@ -33,7 +33,7 @@ def policytest() -> NoReturn:
 def token_server() -> None:
     """Run `token-server`, or exit with 2 and one line without its extra."""
     _need("servers", "token-server")
-    from regauth.servers.token_server import main  # noqa: PLC0415 - after the check
+    from regauth.servers.commands.token_server import main  # noqa: PLC0415 - after the check
 
     main()
 
@@ -41,7 +41,7 @@ def token_server() -> None:
 def registry_auth_proxy() -> None:
     """Run `registry-auth-proxy`, or exit with 2 and one line without its extra."""
     _need("servers", "registry-auth-proxy")
-    from regauth.servers.registry_auth_proxy import main  # noqa: PLC0415 - after the check
+    from regauth.servers.commands.registry_auth_proxy import main  # noqa: PLC0415 - after the check
 
     main()
 

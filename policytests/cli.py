@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(arguments: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words in (["-h"], ["--help"]):
-        from .sentences import HELP  # noqa: PLC0415 - help needs nothing else
+        from regauth.policytests.commands.help import HELP  # noqa: PLC0415 - help needs nothing else
 
         sys.stdout.write(HELP)
         return 0
@@ -53,7 +53,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     if words and (meant := _misspelt(words[0])):
         sys.stderr.write(f"policytest: there is no {words[0]!r} here; did you mean `{meant}`?\n")
         return USAGE
-    from .options import OptionError, translated  # noqa: PLC0415 - on demand
+    from regauth.policytests.collection.options import OptionError, translated  # noqa: PLC0415 - on demand
 
     try:
         return run_tests(translated(words))
@@ -72,7 +72,7 @@ def _misspelt(word: str) -> str:
 def _command(words: Sequence[str]) -> int:
     import click  # noqa: PLC0415 - tests do without
 
-    from .commands import main as group  # noqa: PLC0415 - tests do without
+    from regauth.policytests.commands.group import main as group  # noqa: PLC0415 - tests do without
 
     try:
         code = group.main(

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 
 if TYPE_CHECKING:
-    from .fixtures import AskedPolicy
+    from regauth.policytests.collection.fixtures import AskedPolicy
 
 _SUFFIX = ".policytest.yaml"
 
 RECORDER: pytest.StashKey[object] = pytest.StashKey()
-"""The run's `regauth.policytests.recording.Recorder`; absent in a run without suites."""
+"""The run's `regauth.policytests.collection.recorder.Recorder`; absent in a run without suites."""
 
 OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     (
@@ -74,7 +74,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return None
     if find_spec("syrupy") is None:
         return _UncollectedSuite.from_parent(parent, path=file_path)
-    from .items import SuiteFile  # noqa: PLC0415 - only runs that have suites pay for them
+    from regauth.policytests.collection.items import SuiteFile  # noqa: PLC0415 - only runs that have suites pay for them
 
     suite: pytest.Collector = SuiteFile.from_parent(parent, path=file_path)
     return suite
@@ -93,7 +93,7 @@ class _UncollectedSuite(pytest.File):
 def pytest_configure(config: pytest.Config) -> None:
     """Put the command's own reporter in the place of pytest's."""
     if config.getoption("policytest_front") and config.get_verbosity() <= 0:
-        from .terminal import install  # noqa: PLC0415 - only the command pays for it
+        from regauth.policytests.reports.terminal import install  # noqa: PLC0415 - only the command pays for it
 
         install(config)
 
@@ -103,9 +103,9 @@ def _policytest(request: pytest.FixtureRequest) -> "Callable[..., AskedPolicy]":
     """
     Ask a policy from Python: `policytest("policy/").token("github-actions", ref=...)`.
 
-    The folder is relative to pytest's root folder; see `regauth.policytests.fixtures`.
+    The folder is relative to pytest's root folder; see `regauth.policytests.collection.fixtures`.
     """
-    from .fixtures import load  # noqa: PLC0415 - only tests that use it pay for it
+    from regauth.policytests.collection.fixtures import load  # noqa: PLC0415 - only tests that use it pay for it
 
     def asked(folder: str = "policy", at: datetime | None = None) -> "AskedPolicy":
         return load(request.config.rootpath / folder, at)

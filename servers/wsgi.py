@@ -11,11 +11,11 @@ files are started here, and threads do not survive a fork (gunicorn: no `--prelo
 import os
 from pathlib import Path
 
-from .assembly import assemble, tell_of_sessions
-from .configuration import read_settings
-from .event_log import EventLog
-from .live_state import load_state
-from .token_app import App
+from regauth.servers.configuration.server_file import read_settings
+from regauth.servers.state.reloading import load_state
+from regauth.servers.telemetry.event_log import EventLog
+from regauth.servers.token.app import App
+from regauth.servers.token.assembly import assemble, tell_of_sessions
 
 
 def make_application() -> App:

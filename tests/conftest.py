@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from regauth.engine.keys import PrivateKey
-
-from .house.installing import copy_sources, run
+from regauth.engine.tokens.jwks import PrivateKey
+from tests.house.installing import copy_sources, run
 
 REPOSITORY = Path(__file__).parent.parent
 

@@ -8,14 +8,11 @@ where.  The subset, its limits and its deliberate differences from the specifica
 in docs/cel.md.
 """
 
-from .analysis import Part
-from .checking import Checked, Declarations, check_node
-from .compiling import Compiled, compile_expression, compile_node
-from .errors import CelError, ErrorCode, Finding, FindingCode
-from .nodes import Node
-from .program import Program
-from .tracing import Trace
-from .types import (
+from regauth.engine.cel.checks.checking import Checked, Declarations, check_node
+from regauth.engine.cel.checks.compiling import Compiled, compile_expression, compile_node
+from regauth.engine.cel.evaluation.program import Program
+from regauth.engine.cel.evaluation.tracing import Trace
+from regauth.engine.cel.library.types import (
     BOOL,
     DOUBLE,
     DURATION,
@@ -30,8 +27,11 @@ from .types import (
     RecordType,
     Type,
 )
-from .unparsing import unparse
-from .values import Duration, Timestamp, timestamp
+from regauth.engine.cel.library.values import Duration, Timestamp, timestamp
+from regauth.engine.cel.syntax.analysis import Part
+from regauth.engine.cel.syntax.errors import CelError, ErrorCode, Finding, FindingCode
+from regauth.engine.cel.syntax.nodes import Node
+from regauth.engine.cel.syntax.unparsing import unparse
 
 __all__ = [
     "BOOL",

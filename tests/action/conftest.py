@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from regauth.servers.sample import sample_claims, sample_token
+from regauth.servers.setup.sample import sample_claims, sample_token
+from tests.e2e.conftest import Site, site
 
-from ..e2e.conftest import Site, site
 from .composite import Job
 from .github import Github, serving
 

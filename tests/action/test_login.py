@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from ..e2e.conftest import Site
-from ..e2e.images import layer_content, write_image
-from ..e2e.programs import free_ports, run
+from tests.e2e.conftest import Site
+from tests.e2e.images import layer_content, write_image
+from tests.e2e.programs import free_ports, run
+
 from .composite import Job
 from .github import KEY, Github
 

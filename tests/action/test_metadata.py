@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ..docs.platforms import complaints
-from ..e2e.programs import run
+from tests.docs.platforms import complaints
+from tests.e2e.programs import run
 
 ACTIONS = ("action", "action/policytest")
 KEYS = {"name", "description", "author", "branding", "inputs", "outputs", "runs"}

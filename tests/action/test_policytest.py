@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from ..e2e.programs import run
+from tests.e2e.programs import run
+
 from .composite import Job
 
 pytestmark = pytest.mark.e2e

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from regauth.controller.helper_configuration import read_configuration
-
-from ..e2e.conftest import Site
-from ..e2e.decisions import MAIN
-from ..e2e.programs import run
+from regauth.controller.helpers.helper_configuration import read_configuration
+from tests.e2e.conftest import Site
+from tests.e2e.decisions import MAIN
+from tests.e2e.programs import run
 
 RECIPES = ("github-actions", "gitlab", "buildkite", "circleci", "tekton", "shell")
 AUDIENCE = "https://registry.example.com"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from regauth.controller.configuration import read_configuration
-from regauth.controller.manifests import controller_manifests, plugin_manifests
+from regauth.controller.installing.manifests import controller_manifests, plugin_manifests
 
 from .kube_apiserver import PATIENCE, KubeApiServer
 from .listening import Object

@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 import pytest
 
-from regauth.controller.cluster import ApiError, Cluster, Object
-from regauth.controller.docker_config import EMPTY, TYPE, encoded
+from regauth.controller.observing.cluster import ApiError, Cluster, Object
+from regauth.controller.planning.docker_config import EMPTY, TYPE, encoded
 
 from .conftest import Api, connection, wait_for
 

@@ -6,7 +6,7 @@ import pytest
 from kubernetes.client import Configuration
 from kubernetes.config.config_exception import ConfigException
 
-from regauth.controller.cluster import ApiError, Cluster
+from regauth.controller.observing.cluster import ApiError, Cluster
 
 from .conftest import Api, connection
 

@@ -20,17 +20,17 @@ from typing import Any
 
 import pytest
 
-from regauth.controller.cluster import ApiError, Cluster, Object
+from regauth.controller.applying.leadership import Elector
+from regauth.controller.applying.reconciling import Controller, Host
 from regauth.controller.configuration import read_configuration
-from regauth.controller.docker_config import EMPTY, TYPE, encoded
-from regauth.controller.entitlements import Entitlements
 from regauth.controller.event_log import EventLog
-from regauth.controller.leadership import Elector
-from regauth.controller.manifests import plugin_manifests
+from regauth.controller.installing.manifests import plugin_manifests
+from regauth.controller.installing.yaml_blocks import to_yaml
 from regauth.controller.measures import Measures
-from regauth.controller.reconciling import Controller, Host
+from regauth.controller.observing.cluster import ApiError, Cluster, Object
+from regauth.controller.planning.docker_config import EMPTY, TYPE, encoded
+from regauth.controller.planning.entitlements import Entitlements
 from regauth.controller.settings import Election, Registry
-from regauth.controller.yaml_blocks import to_yaml
 
 from .conftest import connection, run_main, wait_for
 from .installation import ACCOUNT, NAMESPACE, install, manifests, put
@@ -327,7 +327,7 @@ def test_the_kubelet_s_own_code_takes_the_configuration_and_the_plugin_s_answer(
     plugin = tmp_path / "bin" / "regauth-credential-provider"
     plugin.parent.mkdir()
     plugin.write_text(
-        f'#!/bin/sh\nexec "{sys.executable}" -m regauth.controller.kubelet_plugin "$@"\n'
+        f'#!/bin/sh\nexec "{sys.executable}" -m regauth.controller.helpers.kubelet_plugin "$@"\n'
     )
     plugin.chmod(0o755)
     done = subprocess.run(

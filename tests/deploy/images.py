@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from ..e2e.programs import wait_until
+from tests.e2e.programs import wait_until
 
 VARIABLE = "REGAUTH_IMAGE_BASE"
 DEBOOTSTRAP = "debootstrap"

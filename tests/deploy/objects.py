@@ -15,7 +15,7 @@ import pytest
 import yaml
 from kubernetes import client
 
-from ..e2e.programs import run
+from tests.e2e.programs import run
 
 _KINDS = {
     "admissionregistration.k8s.io/v1": "V1",

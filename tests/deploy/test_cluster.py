@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 import yaml
 
-from ..controller.kube_apiserver import KubeApiServer
-from ..docs.pages import blocks, pages
-from ..e2e.programs import run
+from tests.controller.kube_apiserver import KubeApiServer
+from tests.docs.pages import blocks, pages
+from tests.e2e.programs import run
+
 from .objects import kustomized, name, read
 
 pytestmark = pytest.mark.e2e

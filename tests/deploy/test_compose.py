@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from ..docs.platforms import complaints
-from ..e2e.images import layer_content, write_image
-from ..e2e.programs import TOKEN_SERVER, free_ports, require, run, running
+from tests.docs.platforms import complaints
+from tests.e2e.images import layer_content, write_image
+from tests.e2e.programs import TOKEN_SERVER, free_ports, require, run, running
 
 CONTENT = b"hello through nginx\n"
 CONFINED = {

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from ..e2e.programs import free_ports, run
+from tests.e2e.programs import free_ports, run
+
 from .containerfile import complaints, stages
 
 TARGETS = {"policytest", "token-server", "registry-auth-proxy", "kube-controller"}

@@ -11,10 +11,10 @@ import jsonschema
 import pytest
 import yaml
 
-from regauth.servers.configuration import read_settings
-from regauth.servers.proxy_configuration import read_proxy_settings
+from regauth.servers.configuration.proxy_file import read_proxy_settings
+from regauth.servers.configuration.server_file import read_settings
+from tests.e2e.programs import TOKEN_SERVER, run
 
-from ..e2e.programs import TOKEN_SERVER, run
 from .objects import loose_ends, misshapen, name, read, unsafe
 
 Values = dict[str, Any]

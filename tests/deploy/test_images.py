@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from ..controller.api_server import ApiServer
-from ..controller.test_running import Site
-from ..e2e.programs import TOKEN_SERVER, run, wait_until
+from tests.controller.api_server import ApiServer
+from tests.controller.test_running import Site
+from tests.e2e.programs import TOKEN_SERVER, run, wait_until
+
 from .images import HOW, USER, VARIABLE, Podman, podman
 
 pytestmark = pytest.mark.e2e

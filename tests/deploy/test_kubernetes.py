@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from regauth.engine import compile_policy
-from regauth.servers.configuration import read_settings
-from regauth.servers.proxy_configuration import read_proxy_settings
+from regauth.servers.configuration.proxy_file import read_proxy_settings
+from regauth.servers.configuration.server_file import read_settings
+from tests.e2e.programs import TOKEN_SERVER, free_ports, run, running
 
-from ..e2e.programs import TOKEN_SERVER, free_ports, run, running
 from .objects import kustomized, loose_ends, misshapen, name, read, unsafe
 
 Change = Callable[[dict[str, Any]], object]

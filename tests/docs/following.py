@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from ..e2e.programs import free_ports, running
+from tests.e2e.programs import free_ports, running
+
 from .pages import SHELL, Block
 
 PATIENCE = 60.0

@@ -19,7 +19,7 @@ from pathlib import Path
 
 SHELL = {"sh", "bash", "shell", "console"}
 ELSEWHERE = {
-    "problems.md": ("tests/engine/test_problems.py", '"problems.md"'),
+    "problems.md": ("tests/engine/source/test_problems.py", '"problems.md"'),
     "ci/": ("tests/action/test_recipes.py", '"docs" / "ci"'),
 }
 """Pages, by how their path begins, whose blocks another test checks: which, and where it says so."""

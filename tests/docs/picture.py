@@ -43,7 +43,7 @@ def svg(output: str, about: str) -> str:
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img">\n'
-        "<!-- Made by tests/test_readme.py, which rewrites it when told to update golden files. -->\n"
+        "<!-- Made by tests/house/test_readme.py, which rewrites it when told to update golden files. -->\n"
         f"<title>{escape(about)}</title>\n"
         f'<rect width="{width}" height="{height}" rx="8" fill="#282c34"/>\n{lights}\n'
         '<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="16"'

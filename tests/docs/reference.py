@@ -170,8 +170,8 @@ def programs_page(repository: Path) -> str:
 
 def _help(name: str, module: str) -> Iterator[tuple[str, str]]:
     if name == "policytest":
-        yield name, importlib.import_module("regauth.policytests.sentences").HELP
-        commands = importlib.import_module("regauth.policytests.commands").main
+        yield name, importlib.import_module("regauth.policytests.commands.help").HELP
+        commands = importlib.import_module("regauth.policytests.commands.group").main
         yield from _click_help(commands, name, None, commands_only=True)
         return
     main = importlib.import_module(module).main

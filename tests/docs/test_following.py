@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ..conftest import REPOSITORY
-from ..e2e.programs import free_ports, require
+from tests.conftest import REPOSITORY
+from tests.e2e.programs import free_ports, require
+
 from .following import PORTS, Follower, shows
 from .pages import SHELL, Block, blocks, checked_here, pages
 

@@ -7,11 +7,15 @@ from pathlib import Path
 import pytest
 
 from regauth import schemas
-from regauth.engine import compile_policy, files, jwt, keys, nodes, scope, strictjson
-from regauth.engine.exchange import anonymous
-from regauth.engine.expressions import SCOPE
-from regauth.engine.outcomes import Decision, Reason
-from regauth.engine.policy import Policy
+from regauth.engine import compile_policy, files
+from regauth.engine.access import scope
+from regauth.engine.access.outcomes import Decision, Reason
+from regauth.engine.compiler.expressions import SCOPE
+from regauth.engine.decisions.exchange import anonymous
+from regauth.engine.policy.policy import Policy
+from regauth.engine.source import nodes, strictjson
+from regauth.engine.tokens import jwks as keys
+from regauth.engine.tokens import jwt
 
 LIMITS = {
     f"{files.MAX_FILE_BYTES // 1024 // 1024} MiB, {nodes.MAX_DEPTH} levels of nesting",

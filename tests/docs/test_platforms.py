@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ..conftest import REPOSITORY
-from ..e2e.programs import run
+from tests.conftest import REPOSITORY
+from tests.e2e.programs import run
+
 from .platforms import BY_PAGE, Shown, complaints, shown
 
 SHOWN = list(shown(REPOSITORY / "docs"))

@@ -10,12 +10,13 @@ import pytest
 import yaml
 
 from regauth import schemas
-from regauth.engine import compile_policy, nodes, schema
-from regauth.engine.patterns import Pattern, compile_pattern
-from regauth.engine.problems import Problem, Problems
-from regauth.engine.rendering import render_text
+from regauth.engine import compile_policy
+from regauth.engine.policy.patterns.names import Pattern, compile_pattern
+from regauth.engine.source import nodes, schema
+from regauth.engine.source.problems import Problem, Problems
+from regauth.engine.source.rendering import render_text
+from tests.conftest import REPOSITORY
 
-from ..conftest import REPOSITORY
 from .pages import ELSEWHERE, SHELL, Block, blocks, checked_here
 
 POLICY = {"services", "definitions", "providers", "grants", "denials", "anonymous"}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from regauth.servers.sample import sample_claims, sample_token
+from regauth.servers.setup.sample import sample_claims, sample_token
 
 from .clients import Able, Client, Done, Home, Podman
 from .decisions import Job

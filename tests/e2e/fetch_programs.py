@@ -1,5 +1,6 @@
 """
-Gets the programs of `needed_programs` that are missing: `python -m tests.e2e.fetch_programs FOLDER`.
+Gets the programs of `needed_programs` that are missing: `python -m tests.e2e.fetch_programs
+FOLDER`.
 
 Best effort: what cannot be had within the time is named, and the tests that need it skip.  The exit
 code is 0 either way.  Programs end up in FOLDER/bin.

@@ -15,7 +15,7 @@ import pytest
 
 from .needed_programs import PROGRAMS
 
-TOKEN_SERVER = (sys.executable, "-m", "regauth.servers.token_server")
+TOKEN_SERVER = (sys.executable, "-m", "regauth.servers.commands.token_server")
 PATIENCE = 30.0
 
 

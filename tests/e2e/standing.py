@@ -11,7 +11,7 @@ from pathlib import Path
 from .conftest import Site
 from .programs import free_ports, running
 
-PROXY = (sys.executable, "-m", "regauth.servers.registry_auth_proxy")
+PROXY = (sys.executable, "-m", "regauth.servers.commands.registry_auth_proxy")
 SERVICE, ISSUER = "registry.example.com", "registry-token-issuer"
 DEPLOY = Path(__file__).parents[2] / "deploy" / "nginx"
 

@@ -14,8 +14,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
-from regauth.servers.certificates import certificate_pem, make_authority, make_key, private_pem
-from regauth.servers.outgoing import Bounds, Place, Reply, ask
+from regauth.servers.http_client.documents import Bounds, Place, Reply, ask
+from regauth.servers.signing.certificates import (
+    certificate_pem,
+    make_authority,
+    make_key,
+    private_pem,
+)
 
 from .conftest import Site
 from .decisions import PUSH

@@ -1,4 +1,5 @@
-"""Distribution 3, each release and each way of trusting a token server, with the form that `compat` chooses."""
+"""Distribution 3, each release and each way of trusting a token server, with the form that `compat`
+chooses."""
 
 import os
 from collections.abc import Iterator

@@ -17,19 +17,19 @@ from typing import Any
 
 import pytest
 
-from regauth.engine.keys import PrivateKey
-from regauth.servers import hosting
-from regauth.servers.event_log import EventLog
-from regauth.servers.proxy_app import Proxy
-from regauth.servers.proxy_settings import (
+from regauth.engine.tokens.jwks import PrivateKey
+from regauth.servers.configuration.proxy_settings import (
     BundleKeys,
     ProxySettings,
     TokenSettings,
     UpstreamSettings,
 )
-from regauth.servers.settings import Address
+from regauth.servers.configuration.settings import Address
+from regauth.servers.http_server import server as hosting
+from regauth.servers.proxy.app import Proxy
+from regauth.servers.telemetry.event_log import EventLog
+from tests.servers.desk import Desk, make_desk, pem_keys, policy_text
 
-from ..servers.desk import Desk, make_desk, pem_keys, policy_text
 from .clients import CLIENTS, Able, Client, Crane, Done, Home
 from .images import layer_content, write_image
 from .programs import require

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from regauth.servers.registry_routes import Route, read_route
+from regauth.servers.protocol.routes import Route, read_route
+from tests.servers.proxy.corpus import Line, targets
+from tests.servers.proxy.wire import DIGEST, HOST, REQUESTS, raw
 
-from ..servers.proxy.corpus import Line, targets
-from ..servers.proxy.wire import DIGEST, HOST, REQUESTS, raw
 from .conftest import Site
 from .decisions import MAIN
 from .programs import TOKEN_SERVER, require, run

@@ -1,4 +1,5 @@
-"""Each kind of signing key, in each form that a registry may know it by, accepted by the real registry."""
+"""Each kind of signing key, in each form that a registry may know it by, accepted by the real
+registry."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

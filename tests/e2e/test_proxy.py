@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from regauth.engine import jwt
-from regauth.engine.keys import SigningKey
-from regauth.servers import key_folder
-from regauth.servers.registry_routes import Kind, Route, read_route
+from regauth.engine.tokens import jwt
+from regauth.engine.tokens.jwks import SigningKey
+from regauth.servers.protocol.routes import Kind, Route, read_route
+from regauth.servers.signing import key_folder
+from tests.servers.proxy.corpus import targets
 
-from ..servers.proxy.corpus import targets
 from .conftest import Site
 from .decisions import NO_PUSH, OTHER, PULL, PUSH, Decision
 from .images import layer_content, write_image

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from regauth.engine import Problems
-from regauth.engine.nodes import parse
+from regauth.engine.source.nodes import parse
 
 from .decisions import DECISIONS
 from .programs import TOKEN_SERVER, run

@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import HealthCheck, settings
 
-from regauth.engine.compiler import compile_policy
-from regauth.engine.keys import PrivateKey
-from regauth.engine.policy import Policy
-from regauth.engine.problems import Severity
+from regauth.engine.compiler.compiler import compile_policy
+from regauth.engine.policy.policy import Policy
+from regauth.engine.source.problems import Severity
+from regauth.engine.tokens.jwks import PrivateKey
 
 
 @pytest.fixture

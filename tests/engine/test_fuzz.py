@@ -34,8 +34,8 @@ from regauth.engine import (
     render_text,
     run,
 )
-from regauth.engine.jwt import sign
-from regauth.engine.keys import Key, PrivateKey, algorithms_of
+from regauth.engine.tokens.jwks import Key, PrivateKey, algorithms_of
+from regauth.engine.tokens.jwt import sign
 
 pytestmark = pytest.mark.fuzz
 
@@ -43,7 +43,7 @@ Explore = Callable[[Callable[[], None], int], None]
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 T = int(NOW.timestamp())
-CASES = Path(__file__).parent / "cases"
+CASES = Path(__file__).parent / "compiler" / "cases"
 SEEDS = sorted(path.read_text(encoding="utf-8") for path in CASES.glob("*.yaml"))
 
 # Text as files have it, and now and then what only a Python string can hold.

@@ -40,7 +40,7 @@ INSTALLED: Mapping[str, tuple[str, ...]] = {
 
 HELPER_MODULES = (
     "regauth.controller.docker_helper",
-    "regauth.controller.kubelet_plugin",
+    "regauth.controller.helpers.kubelet_plugin",
 )
 SUITE = "policy: policy\nat: 2026-11-01T12:00:00Z\ntokens: {}\ntests: []\n"
 

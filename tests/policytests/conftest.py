@@ -6,9 +6,9 @@ from textwrap import dedent
 
 import pytest
 
-from regauth.policytests.issuing import IssuerKeys
-from regauth.policytests.judging import Judgment
-from regauth.policytests.run import Loaded, Run, SuiteError
+from regauth.policytests.execution.judging import Judgment
+from regauth.policytests.execution.run import Loaded, Run, SuiteError
+from regauth.policytests.tokens.issuing import IssuerKeys
 
 POLICY = """
 version: 1

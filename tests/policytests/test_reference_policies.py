@@ -8,14 +8,14 @@ import pytest
 import yaml
 
 from regauth.engine.cel import BOOL
-from regauth.engine.compiler import compile_policy
+from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.files import read_policy_folder
-from regauth.policytests.cases import SnapshotCase
-from regauth.policytests.hostile import ForgeryCase
-from regauth.policytests.issuing import IssuerKeys
-from regauth.policytests.judging import Outcome
-from regauth.policytests.places import Places
-from regauth.policytests.run import Loaded, Run, SuiteError
+from regauth.policytests.analysis.places import Places
+from regauth.policytests.execution.cases import SnapshotCase
+from regauth.policytests.execution.hostile import ForgeryCase
+from regauth.policytests.execution.judging import Outcome
+from regauth.policytests.execution.run import Loaded, Run, SuiteError
+from regauth.policytests.tokens.issuing import IssuerKeys
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("github-actions", "kubernetes", "proxy-tags")

@@ -8,8 +8,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from regauth import schemas
-from regauth.engine.nodes import parse
-from regauth.engine.problems import Problems
+from regauth.engine.source.nodes import parse
+from regauth.engine.source.problems import Problems
 
 HERE = Path(__file__).parent
 

@@ -12,8 +12,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
-from regauth.servers.certificates import certificate_pem, make_authority, make_key, private_pem
-from regauth.servers.settings import PostgresqlSettings, SessionSettings, SqliteSettings
+from regauth.servers.configuration.settings import (
+    PostgresqlSettings,
+    SessionSettings,
+    SqliteSettings,
+)
+from regauth.servers.signing.certificates import (
+    certificate_pem,
+    make_authority,
+    make_key,
+    private_pem,
+)
 
 from .local_http import Provider, serve
 from .postgresql import PASSWORD, Cluster, running_cluster

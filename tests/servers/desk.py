@@ -12,20 +12,20 @@ from typing import Any
 
 import falcon.testing
 
-from regauth.engine import jwt
-from regauth.engine.compiler import compile_policy
-from regauth.engine.keys import PrivateKey, SigningKey
-from regauth.engine.policy import Policy
-from regauth.servers import key_folder
-from regauth.servers.event_log import EventLog
-from regauth.servers.login_cache import LoginCache
-from regauth.servers.observing import Observer
-from regauth.servers.provider_keys import KeyHosting, ProviderKeys
-from regauth.servers.sample import public_pem, sample_claims
-from regauth.servers.settings import KeyFolder, Settings, SigningSettings
-from regauth.servers.signing import load_signer
-from regauth.servers.token_app import create_app
-from regauth.servers.token_service import State, TokenService
+from regauth.engine.compiler.compiler import compile_policy
+from regauth.engine.policy.policy import Policy
+from regauth.engine.tokens import jwt
+from regauth.engine.tokens.jwks import PrivateKey, SigningKey
+from regauth.servers.configuration.settings import KeyFolder, Settings, SigningSettings
+from regauth.servers.provider_keys.providers import KeyHosting, ProviderKeys
+from regauth.servers.setup.sample import public_pem, sample_claims
+from regauth.servers.signing import key_folder
+from regauth.servers.signing.signer import load_signer
+from regauth.servers.telemetry.event_log import EventLog
+from regauth.servers.token.app import create_app
+from regauth.servers.token.login_cache import LoginCache
+from regauth.servers.token.observer import Observer
+from regauth.servers.token.service import State, TokenService
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 ISSUER = "https://sample-issuer.example.com"

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-COMMAND = (sys.executable, "-m", "regauth.servers.token_server")
+COMMAND = (sys.executable, "-m", "regauth.servers.commands.token_server")
 PATIENCE = 30.0
 
 

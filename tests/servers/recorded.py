@@ -1,8 +1,9 @@
 """
 Requests of real clients as they were seen on the wire, and what each client needs of the answer.
 
-`{basic}` stands for Basic credentials with the token, `{form}` for its form encoding, `{length}` for
-the body's length, `{size}` for the same as the size of a chunk.  Headers are in the clients' order.
+`{basic}` stands for Basic credentials with the token, `{form}` for its form encoding, `{length}`
+for the body's length, `{size}` for the same as the size of a chunk.  Headers are in the clients'
+order.
 """
 
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from regauth.engine.cel.values import Value
+from regauth.engine.cel.library.values import Value
 
 STRINGS = (
     "",

@@ -16,9 +16,9 @@ import celpy.celtypes
 import pytest
 
 from regauth.engine.cel import DYN, CelError, Duration, Program, Timestamp
-from regauth.engine.cel.parsing import parse
-from regauth.engine.cel.program import make
-from regauth.engine.cel.values import Value
+from regauth.engine.cel.evaluation.program import make
+from regauth.engine.cel.library.values import Value
+from regauth.engine.cel.syntax.parsing import parse
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)

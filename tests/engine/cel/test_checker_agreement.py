@@ -22,7 +22,7 @@ from regauth.engine.cel import (
     MapType,
     compile_expression,
 )
-from regauth.engine.problems import Severity
+from regauth.engine.source.problems import Severity
 
 from .generating import Typed
 from .oracles import Cpp

@@ -19,7 +19,7 @@ from regauth.engine.cel import (
     Type,
     compile_expression,
 )
-from regauth.engine.problems import Severity
+from regauth.engine.source.problems import Severity
 
 from .generating import Untyped
 from .test_differential import SEED

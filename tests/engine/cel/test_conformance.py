@@ -28,7 +28,7 @@ from regauth.engine.cel import (
     Type,
     compile_expression,
 )
-from regauth.engine.cel.values import NANOSECONDS, Value
+from regauth.engine.cel.library.values import NANOSECONDS, Value
 
 from .oracles import same
 

@@ -4,8 +4,8 @@ Our evaluation against Google's C++ CEL, on random expressions over random claim
 What must hold: where ours has a value, the C++ library has the same; where ours is an error, so is
 theirs, or two values of different kinds were compared, which is an error here on purpose.
 
-SEED chooses the expressions, FUZZ_SECONDS how long all tests marked `fuzz` go on together; the first
-FUZZ_EXPRESSIONS are judged in any case.
+SEED chooses the expressions, FUZZ_SECONDS how long all tests marked `fuzz` go on together; the
+first FUZZ_EXPRESSIONS are judged in any case.
 """
 
 import os
@@ -34,8 +34,8 @@ from regauth.engine.cel import (
     Timestamp,
     compile_expression,
 )
-from regauth.engine.cel.errors import RejectedError
-from regauth.engine.cel.tracing import Trace
+from regauth.engine.cel.evaluation.tracing import Trace
+from regauth.engine.cel.syntax.errors import RejectedError
 
 from .generating import Conforming, Plain, Untyped
 from .oracles import Cpp, Interpreter, evaluate, ours, same

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from regauth.engine.cel import DYN, CelError, Declarations, compile_expression, limits, timestamp
+from regauth.engine.cel import DYN, CelError, Declarations, compile_expression, timestamp
+from regauth.engine.cel.syntax import limits
 
 from .oracles import ours
 

@@ -12,23 +12,18 @@ from typing import Any
 
 import pytest
 
-from regauth.engine.cel import (
-    CelError,
-    Program,
-    comprehensions,
-    lowering,
-    operators,
-    reading,
-    values,
-)
-from regauth.engine.cel.errors import ErrorCode
-from regauth.engine.cel.functions import FUNCTIONS
-from regauth.engine.cel.lowering import LOWERINGS, lower
-from regauth.engine.cel.nodes import Comprehension, Conditional, Has, Index, Logic, Unary
-from regauth.engine.cel.operators import ARITHMETIC, COMPARISONS
-from regauth.engine.cel.overloads import Function, Overload
-from regauth.engine.cel.patterns import compile_pattern
-from regauth.engine.cel.values import Value
+from regauth.engine.cel import CelError, Program
+from regauth.engine.cel.evaluation import comprehensions, lowering
+from regauth.engine.cel.evaluation.lowering import LOWERINGS, lower
+from regauth.engine.cel.library import operators, values
+from regauth.engine.cel.library.functions import FUNCTIONS
+from regauth.engine.cel.library.operators import ARITHMETIC, COMPARISONS
+from regauth.engine.cel.library.overloads import Function, Overload
+from regauth.engine.cel.library.regex import compile_pattern
+from regauth.engine.cel.library.values import Value
+from regauth.engine.cel.syntax import reading
+from regauth.engine.cel.syntax.errors import ErrorCode
+from regauth.engine.cel.syntax.nodes import Comprehension, Conditional, Has, Index, Logic, Unary
 
 from .generating import Untyped
 from .oracles import Cpp, Outcome, evaluate, ours, same

@@ -10,9 +10,9 @@ import celpy
 import pytest
 
 import regauth.engine.cel as package
-from regauth.engine.cel import limits
-from regauth.engine.cel.errors import RejectedError
-from regauth.engine.cel.nodes import (
+from regauth.engine.cel.syntax import limits
+from regauth.engine.cel.syntax.errors import RejectedError
+from regauth.engine.cel.syntax.nodes import (
     Binary,
     Call,
     Comprehension,
@@ -28,7 +28,7 @@ from regauth.engine.cel.nodes import (
     path_of,
     walk,
 )
-from regauth.engine.cel.parsing import parse
+from regauth.engine.cel.syntax.parsing import parse
 
 
 def refused(text: str) -> tuple[str, str, str]:

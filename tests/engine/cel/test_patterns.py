@@ -5,8 +5,8 @@ import random
 import pytest
 import re2
 
-from regauth.engine.cel import limits
-from regauth.engine.cel.patterns import PatternError, compile_pattern
+from regauth.engine.cel.library.regex import PatternError, compile_pattern
+from regauth.engine.cel.syntax import limits
 
 LARGE = (
     "[ab]*a[ab]{400}c",

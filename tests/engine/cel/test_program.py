@@ -19,9 +19,9 @@ from regauth.engine.cel import (
     compile_node,
     unparse,
 )
-from regauth.engine.cel.nodes import Node, Span, children
-from regauth.engine.cel.parsing import parse
-from regauth.engine.cel.values import Value
+from regauth.engine.cel.library.values import Value
+from regauth.engine.cel.syntax.nodes import Node, Span, children
+from regauth.engine.cel.syntax.parsing import parse
 
 from .generating import Untyped
 from .oracles import evaluate, ours

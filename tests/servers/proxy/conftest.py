@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from regauth.servers.proxy_settings import UpstreamSettings
+from regauth.servers.configuration.proxy_settings import UpstreamSettings
 
 from .standing import LOOPBACK, Registry, Standing, registry, standing
 

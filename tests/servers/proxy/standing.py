@@ -11,20 +11,25 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
-from regauth.engine import jwt
-from regauth.engine.keys import SigningKey
-from regauth.engine.scope import parse_scopes
-from regauth.servers import hosting
-from regauth.servers.certificates import certificate_pem, make_authority, make_key, make_leaf
-from regauth.servers.event_log import EventLog
-from regauth.servers.proxy_app import Proxy
-from regauth.servers.proxy_settings import (
+from regauth.engine.access.scope import parse_scopes
+from regauth.engine.tokens import jwt
+from regauth.engine.tokens.jwks import SigningKey
+from regauth.servers.configuration.proxy_settings import (
     BundleKeys,
     ProxySettings,
     TokenSettings,
     UpstreamSettings,
 )
-from regauth.servers.settings import Address
+from regauth.servers.configuration.settings import Address
+from regauth.servers.http_server import server as hosting
+from regauth.servers.proxy.app import Proxy
+from regauth.servers.signing.certificates import (
+    certificate_pem,
+    make_authority,
+    make_key,
+    make_leaf,
+)
+from regauth.servers.telemetry.event_log import EventLog
 
 SERVICE, ISSUER = "registry.example.com", "registry-token-issuer"
 REALM = "https://auth.example.com/auth/token"

@@ -5,22 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from regauth.engine.keys import jwks, key_id
-from regauth.servers.proxy_settings import FileKeys, TokenSettings, UriKeys
-from regauth.servers.registry_routes import Route, read_route
+from regauth.engine.tokens.jwks import jwks, key_id
+from regauth.servers.configuration.proxy_settings import FileKeys, TokenSettings, UriKeys
+from regauth.servers.protocol.routes import Route, read_route
 
 from .corpus import Line, targets
-from .standing import (
-    ISSUER,
-    LOOPBACK,
-    REALM,
-    SERVICE,
-    Reply,
-    Standing,
-    plain,
-    registry,
-    standing,
-)
+from .standing import ISSUER, LOOPBACK, REALM, SERVICE, Reply, Standing, plain, registry, standing
 
 DIGEST = "sha256:" + "a" * 64
 PULL = "repository:acme/app:pull"

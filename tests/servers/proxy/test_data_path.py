@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from regauth.servers.proxy_settings import BodyLimits, UpstreamSettings
+from regauth.servers.configuration.proxy_settings import BodyLimits, UpstreamSettings
 
 from .standing import PATIENCE, Received, Registry, Standing, plain, registry, standing
 

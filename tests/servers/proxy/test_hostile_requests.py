@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from regauth.servers.proxy_settings import BundleKeys, TokenSettings, UpstreamSettings
-from regauth.servers.registry_routes import Route, read_route
-from regauth.servers.request_info import Network
+from regauth.servers.configuration.proxy_settings import BundleKeys, TokenSettings, UpstreamSettings
+from regauth.servers.http_server.forwarded import Network
+from regauth.servers.protocol.routes import Route, read_route
 
 from .corpus import Line, targets
 from .standing import (

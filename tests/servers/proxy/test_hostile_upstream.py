@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from regauth.servers.proxy_settings import UpstreamSettings
+from regauth.servers.configuration.proxy_settings import UpstreamSettings
 
 from .standing import PATIENCE, Reply, Standing, read_reply, standing
 

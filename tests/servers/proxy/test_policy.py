@@ -14,14 +14,15 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from click.testing import CliRunner
 
-from regauth.engine import jwt
-from regauth.engine.keys import SigningKey
-from regauth.servers import key_folder, sample, starter
-from regauth.servers.live_policy import PolicyProblemsError, load_policy
-from regauth.servers.proxy_configuration import read_proxy_settings
-from regauth.servers.proxy_settings import UpstreamSettings
-from regauth.servers.registry_auth_proxy import main
-from regauth.servers.registry_routes import Route, read_route
+from regauth.engine.tokens import jwt
+from regauth.engine.tokens.jwks import SigningKey
+from regauth.servers.commands.registry_auth_proxy import main
+from regauth.servers.configuration.proxy_file import read_proxy_settings
+from regauth.servers.configuration.proxy_settings import UpstreamSettings
+from regauth.servers.protocol.routes import Route, read_route
+from regauth.servers.setup import sample, starter
+from regauth.servers.signing import key_folder
+from regauth.servers.state.policy import PolicyProblemsError, load_policy
 
 from .corpus import targets
 from .standing import Received, Registry, Reply, Standing, plain, registry, standing

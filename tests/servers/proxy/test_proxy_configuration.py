@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from regauth.engine.problems import Problems
-from regauth.servers import key_folder
-from regauth.servers.certificates import make_key
-from regauth.servers.proxy_configuration import parse_address, parse_proxy_settings
-from regauth.servers.proxy_settings import (
+from regauth.engine.source.problems import Problems
+from regauth.servers.commands.registry_auth_proxy import main
+from regauth.servers.configuration.proxy_file import parse_address, parse_proxy_settings
+from regauth.servers.configuration.proxy_settings import (
     BodyLimits,
     BundleKeys,
     DockerConfigLogin,
@@ -26,10 +25,17 @@ from regauth.servers.proxy_settings import (
     UpstreamSettings,
     UriKeys,
 )
-from regauth.servers.registry_auth_proxy import main
-from regauth.servers.settings import Address, ConnectionLimits, KeyFolder, Settings, SigningSettings
+from regauth.servers.configuration.settings import (
+    Address,
+    ConnectionLimits,
+    KeyFolder,
+    Settings,
+    SigningSettings,
+)
+from regauth.servers.signing import key_folder
+from regauth.servers.signing.certificates import make_key
+from tests.servers.desk import ANONYMOUS, pem_keys, policy_text
 
-from ..desk import ANONYMOUS, pem_keys, policy_text
 from .standing import REALM, registry, standing
 
 FILE = Path("/etc/regauth/proxy.yaml")

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regauth.engine.scope import is_repository_path
-from regauth.servers.registry_routes import METHODS, Kind, Route, RouteFault, read_route
+from regauth.engine.access.scope import is_repository_path
+from regauth.servers.protocol.routes import METHODS, Kind, Route, RouteFault, read_route
 
 from .corpus import Line, targets
 

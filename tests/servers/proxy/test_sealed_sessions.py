@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from regauth.servers.proxy_app import make_upstream
-from regauth.servers.proxy_settings import UpstreamSettings
-from regauth.servers.registry_auth_proxy import main
-from regauth.servers.sealed_sessions import SealedSessions, UploadKeyError
+from regauth.servers.commands.registry_auth_proxy import main
+from regauth.servers.configuration.proxy_settings import UpstreamSettings
+from regauth.servers.proxy.app import make_upstream
+from regauth.servers.upstream.upload_locations import SealedSessions, UploadKeyError
 
 from .standing import Registry, Standing, plain, registry, standing
 

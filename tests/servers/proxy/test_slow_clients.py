@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 
-from regauth.servers import hosting
-from regauth.servers.connections import ClientBounds, Clients
-from regauth.servers.settings import Address
+from regauth.servers.configuration.settings import Address
+from regauth.servers.http_server import server as hosting
+from regauth.servers.http_server.connections import ClientBounds, Clients
 
 from .standing import PATIENCE, Received, Registry, Standing, plain
 

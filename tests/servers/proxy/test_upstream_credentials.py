@@ -12,26 +12,26 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from regauth.servers.docker_credentials import (
-    CredentialsError,
-    UpstreamLogin,
-    ask_helper,
-    read_config,
-)
-from regauth.servers.outgoing_pool import Connecting, Pool, UpstreamError
-from regauth.servers.proxy_app import login_of
-from regauth.servers.proxy_settings import (
+from regauth.servers.configuration.proxy_settings import (
     DockerConfigLogin,
     EnvironmentLogin,
     HelperLogin,
     StaticLogin,
     UpstreamSettings,
 )
-from regauth.servers.upstream_credentials import (
+from regauth.servers.http_client.pool import Connecting, Pool, UpstreamError
+from regauth.servers.proxy.app import login_of
+from regauth.servers.upstream.credentials import (
     LOGIN_AGE,
     Challenge,
     UpstreamCredentials,
     read_challenge,
+)
+from regauth.servers.upstream.docker_login import (
+    CredentialsError,
+    UpstreamLogin,
+    ask_helper,
+    read_config,
 )
 
 from .standing import Received, Registry, Standing, plain, registry, standing

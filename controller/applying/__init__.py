@@ -1,0 +1,5 @@
+"""
+Changes applied: the queue, leadership, reconciling.
+
+Not here: deciding what has to change.
+"""

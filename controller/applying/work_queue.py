@@ -1,0 +1,176 @@
+"""
+The work queue: which service accounts to look at, and when.
+
+What lives here: each key once, not by two workers at a time, later and later while it fails; and
+the throttle on requests.  What must not: the work.
+
+The meaning is that of client-go's workqueue.
+"""
+
+import heapq
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from regauth.controller.observing.observed import Key
+
+FIRST_PAUSE: Final = 0.5
+LONGEST_PAUSE: Final = 300.0
+
+
+def back_off(failures: int) -> float:
+    """Return the seconds to wait after so many failures in a row: doubled each time."""
+    return min(FIRST_PAUSE * 2.0 ** min(max(failures, 1) - 1, 20), LONGEST_PAUSE)
+
+
+class WorkQueue:
+    """
+    Keys that wait; safe for threads.
+
+    Args:
+        clock: Seconds that never run backwards.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._condition = threading.Condition()
+        self._ready: deque[Key] = deque()
+        self._waiting: list[tuple[float, Key]] = []
+        self._due: dict[Key, float] = {}
+        self._pending: set[Key] = set()
+        self._working: set[Key] = set()
+        self._failures: dict[Key, int] = {}
+        self._closed = False
+
+    def add(self, key: Key) -> None:
+        """Have a key looked at; one that is being worked on is looked at again afterwards."""
+        with self._condition:
+            if key not in self._pending:
+                self._pending.add(key)
+                if key not in self._working:
+                    self._ready.append(key)
+                    self._condition.notify()
+
+    def add_in(self, key: Key, seconds: float) -> None:
+        """Have a key looked at in so many seconds; the last such time of a key counts."""
+        with self._condition:
+            when = self._clock() + max(seconds, 0.0)
+            self._due[key] = when
+            heapq.heappush(self._waiting, (when, key))
+            self._condition.notify()
+
+    def retry(self, key: Key, at_least: float = 0.0) -> float:
+        """Have a key that failed looked at again; return in how many seconds."""
+        with self._condition:
+            failures = self._failures.get(key, 0) + 1
+            self._failures[key] = failures
+        pause = max(back_off(failures), at_least)
+        self.add_in(key, pause)
+        return pause
+
+    def succeeded(self, key: Key) -> None:
+        """Forget a key's failures, and when it was to be looked at."""
+        with self._condition:
+            self._failures.pop(key, None)
+            self._due.pop(key, None)
+
+    def take(self) -> Key | None:
+        """Return a key to work on, without waiting; `done` must follow."""
+        with self._condition:
+            return self._take()
+
+    def get(self) -> Key | None:
+        """Wait for a key to work on; None once the queue is closed."""
+        with self._condition:
+            while not self._closed:
+                key = self._take()
+                if key is not None:
+                    return key
+                self._condition.wait(self._pause())
+            return None
+
+    def done(self, key: Key) -> None:
+        """End the work on a key."""
+        with self._condition:
+            self._working.discard(key)
+            if key in self._pending:
+                self._ready.append(key)
+            self._condition.notify_all()
+
+    def close(self) -> None:
+        """Let all who wait go."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+
+    @property
+    def depth(self) -> int:
+        """How many keys could be worked on now, or are."""
+        with self._condition:
+            self._ripen()
+            return len(self._ready) + len(self._working)
+
+    @property
+    def failing(self) -> int:
+        """How many keys have failed and not succeeded since."""
+        with self._condition:
+            return len(self._failures)
+
+    def _take(self) -> Key | None:
+        self._ripen()
+        if not self._ready:
+            return None
+        key = self._ready.popleft()
+        self._pending.discard(key)
+        self._working.add(key)
+        return key
+
+    def _ripen(self) -> None:
+        now = self._clock()
+        while self._waiting and self._waiting[0][0] <= now:
+            when, key = heapq.heappop(self._waiting)
+            if self._due.get(key) == when:
+                del self._due[key]
+                self.add(key)
+
+    def _pause(self) -> float | None:
+        return max(self._waiting[0][0] - self._clock(), 0.0) if self._waiting else None
+
+
+class Throttle:
+    """
+    A token bucket: so many requests a second, and so many at once.
+
+    Args:
+        per_second: How fast it fills.
+        burst: How much it holds.
+        clock: Seconds that never run backwards.
+        wait: Waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        per_second: float,
+        burst: float,
+        clock: Callable[[], float],
+        wait: Callable[[float], object],
+    ) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._clock = clock
+        self._wait = wait
+        self._lock = threading.Lock()
+        self._level = burst
+        self._seen = clock()
+
+    def __call__(self) -> None:
+        """Take one; wait for it if there is none left."""
+        with self._lock:
+            now = self._clock()
+            self._level = min(self._burst, self._level + (now - self._seen) * self._per_second)
+            self._seen = now
+            self._level -= 1.0
+            debt = -self._level / self._per_second
+        if debt > 0:
+            self._wait(debt)

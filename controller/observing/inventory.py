@@ -1,0 +1,160 @@
+"""
+The inventory: what watches and our own writes have told of the cluster, kept up to date.
+
+What lives here: keeping the newest state of every object, and finding whom a change concerns.
+What must not: asking the API for anything.
+
+Our own writes are entered with the API server's answer to them, because the watch tells of them
+later: a plan made in between must not do the same again.  Of two states of an object the one with
+the higher resourceVersion counts; KEP-5504 says that they can be compared as numbers.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+
+from regauth.controller.planning.naming import secret_name
+
+from .cluster import Object
+from .observed import Account, Key, Namespace, Observed, PullSecret
+from .reading import account, namespace, pull_secret
+
+ACCOUNTS: Final = "serviceaccounts"
+NAMESPACES: Final = "namespaces"
+SECRETS: Final = "secrets"
+KINDS: Final = (NAMESPACES, SECRETS, ACCOUNTS)
+"""Accounts come last: when their work begins, the rest is known."""
+
+Value = Account | Namespace | PullSecret
+_READERS: Final[Mapping[str, Callable[[Object], Value]]] = {
+    ACCOUNTS: account,
+    NAMESPACES: namespace,
+    SECRETS: pull_secret,
+}
+
+
+class Inventory:
+    """Everything that plans are made from; safe for threads."""
+
+    def __init__(self, instance: str) -> None:
+        self._instance = instance
+        self._lock = threading.RLock()
+        self._objects: dict[str, dict[Key, Value]] = {kind: {} for kind in KINDS}
+        self._versions: dict[str, dict[Key, int]] = {kind: {} for kind in KINDS}
+        self._members: dict[str, set[Key]] = {}
+        self._secrets_of: dict[Key, set[Key]] = {}
+        self._named: dict[Key, Key] = {}
+
+    def replace(self, kind: str, found: Iterable[Object], version: str) -> set[Key]:
+        """Enter a whole list; return the accounts that it concerns."""
+        with self._lock:
+            concerned: set[Key] = set()
+            before = set(self._objects[kind])
+            for one in found:
+                before.discard(_key(one))
+                concerned |= self._put(kind, one)
+            for key in before:
+                if self._versions[kind][key] <= _number(version):
+                    concerned |= self._remove(kind, key)
+            return concerned
+
+    def put(self, kind: str, found: Object) -> set[Key]:
+        """Enter an object; return the accounts that the change concerns."""
+        with self._lock:
+            return self._put(kind, found)
+
+    def remove(self, kind: str, found: Object) -> set[Key]:
+        """Strike an object off; return the accounts that its end concerns."""
+        with self._lock:
+            key = _key(found)
+            if self._versions[kind].get(key, 0) > _number(found["metadata"]["resourceVersion"]):
+                return set()
+            return self._remove(kind, key)
+
+    def forget_secret(self, namespace_: str, name: str, uid: str) -> None:
+        """Strike off a secret that was deleted, unless there is a new one of its name."""
+        with self._lock:
+            key = Key(namespace_, name)
+            held = self._objects[SECRETS].get(key)
+            if isinstance(held, PullSecret) and held.uid == uid:
+                self._remove(SECRETS, key)
+
+    def observed(self, key: Key, signing_keys: frozenset[str] | None) -> Observed:
+        """Return what is known of a service account."""
+        with self._lock:
+            held = self._objects[ACCOUNTS].get(key)
+            of_namespace = self._objects[NAMESPACES].get(Key("", key.namespace))
+            names = self._secrets_of.get(key, set())
+            names = names | {Key(key.namespace, secret_name(key.name, self._instance))}
+            secrets = (self._objects[SECRETS].get(name) for name in sorted(names))
+            return Observed(
+                key,
+                held if isinstance(held, Account) else None,
+                of_namespace if isinstance(of_namespace, Namespace) else None,
+                tuple(one for one in secrets if isinstance(one, PullSecret)),
+                signing_keys,
+            )
+
+    def accounts(self) -> tuple[Key, ...]:
+        """Return every service account, and those that are gone but have secrets of ours."""
+        with self._lock:
+            return tuple(sorted({*self._objects[ACCOUNTS], *self._secrets_of}))
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return how many objects of each kind are known."""
+        with self._lock:
+            return {kind: len(objects) for kind, objects in self._objects.items()}
+
+    def _put(self, kind: str, found: Object) -> set[Key]:
+        key, version = _key(found), _number(found["metadata"]["resourceVersion"])
+        if self._versions[kind].get(key, -1) >= version:
+            return set()
+        old, new = self._objects[kind].get(key), _READERS[kind](found)
+        self._objects[kind][key] = new
+        self._versions[kind][key] = version
+        if isinstance(new, Account):
+            self._members.setdefault(key.namespace, set()).add(key)
+            self._named[Key(key.namespace, secret_name(key.name, self._instance))] = key
+        if isinstance(new, PullSecret):
+            self._disown(key, old)
+            if new.owner is not None:
+                self._secrets_of.setdefault(new.owner, set()).add(key)
+        if isinstance(new, Namespace) and old == new:
+            return set()
+        return self._concerned(key, old) | self._concerned(key, new)
+
+    def _remove(self, kind: str, key: Key) -> set[Key]:
+        old = self._objects[kind].pop(key, None)
+        self._versions[kind].pop(key, None)
+        concerned = self._concerned(key, old)
+        if isinstance(old, Account):
+            self._members.get(key.namespace, set()).discard(key)
+            self._named.pop(Key(key.namespace, secret_name(key.name, self._instance)), None)
+        if isinstance(old, PullSecret):
+            self._disown(key, old)
+        return concerned
+
+    def _disown(self, key: Key, old: Value | None) -> None:
+        if isinstance(old, PullSecret) and old.owner in self._secrets_of:
+            held = self._secrets_of[old.owner]
+            held.discard(key)
+            if not held:
+                del self._secrets_of[old.owner]
+
+    def _concerned(self, key: Key, value: Value | None) -> set[Key]:
+        if isinstance(value, Account):
+            return {key}
+        if isinstance(value, Namespace):
+            return set(self._members.get(value.name, ()))
+        if isinstance(value, PullSecret):
+            return {one for one in (value.owner, self._named.get(key)) if one is not None}
+        return set()
+
+
+def _key(found: Object) -> Key:
+    meta = found["metadata"]
+    return Key(meta.get("namespace", ""), meta["name"])
+
+
+def _number(version: str) -> int:
+    return int(version) if version.isascii() and version.isdigit() else 0

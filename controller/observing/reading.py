@@ -1,0 +1,78 @@
+"""
+Objects of the Kubernetes API to what the controller keeps of them.
+
+What lives here: reading service accounts, namespaces and pull secrets.  What must not: keeping a
+token; of a secret's content only what its tokens say of themselves is kept.
+"""
+
+from typing import Final
+
+from regauth.controller.planning import docker_config
+from regauth.controller.planning.naming import INSTANCE, MANAGED_BY, MANAGER, MARK
+
+from .cluster import Object
+from .observed import Account, Key, Namespace, PullSecret
+
+_MARKS: Final = {"true": True, "false": False}
+
+
+def account(found: Object) -> Account:
+    """Read a ServiceAccount (core/v1)."""
+    meta = found["metadata"]
+    return Account(
+        Key(meta["namespace"], meta["name"]),
+        meta["uid"],
+        meta["resourceVersion"],
+        _names(found.get("imagePullSecrets")),
+        _names(found.get("secrets")),
+        _mark(meta),
+        "deletionTimestamp" in meta,
+    )
+
+
+def namespace(found: Object) -> Namespace:
+    """Read a Namespace (core/v1)."""
+    meta = found["metadata"]
+    return Namespace(
+        meta["name"], dict(meta.get("labels") or {}), _mark(meta), "deletionTimestamp" in meta
+    )
+
+
+def pull_secret(found: Object) -> PullSecret:
+    """Read a Secret (core/v1); of one that somebody else manages, its name alone."""
+    meta = found["metadata"]
+    labels = meta.get("labels") or {}
+    ours = labels.get(MANAGED_BY) == MANAGER
+    owner = next(
+        (one for one in meta.get("ownerReferences") or [] if one.get("kind") == "ServiceAccount"),
+        None,
+    )
+    content = (found.get("data") or {}).get(docker_config.KEY) if ours else None
+    return PullSecret(
+        meta["namespace"],
+        meta["name"],
+        meta["uid"],
+        meta["resourceVersion"],
+        labels.get(INSTANCE, "") if ours else "",
+        Key(meta["namespace"], owner["name"]) if ours and owner else None,
+        owner["uid"] if ours and owner else "",
+        docker_config.read(content) if content else (),
+    )
+
+
+def _names(listed: object) -> tuple[str, ...]:
+    if not isinstance(listed, list):
+        return ()
+    return tuple(str(one.get("name") or "") for one in listed)
+
+
+def _mark(meta: Object) -> bool | None:
+    """An annotation and a label that disagree say no."""
+    marks = {
+        _MARKS.get(str(found.get(MARK)).lower())
+        for found in (meta.get("labels") or {}, meta.get("annotations") or {})
+        if MARK in found
+    }
+    if not marks:
+        return None
+    return marks == {True}

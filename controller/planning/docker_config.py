@@ -1,0 +1,102 @@
+"""
+The content of pull secrets: docker's `config.json`, as kubelets read it.
+
+What lives here: writing logins, and reading everything of them but the tokens.  What must not:
+keeping a token any longer than it takes to write it.
+
+Source: Kubernetes documentation, "Secrets", "Docker config Secrets".
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from regauth.controller.observing.observed import Credential
+from regauth.engine.tokens.jwt import MalformedTokenError, parse
+
+from .entitlements import Wanted
+
+KEY: Final = ".dockerconfigjson"
+TYPE: Final = "kubernetes.io/dockerconfigjson"
+EMPTY: Final = json.dumps({"auths": {}})
+"""A valid configuration without logins: what a secret holds before its tokens exist."""
+
+
+class ContentError(ValueError):
+    """A token or a pull secret is not what it should be; the message quotes nothing of it."""
+
+
+def write(wanted: tuple[Wanted, ...], tokens: Mapping[str, str]) -> str:
+    """
+    Return the configuration with one login for each registry.
+
+    Args:
+        wanted: The registries and their user names.
+        tokens: The tokens by audience.
+    """
+    auths = {}
+    for one in wanted:
+        token = tokens[one.audience]
+        pair = base64.b64encode(f"{one.username}:{token}".encode()).decode("ascii")
+        auths[one.registry] = {"username": one.username, "password": token, "auth": pair}
+    return json.dumps({"auths": auths}, separators=(",", ":"))
+
+
+def encoded(content: str) -> str:
+    """Return a text as `data` of a secret has it."""
+    return base64.b64encode(content.encode()).decode("ascii")
+
+
+def read(content: object) -> tuple[Credential, ...]:
+    """
+    Return what the logins of a secret's data say of themselves; nothing of what cannot be read.
+
+    A secret of ours that somebody has damaged is like one without tokens: it gets new ones.
+    """
+    try:
+        document = json.loads(base64.b64decode(str(content), validate=True))
+        return tuple(
+            credential(registry, str(login["username"]), str(login["password"]))
+            for registry, login in sorted(document["auths"].items())
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return ()
+
+
+def credential(registry: str, username: str, token: str) -> Credential:
+    """
+    Return what a service account token says of itself, unverified: it came from the API server.
+
+    Raises:
+        ContentError: It is not such a token.
+    """
+    try:
+        parsed = parse(token)
+    except MalformedTokenError as error:
+        raise ContentError(f"the token is malformed: {error}") from None
+    issued, expires = parsed.claims.get("iat"), parsed.claims.get("exp")
+    audiences = parsed.claims.get("aud")
+    if (
+        not isinstance(issued, int)
+        or not isinstance(expires, int)
+        or not isinstance(audiences, list)
+        or issued >= expires
+    ):
+        raise ContentError("the token has no `iat`, `exp` or `aud` of a service account's")
+    return Credential(
+        registry,
+        username,
+        tuple(one for one in audiences if isinstance(one, str)),
+        _moment(issued),
+        _moment(expires),
+        parsed.key_id,
+    )
+
+
+def _moment(seconds: int) -> datetime:
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise ContentError("the token's times are beyond all bounds") from None

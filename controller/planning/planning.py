@@ -1,0 +1,234 @@
+"""
+The plan: from what is observed to what has to change.
+
+What lives here: `plan`, which is pure; time is an argument.  What must not: the API, and how a
+change is made (`regauth.controller.applying.applying`).
+
+A plan is made again after every change, so each is only the next steps: whatever was interrupted,
+the next plan goes on from what is there.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from regauth.controller.observing.observed import Account, Credential, Key, Observed, PullSecret
+
+from .entitlements import Entitlements, Wanted
+from .naming import secret_name
+
+ROTATE_BELOW: Final = 0.40
+"""The share of a token's life that is left when it is replaced, at the earliest."""
+
+JITTER: Final = 0.10
+"""By how much of its life, at most, the replacement of a token is put off."""
+
+LOOK_AGAIN: Final = timedelta(minutes=10)
+"""How long an account is left alone at most; looking asks the API for nothing."""
+
+
+class Cause(StrEnum):
+    """Why tokens are requested."""
+
+    CREATION = "creation"
+    INCOMPLETE = "incomplete"
+    CHANGE = "change"
+    ROTATION = "rotation"
+    KEY_GONE = "key-gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Request tokens and write them; without a `uid`, the secret is created first."""
+
+    account: Account
+    secret: str
+    uid: str
+    wanted: tuple[Wanted, ...]
+    cause: Cause
+
+
+@dataclass(frozen=True, slots=True)
+class Attach:
+    """Set the account's two lists of secrets, unless it has changed since it was observed."""
+
+    account: Account
+    pull_secrets: tuple[str, ...]
+    secrets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete a secret of ours, if it is still the same one; its tokens end with it."""
+
+    key: Key
+    secret: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Tell people about something that the controller leaves alone, as an Event."""
+
+    account: Account
+    reason: str
+    message: str
+
+
+Change = Issue | Attach | Delete | Report
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The next changes, in their order, and when to look again even if nothing happens."""
+
+    changes: tuple[Change, ...] = ()
+    again: datetime | None = None
+
+    def lines(self) -> list[str]:
+        """Return each change as a line for people."""
+        return [_line(change) for change in self.changes]
+
+
+def plan(observed: Observed, entitlements: Entitlements, now: datetime) -> Plan:
+    """Return what has to change for one service account."""
+    account = observed.account
+    ours = [one for one in observed.secrets if _is_ours(one, observed.key, entitlements)]
+    if account is None:
+        return Plan(tuple(Delete(observed.key, one.name, one.uid) for one in ours))
+    if account.terminating or (observed.namespace is not None and observed.namespace.terminating):
+        return Plan()
+    if not entitlements.selects(account, observed.namespace):
+        return Plan(_withdraw(account, ours))
+    wanted = entitlements.wanted(account, now)
+    if not wanted:
+        # A condition may go by the time, and then nothing else happens that would tell.
+        return Plan(_withdraw(account, ours), now + LOOK_AGAIN)
+    name = secret_name(account.key.name, entitlements.instance)
+    stale = [one for one in ours if one.name != name]
+    found = next((one for one in observed.secrets if one.name == name), None)
+    if found is not None and found not in ours:
+        return Plan((*_withdraw(account, stale), _conflict(account, found)))
+    if found is not None and found.owner_uid != account.uid:
+        # Of an account of this name that is gone: its tokens are not this account's.
+        return Plan((Delete(account.key, found.name, found.uid),))
+    issue = _issue(account, name, found, wanted, observed.signing_keys, now)
+    changes = (*issue, *_attach(account, name, stale))
+    again = None
+    if found is not None and not issue:
+        again = min(_due(one, _life_of(one, wanted), account.uid) for one in found.credentials)
+    return Plan((*changes, *(Delete(account.key, one.name, one.uid) for one in stale)), again)
+
+
+def _is_ours(secret: PullSecret, key: Key, entitlements: Entitlements) -> bool:
+    return secret.instance == entitlements.instance and secret.owner == key
+
+
+def _withdraw(account: Account, ours: list[PullSecret]) -> tuple[Change, ...]:
+    """Take our secrets from the account first, so that no pod is started with a dead name."""
+    gone = {one.name for one in ours}
+    pull_secrets = tuple(name for name in account.pull_secrets if name not in gone)
+    secrets = tuple(name for name in account.secrets if name not in gone)
+    deletions = tuple(Delete(account.key, one.name, one.uid) for one in ours)
+    if (pull_secrets, secrets) == (account.pull_secrets, account.secrets):
+        return deletions
+    return (Attach(account, pull_secrets, secrets), *deletions)
+
+
+def _attach(account: Account, name: str, stale: list[PullSecret]) -> tuple[Change, ...]:
+    gone = {one.name for one in stale}
+    lists = []
+    for listed in (account.pull_secrets, account.secrets):
+        kept = [one for one in listed if one not in gone]
+        lists.append(tuple(kept if name in kept else [*kept, name]))
+    if lists == [account.pull_secrets, account.secrets]:
+        return ()
+    return (Attach(account, lists[0], lists[1]),)
+
+
+def _conflict(account: Account, found: PullSecret) -> Report:
+    whose = f"by the controller {found.instance!r}" if found.instance else "by somebody else"
+    return Report(
+        account,
+        "PullSecretConflict",
+        f"the secret {found.name} is managed {whose} and is left alone; {account.key.name} gets"
+        " no pull secret until it is deleted or renamed",
+    )
+
+
+def _issue(
+    account: Account,
+    name: str,
+    found: PullSecret | None,
+    wanted: tuple[Wanted, ...],
+    signing_keys: frozenset[str] | None,
+    now: datetime,
+) -> tuple[Change, ...]:
+    if found is None:
+        return (Issue(account, name, "", wanted, Cause.CREATION),)
+    cause = _cause(found.credentials, wanted, signing_keys, account.uid, now)
+    return () if cause is None else (Issue(account, name, found.uid, wanted, cause),)
+
+
+def _cause(
+    credentials: tuple[Credential, ...],
+    wanted: tuple[Wanted, ...],
+    signing_keys: frozenset[str] | None,
+    uid: str,
+    now: datetime,
+) -> Cause | None:
+    """Return why a secret's tokens have to be replaced, or None when they are still good."""
+    if not credentials:
+        return Cause.INCOMPLETE
+    held = {one.registry: one for one in credentials}
+    if set(held) != {one.registry for one in wanted} or not all(
+        _fits(held[one.registry], one) for one in wanted
+    ):
+        return Cause.CHANGE
+    if signing_keys is not None and any(one.key_id not in signing_keys for one in credentials):
+        return Cause.KEY_GONE
+    if any(now >= _due(one, _life_of(one, wanted), uid) for one in credentials):
+        return Cause.ROTATION
+    return None
+
+
+def _fits(held: Credential, wanted: Wanted) -> bool:
+    return held.username == wanted.username and wanted.audience in held.audiences
+
+
+def _life_of(held: Credential, wanted: tuple[Wanted, ...]) -> timedelta:
+    """Return how long after `iat` a token is good."""
+    life = held.expires - held.issued
+    ages = [one.max_age for one in wanted if one.registry == held.registry and one.max_age]
+    return min([life, *ages])
+
+
+def _due(held: Credential, life: timedelta, uid: str) -> datetime:
+    """
+    Return when a token is to be replaced.
+
+    Accounts whose tokens were issued together are spread by their UID, so that they are not
+    replaced together too; it needs no random number, and every controller comes to the same.
+    """
+    spread = int.from_bytes(hashlib.sha256(uid.encode()).digest()[:4], "big") / 2**32
+    return held.issued + life * (1 - ROTATE_BELOW + JITTER * spread)
+
+
+def is_due(held: Credential, wanted: tuple[Wanted, ...], uid: str, now: datetime) -> bool:
+    """Tell whether a token would be replaced at once: then this clock and the cluster's differ."""
+    return now >= _due(held, _life_of(held, wanted), uid)
+
+
+def _line(change: Change) -> str:
+    match change:
+        case Issue(account=account):
+            registries = ", ".join(f"{one.registry} as {one.username}" for one in change.wanted)
+            return f"{account.key}: write {change.secret} ({change.cause}): {registries}"
+        case Attach(account=account):
+            return f"{account.key}: imagePullSecrets: {', '.join(change.pull_secrets) or 'none'}"
+        case Delete():
+            return f"{change.key}: delete {change.secret}"
+        case Report(account=account):
+            return f"{account.key}: {change.reason}: {change.message}"

@@ -1,0 +1,5 @@
+"""
+What is checked before an expression runs: types, names, constants.
+
+Not here: evaluation.
+"""

@@ -1,0 +1,176 @@
+"""
+A compiled expression: what it reads, its value for given variables, and why.
+
+What lives here: `Program`, the value the rest of the engine holds, and how one is made from a
+checked tree.  What must not: the checks (`checking`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from regauth.engine.cel.library.types import Type
+from regauth.engine.cel.library.values import Value
+from regauth.engine.cel.syntax import analysis, limits
+from regauth.engine.cel.syntax.analysis import Equalities, Part, Path
+from regauth.engine.cel.syntax.errors import CelError, ErrorCode
+from regauth.engine.cel.syntax.nodes import DEFINITIONS, Comprehension, Node, walk
+from regauth.engine.cel.syntax.unparsing import unparse
+
+from .budget import budget
+from .comprehensions import weight
+from .lowering import Closure, Scope, lower
+from .tracing import Trace, Tracer
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """
+    An expression that was checked and lowered; immutable, shared by threads, equal to itself.
+
+    `text` is what the author wrote, `type` the type of the result, `node` the tree.
+    """
+
+    text: str
+    type: Type
+    node: Node
+    definitions: Mapping[str, "Program"] = field(repr=False)
+    _run: Closure = field(repr=False)
+    _start: Closure = field(repr=False)
+
+    def evaluate(self, variables: Mapping[str, Any]) -> Value:
+        """
+        Give the value of the expression for these variables, plain JSON values and timestamps.
+
+        Raises:
+            CelError: it has none.  No other exception comes out.
+
+        """
+        try:
+            return self._start(variables)
+        except CelError:
+            raise
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def holds(self, variables: Mapping[str, Any]) -> bool:
+        """
+        Tell whether the expression is true: nothing but `true` holds.
+
+        Raises:
+            CelError: it has no value.
+
+        """
+        try:
+            return self._start(variables) is True
+        except CelError:
+            raise
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def trace(self, variables: Mapping[str, Any]) -> Trace:
+        """Evaluate every part of the expression; errors become part of the answer."""
+        return Tracer(self.source, self.definitions).trace(self.node, variables, self.scope)
+
+    def _failure(self, error: Exception) -> CelError:
+        """Callers decide by CelError: whatever else fails must not look like an answer."""
+        if isinstance(error, RecursionError):
+            return CelError(ErrorCode.LIMIT, "a value nests too deep", 0, len(self.text))
+        return CelError(ErrorCode.INTERNAL, type(error).__name__, 0, len(self.text))
+
+    @property
+    def has_macros(self) -> bool:
+        """Whether it walks a list, itself or in a definition."""
+        return self._start is not self._run
+
+    @cached_property
+    def paths(self) -> frozenset[Path]:
+        """The paths it reads from its variables, those of the definitions it uses included."""
+        found: set[Path] = set()
+        for path in analysis.references(self.node):
+            if path[0] == DEFINITIONS:
+                found |= self.definitions[path[1]].paths
+            else:
+                found.add(path)
+        return frozenset(found)
+
+    @cached_property
+    def variables(self) -> frozenset[str]:
+        """The variables it reads, those of the definitions it uses included."""
+        return frozenset(path[0] for path in self.paths)
+
+    @cached_property
+    def equalities(self) -> Equalities:
+        """
+        For some paths, the strings without one of which the condition is false.
+
+        Whenever the value at a path is a string outside its set, the expression evaluates to
+        false, not to true and not to an error.
+        """
+        known = {name: program.equalities for name, program in self.definitions.items()}
+        return analysis.equalities(self.node, known)
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The atomic conditions, left to right; those of definitions belong to the definitions."""
+        return tuple(
+            Part(node.start, node.end, self.source(node), node)
+            for node in analysis.atoms(self.node)
+        )
+
+    @cached_property
+    def size(self) -> int:
+        """The number of nodes, every `defs.NAME` counted as what it stands for."""
+        return weight(self.node, self.scope)
+
+    @cached_property
+    def depth(self) -> int:
+        """The levels of operators inside operators, with those of definitions."""
+        known = {name: program.depth for name, program in self.definitions.items()}
+        return analysis.depth(self.node, known)
+
+    def evaluate_part(self, node: Node) -> Value:
+        """
+        Give the value of a part of the expression that reads no variable.
+
+        Raises:
+            CelError: it has none.
+
+        """
+        return lower(node, self.scope)(budget())
+
+    @property
+    def scope(self) -> Scope:
+        """What the names of the expression mean, for lowering a part of it."""
+        return _scope(self.definitions)
+
+    def source(self, node: Node) -> str:
+        """Give the text of one of the expression's nodes."""
+        return self.text[node.start : node.end] or unparse(node)
+
+
+def _scope(definitions: Mapping[str, Program]) -> Scope:
+    return Scope(
+        {name: program._run for name, program in definitions.items()},  # noqa: SLF001 - own class
+        {name: program.size for name, program in definitions.items()},
+    )
+
+
+def make(text: str, node: Node, result: Type, definitions: Mapping[str, Program]) -> Program:
+    """Lower a checked tree; `definitions` are all that exist, of which it keeps those it uses."""
+    used = {
+        path[1]: definitions[path[1]]
+        for path in analysis.references(node)
+        if path[0] == DEFINITIONS
+    }
+    run = lower(node, _scope(used))
+    macros = any(isinstance(part, Comprehension) for part in walk(node))
+    macros = macros or any(program.has_macros for program in used.values())
+    start = (lambda variables: run({**variables, **budget()})) if macros else run
+    return Program(text, result, node, used, run, start)
+
+
+def too_large(program: Program) -> bool:
+    """Whether a program is over the bounds that hold with its definitions written out."""
+    return program.size > limits.EXPANDED_NODES or program.depth > limits.EXPANDED_LEVELS

@@ -1,0 +1,5 @@
+"""
+CEL's types, values, operators and functions.
+
+Not here: trees.
+"""

@@ -1,0 +1,196 @@
+"""
+The compiler: from the files of a policy to a `Policy`, or to all that is wrong with them.
+
+What lives here: the order of the steps.  What must not: the steps themselves, and files or clocks.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from regauth.engine.policy import index
+from regauth.engine.policy.claims import ClaimSchema
+from regauth.engine.policy.index import Index
+from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
+from regauth.engine.source.problems import Location, Problem, Problems
+
+from . import document
+from .document import Document
+from .expressions import Expressions, Sight
+from .lints import lint
+from .providers import Providers
+from .statements import Statements
+
+
+@dataclass(frozen=True, slots=True)
+class Compilation:
+    """
+    What compiling came to.
+
+    `policy` is None when there is an error among the problems.  `sources` are the texts of the
+    files, for showing problems in them.
+    """
+
+    policy: Policy | None
+    problems: tuple[Problem, ...]
+    sources: Mapping[str, str]
+
+
+def compile_policy(
+    files: Mapping[str, bytes | str], *, now: datetime | None = None, folder: str = ""
+) -> Compilation:
+    """
+    Compile a policy.
+
+    Args:
+        files: The contents of its files by name: `*.yaml` and `*.yml` are the policy, `*.json` are
+            claim schemas that it names.
+        now: The time, with its zone, for warnings about what has expired; without it there are
+            none of those.
+        folder: What messages put before the files' names; the policy's hash is the same with any.
+    """
+    digest = _hash(files)
+    files = {f"{folder}/{name}": content for name, content in files.items()} if folder else files
+    problems = Problems()
+    texts = dict(_decode(files, problems))
+    written = document.read(texts, problems)
+    complete = written.complete and len(texts) == len(files)
+    expressions = Expressions(problems, written.definitions, complete)
+    providers = Providers(texts, problems, expressions)
+    claims = {name: providers.claims(entry) for name, entry in written.providers.items()}
+    statements = Statements(
+        frozenset(node.text for node in written.services), claims, problems, expressions, complete
+    )
+    compiled = _compile(written, providers, statements)
+    sights = _sights(claims)
+    expressions.check_unused(sights)
+    policy = None
+    if not problems.error_count:
+        policy = _policy(compiled, statements.services, expressions, sights, digest)
+        problems.extend(lint(policy, written, now))
+    found = document.silence(texts, problems)
+    sources = {name: _bytes(content).decode(errors="replace") for name, content in files.items()}
+    return Compilation(policy, _sorted(found), sources)
+
+
+def _decode(files: Mapping[str, bytes | str], problems: Problems) -> Iterator[tuple[str, str]]:
+    for name, content in files.items():
+        data = _bytes(content)
+        try:
+            yield name, data.decode()
+        except UnicodeDecodeError as error:
+            before = data[: error.start].decode().split("\n")
+            line, column = len(before), len(before[-1]) + 1
+            problems.error(
+                Location(name, line, column, line, column + 1),
+                "yaml-syntax",
+                f"the file is not UTF-8 text: {error.reason}",
+                "save it as UTF-8",
+            )
+
+
+def _bytes(content: bytes | str) -> bytes:
+    # Half of a surrogate pair is no text; as bytes it is refused like any other that is none.
+    return content.encode(errors="surrogatepass") if isinstance(content, str) else content
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    providers: Sequence[Provider]
+    grants: Sequence[Grant]
+    denials: Sequence[Denial]
+    anonymous: Grant | None
+
+
+def _compile(written: Document, providers: Providers, statements: Statements) -> _Parts:
+    return _Parts(
+        [
+            provider
+            for name, entry in written.providers.items()
+            if (provider := providers.compile(name, entry)) is not None
+        ],
+        [
+            grant
+            for node in written.grants
+            if (grant := statements.compile(node, Grant)) is not None
+        ],
+        [
+            denial
+            for node in written.denials
+            if (denial := statements.compile(node, Denial)) is not None
+        ],
+        statements.compile_anonymous(written.anonymous) if written.anonymous else None,
+    )
+
+
+def _sights(claims: Mapping[str, ClaimSchema | None]) -> list[Sight]:
+    known = {id(schema): schema for schema in claims.values() if schema is not None}
+    # The narrower sight last: what it sees too is known by the program that it compiled.
+    return [
+        Sight(schema, scope=True, reference=reference)
+        for reference in (True, False)
+        for schema in known.values()
+    ]
+
+
+def _policy(
+    parts: _Parts,
+    services: frozenset[str],
+    expressions: Expressions,
+    sights: Sequence[Sight],
+    digest: str,
+) -> Policy:
+    definitions = {
+        name: program
+        for sight in sights
+        for name, program in expressions.definitions_of(sight).items()
+    }
+    names = [provider.name for provider in parts.providers]
+    return Policy(
+        services=services,
+        providers=MappingProxyType({provider.name: provider for provider in parts.providers}),
+        grants=tuple(parts.grants),
+        denials=tuple(parts.denials),
+        anonymous=parts.anonymous,
+        definitions=MappingProxyType(definitions),
+        hash=digest,
+        index=MappingProxyType(
+            {name: _index(name, parts.grants, parts.denials) for name in names}
+            | {"": _index("", [parts.anonymous] if parts.anonymous else [], parts.denials)}
+        ),
+    )
+
+
+def _index(provider: str, grants: Sequence[Grant], denials: Sequence[Denial]) -> Index:
+    def concerning(statements: Sequence[Statement], *, catalog: bool) -> list[int]:
+        return [
+            position
+            for position, statement in enumerate(statements)
+            if (statement.providers is None or provider in statement.providers)
+            and statement.catalog == catalog
+        ]
+
+    return Index(
+        index.build(grants, concerning(grants, catalog=False), errors_match=False),
+        index.build(denials, concerning(denials, catalog=False), errors_match=True),
+        tuple(concerning(grants, catalog=True)),
+        tuple(concerning(denials, catalog=True)),
+    )
+
+
+def _hash(files: Mapping[str, bytes | str]) -> str:
+    """Digest names and contents, each with its length, so that no two policies share one."""
+    digest = hashlib.sha256()
+    for name in sorted(files):
+        data = _bytes(files[name])
+        digest.update(f"{len(name.encode())}:{name}:{len(data)}:".encode())
+        digest.update(data)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _sorted(found: Sequence[Problem]) -> tuple[Problem, ...]:
+    ordered = Problems()
+    ordered.extend(found)
+    return tuple(ordered)

@@ -1,0 +1,256 @@
+"""
+The policy as written: several files put together, before anything is compiled.
+
+What lives here: composition (policy language, "Meaning", 7), names that must be unique, and
+comments that silence a warning.  What must not: what an expression or a pattern means.
+"""
+
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from regauth.engine.source import nodes, schema
+from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
+from regauth.engine.source.problems import Location, Problem, Problems, Severity
+
+_SILENCE = re.compile(r"#\s*policytest:\s*ignore\[([a-z0-9, -]+)\](.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Everything the files of a policy say, in the order of the files."""
+
+    services: tuple[ScalarNode, ...] = ()
+    definitions: Mapping[str, Entry] = field(default_factory=dict)
+    providers: Mapping[str, Entry] = field(default_factory=dict)
+    grants: tuple[MappingNode, ...] = ()
+    denials: tuple[MappingNode, ...] = ()
+    anonymous: Entry | None = None
+    complete: bool = True
+    """Whether every file could be read: else a name that is not here may stand in another."""
+
+
+def read(files: Mapping[str, str], problems: Problems) -> Document:
+    """
+    Read and put together the YAML files of a policy.
+
+    Args:
+        files: The texts by file name; those that are not YAML are passed over.
+        problems: Takes what is wrong with the YAML, its shape and its names.
+
+    Returns:
+        What could be read.  What has a wrong shape is left out, and what is missing is missing:
+        later steps find what else is wrong, and make nothing of it.
+    """
+    merge = _Merge(problems)
+    for name in sorted(files):
+        if not name.endswith((".yaml", ".yml")):
+            continue
+        root = nodes.parse(files[name], name, problems)
+        merge.begin = merge.begin or (root.location if root else Location(name))
+        if root is None:
+            merge.incomplete |= bool(problems.error_count)
+            continue
+        if not isinstance(root, MappingNode):
+            problems.error(
+                root.location,
+                "wrong-type",
+                "a policy file must be a mapping",
+                "begin with `version: 1`",
+            )
+            merge.incomplete = True
+        else:
+            fitting = schema.fitting(root, "policy", problems)
+            merge.incomplete |= fitting is None or _names(fitting) != _names(root)
+            if isinstance(fitting, MappingNode):
+                merge.add(fitting)
+    return merge.document()
+
+
+def _names(root: Node) -> list[object]:
+    """Return what the rest of a policy may refer to, to see whether any of it was left out."""
+    if not isinstance(root, MappingNode):
+        return []
+    parts = [root.get(part) for part in ("providers", "definitions", "services")]
+    return list(root.entries) + [  # a key that was left out may have been meant for one of them
+        list(part.entries) if isinstance(part, MappingNode) else part and part.plain()
+        for part in parts
+    ]
+
+
+class _Merge:
+    """Appends file after file; reports what is declared twice."""
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self._services: dict[str, ScalarNode] = {}
+        self._definitions: dict[str, Entry] = {}
+        self._providers: dict[str, Entry] = {}
+        self._statements: dict[str, list[MappingNode]] = {"grants": [], "denials": []}
+        self._names: dict[str, Location] = {}
+        self._anonymous: Entry | None = None
+        self.begin: Location | None = None
+        self.incomplete = False
+
+    def add(self, root: MappingNode) -> None:
+        for service in _items(root.get("services")):
+            if isinstance(service, ScalarNode):
+                self._services.setdefault(service.text, service)
+        self._add_named(root.get("definitions"), self._definitions, "definition")
+        self._add_named(root.get("providers"), self._providers, "provider")
+        for kind, statements in self._statements.items():
+            for node in _items(root.get(kind)):
+                if isinstance(node, MappingNode):
+                    self._claim_name(node)
+                    statements.append(node)
+        if anonymous := root.entries.get("anonymous"):
+            if self._anonymous is not None:
+                self._twice(anonymous.key, "`anonymous`", self._anonymous.key.location)
+            else:
+                self._anonymous = anonymous
+
+    def _add_named(self, node: Node | None, known: dict[str, Entry], what: str) -> None:
+        if not isinstance(node, MappingNode):
+            return
+        for name, entry in node.entries.items():
+            if name in known:
+                self._twice(entry.key, f"the {what} `{name}`", known[name].key.location)
+            else:
+                known[name] = entry
+
+    def _claim_name(self, node: MappingNode) -> None:
+        name = node.get("name")
+        if not isinstance(name, ScalarNode):
+            return
+        if name.text == "anonymous":
+            self._problems.error(
+                name.location,
+                "duplicate-name",
+                "`anonymous` is the name of anonymous access",
+                "choose another name",
+            )
+        elif name.text in self._names:
+            self._twice(name, f"the name `{name.text}`", self._names[name.text])
+        else:
+            self._names[name.text] = name.location
+
+    def _twice(self, node: ScalarNode, what: str, first: Location) -> None:
+        self._problems.error(
+            node.location,
+            "duplicate-name",
+            f"{what} is given twice; it stands in {first.file}, line {first.line} already",
+            "reports and tests call each by its name; rename one",
+        )
+
+    def document(self) -> Document:
+        document = Document(
+            services=tuple(self._services.values()),
+            definitions=self._definitions,
+            providers=self._providers,
+            grants=tuple(self._statements["grants"]),
+            denials=tuple(self._statements["denials"]),
+            anonymous=self._anonymous,
+            complete=not self.incomplete,
+        )
+        if not self.incomplete and not self._problems.error_count:
+            self._check_whole(document)
+        return document
+
+    def _check_whole(self, document: Document) -> None:
+        """Say what a policy lacks as a whole; nothing of it means everything by being absent."""
+        begin = self.begin or Location("policy.yaml")
+        where = Location(begin.file, begin.line, begin.column, begin.line, begin.column + 1)
+        if not document.services:
+            self._problems.error(
+                where,
+                "missing-key",
+                "the policy names no service",
+                "add `services:` with what the registry's configuration calls its service",
+            )
+        if not document.providers and document.anonymous is None:
+            self._problems.error(
+                where,
+                "missing-key",
+                "the policy has neither a provider nor anonymous access",
+                "add `providers:`; without one every login is refused",
+            )
+
+
+def _items(node: Node | None) -> Iterable[Node]:
+    return node.items if isinstance(node, SequenceNode) else ()
+
+
+UNSILENCED: Final = frozenset({"silence-without-reason", "silence-unused"})
+
+
+def silence(files: Mapping[str, str], found: Iterable[Problem]) -> list[Problem]:
+    """
+    Leave out the warnings that a comment silences, in the warning's line or in the line above.
+
+    The comment is `# policytest: ignore[CODE] REASON`, with several codes separated by commas.
+    One without a reason silences nothing, and one that silences nothing is reported itself:
+    otherwise it would go on to hide the next mistake.  Errors cannot be silenced; as long as there
+    is one not every warning is known, and so it is not said which comments are of no use.
+    """
+    found = list(found)
+    silences = [one for name in sorted(files) for one in _silences(name, files[name])]
+    by_line: dict[tuple[str, int], list[_Silence]] = {}
+    for one in silences:
+        for line in one.lines:
+            by_line.setdefault((one.location.file, line), []).append(one)
+    used: set[tuple[Location, str]] = set()
+    kept: list[Problem] = []
+    for problem in found:
+        near = by_line.get((problem.location.file, problem.location.line), ())
+        silencing = [one for one in near if one.reason and problem.code in one.codes]
+        if problem.severity is Severity.ERROR or not silencing:
+            kept.append(problem)
+        used.update((one.location, problem.code) for one in silencing)
+    whole = not any(problem.severity is Severity.ERROR for problem in found)
+    for one in silences:
+        kept.extend(one.problems(used if whole else None))
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Silence:
+    location: Location
+    codes: tuple[str, ...]
+    reason: str
+    lines: range
+
+    def problems(self, used: Container[tuple[Location, str]] | None) -> Iterator[Problem]:
+        """Say what is wrong with the comment; `used` is None where that is not known."""
+        if not self.reason:
+            yield Problem(
+                self.location,
+                "silence-without-reason",
+                "a warning is silenced without a reason",
+                "write the reason behind the bracket; until then nothing is silenced",
+                Severity.WARNING,
+            )
+            return
+        for code in self.codes if used is not None else ():
+            if used is not None and (self.location, code) not in used:
+                yield Problem(
+                    self.location,
+                    "silence-unused",
+                    f"there is no warning `{code}` here to silence",
+                    "remove the comment",
+                    Severity.WARNING,
+                )
+
+
+def _silences(name: str, text: str) -> Iterator[_Silence]:
+    if "policytest:" not in text or not name.endswith((".yaml", ".yml")):
+        return
+    for comment in nodes.comments(text, name):
+        match = _SILENCE.match(comment.text)
+        if match is not None:
+            yield _Silence(
+                comment.location,
+                tuple(code.strip() for code in match[1].split(",") if code.strip()),
+                match[2].strip(" -:\r"),
+                comment.lines,
+            )

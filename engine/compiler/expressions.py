@@ -1,0 +1,257 @@
+"""
+CEL expressions where they stand in a policy: compiled once, with problems at their place.
+
+What lives here: which variables an expression sees, which definitions, and where in the file a
+finding belongs.  What must not: CEL itself (`regauth.engine.cel`).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from regauth.engine.cel import (
+    DYN,
+    STRING,
+    TIMESTAMP,
+    Compiled,
+    Declarations,
+    Field,
+    Finding,
+    FindingCode,
+    Program,
+    RecordType,
+    Type,
+    compile_expression,
+)
+from regauth.engine.policy.claims import MOVED, ClaimSchema
+from regauth.engine.source.nodes import Entry, ScalarNode
+from regauth.engine.source.problems import Problem, Problems
+
+_SCOPE_FIELDS: Final = ("type", "class", "name", "action")
+
+
+def _scope(*fields: str) -> RecordType:
+    return RecordType("scope", dict.fromkeys(fields, Field(STRING, required=True)), open=False)
+
+
+SCOPE: Final = _scope(*_SCOPE_FIELDS)
+SCOPE_WITH_REFERENCE: Final = _scope(*_SCOPE_FIELDS, "reference")
+_Key = tuple[int, bool, bool]
+_DEFINITION = re.compile(r"\bdefs\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What an expression sees: the claims of an issuer, or none, and how much of the scope."""
+
+    claims: ClaimSchema | None
+    scope: bool
+    reference: bool = False
+    """Whether the scope has the reference, a tag or digest."""
+
+    @property
+    def key(self) -> _Key:
+        """What tells it from other sights; two claim schemas may have the same name."""
+        return id(self.claims), self.scope, self.reference
+
+    def variables(self) -> Mapping[str, Type]:
+        """Return the variables and their types."""
+        seen: dict[str, Type] = {"service": STRING, "provider": STRING, "now": TIMESTAMP}
+        if self.claims is not None:
+            seen["claims"] = self.claims.type
+        if self.scope:
+            seen["scope"] = SCOPE_WITH_REFERENCE if self.reference else SCOPE
+        return seen
+
+
+@dataclass(slots=True)
+class _View:
+    """The declarations of one sight, with the definitions that compile in it."""
+
+    declarations: Declarations
+    failed: Mapping[str, Sequence[Problem]]
+
+
+@dataclass(slots=True)
+class Expressions:
+    """Compiles the expressions of one policy."""
+
+    problems: Problems
+    definitions: Mapping[str, Entry]
+    complete: bool = True
+    """Whether every file could be read, so that a definition which is not there is none."""
+    _views: dict[_Key, _View] = field(default_factory=dict)
+    _compiled: dict[tuple[_Key, str, str], Compiled] = field(default_factory=dict)
+    _used: set[str] = field(default_factory=set)
+
+    def compile(
+        self,
+        node: ScalarNode,
+        sights: Sequence[Sight],
+        expected: Type,
+        *,
+        text: str | None = None,
+        offset: int = 0,
+    ) -> Program | None:
+        """
+        Compile an expression for everything it can be evaluated with.
+
+        Args:
+            node: The scalar it stands in, for positions.
+            sights: What it sees: one for each claim schema of the providers it serves.
+            expected: The type it must have.
+            text: The expression, where it is only a part of the scalar.
+            offset: Where in the scalar the expression begins.
+
+        Returns:
+            The program, or None when it is wrong for one of the sights, which is then reported.
+        """
+        source = node.text if text is None else text
+        program: Program | None = None
+        good = bool(sights)
+        for match in _DEFINITION.finditer(source):
+            self._use(match[1])
+        for sight in sights:
+            compiled = self._compile(source, sight, expected)
+            self.problems.extend(self._located(node, source, compiled, sight, offset))
+            program = program or compiled.program
+            good = good and compiled.program is not None
+        return program if good else None
+
+    def _compile(self, text: str, sight: Sight, expected: Type) -> Compiled:
+        key = (sight.key, text, str(expected))
+        compiled = self._compiled.get(key)
+        if compiled is None:
+            compiled = compile_expression(text, self._view(sight).declarations, expected)
+            self._compiled[key] = compiled
+        return compiled
+
+    def _view(self, sight: Sight) -> _View:
+        view = self._views.get(sight.key)
+        if view is None:
+            view = self._views[sight.key] = self._define(sight)
+        return view
+
+    def _define(self, sight: Sight) -> _View:
+        """Compile the definitions in their order, each seeing those before it."""
+        known: dict[str, Program] = {}
+        failed: dict[str, Sequence[Problem]] = {}
+        view = _View(Declarations(sight.variables(), known), failed)
+        for name, entry in self.definitions.items():
+            if not isinstance(entry.value, ScalarNode):
+                continue
+            text = entry.value.text
+            declarations = replace(view.declarations, definitions=dict(known))
+            compiled = compile_expression(text, declarations, DYN)
+            if compiled.program is not None:
+                known[name] = compiled.program
+            else:
+                failed[name] = self._explained(entry.value, text, compiled, sight, view, 0)
+        return view
+
+    def _located(
+        self, node: ScalarNode, text: str, compiled: Compiled, sight: Sight, offset: int
+    ) -> Sequence[Problem]:
+        return self._explained(node, text, compiled, sight, self._view(sight), offset)
+
+    def _explained(
+        self,
+        node: ScalarNode,
+        text: str,
+        compiled: Compiled,
+        sight: Sight,
+        view: _View,
+        offset: int,
+    ) -> Sequence[Problem]:
+        """Return the findings as problems; what is wrong with a definition stands there."""
+        problems: list[Problem] = []
+        used = {match.start(1): match for match in _DEFINITION.finditer(text)}
+        for finding in compiled.findings:
+            match = used.get(finding.start)
+            if finding.code != FindingCode.UNDECLARED or match is None:
+                hint = _hint(finding, sight)
+            elif match[1] in view.failed:
+                problems.extend(self._broken(node, match, sight, view, offset))
+                continue
+            elif match[1] in self.definitions:
+                hint = "a definition can use those above it, and not itself"
+            elif self.complete:
+                hint = finding.hint
+            else:
+                continue
+            place = node.locate(finding.start + offset, finding.end + offset)
+            problems.append(Problem(place, finding.code, finding.message, hint, finding.severity))
+        return problems
+
+    def _broken(
+        self, node: ScalarNode, match: re.Match[str], sight: Sight, view: _View, offset: int
+    ) -> Sequence[Problem]:
+        """Return what is wrong with a definition for what the expression that uses it sees."""
+        name = match[1]
+        wrong = view.failed[name]
+        place = node.locate(offset + match.start(), offset + match.end())
+        if sight.claims is None and any("claims" in problem.message for problem in wrong):
+            message = f"`defs.{name}` reads claims, and a request without credentials has none"
+            return [Problem(place, FindingCode.UNDECLARED, message)]
+        more = replace(sight, scope=True), replace(sight, scope=True, reference=True)
+        for wider, what, hint in zip(more, ("scope", "scope.reference"), _UNSEEN, strict=True):
+            if wider != sight and self._compiles(name, wider):
+                message = f"`defs.{name}` uses `{what}`, which cannot be seen here"
+                return [Problem(place, FindingCode.UNDECLARED, message, hint)]
+        return wrong
+
+    def _compiles(self, name: str, sight: Sight) -> bool:
+        return name in self._view(sight).declarations.definitions
+
+    def _use(self, name: str) -> None:
+        """Note a definition as used, and those that it uses."""
+        if name in self._used or name not in self.definitions:
+            return
+        self._used.add(name)
+        value = self.definitions[name].value
+        if isinstance(value, ScalarNode):
+            for match in _DEFINITION.finditer(value.text):
+                self._use(match[1])
+
+    def check_unused(self, sights: Sequence[Sight]) -> None:
+        """Report definitions that nothing uses, and what is wrong with them if anything is."""
+        for name, entry in self.definitions.items():
+            if name in self._used or not isinstance(entry.value, ScalarNode):
+                continue
+            self.problems.warning(
+                entry.key.location,
+                "unused-definition",
+                f"nothing uses `defs.{name}`",
+                "remove it, or use it",
+            )
+            views = [self._view(sight) for sight in sights]
+            if views and all(name in view.failed for view in views):
+                self.problems.extend(views[0].failed[name])
+
+    def definitions_of(self, sight: Sight) -> Mapping[str, Program]:
+        """Return the definitions that compile in a sight."""
+        return self._view(sight).declarations.definitions
+
+
+_NO_REFERENCE: Final = (
+    "only the `when` of a grant with `tags` sees it; write `tags: ['*']` for all tags"
+)
+_NO_SCOPE: Final = "a login is decided before anything is asked for; put the condition into a grant"
+_UNSEEN: Final = (_NO_SCOPE, _NO_REFERENCE)
+
+
+def _hint(finding: Finding, sight: Sight) -> str:
+    """Return a finding's hint, or a better one that takes the policy to know."""
+    if finding.code == FindingCode.UNKNOWN_CLAIM:
+        for old, new in MOVED.items():
+            if f"'{old}'" in finding.message:
+                return f"only old tokens in Secrets have it; read {new}"
+        if finding.message == f"{SCOPE.name} has no 'reference'":
+            return _NO_REFERENCE
+    if finding.code == FindingCode.UNDECLARED:
+        if "'scope'" in finding.message and not sight.scope:
+            return _NO_SCOPE
+        if "'claims'" in finding.message and sight.claims is None:
+            return "a request without credentials has no claims"
+    return finding.hint

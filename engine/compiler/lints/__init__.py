@@ -1,0 +1,119 @@
+"""
+Lints: what compiles and is probably not what its author meant.
+
+What lives here: which lints there are, and walking a policy with them.  What must not: errors,
+which are the compiler's, and type findings, which are CEL's.  Each code has one function, one test
+and one section in docs/problems.md.
+
+A lint that is not sure stays silent: a missing warning costs less than one that teaches authors to
+ignore warnings.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from regauth.engine.cel.syntax.nodes import definition_of
+from regauth.engine.compiler.document import Document
+from regauth.engine.policy.policy import Denial, Policy, Provider, Statement
+from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
+from regauth.engine.source.problems import Location, Problem, Severity
+
+from .conditions import CONDITION_LINTS
+from .statements import GRANTS_LINTS, PROVIDER_LINTS, STATEMENT_LINTS
+from .subject import Condition, Finding, Path
+
+CODES = (*CONDITION_LINTS, *PROVIDER_LINTS, *STATEMENT_LINTS, *GRANTS_LINTS)
+"""The codes of all lints."""
+
+
+def lint(policy: Policy, written: Document, now: datetime | None) -> Iterator[Problem]:
+    """
+    Look over a policy that compiled.
+
+    Args:
+        policy: The policy.
+        written: The same as written, for positions.
+        now: The time, with its zone; without it nothing is said about what has expired.
+    """
+    yield from _lint_conditions(policy, written)
+    for entry, provider in _providers(policy, written):
+        for code, check in PROVIDER_LINTS.items():
+            for found in check(provider, policy):
+                yield _problem(entry.key.location, code, found)
+    for statement in (*policy.grants, *policy.denials):
+        for code, check_statement in STATEMENT_LINTS.items():
+            for found in check_statement(statement, now):
+                yield _problem(statement.location, code, found)
+    for code, check_all in GRANTS_LINTS.items():
+        for grant, found in check_all(policy):
+            yield _problem(grant.location, code, found)
+
+
+def _lint_conditions(policy: Policy, written: Document) -> Iterator[Problem]:
+    for node, condition in _conditions(policy, written):
+        for code, check in CONDITION_LINTS.items():
+            for found in check(condition):
+                yield _problem(node.locate(found.start, found.end), code, found)
+
+
+def _problem(location: Location, code: str, found: Finding) -> Problem:
+    return Problem(location, code, found.message, found.hint, Severity.WARNING)
+
+
+def _providers(policy: Policy, written: Document) -> Iterator[tuple[Entry, Provider]]:
+    for name, entry in written.providers.items():
+        yield entry, policy.providers[name]
+
+
+def _conditions(policy: Policy, written: Document) -> Iterator[tuple[ScalarNode, Condition]]:
+    """Return every condition with the place it is written at, definitions where they stand."""
+    used: set[str] = set()
+    for entry, provider in _providers(policy, written):
+        pinned = _pinned_by_rules(provider)
+        body = entry.value
+        rules = body.get("rules") if isinstance(body, MappingNode) else None
+        items = rules.items if isinstance(rules, SequenceNode) else ()
+        for rule, node in zip(provider.rules, items, strict=True):
+            check = node["check"] if isinstance(node, MappingNode) else node
+            condition = Condition(rule.check, [provider.claims], pinned, denial=False, admits=True)
+            yield from _with_definitions(check, condition, policy, written, used)
+    pairs: list[tuple[Statement, MappingNode]] = [
+        *zip(policy.grants, written.grants, strict=True),
+        *zip(policy.denials, written.denials, strict=True),
+    ]
+    for statement, mapping in pairs:
+        if statement.when is None:
+            continue
+        providers = [
+            provider
+            for name, provider in policy.providers.items()
+            if statement.providers is None or name in statement.providers
+        ]
+        rules_pin = [_pinned_by_rules(provider) for provider in providers]
+        condition = Condition(
+            statement.when,
+            [provider.claims for provider in providers],
+            statement.when.paths.union(*[frozenset.intersection(*rules_pin)] if rules_pin else []),
+            denial=isinstance(statement, Denial),
+            admits=not isinstance(statement, Denial),
+        )
+        yield from _with_definitions(mapping["when"], condition, policy, written, used)
+
+
+def _pinned_by_rules(provider: Provider) -> frozenset[Path]:
+    return frozenset(path for rule in provider.rules for path in rule.check.paths)
+
+
+def _with_definitions(
+    node: Node, condition: Condition, policy: Policy, written: Document, used: set[str]
+) -> Iterator[tuple[ScalarNode, Condition]]:
+    if isinstance(node, ScalarNode):
+        yield node, condition
+    for part, admits in condition.parts():
+        name = definition_of(part)
+        if name is None or name in used or name not in policy.definitions:
+            continue
+        used.add(name)
+        inner = replace(condition, program=policy.definitions[name], admits=admits)
+        yield from _with_definitions(written.definitions[name].value, inner, policy, written, used)

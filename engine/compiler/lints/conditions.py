@@ -1,0 +1,214 @@
+"""
+Lints of CEL conditions, wherever in a policy they stand.
+
+What lives here: one small function for each code.  What must not: finding the conditions.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from regauth.engine.cel.syntax.nodes import Binary, Call, Constant, ListLiteral, Node, path_of
+from regauth.engine.policy.claims import MOVED, Claim
+
+from .subject import Condition, Finding, Path
+
+
+def _literals(node: Node) -> list[str]:
+    """Return the strings of a literal or a list of them; nothing for anything else."""
+    if isinstance(node, Constant) and isinstance(node.value, str):
+        return [node.value]
+    if isinstance(node, ListLiteral):
+        texts = [text for item in node.items for text in _literals(item)]
+        return texts if len(texts) == len(node.items) else []
+    return []
+
+
+def _comparisons(
+    condition: Condition,
+) -> Iterator[tuple[Node, list[str], Binary, bool | None]]:
+    """Return each `x == "literal"` and `x in ["literal"]`, and whether it admits by being true."""
+    for part, admits in condition.parts():
+        if isinstance(part, Binary) and part.operator in ("==", "in"):
+            if texts := _literals(part.right):
+                yield part.left, texts, part, admits
+            elif part.operator == "==" and (texts := _literals(part.left)):
+                yield part.right, texts, part, admits
+
+
+def _tests(condition: Condition, *names: str) -> Iterator[tuple[Node, str, Call, bool | None]]:
+    """Return each `x.startsWith("literal")` and the like, and whether it admits by being true."""
+    for part, admits in condition.parts():
+        if isinstance(part, Call) and part.function in names and part.target is not None:
+            for text in _literals(part.arguments[0]) if part.arguments else ():
+                yield part.target, text, part, admits
+
+
+def mutable_name(condition: Condition) -> Iterator[Finding]:
+    """A name that can come to belong to somebody else decides, and its id does not."""
+    for operand, texts, part, admits in _comparisons(condition):
+        claim = condition.claim(operand)
+        if claim is None or not (admits or condition.denial):
+            continue
+        if not _is_taken_by_strangers(claim, condition):
+            continue
+        what = ".".join(claim.path)
+        twin = ".".join((*claim.path[:-1], claim.twin))
+        yield Finding(
+            f"`{what}` is a name: it can be given up and taken by somebody else",
+            f"compare `claims.{twin}` too, which never changes hands "
+            f"(for {texts[0]!r} look it up once)",
+            part.start,
+            part.end,
+        )
+
+
+def _is_taken_by_strangers(claim: Claim, condition: Condition) -> bool:
+    """Whether a name can come to mean another's thing and nothing beside it can tell."""
+    return claim.whole and claim.twin.endswith("_id") and not _is_pinned(claim, condition)
+
+
+def _is_pinned(claim: Claim, condition: Condition) -> bool:
+    """Whether the claim's twin, or that of what its name is unique within, is compared too."""
+    seen: set[Path] = set()
+    at: Claim | None = claim
+    while at is not None and at.path not in seen:
+        seen.add(at.path)
+        twin = ("claims", *at.path[:-1], at.twin)
+        if at.twin and twin in condition.pinned:
+            return True
+        inner: Path = (*at.path[:-1], at.within)
+        found = (schema.claims.get(inner) for schema in condition.claims)
+        at = next((one for one in found if one is not None), None) if at.within else None
+    return False
+
+
+def subject_text(condition: Condition) -> Iterator[Finding]:
+    """GitHub's `sub` compared as text: its form depends on when the repository was made."""
+    if not any(schema.name == "github-actions" for schema in condition.claims):
+        return
+    tests = ("startsWith", "endsWith", "contains", "matches")
+    found: list[tuple[Node, Node]] = [
+        *((operand, part) for operand, _, part, _ in _comparisons(condition)),
+        *((operand, part) for operand, _, part, _ in _tests(condition, *tests)),
+    ]
+    for operand, part in found:
+        if path_of(operand) == ("claims", "sub"):
+            yield Finding(
+                "GitHub writes `sub` in two forms, with names or with names and ids",
+                "compare `claims.repository_id`, `claims.ref` and `claims.environment` instead",
+                part.start,
+                part.end,
+            )
+
+
+def open_prefix(condition: Condition) -> Iterator[Finding]:
+    """A prefix that ends in the middle of a name: `acme` is also the beginning of `acme-evil`."""
+    for operand, text, part, admits in _tests(condition, "startsWith"):
+        claim = condition.claim(operand)
+        if claim is None or not admits or not text[-1:].isalnum():
+            continue
+        if _is_taken_by_strangers(claim, condition) or claim.path == ("sub",):
+            yield Finding(
+                f"names that only begin with {text!r} pass too, such as {text + '-evil'!r}",
+                "end it with the separator that follows the name, or compare the whole with ==",
+                part.start,
+                part.end,
+            )
+
+
+def unanchored_matches(condition: Condition) -> Iterator[Finding]:
+    """A regular expression that a part of the text satisfies."""
+    for _, text, part, admits in _tests(condition, "matches"):
+        where = _open_ends(text) if admits else ""
+        if where:
+            yield Finding(
+                f"`matches` is satisfied by a part of the text: anything may stand {where} it",
+                "begin the pattern with `^` and end it with `$`, or with `.*` where that is meant",
+                part.start,
+                part.end,
+            )
+
+
+def _open_ends(pattern: str) -> str:
+    """Say on which sides of what a pattern matches anything may stand; nothing: on none."""
+    pattern = re.sub(r"^\(\?[a-zA-Z]+\)", "", pattern)
+    alternatives = _alternatives(pattern)
+    if alternatives == [pattern] and (inner := _group(pattern)) is not None:
+        return _open_ends(inner)
+    before = not all(one.startswith(("^", r"\A", ".*")) for one in alternatives)
+    after = not all(map(_is_closed, alternatives))
+    return " and ".join(["before"] * before + ["after"] * after)
+
+
+def _is_closed(pattern: str) -> bool:
+    if pattern.endswith((r"\z", ".*")):
+        return True
+    rest = pattern.removesuffix("$")
+    # A backslash before it makes the sign a character, unless that one is escaped itself.
+    return rest != pattern and (len(rest) - len(rest.rstrip("\\"))) % 2 == 0
+
+
+def _outside(pattern: str) -> Iterator[tuple[int, str, int]]:
+    """Return the signs of a pattern with their places and depth, escapes and classes left out."""
+    depth = 0
+    for found in re.finditer(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", pattern, re.DOTALL):
+        sign = found[0]
+        depth -= sign == ")"
+        yield found.start(), sign, depth
+        depth += sign == "("
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """Split a pattern at each `|` that stands in no group."""
+    cuts = [at for at, sign, depth in _outside(pattern) if sign == "|" and not depth]
+    starts = [0, *(at + 1 for at in cuts)]
+    return [pattern[start:end] for start, end in zip(starts, [*cuts, len(pattern)], strict=True)]
+
+
+def _group(pattern: str) -> str | None:
+    """Return what is in the group that a pattern is as a whole, if it is one."""
+    closing = [at for at, sign, depth in _outside(pattern) if sign == ")" and not depth]
+    opening = re.match(r"\((?:\?:|\?P?<\w+>)?", pattern)
+    if opening is None or closing != [len(pattern) - 1]:
+        return None
+    return pattern[opening.end() : -1]
+
+
+def pull_request_target(condition: Condition) -> Iterator[Finding]:
+    """The event in which a stranger's pull request runs with the repository's own rights."""
+    for operand, texts, found, admits in _comparisons(condition):
+        if not admits or path_of(operand) != ("claims", "event_name"):
+            continue
+        if "pull_request_target" in texts:
+            yield Finding(
+                "`pull_request_target` runs on behalf of strangers' pull requests, "
+                "with this repository's identity",
+                "admit `push`, `release` or `workflow_dispatch` instead",
+                found.start,
+                found.end,
+            )
+
+
+def legacy_kubernetes_claim(condition: Condition) -> Iterator[Finding]:
+    """A claim of the tokens that Kubernetes kept in Secrets until 1.24."""
+    for part, _ in condition.parts():
+        path = path_of(part) or ()
+        if len(path) == 2 and path[0] == "claims" and path[1] in MOVED:  # noqa: PLR2004 - claims.X
+            yield Finding(
+                f"`{path[1]}` is a claim of the old tokens in Secrets; "
+                "those of TokenRequest do not have it",
+                f"read {MOVED[path[1]]}",
+                part.start,
+                part.end,
+            )
+
+
+CONDITION_LINTS: Final[Mapping[str, Callable[[Condition], Iterator[Finding]]]] = {
+    "mutable-name": mutable_name,
+    "subject-text": subject_text,
+    "open-prefix": open_prefix,
+    "unanchored-matches": unanchored_matches,
+    "pull-request-target": pull_request_target,
+    "legacy-kubernetes-claim": legacy_kubernetes_claim,
+}

@@ -1,0 +1,84 @@
+"""
+What lints look at and what they find.
+
+What lives here: the values that every lint takes and gives.  What must not: lints.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from regauth.engine.cel import Program
+from regauth.engine.cel.syntax.nodes import (
+    Comprehension,
+    Conditional,
+    Logic,
+    Node,
+    Unary,
+    path_of,
+    walk,
+)
+from regauth.engine.policy.claims import Claim, ClaimSchema
+
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something a lint found, between two offsets of an expression or at a whole node."""
+
+    message: str
+    hint: str
+    start: int = 0
+    end: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A CEL condition with what stands around it."""
+
+    program: Program
+    claims: Sequence[ClaimSchema]
+    """The schemas of the tokens that it is evaluated with."""
+    pinned: frozenset[Path]
+    """The claims that it, or every rule before it, compares with literals or other values."""
+    denial: bool
+    """Whether it is a denial's."""
+    admits: bool | None
+    """Whether it lets something through by being true; None: that cannot be said."""
+
+    def parts(self) -> Iterator[tuple[Node, bool | None]]:
+        """Return every part of the expression, and whether that admits by being true."""
+        for atom, admits in _atoms(self.program.node, self.admits):
+            yield atom, admits
+            for part in walk(atom):
+                if part is not atom:
+                    yield part, None
+
+    def claim(self, node: Node) -> Claim | None:
+        """Return what is known of the claim that an expression reads, if it reads just one."""
+        path = path_of(node)
+        if path is None or path[0] != "claims":
+            return None
+        for schema in self.claims:
+            if (known := schema.claims.get(path[1:])) is not None:
+                return known
+        return None
+
+
+def _atoms(node: Node, admits: bool | None) -> Iterator[tuple[Node, bool | None]]:  # noqa: FBT001 - a value
+    """Follow what an expression's truth depends on, through negations, down to its conditions."""
+    match node:
+        case Logic():
+            for operand in node.operands:
+                yield from _atoms(operand, admits)
+        case Unary(operator="!"):
+            yield from _atoms(node.operand, None if admits is None else not admits)
+        case Conditional():
+            yield from _atoms(node.test, None)
+            yield from _atoms(node.yes, admits)
+            yield from _atoms(node.no, admits)
+        case Comprehension(kind="all" | "exists"):
+            yield from _atoms(node.source, None)
+            yield from _atoms(node.body, admits)
+        case _:
+            yield node, admits

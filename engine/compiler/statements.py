@@ -1,0 +1,201 @@
+"""
+Compiling grants and denials: from the policy as written to `Grant` and `Denial` values.
+
+What lives here: what a statement is about and when it matches.  What must not: matching
+(`regauth.engine.decisions.decide`) and providers (`regauth.engine.compiler.providers`).
+"""
+
+import difflib
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TypeVar
+
+from regauth.engine.cel import BOOL, STRING, Program
+from regauth.engine.policy.claims import ClaimSchema
+from regauth.engine.policy.patterns.names import Pattern, compile_pattern
+from regauth.engine.policy.patterns.tags import TagPattern, compile_tag_pattern
+from regauth.engine.policy.patterns.text import CompileExpression, PatternFault
+from regauth.engine.policy.policy import Denial, Grant
+from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
+from regauth.engine.source.problems import Problems
+from regauth.engine.source.quantities import parse_moment
+
+from .expressions import Expressions, Sight
+
+Kind = TypeVar("Kind", Grant, Denial)
+AnyPattern = TypeVar("AnyPattern", Pattern, TagPattern)
+
+ANONYMOUS = "anonymous"
+"""What reports call the grant of anonymous access."""
+
+
+@dataclass(slots=True)
+class Statements:
+    """Compiles the grants and denials of one policy."""
+
+    services: frozenset[str]
+    providers: Mapping[str, ClaimSchema | None]
+    """The claim schema of each provider; None where the provider is wrong itself."""
+    problems: Problems
+    expressions: Expressions
+    complete: bool = True
+    """Whether every file could be read, so that a name which is not there is none."""
+
+    def compile(self, node: MappingNode, kind: type[Kind]) -> Kind | None:
+        """Compile one statement, or report what is wrong with it."""
+        providers = self._providers(node.get("providers"))
+        services = self._services(node.get("services"))
+        sights = self._sights(providers)
+        # A denial must hold where no tag is named too, so nothing in it asks for one but `tags`.
+        reference = kind is Grant and node.get("tags") is not None
+        when = self._when(node.get("when"), sights, reference=reference)
+        patterns = self._patterns(node.get("repositories"), sights, compile_pattern)
+        tags = self._patterns(node.get("tags"), sights, compile_tag_pattern)
+        expires = self._expires(node.get("expires"))
+        if self.problems.error_count or patterns is None or tags is None:
+            return None  # with an error anywhere there will be no policy
+        return kind(
+            name=_text(node, "name"),
+            providers=providers,
+            services=services,
+            when=when,
+            patterns=patterns,
+            actions=_texts(node.get("actions")),
+            catalog=node.get("catalog") is not None,
+            class_=_text(node, "class"),
+            expires=expires,
+            location=node["name"].location,
+            tags=tags,
+        )
+
+    def compile_anonymous(self, entry: Entry) -> Grant | None:
+        """Compile what a request without credentials gets."""
+        node = entry.value
+        if not isinstance(node, MappingNode):
+            return None
+        services = self._services(node.get("services"))
+        sights = [Sight(None, scope=True)]
+        patterns = self._patterns(node.get("repositories"), sights, compile_pattern)
+        if self.problems.error_count or patterns is None:
+            return None
+        return Grant(
+            name=ANONYMOUS,
+            providers=frozenset({""}),
+            services=services,
+            when=None,
+            patterns=patterns,
+            actions=frozenset({"pull"}),
+            catalog=False,
+            class_="",
+            expires=None,
+            location=entry.key.location,
+        )
+
+    def _providers(self, node: Node | None) -> frozenset[str] | None:
+        if not isinstance(node, SequenceNode):
+            return None
+        for item in node.items:
+            name = str(item.plain())
+            if name not in self.providers and self.complete:
+                self.problems.error(
+                    item.location,
+                    "unknown-provider",
+                    f"there is no provider `{name}`",
+                    _suggest(name, self.providers),
+                )
+        return _texts(node)
+
+    def _services(self, node: Node | None) -> frozenset[str]:
+        if not isinstance(node, SequenceNode):
+            return self.services
+        for item in node.items:
+            name = str(item.plain())
+            if name not in self.services and self.complete:
+                self.problems.error(
+                    item.location,
+                    "unknown-service",
+                    f"`{name}` is not one of the policy's services",
+                    _suggest(name, self.services),
+                )
+        return _texts(node)
+
+    def _sights(self, providers: frozenset[str] | None) -> Sequence[Sight]:
+        """Return what the conditions see: one sight for each claim schema they meet."""
+        named = self.providers if providers is None else sorted(providers)
+        found = {
+            id(schema): schema for name in named if (schema := self.providers.get(name)) is not None
+        }
+        return [Sight(schema, scope=True) for schema in found.values()]
+
+    def _when(
+        self, node: Node | None, sights: Sequence[Sight], *, reference: bool
+    ) -> Program | None:
+        if not isinstance(node, ScalarNode):
+            return None
+        seen = [replace(sight, reference=reference) for sight in sights]
+        return self.expressions.compile(node, seen, BOOL)
+
+    def _patterns(
+        self,
+        node: Node | None,
+        sights: Sequence[Sight],
+        compile_one: Callable[[str, CompileExpression], AnyPattern | PatternFault | None],
+    ) -> tuple[AnyPattern, ...] | None:
+        """Compile the patterns; None when one of them is wrong."""
+        patterns: list[AnyPattern | None] = []
+        for item in node.items if isinstance(node, SequenceNode) else ():
+            if not isinstance(item, ScalarNode):
+                continue
+
+            pattern = compile_one(item.text, self._expression(item, sights))
+            if isinstance(pattern, PatternFault):
+                self.problems.error(
+                    item.locate(pattern.start, pattern.end),
+                    "bad-pattern",
+                    pattern.message,
+                    pattern.hint,
+                )
+                pattern = None
+            patterns.append(pattern)
+        return None if None in patterns else tuple(filter(None, patterns))
+
+    def _expression(self, item: ScalarNode, sights: Sequence[Sight]) -> CompileExpression:
+        def compile_part(text: str, offset: int) -> Program | None:
+            return self.expressions.compile(item, sights, STRING, text=text, offset=offset)
+
+        return compile_part
+
+    def _expires(self, node: Node | None) -> datetime | None:
+        if node is None:
+            return None
+        try:
+            return parse_moment(str(node.plain()))
+        except ValueError as error:
+            self.problems.error(node.location, "wrong-value", str(error))
+            return None
+
+
+def _text(node: MappingNode, name: str) -> str:
+    value = node.get(name)
+    return value.text if isinstance(value, ScalarNode) else ""
+
+
+def _texts(node: Node | None) -> frozenset[str]:
+    if not isinstance(node, SequenceNode):
+        return frozenset()
+    return _set(tuple(str(item.plain()) for item in node.items))
+
+
+@functools.lru_cache(maxsize=1024)
+def _set(texts: tuple[str, ...]) -> frozenset[str]:
+    """Make a set once: ten thousand grants have few different lists of actions."""
+    return frozenset(texts)
+
+
+def _suggest(name: str, known: Mapping[str, object] | frozenset[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"did you mean `{close[0]}`?"
+    return f"known here: {', '.join(sorted(known))}" if known else "none is declared"

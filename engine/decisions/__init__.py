@@ -1,0 +1,5 @@
+"""
+Decisions: who somebody is, and which accesses they get.
+
+Not here: explanations.
+"""

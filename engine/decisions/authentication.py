@@ -1,0 +1,283 @@
+"""
+Authentication: whether verified claims are what a provider's policy asks for.
+
+What lives here: issuer, audience, times (RFC 7519, section 4.1) and rules, after the signature
+was verified.  What must not: the signature itself (`regauth.engine.tokens.jwt`) and any repository.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from regauth.engine.access.outcomes import Identity, Reason, Refusal
+from regauth.engine.cel import CelError, timestamp
+from regauth.engine.policy.policy import Provider, Rule
+from regauth.engine.tokens.jwt import Claims
+
+MESSAGES: Final[Mapping[str, str]] = {
+    Reason.MALFORMED_TOKEN: "the password is not a well-formed JWT",
+    Reason.TOKEN_TOO_LARGE: "the token is too large",
+    Reason.UNKNOWN_PROVIDER: "no provider of the policy issues this token",
+    Reason.AMBIGUOUS_PROVIDER: "several providers issue such tokens; log in with a provider's name",
+    Reason.ALGORITHM_NOT_ALLOWED: "the token's signature algorithm is not allowed",
+    Reason.UNKNOWN_KEY: "the token is signed with a key that the provider does not have",
+    Reason.BAD_SIGNATURE: "the token's signature is not valid",
+    Reason.WRONG_ISSUER: "the token was issued by somebody else",
+    Reason.WRONG_AUDIENCE: "the token is meant for another audience",
+    Reason.EXPIRED: "the token has expired",
+    Reason.NOT_YET_VALID: "the token is not valid yet",
+    Reason.TOO_OLD: "the token was issued too long ago",
+    Reason.NO_SUBJECT: "the policy finds no subject in the token",
+    Reason.PROVIDER_UNAVAILABLE: "the provider's keys cannot be had right now; try again later",
+    Reason.UNKNOWN_SERVICE: "the policy does not answer for this service",
+    Reason.NO_CREDENTIALS: "credentials are required",
+    Reason.UNKNOWN_SESSION: "the refresh token is not known here or has ended; log in again",
+}
+"""What each reason says to the client: the check that failed, and no value of the policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """A login that every check of its provider passed."""
+
+    identity: Identity
+    provider: Provider
+    claims: Claims
+    expires: datetime
+    """When the token stops being valid, the provider's clock skew not counted."""
+    at: datetime
+    """As of when its token's times were checked."""
+
+
+def refusal(
+    reason: Reason, detail: str = "", *, provider: str = "", identity: Identity | None = None
+) -> Refusal:
+    """Make a refusal with the reason's own message."""
+    return Refusal(reason, MESSAGES[reason], detail, identity, provider)
+
+
+def authenticate(
+    provider: Provider,
+    claims: Claims,
+    service: str,
+    now: datetime,
+    *,
+    at: datetime | None = None,
+) -> Authenticated | Refusal:
+    """
+    Check a token's claims, whose signature is verified, against its provider's policy.
+
+    Args:
+        provider: The provider, whose key verified the signature.
+        claims: The claims as they stand in the token.
+        service: The service asked for; rules can see it.
+        now: The time, with its zone.
+        at: As of when the token's own times are checked, for a login of a while ago whose token may
+            have expired since; everything else holds as of now.
+
+    Returns:
+        The login, or the refusal with the claims that it was refused for.
+    """
+    at = at or now
+    outcome = _authenticate(provider, claims, service, now, at)
+    if isinstance(outcome, Refusal):
+        return replace(outcome, claims=claims, at=at)
+    return outcome
+
+
+def _authenticate(
+    provider: Provider, claims: Claims, service: str, now: datetime, at: datetime
+) -> Authenticated | Refusal:
+    for check in CHECKS:
+        reason = check.reason(provider, claims, at)
+        if reason is not None:
+            detail = check.describe(provider, claims, at)
+            return refusal(reason, detail, provider=provider.name)
+    normal = _normal(claims)
+    variables = _variables(provider, normal, service, now)
+    identity = identify(provider, variables)
+    if isinstance(identity, Refusal):
+        return identity
+    for rule in provider.rules:
+        broken = _check_rule(rule, variables)
+        if broken is not None:
+            message = rule.message or f"the token does not meet the rule {rule.name!r}"
+            return Refusal(rule.reason, message, broken, identity, provider.name)
+    return Authenticated(identity, provider, normal, _time(claims["exp"]), at)
+
+
+def _normal(claims: Claims) -> Claims:
+    """Return the claims as conditions see them: `aud` is a list, whichever way it was sent."""
+    return Claims({**claims, "aud": _audiences(claims)})
+
+
+def rule_variables(
+    provider: Provider, claims: Claims, service: str, now: datetime
+) -> dict[str, object]:
+    """Return what a provider's rules and subject see."""
+    return _variables(provider, _normal(claims), service, now)
+
+
+def _variables(
+    provider: Provider, normal: Claims, service: str, now: datetime
+) -> dict[str, object]:
+    return {
+        "claims": normal,
+        "service": service,
+        "provider": provider.name,
+        "now": timestamp(now),
+    }
+
+
+def identify(provider: Provider, variables: Mapping[str, object]) -> Identity | Refusal:
+    """Evaluate the subject that a provider's policy gives a token."""
+    try:
+        subject = provider.subject.evaluate(variables)
+    except CelError as error:
+        return refusal(Reason.NO_SUBJECT, str(error), provider=provider.name)
+    if not isinstance(subject, str) or not subject:
+        return refusal(Reason.NO_SUBJECT, "it is empty", provider=provider.name)
+    return Identity(provider.name, subject)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """
+    One check of verified claims.
+
+    `reason` returns why it refuses, or None; `describe` says what was compared, either way, for
+    the log and the author.
+    """
+
+    name: str
+    reason: Callable[[Provider, Claims, datetime], Reason | None]
+    describe: Callable[[Provider, Claims, datetime], str]
+
+
+def _issuer(provider: Provider, claims: Claims, _: datetime) -> Reason | None:
+    """RFC 7519, section 4.1.1."""
+    return None if claims.get("iss") == provider.issuer else Reason.WRONG_ISSUER
+
+
+def _describe_issuer(provider: Provider, claims: Claims, _: datetime) -> str:
+    return f"iss is {claims.get('iss')!r}, the provider's issuer {provider.issuer!r}"
+
+
+def _audience(provider: Provider, claims: Claims, _: datetime) -> Reason | None:
+    """RFC 7519, section 4.1.3."""
+    wanted = provider.audiences.intersection(_audiences(claims))
+    return None if wanted else Reason.WRONG_AUDIENCE
+
+
+def _describe_audience(provider: Provider, claims: Claims, _: datetime) -> str:
+    wanted = " or ".join(map(repr, sorted(provider.audiences)))
+    return f"aud is {claims.get('aud')!r}, wanted is {wanted}"
+
+
+def _audiences(claims: Mapping[str, object]) -> list[str]:
+    """Return `aud` as a list; of anything but strings, an empty one."""
+    audience = claims.get("aud")
+    listed: list[object] = audience if isinstance(audience, list) else [audience]
+    texts = [one for one in listed if isinstance(one, str)]
+    return texts if len(texts) == len(listed) else []
+
+
+def _times(_: Provider, claims: Claims, __: datetime) -> Reason | None:
+    """RFC 7519, section 2, NumericDate."""
+    for name in ("exp", "nbf", "iat"):
+        if name in claims and not _is_time(claims[name]):
+            return Reason.MALFORMED_TOKEN
+    return None
+
+
+def _describe_times(_: Provider, claims: Claims, __: datetime) -> str:
+    stated = [f"{name} {claims[name]!r}" for name in ("exp", "nbf", "iat") if name in claims]
+    return ", ".join(stated)
+
+
+def _expiry(provider: Provider, claims: Claims, now: datetime) -> Reason | None:
+    """RFC 7519, section 4.1.4; a token that never expires is refused."""
+    good = "exp" in claims and now - provider.clock_skew < _time(claims["exp"])
+    return None if good else Reason.EXPIRED
+
+
+def _not_before(provider: Provider, claims: Claims, now: datetime) -> Reason | None:
+    """RFC 7519, sections 4.1.5 and 4.1.6."""
+    latest = now + provider.clock_skew
+    for name in ("nbf", "iat"):
+        if name in claims and _time(claims[name]) > latest:
+            return Reason.NOT_YET_VALID
+    return None
+
+
+def _age(provider: Provider, claims: Claims, now: datetime) -> Reason | None:
+    if provider.max_token_age is None:
+        return None
+    if "iat" not in claims:
+        return Reason.TOO_OLD
+    oldest = now - provider.max_token_age - provider.clock_skew
+    return None if _time(claims["iat"]) >= oldest else Reason.TOO_OLD
+
+
+def _describe_claim(*names: str) -> Callable[[Provider, Claims, datetime], str]:
+    def describe(_: Provider, claims: Claims, now: datetime) -> str:
+        stated = [
+            f"{name} is {_time(claims[name]).isoformat()}" if name in claims else f"no {name}"
+            for name in names
+        ]
+        return f"{', '.join(stated)}; it is {now.isoformat()}"
+
+    return describe
+
+
+def _describe_age(provider: Provider, claims: Claims, now: datetime) -> str:
+    if "iat" not in claims:
+        return "there is no iat, so the token's age is not known"
+    limit = provider.max_token_age if provider.max_token_age is not None else "any age"
+    return f"it is {now - _time(claims['iat'])} old, accepted is {limit}"
+
+
+CHECKS: Final = (
+    Check("issuer", _issuer, _describe_issuer),
+    Check("audience", _audience, _describe_audience),
+    Check("times", _times, _describe_times),
+    Check("expiry", _expiry, _describe_claim("exp")),
+    Check("not-before", _not_before, _describe_claim("nbf", "iat")),
+    Check("age", _age, _describe_age),
+)
+"""The checks of every provider's tokens, in their order; the first that refuses ends the login."""
+
+
+_LATEST: Final = 253_402_300_800  # the year 10000, where datetime and CEL end
+
+
+_NUMBERS: Final = (int, float)
+
+
+def _is_time(value: object) -> bool:
+    """Tell whether a value is a NumericDate (RFC 7519, section 2) of the years 1970 to 9999."""
+    if type(value) not in (int, float):
+        return False
+    return math.isfinite(value) and 0 <= value < _LATEST  # type: ignore[arg-type,operator]
+
+
+def _time(value: object) -> datetime:
+    if not isinstance(value, _NUMBERS):
+        message = "only what `_is_time` let through comes here"
+        raise TypeError(message)
+    return _EPOCH + timedelta(seconds=value)
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _check_rule(rule: Rule, variables: Mapping[str, object]) -> str | None:
+    """Return why a rule does not hold, or None when it does."""
+    try:
+        if rule.check.holds(variables):
+            return None
+    except CelError as error:
+        return f"it could not be evaluated: {error}"
+    return f"{rule.check.text} is false"

@@ -1,0 +1,332 @@
+"""
+Deciding: which of the accesses asked for a verified identity gets.
+
+What lives here: the meaning of grants and denials (policy language, "Meaning", 3).  What must
+not: who the identity is (`authentication`), or anything a host does with the answer.
+
+Every access is decided alone: a denial that matches, or that cannot be evaluated, refuses; else
+the first grant that matches allows; else it is refused.
+
+A statement with `tags` is about tags, and content has none of its own.  Digests and uploads, which
+move no tag, are within a grant and outside a denial; deleting by digest, which takes tags along,
+and listing all tags are the reverse, so that it refuses.  While the reference is unknown such a
+statement is not decided at all, and what depends on it is refused.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import Enum
+from typing import Literal
+
+from regauth.engine.access import references
+from regauth.engine.access.outcomes import ConditionError, Decision, Identity, Verdict, Why
+from regauth.engine.access.scope import (
+    CATALOG,
+    REGISTRY,
+    REPOSITORY,
+    REPOSITORY_ACTIONS,
+    Access,
+    is_repository_name,
+)
+from regauth.engine.cel import CelError, Program, timestamp
+from regauth.engine.policy.index import Index, Lookup, ruled_out
+from regauth.engine.policy.patterns.names import Pattern
+from regauth.engine.policy.patterns.tags import TagPattern
+from regauth.engine.policy.patterns.text import PatternValueError
+from regauth.engine.policy.policy import Denial, Policy, Statement
+from regauth.engine.tokens.jwt import Claims
+
+NO_CLAIMS: Claims = Claims({})
+"""The claims of a request without credentials."""
+
+
+class Unseen(Enum):
+    """What a statement waits for before it can be known whether it matches."""
+
+    REFERENCE = "reference"
+
+
+Match = bool | ConditionError | Literal[Unseen.REFERENCE]
+"""Whether a statement matches, the error that keeps it from being known, or what is not seen."""
+
+
+def decide(
+    policy: Policy,
+    identity: Identity,
+    claims: Claims,
+    service: str,
+    accesses: Sequence[Access],
+    now: datetime,
+    *,
+    exhaustive: bool = False,
+) -> Decision:
+    """
+    Decide each access for an identity.
+
+    Args:
+        policy: The policy.
+        identity: Who asks; `Identity()` for a request without credentials.
+        claims: The verified claims of its token; `NO_CLAIMS` for a request without credentials.
+        service: The service asked for, one of the policy's.
+        accesses: What is asked for.
+        now: The time, with its zone.
+        exhaustive: Look at every statement, also those that the index rules out.  The decision is
+            the same; errors of conditions that cannot matter to it are reported too.
+    """
+    request = Request(policy, identity, claims, service, now, exhaustive=exhaustive)
+    return Decision(identity, service, tuple(map(request.verdict, accesses)))
+
+
+class Request:
+    """One identity's request: the variables its conditions see and what is known of them so far."""
+
+    __slots__ = (
+        *("_candidates", "_exhaustive", "_index", "_known", "_policy"),
+        *("all_grants", "now", "variables"),
+    )
+
+    def __init__(
+        self,
+        policy: Policy,
+        identity: Identity,
+        claims: Claims,
+        service: str,
+        now: datetime,
+        *,
+        exhaustive: bool = False,
+    ) -> None:
+        self._policy = policy
+        self._index: Index = policy.index[identity.provider]
+        self._exhaustive = exhaustive
+        self._known: dict[int, bool | CelError] = {}
+        self._candidates: dict[tuple[int, str], list[Statement]] = {}
+        self.all_grants: tuple[Statement, ...] = policy.grants
+        if identity.anonymous:
+            self.all_grants = (policy.anonymous,) if policy.anonymous else ()
+        self.now = now
+        self.variables: dict[str, object] = {
+            "claims": claims,
+            "service": service,
+            "provider": identity.provider,
+            "now": timestamp(now),
+        }
+
+    def verdict(self, access: Access) -> Verdict:
+        """Decide one access."""
+        nothing = unknown(access)
+        if nothing is not None:
+            return Verdict(access, nothing)
+        denied = self._denied(access)
+        if denied is not None and denied.why is Why.DENIED:
+            return denied
+        granted = self._granted(access)
+        if denied is not None and granted.allowed:
+            return Verdict(access, denied.why, denied.source, granted.errors)
+        return granted
+
+    def _denied(self, access: Access) -> Verdict | None:
+        """Return the verdict of the denials: refused, or else waiting for the reference."""
+        waiting: Verdict | None = None
+        for denial in self.denials(access):
+            match = self.match(denial, access)
+            if match is False:
+                continue
+            if not isinstance(match, Unseen):
+                errors = () if match is True else (match,)
+                return Verdict(access, Why.DENIED, denial.name, errors)
+            waiting = waiting or Verdict(access, Why.DEPENDS_ON_REFERENCE, denial.name)
+        return waiting
+
+    def _granted(self, access: Access) -> Verdict:
+        """Return the verdict of the grants, as if there were no denial."""
+        errors: tuple[ConditionError, ...] = ()
+        waiting = ""
+        for grant in self.grants(access):
+            match = self.match(grant, access)
+            if match is True:
+                return Verdict(access, Why.GRANTED, grant.name, errors)
+            if isinstance(match, ConditionError):
+                errors = (*errors, match)
+            elif match is not False:
+                waiting = waiting or grant.name
+        if waiting:
+            return Verdict(access, Why.DEPENDS_ON_REFERENCE, waiting, errors)
+        return Verdict(access, Why.NO_GRANT, errors=errors)
+
+    def denials(self, access: Access) -> list[Statement]:
+        """Return the denials that could match."""
+        index = self._index
+        if self._exhaustive or not self._policy.denials:
+            return list(self._policy.denials)
+        if access.resource.type == REGISTRY:
+            return [self._policy.denials[position] for position in index.catalog_denials]
+        return self._named(index.denials, self._policy.denials, access.resource.name)
+
+    def grants(self, access: Access) -> list[Statement]:
+        """Return the grants that could match."""
+        index = self._index
+        if self._exhaustive:
+            return list(self.all_grants)
+        if access.resource.type == REGISTRY:
+            return [self.all_grants[position] for position in index.catalog_grants]
+        return self._named(index.grants, self.all_grants, access.resource.name)
+
+    def _named(self, lookup: Lookup, all_: Sequence[Statement], name: str) -> list[Statement]:
+        """Return what could match a name: looked up once for all actions on it."""
+        key = (id(lookup), name)
+        found = self._candidates.get(key)
+        if found is None:
+            found = [all_[position] for position in lookup.candidates(self._claims, name)]
+            self._candidates[key] = found
+        return found
+
+    @property
+    def _claims(self) -> Mapping[str, object]:
+        return self.variables["claims"]  # type: ignore[return-value]
+
+    def match(self, statement: Statement, access: Access) -> Match:
+        """Tell whether a statement matches, where a certain "no" outweighs what is not known."""
+        if self.mismatch(statement, access):
+            return False
+        self.see(access)
+        named: Match = self.named(statement, access)
+        if named is not False and statement.tags:
+            named = _both(named, self.tagged(statement, access), statement)
+        if named is False or statement.when is None:
+            return named
+        return _both(named, self._condition(statement, statement.when, access), statement)
+
+    def see(self, access: Access) -> None:
+        """Show an access to the conditions, as `scope`."""
+        resource = access.resource
+        self.variables["scope"] = {
+            "type": resource.type,
+            "class": resource.class_,
+            "name": resource.name,
+            "action": access.action,
+            "reference": "" if access.reference == references.UPLOAD else access.reference,
+        }
+
+    def mismatch(self, statement: Statement, access: Access) -> str:
+        """Compare everything that cannot fail; return what differs, or nothing."""
+        resource = access.resource
+        if statement.catalog != (resource.type == REGISTRY):
+            return "type"
+        if not statement.catalog and access.action not in statement.actions:
+            return "action"
+        # A registry takes a token for one class of a repository as one for the repository itself
+        # (distribution registry/auth/token/accesscontroller.go, `newAccessSet`).
+        any_class = isinstance(statement, Denial) and not statement.class_
+        if statement.class_ != resource.class_ and not any_class:
+            return "class"
+        if self.variables["service"] not in statement.services:
+            return "service"
+        providers = statement.providers
+        if providers is not None and self.variables["provider"] not in providers:
+            return "provider"
+        if statement.expires is not None and self.now >= statement.expires:
+            return "expires"
+        return ""
+
+    def named(self, statement: Statement, access: Access) -> bool | ConditionError:
+        """Tell whether a statement is about the access's name, or the catalog."""
+        return statement.catalog or self._any(statement.patterns, statement, access.resource.name)
+
+    def tagged(self, statement: Statement, access: Access) -> Match:
+        """Tell whether a statement with `tags` is about the access's reference."""
+        reference = access.reference
+        if reference == references.UNKNOWN:
+            return Unseen.REFERENCE
+        if references.is_tag(reference):
+            return self._any(statement.tags, statement, reference)
+        grants = not isinstance(statement, Denial)
+        if reference == references.ALL_TAGS:
+            return not grants or any(tag.everything for tag in statement.tags)
+        takes_tags_along = access.action == "delete" and reference != references.UPLOAD
+        return grants is not takes_tags_along
+
+    def _any(
+        self, patterns: Sequence[Pattern | TagPattern], statement: Statement, text: str
+    ) -> bool | ConditionError:
+        error: bool | ConditionError = False
+        for pattern in patterns:
+            matches = self.pattern_matches(pattern, statement, text)
+            if matches is True:
+                return True
+            error = error or matches
+        return error
+
+    def pattern_matches(
+        self, pattern: Pattern | TagPattern, statement: Statement, text: str
+    ) -> bool | ConditionError:
+        """Tell whether one pattern of a statement matches a repository's name or a tag."""
+        try:
+            return pattern.matches(text, self.variables)
+        except CelError as failure:
+            return ConditionError(statement.name, failure.code, str(failure))
+        except PatternValueError as failure:
+            return ConditionError(statement.name, "pattern-value", str(failure))
+
+    def is_open(self, statement: Statement, when: Program, access: Access) -> bool:
+        """Tell whether a grant's condition may ask for a reference that nobody has named."""
+        if not statement.tags or access.reference or isinstance(statement, Denial):
+            return False
+        return "scope" in when.variables
+
+    def _condition(self, statement: Statement, when: Program, access: Access) -> Match:
+        if self.is_open(statement, when, access):
+            return False if ruled_out(statement, self._claims) else Unseen.REFERENCE
+        return self._holds(when, statement.name)
+
+    def _holds(self, program: Program, source: str) -> bool | ConditionError:
+        """Evaluate a condition; one that does not see the scope, once in a request."""
+        holds = self._known.get(id(program))
+        if holds is None:
+            try:
+                holds = program.holds(self.variables)
+            except CelError as failure:
+                holds = failure
+            if "scope" not in program.variables:
+                self._known[id(program)] = holds
+        if isinstance(holds, CelError):
+            return ConditionError(source, holds.code, str(holds))
+        return holds
+
+
+def _both(first: Match, second: Match, statement: Statement) -> Match:
+    """
+    Join two parts of a statement, of which the first is not false.
+
+    An error keeps a grant from matching, whatever the reference will be.  A denial that fails may
+    still turn out not to be about it.
+    """
+    if first is True or second is False:
+        return second
+    if second is True:
+        return first
+    unseen = Unseen.REFERENCE in (first, second)
+    if unseen and isinstance(statement, Denial):
+        return Unseen.REFERENCE
+    return second if isinstance(second, ConditionError) else first
+
+
+def unknown(access: Access) -> Why | None:
+    """Say what the language does not know about an access, if anything; no policy allows it."""
+    resource = access.resource
+    if access.reference and not _can_be_referred_to(access):
+        return Why.INVALID_REFERENCE
+    if resource.type == REPOSITORY:
+        if access.action not in REPOSITORY_ACTIONS:
+            return Why.UNKNOWN_ACTION
+        return None if is_repository_name(resource.name) else Why.INVALID_NAME
+    if resource.type == REGISTRY and resource.name == CATALOG and not resource.class_:
+        return None if access.action == "*" else Why.UNKNOWN_ACTION
+    return Why.UNKNOWN_TYPE
+
+
+def _can_be_referred_to(access: Access) -> bool:
+    known = access.reference in (references.ALL_TAGS, references.UPLOAD)
+    text = access.reference
+    return access.resource.type == REPOSITORY and (
+        known or references.is_tag(text) or references.is_digest(text)
+    )

@@ -1,0 +1,184 @@
+"""
+The exchange of a JWT for a decision, without any input or output of its own.
+
+What lives here: the order of a login's steps, and the questions it asks its host.  What must not:
+how keys are fetched, cached or refreshed, and what the host does with the answer.
+
+A host drives the generator that `exchange` returns: it is asked `NeedKeys` and sends a `KeySet` or
+`KeysUnavailable` back; the generator's value is the answer.  `run` does that for hosts that can
+answer at once.
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from regauth.engine.access.outcomes import Decision, Identity, Reason, Refusal
+from regauth.engine.access.scope import Access
+from regauth.engine.policy.policy import Policy, Provider
+from regauth.engine.tokens import jwt
+from regauth.engine.tokens.jwks import KeySet
+from regauth.engine.tokens.jwt import Claims, MalformedTokenError, UnverifiedToken
+
+from .authentication import Authenticated, authenticate, refusal
+from .decide import NO_CLAIMS, decide
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A login's user name and password (RFC 7617); the password is the JWT."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NeedKeys:
+    """
+    A question to the host: the provider's current keys.
+
+    With `unknown_kid` it is asked a second time, because the keys it gave hold none of that id: the
+    provider may have new ones.  A host that has just looked sends the same keys again.
+    """
+
+    provider: Provider
+    unknown_kid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeysUnavailable:
+    """A host's answer when it has no keys of the provider that it may still use."""
+
+    reason: str
+
+
+Keys = KeySet | KeysUnavailable
+Answer = TypeVar("Answer")
+Login = Generator[NeedKeys, Keys, Authenticated | Refusal]
+Exchange = Generator[NeedKeys, Keys, Decision | Refusal]
+
+
+def exchange(
+    policy: Policy,
+    credentials: Credentials | None,
+    service: str,
+    accesses: Sequence[Access],
+    now: datetime,
+) -> Exchange:
+    """
+    Decide what a login gets (policy language, "Meaning").
+
+    Args:
+        policy: The policy.
+        credentials: What the client sent, or None for a request without credentials.
+        service: The service the client asks a token for.
+        accesses: What it asks for, possibly nothing.
+        now: The time, with its zone.
+
+    Returns:
+        A generator that asks for keys and ends with a `Decision` or a `Refusal`.
+    """
+    if credentials is None:
+        return anonymous(policy, service, accesses, now)
+    authenticated = yield from login(policy, credentials, service, now)
+    if isinstance(authenticated, Refusal):
+        return authenticated
+    return decide(policy, authenticated.identity, authenticated.claims, service, accesses, now)
+
+
+def anonymous(
+    policy: Policy, service: str, accesses: Sequence[Access], now: datetime
+) -> Decision | Refusal:
+    """Decide a request without credentials: what the policy's `anonymous` gives, if it has one."""
+    if service not in policy.services:
+        return refusal(Reason.UNKNOWN_SERVICE, f"service {service!r}")
+    if policy.anonymous is None:
+        return refusal(Reason.NO_CREDENTIALS)
+    return decide(policy, Identity(), NO_CLAIMS, service, accesses, now)
+
+
+def login(policy: Policy, credentials: Credentials, service: str, now: datetime) -> Login:
+    """
+    Authenticate a login; the first half of `exchange`, for hosts that keep its result.
+
+    The result holds for this policy, this service and until the token expires.
+    """
+    if service not in policy.services:
+        return refusal(Reason.UNKNOWN_SERVICE, f"service {service!r}")
+    try:
+        token = jwt.parse(credentials.password)
+    except MalformedTokenError as error:
+        return refusal(error.reason, str(error))
+    provider = _provider(policy, credentials.username, token.claims.get("iss"))
+    if isinstance(provider, Refusal):
+        return provider
+    reason, detail = yield from _verify(provider, token)
+    if reason is not None:
+        return refusal(reason, detail, provider=provider.name)
+    return authenticate(provider, Claims(token.claims), service, now)
+
+
+def login_verified(
+    policy: Policy, username: str, claims: Claims, service: str, now: datetime
+) -> Authenticated | Refusal:
+    """
+    Authenticate a login whose signature was verified before, as the one of a recorded decision.
+
+    All of `login` but the token's form, its algorithm and its signature.
+    """
+    if service not in policy.services:
+        return refusal(Reason.UNKNOWN_SERVICE, f"service {service!r}")
+    provider = _provider(policy, username, claims.get("iss"))
+    if isinstance(provider, Refusal):
+        return provider
+    return authenticate(provider, claims, service, now)
+
+
+def _provider(policy: Policy, username: str, issuer: object) -> Provider | Refusal:
+    """Choose by user name, else by the unverified `iss`: the one thing read before verifying."""
+    named = policy.providers.get(username)
+    if named is not None:
+        return named
+    found = [provider for provider in policy.providers.values() if provider.issuer == issuer]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        names = ", ".join(provider.name for provider in found)
+        return refusal(Reason.AMBIGUOUS_PROVIDER, f"{issuer!r} is the issuer of {names}")
+    return refusal(
+        Reason.UNKNOWN_PROVIDER,
+        # Anybody may send any name, and logs keep this.
+        f"no provider is called {username[:100]!r} or has the issuer {repr(issuer)[:200]}",
+    )
+
+
+def _verify(
+    provider: Provider, token: UnverifiedToken
+) -> Generator[NeedKeys, Keys, tuple[Reason | None, str]]:
+    if token.algorithm not in provider.algorithms:
+        allowed = ", ".join(provider.algorithms)
+        return Reason.ALGORITHM_NOT_ALLOWED, f"alg is {token.algorithm!r}, not one of {allowed}"
+    keys = yield NeedKeys(provider)
+    if isinstance(keys, KeySet) and token.key_id is not None and not keys.named(token.key_id):
+        keys = yield NeedKeys(provider, unknown_kid=token.key_id)
+    if isinstance(keys, KeysUnavailable):
+        return Reason.PROVIDER_UNAVAILABLE, keys.reason
+    reason = jwt.verify_signature(token, keys, provider.algorithms)
+    if reason is None:
+        return None, ""
+    number = len(jwt.fitting_keys(token, keys))
+    most = jwt.MAX_TRIED_KEYS
+    untried = f"; tried the first {most} of {number} keys that fit" if number > most else ""
+    return reason, f"alg {token.algorithm!r}, kid {token.key_id!r}{untried}"
+
+
+def run(steps: Generator[NeedKeys, Keys, Answer], keys_for: Callable[[NeedKeys], Keys]) -> Answer:
+    """Drive an exchange or a login to its end with a host that answers at once."""
+    try:
+        question = next(steps)
+        while True:
+            question = steps.send(keys_for(question))
+    except StopIteration as end:
+        answer: Answer = end.value
+        return answer

@@ -1,0 +1,41 @@
+"""
+Trust: what of a policy decides whether a token's signature is believed.
+
+What lives here: a digest of it, by which two policies are seen to believe the same tokens.  What
+must not: believing any (`exchange`).
+"""
+
+import hashlib
+import json
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from regauth.engine.policy.policy import KeySource, Policy, StaticKeys
+
+
+def trust_digest(policy: Policy) -> str:
+    """
+    Return `sha256:` and a digest of the providers' names, issuers, algorithms and keys.
+
+    Policies of one digest choose the same provider for a login, and believe or refuse its token
+    alike, before any claim is looked at: `login` reads nothing else of a policy until then, but
+    its services.
+    """
+    trusted = [
+        [provider.name, provider.issuer, list(provider.algorithms), _keys(provider.keys)]
+        for _, provider in sorted(policy.providers.items())
+    ]
+    return f"sha256:{hashlib.sha256(json.dumps(trusted).encode()).hexdigest()}"
+
+
+def _keys(source: KeySource) -> object:
+    if not isinstance(source, StaticKeys):
+        return [type(source).__name__, repr(source)]
+    return [
+        [
+            key.material.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo).hex(),
+            list(key.algorithms),
+            key.key_id,
+        ]
+        for key in source.key_set.keys
+    ]

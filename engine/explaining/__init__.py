@@ -1,0 +1,5 @@
+"""
+Decisions explained, step by step, as data and as text.
+
+Not here: decisions.
+"""

@@ -1,0 +1,246 @@
+"""
+Explanations: one decision, step by step, as data.
+
+What lives here: which checks a login passed or failed, which statements were looked at for each
+access, and which part of which condition made each match or not.  What must not: another opinion;
+every step here is answered by the code that decides (`exchange`, `authentication`, `decide`), and
+the explanation is wrong only where the decision is.  Text is
+`regauth.engine.explaining.narration`'s.
+"""
+
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from regauth.engine.access.outcomes import Decision, Identity, Reason, Refusal, Verdict
+from regauth.engine.access.references import is_tag
+from regauth.engine.access.scope import Access
+from regauth.engine.cel import Trace
+from regauth.engine.decisions.authentication import CHECKS, Authenticated, identify, rule_variables
+from regauth.engine.decisions.decide import NO_CLAIMS, Match, Request, decide
+from regauth.engine.decisions.exchange import Credentials, Keys, NeedKeys, anonymous, login
+from regauth.engine.policy.patterns.names import Pattern
+from regauth.engine.policy.patterns.tags import TagPattern
+from regauth.engine.policy.policy import Denial, Policy, Provider, Statement
+from regauth.engine.source.problems import Location
+from regauth.engine.tokens import jwt
+from regauth.engine.tokens.jwt import Claims, MalformedTokenError
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """
+    One check of a login.
+
+    `passed` is None for a check that was not reached.
+    """
+
+    name: str
+    passed: bool | None
+    detail: str = ""
+    location: Location | None = None
+    trace: Trace | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PatternStep:
+    """One pattern of a statement: whether it matches the name or tag, with its expressions."""
+
+    text: str
+    matches: Match
+    traces: tuple[Trace, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StatementStep:
+    """
+    One grant or denial that was looked at for an access.
+
+    `mismatch` names what it is not about (`action`, `provider`, `service`, `class`, `type`,
+    `expires`); then neither patterns nor condition were asked.  `tags` are shown where there is a
+    tag to match, and a `condition` where all it asks for is known.
+    """
+
+    name: str
+    denial: bool
+    location: Location
+    matches: Match
+    mismatch: str = ""
+    patterns: tuple[PatternStep, ...] = ()
+    condition: Trace | None = None
+    tags: tuple[PatternStep, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSteps:
+    """One access: its verdict, and every statement that could have concerned it."""
+
+    verdict: Verdict
+    statements: tuple[StatementStep, ...]
+    ruled_out: int
+    """How many statements the index left out: their literals fit not the claims or not the name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A decision or a refusal with the steps that led to it."""
+
+    outcome: Decision | Refusal
+    provider: Provider | None
+    steps: tuple[Step, ...]
+    accesses: tuple[AccessSteps, ...] = ()
+
+
+Explaining = Generator[NeedKeys, Keys, Explanation]
+
+_BEFORE_CLAIMS: Final = (
+    ("service", (Reason.UNKNOWN_SERVICE,)),
+    ("form", (Reason.MALFORMED_TOKEN, Reason.TOKEN_TOO_LARGE)),
+    ("provider", (Reason.UNKNOWN_PROVIDER, Reason.AMBIGUOUS_PROVIDER)),
+    ("algorithm", (Reason.ALGORITHM_NOT_ALLOWED,)),
+    ("key", (Reason.PROVIDER_UNAVAILABLE, Reason.UNKNOWN_KEY)),
+    ("signature", (Reason.BAD_SIGNATURE,)),
+)
+"""The steps before any claim is believed, with the reasons that end a login there."""
+
+
+def explain(
+    policy: Policy,
+    credentials: Credentials | None,
+    service: str,
+    accesses: Sequence[Access],
+    now: datetime,
+) -> Explaining:
+    """
+    Decide as `exchange` does, with the same arguments and questions, and keep every step.
+
+    Claims are shown from the moment they are verified and not before.
+    """
+    if credentials is None:
+        outcome = anonymous(policy, service, accesses, now)
+        if isinstance(outcome, Refusal):
+            name = "service" if outcome.reason == Reason.UNKNOWN_SERVICE else "credentials"
+            return Explanation(outcome, None, (Step(name, passed=False, detail=outcome.detail),))
+        given = (Step("credentials", passed=True, detail="none: anonymous access"),)
+        return _explain_accesses(policy, outcome, NO_CLAIMS, None, given, now)
+    answer = yield from login(policy, credentials, service, now)
+    if isinstance(answer, Refusal):
+        return _explain_refusal(policy, answer, credentials, service, now)
+    decided = decide(policy, answer.identity, answer.claims, service, accesses, now)
+    steps = (
+        *(Step(name, passed=True) for name, _ in _BEFORE_CLAIMS),
+        *_claim_steps(answer.provider, answer.claims, service, now),
+    )
+    return _explain_accesses(policy, decided, answer.claims, answer.provider, steps, now)
+
+
+def explain_verified(
+    policy: Policy, answer: Authenticated, service: str, accesses: Sequence[Access], now: datetime
+) -> Explanation:
+    """Explain the decision for a login that was authenticated before."""
+    decided = decide(policy, answer.identity, answer.claims, service, accesses, now)
+    steps = tuple(_claim_steps(answer.provider, answer.claims, service, now))
+    return _explain_accesses(policy, decided, answer.claims, answer.provider, steps, now)
+
+
+def _explain_refusal(
+    policy: Policy, answer: Refusal, credentials: Credentials, service: str, now: datetime
+) -> Explanation:
+    provider = policy.providers.get(answer.provider)
+    steps: list[Step] = []
+    for name, reasons in _BEFORE_CLAIMS:
+        # A time of the wrong type is a malformed token too, found after the signature.
+        late = name == "form" and provider is not None
+        if answer.reason in reasons and not late:
+            steps.append(Step(name, passed=False, detail=answer.detail))
+            unreached = [later for later, _ in _BEFORE_CLAIMS[len(steps) :]]
+            steps += [Step(later, passed=None) for later in unreached]
+            return Explanation(answer, provider, tuple(steps))
+        steps.append(Step(name, passed=True))
+    if provider is not None:
+        try:
+            token = jwt.parse(credentials.password)
+        except MalformedTokenError:  # it was parsed before, so this does not come
+            return Explanation(answer, provider, tuple(steps))
+        steps += _claim_steps(provider, Claims(token.claims), service, now)
+    return Explanation(answer, provider, tuple(steps))
+
+
+def _claim_steps(provider: Provider, claims: Claims, service: str, now: datetime) -> list[Step]:
+    """Run the checks of verified claims again, each to its own result."""
+    steps: list[Step] = []
+    for check in CHECKS:
+        if any(step.passed is False for step in steps):
+            steps.append(Step(check.name, passed=None))
+            continue
+        refused = check.reason(provider, claims, now) is not None
+        steps.append(Step(check.name, not refused, check.describe(provider, claims, now)))
+    if any(step.passed is False for step in steps):
+        return steps
+    variables = rule_variables(provider, claims, service, now)
+    identity = identify(provider, variables)
+    named = isinstance(identity, Identity)
+    subject = identity.subject if isinstance(identity, Identity) else identity.detail
+    steps.append(Step("subject", named, subject, trace=provider.subject.trace(variables)))
+    for rule in provider.rules if named else ():
+        trace = rule.check.trace(variables)
+        holds = trace.error is None and trace.value is True
+        detail = "" if holds else rule.message
+        steps.append(Step(rule.reason, holds, detail, rule.location, trace))
+    return steps
+
+
+def _explain_accesses(
+    policy: Policy,
+    decided: Decision,
+    claims: Claims,
+    provider: Provider | None,
+    steps: tuple[Step, ...],
+    now: datetime,
+) -> Explanation:
+    request = Request(policy, decided.identity, claims, decided.service, now)
+    total = len(policy.denials) + len(request.all_grants)
+    explained = []
+    for verdict in decided.verdicts:
+        looked_at = _statements(request, verdict.access)
+        explained.append(AccessSteps(verdict, looked_at, total - len(looked_at)))
+    return Explanation(decided, provider, steps, tuple(explained))
+
+
+def _statements(request: Request, access: Access) -> tuple[StatementStep, ...]:
+    candidates = (*request.denials(access), *request.grants(access))
+    return tuple(_statement(request, statement, access) for statement in candidates)
+
+
+def _statement(request: Request, statement: Statement, access: Access) -> StatementStep:
+    matches = request.match(statement, access)
+    mismatch = request.mismatch(statement, access)
+    denial = isinstance(statement, Denial)
+    if mismatch:
+        return StatementStep(statement.name, denial, statement.location, matches, mismatch)
+    request.see(access)
+
+    def steps(patterns: Sequence[Pattern | TagPattern], text: str) -> tuple[PatternStep, ...]:
+        return tuple(
+            PatternStep(
+                pattern.text,
+                request.pattern_matches(pattern, statement, text),
+                tuple(program.trace(request.variables) for program in pattern.programs),
+            )
+            for pattern in patterns
+        )
+
+    condition = None
+    if statement.when is not None and not request.is_open(statement, statement.when, access):
+        condition = statement.when.trace(request.variables)
+    tag = access.reference if is_tag(access.reference) else ""
+    return StatementStep(
+        statement.name,
+        denial,
+        statement.location,
+        matches,
+        patterns=steps(statement.patterns, access.resource.name),
+        condition=condition,
+        tags=steps(statement.tags, tag) if tag else (),
+    )

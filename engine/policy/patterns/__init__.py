@@ -1,0 +1,5 @@
+"""
+Patterns of repository names and tags.
+
+Not here: statements.
+"""

@@ -1,0 +1,169 @@
+"""
+The compiled policy: immutable, checked, shared by threads.
+
+What lives here: the values that a policy is made of once it compiled.  What must not: reading a
+policy (`regauth.engine.compiler.compiler`) and deciding with it (`authentication`, `decide`).
+
+Nothing here can stand for "everything" by being empty: a grant without patterns or actions, a
+provider without an audience cannot be made.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from regauth.engine.cel import Program
+from regauth.engine.policy.patterns.names import Pattern
+from regauth.engine.policy.patterns.tags import TagPattern
+from regauth.engine.source.problems import Location
+from regauth.engine.tokens.jwks import KeySet
+
+from .claims import ClaimSchema
+from .index import Index
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteAccess:
+    """How a host reaches a provider's key documents."""
+
+    ca_file: str | None = None
+    bearer_token_file: str | None = None
+    allow_http: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """Keys found through the issuer's discovery document (OpenID Connect Discovery 1.0, 4)."""
+
+    access: RemoteAccess = field(default_factory=RemoteAccess)
+
+
+@dataclass(frozen=True, slots=True)
+class JwksUri:
+    """Keys in a JWK set at a fixed address."""
+
+    uri: str
+    access: RemoteAccess = field(default_factory=RemoteAccess)
+
+
+@dataclass(frozen=True, slots=True)
+class JwksFile:
+    """Keys in a JWK set file of the host, read again when it changes."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class StaticKeys:
+    """Keys written in the policy itself."""
+
+    key_set: KeySet
+
+
+KeySource = Discovery | JwksUri | JwksFile | StaticKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A condition that every token of a provider must meet, else its login is refused."""
+
+    name: str
+    check: Program
+    message: str
+    location: Location
+
+    @property
+    def reason(self) -> str:
+        """The reason code of a login that breaks this rule."""
+        return f"rule:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """An issuer of JWTs that the policy trusts, and what it asks of its tokens."""
+
+    name: str
+    issuer: str
+    audiences: frozenset[str]
+    keys: KeySource
+    algorithms: tuple[str, ...]
+    claims: ClaimSchema
+    rules: tuple[Rule, ...]
+    subject: Program
+    clock_skew: timedelta
+    location: Location
+    max_token_age: timedelta | None = None
+    max_session: timedelta | None = None
+    """How long a session of its logins may last; None: there are no refresh tokens for it."""
+
+    def __post_init__(self) -> None:
+        if not self.audiences or not self.algorithms or not self.issuer:
+            message = f"provider {self.name!r} has no issuer, no audience or no algorithm"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """
+    A grant or a denial: for whom, when, what.
+
+    `patterns` and `actions` are those of repositories; a statement with `catalog` has neither.
+    `tags` narrows a statement to some tags; without any it is about all there is in a repository.
+    """
+
+    name: str
+    providers: frozenset[str] | None
+    """None: every provider."""
+    services: frozenset[str]
+    when: Program | None
+    patterns: tuple[Pattern, ...]
+    actions: frozenset[str]
+    catalog: bool
+    class_: str
+    expires: datetime | None
+    location: Location
+    tags: tuple[TagPattern, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.catalog and self.tags:
+            message = f"{self.name!r} is about the catalog, which has no tags"
+            raise ValueError(message)
+        if self.catalog == bool(self.patterns) or bool(self.patterns) != bool(self.actions):
+            message = f"{self.name!r} needs repositories and actions, or catalog, and not both"
+            raise ValueError(message)
+        if not self.services or (self.providers is not None and not self.providers):
+            message = f"{self.name!r} names no service or no provider"
+            raise ValueError(message)
+
+
+class Grant(Statement):
+    """Allows what it matches, unless a denial matches too."""
+
+    __slots__ = ()
+
+
+class Denial(Statement):
+    """Refuses what it matches, whatever grants say."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who may do what in a registry."""
+
+    services: frozenset[str]
+    providers: Mapping[str, Provider]
+    grants: tuple[Grant, ...]
+    denials: tuple[Denial, ...]
+    anonymous: Grant | None
+    definitions: Mapping[str, Program]
+    hash: str
+    """`sha256:` and the digest of the files it was compiled from, names included."""
+    index: Mapping[str, Index]
+    """What each provider's tokens, and "" for anonymous requests, can match."""
+
+    @property
+    def by_reference(self) -> tuple[Statement, ...]:
+        """The statements with `tags`, which only who sees the request itself can decide."""
+        return tuple(one for one in (*self.grants, *self.denials) if one.tags)

@@ -1,0 +1,49 @@
+"""
+Redaction: what looks like a token, taken out of a text that is for a log.
+
+What lives here: what JWTs look like (RFC 7515, section 7.1), wherever they came to stand.  What
+must not: writing logs, and a server's own secrets (`regauth.servers.telemetry.event_log`).
+
+Strangers choose what is looked through here, so that every pattern reads a text once.
+"""
+
+import binascii
+import re
+from typing import Final
+
+REDACTED: Final = "[token]"
+"""What stands in a token's place."""
+
+_USUAL: Final = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*", re.ASCII)
+"""A JWT, or the beginning of one, whose JSON has no blanks before its first name."""
+
+_DOTTED: Final = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
+"""What may hold a JWT whose JSON has some, and is a word or the name of a host more often."""
+
+_MARKS: Final = ("eyJ", ".ey", ".ew", ".I", ".C", ".D")
+"""Where a token's JSON may begin; one of them stands in a text with a token."""
+
+_FROM_URL: Final = str.maketrans("-_", "+/")
+_BLANKS: Final = b" \t\r\n"
+
+
+def without_tokens(text: str) -> str:
+    """Return a text with whatever looks like a JWT, or the beginning of one, taken out."""
+    if not any(mark in text for mark in _MARKS):
+        return text
+    return _DOTTED.sub(_without_token, _USUAL.sub(REDACTED, text))
+
+
+def _without_token(dotted: re.Match[str]) -> str:
+    parts = dotted[0].split(".")
+    for at, part in enumerate(parts[:-2]):
+        if part[:1] in "eICD" and _begins_an_object(part):
+            return ".".join([*parts[:at], REDACTED])
+    return dotted[0]
+
+
+def _begins_an_object(part: str) -> bool:
+    """Tell whether base64url is that of a JSON object with a name (RFC 8259, section 4)."""
+    whole = part[: len(part) // 4 * 4].translate(_FROM_URL)
+    begun = binascii.a2b_base64(whole).lstrip(_BLANKS)
+    return begun[:1] == b"{" and begun[1:].lstrip(_BLANKS)[:1] == b'"'

@@ -1,0 +1,276 @@
+"""
+JSON Web Tokens: reading them without trust, verifying their signature, signing our own.
+
+The one module that speaks JWT (RFC 7519) in JWS compact form (RFC 7515, section 7.1).  What lives
+here: form and signature.  What must not: what a provider's policy asks of the claims
+(`regauth.engine.decisions.authentication`).
+
+The form is read strictly by this module, because a lenient reader is where two parties come to
+see two different tokens; the signatures are PyJWT's, on keys and algorithms that the policy
+names, never the token.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final, NewType, cast
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate
+from jwt.algorithms import get_default_algorithms
+
+from regauth.engine.access.outcomes import Reason
+from regauth.engine.source.strictjson import MAX_DEPTH, JsonError, loads
+
+from .jwks import ALGORITHMS, Key, KeySet, SigningKey, thumbprints_of
+
+MAX_TOKEN_LENGTH: Final = 16 * 1024
+"""Characters in a token; a longer one is refused unread."""
+
+MAX_TRIED_KEYS: Final = 16
+"""Keys tried for a token that does not say which key signed it: anybody can have them tried."""
+
+UnverifiedClaims = NewType("UnverifiedClaims", dict[str, object])
+"""Claims anybody may have written.  Only good for choosing which provider to verify with."""
+
+Claims = NewType("Claims", dict[str, object])
+"""Claims whose signature was verified with a key of their provider."""
+
+_COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)", re.ASCII)
+_TYPES: Final = (None, "jwt", "jose", "at+jwt", "application/at+jwt")
+# A canonical last character leaves no bits over (RFC 4648, section 3.5).
+_LAST: Final = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
+_verifiers: Final = {name: get_default_algorithms()[name] for name in ALGORITHMS}
+# How, and in how many bytes each of the signature's two numbers is written.
+_ecdsa: Final = {
+    "ES256": (ec.ECDSA(SHA256()), 32),
+    "ES384": (ec.ECDSA(SHA384()), 48),
+    "ES512": (ec.ECDSA(SHA512()), 66),
+}
+_encode_json: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+
+_REMEMBERED_HEADER: Final = 512
+"""Characters of the longest encoded header that is read once for many tokens."""
+
+
+class MalformedTokenError(ValueError):
+    """Text is not a signed token in JWS compact form; the message quotes nothing of it."""
+
+    def __init__(self, message: str, reason: Reason = Reason.MALFORMED_TOKEN) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class UnverifiedToken:
+    """A token whose form is right and whose signature nobody has looked at."""
+
+    algorithm: str
+    key_id: str | None
+    thumbprints: frozenset[str]
+    """Of the certificate whose key signed, as the header says."""
+    claims: UnverifiedClaims
+    certificates: tuple[str, ...] = field(repr=False)
+    """The header's `x5c` (RFC 7515, section 4.1.6), leaf first: anybody's, until verified."""
+    signing_input: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+
+
+def parse(
+    token: str, *, max_length: int = MAX_TOKEN_LENGTH, max_depth: int = MAX_DEPTH
+) -> UnverifiedToken:
+    """
+    Read a token's form (RFC 7515, sections 4 and 5.2), trusting nothing in it.
+
+    Args:
+        token: The token, as it came.
+        max_length: The characters it may have.
+        max_depth: How deep its payload may nest.
+
+    Raises:
+        MalformedTokenError: It is too long, not three base64url parts of strict JSON objects, has
+            no `alg`, or asks for an extension (`crit`, `b64`, `zip`; RFC 7515, section 4.1.11).
+    """
+    if len(token) > max_length:
+        message = f"the token is longer than {max_length} characters"
+        raise MalformedTokenError(message, Reason.TOKEN_TOO_LARGE)
+    match = _COMPACT.fullmatch(token)
+    if match is None:
+        message = "it is not three base64url parts with dots between"
+        raise MalformedTokenError(message)
+    header, payload, signature = match.groups()
+    read = _known_header if len(header) <= _REMEMBERED_HEADER else _header
+    algorithm, key_id, thumbprints, certificates = read(header)
+    return UnverifiedToken(
+        algorithm=algorithm,
+        key_id=key_id,
+        thumbprints=thumbprints,
+        claims=UnverifiedClaims(_object(payload, "payload", max_depth)),
+        certificates=certificates,
+        signing_input=token[: match.end(2)].encode(),
+        signature=_decode(signature, "signature"),
+    )
+
+
+def _header(part: str) -> tuple[str, str | None, frozenset[str], tuple[str, ...]]:
+    """Read a header: the algorithm, and the key id, thumbprints and certificates it names."""
+    header = _object(part, "header")
+    algorithm, key_id = header.get("alg"), header.get("kid")
+    if not isinstance(algorithm, str):
+        message = "the header names no algorithm (`alg`)"
+        raise MalformedTokenError(message)
+    if key_id is not None and not isinstance(key_id, str):
+        message = "the key id (`kid`) is not a string"
+        raise MalformedTokenError(message)
+    _check_header(header)
+    return algorithm, key_id, thumbprints_of(header), _certificates(header.get("x5c"))
+
+
+# All tokens of one key have the same header, and what it says depends on its text alone.
+_known_header: Final = lru_cache(maxsize=256)(_header)
+
+
+def _check_header(header: Mapping[str, object]) -> None:
+    for name in ("crit", "b64", "zip"):
+        if name in header:
+            message = f"the header asks for an extension (`{name}`) that is not supported"
+            raise MalformedTokenError(message)
+    kind = header.get("typ")
+    if (kind.lower() if isinstance(kind, str) else kind) not in _TYPES:
+        message = "the header's `typ` is not that of a JWT"
+        raise MalformedTokenError(message)
+
+
+def _certificates(value: object) -> tuple[str, ...]:
+    listed = value if isinstance(value, list) else []
+    texts = tuple(one for one in listed if isinstance(one, str))
+    if value is not None and (not texts or len(texts) != len(listed)):
+        message = "the header's certificates (`x5c`) are not a list of texts"
+        raise MalformedTokenError(message)
+    return texts
+
+
+def _object(part: str, what: str, max_depth: int = MAX_DEPTH) -> dict[str, object]:
+    try:
+        value = loads(_decode(part, what), max_depth=max_depth)
+    except JsonError as error:
+        message = f"the {what} is malformed: {error}"
+        raise MalformedTokenError(message) from None
+    if not isinstance(value, dict):
+        message = f"the {what} is not a JSON object"
+        raise MalformedTokenError(message)
+    return value
+
+
+def _decode(part: str, what: str) -> bytes:
+    rest = len(part) % 4
+    if rest == 1 or (rest and part[-1] not in _LAST[rest]):
+        message = f"the {what} is not base64url"
+        raise MalformedTokenError(message)
+    try:
+        return binascii.a2b_base64((part + "=" * (-len(part) % 4)).encode().translate(_FROM_URL))
+    except binascii.Error:
+        message = f"the {what} is not base64url"
+        raise MalformedTokenError(message) from None
+
+
+def verify_signature(
+    token: UnverifiedToken, keys: KeySet, algorithms: Collection[str]
+) -> Reason | None:
+    """
+    Check a token's signature (RFC 7515, section 5.2) and return None, or why it is refused.
+
+    Args:
+        token: The token.
+        keys: The provider's keys.  Keys a token brings along (`jwk`, `jku`, `x5c`, `x5u`) are
+            never looked at.
+        algorithms: Those the provider's policy allows; the key must fit the algorithm too
+            (RFC 8725, section 3.1).
+    """
+    if token.algorithm not in algorithms or token.algorithm not in _verifiers:
+        return Reason.ALGORITHM_NOT_ALLOWED
+    if not keys.named(token.key_id):
+        return Reason.UNKNOWN_KEY
+    fitting = fitting_keys(token, keys)
+    if not fitting:
+        return Reason.ALGORITHM_NOT_ALLOWED
+    if any(_verifies(token, key) for key in fitting[:MAX_TRIED_KEYS]):
+        return None
+    return Reason.BAD_SIGNATURE
+
+
+def fitting_keys(token: UnverifiedToken, keys: KeySet) -> list[Key]:
+    """
+    Return the keys that may have signed a token, those of its thumbprints first.
+
+    A thumbprint chooses which keys are tried first (RFC 7515, section 4.1.7).  It rules none out,
+    because a JWK set need not hold thumbprints, or may hold one of its two kinds.
+    """
+    fitting = [key for key in keys.named(token.key_id) if token.algorithm in key.algorithms]
+    if token.thumbprints:
+        fitting.sort(key=lambda key: key.thumbprints.isdisjoint(token.thumbprints))
+    return fitting
+
+
+def _verifies(token: UnverifiedToken, key: Key) -> bool:
+    verifier = _verifiers[token.algorithm]
+    return verifier.verify(token.signing_input, key.material, token.signature) is True
+
+
+def sign(claims: Mapping[str, object], key: SigningKey) -> str:
+    """
+    Return the claims as a signed token.
+
+    The header holds `typ`, `alg` and what the key says of itself: `kid`, `x5c`.
+    """
+    header = _encoded_header(key.algorithm, key.key_id, key.x5c)
+    signing_input = f"{header}.{_encode_object(claims)}"
+    return f"{signing_input}.{_encode(signature(signing_input.encode(), key))}"
+
+
+def signature(data: bytes, key: SigningKey) -> bytes:
+    """Return the signature (RFC 7518, section 3) of bytes that need not be a token."""
+    if key.algorithm in _ecdsa:
+        return _sign_ecdsa(data, key)
+    made: bytes = _verifiers[key.algorithm].sign(data, key.material)
+    return made
+
+
+def _sign_ecdsa(data: bytes, key: SigningKey) -> bytes:
+    """Sign as PyJWT does, which goes by way of hexadecimal text (RFC 7518, section 3.4)."""
+    method, size = _ecdsa[key.algorithm]
+    private = cast("ec.EllipticCurvePrivateKey", key.material)  # the only kind that fits
+    first, second = decode_dss_signature(private.sign(data, method))
+    return first.to_bytes(size, "big") + second.to_bytes(size, "big")
+
+
+@lru_cache(maxsize=16)
+def _encoded_header(algorithm: str, key_id: str | None, x5c: tuple[Certificate, ...]) -> str:
+    """Encode a key's header; a server signs all its tokens with one key or two."""
+    header: dict[str, object] = {"typ": "JWT", "alg": algorithm}
+    if key_id is not None:
+        header["kid"] = key_id
+    if x5c:
+        header["x5c"] = [_der64(certificate) for certificate in x5c]
+    return _encode_object(header)
+
+
+def _der64(certificate: Certificate) -> str:
+    return base64.b64encode(certificate.public_bytes(Encoding.DER)).decode()
+
+
+def _encode_object(value: Mapping[str, object]) -> str:
+    return _encode(_encode_json(value).encode())
+
+
+def _encode(data: bytes) -> str:
+    return binascii.b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=").decode()

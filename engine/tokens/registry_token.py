@@ -1,0 +1,89 @@
+"""
+The registry token: a decision as the JWT that a registry's verifier accepts.
+
+What lives here: the claim set of Distribution's token specification (docs/spec/auth/jwt.md).
+What must not: HTTP replies, and which header form a registry needs (`SigningKey` carries it).
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from regauth.engine.access.outcomes import Decision
+from regauth.engine.access.scope import Scope
+from regauth.engine.decisions.workload import DEFERRED, WORKLOAD, Workload
+
+from . import jwt
+from .jwks import SigningKey
+
+MIN_LIFETIME: Final = timedelta(seconds=60)
+"""Clients take a shorter life for this one (distribution docs/spec/auth/token.md)."""
+
+_BACKDATED: Final = timedelta(seconds=10)  # `nbf`: a registry's clock may be behind ours
+
+
+def registry_token(
+    decision: Decision,
+    *,
+    issuer: str,
+    key: SigningKey,
+    now: datetime,
+    lifetime: timedelta,
+    jti: str,
+    workload: Workload | None = None,
+) -> str:
+    """
+    Return a signed registry token that carries exactly what was granted.
+
+    Times are integers, `aud` is a string and `access` is always a list: Distribution 2 accepts
+    nothing else.
+
+    Args:
+        decision: The decision; what it refused does not appear in the token.
+        issuer: The issuer that the registry is configured with.
+        key: The key, in the header form that the registry knows it by.
+        now: The time of issue, with its zone.
+        lifetime: How long the token is good for.
+        jti: An id that the host drew at random.
+        workload: Whose token it is, for a proxy that decides what depends on the reference.
+
+    Raises:
+        ValueError: The lifetime is under `MIN_LIFETIME`.
+    """
+    if lifetime < MIN_LIFETIME:
+        message = f"a registry token must be good for at least {MIN_LIFETIME.seconds} seconds"
+        raise ValueError(message)
+    claims = claim_set(decision, issuer, now, lifetime, jti)
+    if workload is not None:
+        deferred = [_access(scope) for scope in decision.deferred]
+        claims = {**claims, WORKLOAD: workload.claim(), DEFERRED: deferred}
+    return jwt.sign(claims, key)
+
+
+def claim_set(
+    decision: Decision, issuer: str, now: datetime, lifetime: timedelta, jti: str
+) -> Mapping[str, object]:
+    """Return the claims of a registry token (distribution docs/spec/auth/jwt.md)."""
+    issued = int(now.timestamp())
+    return {
+        "iss": issuer,
+        "sub": decision.identity.subject,
+        "aud": decision.service,
+        "exp": issued + int(lifetime.total_seconds()),
+        "nbf": issued - int(_BACKDATED.total_seconds()),
+        "iat": issued,
+        "jti": jti,
+        "access": [_access(scope) for scope in decision.granted],
+    }
+
+
+def _access(scope: Scope) -> dict[str, object]:
+    resource = scope.resource
+    entry: dict[str, object] = {
+        "type": resource.type,
+        "name": resource.name,
+        "actions": list(scope.actions),
+    }
+    if resource.class_:
+        entry["class"] = resource.class_
+    return entry

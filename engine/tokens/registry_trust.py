@@ -1,0 +1,315 @@
+"""
+Registry tokens as a registry verifies them: signature, issuer, audience, times, access.
+
+What lives here: what Distribution's `token` access controller checks
+(`registry/auth/token/token.go`), for tokens of any server that speaks its protocol.  What must
+not: making such tokens (`regauth.engine.tokens.registry_token`) and what a request needs.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+from regauth.engine.access.outcomes import Reason
+from regauth.engine.access.scope import Access, Resource
+from regauth.engine.decisions.workload import DEFERRED, WORKLOAD, Workload, read_workload
+from regauth.engine.source import strictjson
+
+from . import jwt
+from .jwks import (
+    ALGORITHMS,
+    Key,
+    KeysError,
+    KeySet,
+    PublicKey,
+    algorithms_of,
+    known_ids,
+    load_certificates,
+)
+from .jwt import MalformedTokenError, UnverifiedToken
+
+LEEWAY: Final = timedelta(seconds=60)
+"""By which a clock may be wrong; Distribution's."""
+
+MAX_TOKEN_LENGTH: Final = 64 * 1024
+"""Characters; a token may carry the claims of another, and a registry's headers have no more."""
+
+MAX_DEPTH: Final = strictjson.MAX_DEPTH + 2
+"""How deep its claims may nest: those of another token stand in `workload.claims`."""
+
+MAX_CHAIN: Final = 8
+"""Certificates in a token's `x5c`."""
+
+_LATEST: Final = 253_402_300_800  # the year 10000, where datetime ends
+_UNREADABLE: Final = (
+    *(ValueError, UnsupportedAlgorithm, x509.InvalidVersion),  # a KeysError is a ValueError
+    *(x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
+"""What reading a stranger's certificate raises, at once or when one of its parts is looked at."""
+
+_KNOWN_CRITICAL: Final = (
+    x509.BasicConstraints,
+    x509.KeyUsage,
+    x509.ExtendedKeyUsage,
+    x509.SubjectAlternativeName,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryTrust:
+    """
+    Whose tokens are good: `issuer` and `service` to the byte, and the keys or roots that sign.
+
+    With roots, a token that brings certificates is verified by them and by nothing else.
+    """
+
+    issuer: str
+    service: str
+    roots: tuple[x509.Certificate, ...] = ()
+    keys: KeySet = field(default_factory=KeySet)
+    algorithms: tuple[str, ...] = ALGORITHMS
+
+    def __post_init__(self) -> None:
+        if not self.issuer or not self.service:
+            message = "tokens need an issuer and a service to be compared with"
+            raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryToken:
+    """A verified token: whose it is, until when, and what it gives."""
+
+    subject: str
+    expires: datetime
+    access: Mapping[Resource, frozenset[str]]
+    workload: Workload | None = None
+    deferred: Mapping[Resource, frozenset[str]] = field(default_factory=dict)
+    """What the workload may be given once the request shows its tag or digest, by class too."""
+    id: str = ""
+
+    def allows(self, access: Access) -> bool:
+        """Tell whether the token gives an access; `*` among its actions is every action."""
+        resource = Resource(access.resource.type, access.resource.name)
+        actions = self.access.get(resource, frozenset())
+        return access.action in actions or "*" in actions
+
+    def open(self, access: Access) -> tuple[Access, ...]:
+        """
+        Return the accesses that the token leaves open and any of which would do for this one.
+
+        A request names no class, and a registry takes a token for one class as one for the name.
+        """
+        return tuple(
+            replace(access, resource=resource)
+            for resource, actions in self.deferred.items()
+            if (resource.type, resource.name) == (access.resource.type, access.resource.name)
+            and access.action in actions
+        )
+
+
+def read_root_bundle(data: bytes) -> tuple[tuple[x509.Certificate, ...], KeySet]:
+    """
+    Read a `rootcertbundle`: its certificates, and their keys by every id that servers compute.
+
+    Raises:
+        KeysError: It holds no certificate, or one whose key cannot verify tokens.
+    """
+    certificates = load_certificates(data)
+    keys: list[Key] = []
+    for certificate in certificates:
+        material = certificate.public_key()
+        if not isinstance(material, PublicKey):
+            message = "a certificate's key is of a kind that is not supported"
+            raise KeysError(message)
+        algorithms = algorithms_of(material)
+        keys += [Key(material, algorithms, one) for one in known_ids(material)]
+    return certificates, KeySet(tuple(keys))
+
+
+def verify_registry_token(text: str, trust: RegistryTrust, now: datetime) -> RegistryToken | Reason:
+    """
+    Verify a token and return what it gives, or why it is refused.
+
+    Args:
+        text: The token, as it came.
+        trust: Whose tokens are good.
+        now: The time, with its zone.
+    """
+    try:
+        token = jwt.parse(text, max_length=MAX_TOKEN_LENGTH, max_depth=MAX_DEPTH)
+    except MalformedTokenError as error:
+        return error.reason
+    reason = _signed(token, trust, now) or _claims(token.claims, trust, now)
+    if reason is not None:
+        return reason
+    access = _access(token.claims.get("access"))
+    if access is None:
+        return Reason.MALFORMED_TOKEN
+    subject = token.claims.get("sub")
+    expires = datetime.fromtimestamp(_number(token.claims.get("exp")) or 0, tz=now.tzinfo)
+    return RegistryToken(
+        _text(subject),
+        expires,
+        access,
+        read_workload(token.claims.get(WORKLOAD)),
+        _access(token.claims.get(DEFERRED), classes=True) or {},
+        _text(token.claims.get("jti")),
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def unknown_key_id(text: str, keys: KeySet) -> str | None:
+    """Return the key id a token names if none of the keys has it: the keys may be old."""
+    try:
+        token = jwt.parse(text, max_length=MAX_TOKEN_LENGTH, max_depth=MAX_DEPTH)
+    except MalformedTokenError:
+        return None
+    return token.key_id if token.key_id is not None and not keys.named(token.key_id) else None
+
+
+def _signed(token: UnverifiedToken, trust: RegistryTrust, now: datetime) -> Reason | None:
+    if token.certificates and trust.roots:
+        leaf = _trusted_leaf(token.certificates, trust.roots, now)
+        if leaf is None:
+            return Reason.UNKNOWN_KEY
+        keys = KeySet((leaf,))
+    elif token.key_id is None:
+        return Reason.UNKNOWN_KEY
+    else:
+        keys = KeySet(tuple(key for key in trust.keys.named(token.key_id) if key.key_id))
+    return jwt.verify_signature(token, keys, trust.algorithms)
+
+
+def _claims(claims: Mapping[str, object], trust: RegistryTrust, now: datetime) -> Reason | None:
+    if claims.get("iss") != trust.issuer:
+        return Reason.WRONG_ISSUER
+    audience = claims.get("aud")
+    if audience != trust.service and not (isinstance(audience, list) and trust.service in audience):
+        return Reason.WRONG_AUDIENCE
+    expires, begins = _number(claims.get("exp")), _number(claims.get("nbf", 0))
+    if expires is None or begins is None:
+        return Reason.MALFORMED_TOKEN
+    moment, leeway = now.timestamp(), LEEWAY.total_seconds()
+    if moment >= expires + leeway:
+        return Reason.EXPIRED
+    return Reason.NOT_YET_VALID if moment < begins - leeway else None
+
+
+def _number(value: object) -> float | None:
+    """Read a NumericDate of the years 1970 to 9999."""
+    if type(value) not in (int, float):
+        return None
+    return value if 0 <= value < _LATEST else None  # type: ignore[operator,return-value]
+
+
+def _access(value: object, *, classes: bool = False) -> Mapping[Resource, frozenset[str]] | None:
+    """Read `access` (distribution docs/spec/auth/jwt.md); None when it is malformed."""
+    if value is None:
+        return {}
+    if not isinstance(value, list):
+        return None
+    found: dict[Resource, frozenset[str]] = {}
+    for entry in value:
+        kind, name, actions = (
+            (entry.get("type"), entry.get("name"), entry.get("actions"))
+            if isinstance(entry, dict)
+            else (None, None, None)
+        )
+        if not isinstance(kind, str) or not isinstance(name, str):
+            return None
+        if not isinstance(actions, list | None) or not all(
+            isinstance(one, str) for one in actions or ()
+        ):
+            return None
+        class_ = entry.get("class", "") if classes else ""
+        if not isinstance(class_, str):
+            return None
+        resource = Resource(kind, name, class_)
+        found[resource] = found.get(resource, frozenset()).union(actions or ())
+    return found
+
+
+def _trusted_leaf(
+    texts: Sequence[str], roots: Sequence[x509.Certificate], now: datetime
+) -> Key | None:
+    """
+    Return the key of the first certificate if the chain leads to a root (RFC 5280, section 6.1).
+
+    The chain is taken in the order it came in; any extended key usage will do, as it does for
+    Distribution.  A leaf that is a root itself is trusted.
+    """
+    try:
+        chain = [
+            x509.load_der_x509_certificate(base64.b64decode(one, validate=True)) for one in texts
+        ]
+        if len(chain) > MAX_CHAIN or not all(_current(one, now) for one in chain):
+            return None
+        if not _leads_to_root(chain, roots, now):
+            return None
+        material = chain[0].public_key()
+        if not isinstance(material, PublicKey):
+            return None
+        return Key(material, algorithms_of(material))
+    except _UNREADABLE:
+        return None
+
+
+def _leads_to_root(
+    chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], now: datetime
+) -> bool:
+    for below, certificate in enumerate(chain):
+        if below and not _may_issue(certificate, below - 1):
+            return False
+        if certificate in roots:
+            return True
+        for root in roots:
+            if _current(root, now) and _may_issue(root, below) and _issued(certificate, root):
+                return True
+        above = chain[below + 1 : below + 2]
+        if not above or not _issued(certificate, above[0]):
+            return False
+    return False
+
+
+def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _current(certificate: x509.Certificate, now: datetime) -> bool:
+    """Whether a certificate is valid now and has no critical extension that is not understood."""
+    if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        return False
+    return all(
+        isinstance(extension.value, _KNOWN_CRITICAL)
+        for extension in certificate.extensions
+        if extension.critical
+    )
+
+
+def _may_issue(certificate: x509.Certificate, between: int) -> bool:
+    """Whether a certificate may issue others, with so many authorities below it."""
+    extensions = certificate.extensions
+    try:
+        constraints = extensions.get_extension_for_class(x509.BasicConstraints).value
+    except x509.ExtensionNotFound:
+        return False
+    if not constraints.ca or (
+        constraints.path_length is not None and constraints.path_length < between
+    ):
+        return False
+    try:
+        return extensions.get_extension_for_class(x509.KeyUsage).value.key_cert_sign
+    except x509.ExtensionNotFound:
+        return True

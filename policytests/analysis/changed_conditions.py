@@ -1,0 +1,111 @@
+"""
+Conditions with one part changed.
+
+What lives here: every small change of an expression's tree.  What must not: where the expression
+stands in a policy (`mutants`).
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from regauth.engine.cel import Node, Program, unparse
+from regauth.engine.cel.evaluation.program import make
+from regauth.engine.cel.syntax.nodes import (
+    Binary,
+    Call,
+    Conditional,
+    Constant,
+    ListLiteral,
+    Logic,
+    Unary,
+)
+
+Change = tuple[str, Node, Node, str]
+"""Operator, the whole tree after the change, the part before it, and the part's text after."""
+
+
+Mutable = Callable[[Node], bool]
+"""Tells whether an operand is a name that somebody chooses, so that a near one can exist."""
+
+
+def conditions(program: Program, mutable: Mutable) -> Iterator[tuple[str, Program, Node, str]]:
+    """Yield each change of a condition: operator, new program, old part, its new text."""
+    for operator, root, part, after in _changes(program.node, lambda node: node):
+        if operator in WIDENINGS and not mutable(part):
+            continue
+        yield operator, make(unparse(root), root, program.type, program.definitions), part, after
+
+
+def _changes(node: Node, rebuild: Callable[[Node], Node], within: str = "") -> Iterator[Change]:
+    match node:
+        case Logic(operator=operator, operands=operands):
+            other = "||" if operator == "&&" else "&&"
+            swapped = replace(node, operator=other)  # type: ignore[arg-type]
+            yield f"{operator} to {other}", rebuild(swapped), node, unparse(swapped)
+            for number, operand in enumerate(operands):
+                rest = (*operands[:number], *operands[number + 1 :])
+                left = rest[0] if len(rest) == 1 else replace(node, operands=rest)
+                yield "drop-part", rebuild(left), operand, ""
+
+                def inside(new: Node, number: int = number) -> Node:
+                    inner = (*operands[:number], new, *operands[number + 1 :])
+                    return rebuild(replace(node, operands=inner))
+
+                yield from _changes(operand, inside, operator)
+        case Unary(operator="!", operand=operand):
+            yield "drop-not", rebuild(operand), node, unparse(operand)
+            yield from _changes(operand, lambda new: rebuild(replace(node, operand=new)))
+        case Conditional():
+            yield "only-yes", rebuild(node.yes), node, unparse(node.yes)
+            yield "only-no", rebuild(node.no), node, unparse(node.no)
+        case _:
+            yield from _atom(node, rebuild, within)
+
+
+def _atom(node: Node, rebuild: Callable[[Node], Node], within: str) -> Iterator[Change]:
+    negated = Unary(node.start, node.end, "!", node)
+    if isinstance(node, Binary) and node.operator in _OPPOSITES:
+        negated = replace(node, operator=_OPPOSITES[node.operator])  # type: ignore[assignment]
+    yield "negate", rebuild(negated), node, unparse(negated)
+    # In a chain, dropping the part says one of these already.
+    if within != "&&":
+        always = Constant(node.start, node.end, value=True)
+        yield "always-true", rebuild(always), node, "true"
+    if within != "||":
+        never = Constant(node.start, node.end, value=False)
+        yield "never-true", rebuild(never), node, "false"
+    for operator, changed in _literals(node):
+        yield operator, rebuild(changed), node, unparse(changed)
+
+
+WIDENINGS = frozenset({"widen-to-prefix", "widen-to-suffix"})
+_OPPOSITES: Mapping[str, str] = dict(
+    pair.split() for pair in ("== !=", "!= ==", "< >=", ">= <", "> <=", "<= >")
+)
+
+
+def _literals(node: Node) -> Iterator[tuple[str, Node]]:
+    """Yield the condition with one of its literals changed, or widened."""
+    match node:
+        case Binary(operator="==", left=left, right=Constant(value=str(text)) as literal) if text:
+            yield "other-literal", replace(node, right=replace(literal, value=f"{text}-x"))
+            prefix = Call(node.start, node.end, "startsWith", left, (literal,), node.start)
+            yield "widen-to-prefix", prefix
+            # What stands before the last slash is a form that all values have: refs/heads/main.
+            tail = replace(literal, value=text[max(text.rfind("/"), 0) :])
+            yield (
+                "widen-to-suffix",
+                Call(node.start, node.end, "endsWith", left, (tail,), node.start),
+            )
+        case Binary(operator="in", right=ListLiteral(items=items) as listed) if len(items) > 1:
+            for number in range(len(items)):
+                rest = (*items[:number], *items[number + 1 :])
+                yield "drop-item", replace(node, right=replace(listed, items=rest))
+        case Call(function="startsWith" | "endsWith", arguments=(Constant(value=str(text)) as it,)):
+            if text:
+                wider = text[:-1] if node.function == "startsWith" else text[1:]
+                yield "widen-literal", replace(node, arguments=(replace(it, value=wider),))
+                if "/" not in text:
+                    yield "widen-to-contains", replace(node, function="contains")
+        case _:
+            pass

@@ -1,0 +1,344 @@
+"""
+Coverage: what of a policy the cases of a run have exercised.
+
+What lives here: the points there are to cover, what covers each, and for what is not covered a
+token that would.  What must not: whether the cases pass, and the reports' formats.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from regauth.engine.access.outcomes import Refusal
+from regauth.engine.access.references import is_tag
+from regauth.engine.access.scope import Access
+from regauth.engine.cel import BOOL, Node, Part, Program
+from regauth.engine.cel.syntax.analysis import references
+from regauth.engine.cel.syntax.nodes import Binary, Constant, Has, path_of
+from regauth.engine.decisions.authentication import Authenticated, rule_variables
+from regauth.engine.decisions.decide import Request
+from regauth.engine.policy.patterns.names import Pattern
+from regauth.engine.policy.patterns.tags import TagPattern
+from regauth.engine.policy.policy import Policy, Provider, Statement
+from regauth.engine.source.problems import Location
+from regauth.engine.tokens.jwt import Claims, MalformedTokenError, parse
+from regauth.policytests.execution.evaluation import Session
+
+from .parts import ERROR, FALSE, TRUE, Parts
+from .places import Places
+from .variations import Variation, variations
+
+Situation = Mapping[str, object]
+"""The variables that a condition was evaluated with."""
+
+
+@dataclass(slots=True)
+class Point:
+    """
+    One thing to cover, with the ways in which it can be seen.
+
+    `wanted` are the outcomes there can be: true, false, error for a condition or a part; `seen`
+    those there were.
+    """
+
+    kind: str
+    name: str
+    text: str
+    location: Location
+    wanted: tuple[str, ...]
+    seen: set[str] = field(default_factory=set)
+    suggestions: dict[str, str] = field(default_factory=dict)
+    """For an outcome that was not seen, a token that shows it."""
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The outcomes that were not seen."""
+        return tuple(one for one in self.wanted if one not in self.seen)
+
+
+@dataclass(slots=True)
+class Coverage:
+    """The coverage of one policy."""
+
+    folder: str
+    points: list[Point] = field(default_factory=list)
+
+    def count(self, kind: str) -> tuple[int, int]:
+        """Return how many points of a kind are covered, of how many."""
+        points = [point for point in self.points if point.kind == kind]
+        return sum(not point.missing for point in points), len(points)
+
+    @property
+    def percent(self) -> float:
+        """The share of all outcomes of all points that were seen; 100 when there is none."""
+        wanted = sum(len(point.wanted) for point in self.points)
+        missing = sum(len(point.missing) for point in self.points)
+        return 100.0 * (wanted - missing) / wanted if wanted else 100.0
+
+    @property
+    def uncovered(self) -> Iterator[Point]:
+        """The points with an outcome that was not seen."""
+        return (point for point in self.points if point.missing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Condition:
+    """A program with the situations it was evaluated in."""
+
+    kind: str
+    name: str
+    location: Location
+    program: Program
+    provider: Provider | None
+    situations: list[tuple[Situation, str]] = field(default_factory=list)
+    """The variables, and the name of the token."""
+
+
+def cover(
+    policy: Policy, folder: str, places: Places, questions: Iterable[tuple[Session, Access]]
+) -> Coverage:
+    """
+    Measure what some accesses exercise of a policy.
+
+    Args:
+        policy: The policy.
+        folder: What reports call it.
+        places: Where its parts stand.
+        questions: Every access that a case has asked for, with its login.
+    """
+    return _Collector(policy, folder, places).collect(questions)
+
+
+class _Collector:
+    def __init__(self, policy: Policy, folder: str, places: Places) -> None:
+        self._policy = policy
+        self._places = places
+        self._coverage = Coverage(folder)
+        self._conditions: dict[tuple[str, str, str], _Condition] = {}
+        self._statements = {
+            one.name: Point(kind, one.name, one.name, one.location, (TRUE,))
+            for kind, listed in (("denial", policy.denials), ("grant", policy.grants))
+            for one in listed
+        }
+        self._patterns: dict[tuple[str, str, str], Point] = {}
+        for statement in (*policy.denials, *policy.grants):
+            texts = [("repositories", pattern.text) for pattern in statement.patterns]
+            texts += [("tags", pattern.text) for pattern in statement.tags]
+            for key, text in texts:
+                place = places.item(statement.name, key, text) or statement.location
+                point = Point("pattern", statement.name, text, place, (TRUE,))
+                self._patterns[statement.name, key, text] = point
+
+    def collect(self, questions: Iterable[tuple[Session, Access]]) -> Coverage:
+        sessions: dict[int, Session] = {}
+        asked: set[tuple[int, Access]] = set()
+        for session, access in questions:
+            sessions[id(session)] = session
+            if session.request is not None and (id(session), access) not in asked:
+                asked.add((id(session), access))
+                self._access(session, access)
+        for session in sessions.values():
+            self._login(session)
+        points = self._coverage.points
+        points += self._rules()
+        points += self._statements.values()
+        points += self._patterns.values()
+        for condition in list(self._conditions.values()):
+            points += self._parts(condition)
+        return self._coverage
+
+    # -- situations
+
+    def _login(self, session: Session) -> None:
+        """Note the rules that a login has come to."""
+        outcome = session.outcome
+        provider = session.sample.provider
+        if isinstance(outcome, Authenticated):
+            provider, claims = outcome.provider, outcome.claims
+        elif provider is None or not outcome.reason.startswith("rule:"):
+            return
+        else:
+            try:
+                claims = Claims(parse(session.sample.text).claims)
+            except MalformedTokenError:
+                return
+        variables = rule_variables(provider, claims, session.service, session.sample.now)
+        for rule in provider.rules:
+            where = ("rule", rule.name, rule.location)
+            self._note(where, rule.check, provider, variables, session)
+            if isinstance(outcome, Refusal) and outcome.reason == rule.reason:
+                break
+
+    def _access(self, session: Session, access: Access) -> None:
+        """Note the statements that an access has come to, in the order of deciding."""
+        request = session.request
+        if request is None:
+            return
+        for statement in (*request.denials(access), *request.grants(access)):
+            match = request.match(statement, access)
+            point = self._statements[statement.name]
+            point.seen.add(TRUE if match is True else FALSE)
+            if request.mismatch(statement, access):
+                continue
+            if not self._named(statement, access, request):
+                continue
+            if statement.when is None or request.is_open(statement, statement.when, access):
+                continue
+            if isinstance(session.outcome, Authenticated):
+                where = (point.kind, statement.name, statement.location)
+                provider = session.outcome.provider
+                self._note(where, statement.when, provider, dict(request.variables), session)
+
+    def _named(self, statement: Statement, access: Access, request: Request) -> bool:
+        """Note the patterns that match, and tell whether the condition is asked after them."""
+
+        def see(key: str, patterns: Sequence[Pattern | TagPattern], text: str) -> bool:
+            found = False
+            for pattern in patterns:
+                if request.pattern_matches(pattern, statement, text) is True:
+                    self._patterns[statement.name, key, pattern.text].seen.add(TRUE)
+                    found = True
+            return found
+
+        named = see("repositories", statement.patterns, access.resource.name) or statement.catalog
+        if not named or not statement.tags:
+            return named
+        if is_tag(access.reference):
+            see("tags", statement.tags, access.reference)
+        return request.tagged(statement, access) is not False
+
+    def _note(
+        self,
+        where: tuple[str, str, Location],
+        program: Program,
+        provider: Provider,
+        variables: Situation,
+        session: Session,
+    ) -> None:
+        key = (where[0], where[1], program.text)
+        condition = self._conditions.get(key)
+        if condition is None:
+            condition = self._conditions[key] = _Condition(*where, program, provider)
+        condition.situations.append((variables, session.sample.spec.name))
+        for name, definition in program.definitions.items():
+            self._note(("definition", name, where[2]), definition, provider, variables, session)
+
+    # -- points
+
+    def _rules(self) -> Iterator[Point]:
+        for provider in self._policy.providers.values():
+            for rule in provider.rules:
+                point = Point("rule", rule.name, rule.check.text, rule.location, (TRUE, FALSE))
+                condition = self._conditions.get(("rule", rule.name, rule.check.text))
+                for variables, _ in condition.situations if condition else ():
+                    point.seen.add(_outcome(rule.check, variables))
+                if ERROR in point.seen:
+                    point.seen.add(FALSE)
+                yield point
+
+    def _parts(self, condition: _Condition) -> Iterator[Point]:
+        if condition.program.type != BOOL:
+            return
+        parts = Parts(condition.program)
+        points, pairs = [], []
+        for part in parts.parts:
+            place = self._places.part(condition.kind, condition.name, part.start, part.end)
+            about = (condition.name, part.text, place or condition.location)
+            fails = _can_fail(part.node, condition.provider)
+            every = (TRUE, FALSE, ERROR) if fails else (TRUE, FALSE)
+            points.append(Point("part", *about, every))
+            # Where a claim is absent, what a guard guards fails: that it is false decides nothing.
+            guards = _is_guard(part.node, parts.parts)
+            pairs.append(Point("mcdc", *about, (TRUE,) if guards else (TRUE, FALSE)))
+        known: dict[tuple[str, ...], None] = {}
+        for variables, _ in condition.situations:
+            values = parts.values(variables)
+            if values in known:
+                continue
+            known[values] = None
+            for point, value in zip(points, values, strict=True):
+                point.seen.add(value)
+            for number in parts.effects(values):
+                pairs[number].seen.add(values[number])
+        for number, point in enumerate(points):
+            self._suggest(condition, parts, number, point, lambda v, n: v[n])
+            self._suggest(
+                condition,
+                parts,
+                number,
+                pairs[number],
+                lambda v, n: v[n] if n in parts.effects(v) else "",
+            )
+        yield from points
+        yield from pairs
+
+    def _suggest(
+        self,
+        condition: _Condition,
+        parts: Parts,
+        number: int,
+        point: Point,
+        outcome: Callable[[tuple[str, ...], int], str],
+    ) -> None:
+        """Find for each missing outcome a token of the run that shows it, but for one claim."""
+        for missing in point.missing:
+            for variables, token in condition.situations:
+                found = _find(condition.program, parts, number, variables, missing, outcome)
+                if found is not None:
+                    point.suggestions[missing] = f"{{from: {token.partition('~')[0]}, {found}}}"
+                    break
+
+
+def _find(
+    program: Program,
+    parts: Parts,
+    number: int,
+    variables: Situation,
+    missing: str,
+    outcome: Callable[[tuple[str, ...], int], str],
+) -> Variation | None:
+    claims = variables["claims"]
+    if not isinstance(claims, Mapping):
+        return None
+    for variation in variations(program.node):
+        varied = {**variables, "claims": variation.apply(claims)}
+        if outcome(parts.values(varied), number) == missing:
+            return variation
+    return None
+
+
+def _outcome(program: Program, variables: Situation) -> str:
+    return Parts(program).whole(variables)
+
+
+def _can_fail(node: Node, provider: Provider | None) -> bool:
+    """Tell whether a token of the provider can make a condition fail: by lacking a claim."""
+    if provider is None or _guarded(node):
+        return False
+    for path in references(node):
+        claim = provider.claims.claims.get(path[1:])
+        if path[0] == "claims" and claim is not None and not claim.always:
+            return True
+    return False
+
+
+def _guarded(node: Node) -> tuple[str, ...]:
+    """Return the claim whose presence a condition asks for, by `has` or by `in`; empty for none."""
+    match node:
+        case Has():
+            return next(references(node), ())
+        case Binary(operator="in", left=Constant(value=str(name)), right=right):
+            path = path_of(right)
+            return (*path, name) if path is not None and path[0] == "claims" else ()
+        case _:
+            return ()
+
+
+def _is_guard(node: Node, parts: tuple[Part, ...]) -> bool:
+    """Tell whether another part of the condition reads the claim whose presence is asked for."""
+    guarded = _guarded(node)
+    return bool(guarded) and any(
+        path[: len(guarded)] == guarded
+        for part in parts
+        if not _guarded(part.node)
+        for path in references(part.node)
+    )

@@ -1,0 +1,83 @@
+"""
+The parts of a condition, and what each contributes to the whole.
+
+What lives here: the value of every atomic condition in a situation, and whether the whole depends
+on it there (masking MC/DC: NASA/TM-2001-210876).  What must not: which situations there were
+(`coverage`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from regauth.engine.cel import BOOL, CelError, Node, Part, Program
+from regauth.engine.cel.evaluation.program import make
+from regauth.engine.cel.syntax.nodes import Conditional, Logic, Unary
+
+TRUE, FALSE, ERROR = "T", "F", "E"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The parts of one program."""
+
+    program: Program
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        """The atomic conditions, left to right."""
+        return self.program.parts
+
+    @cached_property
+    def _programs(self) -> tuple[Program, ...]:
+        definitions = self.program.definitions
+        return tuple(make(part.text, part.node, BOOL, definitions) for part in self.parts)
+
+    def values(self, variables: Mapping[str, object]) -> tuple[str, ...]:
+        """Return each part's value: true, false or error."""
+        return tuple(_value(program, variables) for program in self._programs)
+
+    def whole(self, variables: Mapping[str, object]) -> str:
+        """Return the whole condition's value."""
+        return _value(self.program, variables)
+
+    def combined(self, values: Sequence[str]) -> str:
+        """Return the whole condition's value, as the parts' values make it."""
+        known = {id(part.node): value for part, value in zip(self.parts, values, strict=True)}
+        return _combine(self.program.node, known)
+
+    def effects(self, values: Sequence[str]) -> Iterator[int]:
+        """Yield the parts whose value alone decides the whole, where the others are as they are."""
+        known = {id(part.node): value for part, value in zip(self.parts, values, strict=True)}
+        whole = _combine(self.program.node, known) == TRUE
+        for number, part in enumerate(self.parts):
+            value = values[number]
+            flipped = {**known, id(part.node): FALSE if value == TRUE else TRUE}
+            if value != ERROR and (_combine(self.program.node, flipped) == TRUE) != whole:
+                yield number
+
+
+def _value(program: Program, variables: Mapping[str, object]) -> str:
+    try:
+        return TRUE if program.evaluate(variables) is True else FALSE
+    except CelError:
+        return ERROR
+
+
+def _combine(node: Node, known: Mapping[int, str]) -> str:
+    """Combine the values of parts as CEL does: one decisive operand outweighs an error."""
+    match node:
+        case Logic(operator=operator, operands=operands):
+            values = [_combine(operand, known) for operand in operands]
+            decisive = FALSE if operator == "&&" else TRUE
+            if decisive in values:
+                return decisive
+            return ERROR if ERROR in values else (TRUE if operator == "&&" else FALSE)
+        case Unary(operator="!", operand=operand):
+            value = _combine(operand, known)
+            return {TRUE: FALSE, FALSE: TRUE}.get(value, ERROR)
+        case Conditional(test=test, yes=yes, no=no):
+            value = _combine(test, known)
+            return ERROR if value == ERROR else _combine(yes if value == TRUE else no, known)
+        case _:
+            return known[id(node)]

@@ -1,0 +1,126 @@
+"""
+Variations: claims changed in the one place that a condition looks at.
+
+What lives here: which values of which claims a condition tells apart, and claims with one of them.
+What must not: whether a variation is of use, which the engine tells (`coverage`, `witnesses`).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from regauth.engine.cel import Node
+from regauth.engine.cel.syntax.analysis import references
+from regauth.engine.cel.syntax.nodes import Binary, Call, Constant, Has, ListLiteral, path_of, walk
+from regauth.policytests.tokens.profiles.profile import Claims
+
+Path = tuple[str, ...]
+
+
+class _Absent:
+    """Stands for a claim that is not there."""
+
+    def __repr__(self) -> str:
+        return "absent"
+
+
+ABSENT = _Absent()
+
+
+@dataclass(frozen=True, slots=True)
+class Variation:
+    """One claim with another value, or without one."""
+
+    path: Path
+    value: object
+
+    def apply(self, claims: Mapping[str, object]) -> Claims:
+        """Return the claims with the variation."""
+        return _changed(claims, self.path, self.value)
+
+    def __str__(self) -> str:
+        if self.value is ABSENT:
+            return f"without: [{'/'.join(self.path)}]"
+        text = self.value
+        if isinstance(text, str):
+            text = f'"{text}"'
+        inner = f"{self.path[-1]}: {text}"
+        for name in reversed(self.path[:-1]):
+            inner = f"{name}: {{{inner}}}"
+        return f"claims: {{{inner}}}"
+
+
+def _changed(claims: Mapping[str, object], path: Path, value: object) -> Claims:
+    name, *rest = path
+    copy = dict(claims)
+    if rest:
+        inner = copy.get(name)
+        copy[name] = _changed(inner if isinstance(inner, Mapping) else {}, tuple(rest), value)
+    elif value is ABSENT:
+        copy.pop(name, None)
+    else:
+        copy[name] = value
+    return copy
+
+
+def variations(node: Node) -> Iterator[Variation]:
+    """Yield values of claims that a condition may tell apart, the likeliest first."""
+    seen: set[tuple[Path, str]] = set()
+    for path, value in _values(node):
+        key = (path, repr(value))
+        if path and key not in seen:
+            seen.add(key)
+            yield Variation(path, value)
+
+
+def _values(node: Node) -> Iterator[tuple[Path, object]]:
+    for part in walk(node):
+        for operand, literal in _comparisons(part):
+            yield from _around(_claim(operand), literal.value)
+        if isinstance(part, Has):
+            path = path_of(part.operand)
+            if path is not None and path[0] == "claims":
+                yield (*path[1:], part.field), "x"
+                yield (*path[1:], part.field), ABSENT
+    for path in references(node):
+        if path[0] == "claims" and len(path) > 1:
+            yield path[1:], ABSENT
+            yield path[1:], "another"
+            yield path[1:], True
+            yield path[1:], False
+
+
+def _comparisons(node: Node) -> Iterator[tuple[Node, Constant]]:
+    """Yield what a part compares with literals, with each of them."""
+    match node:
+        case Binary(left=left, right=Constant() as literal):
+            yield left, literal
+        case Binary(left=Constant() as literal, right=right):
+            yield right, literal
+        case Binary(operator="in", left=left, right=ListLiteral(items=items)):
+            yield from ((left, item) for item in items if isinstance(item, Constant))
+        case Call(target=target, arguments=arguments) if target is not None:
+            yield from ((target, one) for one in arguments if isinstance(one, Constant))
+        case _:
+            pass
+
+
+def _claim(node: Node) -> Path:
+    """Return the claim that an operand is, or is made of; empty for none."""
+    for part in walk(node):
+        path = path_of(part)
+        if path is not None and path[0] == "claims" and len(path) > 1:
+            return path[1:]
+    return ()
+
+
+def _around(path: Path, value: object) -> Iterator[tuple[Path, object]]:
+    """Yield a literal and its neighbours."""
+    yield path, value
+    if isinstance(value, bool) or value is None:
+        yield path, not value
+    elif isinstance(value, str):
+        for other in (f"{value}-x", f"x{value}", value[:-1], value.swapcase()):
+            yield path, other
+    elif isinstance(value, int | float):
+        yield path, value + 1
+        yield path, value - 1

@@ -1,0 +1,185 @@
+"""
+Suites and cases as pytest knows them.
+
+What lives here: the collector and the items.  What must not: judging.
+
+An item is a `pytest.Function`, because syrupy, `--lf` and others look at nothing else.  All cases
+of a run share one function that is never called.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from _pytest._code.code import ReprFileLocation, TerminalRepr
+from _pytest._io import TerminalWriter
+
+from regauth.policytests.execution.cases import Case, SnapshotCase
+from regauth.policytests.execution.judging import Judgment, Outcome
+from regauth.policytests.execution.run import Loaded, Run, SuiteError
+from regauth.policytests.plugin import RECORDER
+
+from .recorder import Recorder
+from .snapshots import SnapshotMismatchError, compare
+
+if TYPE_CHECKING:
+    from syrupy.assertion import SnapshotAssertion
+
+
+class CaseFailed(Exception):  # noqa: N818 - an outcome, not a mistake
+    """A case does not hold."""
+
+
+class CaseError(Exception):
+    """A case proves nothing."""
+
+
+def recorder_of(config: pytest.Config) -> Recorder:
+    """Return the recorder of a pytest session; the first suite begins it."""
+    recorder = config.stash.get(RECORDER, None)
+    if not isinstance(recorder, Recorder):
+        recorder = config.stash[RECORDER] = Recorder(Run.at(config.rootpath), config)
+        config.pluginmanager.register(recorder, "policytest-recorder")
+    return recorder
+
+
+class SuiteFile(pytest.File):
+    """A `*.policytest.yaml` file."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """
+        Yield the suite's cases.
+
+        Raises:
+            SuiteError: Anything is wrong with it; all of it is told.
+        """
+        recorder = recorder_of(self.config)
+        loaded = recorder.run.load(self.path)
+        shared: dict[str, Any] = {"callobj": case}
+        for one in loaded.cases:
+            item: CaseItem
+            if isinstance(one, SnapshotCase):
+                item = SnapshotItem.from_parent(self, name=one.id, callobj=table)
+            else:
+                item = CaseItem.from_parent(self, name=one.id, **shared)
+                # The fixtures of one case are those of every other.
+                shared["fixtureinfo"] = item._fixtureinfo  # noqa: SLF001 - as Module does
+            item.prepare(loaded, one)
+            recorder.know(item.nodeid, loaded.suite.file, one.id, one.location)
+            yield item
+
+    def repr_failure(  # type: ignore[override] # as in Collector
+        self, excinfo: pytest.ExceptionInfo[BaseException]
+    ) -> str | TerminalRepr:
+        """Show what is wrong with the suite or its policy, and no traceback."""
+        if isinstance(excinfo.value, SuiteError):
+            return excinfo.value.render()
+        return super().repr_failure(excinfo)
+
+
+def case() -> None:
+    """Stand for every case; syrupy and pytest want a function to look at."""
+
+
+def table(snapshot: "SnapshotAssertion") -> None:
+    """Stand for every snapshot; pytest takes the fixtures it needs from here."""
+    del snapshot
+
+
+class CaseItem(pytest.Function):
+    """One case of a suite."""
+
+    loaded: Loaded
+    one: Case
+
+    def prepare(self, loaded: Loaded, one: Case) -> None:
+        """Give the item its case."""
+        self.loaded = loaded
+        self.one = one
+        exemption = one.exemption
+        if exemption is None:
+            return
+        if exemption.skip:
+            self.add_marker(pytest.mark.skip(reason=exemption.reason))
+        else:
+            mark = pytest.mark.xfail(reason=exemption.reason, strict=True, raises=CaseFailed)
+            self.add_marker(mark)
+
+    def setup(self) -> None:
+        """
+        Judge the case.
+
+        It happens in pytest's set-up, because what is raised there is an error to pytest and not a
+        failure.
+        """
+        self._judgment = self.judge()
+        if self._judgment.outcome is Outcome.ERROR:
+            raise CaseError(self._judgment.summary)
+
+    def judge(self) -> Judgment:
+        """Judge the case."""
+        self.loaded.judged.append(self.one)
+        return self.one.judge(self.loaded.evaluation)
+
+    def runtest(self) -> None:
+        """Fail if the case does not hold."""
+        if self._judgment.outcome is Outcome.FAILED:
+            raise CaseFailed(self._judgment.summary)
+
+    def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
+        """Return the place of the case in its suite."""
+        return self.path, self.one.location.line - 1, self.name
+
+    def repr_failure(  # type: ignore[override] # as in Function
+        self, excinfo: pytest.ExceptionInfo[BaseException]
+    ) -> str | TerminalRepr:
+        """Show what was expected and what happened, and no traceback."""
+        if isinstance(excinfo.value, CaseFailed | CaseError):
+            lines = list(self.one.tell(self.loaded.evaluation))
+            return CaseRepr(self.one, str(excinfo.value), lines)
+        return super().repr_failure(excinfo)
+
+
+class SnapshotItem(CaseItem):
+    """A snapshot of what tokens can do."""
+
+    def setup(self) -> None:
+        """Judge the case, and make the `snapshot` fixture."""
+        super().setup()
+        self._request._fillfixtures()  # noqa: SLF001 - as Function does
+
+    def runtest(self) -> None:
+        """Fail if the table is not the one in the file."""
+        super().runtest()
+        one = self.one
+        assert isinstance(one, SnapshotCase)  # noqa: S101 - for the type checker
+        snapshot: Any = self.funcargs["snapshot"]
+        compare(snapshot, one.table(self.loaded.evaluation), self.config)
+
+    def repr_failure(  # type: ignore[override] # as in Function
+        self, excinfo: pytest.ExceptionInfo[BaseException]
+    ) -> str | TerminalRepr:
+        """Show how the table differs."""
+        if isinstance(excinfo.value, SnapshotMismatchError):
+            return CaseRepr(self.one, str(excinfo.value), excinfo.value.lines)
+        return super().repr_failure(excinfo)
+
+
+class CaseRepr(TerminalRepr):
+    """The text of a case that did not pass."""
+
+    def __init__(self, one: Case, summary: str, lines: list[str]) -> None:
+        location = one.location
+        self.reprcrash = ReprFileLocation(location.file, location.line, summary)
+        self.lines = lines
+        self.column = location.column
+
+    def toterminal(self, tw: TerminalWriter) -> None:
+        """Write the place, the summary and the story."""
+        crash = self.reprcrash
+        tw.write(f"{crash.path}:{crash.lineno}:{self.column}", bold=True)
+        tw.write(": ")
+        tw.line(crash.message, red=True)
+        for line in self.lines:
+            tw.line(f"  {line}" if line else "")

@@ -1,0 +1,144 @@
+"""
+Recording: what pytest tells of the cases, gathered into a report.
+
+What lives here: pytest's hooks for a run that has suites, and the end of such a run: coverage,
+mutation, formats, gates and the exit code.  What must not: any format (`formats`).
+"""
+
+import contextlib
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from regauth.engine.source.problems import Location
+from regauth.policytests.execution.run import Run
+from regauth.policytests.exit_codes import GATE_MISSED, POLICY_BROKEN, USAGE
+from regauth.policytests.reports.report import Broken, Gate, Report, Result, analyse
+
+
+class Recorder:
+    """Gathers what came of a run's cases."""
+
+    def __init__(self, run: Run, config: pytest.Config) -> None:
+        self.run = run
+        self.report = Report()
+        self._config = config
+        self._began = time.perf_counter()
+        self._unwritten: list[str] = []
+        self._places: dict[str, tuple[str, str, Location]] = {}
+
+    def know(self, nodeid: str, suite: str, case: str, location: Location) -> None:
+        """Remember which case pytest calls by an id."""
+        self._places[nodeid] = (suite, case, location)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Note what came of a case."""
+        place = self._places.get(report.nodeid)
+        if place is None or report.when == "teardown":
+            return
+        if report.when == "setup" and report.passed:
+            return
+        outcome: str = report.outcome
+        if hasattr(report, "wasxfail") and report.skipped:
+            outcome = "xfailed"
+        elif report.when == "setup" and report.failed:
+            outcome = "error"
+        suite, case, location = place
+        summary, lines = _text(report) if outcome != "passed" else ("", ())
+        if outcome == "xfailed":
+            summary = str(report.wasxfail).removeprefix("reason: ")
+        self.report.results.append(
+            Result(suite, case, outcome, location, report.duration, summary, lines)
+        )
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Analyse the run, write the formats, and give the exit code that says what is wrong."""
+        report = self.report
+        report.seconds = time.perf_counter() - self._began
+        report.broken = [Broken(suite, error) for suite, error in self.run.broken.items()]
+        option = self._config.option
+        if not option.collectonly:
+            wanted = option.policytest_min_mutation_score
+            analyse(self.run, report, mutants=option.policytest_mutate or wanted is not None)
+            self._gate("coverage", option.policytest_cov_fail_under)
+            self._gate("mutation score", wanted)
+        session.exitstatus = self._exit_code(int(session.exitstatus))
+        self._write(session)
+
+    def _gate(self, name: str, wanted: float | None) -> None:
+        if wanted is None:
+            return
+        report = self.report
+        reached = (
+            [coverage.percent for coverage in report.coverage]
+            if name == "coverage"
+            else [mutation.score for mutation in report.mutation]
+        )
+        report.gates.append(Gate(name, min(reached, default=0.0), wanted))
+
+    def _exit_code(self, status: int) -> int:
+        if any(broken.error.policy for broken in self.report.broken):
+            return POLICY_BROKEN
+        if status == 0 and any(gate.failed for gate in self.report.gates):
+            return GATE_MISSED
+        return status
+
+    def _write(self, session: pytest.Session) -> None:
+        option = self._config.option
+        if not (option.policytest_format or option.policytest_html):
+            return
+        from regauth.policytests.reports.formats import render  # noqa: PLC0415 - only runs that ask for them pay
+
+        wanted = list(option.policytest_format)
+        if option.policytest_html:
+            wanted.append(f"html={option.policytest_html}")
+        for text in wanted:
+            name, _, file = text.partition("=")
+            rendered = render(name, self.report)
+            if not file:
+                self.after.append(rendered)
+                continue
+            try:
+                Path(file).write_text(rendered, encoding="utf-8")
+            except OSError as error:
+                self._unwritten.append(f"{file} cannot be written: {error.strerror or error}")
+                session.exitstatus = session.exitstatus or USAGE
+
+    @property
+    def after(self) -> list[str]:
+        """What is written to standard output at the very end."""
+        return self._config.stash.setdefault(AFTER, [])
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Add coverage and mutation to pytest's own summary."""
+        from regauth.policytests.reports.terminal import summarise  # noqa: PLC0415 - the reporter's text
+
+        if not self._config.option.collectonly:
+            summarise(self.report, terminalreporter)
+        for text in self._unwritten:
+            terminalreporter.write_line(text, red=True, bold=True)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """Write the formats that have no file."""
+        with contextlib.suppress(BrokenPipeError):
+            for text in self.after:
+                sys.stdout.write(text)
+            sys.stdout.flush()
+        self.after.clear()
+
+
+AFTER: pytest.StashKey[list[str]] = pytest.StashKey()
+
+
+def _text(report: pytest.TestReport) -> tuple[str, tuple[str, ...]]:
+    longrepr = report.longrepr
+    crash = getattr(longrepr, "reprcrash", None)
+    if crash is not None:
+        return str(crash.message), tuple(getattr(longrepr, "lines", ()))
+    if isinstance(longrepr, tuple):
+        return str(longrepr[2]).removeprefix("Skipped: "), ()
+    return str(longrepr), ()

@@ -1,0 +1,5 @@
+"""
+The commands beside the tests: arguments, help and output.
+
+Not here: what they compute.
+"""

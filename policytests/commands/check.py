@@ -1,0 +1,71 @@
+"""
+`policytest check`: what is wrong, or looks wrong, with policies.
+
+What lives here: compiling folders and showing their problems.  What must not: finding problems,
+which is the engine's.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from regauth.engine.compiler.compiler import compile_policy
+from regauth.engine.files import PolicyFolderError, read_policy_folder
+from regauth.engine.source.problems import Location, Problem, Severity
+from regauth.engine.source.rendering import render_text, wants_color
+from regauth.policytests.execution.policies import FOLDER
+from regauth.policytests.exit_codes import POLICY_BROKEN
+from regauth.policytests.reports.machine import problem_annotations, problem_json, problem_sarif
+
+
+def check_folders(folders: Sequence[Path], form: str, *, strict: bool) -> int:
+    """Show the problems of policy folders; return the exit code."""
+    problems: list[Problem] = []
+    sources: dict[str, str] = {}
+    for folder in folders:
+        try:
+            files = read_policy_folder(folder)
+        except PolicyFolderError as error:
+            hint = _instead(folder)
+            problems.append(Problem(Location(str(folder)), "policy-folder", str(error), hint))
+            continue
+        shown = "" if folder == Path() else folder.as_posix()
+        compilation = compile_policy(files, now=datetime.now(UTC), folder=shown)
+        problems.extend(compilation.problems)
+        sources.update(compilation.sources)
+    _show(problems, sources, form)
+    if any(problem.severity is Severity.ERROR for problem in problems):
+        return POLICY_BROKEN
+    return int(strict and bool(problems))
+
+
+def _instead(folder: Path) -> str:
+    """Return what to check instead of what holds no policy."""
+    if not folder.exists():
+        return "name the policy's folder; `policytest init` writes one to begin with"
+    if not folder.is_dir():
+        return f"policytest check {folder.parent}"
+    return f"policytest check {folder / FOLDER}" if (folder / FOLDER).is_dir() else ""
+
+
+def _show(problems: Sequence[Problem], sources: dict[str, str], form: str) -> None:
+    if form == "json":
+        text = json.dumps([problem_json(problem) for problem in problems], indent=2) + "\n"
+    elif form == "github":
+        text = "".join(f"{line}\n" for line in problem_annotations(problems))
+    elif form == "sarif":
+        text = problem_sarif(problems)
+    else:
+        color = wants_color(os.environ, terminal=sys.stdout.isatty())
+        text = render_text(problems, sources, color=color)
+        errors = sum(problem.severity is Severity.ERROR for problem in problems)
+        counts = f"{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}"
+        text = f"{text}\n\n{counts}\n" if problems else "no problem found\n"
+    sys.stdout.write(text)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -1,0 +1,207 @@
+"""
+The commands beside the tests.
+
+What lives here: their arguments and their help.  What must not: what they do, each in a module of
+its own that is imported when it is needed.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from .ask import Asking
+from .help import EXAMPLES
+
+_FORMATS = click.Choice(["text", "json", "github", "sarif"])
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Test registry policies."""
+
+
+def _example(name: str) -> str:
+    return "\b\n" + "\n".join(f"  {line}" for line in EXAMPLES[name])
+
+
+@main.command(epilog=_example("check"))
+@click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
+@click.option("-f", "--format", "form", type=_FORMATS, default="text", help="How to say it.")
+@click.option("--strict", is_flag=True, help="Fail on warnings too.")
+def check(folders: tuple[Path, ...], form: str, *, strict: bool) -> None:
+    """Show what is wrong, or looks wrong, with policies (default: ./policy)."""
+    from .check import check_folders  # noqa: PLC0415 - on demand
+
+    raise SystemExit(check_folders(folders or (Path("policy"),), form, strict=strict))
+
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+_PATH = click.Path(path_type=Path)
+_SUITE = click.option("--suite", type=_PATH, help="Take tokens from this suite.")
+_SERVICE = click.option("--service", help="The service asked; default: the policy's one.")
+
+
+def _asking(function: Command) -> Command:
+    """Add the options of a question about one token."""
+    for option in (
+        _SUITE,
+        click.option("--policy", type=_PATH, help="Ask this policy."),
+        click.option("--keys", type=_PATH, help="JWK set to verify a real token with."),
+        click.option("--at", metavar="TIME", help="When; a real token's own time by default."),
+        _SERVICE,
+        click.option("--provider", help="The provider to log in as."),
+    ):
+        function = option(function)
+    return function
+
+
+@main.command(epilog=_example("why"))
+@click.argument("token")
+@click.argument("scopes", nargs=-1, required=True)
+@_asking
+def why(token: str, scopes: tuple[str, ...], **options: object) -> None:
+    """Explain one decision step by step.
+
+    TOKEN is the name of a suite's token, a file with a JWT, or - for standard input.
+    """
+    raise SystemExit(Asking.of(options).why(token, scopes))
+
+
+@main.command(epilog=_example("can"))
+@click.argument("token")
+@click.argument("repositories", nargs=-1)
+@_asking
+def can(token: str, repositories: tuple[str, ...], **options: object) -> None:
+    """Show everything that a token can do."""
+    raise SystemExit(Asking.of(options).can(token, repositories))
+
+
+@main.command("who-can", epilog=_example("who-can"))
+@click.argument("action", type=click.Choice(["pull", "push", "delete"]))
+@click.argument("repository")
+@_SUITE
+@_SERVICE
+def who_can(action: str, repository: str, **options: object) -> None:
+    """Show which of the suites' tokens may do something, and by which grant."""
+    raise SystemExit(Asking.of(options).who_can(action, repository))
+
+
+@main.command(epilog=_example("replay"))
+@click.argument("logs", nargs=-1, required=True, metavar="LOG...")
+@click.option(
+    "--policy",
+    type=click.Path(path_type=Path),
+    default=Path("policy"),
+    help="Decide with this policy (default: ./policy).",
+)
+@click.option(
+    "--at",
+    metavar="recorded|now|TIME",
+    default="recorded",
+    help="As of when grants and denials are asked; logins always as of when they were made.",
+)
+@click.option(
+    "-f",
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "markdown", "github"]),
+    default="text",
+    help="How to say it.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=20,
+    help="Differences shown of each kind; 0: all.",
+)
+@click.option("--accept-widening", metavar="REASON", help="New access is meant.")
+@click.option(
+    "--accept-undecided", metavar="REASON", help="What cannot be decided again may be let go."
+)
+@click.option("--fail-on-narrowing", is_flag=True, help="End with 1 when access is lost.")
+@click.option(
+    "--suite",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write what was asked and decided the same as a suite.",
+)
+def replay(logs: tuple[str, ...], **options: object) -> None:
+    """Decide a token server's decision log again: who gains what, who loses what, and why.
+
+    LOG is a file, plain or gzip, or - for standard input. Exit codes: 0 nobody gains access, 12 new
+    access, 13 new access cannot be excluded, 10 the policy does not compile.
+    """
+    from .replay import Replaying  # noqa: PLC0415 - on demand
+
+    raise SystemExit(Replaying.of(options).run(logs))
+
+
+@main.command(epilog=_example("init"))
+@click.argument("folder", type=click.Path(path_type=Path), default=Path())
+@click.option(
+    "--profile",
+    type=click.Choice(["github-actions", "kubernetes"]),
+    default="github-actions",
+    show_default=True,
+    help="Whose tokens the policy is about.",
+)
+def init(folder: Path, profile: str) -> None:
+    """Write a policy, a suite for it and a CI job to begin with."""
+    from .init import initialise  # noqa: PLC0415 - on demand
+
+    raise SystemExit(initialise(folder, profile))
+
+
+@main.command(epilog=_example("schema"))
+@click.argument("name", required=False)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it to a file.")
+def schema(name: str | None, output: Path | None) -> None:
+    """Print a JSON Schema for an editor; without a name, list them."""
+    from .init import print_schema  # noqa: PLC0415 - on demand
+
+    raise SystemExit(print_schema(name, output))
+
+
+@main.command(epilog=_example("migrate"))
+@click.argument("config", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--service", required=True, help="The token protocol's `service` value.")
+@click.option("--audience", required=True, help="What tokens must be issued for.")
+@click.option("--issuer", multiple=True, metavar="NAME=URL", help="Of a provider with static keys.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it to a file.")
+def migrate(
+    config: Path, service: str, audience: str, issuer: tuple[str, ...], output: Path | None
+) -> None:
+    """Turn the Go proof of concept's configuration into a policy."""
+    from .migrate import migrate_file  # noqa: PLC0415 - on demand
+
+    raise SystemExit(migrate_file(config, service, audience, issuer, output))
+
+
+@main.command(epilog=_example("hostile"))
+@click.option("--list", "listing", is_flag=True, help="List every forgery.")
+@click.option("--server", metavar="URL", help="The token endpoint of a running server.")
+@click.option("--key", type=click.Path(path_type=Path), help="PEM key of an issuer it trusts.")
+@click.option("--key-id", help="The key's id in the issuer's key set.")
+@click.option(
+    "--suite", type=click.Path(path_type=Path), help="The suite with the tokens to forge."
+)
+def hostile(**options: object) -> None:
+    """Send every forgery to a running token server; each must be refused."""
+    from .hostile import run_hostile  # noqa: PLC0415 - on demand
+
+    raise SystemExit(run_hostile(options))
+
+
+@main.command(epilog=_example("completion"))
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script of a shell."""
+    from click.shell_completion import get_completion_class  # noqa: PLC0415 - on demand
+
+    completer = get_completion_class(shell)
+    if completer is None:
+        raise SystemExit(4)
+    click.echo(completer(main, {}, "policytest", "_POLICYTEST_COMPLETE").source())

@@ -1,0 +1,98 @@
+"""
+The access table: everything some tokens can do, as text that a reviewer reads and git compares.
+
+What lives here: the table, its text and the way back, and which cells one table has more than
+another.  What must not: files (`snapshots`).
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from regauth.engine.access.outcomes import Refusal
+from regauth.engine.access.scope import REPOSITORY_ACTIONS
+from regauth.policytests.suites.suite import Mark
+
+from .evaluation import Answer
+from .judging import allowed_despite_error, depends_on_reference, mark_of
+
+DEPENDS = "?"
+"""The mark of a cell that depends on the tag; in a suite's snapshot it is an error."""
+
+_SPACES = re.compile(r" {2,}")
+
+
+@dataclass(slots=True)
+class Row:
+    """What one token can do with one repository: for each action the mark, and what decided."""
+
+    token: str
+    repository: str
+    cells: dict[str, str] = field(default_factory=dict)
+
+    def add(self, action: str, answer: Answer) -> None:
+        """Enter the answer for an action."""
+        # `A!`: allowed although a condition failed; as a mere error a widening would not be seen.
+        mark = f"{Mark.ALLOWED.value}!" if allowed_despite_error(answer) else mark_of(answer).value
+        if depends_on_reference(answer):
+            mark = DEPENDS
+        source = answer.reason if isinstance(answer, Refusal) else answer.source
+        self.cells[action] = f"{mark} {source}".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Widening:
+    """A cell that is allowed in one table and not in the one before."""
+
+    token: str
+    repository: str
+    action: str
+    before: str
+    after: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.token} may now {self.action} {self.repository}: {self.before} -> {self.after}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AccessTable:
+    """Rows of tokens and repositories."""
+
+    rows: tuple[Row, ...]
+
+    def __str__(self) -> str:
+        lines = [["token", "repository", *REPOSITORY_ACTIONS]]
+        lines += [
+            [row.token, row.repository, *(row.cells.get(a, "") for a in REPOSITORY_ACTIONS)]
+            for row in self.rows
+        ]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        return "\n".join(
+            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip()
+            for line in lines
+        )
+
+    def widenings(self, before: "AccessTable") -> Iterator[Widening]:
+        """Yield the cells that are allowed here and were not in the table before."""
+        known = {(row.token, row.repository): row.cells for row in before.rows}
+        for row in self.rows:
+            old = known.get((row.token, row.repository), {})
+            for action, cell in row.cells.items():
+                was = old.get(action, "-")
+                if cell.startswith(Mark.ALLOWED.value) and not was.startswith(Mark.ALLOWED.value):
+                    yield Widening(row.token, row.repository, action, was, cell)
+
+
+def parse_table(text: str) -> AccessTable:
+    """Read the text of a table; lines that are not of one are passed over."""
+    rows = []
+    header: list[str] = []
+    for line in text.split("\n"):
+        words = _SPACES.split(line.strip())
+        if words[:2] == ["token", "repository"]:
+            header = words[2:]
+        elif header and len(words) == len(header) + 2:
+            rows.append(Row(words[0], words[1], dict(zip(header, words[2:], strict=True))))
+    return AccessTable(tuple(rows))

@@ -1,0 +1,97 @@
+"""
+Running: a linked suite's logins and accesses, each decided by the engine.
+
+What lives here: asking the engine, and remembering its answers for a suite.  What must not: an
+opinion about an answer (`judging`), or any decision of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from regauth.engine.access.outcomes import Refusal, Verdict
+from regauth.engine.access.scope import Access
+from regauth.engine.decisions.authentication import Authenticated
+from regauth.engine.decisions.decide import Request
+from regauth.engine.decisions.exchange import Credentials, Keys, NeedKeys, login, run
+from regauth.engine.policy.policy import Policy
+from regauth.policytests.suites.linking import Linked
+from regauth.policytests.tokens.issuing import Sample
+
+Answer = Verdict | Refusal
+"""What comes of one access: a verdict, or the refusal of its whole login."""
+
+
+MOST_EXHAUSTIVE = 1000
+"""Statements of a policy that is looked at whole; of a larger one, what its index finds."""
+
+
+def ask(
+    policy: Policy, login: Authenticated, service: str, now: datetime, *, mutant: bool = False
+) -> Request:
+    """
+    Return the request of a login, by which its accesses are decided.
+
+    Every statement is looked at, so that a condition's error is seen that the index would have
+    passed over; in a very large policy that would take too long.  A mutant's index is that of the
+    policy before the change and must not be used.
+    """
+    whole = mutant or len(policy.grants) + len(policy.denials) <= MOST_EXHAUSTIVE
+    return Request(policy, login.identity, login.claims, service, now, exhaustive=whole)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One sample's login at one service, and what it may do after."""
+
+    sample: Sample
+    service: str
+    outcome: Authenticated | Refusal
+    request: Request | None
+
+    def answer(self, access: Access) -> Answer:
+        """Decide one access."""
+        if self.request is None:
+            assert isinstance(self.outcome, Refusal)  # noqa: S101 - for the type checker
+            return self.outcome
+        return self.request.verdict(access)
+
+
+def open_session(policy: Policy, sample: Sample, service: str) -> Session:
+    """Log a sample in."""
+
+    def keys_for(need: NeedKeys) -> Keys:
+        return sample.key_set(need.provider)
+
+    credentials = Credentials(sample.username, sample.text)
+    outcome = run(login(policy, credentials, service, sample.now), keys_for)
+    request = None
+    if isinstance(outcome, Authenticated):
+        request = ask(policy, outcome, service, sample.now)
+    return Session(sample, service, outcome, request)
+
+
+@dataclass(slots=True)
+class Evaluation:
+    """A suite's answers; each login happens once, whatever number of cases it has."""
+
+    linked: Linked
+    _sessions: dict[tuple[str, str], Session] = field(default_factory=dict)
+
+    def session(self, token: str, service: str) -> Session:
+        """Return a token's login at a service."""
+        session = self._sessions.get((token, service))
+        if session is None:
+            sample = self.linked.samples[token]
+            session = open_session(self.linked.policy, sample, service)
+            self._sessions[token, service] = session
+        return session
+
+    def answer(self, token: str, service: str, access: Access) -> Answer:
+        """Decide one access of a token."""
+        return self.session(token, service).answer(access)
+
+    def answers(self, token: str, service: str, accesses: Sequence[Access]) -> list[Answer]:
+        """Decide several accesses of a token."""
+        session = self.session(token, service)
+        return [session.answer(access) for access in accesses]

@@ -1,0 +1,259 @@
+"""
+The hostile layer: what must be refused whatever the suite's author thought of.
+
+What lives here: the cases of forgeries and near misses, and how they are judged.  What must not:
+how a hostile token is made (`forgeries`, `near_misses`).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from regauth.engine.access.outcomes import Refusal
+from regauth.engine.access.scope import Access, repository_accesses
+from regauth.engine.source.problems import Location
+from regauth.policytests.suites.suite import Exemption, Hostile, Suite, TokenSpec
+from regauth.policytests.tokens.forgeries import known as forgeries
+from regauth.policytests.tokens.issuing import make_sample
+from regauth.policytests.tokens.near_misses import NearMiss, near_misses
+
+from .evaluation import Evaluation
+from .judging import PASSED, Judgment, Outcome, depends_on_reference, judge_named
+from .telling import tell_access, tell_login
+
+OTHER_SUBJECT = "-other-sub"
+"""How the name of a near miss ends whose `sub` has the other of GitHub's two forms."""
+
+READ = "pull"
+"""The one action that a near miss from inside may share with the token."""
+
+
+def _targets(hostile: Hostile) -> Sequence[Access]:
+    return repository_accesses(hostile.repositories)
+
+
+@dataclass(frozen=True, slots=True)
+class ForgeryCase:
+    """One forgery of one token: its login must be refused."""
+
+    hostile: Hostile
+    token: str
+    forgery: forgeries.Forgery
+
+    @property
+    def id(self) -> str:
+        """The token's and the forgery's name."""
+        return f"hostile[{self.token}-{self.forgery.name}]"
+
+    @property
+    def location(self) -> Location:
+        """The place of `hostile`."""
+        return self.hostile.location
+
+    @property
+    def exemption(self) -> Exemption | None:
+        """None: no policy may accept a forgery."""
+        return None
+
+    @property
+    def sample(self) -> str:
+        """The name under which the forged token is known."""
+        return f"{self.token}~{self.forgery.name}"
+
+    def judge(self, evaluation: Evaluation) -> Judgment:
+        """Log the forged token in; it must be refused, and the genuine one must not."""
+        service = evaluation.linked.services[""]
+        genuine = evaluation.session(self.token, service).outcome
+        if isinstance(genuine, Refusal):
+            summary = f"the genuine token is refused ({genuine.reason}), so this proves nothing"
+            return Judgment(Outcome.ERROR, summary)
+        self.prepare(evaluation)
+        if isinstance(evaluation.session(self.sample, service).outcome, Refusal):
+            return PASSED
+        about = self.forgery.about
+        return Judgment(Outcome.FAILED, f"a forged token is accepted: the verifier {about}")
+
+    def prepare(self, evaluation: Evaluation) -> None:
+        """Make the forged token known."""
+        samples = evaluation.linked.samples
+        if self.sample not in samples:
+            genuine = samples[self.token]
+            spec = replace(genuine.spec, name=self.sample, forge=self.forgery.name)
+            samples[self.sample] = replace(genuine, spec=spec)
+
+    def tell(self, evaluation: Evaluation) -> Iterator[str]:
+        """Tell the login."""
+        self.prepare(evaluation)
+        session = evaluation.session(self.sample, evaluation.linked.services[""])
+        return tell_login(evaluation.linked.policy, session)
+
+    def accesses(self) -> Iterator[tuple[str, Access]]:
+        """Yield what the forged token asks for."""
+        for access in _targets(self.hostile):
+            yield self.sample, access
+
+
+@dataclass(frozen=True, slots=True)
+class NearMissCase:
+    """One near miss of one token: it must not get what the token gets."""
+
+    hostile: Hostile
+    token: str
+    miss: NearMiss
+    excepted: bool
+
+    @property
+    def id(self) -> str:
+        """The token's and the near miss's name."""
+        return f"hostile[{self.token}-{self.miss.name}]"
+
+    @property
+    def location(self) -> Location:
+        """The place of `hostile`, or of the exception in it."""
+        return self.hostile.except_.get(self.miss.name, self.hostile.location)
+
+    @property
+    def exemption(self) -> Exemption | None:
+        """None: an exception is judged too."""
+        return None
+
+    @property
+    def sample(self) -> str:
+        """The name under which the near miss is known."""
+        return self.miss.spec.name
+
+    def judge(self, evaluation: Evaluation) -> Judgment:
+        """Compare what the near miss gets with what the token gets."""
+        service = evaluation.linked.services[""]
+        genuine = evaluation.session(self.token, service)
+        if isinstance(genuine.outcome, Refusal):
+            summary = f"the genuine token is refused ({genuine.outcome.reason})"
+            return Judgment(Outcome.ERROR, f"{summary}, so this proves nothing")
+        self.prepare(evaluation)
+        got = [str(access) for access in self.guarded(evaluation) if self._gets(evaluation, access)]
+        if self.excepted:
+            if got:
+                return PASSED
+            summary = f"`{self.miss.name}` is not let in, so it needs no exception"
+            return Judgment(Outcome.ERROR, summary)
+        if got:
+            return Judgment(Outcome.FAILED, f"{self.miss.about} gets {', '.join(got)}")
+        return PASSED
+
+    def guarded(self, evaluation: Evaluation) -> Iterator[Access]:
+        """Yield what the token gets and the near miss must not."""
+        service = evaluation.linked.services[""]
+        for access in _targets(self.hostile):
+            answer = evaluation.answer(self.token, service, access)
+            allowed = not isinstance(answer, Refusal) and answer.allowed
+            if allowed and (self.miss.outsider or access.action != READ):
+                yield access
+
+    def _gets(self, evaluation: Evaluation, access: Access) -> bool:
+        answer = evaluation.answer(self.sample, evaluation.linked.services[""], access)
+        if isinstance(answer, Refusal):
+            return False
+        return answer.allowed or depends_on_reference(answer)
+
+    def prepare(self, evaluation: Evaluation) -> None:
+        """Make the near miss known."""
+        samples = evaluation.linked.samples
+        genuine = samples[self.token]
+        if self.sample not in samples and genuine.provider is not None:
+            at = evaluation.linked.suite.at
+            samples[self.sample] = make_sample(self.miss.spec, genuine.provider, at, genuine.keys)
+
+    def tell(self, evaluation: Evaluation) -> Iterator[str]:
+        """Tell each access that the near miss gets."""
+        self.prepare(evaluation)
+        session = evaluation.session(self.sample, evaluation.linked.services[""])
+        for access in self.guarded(evaluation):
+            if self._gets(evaluation, access):
+                answer = session.answer(access)
+                yield from tell_access(evaluation.linked.policy, session, access, answer, None)
+
+    def accesses(self) -> Iterator[tuple[str, Access]]:
+        """Yield what the near miss asks for."""
+        for access in _targets(self.hostile):
+            yield self.sample, access
+
+
+@dataclass(frozen=True, slots=True)
+class GenuineCase:
+    """The token itself: it must get something, or all that is refused proves nothing."""
+
+    hostile: Hostile
+    token: str
+
+    @property
+    def id(self) -> str:
+        """The token's name."""
+        return f"hostile[{self.token}]"
+
+    @property
+    def location(self) -> Location:
+        """The place of `hostile`."""
+        return self.hostile.location
+
+    @property
+    def exemption(self) -> Exemption | None:
+        """None."""
+        return None
+
+    def judge(self, evaluation: Evaluation) -> Judgment:
+        """Ask for everything that its hostile twins ask for."""
+        service = evaluation.linked.services[""]
+        answers = [evaluation.answer(token, service, access) for token, access in self.accesses()]
+        waiting = judge_named(answers)
+        if waiting is not PASSED:
+            return waiting
+        if any(not isinstance(answer, Refusal) and answer.allowed for answer in answers):
+            return PASSED
+        summary = f"`{self.token}` gets nothing of these repositories, so this proves nothing"
+        return Judgment(Outcome.ERROR, summary)
+
+    def tell(self, evaluation: Evaluation) -> Iterator[str]:
+        """Tell the login."""
+        session = evaluation.session(self.token, evaluation.linked.services[""])
+        return tell_login(evaluation.linked.policy, session)
+
+    def accesses(self) -> Iterator[tuple[str, Access]]:
+        """Yield everything that its hostile twins ask for."""
+        for access in _targets(self.hostile):
+            yield self.token, access
+
+
+HostileCase = GenuineCase | ForgeryCase | NearMissCase
+
+
+def hostile_cases(suite: Suite, claims_of: dict[str, dict[str, object]]) -> Iterator[HostileCase]:
+    """
+    Yield the hostile cases of a suite.
+
+    Args:
+        suite: The suite.
+        claims_of: The claims of its sample tokens.
+    """
+    hostile = suite.hostile
+    if hostile is None:
+        return
+    for token in hostile.tokens:
+        spec = suite.tokens[token]
+        yield GenuineCase(hostile, token)
+        for forgery in forgeries.FORGERIES.values():
+            yield ForgeryCase(hostile, token, forgery)
+        for miss in _both_subjects(spec, claims_of[token]):
+            yield NearMissCase(
+                hostile, token, miss, miss.name.removesuffix(OTHER_SUBJECT) in hostile.except_
+            )
+
+
+def _both_subjects(spec: TokenSpec, claims: dict[str, object]) -> Iterator[NearMiss]:
+    """Yield each near miss, and for GitHub each with the other form of `sub` too."""
+    for miss in near_misses(spec, claims):
+        yield miss
+        if (spec.profile or "").startswith("github-actions") and "sub" not in spec.claims:
+            name = f"{miss.name}{OTHER_SUBJECT}"
+            other = replace(
+                miss.spec, name=f"{spec.name}~{name}", immutable_subject=not spec.immutable_subject
+            )
+            yield replace(miss, name=name, spec=other)

@@ -1,0 +1,195 @@
+"""
+Judging: what the engine answered against what a case expects.
+
+What lives here: the comparison, and nothing else.  What must not: asking the engine
+(`evaluation`) and telling people (`telling`).
+
+There are three outcomes.  An error is not a failure: it says that the case proves nothing, because
+what it expects came about for a reason that is not the policy's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeGuard
+
+from regauth.engine.access.outcomes import Refusal, Verdict, Why
+from regauth.engine.access.scope import Access
+from regauth.policytests.suites.suite import Because, Cell, Mark, RequestTest
+
+from .evaluation import Answer
+
+
+class Outcome(Enum):
+    """What came of a case."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgment:
+    """A case's outcome; `summary` says in one line why it did not pass."""
+
+    outcome: Outcome
+    summary: str = ""
+
+
+PASSED = Judgment(Outcome.PASSED)
+
+MEANING = {
+    Mark.ALLOWED: "allowed",
+    Mark.REFUSED: "refused by the policy",
+    Mark.UNAUTHENTICATED: "not authenticated",
+    Mark.ERROR: "refused, with an error",
+}
+"""What each mark says."""
+
+
+def mark_of(answer: Answer) -> Mark:
+    """Return the mark that an answer earns."""
+    if isinstance(answer, Refusal):
+        return Mark.UNAUTHENTICATED
+    if answer.errors:
+        return Mark.ERROR
+    return Mark.ALLOWED if answer.allowed else Mark.REFUSED
+
+
+def depends_on_reference(answer: Answer) -> TypeGuard[Verdict]:
+    """Tell whether only a tag or digest would tell whether an access is allowed."""
+    return isinstance(answer, Verdict) and answer.why is Why.DEPENDS_ON_REFERENCE
+
+
+def judge_named(answers: Sequence[Answer]) -> Judgment:
+    """Judge that no answer waits for a tag: what is said of it would prove nothing."""
+    waiting = next((answer for answer in answers if depends_on_reference(answer)), None)
+    if waiting is None:
+        return PASSED
+    hint = f"write `{waiting.access.place}:TAG`"
+    summary = f"`{waiting.source}` asks for the tag of {waiting.access.place}; {hint}"
+    return Judgment(Outcome.ERROR, summary)
+
+
+def allowed_despite_error(answer: Answer) -> TypeGuard[Verdict]:
+    """Tell whether an access is allowed although a condition failed on the way."""
+    return isinstance(answer, Verdict) and answer.allowed and bool(answer.errors)
+
+
+def judge_cell(cell: Cell, answer: Answer) -> Judgment:
+    """Judge a cell of a grid."""
+    got = mark_of(answer)
+    summary = f"expected {MEANING[cell.mark]}, got {describe(answer)}"
+    if allowed_despite_error(answer):
+        hint = "guard the condition with has(), or expect it by a request's `errors`"
+        return Judgment(Outcome.ERROR, f"{summary}; `{answer.source}` allows it; {hint}")
+    waiting = judge_named([answer])
+    if waiting is not PASSED:
+        return waiting
+    if got is cell.mark:
+        return PASSED
+    if got is Mark.ERROR:
+        return Judgment(Outcome.ERROR, f"{summary}; write E if that is meant")
+    if got is Mark.UNAUTHENTICATED and cell.mark is Mark.REFUSED:
+        return Judgment(
+            Outcome.ERROR, f"{summary}, so the policy was never asked; write U if that is meant"
+        )
+    return Judgment(Outcome.FAILED, summary)
+
+
+def describe(answer: Answer) -> str:
+    """Say an answer in a few words."""
+    if isinstance(answer, Refusal):
+        return f"not authenticated: {answer.reason}"
+    if answer.errors:
+        sources = ", ".join(f"`{source}`" for source in sources_of_errors([answer]))
+        return f"an error in {sources}: {answer.errors[0].message}"
+    if answer.allowed:
+        return f"allowed by `{answer.source}`"
+    return f"refused by `{answer.source}`" if answer.source else f"refused: {answer.why}"
+
+
+def sources_of_errors(answers: Sequence[Answer]) -> list[str]:
+    """Return the statements whose conditions failed, each once."""
+    return list(
+        dict.fromkeys(
+            error.source
+            for answer in answers
+            if isinstance(answer, Verdict)
+            for error in answer.errors
+        )
+    )
+
+
+def judge_because(because: Because, answers: Sequence[Answer]) -> Judgment:
+    """Judge that exactly the named grants and denials decided."""
+    decided = dict.fromkeys(
+        answer.source for answer in answers if isinstance(answer, Verdict) and answer.source
+    )
+    missing = [name for name in because.names if name not in decided]
+    extra = [name for name in decided if name not in because.names]
+    if not missing and not extra:
+        return PASSED
+    parts = [f"`{name}` decided nothing" for name in missing]
+    parts += [f"`{name}` decided too" for name in extra]
+    return Judgment(Outcome.FAILED, f"for `{because.token}` {', '.join(parts)}")
+
+
+def judge_request(
+    test: RequestTest, accesses: Sequence[Access], answers: Sequence[Answer], login: Refusal | None
+) -> Judgment:
+    """Judge a login with scopes."""
+    if test.refused is not None:
+        if login is None:
+            return Judgment(
+                Outcome.FAILED, f"expected the login refused for {test.refused}, it was not"
+            )
+        if login.reason != test.refused:
+            summary = f"expected the login refused for {test.refused}, it was for {login.reason}"
+            return Judgment(Outcome.FAILED, summary)
+        return PASSED
+    wanted = test.granted or ()
+    if login is not None:
+        summary = f"the login is refused: {login.reason}"
+        if wanted:
+            return Judgment(Outcome.FAILED, summary)
+        return Judgment(
+            Outcome.ERROR,
+            f"{summary}, so the policy was never asked; write `refused: {login.reason}`",
+        )
+    return _judge_verdicts(test, dict(zip(accesses, answers, strict=True)))
+
+
+def _judge_verdicts(test: RequestTest, answers: dict[Access, Answer]) -> Judgment:
+    failed = sources_of_errors(list(answers.values()))
+    meant = [name for name, _ in test.errors]
+    unexpected = [name for name in failed if name not in meant]
+    if unexpected:
+        first = next(a for a in answers.values() if isinstance(a, Verdict) and a.errors)
+        return Judgment(Outcome.ERROR, f"unexpected: {describe(first)}")
+    unseen = [name for name in meant if name not in failed]
+    if unseen:
+        return Judgment(Outcome.FAILED, f"expected an error in {', '.join(unseen)}; there was none")
+    granted = [
+        access
+        for access, answer in answers.items()
+        if isinstance(answer, Verdict) and answer.allowed
+    ]
+    missing = [str(access) for access in test.granted or () if access not in granted]
+    extra = [str(access) for access in granted if access not in (test.granted or ())]
+    if missing or extra:
+        parts = [f"{', '.join(missing)} not granted"] if missing else []
+        parts += [f"{', '.join(extra)} granted too"] if extra else []
+        return Judgment(Outcome.FAILED, "; ".join(parts))
+    waiting = [access for access, answer in answers.items() if depends_on_reference(answer)]
+    if set(waiting) != set(test.deferred):
+        told = ", ".join(str(access) for access in waiting) or "nothing"
+        summary = f"{told} depends on the tag, and `deferred` says otherwise"
+        return Judgment(Outcome.FAILED, summary)
+    for access in test.denied:
+        answer = answers[access]
+        if isinstance(answer, Verdict) and answer.why is not Why.DENIED:
+            return Judgment(Outcome.FAILED, f"{access} is refused, but by no denial")
+    if test.because is not None:
+        return judge_because(test.because, list(answers.values()))
+    return PASSED

@@ -1,0 +1,155 @@
+"""
+One run of policytest: the policies, the issuers' keys and the suites it has read.
+
+What lives here: what the cases of a run share, from a suite's path to its cases.  What must not:
+pytest; the plugin, the commands and Python tests all run through here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from regauth.engine.source.problems import Location, Problem, Problems
+from regauth.engine.source.rendering import render_text
+from regauth.policytests.suites.grid import did_you_mean
+from regauth.policytests.suites.linking import link
+from regauth.policytests.suites.reading import read_suite
+from regauth.policytests.suites.suite import Suite
+from regauth.policytests.tokens.issuing import IssuerKeys
+
+from .cases import Case, cases
+from .evaluation import Evaluation
+from .hostile import HostileCase, NearMissCase, hostile_cases
+from .policies import Compiled, OutsideError, Policies, shown
+
+
+class SuiteError(Exception):
+    """A suite cannot be run; it has everything that is wrong with it."""
+
+    def __init__(
+        self, problems: tuple[Problem, ...], sources: Mapping[str, str], *, policy: bool = False
+    ) -> None:
+        super().__init__(f"{len(problems)} problems")
+        self.problems = problems
+        self.sources = sources
+        self.policy = policy
+        """Whether it is the policy that does not compile."""
+
+    def render(self, *, color: bool = False) -> str:
+        """Return the problems with their source lines."""
+        return render_text(self.problems, self.sources, color=color)
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A suite that can be run."""
+
+    suite: Suite
+    compiled: Compiled
+    evaluation: Evaluation
+    source: str
+    cases: tuple[Case, ...] = ()
+    judged: list[Case] = field(default_factory=list)
+    """The cases that were run."""
+
+
+@dataclass(slots=True)
+class Run:
+    """The shared state of a run."""
+
+    root: Path
+    policies: Policies
+    keys: IssuerKeys = field(default_factory=IssuerKeys)
+    loaded: dict[Path, Loaded] = field(default_factory=dict)
+    broken: dict[str, SuiteError] = field(default_factory=dict)
+    """What is wrong with suites that cannot be run, by the suite."""
+
+    @classmethod
+    def at(cls, root: Path) -> "Run":
+        """Start a run whose messages name files from a root folder on."""
+        return cls(root, Policies(root))
+
+    def load(self, path: Path) -> Loaded:
+        """
+        Read a suite, compile its policy and tie the two together, once.
+
+        Raises:
+            SuiteError: Something is wrong with the suite or with its policy.
+        """
+        known = self.loaded.get(path)
+        if known is None:
+            try:
+                known = self.loaded[path] = self._load(path)
+            except SuiteError as error:
+                self.broken[shown(path, self.root)] = error
+                raise
+        return known
+
+    def _load(self, path: Path) -> Loaded:
+        file = shown(path, self.root)
+        problems = Problems()
+        source = _read(path, file, problems)
+        suite = None if problems.errors else read_suite(source, path, file, problems)
+        sources = {file: source}
+        if suite is None:
+            raise SuiteError(tuple(problems), sources)
+        compiled = self._compile(suite, problems)
+        if compiled is None:
+            raise SuiteError(tuple(problems), sources)
+        policy = compiled.compilation.policy
+        if policy is None:
+            errors = tuple(
+                one for one in compiled.compilation.problems if one.severity.value == "error"
+            )
+            raise SuiteError(errors, compiled.compilation.sources, policy=True)
+        linked = link(
+            suite, policy, self.keys, lambda name: self.policies.inside(path, name), problems
+        )
+        if problems.errors:
+            raise SuiteError(tuple(problems), sources)
+        claims = {name: dict(sample.claims) for name, sample in linked.samples.items()}
+        hostile = tuple(hostile_cases(suite, claims))
+        _check_hostile(suite, hostile, problems)
+        if problems.errors:
+            raise SuiteError(tuple(problems), sources)
+        every = (*cases(suite), *hostile)
+        return Loaded(suite, compiled, Evaluation(linked), source, every)
+
+    def _compile(self, suite: Suite, problems: Problems) -> Compiled | None:
+        try:
+            folder = self.policies.find(suite.path, suite.policy)
+        except OutsideError as error:
+            hint = "a policy lies in the repository of its tests"
+            problems.error(suite.policy_location, "outside", str(error), hint)
+            return None
+        except OSError as error:
+            message = error.strerror or str(error)
+            problems.error(suite.policy_location, "policy-folder", message, "policy: ../../policy")
+            return None
+        return self.policies.compile(folder)
+
+
+def _check_hostile(suite: Suite, hostile: tuple[HostileCase, ...], problems: Problems) -> None:
+    """Report captured tokens, and exceptions for near misses that no listed token has."""
+    if suite.hostile is None:
+        return
+    for token in suite.hostile.tokens:
+        if suite.tokens[token].jwt is not None:
+            message = f"`{token}` is a captured token; nobody here can sign its near misses"
+            hint = "forge a sample token that is like it"
+            problems.error(suite.hostile.location, "captured-token", message, hint)
+    known = {case.miss.name for case in hostile if isinstance(case, NearMissCase)}
+    for name, location in suite.hostile.except_.items():
+        if name not in known:
+            message = f"no token here has the near miss `{name}`"
+            problems.error(location, "unknown-near-miss", message, did_you_mean(name, list(known)))
+
+
+def _read(path: Path, file: str, problems: Problems) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        problems.error(Location(file), "yaml-syntax", "the file is not UTF-8 text")
+    except OSError as error:
+        problems.error(Location(file), "yaml-syntax", f"the file cannot be read: {error.strerror}")
+    return ""

@@ -1,0 +1,267 @@
+"""
+Replaying: a recorded request, decided again by another policy.
+
+What lives here: asking the engine about a record, and what differs from what was recorded.  What
+must not: a decision of its own, counting (`replay_report`), and reading logs.
+
+A login is checked as of the moment when it was checked; its signature is taken as verified, for the
+log holds no token.  What cannot be decided again is `Undecided`, never guessed.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from regauth.engine.access.outcomes import Decision, Identity, Reason, Refusal
+from regauth.engine.decisions.authentication import Authenticated, refusal
+from regauth.engine.decisions.decide import NO_CLAIMS, Request, decide
+from regauth.engine.decisions.exchange import anonymous, login_verified
+from regauth.engine.decisions.session import Begun, resume
+from regauth.engine.decisions.trust import trust_digest
+from regauth.engine.decisions.workload import Workload, choose, login_again
+from regauth.engine.policy.policy import Policy
+from regauth.engine.tokens.jwt import Claims
+
+from .dependencies import Reads
+from .questions import Asked, IncoherentError, asked_of
+from .records import LOGIN_ACCEPTED, Answered, Record, login_refused
+
+MOST_REMEMBERED: Final = 20_000
+"""Decisions that are remembered, so that equal ones are made once."""
+
+LOGIN: Final = "login"
+"""Stands for an access in a difference about the login alone."""
+
+_ANY_POLICY: Final = frozenset({Reason.MALFORMED_TOKEN, Reason.TOKEN_TOO_LARGE})
+"""Why every policy refuses a login: its token is none."""
+
+_BEFORE_CLAIMS: Final = frozenset(
+    {
+        Reason.UNKNOWN_PROVIDER,
+        Reason.AMBIGUOUS_PROVIDER,
+        Reason.ALGORITHM_NOT_ALLOWED,
+        Reason.UNKNOWN_KEY,
+        Reason.BAD_SIGNATURE,
+        Reason.UNKNOWN_SESSION,
+    }
+)
+"""Why a login is refused before its claims are believed."""
+
+
+class Undecided(StrEnum):
+    """Why a line is not decided again."""
+
+    NOT_A_RECORD = "not-a-record"
+    TORN = "torn"
+    NOT_VERIFIED = "not-verified"
+    UNAVAILABLE = "unavailable"
+    UNKNOWN_SERVICE = "unknown-service"
+    NO_CLAIMS = "no-claims"
+    REDACTED = "redacted"
+
+
+class Change(StrEnum):
+    """How a decision differs from the recorded one."""
+
+    WIDER = "wider"
+    NARROWER = "narrower"
+    OTHERWISE = "otherwise"
+    """The same access, by another grant or for another reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One access that is answered otherwise than it was."""
+
+    change: Change
+    identity: str
+    service: str
+    access: str
+    before: Answered
+    after: Answered
+
+
+@dataclass(frozen=True, slots=True)
+class Redecided:
+    """What a record's request comes to now; `request` can tell why."""
+
+    record: Record
+    asked: Asked
+    outcome: Decision | Refusal
+    request: Request | None
+
+
+@dataclass(slots=True)
+class Replay:
+    """
+    Decides records again with a policy.
+
+    Args:
+        policy: The policy.
+        at: As of when grants and denials are asked; None: each as of its recorded time.
+    """
+
+    policy: Policy
+    at: datetime | None = None
+    _reads: Reads = field(init=False)
+    _trust: str = field(init=False)
+    _known: dict[bytes, tuple[Answered, ...]] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._reads = Reads.of(self.policy)
+        self._trust = trust_digest(self.policy)
+
+    def differences(self, record: Record) -> list[Difference] | Undecided:
+        """
+        Return what of a record's request is answered otherwise now.
+
+        Raises:
+            IncoherentError: The record contradicts itself.
+        """
+        if record.redacted:
+            return Undecided.REDACTED
+        asked = asked_of(record)
+        before = (login_refused(record.reason),) * len(asked.names)
+        if record.answered:
+            before = asked.recorded(record.accesses)
+        login = self._login(record)
+        if isinstance(login, Undecided):
+            return login
+        if login is None:
+            return []
+        if isinstance(login, Refusal):
+            return list(_of_refusal(record, login))
+        after = self._answers(record, login, asked)
+        if record.answered and before == after:
+            return []
+        return list(_compared(record, login.identity, asked, before, after))
+
+    def again(self, record: Record) -> Redecided | None:
+        """Decide a record again with all that explains it; None when it cannot be decided."""
+        asked = asked_of(record)
+        login = self._login(record)
+        if login is None or isinstance(login, Undecided):
+            return None
+        if isinstance(login, Refusal):
+            return Redecided(record, asked, login, None)
+        now = self.at or record.time
+        request = Request(self.policy, login.identity, login.claims, record.service, now)
+        verdicts = choose(tuple(map(request.verdict, asked.accesses)), asked.choices)
+        decision = Decision(login.identity, record.service, verdicts)
+        return Redecided(record, asked, decision, request)
+
+    def _login(self, record: Record) -> "_Login | Refusal | Undecided | None":
+        """Check a record's login again; None when it needs no checking to be known the same."""
+        if record.anonymous or record.reason == Reason.NO_CREDENTIALS:
+            outcome = anonymous(self.policy, record.service, (), record.time)
+            return outcome if isinstance(outcome, Refusal) else _Login(Identity(), NO_CLAIMS)
+        if record.claims is None:
+            return self._without_claims(record)
+        when = record.checked or record.time
+        login: Authenticated | Refusal
+        if record.by_reference:
+            if not record.provider:
+                message = "it names no provider of its workload"
+                raise IncoherentError(message)
+            workload = Workload(record.provider, record.claims, when)
+            login = login_again(self.policy, workload, record.service, record.time)
+        elif record.routing == "session":
+            begun = Begun(record.provider, record.claims, record.service, when)
+            login = resume(self.policy, begun, record.service, record.time)
+        else:
+            username = "" if record.routing == "issuer" else record.provider
+            login = login_verified(self.policy, username, record.claims, record.service, when)
+        return _Login(login.identity, login.claims) if isinstance(login, Authenticated) else login
+
+    def _without_claims(self, record: Record) -> Refusal | Undecided | None:
+        same = record.policy == self.policy.hash
+        if same and (self.at is None or not record.answered):
+            return None  # it is the policy that decided
+        if record.service not in self.policy.services:
+            return refusal(Reason.UNKNOWN_SERVICE, f"service {record.service!r}")
+        if record.answered:
+            return Undecided.NO_CLAIMS
+        if record.reason == Reason.UNKNOWN_SERVICE:
+            return Undecided.UNKNOWN_SERVICE
+        if record.reason in _ANY_POLICY or record.trust == self._trust:
+            return None  # up to where its claims would be believed, the policies are the same
+        if record.outcome == "unavailable":
+            return Undecided.UNAVAILABLE
+        return Undecided.NOT_VERIFIED if record.reason in _BEFORE_CLAIMS else Undecided.NO_CLAIMS
+
+    def _answers(self, record: Record, login: "_Login", asked: Asked) -> tuple[Answered, ...]:
+        now = self.at or record.time
+        key = self._reads.key(login.identity, login.claims, record, now)
+        known = self._known.get(key) if key is not None else None
+        if known is None:
+            decided = decide(
+                self.policy, login.identity, login.claims, record.service, asked.accesses, now
+            )
+            known = tuple(
+                Answered(verdict.allowed, str(verdict.why), verdict.source)
+                for verdict in choose(decided.verdicts, asked.choices)
+            )
+            if key is not None:
+                if len(self._known) >= MOST_REMEMBERED:
+                    self._known.clear()
+                self._known[key] = known
+        return known
+
+
+class _Login(NamedTuple):
+    """Who asks, with the claims that grants and denials see."""
+
+    identity: Identity
+    claims: Claims
+
+
+def _of_refusal(record: Record, refused: Refusal) -> Iterator[Difference]:
+    """Yield what is lost by a login that is refused."""
+    after = login_refused(refused.reason)
+    who = _who(record, refused.identity)
+    if not record.answered:
+        before = login_refused(record.reason)
+        if record.outcome == "refused" and before != after:
+            yield Difference(Change.OTHERWISE, who, record.service, LOGIN, before, after)
+        return
+    lost = [(name, before) for name, before in record.accesses.items() if before.reach]
+    for name, before in lost:
+        yield Difference(Change.NARROWER, who, record.service, name, before, after)
+    if not lost:
+        # A proxy let it through to nothing, then as now.
+        change = Change.OTHERWISE if record.by_reference else Change.NARROWER
+        yield Difference(change, who, record.service, LOGIN, LOGIN_ACCEPTED, after)
+
+
+def _compared(
+    record: Record,
+    identity: Identity,
+    asked: Asked,
+    before: Sequence[Answered],
+    after: Sequence[Answered],
+) -> Iterator[Difference]:
+    who = _who(record, identity)
+    refused = not record.answered
+    gains = False
+    for (name, *_), then, now in zip(asked.names, before, after, strict=True):
+        if then == now or (refused and not now.reach):
+            continue
+        change = Change.OTHERWISE
+        if now.reach != then.reach:
+            change = Change.WIDER if now.reach > then.reach else Change.NARROWER
+        gains = gains or now.reach > 0
+        yield Difference(change, who, record.service, name, then, now)
+    if refused and not gains and not record.by_reference:
+        # It gets a token with nothing in it; that it is let in at all is still new.
+        then = login_refused(record.reason)
+        yield Difference(Change.WIDER, who, record.service, LOGIN, then, LOGIN_ACCEPTED)
+
+
+def _who(record: Record, identity: Identity | None) -> str:
+    if record.subject or record.anonymous:
+        return str(Identity(record.provider, record.subject))
+    if identity is not None:
+        return str(identity)
+    return record.provider or "unknown"

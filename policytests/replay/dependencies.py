@@ -1,0 +1,81 @@
+"""
+Reads: what of a request the conditions of a policy can depend on.
+
+What lives here: the claims and times that a policy asks for, and requests as keys that are equal
+where it can tell no difference.  What must not: evaluating anything.
+"""
+
+import marshal
+from bisect import bisect_right
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from regauth.engine.access.outcomes import Identity
+from regauth.engine.decisions.decide import NO_CLAIMS
+from regauth.engine.policy.policy import Policy, Statement
+from regauth.engine.tokens.jwt import Claims
+
+from .records import Record
+
+_ABSENT: Final = ...
+_FORM: Final = 2
+"""Of `marshal`: the last that writes equal values alike, whether they are one object or several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """What of a request the conditions of a policy can depend on."""
+
+    claims: tuple[str, ...] | None
+    """The claims that they read; None: any."""
+    time: bool
+    """Whether one asks for the time."""
+    ends: tuple[datetime, ...]
+    """When statements end by themselves."""
+
+    @classmethod
+    def of(cls, policy: Policy, *, logins: bool = False) -> "Reads":
+        """Look through a policy: its grants and denials, with `logins` its providers too."""
+        statements: list[Statement] = [*policy.grants, *policy.denials]
+        statements += [policy.anonymous] if policy.anonymous else []
+        programs = [one.when for one in statements if one.when is not None]
+        for one in statements:
+            programs += [part for pattern in one.patterns for part in pattern.programs]
+            programs += [part for pattern in one.tags for part in pattern.programs]
+        for provider in policy.providers.values() if logins else ():
+            programs += [provider.subject, *(rule.check for rule in provider.rules)]
+        paths = {path for program in programs for path in program.paths}
+        claims = {path[1] if len(path) > 1 else None for path in paths if path[0] == "claims"}
+        return cls(
+            None if None in claims else tuple(sorted(name for name in claims if name)),
+            any(path[0] == "now" for path in paths),
+            tuple(sorted(one.expires for one in statements if one.expires is not None)),
+        )
+
+    def key(
+        self, identity: Identity, claims: Claims, record: Record, now: datetime
+    ) -> bytes | None:
+        """
+        Return what stands for all that a decision depends on; None: it depends on the time.
+
+        Equal bytes are equal values: `marshal` tells 1, 1.0 and true apart.
+        """
+        if self.time:
+            return None
+        ended = bisect_right(self.ends, now)
+        seen = self._seen(claims)
+        asked = (record.service, record.asked, record.by_reference)
+        return marshal.dumps((identity.provider, asked, ended, seen), _FORM)
+
+    def token(self, record: Record) -> bytes:
+        """Return what stands for a login, whatever its time and whatever it asks for."""
+        claims = record.claims or NO_CLAIMS
+        target: Any = [claims.get("iss", _ABSENT), claims.get("aud", _ABSENT)]
+        who = (record.provider, record.service, record.reason)
+        return marshal.dumps((who, target, self._seen(claims)), _FORM)
+
+    def _seen(self, claims: Claims) -> Any:  # noqa: ANN401 - what `marshal` takes
+        if self.claims is None:
+            return claims
+        return [claims.get(name, _ABSENT) for name in self.claims]

@@ -1,0 +1,77 @@
+"""
+Asked: what a record's request was for.
+
+What lives here: a record's texts as accesses, and which of its answers is about which.  What must
+not: deciding (`replaying`).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from regauth.engine.access.scope import Access, ScopeError, accesses, parse_access, parse_scopes
+
+from .records import Answered, Record
+
+
+class IncoherentError(ValueError):
+    """A record contradicts itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked for, in its order."""
+
+    choices: tuple[tuple[Access, ...], ...]
+    """For each access those of which any would do: a request that a proxy sees names no class."""
+    accesses: tuple[Access, ...]
+    """All of them."""
+    names: tuple[tuple[str, ...], ...]
+    """What those of each choice are called."""
+
+    @classmethod
+    def of(cls, choices: Iterable[tuple[Access, ...]]) -> "Asked":
+        """Make it of choices."""
+        listed = tuple(choices)
+        names = tuple(tuple(map(str, choice)) for choice in listed)
+        return cls(listed, tuple(access for choice in listed for access in choice), names)
+
+    def recorded(self, answers: Mapping[str, Answered]) -> tuple[Answered, ...]:
+        """
+        Return what was answered, by choice.
+
+        Raises:
+            IncoherentError: There is not one answer for each.
+        """
+        found = [[answers[name] for name in names if name in answers] for names in self.names]
+        if len(found) != len(answers) or any(len(one) != 1 for one in found):
+            message = "its accesses are not those of its scopes"
+            raise IncoherentError(message)
+        return tuple([answered for [answered] in found])
+
+
+def asked_of(record: Record) -> Asked:
+    """
+    Return what a record's request was for.
+
+    Raises:
+        IncoherentError: Its texts are not what they should be.
+    """
+    try:
+        return _choices(record.asked) if record.by_reference else _scopes(record.asked)
+    except ScopeError as error:
+        raise IncoherentError(str(error)) from error
+
+
+@lru_cache(maxsize=4096)
+def _scopes(texts: tuple[str, ...]) -> Asked:
+    return Asked.of((access,) for access in accesses(parse_scopes(texts)))
+
+
+@lru_cache(maxsize=4096)
+def _choices(texts: tuple[str, ...]) -> Asked:
+    choices: dict[Access, dict[Access, None]] = {}
+    for access in map(parse_access, texts):
+        plain = replace(access, resource=replace(access.resource, class_=""))
+        choices.setdefault(plain, {})[access] = None
+    return Asked.of(map(tuple, choices.values()))

@@ -1,0 +1,230 @@
+"""
+Decision records: a token server's decision log, read line by line.
+
+What lives here: a line of the published form (`schemas/decision-log.schema.json`) as a `Record`, or
+why it is none.  What must not: files (`decision_logs`), and deciding anything (`replaying`).
+
+A line is a record in whole or not at all: a member that is not known could mean what a replay must
+know, so a log of another version is not read half.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from typing import Any, Final, NamedTuple, NoReturn
+
+from regauth import schemas
+from regauth.engine.access import references
+from regauth.engine.access.outcomes import Why
+from regauth.engine.source import strictjson
+from regauth.engine.source.redaction import REDACTED
+from regauth.engine.tokens.jwt import Claims
+
+VERSION: Final = 1
+MAX_DEPTH: Final = strictjson.MAX_DEPTH + 1
+"""How deep a record may nest: its claims as deep as a token's."""
+
+_OUTCOMES: Final = frozenset({"issued", "decided", "refused", "unavailable"})
+_ANSWERED: Final = frozenset({"issued", "decided"})
+_ROUTINGS: Final = frozenset({"issuer", "session", "workload"})
+_NEEDED: Final = frozenset(
+    {"version", "time", "requestId", "client", "policy", "service", "asked", "outcome"}
+)
+_TEXTS: Final = (
+    *("time", "requestId", "client", "policy", "service", "outcome", "reason", "provider"),
+    *("subject", "routing", "trust"),
+)
+"""The members that are texts, if they are there."""
+
+
+class RecordError(ValueError):
+    """A line is no decision record; the message says why."""
+
+
+class Answered(NamedTuple):
+    """What one access was answered: by which grant it was allowed, or why it was refused."""
+
+    allowed: bool
+    why: str
+    """The engine's reason code; of a login that was refused as a whole, the login's."""
+    source: str = ""
+    """The grant or denial that decided."""
+    login: bool = False
+    """Whether the login as a whole was refused, or, for `LOGIN`, accepted."""
+
+    @property
+    def reach(self) -> int:
+        """How far it lets its asker go: not at all, with some tags, or the whole way."""
+        return 2 if self.allowed else int(self.why == Why.DEPENDS_ON_REFERENCE)
+
+    def __str__(self) -> str:
+        if self.login:
+            return "login accepted" if self.allowed else f"login refused, {self.why}"
+        if self.allowed:
+            return f"allowed by `{self.source}`"
+        if self.why == Why.DEPENDS_ON_REFERENCE:
+            return f"depends on the tag, by `{self.source}`"
+        if self.why == Why.DENIED:
+            return f"refused by the denial `{self.source}`"
+        return "refused, no grant allows it" if self.why == Why.NO_GRANT else f"refused, {self.why}"
+
+
+def login_refused(reason: str) -> Answered:
+    """Return what every access is answered when the login as a whole is refused."""
+    return Answered(allowed=False, why=reason, login=True)
+
+
+LOGIN_ACCEPTED: Final = Answered(allowed=True, why="", login=True)
+"""What a login is answered that nothing more is said of."""
+
+
+class Record(NamedTuple):
+    """One request and what became of it; a tuple, for millions are made."""
+
+    time: datetime
+    request_id: str
+    policy: str
+    service: str
+    asked: tuple[str, ...]
+    outcome: str
+    reason: str
+    anonymous: bool
+    provider: str
+    subject: str
+    accesses: Mapping[str, Answered]
+    """By the access as text, `repository:acme/app:pull`."""
+    claims: Claims | None
+    checked: datetime | None
+    routing: str
+    trust: str
+    """What decided that its claims were not believed, as a digest (`engine.trust`)."""
+    redacted: bool
+    """Whether something that deciding needs was taken out, because it looked like a token."""
+
+    @property
+    def by_reference(self) -> bool:
+        """Whether a proxy decided it, once it saw the tag or digest."""
+        return self.routing == "workload"
+
+    @property
+    def answered(self) -> bool:
+        """Whether its accesses were decided, for its login was not refused."""
+        return self.outcome in _ANSWERED
+
+
+def read_record(line: bytes) -> Record:
+    """
+    Read a line of a decision log.
+
+    Raises:
+        RecordError: It is no record of this version.
+    """
+    try:
+        data = strictjson.loads(line, max_depth=MAX_DEPTH)
+    except strictjson.JsonError as error:
+        raise RecordError(str(error)) from error
+    if type(data) is not dict:
+        _refuse("it is not a JSON object")
+    version = data.get("version")
+    if type(version) is not int or version != VERSION:
+        _refuse(f"its version is {str(version)[:20]}, and {VERSION} is read here")
+    if not data.keys() <= _members():
+        unknown = min(data.keys() - _members())
+        _refuse(f"it has a member {unknown[:40]!r}, which this version does not know")
+    return _record(data, redacted=REDACTED.encode() in line)
+
+
+def _record(data: dict[str, Any], *, redacted: bool) -> Record:
+    for name in _TEXTS:
+        if type(data.get(name, "")) is not str:
+            _refuse(f"`{name}` is not a text")
+    if not data.keys() >= _NEEDED or not data["requestId"]:
+        missing = sorted(_NEEDED - data.keys()) or ["requestId"]
+        _refuse(f"it has no `{missing[0]}`")
+    outcome, asked, claims = data["outcome"], data["asked"], data.get("claims")
+    if outcome not in _OUTCOMES:
+        _refuse("its outcome is not known")
+    if outcome not in _ANSWERED and not data.get("reason"):
+        _refuse("it is refused for no reason")
+    _check_routing(data.get("routing", "issuer"), outcome)
+    if "claims" in data and type(claims) is not dict:
+        _refuse("its claims are not an object")
+    if type(asked) is not list or not all(type(one) is str for one in asked):
+        _refuse("`asked` is not a list of scopes")
+    if data.get("anonymous", True) is not True or data.get("reused", True) is not True:
+        _refuse("`anonymous` and `reused` are true or not there")
+    return Record(
+        time=_moment(data["time"]),
+        request_id=data["requestId"],
+        policy=data["policy"],
+        service=data["service"],
+        asked=tuple(asked),
+        outcome=outcome,
+        reason=data.get("reason", ""),
+        anonymous="anonymous" in data,
+        provider=data.get("provider", ""),
+        subject=data.get("subject", ""),
+        accesses=_accesses(data.get("accesses", None if outcome in _ANSWERED else [])),
+        claims=None if claims is None else Claims(claims),
+        checked=_moment(data["checked"]) if "checked" in data else None,
+        routing=data.get("routing", ""),
+        trust=data.get("trust", ""),
+        redacted=redacted and REDACTED in repr((claims, asked, data["service"])),
+    )
+
+
+def _check_routing(routing: str, outcome: str) -> None:
+    if routing not in _ROUTINGS:
+        _refuse("its routing is not known")
+    # A workload's requests are a proxy's, which decides them and issues nothing.
+    if outcome == ("issued" if routing == "workload" else "decided"):
+        _refuse("its routing is not that of its outcome")
+
+
+def _accesses(listed: object) -> dict[str, Answered]:
+    if type(listed) is not list:
+        _refuse("`accesses` is not a list")
+    accesses: dict[str, Answered] = {}
+    for access in listed:
+        if type(access) is not dict:
+            _refuse("an access is not an object")
+        try:
+            kind, name, action = access["type"], access["name"], access["action"]
+            allowed, why = access["allowed"], access["why"]
+        except KeyError as error:
+            _refuse(f"an access has no `{error.args[0]}`")
+        source, class_ = access.get("source", ""), access.get("class", "")
+        reference = access.get("reference", "")
+        given = (kind, name, action, why, source, class_, reference)
+        texts = [type(text) is str for text in given]
+        if type(allowed) is not bool or not all(texts):
+            _refuse("an access is not of the published form")
+        if allowed is not (why == Why.GRANTED):
+            _refuse("an access is allowed for no grant's reason, or refused for one")
+        resource = f"{kind}({class_})" if class_ else kind
+        place = references.write(name, reference) if reference else name
+        accesses[f"{resource}:{place}:{action}"] = Answered(allowed, why, source)
+    if len(accesses) != len(listed):
+        _refuse("an access is listed twice")
+    return accesses
+
+
+def _moment(text: object) -> datetime:
+    if type(text) is not str or not text.endswith("Z"):
+        _refuse(_NO_TIME)
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        _refuse(_NO_TIME)
+
+
+_NO_TIME: Final = "a time in it is none of RFC 3339, in UTC"
+
+
+@cache
+def _members() -> frozenset[str]:
+    return frozenset(schemas.load("decision-log")["properties"])
+
+
+def _refuse(message: str) -> NoReturn:
+    raise RecordError(message)

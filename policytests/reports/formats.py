@@ -1,0 +1,36 @@
+"""
+The formats of a report, by name.
+
+What lives here: the table of them.  What must not: any of them.
+"""
+
+from collections.abc import Callable, Mapping
+
+from .coverage import cobertura, lcov
+from .html import html
+from .machine import github, json_text, junit, sarif, tap
+from .markdown import markdown
+from .report import Report
+
+FORMATS: Mapping[str, Callable[[Report], str]] = {
+    "json": json_text,
+    "junit": junit,
+    "github": github,
+    "sarif": sarif,
+    "tap": tap,
+    "markdown": markdown,
+    "lcov": lcov,
+    "cobertura": cobertura,
+    "html": html,
+}
+"""Every format by the name that `--format` takes."""
+
+
+def render(name: str, report: Report) -> str:
+    """
+    Write a report in a format.
+
+    Raises:
+        KeyError: There is no such format; the command line has checked.
+    """
+    return FORMATS[name](report)

@@ -1,0 +1,271 @@
+"""
+The terminal: what an author sees of a run.
+
+What lives here: the reporter of the `policytest` command, and the summary that plain pytest gets
+too.  What must not: anything that is not in the report.
+
+Nothing is shown of what is right but its number.  Colour and the progress line are only for
+terminals; pytest's writer knows.
+"""
+
+import sys
+import time
+from collections.abc import Sequence
+
+import pytest
+from _pytest.terminal import TerminalReporter
+
+from regauth.policytests.analysis.coverage import Coverage, Point
+from regauth.policytests.analysis.mutation import Mutation
+from regauth.policytests.exit_codes import NOTHING_RUN
+
+from .report import OUTCOMES, Report, Result
+
+MOST = 8
+"""Uncovered places and surviving mutants that are listed for each policy."""
+
+MOST_TOLD = 3
+"""Cases of one test that are told in full; of the others the line must do."""
+
+PATIENCE = 1.0
+"""Seconds after which a run shows how far it is."""
+
+NO_SUITE = "there is no *.policytest.yaml in {places}; `policytest init` writes one to begin with"
+"""What is said where nothing was found."""
+
+_COLOURS = {
+    "passed": "green",
+    "failed": "red",
+    "error": "red",
+    "skipped": "yellow",
+    "xfailed": "yellow",
+}
+_OUTCOME_WORDS = {"T": "true", "F": "false", "E": "an error"}
+_KINDS = {
+    "rule": "rules",
+    "grant": "grants",
+    "denial": "denials",
+    "pattern": "patterns",
+    "part": "parts",
+    "mcdc": "MC/DC",
+}
+
+
+def install(config: pytest.Config) -> None:
+    """Put the command's reporter in the place of pytest's."""
+    standard = config.pluginmanager.get_plugin("terminalreporter")
+    if standard is None:
+        return
+    config.pluginmanager.unregister(standard)
+    silent = any("=" not in text for text in config.option.policytest_format)
+    reporter = Reporter(config, silent=silent)
+    config.pluginmanager.register(reporter, "terminalreporter")
+
+
+class Reporter(TerminalReporter):  # type: ignore[misc] # final, but there is no other way in
+    """A reporter that shows failures as a tree, and one summary."""
+
+    def __init__(self, config: pytest.Config, *, silent: bool) -> None:
+        # What is asked for on standard output stands there alone.
+        super().__init__(config, sys.stderr if silent else None)
+        self._began = time.perf_counter()
+        self._count = 0
+        self._progressing = False
+
+    def pytest_runtest_logstart(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
+        """Show nothing of a case that begins."""
+        del nodeid, location
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count a case, and show how far a slow run is."""
+        self._tests_ran = True
+        category, _, _ = self.config.hook.pytest_report_teststatus(
+            report=report, config=self.config
+        )
+        self._add_stats(category, [report])
+        if report.when == "call":
+            self._count += 1
+            self._progress()
+
+    def _progress(self) -> None:
+        if not self.isatty or time.perf_counter() - self._began < PATIENCE or self._count % 25:
+            return
+        self._progressing = True
+        self.rewrite(f"{self._count} of {self._numcollected} cases", erase=True)
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Show nothing of a case that ends."""
+        del nodeid
+
+    def pytest_collection(self) -> None:
+        """Show nothing of a collection that begins."""
+
+    def report_collect(self, final: bool = False) -> None:  # noqa: FBT001, FBT002 - as inherited
+        """Show nothing of the collection."""
+        del final
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Begin without a header."""
+        self.config.option.no_header = True
+        verbosity = self.config.option.verbose
+        self.config.option.verbose = -1
+        super().pytest_sessionstart(session)
+        self.config.option.verbose = verbosity
+
+    def summary_failures(self) -> None:
+        """Show the cases that did not pass, as a tree; Python tests as pytest does."""
+        if self._progressing:
+            self.rewrite("", erase=True)
+            self.write("\r")
+        tree(self._report(), self)
+        known = {result.id for result in self._report().results}
+        stats = dict(self.stats)
+        self.stats["failed"] = [one for one in stats.get("failed", []) if one.nodeid not in known]
+        super().summary_failures()
+        self.stats.update(stats)
+
+    def summary_errors(self) -> None:
+        """Show suites that cannot be run; Python modules as pytest does."""
+        broken = {one.suite for one in self._report().broken}
+        known = {result.id for result in self._report().results}
+        stats = dict(self.stats)
+        self.stats["error"] = [
+            one
+            for one in stats.get("error", [])
+            if one.nodeid not in known and one.nodeid not in broken
+        ]
+        super().summary_errors()
+        self.stats.update(stats)
+        for one in self._report().broken:
+            self.write_line(one.error.render(color=self._tw.hasmarkup))
+            self.write_line("")
+
+    def short_test_summary(self) -> None:
+        """Show no list of what the tree has shown."""
+
+    def summary_stats(self) -> None:
+        """Show the last line: the numbers."""
+        report = self._report()
+        if not report.results and not report.broken:
+            super().summary_stats()
+            nothing = self._session is not None and self._session.exitstatus == NOTHING_RUN
+            if nothing and not self._numcollected:
+                self.write_line(NO_SUITE.format(places=", ".join(self.config.args)))
+            return
+        for number, outcome in enumerate(one for one in OUTCOMES if report.count(one)):
+            self.write(", " if number else "")
+            self.write(f"{report.count(outcome)} {outcome}", **{_COLOURS[outcome]: True})
+        self.write_line(f" in {time.perf_counter() - self._began:.2f} s")
+        others = len(self.stats.get("passed", [])) - report.count("passed")
+        if others > 0:
+            self.write_line(f"and {others} Python tests passed")
+
+    def _report(self) -> Report:
+        recorder = self.config.pluginmanager.get_plugin("policytest-recorder")
+        return recorder.report if recorder is not None else Report()
+
+
+def tree(report: Report, out: TerminalReporter) -> None:
+    """Write the cases that did not pass: suite, test, case."""
+    for suite, results in report.suites():
+        bad = [result for result in results if result.bad]
+        if not bad:
+            continue
+        out.write_line(suite, bold=True)
+        test, told = "", 0
+        for result in bad:
+            if result.test != test:
+                test, told = result.test, 0
+                out.write_line(f"  {test}")
+            told += 1
+            _case(result, out, whole=told <= MOST_TOLD)
+        out.write_line("")
+
+
+def _case(result: Result, out: TerminalReporter, *, whole: bool) -> None:
+    where = f"{result.location.line}:{result.location.column}"
+    mark = "ERROR" if result.outcome == "error" else "FAIL"
+    out.write(f"    {mark} ", red=True, bold=True)
+    out.write(f"{where} ")
+    out.write(f"{result.part} " if result.part else "", bold=True)
+    out.write_line(result.summary, red=True)
+    for line in result.lines if whole else ():
+        out.write_line(f"      {line}".rstrip())
+
+
+def summarise(report: Report, out: TerminalReporter) -> None:
+    """Write coverage, mutants and gates: one screen."""
+    for coverage in report.coverage:
+        mutation = next((one for one in report.mutation if one.folder == coverage.folder), None)
+        _policy(coverage, mutation, out)
+    for gate in report.gates:
+        if gate.failed:
+            out.write_line(f"{gate}", red=True, bold=True)
+
+
+def _policy(coverage: Coverage, mutation: Mutation | None, out: TerminalReporter) -> None:
+    counts = []
+    for kind, words in _KINDS.items():
+        covered, total = coverage.count(kind)
+        if total:
+            counts.append(f"{words} {covered}/{total}")
+    line = f"{coverage.folder}: {', '.join(counts)}; {coverage.percent:.1f} % covered"
+    if mutation is not None:
+        total = len(mutation.killed) + len(mutation.survivors)
+        line += f"; mutants {len(mutation.killed)}/{total} ({mutation.score:.1f} %)"
+        line += f", {len(mutation.equivalent)} equivalent" if mutation.equivalent else ""
+    out.write_line(line)
+    uncovered = describe_uncovered(coverage)
+    for text in uncovered[:MOST]:
+        out.write_line(f"  not covered  {text}", yellow=True)
+    if len(uncovered) > MOST:
+        out.write_line(f"  not covered  {len(uncovered) - MOST} more; --html FILE shows all")
+    if mutation is not None:
+        _survivors(mutation, out)
+
+
+def _survivors(mutation: Mutation, out: TerminalReporter) -> None:
+    for survivor in mutation.survivors[:MOST]:
+        mutant = survivor.mutant
+        out.write_line(
+            f"  survived     {mutant.location} {mutant.owner}: {mutant.operator}", yellow=True
+        )
+        for line in mutant.diff().split("\n"):
+            out.write_line(f"      {line}", **{"red" if line.startswith("-") else "green": True})
+        out.write_line(f"      killed by {survivor.witness}")
+    if len(mutation.survivors) > MOST:
+        out.write_line(
+            f"  survived     {len(mutation.survivors) - MOST} more; --html FILE shows all"
+        )
+
+
+def describe_uncovered(coverage: Coverage) -> list[str]:
+    """Return a line for each place that is not covered, with a token that would cover it."""
+    # What was never true never decides either, nor does the rule it is all of; say it once.
+    said = {(p.name, p.text, one) for p in coverage.points if p.kind == "part" for one in p.missing}
+    lines = []
+    for point in coverage.uncovered:
+        missing = [
+            one
+            for one in point.missing
+            if point.kind not in ("mcdc", "rule") or (point.name, point.text, one) not in said
+        ]
+        if missing:
+            lines.append(f"{point.location} {describe(point, missing)}")
+    return lines
+
+
+def describe(point: Point, missing: Sequence[str]) -> str:
+    """Say what of a point was not seen, and what would show it."""
+    words = " nor ".join(_OUTCOME_WORDS[one] for one in missing)
+    match point.kind:
+        case "grant" | "denial":
+            text = f"{point.kind} {point.name} never matches"
+        case "pattern":
+            text = f"{point.text} of {point.name} never matches"
+        case "mcdc":
+            text = f"{point.text} of {point.name} never decides by being {words}"
+        case _:
+            text = f"{point.text} of {point.name} is never {words}"
+    hints = [point.suggestions[one] for one in missing if one in point.suggestions]
+    return f"{text}; try {hints[0]}" if hints else text

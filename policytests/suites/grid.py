@@ -1,0 +1,223 @@
+"""
+The grid of a suite: a table written as text, each cell one case.
+
+What lives here: reading the table, with a location for every cell.  What must not: what the names
+in it mean, beyond those of tokens and groups.
+"""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from regauth.engine.access.scope import REPOSITORY_ACTIONS, Access, repository_access
+from regauth.engine.source.nodes import ScalarNode
+from regauth.engine.source.problems import Location, Problems
+
+from .suite import Cell, Mark
+
+_WORD = re.compile(r"\S+")
+_MARKS = {mark.value: mark for mark in Mark}
+_LEAD = 2  # the columns before the actions: token, repository
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The tokens and groups a suite declares, as a grid refers to them."""
+
+    tokens: frozenset[str]
+    groups: Mapping[str, tuple[str, ...]]
+    mentioned: set[str] = field(default_factory=set)
+    """Every token and, after `@`, every group that a test refers to."""
+
+    def members(self, word: str) -> tuple[str, ...] | None:
+        """Return the tokens that a name, or a group's name after `@`, stands for."""
+        self.mentioned.add(word)
+        if not word.startswith("@"):
+            return (word,) if word in self.tokens else None
+        members = self.groups.get(word[1:])
+        self.mentioned.update(members or ())
+        return members
+
+    def nearest(self, word: str) -> str:
+        """Return a hint naming the declared name that looks most like `word`."""
+        known = [*self.tokens, *(f"@{group}" for group in self.groups)]
+        return did_you_mean(word, known)
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """Return a hint that names what looks most like `word`, or what there is."""
+    close = difflib.get_close_matches(word, known, n=1)
+    if close:
+        return f"did you mean `{close[0]}`?"
+    return "there are: " + ", ".join(f"`{name}`" for name in sorted(known)[:12]) if known else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    text: str
+    location: Location
+
+
+def read_grid(node: ScalarNode, names: Names, problems: Problems) -> tuple[Cell, ...]:
+    """
+    Read a grid.
+
+    Args:
+        node: The text, best a literal block (`|`).
+        names: The tokens and groups that rows may name.
+        problems: Takes what is wrong: `grid-header`, `grid-row`, `grid-cell`, `unknown-token`,
+            `unknown-action`, `bad-repository`, `duplicate-case`, `no-cases`.
+    """
+    rows = _rows(node)
+    header = next(rows, None)
+    if header is None:
+        problems.error(node.location, "no-cases", "the grid is empty", _HEADER_HINT)
+        return ()
+    actions = _header(header, problems)
+    if actions is None:
+        return ()
+    cells: dict[tuple[str, Access], Cell] = {}
+    empty = True
+    for row in rows:
+        empty = False
+        _read_row(row, actions, names, cells, problems)
+    if empty:
+        problems.error(node.location, "no-cases", "the grid has no row", _HEADER_HINT)
+    return tuple(cells.values())
+
+
+_HEADER_HINT = "write a header and a row: `token repository pull push`, `main acme/app A .`"
+
+
+def _header(words: list[_Word], problems: Problems) -> tuple[str, ...] | None:
+    texts = [word.text for word in words]
+    if texts[:_LEAD] != ["token", "repository"] or len(texts) == _LEAD:
+        problems.error(
+            words[0].location,
+            "grid-header",
+            "a grid begins with the line `token repository` and the actions",
+            f"for example: token repository {' '.join(REPOSITORY_ACTIONS)}",
+        )
+        return None
+    good = True
+    for index, word in enumerate(words[_LEAD:], _LEAD):
+        if word.text not in REPOSITORY_ACTIONS:
+            hint = did_you_mean(word.text, list(REPOSITORY_ACTIONS))
+            problems.error(
+                word.location, "unknown-action", f"`{word.text}` is no action on a repository", hint
+            )
+            good = False
+        elif word.text in texts[_LEAD:index]:
+            problems.error(
+                word.location, "duplicate-case", f"the column `{word.text}` stands here twice"
+            )
+            good = False
+    return tuple(texts[_LEAD:]) if good else None
+
+
+def _read_row(
+    words: list[_Word],
+    actions: tuple[str, ...],
+    names: Names,
+    cells: dict[tuple[str, Access], Cell],
+    problems: Problems,
+) -> None:
+    who = words[0]
+    tokens = names.members(who.text)
+    if len(words) != _LEAD + len(actions):
+        problems.error(
+            words[-1].location,
+            "grid-row",
+            f"this row has {len(words)} columns, the header has {_LEAD + len(actions)}",
+            "write one mark for each action: A allow, . refused, U not authenticated, E error",
+        )
+        return
+    where = words[1]
+    if tokens is None:
+        kind = "group" if who.text.startswith("@") else "token"
+        problems.error(
+            who.location,
+            "unknown-token",
+            f"there is no {kind} `{who.text.removeprefix('@')}`",
+            names.nearest(who.text),
+        )
+        return
+    for word, action in zip(words[_LEAD:], actions, strict=True):
+        mark = _MARKS.get(word.text)
+        if mark is None:
+            problems.error(
+                word.location,
+                "grid-cell",
+                f"`{word.text}` is no mark",
+                "A allow, . refused by the policy, U not authenticated, E error",
+            )
+            continue
+        access = repository_access(where.text, action)
+        if access is None:
+            message = f"`{where.text}` is not a repository's name"
+            problems.error(where.location, "bad-repository", message)
+            return
+        for token in tokens:
+            _add(Cell(token, access, mark, word.location), cells, problems)
+
+
+def _add(cell: Cell, cells: dict[tuple[str, Access], Cell], problems: Problems) -> None:
+    first = cells.setdefault((cell.token, cell.access), cell)
+    if first is not cell:
+        problems.error(
+            cell.location,
+            "duplicate-case",
+            f"`{cell.token}` and `{cell.access}` stand in line {first.location.line} already",
+            "keep one of the two",
+        )
+
+
+def _rows(node: ScalarNode) -> Iterator[list[_Word]]:
+    """Split the text into lines of words; `#` begins a comment, as in YAML."""
+    locate = _locator(node)
+    offset = 0
+    for number, line in enumerate(node.text.split("\n")):
+        words = []
+        for match in _WORD.finditer(line):
+            if match[0].startswith("#"):
+                break
+            words.append(_Word(match[0], locate(number, offset, match.start(), match.end())))
+        if words:
+            yield words
+        offset += len(line) + 1
+
+
+class _locator:  # noqa: N801 - used as a function
+    """
+    Finds words in the file.
+
+    Locating a character walks the text from its start; a grid of thousands of rows must not do so
+    for each cell.  In a literal block every line is the file's line behind one indentation, so two
+    characters tell where all stand; other styles are small and walk.
+    """
+
+    def __init__(self, node: ScalarNode) -> None:
+        self._node = node
+        text = node.text
+        first = len(text) - len(text.lstrip())
+        last = len(text.rstrip()) - 1
+        self._linear = False
+        if last < 0:
+            return
+        self._line, self._indent = self._base(first)
+        self._linear = (self._line, self._indent) == self._base(last)
+
+    def _base(self, offset: int) -> tuple[int, int]:
+        """Return the line that the text's first line stands in, and its indentation."""
+        place = self._node.locate(offset)
+        before = self._node.text[:offset]
+        column = offset - (before.rfind("\n") + 1)
+        return place.line - before.count("\n"), place.column - column
+
+    def __call__(self, number: int, offset: int, start: int, end: int) -> Location:
+        if not self._linear:
+            return self._node.locate(offset + start, offset + end)
+        line = self._line + number
+        file = self._node.location.file
+        return Location(file, line, self._indent + start, line, self._indent + end)

@@ -1,0 +1,281 @@
+"""
+A suite against its policy: what only both together can tell to be wrong.
+
+What lives here: names of grants, denials, providers and services that a suite uses, the provider
+each sample token logs in with, and captured tokens.  What must not: running a case
+(`evaluation`).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from regauth.engine.access.outcomes import Reason
+from regauth.engine.cel import RecordType
+from regauth.engine.policy.claims import ClaimSchema
+from regauth.engine.policy.policy import Policy, Provider
+from regauth.engine.source.problems import Location, Problems
+from regauth.engine.tokens.jwks import KeysError, KeySet, parse_jwks, require_keys
+from regauth.engine.tokens.jwt import MalformedTokenError, parse
+from regauth.policytests.tokens.issuing import IssuerKeys, Sample, make_sample, profile_of
+from regauth.policytests.tokens.profiles.known import PLAIN
+
+from .grid import did_you_mean
+from .suite import Because, GridTest, RequestTest, Suite, Test, TokenSpec
+
+Resolve = Callable[[str], Path]
+"""Finds a file that a suite names; raises ValueError or OSError with a message when it may not."""
+
+MAX_CAPTURED_BYTES = 64 * 1024
+"""The size over which a captured token or its keys are not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """A suite that is whole: its tokens made, its names known to the policy."""
+
+    suite: Suite
+    policy: Policy
+    samples: dict[str, Sample] = field(default_factory=dict)
+    services: dict[str, str] = field(default_factory=dict)
+    """The service of each test's requests, by the test's name; "" for the hostile layer."""
+
+
+def link(
+    suite: Suite, policy: Policy, keys: IssuerKeys, resolve: Resolve, problems: Problems
+) -> Linked:
+    """
+    Tie a suite to its policy.
+
+    The codes are `unknown-provider`, `ambiguous-provider`, `unknown-claim`, `unknown-service`,
+    `unknown-grant`, `unknown-reason`, `captured-token`, `leaked-token`, `expired-exemption`.
+    """
+    linker = _Linker(suite, policy, keys, resolve, problems)
+    linked = Linked(suite, policy)
+    for spec in suite.tokens.values():
+        sample = linker.sample(spec)
+        if sample is not None:
+            linked.samples[spec.name] = sample
+    for test in suite.tests:
+        linked.services[test.name] = linker.service(test.service, test.location)
+        linker.check_test(test)
+    if suite.hostile is not None:
+        linked.services[""] = linker.service(None, suite.hostile.location)
+    return linked
+
+
+class _Linker:
+    def __init__(
+        self, suite: Suite, policy: Policy, keys: IssuerKeys, resolve: Resolve, problems: Problems
+    ) -> None:
+        self._suite = suite
+        self._policy = policy
+        self._keys = keys
+        self._resolve = resolve
+        self._problems = problems
+        statements = (*policy.grants, *policy.denials)
+        self._statements = [statement.name for statement in statements]
+        if policy.anonymous is not None:
+            self._statements.append(policy.anonymous.name)
+
+    # -- tokens
+
+    def sample(self, spec: TokenSpec) -> Sample | None:
+        if spec.jwt is not None:
+            return self._captured(spec, spec.jwt)
+        provider = self._provider(spec)
+        if provider is None:
+            return None
+        self._check_claims(spec, provider.claims)
+        return make_sample(spec, provider, self._suite.at, self._keys)
+
+    def _provider(self, spec: TokenSpec) -> Provider | None:
+        providers = self._policy.providers
+        if spec.provider is not None:
+            if spec.provider not in providers:
+                self._problems.error(
+                    spec.location,
+                    "unknown-provider",
+                    f"the policy has no provider `{spec.provider}`",
+                    did_you_mean(spec.provider, list(providers)),
+                )
+            return providers.get(spec.provider)
+        profile = profile_of(spec).name
+        fitting = [one for one in providers.values() if one.claims.name == profile]
+        if profile == "plain" and not fitting:
+            fitting = list(providers.values())
+        if len(fitting) == 1:
+            return fitting[0]
+        if fitting:
+            names = ", ".join(f"`{one.name}`" for one in fitting)
+            message = f"{names} all have tokens like `{spec.name}`"
+            hint = f"provider: {fitting[0].name}"
+            self._problems.error(spec.location, "ambiguous-provider", message, hint)
+        else:
+            message = f"no provider of the policy has the claims of {profile}"
+            hint = f"`claims: {profile}` in the policy, or `provider: NAME` here"
+            self._problems.error(spec.location, "unknown-provider", message, hint)
+        return None
+
+    def _check_claims(self, spec: TokenSpec, claims: ClaimSchema) -> None:
+        """Report a claim that such a token cannot have: written wrong, it would test nothing."""
+        if profile_of(spec) is PLAIN:
+            return
+        for path, location in spec.named.items():
+            holder = _holder(claims.type, path[:-1])
+            whole = claims.type.field("/".join(path))  # which `without` names in one word
+            if holder is None or holder.field(path[-1]) or whole:
+                continue
+            within = [one for one in claims.claims if len(one) > 1 and one[-1] == path[-1]]
+            hint = did_you_mean(path[-1], list(holder.fields))
+            if within and not hint.startswith("did"):
+                hint = f"it is a part of `{'/'.join(within[0][:-1])}`"
+            message = f"tokens of {claims.name} have no claim `{'/'.join(path)}`"
+            self._problems.error(location, "unknown-claim", message, hint)
+
+    def _captured(self, spec: TokenSpec, file: str) -> Sample | None:
+        text, keys = self._read(spec, file), self._captured_keys(spec)
+        if spec.provider is not None and self._provider(spec) is None:
+            return None
+        if text is None or keys is None:
+            return None
+        text = text.strip()
+        try:
+            claims = parse(text).claims
+        except MalformedTokenError as error:
+            message = f"{file} holds no token: {error}"
+            self._problems.error(spec.location, "captured-token", message)
+            return None
+        if not self._is_past(spec, file, claims.get("exp")):
+            return None
+        return Sample(
+            spec=spec,
+            username=spec.username or spec.provider or "",
+            now=(spec.at or self._suite.at) + spec.shift,
+            claims=claims,
+            keys=self._keys,
+            captured=text,
+            captured_keys=keys,
+        )
+
+    def _is_past(self, spec: TokenSpec, file: str, expires: object) -> bool:
+        """Refuse a token that could still be used: whoever reads the repository has it."""
+        now = datetime.now(UTC).timestamp()
+        if isinstance(expires, int | float) and not isinstance(expires, bool) and expires < now:
+            return True
+        self._problems.error(
+            spec.location,
+            "leaked-token",
+            f"{file} holds a real token that has not expired",
+            "remove it from the repository and its history, and have its issuer revoke it",
+        )
+        return False
+
+    def _captured_keys(self, spec: TokenSpec) -> KeySet | None:
+        text = self._read(spec, spec.keys) if spec.keys else None
+        if text is None:
+            return None
+        try:
+            return require_keys(parse_jwks(text))
+        except KeysError as error:
+            self._problems.error(spec.location, "captured-token", f"{spec.keys}: {error}")
+            return None
+
+    def _read(self, spec: TokenSpec, file: str) -> str | None:
+        try:
+            path = self._resolve(file)
+            with path.open("rb") as stream:
+                data = stream.read(MAX_CAPTURED_BYTES + 1)
+            text = data.decode("ascii")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            message = f"{file} cannot be read: {reason}"
+            self._problems.error(spec.location, "captured-token", message)
+            return None
+        if len(text) > MAX_CAPTURED_BYTES:
+            message = f"{file} is larger than {MAX_CAPTURED_BYTES // 1024} KiB"
+            self._problems.error(spec.location, "captured-token", message)
+            return None
+        return text
+
+    # -- tests
+
+    def service(self, written: str | None, location: Location) -> str:
+        services = sorted(self._policy.services)
+        service = written or self._suite.service
+        if service is None:
+            if len(services) == 1:
+                return services[0]
+            self._problems.error(
+                location,
+                "unknown-service",
+                f"the policy answers for {', '.join(services)}; which one is asked?",
+                f"service: {services[0]}",
+            )
+            return services[0]
+        if service not in services:
+            self._problems.error(
+                location,
+                "unknown-service",
+                f"the policy does not answer for the service `{service}`",
+                did_you_mean(service, services),
+            )
+        return service
+
+    def check_test(self, test: Test) -> None:
+        for because in _becauses(test):
+            for name, location in zip(because.names, because.name_locations, strict=True):
+                self._check_statement(name, location)
+        if isinstance(test, RequestTest):
+            for name, location in test.errors:
+                self._check_statement(name, location)
+            if test.refused is not None:
+                self._check_reason(test.refused, test.location)
+        exemption = test.exemption
+        if exemption and exemption.until and datetime.now(UTC).date() > exemption.until:
+            self._problems.error(
+                exemption.location,
+                "expired-exemption",
+                f"`{test.name}` was excused until {exemption.until}: {exemption.reason}",
+                "make it pass, or decide anew",
+            )
+
+    def _check_statement(self, name: str, location: Location) -> None:
+        if name not in self._statements:
+            self._problems.error(
+                location,
+                "unknown-grant",
+                f"the policy has no grant or denial `{name}`",
+                did_you_mean(name, self._statements),
+            )
+
+    def _check_reason(self, reason: str, location: Location) -> None:
+        rules = [
+            rule.reason for provider in self._policy.providers.values() for rule in provider.rules
+        ]
+        known = [*(str(one) for one in Reason), *rules]
+        if reason not in known:
+            self._problems.error(
+                location,
+                "unknown-reason",
+                f"no login is ever refused for `{reason}`",
+                did_you_mean(reason, known),
+            )
+
+
+def _holder(claims: RecordType, path: tuple[str, ...]) -> RecordType | None:
+    """Return the object at a path; None where there is none, or its members are not known."""
+    for name in path:
+        member = claims.field(name)
+        if member is None or not isinstance(member.type, RecordType):
+            return None
+        claims = member.type
+    return claims
+
+
+def _becauses(test: Test) -> Iterator[Because]:
+    if isinstance(test, GridTest):
+        yield from test.because
+    elif isinstance(test, RequestTest) and test.because is not None:
+        yield test.because

@@ -1,0 +1,167 @@
+"""
+A suite as values: what a `*.policytest.yaml` file says, once its names are resolved.
+
+What lives here: tokens, cases and expectations, each with its place in the file.  What must not:
+YAML (`regauth.policytests.suites.reading`), signing (`issuing`) and running (`evaluation`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from enum import Enum
+from pathlib import Path
+
+from regauth.engine.access.scope import Access, Scope
+from regauth.engine.source.problems import Location
+
+SUFFIX = ".policytest.yaml"
+"""How the name of a suite ends."""
+
+
+class Mark(Enum):
+    """What a cell of a grid expects."""
+
+    ALLOWED = "A"
+    REFUSED = "."
+    UNAUTHENTICATED = "U"
+    ERROR = "E"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSpec:
+    """
+    A sample token, with everything it takes from the tokens it is made `from`.
+
+    `claims` are those the author wrote; the profile fills the others in.  `named` says where this
+    token itself names a claim, or a member of one, to give it or to leave it out.  `at` is the time
+    of a login with a fresh token, `shift` how much later than its issue the token is used.
+    """
+
+    name: str
+    location: Location
+    profile: str | None = None
+    claims: Mapping[str, object] = field(default_factory=dict)
+    without: tuple[str, ...] = ()
+    named: Mapping[tuple[str, ...], Location] = field(default_factory=dict)
+    immutable_subject: bool = False
+    provider: str | None = None
+    username: str | None = None
+    at: datetime | None = None
+    shift: timedelta = timedelta()
+    forge: str | None = None
+    jwt: str | None = None
+    keys: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exemption:
+    """Why a test is not expected to pass now, or is not run, and until when."""
+
+    location: Location
+    reason: str
+    skip: bool = False
+    until: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One case of a grid: a token, an action on a repository, and what must come of it."""
+
+    token: str
+    access: Access
+    mark: Mark
+    location: Location
+
+    @property
+    def id(self) -> str:
+        """The case's name within its test."""
+        return f"{self.token}-{self.access.place}-{self.access.action}"
+
+
+@dataclass(frozen=True, slots=True)
+class Because:
+    """The exact set of statements that must have decided a token's cells."""
+
+    token: str
+    names: tuple[str, ...]
+    location: Location
+    name_locations: tuple[Location, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GridTest:
+    """A table of tokens, repositories and actions; each cell is a case."""
+
+    name: str
+    location: Location
+    cells: tuple[Cell, ...]
+    because: tuple[Because, ...] = ()
+    service: str | None = None
+    exemption: Exemption | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTest:
+    """
+    One login of a token with the scopes it asks for.
+
+    Either `granted` holds exactly the accesses that must be allowed, or `refused` the reason that
+    the login as a whole must be refused for.  `denied` are accesses that a denial must refuse;
+    `deferred` those that depend on the tag; `errors` names the statements whose conditions must
+    fail on the way.
+    """
+
+    name: str
+    location: Location
+    token: str
+    scopes: tuple[Scope, ...]
+    granted: tuple[Access, ...] | None = None
+    refused: str | None = None
+    denied: tuple[Access, ...] = ()
+    deferred: tuple[Access, ...] = ()
+    errors: tuple[tuple[str, Location], ...] = ()
+    because: Because | None = None
+    service: str | None = None
+    exemption: Exemption | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotTest:
+    """The table of everything the tokens can do with the repositories, kept in a file."""
+
+    name: str
+    location: Location
+    tokens: tuple[str, ...]
+    repositories: tuple[str, ...]
+    service: str | None = None
+    exemption: Exemption | None = None
+
+
+Test = GridTest | RequestTest | SnapshotTest
+
+
+@dataclass(frozen=True, slots=True)
+class Hostile:
+    """Tokens whose every forgery and near miss must be refused what they themselves may do."""
+
+    location: Location
+    tokens: tuple[str, ...]
+    repositories: tuple[str, ...]
+    except_: Mapping[str, Location] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """One file of tests of one policy."""
+
+    path: Path
+    file: str
+    location: Location
+    policy: str | None
+    policy_location: Location
+    at: datetime
+    service: str | None
+    tokens: Mapping[str, TokenSpec]
+    groups: Mapping[str, tuple[str, ...]]
+    tests: tuple[Test, ...]
+    hostile: Hostile | None = None

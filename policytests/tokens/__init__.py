@@ -1,0 +1,5 @@
+"""
+Sample tokens: specified, made, forged and varied.
+
+Not here: suites and cases.
+"""

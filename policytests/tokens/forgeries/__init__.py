@@ -1,0 +1,5 @@
+"""
+Forgeries: tokens that no policy may accept.
+
+Not here: genuine tokens of somebody else; those are near misses.
+"""

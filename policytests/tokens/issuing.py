@@ -1,0 +1,179 @@
+"""
+Sample tokens: made, signed, and given the login they are sent with.
+
+What lives here: the signing keys of a run, one for each issuer, and turning a `TokenSpec` into a
+`Sample`.  What must not: what an issuer puts into its tokens (`profiles`) and forgery
+(`forgeries`).
+
+The keys are made for the run and never written anywhere; the policy under test is asked to verify
+with their public halves in place of the issuer's, and with nothing else changed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from typing import cast
+
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    SECP384R1,
+    SECP521R1,
+    EllipticCurve,
+    generate_private_key,
+)
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
+
+from regauth.engine.policy.policy import Provider
+from regauth.engine.tokens.jwks import Key, KeySet, PrivateKey, SigningKey, algorithms_of
+from regauth.engine.tokens.jwt import sign
+from regauth.policytests.suites.suite import TokenSpec
+from regauth.policytests.tokens.profiles.profile import Claims, Issue, Profile, merge
+
+from .forgeries import known as forgeries
+from .profiles import known as profiles
+
+_CURVES: Mapping[str, Callable[[], EllipticCurve]] = {
+    "ES256": SECP256R1,
+    "ES384": SECP384R1,
+    "ES512": SECP521R1,
+}
+
+
+def generate_key(algorithm: str) -> PrivateKey:
+    """Make a private key that can sign with an algorithm."""
+    if algorithm in _CURVES:
+        return generate_private_key(_CURVES[algorithm]())
+    if algorithm == "EdDSA":
+        return Ed25519PrivateKey.generate()
+    return generate_rsa(public_exponent=65537, key_size=2048)
+
+
+@dataclass(slots=True)
+class IssuerKeys:
+    """The signing keys of a run: one for each issuer and algorithm, made when first needed."""
+
+    _keys: dict[tuple[str, str], SigningKey] = field(default_factory=dict)
+    _strangers: dict[str, PrivateKey] = field(default_factory=dict)
+
+    def signing_key(self, issuer: str, algorithm: str) -> SigningKey:
+        """Return the key that an issuer's sample tokens are signed with."""
+        key = self._keys.get((issuer, algorithm))
+        if key is None:
+            material = generate_key(algorithm)
+            key = SigningKey(material, algorithm, f"sample-{len(self._keys) + 1}")
+            self._keys[issuer, algorithm] = key
+        return key
+
+    def use(self, issuer: str, algorithm: str, key: SigningKey) -> None:
+        """Sign an issuer's sample tokens with a key that was made elsewhere."""
+        self._keys[issuer, algorithm] = key
+
+    def stranger(self, algorithm: str) -> PrivateKey:
+        """Return a key that no issuer has."""
+        if algorithm not in self._strangers:
+            self._strangers[algorithm] = generate_key(algorithm)
+        return self._strangers[algorithm]
+
+    def key_set(self, issuer: str) -> KeySet:
+        """Return the keys to verify an issuer's sample tokens with; none if it issued nothing."""
+        return KeySet(
+            tuple(
+                Key(key.public_key, algorithms_of(key.public_key), key.key_id)
+                for (name, _), key in self._keys.items()
+                if name == issuer
+            )
+        )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A token as a client would send it: the login, its time, and whose keys verify it."""
+
+    spec: TokenSpec
+    username: str
+    now: datetime
+    claims: Mapping[str, object]
+    keys: IssuerKeys = field(repr=False)
+    provider: Provider | None = field(default=None, repr=False)
+    captured: str | None = field(default=None, repr=False)
+    captured_keys: KeySet | None = None
+
+    @cached_property
+    def text(self) -> str:
+        """The token."""
+        if self.captured is not None:
+            return self.captured
+        material = self.material()
+        if self.spec.forge is not None:
+            return forgeries.FORGERIES[self.spec.forge].make(material)
+        return sign(material.claims, material.key)
+
+    def material(self) -> forgeries.Material:
+        """Return what this token is made of."""
+        provider = cast("Provider", self.provider)
+        algorithm = algorithm_for(provider, profile_of(self.spec))
+        return forgeries.Material(
+            claims=self.claims,
+            key=self.keys.signing_key(provider.issuer, algorithm),
+            stranger=self.keys.stranger,
+            now=self.now,
+            skew=provider.clock_skew,
+        )
+
+    def key_set(self, provider: Provider) -> KeySet:
+        """Return the keys that a provider's tokens are verified with in this run."""
+        if self.captured_keys is not None:
+            return self.captured_keys
+        return self.keys.key_set(provider.issuer)
+
+
+def profile_of(spec: TokenSpec) -> Profile:
+    """Return the profile a token is made after."""
+    found = profiles.find(spec.profile or "plain")
+    return found[0] if found else profiles.PLAIN
+
+
+def algorithm_for(provider: Provider, profile: Profile) -> str:
+    """Return the algorithm of a provider's sample tokens: the issuer's own, if allowed."""
+    algorithms = provider.algorithms
+    return profile.algorithm if profile.algorithm in algorithms else algorithms[0]
+
+
+def claims_of(spec: TokenSpec, provider: Provider, issued: datetime) -> Claims:
+    """Return the whole claims of a token that the provider's issuer issued at a time."""
+    found = profiles.find(spec.profile or "plain")
+    profile, variant = found or (profiles.PLAIN, {})
+    issue = Issue(provider.issuer, min(provider.audiences), issued, spec.immutable_subject)
+    claims = profile.claims(merge(variant, spec.claims), issue)
+    for name in spec.without:
+        remove(claims, name)
+    return claims
+
+
+def remove(claims: Claims, name: str) -> None:
+    """Remove a claim, or a member of one as in `kubernetes.io/pod`, if it is there."""
+    outer, slash, member = name.partition("/")
+    inner = claims.get(outer)
+    if name in claims or not slash:
+        claims.pop(name, None)
+    elif isinstance(inner, Mapping):
+        copy = dict(inner)
+        remove(copy, member)
+        claims[outer] = copy
+
+
+def make_sample(
+    spec: TokenSpec, provider: Provider, suite_time: datetime, keys: IssuerKeys
+) -> Sample:
+    """Make the sample of a spec that is no captured token."""
+    issued = spec.at or suite_time
+    return Sample(
+        spec=spec,
+        username=provider.name if spec.username is None else spec.username,
+        now=issued + spec.shift,
+        claims=claims_of(spec, provider, issued),
+        keys=keys,
+        provider=provider,
+    )

@@ -1,0 +1,277 @@
+"""
+Near misses: genuine tokens of somebody, or something, that is almost the one meant.
+
+What lives here: the moves, by kind of issuer.  What must not: forged tokens (`forgeries`), and the
+judgement (`hostile`).
+
+A move is coherent: everything that its issuer would change with it changes too, because a policy
+that only notices what no issuer can send is not tested.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from regauth.policytests.suites.suite import TokenSpec
+from regauth.policytests.tokens.profiles.profile import Claims, merge, number_of, uuid_of
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """
+    One move of a token.
+
+    An `outsider` has nothing to do with those who are meant and must get nothing that the token
+    gets; any other may read like the token, and must not push or delete.
+    """
+
+    name: str
+    about: str
+    outsider: bool
+    spec: TokenSpec
+
+
+Move = tuple[str, str, bool, Claims, tuple[str, ...]]
+"""Name, meaning, whether it is an outsider's, claims that change, and claims that follow."""
+
+
+def near_misses(spec: TokenSpec, claims: Mapping[str, object]) -> Iterator[NearMiss]:
+    """
+    Yield the near misses of a token.
+
+    Args:
+        spec: What the suite says of it.
+        claims: All its claims.
+    """
+    profile = (spec.profile or "").partition("/")[0]
+    moves = _MOVES.get(profile, _nothing)
+    for name, about, outsider, changed, following in moves(claims):
+        kept = {key: value for key, value in spec.claims.items() if key not in following}
+        moved = replace(spec, name=f"{spec.name}~{name}", claims=merge(kept, changed))
+        yield NearMiss(name, about, outsider, moved)
+
+
+def _nothing(_: Mapping[str, object]) -> Iterator[Move]:
+    return iter(())
+
+
+# --- GitHub Actions ------------------------------------------------------------------------------
+
+_GITHUB_OWNER = (
+    *("sub", "repository_owner", "repository_owner_id", "repository_id"),
+    *("workflow_ref", "job_workflow_ref", "sha", "workflow_sha", "job_workflow_sha", "jti"),
+)
+_GITHUB_REF = (
+    *("sub", "ref_type", "ref_protected", "sha", "base_ref", "head_ref"),
+    *("workflow_ref", "workflow_sha", "jti"),
+)
+
+
+def _github(claims: Mapping[str, object]) -> Iterator[Move]:
+    owner, _, name = str(claims.get("repository")).partition("/")
+    for move, other in _others(owner):
+        about = f"the repository {other}/{name} of another account"
+        yield f"organisation-{move}", about, True, {"repository": f"{other}/{name}"}, _GITHUB_OWNER
+    reused: Claims = {
+        "repository_owner_id": number_of(f"new {owner}"),
+        "repository_id": number_of(f"new {owner}/{name}"),
+    }
+    about = f"somebody else who has come to own the name {owner}"
+    yield "organisation-reused", about, True, reused, ("sub", "jti")
+    recreated: Claims = {"repository_id": number_of(f"newer {owner}/{name}")}
+    about = f"another repository that has come to have the name {owner}/{name}"
+    yield "repository-reused", about, False, recreated, ("sub", "jti")
+    following = tuple(one for one in _GITHUB_OWNER if one != "repository_owner_id")
+    for move, other in _others(name):
+        if move != "other":
+            changed: Claims = {"repository": f"{owner}/{other}"}
+            about = f"the repository {owner}/{other} of the same account"
+            yield f"repository-{move}", about, False, changed, following
+    yield from _github_refs(claims)
+    yield from _github_environments(claims)
+
+
+def _github_refs(claims: Mapping[str, object]) -> Iterator[Move]:
+    ref, event = str(claims.get("ref")), str(claims.get("event_name"))
+    head, _, short = ref.removeprefix("refs/").partition("/")
+    if head == "heads":
+        yield (
+            "tag-for-branch",
+            f"a tag called {short}",
+            False,
+            {"ref": f"refs/tags/{short}"},
+            _GITHUB_REF,
+        )
+        for move, other in (*_others(short), ("case", short.swapcase()), ("folder", f"x/{short}")):
+            if move != "other":
+                changed: Claims = {"ref": f"refs/heads/{other}"}
+                yield f"branch-{move}", f"the branch {other}", False, changed, _GITHUB_REF
+    elif head == "tags":
+        changed = {"ref": f"refs/heads/{short}"}
+        yield "branch-for-tag", f"a branch called {short}", False, changed, _GITHUB_REF
+    if event != "pull_request":
+        for move, head_ref in (("", "feature"), ("-named-so", short)):
+            changed = {
+                "event_name": "pull_request",
+                "ref": "refs/pull/7/merge",
+                "head_ref": head_ref,
+            }
+            about = f"a pull request from the branch {head_ref}"
+            yield f"pull-request{move}", about, False, changed, _GITHUB_REF
+    if event != "pull_request_target":
+        changed = {"event_name": "pull_request_target", "actor": "stranger"}
+        yield "pull-request-target", "a stranger's pull request", False, changed, _GITHUB_REF
+
+
+def _github_environments(claims: Mapping[str, object]) -> Iterator[Move]:
+    name = claims.get("environment")
+    if not isinstance(name, str):
+        return
+    following = ("sub", "jti", "environment_node_id")
+    for move, other in (
+        *_others(name),
+        ("case", name.swapcase()),
+        ("escape", f"{name}%3Ax"),
+        ("colon", f"{name}:x"),
+        ("space", f"{name} "),
+    ):
+        about = f"the environment {other!r}"
+        yield f"environment-{move}", about, False, {"environment": other}, following
+
+
+# --- GitLab --------------------------------------------------------------------------------------
+
+_GITLAB_OWNER = (
+    *("sub", "project_id", "namespace_id", "namespace_path", "ci_config_ref_uri"),
+    *("job_project_path", "job_project_id", "job_namespace_path", "job_namespace_id", "jti"),
+)
+_GITLAB_REF = ("sub", "ref_path", "ref_protected", "ref_type", "ci_config_ref_uri", "jti")
+
+
+def _gitlab(claims: Mapping[str, object]) -> Iterator[Move]:
+    group, _, name = str(claims.get("project_path")).rpartition("/")
+    for move, other in _others(group):
+        about = f"the project {other}/{name} of another group"
+        yield f"group-{move}", about, True, {"project_path": f"{other}/{name}"}, _GITLAB_OWNER
+    reused: Claims = {
+        "namespace_id": number_of(f"new {group}"),
+        "project_id": number_of(f"new {group}/{name}"),
+    }
+    about = f"somebody else who has come to own the name {group}"
+    yield "group-reused", about, True, reused, ("job_namespace_id", "job_project_id", "jti")
+    for move, other in _others(name):
+        if move != "other":
+            changed: Claims = {"project_path": f"{group}/{other}"}
+            about = f"the project {group}/{other} of the same group"
+            yield f"project-{move}", about, False, changed, _GITLAB_OWNER
+    ref, kind = str(claims.get("ref")), str(claims.get("ref_type"))
+    twin = "branch" if kind == "tag" else "tag"
+    changed = {"ref_type": twin, "ref": ref}
+    yield f"{twin}-for-{kind}", f"a {twin} called {ref}", False, changed, _GITLAB_REF
+    for move, other in _others(ref):
+        if move != "other":
+            yield f"ref-{move}", f"the ref {other}", False, {"ref": other}, _GITLAB_REF[:3]
+    if claims.get("pipeline_source") != "merge_request_event":
+        changed = {"pipeline_source": "merge_request_event", "ref": "feature"}
+        yield "merge-request", "a merge request", False, changed, (*_GITLAB_REF, "job_source")
+    environment = claims.get("environment")
+    if isinstance(environment, str):
+        for move, other in _others(environment):
+            about = f"the environment {other!r}"
+            yield f"environment-{move}", about, False, {"environment": other}, ("jti",)
+
+
+# --- Kubernetes ----------------------------------------------------------------------------------
+
+
+def _kubernetes(claims: Mapping[str, object]) -> Iterator[Move]:
+    private = claims.get("kubernetes.io")
+    if not isinstance(private, Mapping):
+        return
+    namespace = str(private.get("namespace"))
+    account = private.get("serviceaccount")
+    name = str(account.get("name")) if isinstance(account, Mapping) else "default"
+    following = ("sub", "jti")
+    for move, other in _others(namespace):
+        changed: Claims = {"kubernetes.io": {"namespace": other}}
+        about = f"the same account in the namespace {other}"
+        yield f"namespace-{move}", about, True, changed, following
+    changed = {"kubernetes.io": {"namespace": name, "serviceaccount": {"name": namespace}}}
+    if name != namespace:
+        about = "the names of namespace and account the other way round"
+        yield "namespace-swapped", about, True, changed, following
+    for move, other in (*_others(name), ("default", "default")):
+        if other != name:
+            changed = {"kubernetes.io": {"serviceaccount": {"name": other}}}
+            about = f"the account {other} of the same namespace"
+            yield f"account-{move}", about, False, changed, following
+
+
+# --- others --------------------------------------------------------------------------------------
+
+
+def _buildkite(claims: Mapping[str, object]) -> Iterator[Move]:
+    following = ("sub", "organization_id", "pipeline_id", "job_id", "agent_id", "build_commit")
+    for move, other in _others(str(claims.get("organization_slug"))):
+        about = f"the organisation {other}"
+        yield f"organisation-{move}", about, True, {"organization_slug": other}, following
+    for move, other in _others(str(claims.get("pipeline_slug"))):
+        about = f"the pipeline {other}"
+        yield f"pipeline-{move}", about, False, {"pipeline_slug": other}, following[:1]
+    for move, other in _others(str(claims.get("build_branch"))):
+        yield f"branch-{move}", f"the branch {other}", False, {"build_branch": other}, ("sub",)
+
+
+def _circleci(claims: Mapping[str, object]) -> Iterator[Move]:
+    project = uuid_of("another", claims.get("oidc.circleci.com/project-id"))
+    changed: Claims = {"oidc.circleci.com/project-id": project}
+    yield "project-other", "another project", True, changed, ("sub",)
+    ref = str(claims.get("oidc.circleci.com/vcs-ref"))
+    for move, other in _others(ref):
+        if move != "other":
+            changed = {"oidc.circleci.com/vcs-ref": other}
+            yield f"ref-{move}", f"the ref {other}", False, changed, ()
+
+
+def _google(claims: Mapping[str, object]) -> Iterator[Move]:
+    account, _, domain = str(claims.get("email")).partition("@")
+    for move, other in _others(account):
+        changed: Claims = {"email": f"{other}@{domain}"}
+        yield f"account-{move}", f"the account {other}", True, changed, ("sub", "azp")
+    changed = {"email": f"{account}@evil-{domain}"}
+    yield "project-prefix", "an account of another project", True, changed, ("sub", "azp")
+    reused: Claims = {"sub": number_of("new") * 2}
+    yield "account-reused", "a new account of the same name", True, reused, ("azp",)
+
+
+def _spiffe(claims: Mapping[str, object]) -> Iterator[Move]:
+    subject = str(claims.get("sub"))
+    for move, other in (
+        ("suffix", f"{subject}-evil"),
+        ("below", f"{subject}/x"),
+        ("slash", f"{subject}/"),
+    ):
+        yield f"workload-{move}", f"the workload {other}", True, {"sub": other}, ()
+    domain, slash, path = subject.removeprefix("spiffe://").partition("/")
+    changed: Claims = {"sub": f"spiffe://{domain}.example.net{slash}{path}"}
+    yield "domain-suffix", "another trust domain", True, changed, ()
+
+
+def _others(name: str) -> tuple[tuple[str, str], ...]:
+    """Return names that are almost this one, by how they differ."""
+    return (
+        ("other", "another"),
+        ("suffix", f"{name}-evil"),
+        ("prefix", f"evil-{name}"),
+        ("longer", f"{name}x"),
+    )
+
+
+_MOVES: Mapping[str, Callable[[Mapping[str, object]], Iterator[Move]]] = {
+    "github-actions": _github,
+    "gitlab-ci": _gitlab,
+    "kubernetes": _kubernetes,
+    "buildkite": _buildkite,
+    "circleci": _circleci,
+    "google": _google,
+    "spiffe": _spiffe,
+}

@@ -1,0 +1,5 @@
+"""
+Token profiles: what the tokens of each issuer look like.
+
+Not here: signing.
+"""

@@ -1,0 +1,233 @@
+"""
+The `registry-auth-proxy` command.
+
+What lives here: options, and serving until the process is told to end.  What must not: what is
+served.
+"""
+
+import os
+import re
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from .terminal import EXIT_POLICY, EXIT_USAGE, fail_with_problems
+
+if TYPE_CHECKING:
+    from regauth.servers.configuration.proxy_settings import LoginSettings, ProxySettings
+    from regauth.servers.proxy.app import Proxy
+    from regauth.servers.telemetry.event_log import EventLog
+
+_HELP = """\
+Put token authentication before a registry that has none.
+
+\b
+By a file:
+  registry-auth-proxy --config proxy.yaml
+
+\b
+Or, for the common case, by options:
+  registry-auth-proxy http://127.0.0.1:5001 \\
+    --token-realm https://auth.example.com/auth/token \\
+    --token-service registry.example.com \\
+    --token-issuer registry-token-issuer \\
+    --token-root-cert-bundle root.crt --listen-address :5000
+
+With options the proxy's own login to UPSTREAM is what `docker login` has stored, if anything.
+"""
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command(
+    help=_HELP, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(package_name="jwt-registry-auth", message="%(prog)s %(version)s")
+@click.argument("upstream", required=False)
+@click.option("--config", type=_FILE, envvar="REGISTRY_AUTH_PROXY_CONFIG", help="Serve by a file.")
+@click.option("--token-realm", default="", help="The address of the token endpoint.")
+@click.option("--token-service", default="", help="The `aud` of tokens.")
+@click.option("--token-issuer", default="", help="The `iss` of tokens.")
+@click.option("--token-root-cert-bundle", type=_FILE, help="PEM certificates of the token server.")
+@click.option(
+    "--token-auto-redirect",
+    is_flag=True,
+    help="Name /auth/token at the address that the client asked as the realm.",
+)
+@click.option("--registry-insecure", is_flag=True, help="Speak plain HTTP to UPSTREAM.")
+@click.option("--listen-address", default=":5000", show_default=True, help="HOST:PORT.")
+def main(config: Path | None, upstream: str | None, **options: object) -> None:
+    """Serve by a file or by options."""
+    if (config is None) == (upstream is None):
+        _fail("give either UPSTREAM with options, or --config")
+    settings = _from_file(config) if config is not None else _from_options(upstream or "", options)
+    _serve(settings)
+
+
+def _fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
+    click.echo(f"registry-auth-proxy: {message}", err=True)
+    sys.exit(code)
+
+
+def _from_file(config: Path) -> "ProxySettings":
+    from regauth.servers.configuration.proxy_file import read_proxy_settings  # noqa: PLC0415
+    from regauth.servers.configuration.server_file import ConfigurationError  # noqa: PLC0415
+
+    try:
+        return read_proxy_settings(config)
+    except ConfigurationError as error:
+        fail_with_problems(error.problems, error.sources, EXIT_USAGE)
+
+
+def _from_options(upstream: str, options: dict[str, object]) -> "ProxySettings":
+    from regauth.servers.configuration.proxy_file import parse_address  # noqa: PLC0415
+    from regauth.servers.configuration.proxy_settings import (  # noqa: PLC0415
+        REDIRECT_PATH,
+        BundleKeys,
+        ProxySettings,
+        TokenSettings,
+        UpstreamSettings,
+    )
+
+    bundle, redirect = options["token_root_cert_bundle"], bool(options["token_auto_redirect"])
+    realm = str(options["token_realm"])
+    missing = [] if realm or redirect else ["--token-realm or --token-auto-redirect"]
+    required = ("token_service", "token_issuer", "token_root_cert_bundle")
+    missing += [f"--{name.replace('_', '-')}" for name in required if not options[name]]
+    if missing:
+        _fail(f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
+    if any(
+        set('"\\') & set(text) or not text.isprintable()
+        for text in (realm, str(options["token_service"]))
+    ):
+        _fail("--token-realm and --token-service are printable, without quotes and backslashes")
+    try:
+        listen = parse_address(str(options["listen_address"]))
+        url = _upstream_url(upstream, insecure=bool(options["registry_insecure"]))
+    except ValueError as error:
+        _fail(str(error))
+    return ProxySettings(
+        TokenSettings(
+            str(options["token_service"]),
+            str(options["token_issuer"]),
+            BundleKeys(Path(str(bundle))),
+            realm,
+            REDIRECT_PATH if redirect else "",
+        ),
+        UpstreamSettings(url, _docker_login()),
+        listen=(listen,),
+    )
+
+
+def _upstream_url(upstream: str, *, insecure: bool) -> str:
+    """
+    Return UPSTREAM as an address; it may be a mere host.
+
+    Raises:
+        ValueError: It is none, or says the contrary of --registry-insecure.
+    """
+    from urllib.parse import urlsplit  # noqa: PLC0415
+
+    from regauth.engine.compiler.providers import is_loopback  # noqa: PLC0415
+
+    url = upstream if "://" in upstream else f"{'http' if insecure else 'https'}://{upstream}"
+    parts = urlsplit(url)
+    host = re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", parts.hostname or "", re.ASCII)
+    if parts.scheme not in ("http", "https") or host is None or parts.port == 0:
+        message = f"{upstream!r} is not a registry's address"
+        raise ValueError(message)
+    if parts.username is not None or parts.query or parts.fragment:
+        message = "UPSTREAM is an address without a user, a query and a fragment"
+        raise ValueError(message)
+    if parts.scheme == "http" and not insecure and not is_loopback(host[0]):
+        message = "plain HTTP to another machine; --registry-insecure admits it"
+        raise ValueError(message)
+    return url.rstrip("/")
+
+
+def _docker_login() -> "LoginSettings":
+    from regauth.servers.configuration.proxy_settings import DockerConfigLogin  # noqa: PLC0415
+
+    folder = os.environ.get("DOCKER_CONFIG")
+    file = (Path(folder) if folder else Path.home() / ".docker") / "config.json"
+    return DockerConfigLogin(file) if file.exists() else None
+
+
+def _serve(settings: "ProxySettings") -> None:
+    """Serve until SIGTERM or SIGINT; end the process when something is wrong."""
+    from regauth.servers.http_server import server as hosting  # noqa: PLC0415
+    from regauth.servers.telemetry.event_log import EventLog  # noqa: PLC0415
+
+    log = EventLog(settings.log_format, settings.log_level)
+    proxy = _proxy_or_exit(settings, log)
+    log.take_over_logging()
+    if settings.limits.spool is not None:
+        tempfile.tempdir = str(settings.limits.spool)
+    try:
+        listeners = hosting.bind(settings.listen)
+    except OSError as error:
+        _fail(f"cannot listen on {error.filename}: {error.strerror}")
+    server = hosting.Server(
+        proxy.app,
+        listeners,
+        threads=settings.threads,
+        adjustments=hosting.streaming(settings.limits.max_body, settings.threads),
+        clients=proxy.clients,
+    )
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        log.event("ending", pid=os.getpid())
+        server.stop()
+
+    def reload(_number: int, _frame: FrameType | None) -> None:
+        if proxy.embedded is not None:
+            proxy.embedded.reloader.ask()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGHUP, reload)
+    # Whoever reads that it listens may send it signals.
+    upstream = settings.upstream.url if settings.upstream is not None else ""
+    log.event("listening", addresses=hosting.addresses_of(listeners), upstream=upstream)
+    proxy.start()
+    server.run()
+    proxy.close()
+    log.event("ended")
+
+
+def _proxy_or_exit(settings: "ProxySettings", log: "EventLog") -> "Proxy":
+    from regauth.servers.http_client.pool import UpstreamError  # noqa: PLC0415
+    from regauth.servers.proxy.app import Proxy  # noqa: PLC0415
+    from regauth.servers.proxy.trust import TrustError  # noqa: PLC0415
+    from regauth.servers.signing.signer import SigningError  # noqa: PLC0415
+    from regauth.servers.state.policy import PolicyFolderError, PolicyProblemsError  # noqa: PLC0415
+    from regauth.servers.telemetry.decision_log import DecisionLogError  # noqa: PLC0415
+    from regauth.servers.upstream.upload_locations import UploadKeyError  # noqa: PLC0415
+
+    spool = settings.limits.spool
+    if spool is not None and not os.access(spool, os.W_OK | os.X_OK):
+        _fail(f"the spool folder {spool} cannot be written")
+    try:
+        return Proxy(settings, log)
+    except PolicyProblemsError as error:
+        fail_with_problems(error.problems, error.sources, EXIT_POLICY)
+    except PolicyFolderError as error:
+        _fail(str(error), EXIT_POLICY)
+    except (
+        TrustError,
+        UpstreamError,
+        UploadKeyError,
+        SigningError,
+        DecisionLogError,
+        OSError,
+    ) as error:
+        _fail(str(error))
+
+
+if __name__ == "__main__":
+    main()

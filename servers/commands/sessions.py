@@ -1,0 +1,117 @@
+"""
+The `token-server sessions` commands.
+
+What lives here: their options and what they print.  What must not: how sessions are kept
+(`regauth.servers.sessions.store`); what they need is imported when a command runs.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .terminal import EXIT_USAGE, fail, fail_with_problems
+
+if TYPE_CHECKING:
+    from regauth.servers.sessions.store import SessionStore
+
+_CONFIG = click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="TOKEN_SERVER_CONFIG",
+    required=True,
+    help="The server's file, which says where sessions are kept.",
+)
+
+
+@click.group()
+def sessions() -> None:
+    """
+    Show and end the sessions that refresh tokens stand for.
+
+    \b
+    Example:
+      token-server sessions list --config server.yaml
+      token-server sessions revoke --config server.yaml --provider github --subject repo:acme/app
+    """  # noqa: D301 - click reads \b
+
+
+@sessions.command("list")
+@_CONFIG
+def list_(config: Path) -> None:
+    """Show all sessions, the newest first; a policy that allows less ends them earlier."""
+    with _store(config) as store:
+        for one in store.all():
+            click.echo(
+                f"{_shown(one.provider)}  {_shown(one.subject)}  {_shown(one.service)}  "
+                f"began {_moment(one.began)}  ends {_moment(one.ends)}"
+            )
+
+
+@sessions.command()
+@_CONFIG
+@click.option("--provider", help="Whose sessions; all providers' without it.")
+@click.option("--subject", help="One subject's; needs --provider.")
+@click.option("--all", "everything", is_flag=True, help="Every session there is.")
+def revoke(config: Path, provider: str | None, subject: str | None, *, everything: bool) -> None:
+    """End sessions; a registry token that was issued already is good until it expires."""
+    if everything == (provider is not None) or (subject is not None and provider is None):
+        fail("say either --all, or --provider and perhaps --subject")
+    with _store(config) as store:
+        ended = store.revoke(provider, subject)
+    click.echo(f"{_counted(ended)} ended")
+
+
+@sessions.command()
+@_CONFIG
+def prune(config: Path) -> None:
+    """Remove sessions that have ended; servers do it too, some at each new session."""
+    now, removed = datetime.now(UTC), 0
+    with _store(config) as store:
+        while some := store.prune(now):
+            removed += some
+    click.echo(f"{_counted(removed)} removed")
+
+
+@contextmanager
+def _store(config: Path) -> "Iterator[SessionStore]":
+    """Open the store that a server is configured with; end the process when it cannot be used."""
+    from regauth.servers.configuration.server_file import ConfigurationError, read_settings  # noqa: PLC0415
+    from regauth.servers.sessions.store import (  # noqa: PLC0415
+        COMMAND_SECONDS,
+        SessionsError,
+        StoreSettingsError,
+        open_store,
+    )
+
+    try:
+        settings = read_settings(config).sessions
+        if settings is None:
+            fail(f"{config} has no `refreshTokens`, so this server keeps no sessions")
+        store = open_store(settings, COMMAND_SECONDS, connections=1)
+    except ConfigurationError as error:
+        fail_with_problems(error.problems, error.sources, EXIT_USAGE)
+    except StoreSettingsError as error:
+        fail(f"{config}: {error}")
+    try:
+        yield store
+    except SessionsError as error:
+        fail(str(error))
+    finally:
+        store.close()
+
+
+def _counted(number: int) -> str:
+    return f"{number} session{'s' * (number != 1)}"
+
+
+def _moment(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _shown(text: str) -> str:
+    """Return a claim's text as one line: whoever wrote it must not write on this terminal."""
+    return text if text.isprintable() else ascii(text)

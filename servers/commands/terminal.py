@@ -1,0 +1,57 @@
+"""
+What the server's commands say on a terminal.
+
+What lives here: how problems, refusals and tokens are shown, and the exit codes.  What must not:
+making them.
+"""
+
+import base64
+import json
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import click
+
+if TYPE_CHECKING:  # the engine is for commands that do something; `--help` is not one of them
+    from regauth.engine.source.problems import Problem
+
+EXIT_REFUSED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_POLICY: Final = 10
+
+
+def fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
+    """Say what is wrong and end."""
+    click.echo(f"token-server: {message}", err=True)
+    sys.exit(code)
+
+
+def fail_with_problems(
+    problems: "tuple[Problem, ...]", sources: Mapping[str, str], code: int
+) -> NoReturn:
+    """Show all problems with their lines and end."""
+    from regauth.engine.source.problems import Severity  # noqa: PLC0415
+    from regauth.engine.source.rendering import render_text, wants_color  # noqa: PLC0415
+
+    color = wants_color(os.environ, terminal=sys.stderr.isatty())
+    click.echo(render_text(problems, sources, color=color), err=True, color=color)
+    errors = sum(problem.severity is Severity.ERROR for problem in problems)
+    click.echo(f"\n{errors} error{'s' * (errors != 1)}; nothing is served", err=True)
+    sys.exit(code)
+
+
+def shown_token(token: str) -> str:
+    """Return a token's header and claims as JSON, with certificates shortened."""
+    header, claims = (_part(part) for part in token.split(".")[:2])
+    if isinstance(chain := header.get("x5c"), list):
+        header["x5c"] = [f"{str(one)[:24]}..." for one in chain]
+    return json.dumps({"header": header, "claims": claims}, indent=2)
+
+
+def _part(text: str) -> dict[str, object]:
+    decoded = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    if not isinstance(decoded, dict):
+        raise TypeError("a part of a token is a JSON object")
+    return decoded

@@ -1,0 +1,5 @@
+"""
+What `server.yaml` and `proxy.yaml` say, as values.
+
+Not here: what is built from the settings.
+"""

@@ -1,0 +1,262 @@
+"""
+Reading `proxy.yaml`, and the command line that says the same.
+
+What lives here: from the file's text to `ProxySettings`, with everything that is wrong reported at
+its line and column.  What must not: what the settings bring about.
+"""
+
+import ipaddress
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from regauth.engine.compiler.providers import is_loopback
+from regauth.engine.files import read_text
+from regauth.engine.source import schema
+from regauth.engine.source.nodes import MappingNode, Node, SequenceNode
+from regauth.engine.source.problems import Problems
+from regauth.engine.source.quantities import parse_duration
+from regauth.servers.http_server.forwarded import Network
+
+from .proxy_settings import (
+    MIB,
+    REDIRECT_PATH,
+    BodyLimits,
+    BundleKeys,
+    DockerConfigLogin,
+    EmbeddedKeys,
+    EnvironmentLogin,
+    FileKeys,
+    HelperLogin,
+    LoginSettings,
+    ProxySettings,
+    StaticLogin,
+    TokenSettings,
+    UpstreamSettings,
+    UriKeys,
+)
+from .server_file import MAX_PORT, ConfigurationError, connection_limits, decision_log
+from .settings import Address, KeyFolder, Settings, SigningSettings
+
+_KEYS: Final = ("rootCertBundle", "jwksFile", "jwksUri")
+
+
+def read_proxy_settings(file: Path) -> ProxySettings:
+    """
+    Read a configuration file.
+
+    Raises:
+        ConfigurationError: It cannot be read, or something in it is wrong.
+    """
+    problems, name = Problems(), str(file)
+    text = read_text(file, problems)
+    if text is None:
+        raise ConfigurationError(tuple(problems), {})
+    settings = parse_proxy_settings(text, file, problems)
+    if settings is None:
+        raise ConfigurationError(tuple(problems), {name: text})
+    return settings
+
+
+def parse_proxy_settings(text: str, file: Path, problems: Problems) -> ProxySettings | None:
+    """Return the settings that a text holds, or None when something in it is wrong."""
+    node = schema.read(text, str(file), "proxy", problems)
+    if node is None:
+        return None
+    settings = _Reader(node, file, problems).settings()
+    return None if problems.errors else settings
+
+
+def parse_address(text: str) -> Address:
+    """
+    Read HOST:PORT; the host `*`, or none, is every address of the machine.
+
+    Raises:
+        ValueError: It is none.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > MAX_PORT:
+        message = f"{text!r} is not an address such as 127.0.0.1:5000"
+        raise ValueError(message)
+    return Address("" if host in ("*", "") else host.strip("[]"), int(port))
+
+
+class _Reader:
+    """Turns checked nodes into values; what the schema cannot say is checked here."""
+
+    def __init__(self, node: MappingNode, file: Path, problems: Problems) -> None:
+        self._node = node
+        self._file = file
+        self._problems = problems
+
+    def settings(self) -> ProxySettings:
+        """Return the settings; what is wrong is reported."""
+        node = self._node
+        listen = node.get("listen")
+        listed = listen.items if isinstance(listen, SequenceNode) else [listen] if listen else []
+        upstream = node.get("upstream")
+        return ProxySettings(
+            self._token(_mapping(node, "token")),
+            self._upstream(upstream) if isinstance(upstream, MappingNode) else None,
+            limits=BodyLimits(
+                **self._given(max_body=self._size(), spool=self._path("spoolFolder"))
+            ),
+            **self._given(
+                listen=tuple(self._address(one) for one in listed) or None,
+                threads=_plain(node, "threads"),
+                connections=connection_limits(node),
+                trusted_proxies=self._networks(node.get("trustedProxies")),
+                log_format=_plain(node, "logFormat"),
+                log_level=_plain(node, "logLevel"),
+            ),
+        )
+
+    def _token(self, node: MappingNode) -> TokenSettings:
+        service, issuer = str(_plain(node, "service")), str(_plain(node, "issuer"))
+        redirect = _plain(node, "autoRedirect") is True
+        return TokenSettings(
+            service,
+            issuer,
+            self._keys(node, issuer),
+            str(_plain(node, "realm") or ""),
+            REDIRECT_PATH if redirect else "",
+        )
+
+    def _keys(self, node: MappingNode, issuer: str) -> Any:  # noqa: ANN401 - one of four
+        given = [name for name in _KEYS if node.get(name) is not None]
+        if _plain(self._node, "embedded") is True:
+            if given:
+                self._wrong(node[given[0]], "an embedded token server's keys are its own")
+            return self._embedded(issuer)
+        for name in ("policy", "signing", "filterCatalog", "decisionLog"):
+            beside = self._node.get(name)
+            if beside is not None:
+                self._wrong(beside, f"`{name}` belongs to `embedded: true`")
+        if len(given) != 1:
+            self._wrong(node, f"`token` needs exactly one of {', '.join(_KEYS)}")
+            return BundleKeys(Path())
+        key = given[0]
+        if key == "jwksUri":
+            uri = UriKeys(
+                str(_plain(node, key)),
+                self._path_of(node, "caFile"),
+                _plain(node, "allowHttp") is True,
+            )
+            self._check_http(node[key], uri.uri, allowed=uri.allow_http, by="allowHttp")
+            return uri
+        file = self._file.parent / str(_plain(node, key))
+        return BundleKeys(file) if key == "rootCertBundle" else FileKeys(file)
+
+    def _embedded(self, issuer: str) -> EmbeddedKeys:
+        policy, signing = self._path("policy"), _mapping(self._node, "signing")
+        folder = self._path_of(signing, "keyFolder")
+        if policy is None or folder is None:
+            self._wrong(self._node["embedded"], "`embedded` needs `policy` and `signing`")
+            return EmbeddedKeys(
+                Settings(self._file, Path(), issuer, SigningSettings(KeyFolder(Path())))
+            )
+        return EmbeddedKeys(
+            Settings(
+                self._file,
+                policy,
+                issuer,
+                SigningSettings(KeyFolder(Path(folder))),
+                sees_references=True,
+                **self._given(
+                    **decision_log(_mapping(self._node, "decisionLog"), self._file.parent),
+                    filter_catalog=_plain(self._node, "filterCatalog"),
+                    trusted_proxies=self._networks(self._node.get("trustedProxies")),
+                    log_format=_plain(self._node, "logFormat"),
+                    log_level=_plain(self._node, "logLevel"),
+                ),
+            )
+        )
+
+    def _upstream(self, node: MappingNode) -> UpstreamSettings:
+        url = str(_plain(node, "url"))
+        insecure = _plain(node, "insecure") is True
+        self._check_http(node["url"], url, allowed=insecure, by="insecure")
+        upload_key = self._path_of(node, "uploadKeyFile")
+        return UpstreamSettings(
+            url,
+            self._login(_mapping(node, "credentials")),
+            **self._given(
+                ca_file=self._path_of(node, "caFile"),
+                connect_seconds=_seconds(node, "connectTimeout"),
+                read_seconds=_seconds(node, "readTimeout"),
+                connections=_plain(node, "connections"),
+                upload_key_file=None if upload_key is None else Path(upload_key),
+            ),
+        )
+
+    def _login(self, node: MappingNode) -> LoginSettings:
+        if (static := node.get("static")) is not None and isinstance(static, MappingNode):
+            file = self._file.parent / str(_plain(static, "passwordFile"))
+            return StaticLogin(str(_plain(static, "username")), file)
+        if (named := node.get("environment")) is not None:
+            if not isinstance(named, MappingNode):
+                return EnvironmentLogin()
+            return EnvironmentLogin(str(_plain(named, "username")), str(_plain(named, "password")))
+        if (config := self._path_of(node, "dockerConfig")) is not None:
+            return DockerConfigLogin(Path(config))
+        helper = _plain(node, "helper")
+        return None if helper is None else HelperLogin(str(helper))
+
+    def _check_http(self, node: Node, url: str, *, allowed: bool, by: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme == "http" and not allowed and not is_loopback(parts.hostname or ""):
+            self._wrong(node, f"plain HTTP to another machine; `{by}: true` admits it")
+
+    def _address(self, node: Node) -> Address:
+        try:
+            return parse_address(str(node.plain()))
+        except ValueError as error:
+            self._wrong(node, str(error))
+            return Address("", 0)
+
+    def _networks(self, node: Node | None) -> tuple[Network, ...] | None:
+        networks = []
+        for one in node.items if isinstance(node, SequenceNode) else ():
+            try:
+                networks.append(ipaddress.ip_network(str(one.plain()), strict=False))
+            except ValueError as error:
+                self._wrong(one, str(error))
+        return tuple(networks) or None
+
+    def _size(self) -> int | None:
+        text = _plain(self._node, "maxBodySize")
+        if text is None:
+            return None
+        number, unit = str(text)[:-3], str(text)[-3:]
+        return int(number) * MIB * (1024 if unit == "GiB" else 1)
+
+    def _path(self, name: str) -> Path | None:
+        found = self._path_of(self._node, name)
+        return None if found is None else Path(found)
+
+    def _path_of(self, node: MappingNode, name: str) -> str | None:
+        text = _plain(node, name)
+        return None if text is None else str(self._file.parent / str(text))
+
+    def _wrong(self, node: Node, message: str) -> None:
+        self._problems.error(node.location, "wrong-value", message)
+
+    @staticmethod
+    def _given(**values: object) -> dict[str, Any]:
+        """Leave out what the file does not say, so that the defaults stand in one place."""
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def _mapping(node: MappingNode, name: str) -> MappingNode:
+    found = node.get(name)
+    return found if isinstance(found, MappingNode) else MappingNode({}, node.location)
+
+
+def _plain(node: MappingNode, name: str) -> object:
+    found = node.get(name)
+    return None if found is None else found.plain()
+
+
+def _seconds(node: MappingNode, name: str) -> float | None:
+    text = _plain(node, name)
+    return None if text is None else parse_duration(str(text)).total_seconds()

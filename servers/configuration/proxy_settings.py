@@ -1,0 +1,131 @@
+"""
+Settings: what `proxy.yaml` says, as values.
+
+What lives here: the values and their defaults.  What must not: reading a file
+(`regauth.servers.configuration.proxy_file`).
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from regauth.servers.http_server.forwarded import Network
+
+from .settings import Address, ConnectionLimits, LogFormat, LogLevel, Settings
+
+MIB = 1024 * 1024
+REDIRECT_PATH = "/auth/token"
+"""The token endpoint's path at the registry's own address, as in Distribution's `autoredirect`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StaticLogin:
+    """A user name, and a file with the password or token, which is read again when needed."""
+
+    username: str
+    password_file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentLogin:
+    """The names of the environment variables that hold user name and password."""
+
+    username: str = "REGISTRY_USERNAME"
+    password: str = "REGISTRY_PASSWORD"  # noqa: S105 - the name of a variable
+
+
+@dataclass(frozen=True, slots=True)
+class DockerConfigLogin:
+    """A docker `config.json`, with the credential helpers that it names."""
+
+    file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class HelperLogin:
+    """A credential helper: NAME of `docker-credential-NAME`."""
+
+    name: str
+
+
+LoginSettings = StaticLogin | EnvironmentLogin | DockerConfigLogin | HelperLogin | None
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSettings:
+    """The registry that requests go to."""
+
+    url: str
+    login: LoginSettings = None
+    ca_file: str | None = None
+    connect_seconds: float = 5.0
+    read_seconds: float = 60.0
+    connections: int = 64
+    upload_key_file: Path | None = None
+    """What uploads to addresses of its own are sealed with; None is a key of the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class BundleKeys:
+    """Root certificates, in PEM."""
+
+    file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class FileKeys:
+    """A JWK set in a file."""
+
+    file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class UriKeys:
+    """A JWK set at an address."""
+
+    uri: str
+    ca_file: str | None = None
+    allow_http: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedKeys:
+    """The keys of the token server in this process."""
+
+    server: Settings
+
+
+@dataclass(frozen=True, slots=True)
+class TokenSettings:
+    """Whose tokens are accepted, and where clients get them."""
+
+    service: str
+    issuer: str
+    keys: BundleKeys | FileKeys | UriKeys | EmbeddedKeys
+    realm: str = ""
+    redirect_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """What a request may take of this machine."""
+
+    max_body: int = 16 * 1024 * MIB
+    """Bytes in a request's body."""
+    spool: Path | None = None
+    """Where bodies wait until they are whole; None is the system's folder for such files."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """The configuration of a proxy."""
+
+    token: TokenSettings
+    upstream: UpstreamSettings | None = None
+    """None: only `/authorize` is served."""
+    listen: tuple[Address, ...] = (Address("127.0.0.1", 5000),)
+    threads: int = 256
+    trusted_proxies: tuple[Network, ...] = ()
+    limits: BodyLimits = field(default_factory=BodyLimits)
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
+    log_format: LogFormat = "json"
+    log_level: LogLevel = "info"

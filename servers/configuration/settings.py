@@ -1,0 +1,162 @@
+"""
+Settings: what `server.yaml` says, as values.
+
+What lives here: the values and their defaults.  What must not: reading a file
+(`regauth.servers.configuration.server_file`).
+"""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Literal
+
+from regauth.servers.http_server.forwarded import Network
+from regauth.servers.token.rate_limit import Rate
+
+LogFormat = Literal["json", "text"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+_CLIENT, _FAILURES, _IDENTITY = Rate(100, 500), Rate(10, 100), Rate(50, 500)
+
+TOKEN_PATHS = ("/auth/token", "/auth", "/token", "/v2/token")
+"""Where clients of the known registries look for the token endpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A place to listen on; an empty host is every address of the machine."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host or "*"
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFolder:
+    """A folder that `token-server keys` keeps."""
+
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFiles:
+    """A private key and, if it has any, its certificates."""
+
+    key: Path
+    chain: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FixedKeyId:
+    """A key id that is a name of the operator's choice."""
+
+    name: str
+
+
+KeyIdChoice = Literal["libtrust", "rfc7638"] | FixedKeyId
+
+
+Registry = Literal[
+    "distribution-2.8",
+    "distribution-3.0",
+    "distribution-3.1",
+    "distribution-3-jwks",
+    "zot",
+    "harbor",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SigningSettings:
+    """The key that tokens are signed with, and the header form that the registry knows it by."""
+
+    source: KeyFolder | KeyFiles
+    algorithm: str | None = None
+    """None: the one that fits the key."""
+    key_id: KeyIdChoice | None = None
+    """None: what `compat` asks for, else libtrust."""
+    x5c: bool | None = None
+    """None: when the key has certificates."""
+    compat: tuple[Registry, ...] = ()
+    """The registries that must accept the tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """How often one may ask, in each process; None is without limit."""
+
+    client: Rate | None = _CLIENT
+    failures: Rate | None = _FAILURES
+    identity: Rate | None = _IDENTITY
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """How many connections there may be, in each process."""
+
+    per_client: int | None = 100
+    """Of one client; None is without limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class SqliteSettings:
+    """Sessions in a file, for the processes of one machine."""
+
+    file: Path
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresqlSettings:
+    """Sessions in a database, for servers on several machines."""
+
+    conninfo: str
+    """A connection string of libpq, without a password."""
+    password_file: Path | None = None
+    """Read anew for each connection; None: what libpq finds by itself."""
+
+
+SessionSettings = SqliteSettings | PostgresqlSettings
+
+
+STANDARD_OUTPUT: Final = Path("-")
+"""What a log's file is called that is standard output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The configuration of a token server."""
+
+    file: Path
+    policy: Path
+    issuer: str
+    signing: SigningSettings
+    listen: tuple[Address, ...] = (Address("127.0.0.1", 5001),)
+    threads: int = 4
+    lifetime: timedelta = timedelta(minutes=5)
+    realm: str = "token-server"
+    verbose_errors: bool = False
+    log_format: LogFormat = "json"
+    log_level: LogLevel = "info"
+    paths: tuple[str, ...] = TOKEN_PATHS
+    trusted_proxies: tuple[Network, ...] = ()
+    rates: Rates = Rates()
+    limits: ConnectionLimits = ConnectionLimits()
+    shadow_policy: Path | None = None
+    decision_log: Path | None = None
+    """`-` is standard output."""
+    decision_log_claims: bool = True
+    workers: int = 1
+    pin_workers: bool = True
+    login_cache: float = 30.0
+    """Seconds for which a verified login is remembered; 0 for none."""
+    answer_cache: float = 5.0
+    """Seconds for which the same question gets the same token; 0 for none."""
+    sessions: SessionSettings | None = None
+    """Where sessions are kept; None: nobody gets a refresh token, whatever the policy allows."""
+    sees_references: bool = False
+    """Whether it is embedded in a proxy, which decides statements with `tags`."""
+    filter_catalog: bool = False
+    """Whether its tokens for the catalog say whose they are, for a proxy that filters it."""

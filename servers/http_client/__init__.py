@@ -1,0 +1,5 @@
+"""
+HTTP out: documents that are fetched whole, and bodies that are streamed.
+
+Not here: what the documents mean.
+"""

@@ -1,0 +1,60 @@
+"""
+Connecting in time, however many addresses a host's name has.
+
+What lives here: urllib3's connections with one deadline for all addresses; by themselves they give
+each as long as the first.  What must not: where to connect, and what is asked there
+(`regauth.servers.http_client.documents`).
+"""
+
+import socket
+import time
+from typing import Any
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+
+class _InTime:
+    """
+    Makes the socket, as urllib3 lets its connections do by themselves.
+
+    Args:
+        deadline: Monotonic seconds; past it no address is tried.
+    """
+
+    host: str
+    port: int
+
+    def __init__(
+        self,
+        *arguments: Any,  # noqa: ANN401 - urllib3's own
+        deadline: float,
+        **named: Any,  # noqa: ANN401 - urllib3's own
+    ) -> None:
+        super().__init__(*arguments, **named)
+        self._deadline = deadline
+
+    def _new_conn(self) -> socket.socket:
+        found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        failure: OSError = TimeoutError("timed out")
+        for left_over, (*_, where) in zip(reversed(range(len(found))), found, strict=True):
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                break
+            try:
+                # One that is silent leaves time for the next.
+                address = (str(where[0]), self.port)
+                made = socket.create_connection(address, left / 2 if left_over else left)
+            except OSError as error:
+                failure = error
+                continue
+            made.settimeout(max(0.001, self._deadline - time.monotonic()))
+            return made
+        raise failure
+
+
+class PlainConnection(_InTime, HTTPConnection):
+    """A connection in the clear."""
+
+
+class TlsConnection(_InTime, HTTPSConnection):
+    """A connection over TLS."""

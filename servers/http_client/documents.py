@@ -1,0 +1,309 @@
+"""
+HTTP out: the one module of the servers that opens a connection to somebody else.
+
+What lives here: fetching a small document within bounds of time, size and place.  What must not:
+what the document means, and when to fetch it (`regauth.servers.provider_keys.providers`).
+
+Built on urllib3's connections rather than its pools: a document is fetched every few minutes, and
+owning the connection is what lets a deadline cut a peer that answers a byte a second.
+"""
+
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from http.client import HTTPException
+from pathlib import Path
+from typing import Final
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import HTTPError
+from urllib3.response import HTTPResponse
+
+from regauth.engine.compiler.providers import is_loopback
+
+from .deadline import PlainConnection, TlsConnection
+
+MAX_REDIRECTS: Final = 3
+ACCEPT: Final = "application/json, application/jwk-set+json"
+"""
+Documents and JWK sets (RFC 7517, section 8.5).
+
+Kubernetes answers 406 to whoever asks for its keys and accepts only `application/json`.
+"""
+
+_CHUNK: Final = 64 * 1024
+_REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
+_PORTS: Final = {"http": 80, "https": 443}
+_BAD_HOST: Final = re.compile(r"[\x00-\x20\x7f]")
+"""What http.client takes in no host."""
+_OK: Final = 200
+
+
+MAX_MESSAGE: Final = 500
+"""Characters of what is said of a fetch that failed: it may quote the peer, and logs repeat it."""
+
+
+class FetchError(Exception):
+    """A document could not be fetched; the message names the address and the reason."""
+
+    def __init__(self, message: str) -> None:
+        short = len(message) <= MAX_MESSAGE
+        super().__init__(message if short else f"{message[:MAX_MESSAGE]}...")
+
+
+class PlainHttpError(FetchError):
+    """Another machine would be reached without TLS, and nobody said that it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """
+    How to reach an address.
+
+    `ca_file` replaces the system's certificate authorities; `bearer_token_file` is read anew for
+    each fetch, because projected tokens change; `allow_http` admits plain HTTP to any host.
+    """
+
+    ca_file: str | None = None
+    bearer_token_file: str | None = None
+    allow_http: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much a fetch may take: `seconds` altogether, `size` in bytes."""
+
+    seconds: float = 5.0
+    size: int = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a fetch brought: the address it came from, its bytes, and the headers it came with."""
+
+    url: str
+    body: bytes
+    headers: Mapping[str, str]
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """
+    Return scheme, host and port of an address (RFC 6454, section 4).
+
+    Raises:
+        FetchError: It is not an HTTP address.
+    """
+    parts = _split(url)
+    return parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme]
+
+
+def fetch(url: str, place: Place, bounds: Bounds, accept: str = ACCEPT) -> Document:
+    """
+    Fetch a document by GET.
+
+    Redirects are followed within the origin of `url` alone, so that whoever can make a provider
+    redirect cannot make this server read somebody else's keys.
+
+    Raises:
+        FetchError: The address is not allowed, the peer cannot be reached or trusted, or its
+            answer is late, too large, or not 200.
+    """
+    deadline = time.monotonic() + bounds.seconds
+    home, address = origin(url), url
+    for _ in range(MAX_REDIRECTS + 1):
+        parts = _split(address)
+        _check_scheme(parts, place)
+        reply = _get(parts, place, bounds, deadline, {"Accept": accept})
+        if reply.status in _REDIRECTS:
+            target = _target(address, reply.headers.get("location", ""))
+            if origin(target) != home:
+                message = f"{url} redirects to another origin"
+                raise FetchError(message)
+            address = target
+            continue
+        if reply.status != _OK:
+            message = f"{url} answered {reply.status}"
+            raise FetchError(message)
+        return Document(address, reply.body, reply.headers)
+    message = f"{url} redirects more than {MAX_REDIRECTS} times"
+    raise FetchError(message)
+
+
+def _target(address: str, location: str) -> str:
+    try:
+        return urljoin(address, location)
+    except ValueError as error:
+        message = f"{address} redirects to what is no address"
+        raise FetchError(message) from error
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Whatever a peer answered: its status, headers (by lower-case name) and body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def ask(url: str, place: Place, bounds: Bounds, headers: Mapping[str, str]) -> Reply:
+    """
+    Send a GET request and return the answer, whatever its status; follow no redirect.
+
+    Raises:
+        FetchError: The address is not allowed, the peer cannot be reached or trusted, or its
+            answer is late or too large.
+    """
+    parts = _split(url)
+    _check_scheme(parts, place)
+    return _get(parts, place, bounds, time.monotonic() + bounds.seconds, headers)
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        good = parts.port != 0 and _BAD_HOST.search(parts.hostname or "") is None
+    except ValueError:
+        good = False
+    if not good or parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        message = f"{url[:200]!r} is not an https address"
+        raise FetchError(message)
+    return parts
+
+
+def _check_scheme(parts: SplitResult, place: Place) -> None:
+    if parts.scheme == "http" and not place.allow_http and not is_loopback(parts.hostname or ""):
+        message = f"{parts.geturl()} is not https; `allowHttp: true` admits it"
+        raise PlainHttpError(message)
+
+
+def _get(
+    parts: SplitResult,
+    place: Place,
+    bounds: Bounds,
+    deadline: float,
+    headers: Mapping[str, str],
+) -> Reply:
+    url = parts.geturl()
+    left = deadline - time.monotonic()
+    if left <= 0:
+        message = f"{url} did not answer within {bounds.seconds:g} s"
+        raise FetchError(message)
+    connection = _connection(parts, place, left, deadline)
+    late = threading.Event()
+    timer = threading.Timer(left, _cut(connection, late))
+    timer.daemon = True
+    timer.start()
+    try:
+        target = parts.path or "/"
+        connection.request(
+            "GET",
+            f"{target}?{parts.query}" if parts.query else target,
+            headers={"User-Agent": "regauth", **_authorization(place), **headers},
+            preload_content=False,
+        )
+        response = connection.getresponse()
+        found = {name.lower(): value for name, value in response.headers.items()}
+        body = _read(response, bounds.size, url)
+    except (HTTPError, HTTPException, OSError, ValueError) as error:
+        if late.is_set() or isinstance(error, TimeoutError):
+            message = f"{url} did not answer within {bounds.seconds:g} s"
+        else:
+            message = f"{url}: {_reason(error)}"
+        raise FetchError(message) from error
+    finally:
+        timer.cancel()
+        connection.close()
+    if late.is_set():
+        message = f"{url} did not answer within {bounds.seconds:g} s"
+        raise FetchError(message)
+    return Reply(response.status, found, body)
+
+
+def _cut(connection: HTTPConnection, late: threading.Event) -> Callable[[], None]:
+    """Return what ends a connection from outside: its reads then fail at once."""
+
+    def cut() -> None:
+        late.set()
+        sock = connection.sock
+        if sock is not None:
+            try:
+                sock.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return  # the peer was faster
+
+    return cut
+
+
+def _connection(
+    parts: SplitResult, place: Place, seconds: float, deadline: float
+) -> HTTPConnection:
+    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    if parts.scheme == "http":
+        return PlainConnection(host, port, timeout=seconds, deadline=deadline)
+    tls = _tls(place, _stamp(place))
+    return TlsConnection(host, port, timeout=seconds, ssl_context=tls, deadline=deadline)
+
+
+def _stamp(place: Place) -> tuple[int, int] | None:
+    """Return what changes when the CA file does, so that a renewed authority is noticed."""
+    if place.ca_file is None:
+        return None
+    try:
+        found = Path(place.ca_file).stat()
+    except OSError as error:
+        message = f"the CA file cannot be read: {error}"
+        raise FetchError(message) from error
+    return found.st_mtime_ns, found.st_size
+
+
+@lru_cache(maxsize=64)
+def _tls(place: Place, stamp: tuple[int, int] | None) -> ssl.SSLContext:  # noqa: ARG001 - cache key
+    try:
+        context = ssl.create_default_context(cafile=place.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        message = f"the CA file {place.ca_file} cannot be used: {error}"
+        raise FetchError(message) from error
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _authorization(place: Place) -> dict[str, str]:
+    if place.bearer_token_file is None:
+        return {}
+    try:
+        token = Path(place.bearer_token_file).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"the bearer token file {place.bearer_token_file} cannot be read"
+        raise FetchError(message) from error
+    return {"Authorization": f"Bearer {token}"}
+
+
+def _read(response: HTTPResponse, size: int, url: str) -> bytes:
+    body = bytearray()
+    while chunk := response.read1(_CHUNK, decode_content=False):
+        body += chunk
+        if len(body) > size:
+            message = f"{url} is larger than {size} bytes"
+            raise FetchError(message)
+    return bytes(body)
+
+
+def _reason(error: BaseException) -> str:
+    """Say why in a few words; urllib3 wraps what the system said."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted: {cause.verify_message}"
+        if isinstance(cause, ConnectionRefusedError):
+            return "connection refused"
+        if isinstance(cause, socket.gaierror):
+            return "its host name cannot be resolved"
+        cause = cause.__cause__ or cause.__context__
+    return str(error)[:200] or type(error).__name__

@@ -1,0 +1,231 @@
+"""
+HTTP out, in a stream: connections to one upstream that are kept and used again.
+
+What lives here: sending a request with a body of any length and reading the answer piece by piece,
+within bounds of time.  What must not: what is sent, and with whose credentials
+(`regauth.servers.upstream.registry`).
+
+It is the other half of `regauth.servers.http_client.documents`, which fetches small documents
+whole.
+"""
+
+import re
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, Final
+from urllib.parse import urlsplit
+
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, Timeout
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+    SSLError,
+)
+from urllib3.response import BaseHTTPResponse
+
+CHUNK: Final = 256 * 1024
+"""Bytes that are read and written at a time."""
+
+_SAFE: Final = frozenset(("GET", "HEAD"))
+_FINAL: Final = range(200, 600)
+_LENGTH: Final = re.compile(r"[0-9]{1,18}", re.ASCII)
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class UpstreamError(Exception):
+    """
+    An upstream cannot be used; the message says why.
+
+    `late` tells one that did not answer in time from one that did not answer at all.
+    """
+
+    def __init__(self, message: str, *, late: bool = False) -> None:
+        super().__init__(message)
+        self.late = late
+
+
+@dataclass(frozen=True, slots=True)
+class Connecting:
+    """
+    How an upstream is reached.
+
+    `connect_seconds` bounds making a connection; `read_seconds` each wait for bytes, so that a blob
+    of many GiB is no reason to give up.  `connections` are kept open; more are made when needed.
+    """
+
+    ca_file: str | None = None
+    connect_seconds: float = 5.0
+    read_seconds: float = 60.0
+    connections: int = 64
+
+
+class Answer:
+    """An upstream's answer, whose body is read while it is passed on.  Must be closed."""
+
+    def __init__(self, response: BaseHTTPResponse) -> None:
+        self._response = response
+        self._ended = False
+        self.status = response.status
+        self.headers: list[tuple[str, str]] = list(response.headers.items())
+
+    def header(self, name: str) -> str | None:
+        """Return a header's value, whatever the case of its name."""
+        return self._response.headers.get(name)
+
+    def chunks(self, size: int = CHUNK) -> Iterator[bytes]:
+        """
+        Yield the body as it came, not decoded.
+
+        Raises:
+            UpstreamError: The upstream broke off.
+        """
+        try:
+            yield from self._response.stream(size, decode_content=False)
+            self._ended = True
+        except (HTTPError, OSError) as error:
+            raise _error(error) from error
+
+    def read(self, most: int) -> bytes:
+        """Return the beginning of the body, for an answer that is not passed on."""
+        try:
+            return self._response.read(most, decode_content=False)
+        except (HTTPError, OSError) as error:
+            raise _error(error) from error
+
+    def close(self) -> None:
+        """
+        Let the connection go: back to the pool when the answer was read to its end.
+
+        Else the connection ends, and with it the upstream's sending.
+        """
+        if not self._ended:
+            self._response.close()
+        self._response.release_conn()
+
+
+class Pool:
+    """
+    Connections to one origin.  Safe to use from many threads.
+
+    Raises:
+        UpstreamError: The CA file cannot be used.
+    """
+
+    def __init__(self, origin: str, connecting: Connecting) -> None:
+        parts = urlsplit(origin)
+        host = parts.hostname or ""
+        timeout = Timeout(connect=connecting.connect_seconds, read=connecting.read_seconds)
+        keep = connecting.connections
+        self._pool: HTTPConnectionPool
+        if parts.scheme == "https":
+            try:
+                context = ssl.create_default_context(cafile=connecting.ca_file)
+            except (OSError, ssl.SSLError) as error:
+                message = f"the CA file {connecting.ca_file} cannot be used: {error}"
+                raise UpstreamError(message) from error
+            context.minimum_version = ssl.TLSVersion.TLSv1_2
+            self._pool = HTTPSConnectionPool(
+                host,
+                parts.port,
+                timeout=timeout,
+                maxsize=keep,
+                blocksize=CHUNK,
+                ssl_context=context,
+            )
+        else:
+            self._pool = HTTPConnectionPool(
+                host, parts.port, timeout=timeout, maxsize=keep, blocksize=CHUNK
+            )
+
+    def send(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: IO[bytes] | bytes | None = None,
+    ) -> Answer:
+        """
+        Send a request and return the answer, as soon as its headers are there.
+
+        A GET or HEAD is sent once more when a kept connection turned out to be closed.  Nothing
+        else is sent twice, and no redirect is followed.
+
+        Raises:
+            UpstreamError: There is no answer.
+        """
+        try:
+            try:
+                return self._send(method, target, headers, body)
+            except ProtocolError:
+                if method not in _SAFE:
+                    raise
+                return self._send(method, target, headers, None)
+        except (HTTPError, OSError, ValueError) as error:
+            raise _error(error) from error
+
+    def _send(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: IO[bytes] | bytes | None,
+    ) -> Answer:
+        answer = Answer(
+            self._pool.urlopen(
+                method,
+                target,
+                body,
+                dict(headers),
+                retries=False,
+                redirect=False,
+                assert_same_host=False,
+                preload_content=False,
+                decode_content=False,
+                release_conn=False,
+            )
+        )
+        fault = _fault(answer)
+        if fault:
+            answer.close()
+            raise UpstreamError(fault)
+        return answer
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._pool.close()
+
+
+def _fault(answer: Answer) -> str:
+    """
+    Say why an answer must not be passed on; nothing of one that may.
+
+    Where an answer ends must be said in one way (RFC 9112, section 6.3), or what follows on the
+    connection is taken for the answer to somebody else; so must an interim answer, which
+    `http.client` takes for the final one.
+    """
+    if answer.status not in _FINAL:
+        return f"the upstream registry answers with the status {answer.status}"
+    named = [(name.lower(), value) for name, value in answer.headers]
+    lengths = [value for name, value in named if name == "content-length"]
+    codings = [value.lower() for name, value in named if name == "transfer-encoding"]
+    one_length = not codings and len(lengths) == 1 and _LENGTH.fullmatch(lengths[0])
+    if (lengths and not one_length) or codings not in ([], ["chunked"]):
+        return "the upstream registry does not say in one way where its answer ends"
+    if any(_CONTROL.search(value) for _, value in named):
+        return "the upstream registry sends control characters in a header"
+    return ""
+
+
+def _error(error: Exception) -> UpstreamError:
+    """Say why in a few words, without what was sent."""
+    if isinstance(error, NewConnectionError):  # before its base, which is a time-out's
+        return UpstreamError("no connection to the upstream registry can be made")
+    if isinstance(error, ConnectTimeoutError | ReadTimeoutError | TimeoutError):
+        return UpstreamError("the upstream registry did not answer in time", late=True)
+    if isinstance(error, SSLError):
+        return UpstreamError(f"the upstream registry's certificate is not trusted: {error}"[:300])
+    return UpstreamError(f"the upstream registry broke off: {type(error).__name__}")

@@ -1,0 +1,84 @@
+"""
+Framing: where a request and its header fields end (RFC 9112, sections 5 and 6).
+
+What lives here: what waitress's parser is too lenient about, and what takes it too long.  What must
+not: how long a client may take (`regauth.servers.http_server.connections`), and what is asked.
+"""
+
+from typing import Final
+
+from waitress.parser import HTTPRequestParser, ParsingError
+from waitress.utilities import BadRequest
+
+MAX_FIELDS: Final = 256
+"""Header fields of a request; ten thousand took 50 ms, in which nobody is served."""
+
+MAX_BLANKS: Final = 64
+"""Spaces and tabs in a row.  waitress matches a field in time that grows with their square."""
+
+MAX_CHUNK_TEXT: Final = 8 * 1024
+"""Bytes of a chunk's size with its extensions, or of the trailer; waitress keeps them in memory."""
+
+
+class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
+    """
+    A request that has one end, where waitress takes requests that could have two.
+
+    Whoever stands in front and reads another end than we do sends us the rest of one client's
+    request as another client's (request smuggling).
+    """
+
+    def received(self, data: bytes) -> int:
+        """Take what came; a request that is whole is not asked to go on (RFC 9110, 10.1.1)."""
+        taken = int(super().received(data))
+        body = self.body_rcv if self.chunked else None
+        if body is not None and len(body.control_line) + len(body.trailer) > MAX_CHUNK_TEXT:
+            message = f"more than {MAX_CHUNK_TEXT} bytes about a chunk, or after the last"
+            self.error, self.completed = BadRequest(message), True
+        if self.completed:  # else waitress would take the next request's headers for this one's
+            self.expect_continue = False
+        return taken
+
+    def parse_header(self, header_plus: bytes) -> None:
+        """
+        Read line and headers.
+
+        Raises:
+            ParsingError: The version is not ours, the body's end is said in two ways, or a field
+                goes on in a second line (RFC 9112, sections 2.3, 5.2, 6.1 and 6.3); there are more
+                fields or blanks than anybody needs; or a number or an address is none.
+        """
+        _check_cost(header_plus)
+        try:
+            super().parse_header(header_plus)
+        except ValueError as error:  # waitress would hang up and log a traceback
+            message = "the target or the body's length is malformed"
+            raise ParsingError(message) from error
+        if self.version not in ("1.0", "1.1"):
+            message = "HTTP/1.0 or HTTP/1.1 is spoken here"
+            raise ParsingError(message)
+        # waitress has taken away a coding that it knows, which HTTP/1.0 has not
+        if "TRANSFER_ENCODING" in self.headers or (
+            self.chunked and "CONTENT_LENGTH" in self.headers
+        ):
+            message = "the end of the body is said in two ways"
+            raise ParsingError(message)
+
+
+def _check_cost(header_plus: bytes) -> None:
+    """
+    Refuse what would keep waitress's parser, and with it every connection of the process, busy.
+
+    Raises:
+        ParsingError: A field is folded, or there are too many fields or blanks.
+    """
+    blanks = header_plus.replace(b"\t", b" ")
+    if b"\n " in blanks:  # folding would also make one long run of many short ones
+        message = "a header field goes on in a second line"
+        raise ParsingError(message)
+    if b" " * (MAX_BLANKS + 1) in blanks:
+        message = f"more than {MAX_BLANKS} blanks in a row"
+        raise ParsingError(message)
+    if header_plus.count(b"\n") > MAX_FIELDS + 2:  # the first line and the last are none
+        message = f"more than {MAX_FIELDS} header fields"
+        raise ParsingError(message)

@@ -1,0 +1,263 @@
+"""
+Hosting on waitress: sockets, the serving loop, and an orderly end.
+
+What lives here: everything that knows waitress, but its channels (`connections`).  What must not:
+what is served.
+"""
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+import waitress
+
+from regauth.servers.configuration.settings import Address
+
+from .connections import Channel, Clients
+from .descriptors import Accepting, connection_bound
+from .polling import channels
+
+MAX_HEADER_BYTES: Final = 64 * 1024
+"""A request's line and headers together; a larger one is answered 431."""
+
+MAX_BODY_BYTES: Final = 64 * 1024
+"""A request's body; a larger one is answered 413."""
+
+BACKLOG: Final = 1024
+_POLL: Final = 0.1
+_TICK: Final = 1.0
+"""Seconds between two looks for clients that are late."""
+_FOREVER: Final = 30.0
+
+_ADJUSTMENTS: Final[Mapping[str, int]] = {
+    "max_request_header_size": MAX_HEADER_BYTES,
+    "max_request_body_size": MAX_BODY_BYTES,
+    "inbuf_overflow": 512 * 1024,
+    "channel_timeout": 30,
+    "cleanup_interval": 1,
+    "connection_limit": 1000,
+    "backlog": BACKLOG,
+}
+"""waitress's, for a token server."""
+
+Application = Callable[..., Any]
+
+
+def bind(addresses: Sequence[Address]) -> list[socket.socket]:
+    """
+    Listen on all addresses.
+
+    Raises:
+        OSError: An address cannot be listened on; its `filename` names it.
+    """
+    bound: list[socket.socket] = []
+    try:
+        for address in addresses:
+            bound += _bind(address)
+    except OSError as error:
+        for one in bound:
+            one.close()
+        raise OSError(error.errno, error.strerror, str(address)) from error
+    return bound
+
+
+def _bind(address: Address) -> list[socket.socket]:
+    found = socket.getaddrinfo(
+        address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    bound = []
+    for family, _, _, _, where in dict.fromkeys(found):
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            listener.bind(where)
+        except OSError:
+            listener.close()
+            raise
+        listener.listen(BACKLOG)
+        listener.settimeout(0)
+        bound.append(listener)
+    return bound
+
+
+def addresses_of(listeners: Sequence[socket.socket]) -> list[str]:
+    """Return where the sockets listen, with the port that the system chose for port 0."""
+    names = [one.getsockname() for one in listeners]
+    return [str(Address(name[0], name[1])) for name in names]
+
+
+def streaming(max_body: int, threads: int) -> Mapping[str, int]:
+    """
+    Return waitress's adjustments for bodies of any size both ways.
+
+    A request's body is spooled before the application sees it: in memory up to `inbuf_overflow`,
+    then in a file.  An answer's body waits in memory only: the application's thread goes on once
+    less than `outbuf_high_watermark` is left, so `outbuf_overflow`, where a file would begin, is
+    never reached.
+
+    Args:
+        max_body: Bytes in a request's body; a larger one is answered 413.
+        threads: Requests that are answered at a time; connections beyond them wait.
+    """
+    return {
+        "max_request_body_size": max_body + 1,
+        "recv_bytes": 256 * 1024,
+        "inbuf_overflow": 512 * 1024,
+        "outbuf_high_watermark": 1024 * 1024,
+        "outbuf_overflow": 32 * 1024 * 1024,
+        "connection_limit": max(1000, 4 * threads),
+    }
+
+
+@contextlib.contextmanager
+def _signals_wake(descriptor: int) -> Iterator[None]:
+    """
+    Have signals write to a pipe that the loop reads, where this thread is the one they interrupt.
+
+    One that comes just before the loop waits does not interrupt its waiting, and Python runs its
+    handler only afterwards.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    os.set_blocking(descriptor, False)
+    before = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
+
+
+class Server:
+    """
+    One process's waitress.
+
+    Args:
+        application: The WSGI application.
+        listeners: Listening sockets; several processes may serve the same.  `run` closes them.
+        threads: Requests that are answered at a time.
+        drain: Seconds that requests under way have to end after `stop`.
+        adjustments: waitress's own, where they differ from a token server's (`streaming`).
+        clients: Whose connections there are, and what they may take of them.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        listeners: Sequence[socket.socket],
+        *,
+        threads: int,
+        drain: float = 10.0,
+        adjustments: Mapping[str, int] = MappingProxyType({}),
+        clients: Clients | None = None,
+    ) -> None:
+        self._map = channels()
+        self._clients = clients or Clients()
+        self._stall = self._clients.bounds.stall_seconds
+        self._looked = self._looked_for_stalled = self._clients.clock()
+        self._drain = drain
+        self._stopping = False
+        given = {**_ADJUSTMENTS, **adjustments}
+        spooled = given["max_request_body_size"] > given["inbuf_overflow"]
+        given["connection_limit"] = connection_bound(
+            given["connection_limit"], threads, 2 if spooled else 1
+        )
+        self._server = waitress.create_server(
+            application,
+            map=self._map,
+            sockets=list(listeners),
+            threads=threads,
+            ident=None,
+            # Whose `X-Forwarded-*` counts is the applications' to judge; by default waitress takes
+            # them all away.
+            clear_untrusted_proxy_headers=False,
+            **given,
+        )
+        self._accepting = [Accepting(one, self._clients.clock) for one in self._listening()]
+        for one in self._listening():
+            one.channel_class = self._clients.open
+            one.pull_trigger = self._map.served
+        self._trigger = self._listening()[0].trigger
+        self._own = len(self._map)
+
+    def run(self) -> None:
+        """Serve until `stop` is called, then let requests under way end."""
+        with _signals_wake(self._trigger.trigger):
+            self._run()
+
+    def _run(self) -> None:
+        while not self._stopping:
+            busy = len(self._map) > self._own or any(one.paused for one in self._accepting)
+            self._map.turn(min(_TICK if busy else _FOREVER, self._stall))
+            self._look()
+        self._close_listeners()
+        deadline = time.monotonic() + self._drain
+        while self._close_idle() and time.monotonic() < deadline:
+            self._map.turn(_POLL, look=True)
+        self._server.task_dispatcher.shutdown(timeout=1)
+        self._map.close()
+
+    def stop(self) -> None:
+        """End `run`; safe in a signal handler."""
+        self._stopping = True
+        with contextlib.suppress(OSError):  # `run` may have ended meanwhile
+            self._trigger.pull_trigger()
+
+    def _close_listeners(self) -> None:
+        """
+        Take in the connections that the kernel has accepted already, and have it refuse others.
+
+        A listening socket that nobody serves would let clients wait for the end of the process,
+        and not look for another server.
+        """
+        for listener in self._listening():
+            waiting = select.poll()
+            waiting.register(listener.socket, select.POLLIN)
+            for _ in range(BACKLOG):
+                if not waiting.poll(0):
+                    break
+                listener.handle_accept()
+            listener.del_channel()
+            listener.socket.close()
+        self._map.turn(0, look=True)  # to read what they have sent
+
+    def _listening(self) -> list[Any]:
+        return [one for one in self._map.values() if getattr(one, "accepting", False)]
+
+    def _channels(self) -> list[Channel]:
+        return [one for one in self._map.values() if isinstance(one, Channel)]
+
+    def _look(self) -> None:
+        """Hang up on clients that are late."""
+        now = self._clients.clock()
+        if now - self._looked >= _TICK:
+            self._looked = now
+            self._clients.end_late(self._channels())
+        if now - self._looked_for_stalled >= self._stall / 2:
+            self._looked_for_stalled = now
+            self._end_stalled()
+
+    def _end_stalled(self) -> None:
+        """Hang up on clients that take nothing of an answer, each of which holds a thread."""
+        cutoff = time.time() - self._stall
+        for one in self._channels():
+            if one.total_outbufs_len and one.last_activity < cutoff:
+                one.handle_close()
+
+    def _close_idle(self) -> bool:
+        """Close connections with nothing under way; tell whether any is left."""
+        for channel in self._channels():
+            if channel.requests or channel.total_outbufs_len:
+                channel.close_when_flushed = not channel.requests
+            elif channel.request is None or channel.request.empty:
+                channel.handle_close()
+        return bool(self._channels())

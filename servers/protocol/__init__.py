@@ -1,0 +1,5 @@
+"""
+The Distribution API as values: routes, challenges and the one error body.
+
+Not here: sockets, policies and decisions.
+"""

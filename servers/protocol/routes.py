@@ -1,0 +1,310 @@
+"""
+Routes of a registry: from a request's method and target to what it is about and what it needs.
+
+What lives here: the grammar of the OCI Distribution Spec 1.1 ("Endpoints", "Pulling manifests") and
+the access that Distribution asks for (`registry/handlers/app.go`).  Pure.  What must not: tokens,
+and moving bytes.
+
+There is one reading of a target, or none.  Names and references are checked before anything is
+decided, nothing percent-encoded is taken in a path, and what goes upstream is written anew from
+what was read, so that the registry cannot read another resource than the one that was decided.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+from urllib.parse import parse_qsl, urlencode
+
+from regauth.engine.access.references import ALL_TAGS, UNKNOWN, UPLOAD, is_digest, is_tag
+from regauth.engine.access.scope import (
+    CATALOG,
+    MAX_NAME_LENGTH,
+    REGISTRY,
+    REPOSITORY,
+    Access,
+    Resource,
+    Scope,
+    is_repository_path,
+)
+
+MAX_TARGET: Final = 8 * 1024
+"""Characters in a request's target; upload sessions carry state in theirs."""
+
+MAX_PARAMETERS: Final = 16
+"""Parameters in a query."""
+
+_SESSION: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._~:=+-]{1,1024}", re.ASCII)
+_PATH: Final = re.compile(r"/v2(?:/[A-Za-z0-9._~:=+-]*)*", re.ASCII)
+_BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})", re.ASCII)
+_QUERY: Final = re.compile(r"[!$&-:=?@A-Z_a-z~%]*", re.ASCII)
+_FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+class Kind(StrEnum):
+    """What a route is about."""
+
+    BASE = "base"
+    CATALOG = "catalog"
+    TAGS = "tags"
+    MANIFEST = "manifest"
+    BLOB = "blob"
+    UPLOADS = "uploads"
+    UPLOAD = "upload"
+    REFERRERS = "referrers"
+
+
+METHODS: Final[Mapping[Kind, tuple[str, ...]]] = {
+    Kind.BASE: ("GET", "HEAD"),
+    Kind.CATALOG: ("GET", "HEAD"),
+    Kind.TAGS: ("GET", "HEAD"),
+    Kind.MANIFEST: ("GET", "HEAD", "PUT", "DELETE"),
+    Kind.BLOB: ("GET", "HEAD", "DELETE"),
+    Kind.UPLOADS: ("POST",),
+    Kind.UPLOAD: ("GET", "HEAD", "PATCH", "PUT", "DELETE"),
+    Kind.REFERRERS: ("GET", "HEAD"),
+}
+"""The methods of each kind of route."""
+
+_ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
+    "GET": ("pull",),
+    "HEAD": ("pull",),
+    "POST": ("pull", "push"),
+    "PUT": ("pull", "push"),
+    "PATCH": ("pull", "push"),
+    "DELETE": ("delete",),
+}
+"""Distribution's `appendAccessRecords`: whoever pushes must be able to pull too."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteFault:
+    """A request that is none of the specification's: an HTTP status, an error code, a message."""
+
+    status: int
+    code: str
+    message: str
+    allow: tuple[str, ...] = ()
+    """With status 405: the methods there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A request of the specification, read."""
+
+    kind: Kind
+    method: str
+    name: str = ""
+    reference: str = ""
+    """A tag or digest; the session of an upload."""
+    query: tuple[tuple[str, str], ...] = ()
+    mount_from: str = ""
+    """The repository that a blob is to be mounted from."""
+    needs: tuple[Scope, ...] = field(default=())
+    """The access that is required, as a challenge names it."""
+    undecided: str = ""
+    """Why the request as it was sent cannot be let through, though `target` can."""
+
+    @property
+    def path(self) -> str:
+        """The path, written anew."""
+        match self.kind:
+            case Kind.BASE:
+                return "/v2/"
+            case Kind.CATALOG:
+                return "/v2/_catalog"
+            case Kind.TAGS:
+                return f"/v2/{self.name}/tags/list"
+            case Kind.MANIFEST:
+                return f"/v2/{self.name}/manifests/{self.reference}"
+            case Kind.BLOB:
+                return f"/v2/{self.name}/blobs/{self.reference}"
+            case Kind.UPLOADS:
+                return f"/v2/{self.name}/blobs/uploads/"
+            case Kind.UPLOAD:
+                return f"/v2/{self.name}/blobs/uploads/{self.reference}"
+            case Kind.REFERRERS:
+                return f"/v2/{self.name}/referrers/{self.reference}"
+
+    @property
+    def target(self) -> str:
+        """Path and query, written anew: what goes upstream."""
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+    @property
+    def accesses(self) -> tuple[Access, ...]:
+        """Each access that is required, as a token says it."""
+        return tuple(access for scope in self.needs for access in scope.accesses())
+
+    @property
+    def placed(self) -> tuple[Access, ...]:
+        """Each access that is required, with the tag or digest that it is about."""
+        return tuple(
+            Access(access.resource, access.action, reference)
+            for scope, found in zip(self.needs, self._references, strict=True)
+            for reference in found
+            for access in scope.accesses()
+        )
+
+    @property
+    def _references(self) -> tuple[tuple[str, ...], ...]:
+        """What the request refers to in each repository of `needs`."""
+        given = dict(self.query)
+        match self.kind:
+            case Kind.MANIFEST if self.method == "PUT" and "tag" in given:
+                own: tuple[str, ...] = (self.reference, given["tag"])
+            case Kind.MANIFEST | Kind.BLOB | Kind.REFERRERS:
+                own = (self.reference,)
+            case Kind.TAGS:
+                own = (ALL_TAGS,)
+            case Kind.UPLOADS | Kind.UPLOAD:
+                own = (UPLOAD,)
+            case Kind.BASE | Kind.CATALOG:
+                own = (UNKNOWN,)
+        source = (given.get("mount") or UPLOAD,)
+        return (own, source)[: len(self.needs)]
+
+
+def read_route(method: str, target: str, content_type: str = "") -> Route | RouteFault:
+    """
+    Read a request.
+
+    Args:
+        method: The method, as sent.
+        target: The target in origin form (RFC 9112, section 3.2.1), as sent, nothing decoded.
+        content_type: The request's `Content-Type`.  Distribution reads `from`, `mount` and `digest`
+            out of a form too, which is a second reading: uploads of forms are refused.
+    """
+    if len(target) > MAX_TARGET:
+        return RouteFault(414, "SIZE_INVALID", f"the target is longer than {MAX_TARGET} characters")
+    path, _, query = target.partition("?")
+    if _PATH.fullmatch(path) is None:
+        return _UNKNOWN
+    found = _read_path(path)
+    if isinstance(found, RouteFault):
+        return found
+    kind, name, reference = found
+    if method not in METHODS[kind]:
+        allowed = METHODS[kind]
+        return RouteFault(405, "UNSUPPORTED", f"only {', '.join(allowed)} can be asked", allowed)
+    pairs = _read_query(query)
+    if isinstance(pairs, RouteFault):
+        return pairs
+    if kind in (Kind.UPLOADS, Kind.UPLOAD) and _may_be_form(content_type):
+        return RouteFault(400, "UNSUPPORTED", "a blob is not sent as a form; leave Content-Type")
+    return _route(kind, method, name, reference, pairs)
+
+
+def is_address(path: str) -> bool:
+    """Tell whether a path is one of the specification's, whatever is done with it."""
+    return _PATH.fullmatch(path) is not None and not isinstance(_read_path(path), RouteFault)
+
+
+_UNKNOWN: Final = RouteFault(404, "NOT_FOUND", "this is no address of the distribution API")
+
+
+def _read_path(path: str) -> tuple[Kind, str, str] | RouteFault:
+    """Read a path by its end: every kind of route ends in another way, so one reading is left."""
+    if path in ("/v2", "/v2/"):
+        return Kind.BASE, "", ""
+    if path == "/v2/_catalog":
+        return Kind.CATALOG, "", ""
+    match path.removeprefix("/v2/").split("/"):
+        case [*name, "tags", "list"] if name:
+            return _named(Kind.TAGS, name, "")
+        case [*name, "blobs", "uploads", ""] if name:
+            return _named(Kind.UPLOADS, name, "")
+        case [*name, "blobs", "uploads", session] if name:
+            known = _SESSION.fullmatch(session)
+            return _named(Kind.UPLOAD, name, session) if known else _UNKNOWN
+        case [*name, "manifests" | "blobs" | "referrers" as kind, reference] if name:
+            return _check_reference(kind, reference) or _named(_KINDS[kind], name, reference)
+    return _UNKNOWN
+
+
+_KINDS: Final = {"manifests": Kind.MANIFEST, "blobs": Kind.BLOB, "referrers": Kind.REFERRERS}
+
+
+def _check_reference(kind: str, reference: str) -> RouteFault | None:
+    if is_digest(reference) or (kind == "manifests" and is_tag(reference)):
+        return None
+    if kind == "manifests" and ":" not in reference:
+        return RouteFault(404, "MANIFEST_UNKNOWN", "the reference is neither a tag nor a digest")
+    return RouteFault(400, "DIGEST_INVALID", "this is not a digest")
+
+
+def _named(kind: Kind, parts: list[str], reference: str) -> tuple[Kind, str, str] | RouteFault:
+    name = "/".join(parts)
+    fault = _check_name(name)
+    return (kind, name, reference) if fault is None else fault
+
+
+def _check_name(name: str) -> RouteFault | None:
+    if len(name) > MAX_NAME_LENGTH or not is_repository_path(name):
+        return RouteFault(400, "NAME_INVALID", "this is not the name of a repository")
+    return None
+
+
+def _read_query(query: str) -> tuple[tuple[str, str], ...] | RouteFault:
+    """
+    Read a query (WHATWG URL, application/x-www-form-urlencoded parsing).
+
+    A name that is given twice, a `;` or a broken escape is read differently by different readers.
+    """
+    bad = RouteFault(400, "UNSUPPORTED", "the query cannot be read in one way alone")
+    if _QUERY.fullmatch(query) is None or _BAD_ESCAPE.search(query):
+        return bad
+    try:
+        pairs = parse_qsl(
+            query, keep_blank_values=True, max_num_fields=MAX_PARAMETERS, errors="strict"
+        )
+    except ValueError:
+        return bad
+    names = [name for name, _ in pairs]
+    if len(set(names)) != len(names):
+        return bad
+    if any(not text.isprintable() for pair in pairs for text in pair):
+        return bad
+    return tuple(pairs)
+
+
+def _may_be_form(content_type: str) -> bool:
+    """
+    Tell whether any reader can take a body for a form.
+
+    "Contains" rather than "is", because how a list of types is read depends on the reader.  No
+    media type has other characters than ASCII's (RFC 9110, section 5.6.2), but Go lowers whatever
+    there is before it compares: an I with a dot (U+0130) in `application` is an i to Distribution.
+    """
+    folded = content_type.lower()
+    return not content_type.isascii() or any(form in folded for form in _FORMS)
+
+
+def _route(
+    kind: Kind, method: str, name: str, reference: str, pairs: tuple[tuple[str, str], ...]
+) -> Route | RouteFault:
+    given = dict(pairs)
+    source = given.get("from", "")
+    if source and _check_name(source) is not None:
+        return RouteFault(400, "NAME_INVALID", "`from` is not the name of a repository")
+    for parameter in ("digest", "mount"):
+        value = given.get(parameter)
+        if value and kind in (Kind.UPLOADS, Kind.UPLOAD) and not is_digest(value):
+            return RouteFault(400, "DIGEST_INVALID", f"`{parameter}` is not a digest")
+    if kind is Kind.MANIFEST and method == "PUT" and not is_tag(given.get("tag", "none")):
+        return RouteFault(400, "TAG_INVALID", "`tag` is not a tag")
+    needs: list[Scope] = []
+    if kind is Kind.CATALOG:
+        needs.append(Scope(Resource(REGISTRY, CATALOG), ("*",)))
+    elif name:
+        needs.append(Scope(Resource(REPOSITORY, name), _ACTIONS[method]))
+        if source:  # in any request, as Distribution asks for it in any
+            needs.append(Scope(Resource(REPOSITORY, source), ("pull",)))
+    undecided = ""
+    if kind is Kind.UPLOADS and not source and "mount" in given:
+        # Without `from` a registry may look for the blob in every repository it has, and whether
+        # the client may pull from that one cannot be known.  Without `mount` it is an upload.
+        pairs = tuple((key, value) for key, value in pairs if key not in ("mount", "from"))
+        undecided = "a mount must say `from` which repository"
+    return Route(kind, method, name, reference, pairs, source, tuple(needs), undecided)

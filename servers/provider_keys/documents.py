@@ -1,0 +1,97 @@
+"""
+From a provider's address to its keys: discovery documents and JWK sets.
+
+What lives here: which documents are fetched and what must be true of them.  What must not: when
+they are fetched and how long they are good for (`regauth.servers.provider_keys.cache`).
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from regauth.engine.compiler.providers import is_loopback
+from regauth.engine.policy.policy import Discovery, JwksUri, RemoteAccess
+from regauth.engine.source.strictjson import JsonError, loads
+from regauth.engine.tokens.jwks import KeysError, KeySet, parse_jwks
+from regauth.servers.http_client.documents import Bounds, Document, FetchError, Place, origin
+
+WELL_KNOWN: Final = "/.well-known/openid-configuration"
+"""OpenID Connect Discovery 1.0, section 4.1: appended to the issuer."""
+
+MAX_DOCUMENT_DEPTH: Final = 16
+_MAX_AGE: Final = re.compile(r"(?:^|,)\s*max-age=([0-9]{1,9})\s*(?:,|$)", re.ASCII | re.IGNORECASE)
+
+Fetch = Callable[[str, Place, Bounds], Document]
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedKeys:
+    """Keys with the seconds for which their publisher calls them good, if it does."""
+
+    key_set: KeySet
+    max_age: int | None = None
+
+
+def fetch_keys(
+    issuer: str, source: Discovery | JwksUri, fetch: Fetch, bounds: Bounds
+) -> FetchedKeys:
+    """
+    Fetch the keys of the provider with this issuer.
+
+    Raises:
+        FetchError: A document cannot be had, or is not what it must be.
+    """
+    place = _place(source.access)
+    if isinstance(source, JwksUri):
+        return _jwks(source.uri, place, fetch, bounds)
+    url = issuer.rstrip("/") + WELL_KNOWN
+    document = fetch(url, place, bounds)
+    return _jwks(*_jwks_uri(issuer, document, place), fetch, bounds)
+
+
+def _place(access: RemoteAccess) -> Place:
+    return Place(access.ca_file, access.bearer_token_file, access.allow_http)
+
+
+def _jwks_uri(issuer: str, document: Document, place: Place) -> tuple[str, Place]:
+    """
+    Return where a discovery document says the keys are.
+
+    The document's issuer must be the policy's, byte for byte (OpenID Connect Discovery 1.0,
+    section 4.3).  The bearer token is for the issuer's own host and goes nowhere else, and a
+    document that came over TLS cannot send this server to plain HTTP.
+    """
+    url = document.url
+    try:
+        content = loads(document.body, max_depth=MAX_DOCUMENT_DEPTH)
+    except JsonError as error:
+        message = f"{url} is not a discovery document: {error}"
+        raise FetchError(message) from error
+    if not isinstance(content, Mapping) or content.get("issuer") != issuer:
+        message = f"{url} is not the discovery document of {issuer}: its `issuer` is another"
+        raise FetchError(message)
+    uri = content.get("jwks_uri")
+    if not isinstance(uri, str):
+        message = f"{url} names no `jwks_uri`"
+        raise FetchError(message)
+    if origin(uri) == origin(url):
+        return uri, place
+    parts = urlsplit(uri)
+    local = is_loopback(parts.hostname or "") and is_loopback(urlsplit(url).hostname or "")
+    if parts.scheme != "https" and not place.allow_http and not local:
+        message = f"{url} names a `jwks_uri` that is not https"
+        raise FetchError(message)
+    return uri, Place(place.ca_file, None, place.allow_http)
+
+
+def _jwks(url: str, place: Place, fetch: Fetch, bounds: Bounds) -> FetchedKeys:
+    document = fetch(url, place, bounds)
+    try:
+        key_set = parse_jwks(document.body)
+    except KeysError as error:
+        message = f"{url}: {error}"
+        raise FetchError(message) from error
+    match = _MAX_AGE.search(document.headers.get("cache-control", ""))
+    return FetchedKeys(key_set, int(match[1]) if match else None)

@@ -1,0 +1,253 @@
+"""
+The proxy's WSGI application, and the parts it is made of.
+
+What lives here: which part gets which, and the routes that are not the registry's.  What must not:
+processes and sockets.
+"""
+
+import logging
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import falcon
+
+from regauth.engine.policy.policy import JwksUri, RemoteAccess
+from regauth.engine.tokens.registry_trust import RegistryTrust
+from regauth.servers.configuration.proxy_settings import (
+    BundleKeys,
+    DockerConfigLogin,
+    EmbeddedKeys,
+    EnvironmentLogin,
+    FileKeys,
+    HelperLogin,
+    LoginSettings,
+    ProxySettings,
+    StaticLogin,
+    UpstreamSettings,
+)
+from regauth.servers.http_client.pool import Connecting
+from regauth.servers.http_server.connections import ClientBounds, Clients
+from regauth.servers.state.reloading import load_state
+from regauth.servers.telemetry.event_log import EventLog
+from regauth.servers.telemetry.turned_away import Doorkeeper
+from regauth.servers.token.app import HealthResource
+from regauth.servers.token.assembly import Assembly, assemble, tell_of_sessions
+from regauth.servers.upstream.credentials import UpstreamCredentials
+from regauth.servers.upstream.docker_login import (
+    CredentialsError,
+    UpstreamLogin,
+    ask_helper,
+    read_config,
+)
+from regauth.servers.upstream.registry import Upstream
+from regauth.servers.upstream.upload_locations import SealedSessions, read_key
+
+from . import authorize as authorize_resource
+from . import trust as registry_trust_source
+from .forwarding import RegistryProxy
+from .gate import Challenger, Gate, error_json
+from .policy import ProxyPolicy
+from .trust import TrustSource, Verifier
+
+App = falcon.App[falcon.Request, falcon.Response]
+Wsgi = Callable[..., Any]
+
+MAX_PASSWORD: Final = 64 * 1024
+
+BODY_RATE: Final = 1024.0
+"""Bytes a second that the body of an upload comes with at least, but for its first half minute."""
+
+
+class Proxy:
+    """
+    One process's parts.
+
+    Raises:
+        TrustError: The keys of the token server cannot be used.
+        UpstreamError: The upstream's CA file cannot be used.
+        OSError, PolicyFolderError, PolicyProblemsError, SigningError: As the token server's.
+    """
+
+    def __init__(
+        self,
+        settings: ProxySettings,
+        log: EventLog,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.embedded: Assembly | None = None
+        keys = settings.token.keys
+        if isinstance(keys, EmbeddedKeys):
+            state = load_state(keys.server)
+            tell_of_sessions(keys.server, state, log)
+            self.embedded = assemble(keys.server, state, log)
+        policy, decisions = None, None
+        if self.embedded is not None and isinstance(keys, EmbeddedKeys):
+            service = self.embedded.service
+            policy = ProxyPolicy(
+                lambda: service.state.policy,
+                settings.token.service,
+                filter_catalog=keys.server.filter_catalog,
+                now=now,
+            )
+            decisions = self.embedded.observer.decisions
+        gate = Gate(
+            Verifier(_trust(settings, self.embedded), now),
+            Challenger(settings.token.realm, settings.token.service, settings.token.redirect_path),
+            policy,
+            decisions,
+        )
+        self._upstream = None if settings.upstream is None else make_upstream(settings.upstream)
+        app = _app(gate, log, settings)
+        if self._upstream is not None:
+            proxy = RegistryProxy(gate, self._upstream, log, settings.trusted_proxies)
+            app.add_sink(proxy, r"/|\*")
+        self.app: Wsgi = app
+        if self.embedded is not None and isinstance(keys, EmbeddedKeys):
+            self.app = _Beside(app, self.embedded.app, keys.server.paths)
+        self.clients = _clients(settings, log, self.embedded)
+
+    def start(self) -> None:
+        """Begin what runs beside requests."""
+        if self.embedded is not None:
+            self.embedded.start()
+
+    def close(self) -> None:
+        """End what runs beside requests."""
+        if self.embedded is not None:
+            self.embedded.close()
+        if self._upstream is not None:
+            self._upstream.close()
+
+
+def _clients(settings: ProxySettings, log: EventLog, embedded: Assembly | None) -> Clients:
+    bounds = ClientBounds(
+        settings.connections.per_client, settings.trusted_proxies, body_rate=BODY_RATE
+    )
+    return Clients(bounds, Doorkeeper(log, embedded.observer.metrics if embedded else None))
+
+
+class _Beside:
+    """Two applications on one address: the token server's paths, and the rest."""
+
+    def __init__(self, app: App, token_server: App, paths: tuple[str, ...]) -> None:
+        self._app = app
+        self._token_server = token_server
+        self._paths = frozenset((*paths, "/readyz", "/metrics", "/.well-known/jwks.json"))
+
+    def __call__(self, environ: dict[str, Any], start_response: Wsgi) -> Any:  # noqa: ANN401 - WSGI
+        """Answer by the application whose path it is (PEP 3333)."""
+        mine = environ.get("REQUEST_URI", "").partition("?")[0] in self._paths
+        return (self._token_server if mine else self._app)(environ, start_response)
+
+
+def _app(gate: Gate, log: EventLog, settings: ProxySettings) -> App:
+    app = falcon.App()
+    app.resp_options.default_media_type = None  # type: ignore[assignment]
+    app.add_error_handler(Exception, _failed)
+    app.set_error_serializer(_serialize)
+    trusted = settings.trusted_proxies
+    app.add_route("/healthz", HealthResource())
+    app.add_route("/authorize", authorize_resource.nginx(gate, log, trusted))
+    app.add_route("/authorize/nginx", authorize_resource.nginx(gate, log, trusted))
+    app.add_route("/authorize/traefik", authorize_resource.traefik(gate, log, trusted))
+    app.add_sink(
+        authorize_resource.EnvoyAuthorization(gate, log, trusted),
+        authorize_resource.ENVOY_PREFIX + "/",
+    )
+    return app
+
+
+def _trust(settings: ProxySettings, embedded: Assembly | None) -> TrustSource:
+    token = settings.token
+    trust = RegistryTrust(token.issuer, token.service)
+    if embedded is not None:
+        service = embedded.service
+        return registry_trust_source.from_signer(trust, lambda: service.state.signer)
+    keys = token.keys
+    if isinstance(keys, BundleKeys):
+        return registry_trust_source.from_bundle(trust, keys.file)
+    if isinstance(keys, FileKeys):
+        return registry_trust_source.from_file(trust, keys.file)
+    if isinstance(keys, EmbeddedKeys):
+        message = "an embedded token server is assembled before its keys are asked for"
+        raise TypeError(message)
+    access = RemoteAccess(ca_file=keys.ca_file, allow_http=keys.allow_http)
+    return registry_trust_source.from_uri(trust, JwksUri(keys.uri, access))
+
+
+def make_upstream(settings: UpstreamSettings) -> Upstream:
+    """
+    Return the upstream that settings describe.
+
+    Raises:
+        UpstreamError: Its CA file cannot be used.
+        UploadKeyError: Its upload key cannot be used.
+    """
+    connecting = Connecting(
+        settings.ca_file, settings.connect_seconds, settings.read_seconds, settings.connections
+    )
+    parts = urlsplit(settings.url)
+    credentials = UpstreamCredentials(
+        f"{parts.scheme}://{parts.netloc}", connecting, login_of(settings.login, parts.netloc)
+    )
+    key = None if settings.upload_key_file is None else read_key(settings.upload_key_file)
+    return Upstream(settings.url, connecting, credentials, SealedSessions(settings.url, key))
+
+
+def login_of(settings: LoginSettings, registry: str) -> Callable[[], UpstreamLogin]:
+    """Return what reads the proxy's own login, each time anew."""
+
+    def read() -> UpstreamLogin:
+        match settings:
+            case None:
+                return UpstreamLogin()
+            case StaticLogin(username, file):
+                return UpstreamLogin(username, _password(file))
+            case EnvironmentLogin(username, password):
+                return UpstreamLogin(_variable(username), _variable(password))
+            case DockerConfigLogin(file):
+                return read_config(file, registry)
+            case HelperLogin(name):
+                return ask_helper(name, registry)
+
+    return read
+
+
+def _password(file: os.PathLike[str]) -> str:
+    try:
+        with open(file, encoding="utf-8") as opened:  # noqa: PTH123 - bounded below
+            return opened.read(MAX_PASSWORD).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"the password file {file} cannot be read"
+        raise CredentialsError(message) from error
+
+
+def _variable(name: str) -> str:
+    value = os.environ.get(name)
+    if not value:
+        message = f"the environment variable {name} is not set"
+        raise CredentialsError(message)
+    return value
+
+
+def _serialize(
+    _request: falcon.Request, response: falcon.Response, error: falcon.HTTPError
+) -> None:
+    code = {404: "NOT_FOUND", 405: "UNSUPPORTED"}.get(error.status_code, "UNKNOWN")
+    response.text = error_json(code, error.title or "the request cannot be answered")
+    response.content_type = falcon.MEDIA_JSON
+
+
+def _failed(
+    _request: falcon.Request, response: falcon.Response, error: Exception, _: dict[str, Any]
+) -> None:
+    """Answer when our own code fails: nothing passes, and nothing is told."""
+    if isinstance(error, falcon.HTTPError):
+        raise error
+    logging.getLogger(__name__).error("a request failed", exc_info=error)
+    response.status = falcon.HTTP_500
+    response.content_type = falcon.MEDIA_JSON
+    response.text = error_json("UNKNOWN", "the proxy failed; its log says why")

@@ -1,0 +1,171 @@
+"""
+`/authorize`: the decision about one request, for gateways that move the bytes themselves.
+
+What lives here: how nginx (`auth_request`), Traefik (`forwardAuth`) and Envoy (`ext_authz`, HTTP)
+say what they were asked, and answers that they understand: 204 or 200, 401 with the challenge,
+403, and nothing else, because nginx makes an error 500 of it.  What must not: the decision.
+
+Each gateway has an address of its own, so that no header of a client can take the place of what
+its gateway says.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Final
+
+import falcon
+
+from regauth.servers.http_server.forwarded import Network, request_info
+from regauth.servers.http_server.public_address import public_origin
+from regauth.servers.telemetry.event_log import EventLog
+
+from .gate import Admitted, Asked, Gate, TurnedAway
+
+ENVOY_PREFIX: Final = "/authorize/envoy"
+"""Envoy's `path_prefix`: the path that it was asked for comes after it."""
+
+
+class AuthorizeResource:
+    """
+    Decides for a gateway that says the request in headers.
+
+    Args:
+        gate: Decides.
+        log: Is told of each decision.
+        method: The header with the method, as WSGI names it.
+        target: The header with the target.
+        host: The header with the host that the client asked.
+        trusted: The gateways whose word on the client's scheme and address is taken.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        log: EventLog,
+        *,
+        method: str,
+        target: str,
+        host: str,
+        trusted: tuple[Network, ...] = (),
+    ) -> None:
+        self._gate = gate
+        self._log = log
+        self._method = method
+        self._target = target
+        self._host = host
+        self._trusted = trusted
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Answer for the request that the headers describe."""
+        environ = request.env
+        method, target = environ.get(self._method, ""), environ.get(self._target, "")
+        described = {**environ, "HTTP_X_FORWARDED_HOST": environ.get(self._host, "")}
+        answer(
+            self._gate,
+            self._log,
+            _asked(method, target, described, self._trusted),
+            (environ, response, self._trusted, HTTPStatus.NO_CONTENT),
+        )
+
+
+class EnvoyAuthorization:
+    """Decides for Envoy, which sends the client's method, path and headers as they are."""
+
+    def __init__(self, gate: Gate, log: EventLog, trusted: tuple[Network, ...] = ()) -> None:
+        self._gate = gate
+        self._log = log
+        self._trusted = trusted
+
+    def __call__(self, req: falcon.Request, resp: falcon.Response, **_: object) -> None:
+        """Answer for the request itself, without the prefix of its path."""
+        environ = req.env
+        target = str(environ.get("REQUEST_URI", "")).removeprefix(ENVOY_PREFIX)
+        answer(
+            self._gate,
+            self._log,
+            _asked(req.method, target, environ, self._trusted),
+            (environ, resp, self._trusted, HTTPStatus.OK),
+        )
+
+
+def nginx(gate: Gate, log: EventLog, trusted: tuple[Network, ...]) -> AuthorizeResource:
+    """Return the resource for `auth_request`, with the headers of `deploy/nginx`."""
+    return AuthorizeResource(
+        gate,
+        log,
+        method="HTTP_X_ORIGINAL_METHOD",
+        target="HTTP_X_ORIGINAL_URI",
+        host="HTTP_X_ORIGINAL_HOST",
+        trusted=trusted,
+    )
+
+
+def traefik(gate: Gate, log: EventLog, trusted: tuple[Network, ...]) -> AuthorizeResource:
+    """Return the resource for `forwardAuth`."""
+    return AuthorizeResource(
+        gate,
+        log,
+        method="HTTP_X_FORWARDED_METHOD",
+        target="HTTP_X_FORWARDED_URI",
+        host="HTTP_X_FORWARDED_HOST",
+        trusted=trusted,
+    )
+
+
+def _asked(
+    method: str, target: str, environ: Mapping[str, object], trusted: tuple[Network, ...]
+) -> Asked:
+    return Asked(
+        method,
+        target,
+        str(environ.get("CONTENT_TYPE", "")),
+        str(environ.get("HTTP_AUTHORIZATION", "")),
+        public_origin(environ, trusted),
+    )
+
+
+def answer(
+    gate: Gate,
+    log: EventLog,
+    asked: Asked,
+    reply: tuple[dict[str, str], falcon.Response, tuple[Network, ...], HTTPStatus],
+) -> None:
+    """Decide, and answer in the words that every gateway has."""
+    environ, response, trusted, good = reply
+    info = request_info(environ, trusted)
+    outcome = gate.decide(asked)
+    if isinstance(outcome, Admitted) and (undecided := _undecided(outcome)):
+        outcome = TurnedAway(403, "DENIED", undecided, "undecided")
+    gate.record(outcome, info)
+    response.set_header("Cache-Control", "no-store")
+    if isinstance(outcome, Admitted):
+        status, reason, subject = int(good), "", outcome.token.subject
+    else:
+        status = 401 if outcome.status == HTTPStatus.UNAUTHORIZED else 403
+        reason, subject = outcome.reason, ""
+        response.set_header("X-Reason", _word(outcome.reason))
+        response.text = outcome.body
+        if status == HTTPStatus.UNAUTHORIZED:
+            response.set_headers(list(outcome.headers))
+    response.status = status
+    log.event(
+        "authorized" if not reason else "turned-away",
+        request_id=info.request_id,
+        client=info.client,
+        method=asked.method[:20],
+        target=asked.target[:500],
+        status=status,
+        reason=reason,
+        subject=subject,
+    )
+
+
+def _undecided(admitted: Admitted) -> str:
+    """Say why a gateway cannot pass a request on as it is, though the proxy can."""
+    if admitted.visible is not None:
+        return "the catalog is filtered, which a gateway cannot do"
+    return admitted.route.undecided
+
+
+def _word(reason: str) -> str:
+    return reason.partition(":")[0]

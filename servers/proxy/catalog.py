@@ -1,0 +1,164 @@
+"""
+The catalog without what its reader may not see.
+
+What lives here: walking the upstream's pages and cutting pages of our own from what is visible
+(distribution docs/spec/api.md, "Catalog").  What must not: who may see what.
+
+Pages are cut anew because the upstream's `Link` names the last repository of its page, which may
+be one that must not be seen.
+"""
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import urlencode
+
+from regauth.servers.http_client.pool import Answer, UpstreamError
+from regauth.servers.protocol.routes import Route, RouteFault, read_route
+from regauth.servers.upstream.registry import Upstream
+
+MAX_PAGE: Final = 16 * 1024 * 1024
+"""Bytes of one of the upstream's pages."""
+
+MAX_PAGES: Final = 1000
+"""Pages of the upstream that are walked for one of ours."""
+
+MAX_SECONDS: Final = 20.0
+"""For which the upstream's pages are walked for one of ours."""
+
+SLICE: Final = 200
+"""Names that are decided at a time."""
+
+DEFAULT_ENTRIES: Final = 100
+MAX_ENTRIES: Final = 1000
+"""Repositories in a page of ours; Distribution's numbers."""
+
+PARTIAL: Final = frozenset(
+    ("Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range")
+)
+"""Headers of a request for something else than the whole page."""
+
+_REL_NEXT: Final = re.compile(r"[;,]\s*rel\s*=\s*\"?next\b", re.IGNORECASE)
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page for the client; `link` is empty on the last one."""
+
+    body: bytes
+    link: str = ""
+
+
+def read_catalog(
+    upstream: Upstream,
+    route: Route,
+    headers: Mapping[str, str],
+    visible: Callable[[Sequence[str]], list[str]],
+) -> Page | RouteFault:
+    """
+    Return a page of what is visible, or why there is none.
+
+    Args:
+        upstream: The registry.
+        route: What the client asked.
+        headers: What passes of the request's.
+        visible: Tells which of some repositories the client may see.
+
+    Raises:
+        CredentialsError, UpstreamError, UpstreamRefusedError: The catalog cannot be had.
+    """
+    given = dict(route.query)
+    number, last = given.get("n", str(DEFAULT_ENTRIES)), given.get("last", "")
+    if _NUMBER.fullmatch(number) is None:
+        return RouteFault(400, "PAGINATION_NUMBER_INVALID", "`n` is a number from 1")
+    if last and not visible([last]):  # how the upstream takes it would tell whether it is there
+        return RouteFault(400, "NAME_INVALID", "`last` is no repository of this catalog")
+    most = min(int(number), MAX_ENTRIES)
+    sent = {name: value for name, value in headers.items() if name not in PARTIAL}
+    following = replace(route, method="GET", query=(("last", last),) if last else ())
+    walk = _Walk(visible, most, last)
+    for _ in range(MAX_PAGES):
+        answer = upstream.send(following, sent, None)
+        try:
+            if answer.status >= HTTPStatus.BAD_REQUEST:
+                return _no_catalog(answer.status)
+            whole = walk.take(_names(answer))
+            link = answer.header("Link")
+        finally:
+            answer.close()
+        if not whole:
+            return _page(walk.found[:most], most)
+        if link is None or _REL_NEXT.search(link) is None:
+            return _page(walk.found, 0)
+        following = _next(upstream, following, link)
+        if time.monotonic() > walk.deadline:
+            break
+    message = "the upstream's catalog is too large to look through for what may be seen"
+    raise UpstreamError(message, late=True)
+
+
+class _Walk:
+    """What was found so far; at most one more than fits into a page."""
+
+    def __init__(self, visible: Callable[[Sequence[str]], list[str]], most: int, last: str) -> None:
+        self._visible = visible
+        self._most = most
+        self._last = last
+        self.found: list[str] = []
+        self.deadline = time.monotonic() + MAX_SECONDS
+
+    def take(self, names: Sequence[str]) -> bool:
+        """Look through names of the upstream's; tell whether there is room for more."""
+        if self._last in names:  # an upstream that does not page gives what was there before too
+            names = names[names.index(self._last) + 1 :]
+        for begin in range(0, len(names), SLICE):
+            if len(self.found) > self._most or time.monotonic() > self.deadline:
+                break
+            self.found += self._visible(names[begin : begin + SLICE])
+        return len(self.found) <= self._most
+
+
+def _no_catalog(status: int) -> RouteFault:
+    """Say that there is none, without what the upstream said: it may name what is hidden."""
+    code = "UNSUPPORTED" if status in (404, 405, 501) else "UNAVAILABLE"
+    return RouteFault(status, code, "the upstream registry gives no catalog")
+
+
+def _page(names: Sequence[str], most: int) -> Page:
+    body = json.dumps({"repositories": names}, separators=(",", ":")).encode() + b"\n"
+    if not most:
+        return Page(body)
+    query = urlencode({"last": names[-1], "n": most})
+    return Page(body, f'</v2/_catalog?{query}>; rel="next"')
+
+
+def _names(answer: Answer) -> list[str]:
+    page = answer.read(MAX_PAGE + 1) if answer.status == HTTPStatus.OK else b""
+    try:
+        names = json.loads(page)["repositories"] or []  # some registries say null for none
+    except (ValueError, KeyError, TypeError, RecursionError):
+        names = None
+    if len(page) > MAX_PAGE or not isinstance(names, list):
+        message = "the upstream registry sends a catalog that cannot be read"
+        raise UpstreamError(message)
+    return [name for name in names if isinstance(name, str)]
+
+
+def _next(upstream: Upstream, route: Route, link: str) -> Route:
+    """
+    Return the upstream's next page.
+
+    Raises:
+        UpstreamError: What it names is no page of a catalog.
+    """
+    target = upstream.link(link, route, "http://catalog.invalid").partition(">")[0].lstrip("<")
+    found = read_route("GET", target)
+    if not isinstance(found, Route) or found.kind is not route.kind or found.query == route.query:
+        message = "the upstream registry sends a Link that is no next page"
+        raise UpstreamError(message)
+    return found

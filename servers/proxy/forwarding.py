@@ -1,0 +1,239 @@
+"""
+The proxy: a request that was let through, to the registry and back.
+
+What lives here: what passes in which direction, and what a client is told when the registry fails.
+What must not: the decision (`regauth.servers.proxy.gate`), and connections.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from itertools import chain
+from typing import Final
+
+import falcon
+
+from regauth.servers.http_client.pool import Answer, UpstreamError
+from regauth.servers.http_server.forwarded import Network, RequestInfo, request_info
+from regauth.servers.http_server.public_address import public_origin
+from regauth.servers.protocol.routes import Route, RouteFault
+from regauth.servers.telemetry.event_log import EventLog
+from regauth.servers.upstream.credentials import UpstreamRefusedError
+from regauth.servers.upstream.docker_login import CredentialsError
+from regauth.servers.upstream.registry import Body, Upstream
+
+from .catalog import Page, read_catalog
+from .gate import API_VERSION, Admitted, Asked, Gate, TurnedAway, error_json
+from .headers import client_headers, upstream_headers
+
+_BODIES: Final = frozenset(("POST", "PUT", "PATCH"))
+_NO_BODY: Final = frozenset((HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED))
+
+
+@dataclass(frozen=True, slots=True)
+class _Passing:
+    """One request on its way, for the log."""
+
+    info: RequestInfo
+    route: Route
+    subject: str
+    status: int
+
+
+class RegistryProxy:
+    """
+    Answers every request to the registry.
+
+    Args:
+        gate: Decides.
+        upstream: The registry.
+        log: Is told of each request.
+        trusted: The proxies whose word on clients is taken.
+    """
+
+    def __init__(
+        self, gate: Gate, upstream: Upstream, log: EventLog, trusted: Sequence[Network] = ()
+    ) -> None:
+        self._gate = gate
+        self._upstream = upstream
+        self._log = log
+        self._trusted = tuple(trusted)
+
+    def __call__(self, req: falcon.Request, resp: falcon.Response, **_: object) -> None:
+        """Answer a request."""
+        environ = req.env
+        info = request_info(environ, self._trusted)
+        resp.set_header("X-Request-Id", info.request_id)
+        public = public_origin(environ, self._trusted)
+        asked = Asked(
+            environ["REQUEST_METHOD"],
+            environ.get("REQUEST_URI", ""),
+            environ.get("CONTENT_TYPE", ""),
+            environ.get("HTTP_AUTHORIZATION", ""),
+            public,
+        )
+        outcome = self._gate.decide(asked)
+        self._gate.record(outcome, info)
+        if isinstance(outcome, Admitted) and public is None:
+            outcome = TurnedAway(400, "UNSUPPORTED", "the Host header is not a host", "bad-request")
+        if isinstance(outcome, TurnedAway):
+            self._turn_away(asked, outcome, resp, info)
+            return
+        self._pass(outcome, public or "", req, resp, info)
+
+    def _turn_away(
+        self, asked: Asked, outcome: TurnedAway, response: falcon.Response, info: RequestInfo
+    ) -> None:
+        response.status = outcome.status
+        response.set_headers(list(outcome.headers))
+        response.content_type = falcon.MEDIA_JSON
+        response.text = outcome.body
+        self._log.event(
+            "turned-away",
+            request_id=info.request_id,
+            client=info.client,
+            method=asked.method[:20],
+            target=asked.target[:500],
+            status=outcome.status,
+            reason=outcome.reason,
+        )
+
+    def _pass(
+        self,
+        admitted: Admitted,
+        public: str,
+        request: falcon.Request,
+        response: falcon.Response,
+        info: RequestInfo,
+    ) -> None:
+        environ, route = request.env, admitted.route
+        headers = upstream_headers(environ, public, self._trusted, info.request_id)
+        body = None
+        if route.method in _BODIES:
+            body = Body(environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0))
+        answer: Answer | None = None
+        try:
+            if admitted.visible is not None:
+                page = read_catalog(self._upstream, route, headers, admitted.visible)
+                self._give_page(page, admitted, response, info)
+                return
+            answer = self._upstream.send(route, headers, body)
+            rewritten = self._rewritten(answer, route, public)
+            chunks = answer.chunks()
+            # An answer that breaks off at once is the upstream's failure, and can still be told.
+            first = next(chunks, b"") if _has_body(route, answer) else b""
+        except (UpstreamError, UpstreamRefusedError, CredentialsError) as error:
+            if answer is not None:
+                answer.close()
+            self._fail(error, route, response, info)
+            return
+        response.status = answer.status
+        for name, value in (*client_headers(answer.headers), *rewritten):
+            response.append_header(name, value)
+        passing = _Passing(info, route, admitted.token.subject, answer.status)
+        if not _has_body(route, answer):
+            answer.close()
+            self._tell(passing, 0)
+            return
+        response.stream = self._stream(answer, chain((first,), chunks), passing)
+
+    def _give_page(
+        self,
+        page: Page | RouteFault,
+        admitted: Admitted,
+        response: falcon.Response,
+        info: RequestInfo,
+    ) -> None:
+        """Answer with a page of the filtered catalog, or what is wrong with the request for it."""
+        response.content_type = falcon.MEDIA_JSON
+        response.set_header(*API_VERSION)
+        status = 200
+        if isinstance(page, RouteFault):
+            status = page.status
+            response.text = error_json(page.code, page.message)
+        else:
+            response.data = page.body
+            if page.link:
+                response.set_header("Link", page.link)
+        response.status = status
+        size = len(page.body) if isinstance(page, Page) and admitted.route.method == "GET" else 0
+        self._tell(_Passing(info, admitted.route, admitted.token.subject, status), size)
+
+    def _rewritten(self, answer: Answer, route: Route, public: str) -> list[tuple[str, str]]:
+        found = []
+        location, link = answer.header("Location"), answer.header("Link")
+        if location is not None:
+            redirect = answer.status // 100 == 3  # noqa: PLR2004 - the class of redirects
+            to = self._upstream.location(location, route, public, redirect=redirect)
+            found.append(("Location", to))
+        if link is not None:
+            found.append(("Link", self._upstream.link(link, route, public)))
+        return found
+
+    def _stream(
+        self, answer: Answer, chunks: Iterator[bytes], passing: _Passing
+    ) -> Iterator[bytes]:
+        """Pass the body on; a client that goes away ends it, and the upstream's sending with it."""
+        passed, broken = 0, ""
+        try:
+            for chunk in chunks:
+                passed += len(chunk)
+                yield chunk
+        except UpstreamError as error:
+            broken = str(error)
+            raise  # so that the connection ends before the length that was announced
+        except GeneratorExit:
+            broken = "the client went away"
+            raise
+        finally:
+            answer.close()
+            self._tell(passing, passed, broken)
+
+    def _tell(self, passing: _Passing, passed: int, broken: str = "") -> None:
+        self._log.event(
+            "broken-off" if broken else "passed",
+            "warning" if broken else "info",
+            request_id=passing.info.request_id,
+            client=passing.info.client,
+            agent=passing.info.agent,
+            subject=passing.subject,
+            method=passing.route.method,
+            path=passing.route.path,
+            status=passing.status,
+            bytes=passed,
+            milliseconds=round((time.perf_counter() - passing.info.began) * 1000, 2),
+            reason=broken,
+        )
+
+    def _fail(
+        self,
+        error: UpstreamError | UpstreamRefusedError | CredentialsError,
+        route: Route,
+        response: falcon.Response,
+        info: RequestInfo,
+    ) -> None:
+        """Answer 504 for an upstream that is late and 502 for anything else that is its fault."""
+        late = isinstance(error, UpstreamError) and error.late
+        status = HTTPStatus.GATEWAY_TIMEOUT if late else HTTPStatus.BAD_GATEWAY
+        message = "the upstream registry did not answer in time"
+        if not late:
+            message = "the upstream registry cannot be used; the proxy's log says why"
+        outcome = TurnedAway(status, "UNAVAILABLE", message, str(error))
+        response.status = status
+        response.content_type = falcon.MEDIA_JSON
+        response.text = outcome.body
+        self._log.event(
+            "upstream-failed",
+            "error",
+            request_id=info.request_id,
+            client=info.client,
+            method=route.method,
+            path=route.path,
+            status=int(status),
+            reason=str(error),
+        )
+
+
+def _has_body(route: Route, answer: Answer) -> bool:
+    return route.method != "HEAD" and answer.status not in _NO_BODY

@@ -1,0 +1,224 @@
+"""
+The decision about one request to a registry: let it through, or turn it away and say how.
+
+What lives here: what is asked (`registry_routes`) against what the token gives, and challenges and
+errors in the form of Distribution (docs/spec/api.md; docs/spec/auth/token.md).  What must not:
+moving bytes.  The proxy and `/authorize` both ask here, so that they cannot differ.
+"""
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import Final
+
+from regauth.engine import Access, Reason
+from regauth.engine.decisions.exchange import KeysUnavailable
+from regauth.engine.tokens.registry_trust import RegistryToken
+from regauth.servers.http_server.forwarded import RequestInfo
+from regauth.servers.protocol.routes import Kind, Route, RouteFault, read_route
+from regauth.servers.telemetry.decision_log import DecisionLog
+
+from .policy import ProxyPolicy, Ruling
+from .trust import Verifier
+
+API_VERSION: Final = ("Docker-Distribution-Api-Version", "registry/2.0")
+
+RETRY_AFTER: Final = 5
+"""Seconds after which to try again while the token server's keys cannot be had."""
+
+NO_ACCESS: Final = "authentication required"
+"""What Distribution says, whatever the reason."""
+
+EXPIRED: Final = f"{NO_ACCESS}: the registry token has expired"
+"""Clients show it when it happens in mid-push, where they cannot send what they sent again."""
+
+_BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] ([A-Za-z0-9._~+/=-]+)", re.ASCII)
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, as it came; nothing of it is decoded."""
+
+    method: str
+    target: str
+    content_type: str = ""
+    authorization: str = ""
+    origin: str | None = None
+    """Where the client believes the registry to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A request that may go to the registry, as it was read."""
+
+    route: Route
+    token: RegistryToken
+    ruling: Ruling | None = None
+    """What the policy said, when the token left it open."""
+    visible: Callable[[Sequence[str]], list[str]] | None = None
+    """Tells which repositories of the answer may be seen; None: all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """A request that may not; `reason` is the stable word for the log."""
+
+    status: int
+    code: str
+    message: str
+    reason: str
+    headers: tuple[tuple[str, str], ...] = ()
+    missing: tuple[Access, ...] = ()
+    ruling: Ruling | None = None
+    token: RegistryToken | None = None
+
+    @property
+    def body(self) -> str:
+        """The error as JSON (distribution docs/spec/api.md, "Errors")."""
+        return error_json(self.code, self.message, self.missing)
+
+
+@dataclass(frozen=True, slots=True)
+class Challenger:
+    """
+    Writes challenges.
+
+    `realm` is the token endpoint's address; `redirect_path`, where it is given, is the endpoint's
+    path at the address that the client asked, as Distribution's `autoredirect` has it.
+    """
+
+    realm: str
+    service: str
+    redirect_path: str = ""
+
+    def can_challenge(self, asked: Asked) -> bool:
+        """Tell whether a realm can be named."""
+        return bool(self.realm) or asked.origin is not None
+
+    def challenge(self, asked: Asked, scope: str = "", error: str = "") -> str:
+        """Return a `WWW-Authenticate` value."""
+        realm = self.realm
+        if self.redirect_path and asked.origin is not None:
+            realm = asked.origin + self.redirect_path
+        parts = [f'realm="{realm}"', f'service="{self.service}"']
+        if scope:
+            parts.append(f'scope="{scope}"')
+        if error:
+            parts.append(f'error="{error}"')
+        return "Bearer " + ",".join(parts)
+
+
+def error_json(code: str, message: str, missing: tuple[Access, ...] = ()) -> str:
+    """Return an error in the form of the specification; `missing` is what Distribution tells."""
+    error: dict[str, object] = {"code": code, "message": message}
+    if missing:
+        error["detail"] = [
+            {
+                "Type": one.resource.type,
+                "Class": one.resource.class_,
+                "Name": one.resource.name,
+                "Action": one.action,
+            }
+            for one in missing
+        ]
+    return _encode({"errors": [error]})
+
+
+class Gate:
+    """
+    Decides requests.
+
+    Args:
+        verifier: Verifies their tokens.
+        challenger: Writes challenges to those that have none that is good.
+        policy: Decides what tokens leave open, where the proxy has a policy.
+        decisions: The decision log, if there is one.
+    """
+
+    def __init__(
+        self,
+        verifier: Verifier,
+        challenger: Challenger,
+        policy: ProxyPolicy | None = None,
+        decisions: DecisionLog | None = None,
+    ) -> None:
+        self._verifier = verifier
+        self._challenger = challenger
+        self._policy = policy
+        self._decisions = decisions
+
+    def decide(self, asked: Asked) -> Admitted | TurnedAway:
+        """Let a request through, or turn it away."""
+        route = read_route(asked.method, asked.target, asked.content_type)
+        if isinstance(route, RouteFault):
+            allow = (("Allow", ", ".join(route.allow)),) if route.allow else ()
+            return TurnedAway(route.status, route.code, route.message, "bad-request", allow)
+        if not self._challenger.can_challenge(asked):
+            return TurnedAway(400, "UNSUPPORTED", "the Host header is not a host", "bad-request")
+        if not asked.authorization:
+            return self._unauthorized(asked, route, "no-token", "")
+        bearer = _BEARER.fullmatch(asked.authorization)
+        if bearer is None:
+            return self._unauthorized(asked, route, "not-a-bearer-token", "invalid_token")
+        token = self._verifier.verify(bearer[1])
+        if isinstance(token, KeysUnavailable):
+            return TurnedAway(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "UNAVAILABLE",
+                "the token server's keys cannot be had at present",
+                f"keys-unavailable: {token.reason}",
+                (("Retry-After", str(RETRY_AFTER)),),
+            )
+        if isinstance(token, Reason):
+            why = EXPIRED if token is Reason.EXPIRED else NO_ACCESS
+            return self._unauthorized(asked, route, str(token), "invalid_token", why)
+        return self._entitled(asked, route, token)
+
+    def _entitled(self, asked: Asked, route: Route, token: RegistryToken) -> Admitted | TurnedAway:
+        """Compare what a request needs with what its token gives, or leaves to the policy."""
+        policy = self._policy
+        missing = [access for access in route.placed if not token.allows(access)]
+        if not missing:
+            filtered = policy is not None and policy.filter_catalog and route.kind is Kind.CATALOG
+            if policy is None or not filtered:
+                return Admitted(route, token)
+            if token.workload is not None:
+                return Admitted(route, token, visible=partial(policy.visible, token))
+        ruling = policy.decide(token, missing) if policy is not None and missing else None
+        if ruling is None:
+            return self._unauthorized(asked, route, "insufficient-scope", "insufficient_scope")
+        if ruling.allowed:
+            return Admitted(route, token, ruling=ruling)
+        return TurnedAway(
+            HTTPStatus.FORBIDDEN,
+            "DENIED",
+            ruling.message,
+            f"denied: {ruling.reason}",
+            (API_VERSION,),
+            route.accesses,
+            ruling,
+            token,
+        )
+
+    def record(self, outcome: Admitted | TurnedAway, info: RequestInfo) -> None:
+        """Write down what the policy said of a request, if it was asked."""
+        if self._decisions is not None and outcome.ruling is not None and outcome.token is not None:
+            self._decisions.write_ruling(outcome.ruling, outcome.token, info)
+
+    def _unauthorized(
+        self, asked: Asked, route: Route, reason: str, error: str, message: str = NO_ACCESS
+    ) -> TurnedAway:
+        scope = " ".join(map(str, route.needs))
+        challenge = self._challenger.challenge(asked, scope, error)
+        return TurnedAway(
+            HTTPStatus.UNAUTHORIZED,
+            "UNAUTHORIZED",
+            message,
+            reason,
+            (("WWW-Authenticate", challenge), API_VERSION),
+            route.accesses,
+        )

@@ -1,0 +1,79 @@
+"""
+Headers that pass the proxy.
+
+What lives here: which of a client's headers go upstream, and which of the upstream's come back.
+What must not: `Location` and `Link`, which are rewritten (`regauth.servers.upstream.registry`).
+
+Requests pass by a list of what is known, so that nothing a client adds, `Authorization` above all,
+reaches the registry.  Answers pass but for what concerns the connection or the proxy's own login.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from regauth.servers.http_server.forwarded import Network, client_address
+from regauth.servers.http_server.public_address import is_trusted
+
+PASSED: Final = (
+    "Accept",
+    "Cache-Control",
+    "Content-Range",
+    "Content-Type",
+    "If-Match",
+    "If-Modified-Since",
+    "If-None-Match",
+    "If-Range",
+    "If-Unmodified-Since",
+    "OCI-Subject",
+    "Range",
+    "User-Agent",
+)
+"""A client's headers that the registry sees."""
+
+_HELD_BACK: Final = frozenset(
+    (
+        *("connection", "keep-alive", "proxy-authenticate", "proxy-authorization"),
+        *("proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
+        *("alt-svc", "authorization", "set-cookie", "strict-transport-security"),
+        *("www-authenticate", "location", "link", "date", "server"),
+    )
+)
+"""RFC 9110, section 7.6.1; what is about another host; and what others write."""
+
+
+def upstream_headers(
+    environ: Mapping[str, str], public: str, trusted: Sequence[Network], request_id: str
+) -> dict[str, str]:
+    """Return the headers of a request to the upstream, `Authorization` and `Host` excepted."""
+    headers = {}
+    for name in PASSED:
+        variable = name.upper().replace("-", "_")
+        value = environ.get(variable if name == "Content-Type" else f"HTTP_{variable}")
+        if value:
+            headers[name] = value
+    peer, forwarded = environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR", "")
+    if is_trusted(environ, trusted):
+        peer = client_address(peer, forwarded, trusted)
+    scheme, _, host = public.partition("://")
+    return {
+        **headers,
+        "X-Forwarded-For": peer,
+        "X-Forwarded-Host": host,
+        "X-Forwarded-Proto": scheme,
+        "X-Request-Id": request_id,
+    }
+
+
+def client_headers(headers: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the headers of an answer to the client, `Location` and `Link` excepted."""
+    named = {
+        name.strip().lower()
+        for key, value in headers
+        if key.lower() == "connection"
+        for name in value.split(",")
+    }
+    return [
+        (name, value)
+        for name, value in headers
+        if name.lower() not in _HELD_BACK and name.lower() not in named
+    ]

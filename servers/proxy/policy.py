@@ -1,0 +1,119 @@
+"""
+The policy as the proxy applies it: to requests that a token leaves open, and to the catalog.
+
+What lives here: asking the engine about the workload behind a verified token.  What must not: a
+decision of its own, tokens, and HTTP.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain
+from typing import Final
+
+from regauth.engine import Access, Decision, Policy, Refusal, Verdict
+from regauth.engine.access.outcomes import Why
+from regauth.engine.access.references import ALL_TAGS, UPLOAD
+from regauth.engine.access.scope import REPOSITORY, Resource
+from regauth.engine.decisions.workload import decide_for, decide_open
+from regauth.engine.tokens.registry_trust import RegistryToken
+
+PULL: Final = "pull"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What the policy says of a request, and which policy it was."""
+
+    asked: tuple[Access, ...]
+    """Each access that is asked for, in every class that the token leaves open."""
+    outcome: Decision | Refusal
+    service: str
+    policy: Policy
+    now: datetime
+
+    @property
+    def allowed(self) -> bool:
+        """Whether every access is granted."""
+        outcome = self.outcome
+        return isinstance(outcome, Decision) and all(one.allowed for one in outcome.verdicts)
+
+    @property
+    def reason(self) -> str:
+        """Why it is not, in the stable words of the engine, for the log."""
+        if isinstance(self.outcome, Refusal):
+            return str(self.outcome.reason)
+        return ", ".join(f"{one.why} {one.source}".strip() for one in self._refused)
+
+    @property
+    def message(self) -> str:
+        """Why it is not, for the client: what it asked for, and no value of the policy."""
+        if isinstance(self.outcome, Refusal):
+            return self.outcome.message
+        actions: dict[str, list[str]] = {}
+        for refused in self._refused:
+            actions.setdefault(_place(refused.access), []).append(refused.access.action)
+        told = ", ".join(f"{' and '.join(listed)} of {one}" for one, listed in actions.items())
+        return f"the policy does not allow {told}"
+
+    @property
+    def _refused(self) -> list[Verdict]:
+        if isinstance(self.outcome, Refusal):
+            return []
+        return [verdict for verdict in self.outcome.verdicts if not verdict.allowed]
+
+
+def _place(access: Access) -> str:
+    """Say in words what only our own notation has a sign for."""
+    name = access.resource.name
+    return {ALL_TAGS: f"the list of tags of {name}", UPLOAD: f"an upload to {name}"}.get(
+        access.reference, access.place
+    )
+
+
+class ProxyPolicy:
+    """
+    Asks the current policy.  Safe to use from many threads.
+
+    Args:
+        policy: Returns the policy that is current.
+        service: The service that tokens are for.
+        filter_catalog: Whether the catalog shows each workload only what it may pull from.
+        now: The clock.
+    """
+
+    def __init__(
+        self,
+        policy: Callable[[], Policy],
+        service: str,
+        *,
+        filter_catalog: bool = False,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._policy = policy
+        self._service = service
+        self._now = now
+        self.filter_catalog = filter_catalog
+
+    def decide(self, token: RegistryToken, accesses: Sequence[Access]) -> Ruling | None:
+        """Decide accesses, unless there is one that the token does not leave open."""
+        variants = [token.open(access) for access in accesses]
+        if token.workload is None or not all(variants):
+            return None
+        policy, now = self._policy(), self._now()
+        outcome = decide_open(policy, token.workload, self._service, variants, now)
+        return Ruling(tuple(chain(*variants)), outcome, self._service, policy, now)
+
+    def visible(self, token: RegistryToken, names: Sequence[str]) -> list[str]:
+        """Return those of some repositories that a token's workload may pull from, or a tag of."""
+        if token.workload is None:
+            return []
+        asked = [Access(Resource(REPOSITORY, name), PULL) for name in names]
+        found = decide_for(self._policy(), token.workload, self._service, asked, self._now())
+        if isinstance(found, Refusal):
+            return []
+        return [
+            verdict.access.resource.name
+            for verdict in found.verdicts
+            if verdict.allowed or verdict.why is Why.DEPENDS_ON_REFERENCE
+        ]

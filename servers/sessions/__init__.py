@@ -1,0 +1,5 @@
+"""
+What refresh tokens stand for, and the stores that keep it.
+
+Not here: the requests that bring refresh tokens.
+"""

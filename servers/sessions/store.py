@@ -1,0 +1,103 @@
+"""
+Session stores: where sessions are kept.
+
+What lives here: what a store is asked to do, and which one a configuration names.  What must not:
+how each keeps them (`sqlite_sessions`, `postgresql_sessions`), and what a session is worth
+(`regauth.servers.sessions.sessions`).
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Protocol
+
+from regauth.servers.configuration.settings import PostgresqlSettings, SessionSettings
+
+STORE_SECONDS: Final = 2.0
+"""How long a request waits for a store, altogether; then it is answered without it."""
+
+COMMAND_SECONDS: Final = 60.0
+"""The same for a command, which may look at many sessions."""
+
+
+class SessionsError(Exception):
+    """A store cannot be used right now: a database that is away, a file that is broken, no room."""
+
+
+class StoreSettingsError(Exception):
+    """A store cannot be used as it is configured; the message says where, what, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRecord:
+    """A session as it is kept."""
+
+    digest: bytes = field(repr=False)
+    """The SHA-256 of its refresh token, which is kept nowhere."""
+    provider: str
+    subject: str
+    service: str
+    claims: str = field(repr=False)
+    """The claims of the login that began it, as JSON."""
+    began: datetime
+    ends: datetime
+    """When it ends by the policy that it was begun under."""
+
+
+class SessionStore(Protocol):
+    """
+    Keeps sessions.  Safe to use from many threads and processes.
+
+    Each method raises `SessionsError` when it cannot do its work in time, and then has done all or
+    nothing of it.
+    """
+
+    def add(self, record: SessionRecord) -> None:
+        """Keep a session."""
+
+    def find(self, digest: bytes) -> SessionRecord | None:
+        """Return the session of a token's digest, ended or not, if it is kept."""
+
+    def all(self) -> list[SessionRecord]:
+        """Return every session, the newest first."""
+
+    def revoke(self, provider: str | None, subject: str | None) -> int:
+        """
+        Forget the sessions of a provider, of one subject of it, or all; return how many.
+
+        When it returns, no other process finds them.
+        """
+
+    def prune(self, now: datetime) -> int:
+        """Forget sessions that have ended, perhaps not all of many; return how many."""
+
+    def close(self) -> None:
+        """Let go of what is open."""
+
+
+def open_store(
+    settings: SessionSettings, seconds: float = STORE_SECONDS, connections: int = 4
+) -> SessionStore:
+    """
+    Return the store that is configured; nothing is read or connected yet.
+
+    Args:
+        settings: Where sessions are kept.
+        seconds: How long one call may take.
+        connections: How many calls at a time, where each needs a connection.
+
+    Raises:
+        StoreSettingsError: It cannot be used as it is configured.
+    """
+    if isinstance(settings, PostgresqlSettings):
+        try:
+            from .postgresql import PostgresqlSessions  # noqa: PLC0415 - optional libraries
+        except ImportError as error:
+            message = (
+                f"`refreshTokens.postgresql` needs psycopg, which is not here ({error}); "
+                "install it: pip install 'jwt-registry-auth[postgresql]'"
+            )
+            raise StoreSettingsError(message) from error
+        return PostgresqlSessions(settings, seconds, connections)
+    from .sqlite import SqliteSessions  # noqa: PLC0415 - one of the two is enough
+
+    return SqliteSessions(settings, seconds)

@@ -1,0 +1,67 @@
+"""
+The policy that a server works by, from its folder.
+
+What lives here: reading and compiling a policy folder, whole or not at all.  What must not: what
+a policy means, which is the engine's.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from regauth.engine.compiler.compiler import compile_policy
+from regauth.engine.files import PolicyFolderError, read_policy_folder
+from regauth.engine.policy.policy import Policy, Statement
+from regauth.engine.source.problems import Problem
+
+__all__ = ["PolicyFolderError", "PolicyProblemsError", "load_policy"]
+
+
+class PolicyProblemsError(Exception):
+    """A policy does not compile; `problems` say where and why, `sources` has its files."""
+
+    def __init__(self, problems: tuple[Problem, ...], sources: Mapping[str, str]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+        self.sources = sources
+
+
+def load_policy(folder: Path, *, sees_references: bool = False) -> Policy:
+    """
+    Read and compile a policy.
+
+    Args:
+        folder: Where it is.
+        sees_references: Whether who asks sees tags and digests, as a proxy does.
+
+    Raises:
+        PolicyFolderError: The folder cannot be read.
+        PolicyProblemsError: The policy has errors, or needs to see what cannot be seen.
+    """
+    compilation = compile_policy(read_policy_folder(folder))
+    policy, problems = compilation.policy, compilation.problems
+    if policy is not None:
+        problems = () if sees_references else tuple(map(_unseen, policy.by_reference))
+    if policy is None or problems:
+        # Compiled by names within the folder, so that the policy's hash is the same wherever the
+        # folder stands; shown by paths that an editor can open.
+        raise PolicyProblemsError(
+            tuple(_placed(problem, folder) for problem in problems),
+            {str(folder / name): text for name, text in compilation.sources.items()},
+        )
+    return policy
+
+
+def _unseen(statement: Statement) -> Problem:
+    """Say that the token protocol has no tags, so that a statement with some is not decided."""
+    return Problem(
+        statement.location,
+        "tags-without-proxy",
+        f"a token server cannot see tags, which `{statement.name}` is about",
+        "serve this policy with registry-auth-proxy and `embedded: true`, or leave `tags` out",
+    )
+
+
+def _placed(problem: Problem, folder: Path) -> Problem:
+    where = replace(problem.location, file=str(folder / problem.location.file))
+    return replace(problem, location=where)

@@ -1,0 +1,203 @@
+"""
+Metrics, for Prometheus.
+
+What lives here: the metrics and their names.  What must not: names of repositories, subjects or
+clients, which are without bound; the decision log has those.
+
+With several processes, `PROMETHEUS_MULTIPROC_DIR` names the folder they share; it must be set
+before this module is imported.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from regauth.engine import Decision
+from regauth.servers.provider_keys.cache import KeyState
+
+from .shared_metrics import FOLDER_VARIABLE
+
+CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+
+
+def forget_process(pid: int) -> None:
+    """Leave a process that has ended out of what the living show."""
+    if os.environ.get(FOLDER_VARIABLE):
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
+
+def _forget_the_dead() -> None:
+    """
+    Leave out processes that have ended and whose host did not say so.
+
+    `token-server` does; other WSGI servers replace theirs without a word.
+    """
+    for file in Path(os.environ[FOLDER_VARIABLE]).glob("gauge_live*_*.db"):
+        pid = file.stem.rpartition("_")[2]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
+            forget_process(int(pid))
+
+
+@dataclass(frozen=True, slots=True)
+class _Gauges:
+    """How things stand; the other metrics say what happened."""
+
+    key_age: Gauge
+    key_usable: Gauge
+    policy: Gauge
+    expires: Gauge
+    dropped: Gauge
+
+
+def _gauges(registry: CollectorRegistry) -> _Gauges:
+    gauge = partial(Gauge, registry=registry)
+    return _Gauges(
+        key_age=gauge(
+            "token_server_provider_key_age_seconds",
+            "Seconds since a provider's keys were fetched, in the process where it is longest.",
+            ("provider",),
+            multiprocess_mode="livemax",
+        ),
+        key_usable=gauge(
+            "token_server_provider_keys_usable",
+            "1 when a provider's tokens can be verified in every process, else 0.",
+            ("provider",),
+            multiprocess_mode="livemin",
+        ),
+        policy=gauge(
+            "token_server_policy_info",
+            "1 for the policy that decides, by its hash.",
+            ("hash",),
+            multiprocess_mode="livemax",
+        ),
+        expires=gauge(
+            "token_server_certificate_expires_timestamp_seconds",
+            "When the signing key's certificates end, in Unix time; 0 when tokens carry none.",
+            multiprocess_mode="livemin",
+        ),
+        dropped=gauge(
+            "token_server_log_lines_dropped",
+            "Lines that could not be written to a log.",
+            multiprocess_mode="livesum",
+        ),
+    )
+
+
+class Metrics:
+    """The metrics of one process, and how all processes' are shown."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._gauges = _gauges(self._registry)
+        self._serving = ""
+        self._told: set[str] = set()
+        self._aged: set[str] = set()
+        self._children: dict[tuple[str, str], Counter] = {}
+        self._decided: dict[tuple[str, str], Counter] = {}
+        counter = partial(Counter, registry=self._registry)
+        self._requests = counter(
+            "token_server_requests",
+            "Token requests, by what became of them.",
+            ("outcome", "provider"),
+        )
+        self._decisions = counter(
+            "token_server_decisions",
+            "Decided accesses, by the reason and the grant or denial that decided.",
+            ("why", "source"),
+        )
+        self._seconds = Histogram(
+            "token_server_request_seconds",
+            "How long token requests took.",
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self._reused = counter("token_server_reused_answers", "Answers given a second time.")
+        self._reloads = counter(
+            "token_server_reloads",
+            "Times that policy and keys were read again, by whether they were taken.",
+            ("outcome",),
+        )
+        self._turned_away = counter(
+            "token_server_connections_turned_away",
+            "Connections that were refused or ended: too-many, slow-headers, slow-body, pipelined, "
+            "urgent.",
+            ("why",),
+        )
+
+    def request(self, outcome: str, provider: str, seconds: float) -> None:
+        """Count a request."""
+        child = self._children.get((outcome, provider))
+        if child is None:
+            child = self._children[outcome, provider] = self._requests.labels(outcome, provider)
+        child.inc()
+        self._seconds.observe(seconds)
+
+    def reused(self) -> None:
+        """Count an answer that was given a second time."""
+        self._reused.inc()
+
+    def decision(self, decision: Decision) -> None:
+        """Count each access of a decision."""
+        for verdict in decision.verdicts:
+            child = self._decided.get((verdict.why, verdict.source))
+            if child is None:
+                child = self._decisions.labels(str(verdict.why), verdict.source)
+                self._decided[verdict.why, verdict.source] = child
+            child.inc()
+
+    def serving(self, policy_hash: str, expires: datetime | None) -> None:
+        """Tell what is served now."""
+        if self._serving:
+            self._gauges.policy.labels(self._serving).set(0)
+        self._gauges.policy.labels(policy_hash).set(1)
+        self._serving = policy_hash
+        self._gauges.expires.set(0 if expires is None else expires.timestamp())
+
+    def reloaded(self, *, taken: bool) -> None:
+        """Count a reload."""
+        self._reloads.labels("taken" if taken else "refused").inc()
+
+    def keys(self, states: Mapping[str, KeyState]) -> None:
+        """Tell how things stand with the keys of all providers that there are."""
+        # A label cannot be taken away: what is gone gets values that yield to other processes'.
+        gone = dict.fromkeys(
+            self._told - states.keys(), KeyState(usable=True, age=None, problem="")
+        )
+        self._told = set(states)
+        for provider, state in {**states, **gone}.items():
+            self._gauges.key_usable.labels(provider).set(1 if state.usable else 0)
+            if state.age is not None or provider in self._aged:
+                self._aged.add(provider)
+                self._gauges.key_age.labels(provider).set(state.age or 0)
+
+    def turned_away(self, why: str) -> None:
+        """Count a connection that its client could not have, or could not keep."""
+        self._turned_away.labels(why).inc()
+
+    def dropped(self, lines: int) -> None:
+        """Tell how many log lines this process has lost."""
+        self._gauges.dropped.set(lines)
+
+    def page(self) -> bytes:
+        """Return the metrics of all processes, in Prometheus's text format."""
+        if not os.environ.get(FOLDER_VARIABLE):
+            return generate_latest(self._registry)
+        _forget_the_dead()
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)

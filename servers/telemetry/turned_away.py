@@ -1,0 +1,58 @@
+"""
+The doorkeeper: tells of connections that were turned away.
+
+What lives here: why they are, and what metrics and log are told.  What must not: turning them away
+(`regauth.servers.http_server.connections`).
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Final, Literal
+
+from .event_log import EventLog
+from .metrics import Metrics
+
+Why = Literal["too-many", "slow-headers", "slow-body", "pipelined", "urgent"]
+
+LOG_SECONDS: Final = 10.0
+"""Between two lines about connections that were turned away for the same reason."""
+
+
+class Doorkeeper:
+    """
+    Tells of connections that were turned away: metrics of each, the log of some.
+
+    Whoever can open connections must not be able to fill the log.
+
+    Args:
+        log: Takes a line at most every `LOG_SECONDS` for each reason.
+        metrics: The metrics, if there are any.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        metrics: Metrics | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._log = log
+        self._metrics = metrics
+        self._clock = clock
+        self._said: dict[Why, float] = {}
+        self._unsaid: Counter[Why] = Counter()
+
+    def turned_away(self, why: Why, client: str) -> None:
+        """Tell of a connection; the line's `more` are those since the last line."""
+        if self._metrics is not None:
+            self._metrics.turned_away(why)
+        now = self._clock()
+        if now - self._said.get(why, -LOG_SECONDS) < LOG_SECONDS:
+            self._unsaid[why] += 1
+            return
+        self._said[why] = now
+        more = self._unsaid.pop(why, 0)
+        self._log.event(
+            "connection-turned-away", "warning", why=why, client=client, more=more or ""
+        )

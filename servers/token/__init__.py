@@ -1,0 +1,5 @@
+"""
+The token server: from a token request to a registry token.
+
+Not here: the command line.
+"""

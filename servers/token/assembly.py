@@ -1,0 +1,114 @@
+"""
+Assembly: from settings and state to an application that serves.
+
+What lives here: which part gets which.  What must not: processes and sockets, so that any WSGI
+server can host the result.
+"""
+
+import threading
+from dataclasses import dataclass
+
+from regauth.servers.configuration.settings import Settings
+from regauth.servers.provider_keys.providers import ProviderKeys
+from regauth.servers.sessions.sessions import Sessions
+from regauth.servers.sessions.store import SessionsError, open_store
+from regauth.servers.state.reloading import Reloader, serve_keys
+from regauth.servers.telemetry.decision_log import DecisionLog, make_file
+from regauth.servers.telemetry.event_log import EventLog
+from regauth.servers.telemetry.metrics import Metrics
+
+from .app import App, create_app
+from .login_cache import LoginCache
+from .observer import Observer
+from .service import State, TokenService
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """One process's parts."""
+
+    app: App
+    service: TokenService
+    keys: ProviderKeys
+    reloader: Reloader
+    observer: Observer
+    sessions: Sessions | None
+
+    def start(self) -> None:
+        """Begin what runs beside requests; in the process that serves them, after any fork."""
+        self.keys.start(self._tell_of_keys)
+        self.reloader.start()
+        if self.sessions is not None:
+            threading.Thread(target=self._warm, args=(self.sessions,), daemon=True).start()
+
+    def _tell_of_keys(self) -> None:
+        """Put into the metrics how things stand here; another process may be asked for them."""
+        if self.observer.metrics is not None:
+            self.observer.metrics.keys(self.keys.states(self.service.state.policy))
+
+    def _warm(self, sessions: Sessions) -> None:
+        """Make sessions ready, or say why they are not: logins by JWT do not wait for them."""
+        try:
+            sessions.warm(self.service.now())
+        except SessionsError as error:
+            self.observer.log.event("sessions-unavailable", "warning", reason=str(error))
+
+    def close(self) -> None:
+        """End what runs beside requests."""
+        self.reloader.close()
+        self.keys.close()
+        if self.sessions is not None:
+            self.sessions.close()
+        if self.observer.decisions is not None:
+            self.observer.decisions.close()
+
+
+def assemble(settings: Settings, state: State, log: EventLog) -> Assembly:
+    """
+    Put the parts of one process together.
+
+    Raises:
+        DecisionLogError, OSError: The decision log cannot be opened.
+        StoreSettingsError: The sessions' store cannot be used as it is configured.
+    """
+    decisions = None
+    if settings.decision_log is not None:
+        make_file(settings.decision_log)
+        decisions = DecisionLog(settings.decision_log, claims=settings.decision_log_claims)
+        decisions.open()
+    metrics = Metrics()
+    observer = Observer(log, decisions, metrics)
+    keys = ProviderKeys()
+    serve_keys(settings, state, keys)
+    sessions = None
+    if settings.sessions is not None:
+        sessions = Sessions(open_store(settings.sessions, connections=settings.threads))
+    service = TokenService(
+        state,
+        LoginCache(keys, seconds=settings.login_cache),
+        issuer=settings.issuer,
+        lifetime=settings.lifetime,
+        sessions=sessions,
+        filter_catalog=settings.filter_catalog,
+    )
+
+    def take(new: State) -> None:
+        serve_keys(settings, new, keys)
+        service.state = new
+        metrics.serving(new.policy.hash, new.signer.expires)
+
+    metrics.serving(state.policy.hash, state.signer.expires)
+    reloader = Reloader(settings, state.files, take, log, metrics)
+    app = create_app(settings, service, keys, observer)
+    return Assembly(app, service, keys, reloader, observer, sessions)
+
+
+def tell_of_sessions(settings: Settings, state: State, log: EventLog) -> None:
+    """Say at the start when policy and configuration together give nobody a refresh token."""
+    providers = state.policy.providers
+    names = sorted(name for name, one in providers.items() if one.max_session is not None)
+    if names and settings.sessions is None:
+        reason = "the policy allows them, but `refreshTokens` does not say where sessions are kept"
+        log.event("no-refresh-tokens", "warning", providers=names, reason=reason)
+    elif settings.sessions is not None and not names:
+        log.event("no-refresh-tokens", reason="no provider of the policy allows them")

@@ -1,0 +1,107 @@
+"""
+Logins that were verified a moment ago.
+
+What lives here: when the result of a login may stand in for doing it again.  What must not: doing
+it, and anything about repositories: every access is decided anew for every request.
+
+A result stands in only for the very same token, user name and service, under the very same
+policy and provider keys (the same objects: a policy that is read again, or keys that are fetched
+again, end it), until the token expires or grows too old, and at most `seconds`.  A provider whose
+rules or subject ask for the time is never cached.  Refusals are never cached: they cost what they
+cost, and a token refused a second ago may be good now.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+
+from regauth.engine import Authenticated, Credentials, KeySet, NeedKeys, Policy, Refusal, login
+from regauth.engine.decisions.exchange import Keys, run
+from regauth.engine.policy.policy import Provider
+from regauth.servers.bounded_cache import BoundedCache
+from regauth.servers.provider_keys.providers import ProviderKeys
+
+Name = tuple[bytes, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    authenticated: Authenticated
+    policy: Policy
+    keys: KeySet
+    until: datetime
+
+
+class LoginCache:
+    """
+    Verifies logins, and remembers those that succeeded.
+
+    Args:
+        keys: The providers' keys.
+        size: How many are remembered; 0 remembers none.
+        seconds: For how long at most.
+        wait: Whether a login may wait for its provider's keys.
+    """
+
+    def __init__(
+        self, keys: ProviderKeys, size: int = 2000, seconds: float = 30, *, wait: bool = True
+    ) -> None:
+        self._keys = keys
+        self._keys_for = partial(keys.keys_for, wait=wait)
+        self._entries: BoundedCache[Name, _Entry] = BoundedCache(size if seconds > 0 else 0)
+        self._seconds = timedelta(seconds=seconds)
+
+    def beside(self) -> "LoginCache":
+        """Return another such cache, for a policy that is asked too and that nobody waits for."""
+        seconds = self._seconds.total_seconds()
+        return LoginCache(self._keys, self._entries.size, seconds, wait=False)
+
+    def login(
+        self, policy: Policy, credentials: Credentials, service: str, now: datetime
+    ) -> Authenticated | Refusal:
+        """Return whose login this is, or why it is refused."""
+        if not self._entries.size:
+            return run(login(policy, credentials, service, now), self._keys_for)
+        # The digest stands for the token, so that no token is kept in memory.
+        digest = hashlib.sha256(credentials.password.encode("utf-8", "surrogatepass")).digest()
+        name = (digest, credentials.username, service)
+        entry = self._entries.get(name)
+        if entry is not None and self._holds(entry, policy, now):
+            return entry.authenticated
+        used: list[KeySet] = []
+
+        def keys_for(need: NeedKeys) -> Keys:
+            keys = self._keys_for(need)
+            if isinstance(keys, KeySet):
+                used[:] = [keys]
+            return keys
+
+        outcome = run(login(policy, credentials, service, now), keys_for)
+        if isinstance(outcome, Authenticated) and not asks_for_time(outcome.provider):
+            until = min(now + self._seconds, end_of(outcome))
+            self._entries.put(name, _Entry(outcome, policy, used[-1], until))
+        return outcome
+
+    def _holds(self, entry: _Entry, policy: Policy, now: datetime) -> bool:
+        provider = entry.authenticated.provider
+        return (
+            entry.policy is policy
+            and entry.authenticated.at <= now < entry.until  # a clock can be set back
+            and self._keys_for(NeedKeys(provider)) is entry.keys
+        )
+
+
+def end_of(login: Authenticated) -> datetime:
+    """Return when a login ends by itself: at `exp`, or when its token is too old."""
+    most = login.provider.max_token_age
+    issued = login.claims.get("iat")
+    if most is None or not isinstance(issued, int | float):
+        return login.expires
+    return min(login.expires, datetime.fromtimestamp(issued, login.expires.tzinfo) + most)
+
+
+def asks_for_time(provider: Provider) -> bool:
+    """Tell whether a provider's rules or its subject depend on the time of the request."""
+    programs = [provider.subject, *(rule.check for rule in provider.rules)]
+    return any("now" in program.variables for program in programs)

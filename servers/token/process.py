@@ -1,0 +1,234 @@
+"""
+Running a token server: one process that serves, or one that watches over several.
+
+What lives here: the order in which things are loaded, bound, forked, started and ended, and the
+signals: SIGTERM and SIGINT end in order, SIGHUP loads policy and keys again.  What must not: how
+each of the parts works.
+"""
+
+import gc
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from types import FrameType
+from typing import Final, NoReturn
+
+from regauth.servers.commands.terminal import EXIT_POLICY, fail, fail_with_problems
+from regauth.servers.configuration.settings import Settings
+from regauth.servers.http_server import server as hosting
+from regauth.servers.http_server.connections import ClientBounds, Clients
+from regauth.servers.sessions.store import StoreSettingsError, open_store
+from regauth.servers.signing.signer import SigningError
+from regauth.servers.state.policy import PolicyFolderError, PolicyProblemsError
+from regauth.servers.state.reloading import TICK, Reloader, load_state
+from regauth.servers.telemetry.decision_log import DecisionLogError, make_file
+from regauth.servers.telemetry.event_log import EventLog
+from regauth.servers.telemetry.metrics import forget_process
+from regauth.servers.telemetry.turned_away import Doorkeeper
+
+from .assembly import assemble, tell_of_sessions
+from .service import State
+
+RESTART_PAUSE: Final = 0.5
+"""Seconds after which a worker that died at once is started again."""
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; end the process when settings or policy are wrong."""
+    state = state_or_exit(settings)
+    log = EventLog(settings.log_format, settings.log_level)
+    log.take_over_logging()
+    if settings.decision_log is not None:
+        try:
+            make_file(settings.decision_log)
+        except DecisionLogError as error:
+            fail(str(error))
+    if settings.sessions is not None:
+        try:
+            open_store(settings.sessions).close()
+        except StoreSettingsError as error:
+            fail(f"{settings.file}: {error}")
+    try:
+        listeners = hosting.bind(settings.listen)
+    except OSError as error:
+        fail(f"cannot listen on {error.filename}: {error.strerror}")
+    # Whoever reads that we listen may tell us to end: from here on, that is done in order.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    log.event(
+        "listening",
+        addresses=hosting.addresses_of(listeners),
+        policy=state.policy.hash,
+        workers=settings.workers,
+    )
+    tell_of_sessions(settings, state, log)
+    if settings.workers == 1:
+        serve(settings, state, listeners, log, os.getpid())
+        log.event("ended")
+    else:
+        Overseer(settings, state, listeners, log).run()
+
+
+def state_or_exit(settings: Settings) -> State:
+    """Load policy and keys; end the process with everything that is wrong with them."""
+    try:
+        return load_state(settings)
+    except PolicyProblemsError as error:
+        fail_with_problems(error.problems, error.sources, EXIT_POLICY)
+    except PolicyFolderError as error:
+        fail(str(error), EXIT_POLICY)
+    except SigningError as error:
+        fail(str(error))
+
+
+def serve(
+    settings: Settings,
+    state: State,
+    listeners: Sequence[socket.socket],
+    log: EventLog,
+    core: int,
+) -> None:
+    """Serve in this process until it is told to end."""
+    if settings.pin_workers:
+        pin(core)
+    assembly = assemble(settings, state, log)
+    clients = Clients(
+        ClientBounds(settings.limits.per_client, settings.trusted_proxies),
+        Doorkeeper(log, assembly.observer.metrics),
+    )
+    server = hosting.Server(assembly.app, listeners, threads=settings.threads, clients=clients)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        log.event("ending", pid=os.getpid())
+        server.stop()
+
+    def reload(_number: int, _frame: FrameType | None) -> None:
+        assembly.reloader.ask()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGHUP, reload)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    assembly.start()
+    server.run()
+    assembly.close()
+
+
+def pin(core: int) -> None:
+    """
+    Keep this process to one core, where the system allows it.
+
+    waitress's loop and its worker threads would else fight for the interpreter's lock across
+    cores.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        allowed = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {allowed[core % len(allowed)]})
+
+
+class Overseer:
+    """
+    The parent of several workers on the same listening sockets.
+
+    It serves nothing itself.  A worker that dies is started again; signals are passed on.  It
+    loads policy and keys when the workers do, so that a worker which is started later has what
+    the others have.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: State,
+        listeners: Sequence[socket.socket],
+        log: EventLog,
+    ) -> None:
+        self._settings = settings
+        self._state = state
+        self._listeners = listeners
+        self._log = log
+        self._workers: dict[int, tuple[int, float]] = {}
+        self._alive = os.pipe()
+        self._ending = False
+        quiet = EventLog(settings.log_format, "error")  # the workers tell what they loaded
+        self._reloader = Reloader(settings, state.files, self._take, quiet)
+
+    def run(self) -> None:
+        """Watch over the workers until the last has ended."""
+        gc.collect()
+        gc.freeze()  # so that the workers go on sharing what was loaded before the fork
+        for index in range(self._settings.workers):
+            self._start(index)
+        while self._workers:
+            arrived = signal.sigtimedwait(_SIGNALS, TICK)
+            if arrived is None:
+                self._reloader.look()
+            elif arrived.si_signo == signal.SIGHUP:
+                self._reloader.reload()
+                self._pass_on(signal.SIGHUP)
+            elif arrived.si_signo != signal.SIGCHLD:
+                self._ending = True
+                for listener in self._listeners:
+                    listener.close()  # or clients would wait for somebody to serve them
+                self._pass_on(signal.SIGTERM)
+            self._reap()
+        self._log.event("ended")
+
+    def _take(self, state: State) -> None:
+        self._state = state
+
+    def _start(self, index: int) -> None:
+        pid = os.fork()
+        if pid == 0:
+            os.close(self._alive[1])
+            threading.Thread(target=self._follow, name="follow", daemon=True).start()
+            self._work(index)
+        self._workers[pid] = (index, time.monotonic())
+        self._log.event("worker-started", worker=index, pid=pid)
+
+    def _follow(self) -> None:
+        """End this worker when its parent is gone, which alone holds the pipe's other end."""
+        os.read(self._alive[0], 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def _work(self, index: int) -> NoReturn:
+        """Be a worker; the child never returns into the parent's code."""
+        code = 1
+        try:
+            serve(self._settings, self._state, self._listeners, self._log, index)
+            code = 0
+        except Exception as error:  # noqa: BLE001 - the child's last word
+            self._log.event("worker-failed", "error", worker=index, reason=repr(error)[:500])
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+
+    def _reap(self) -> None:
+        """Take note of every worker that has ended."""
+        while self._workers:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
+                return
+            if pid in self._workers:
+                self._ended(pid, os.waitstatus_to_exitcode(status))
+
+    def _ended(self, pid: int, code: int) -> None:
+        index, began = self._workers.pop(pid)
+        forget_process(pid)
+        if self._ending:
+            return
+        self._log.event("worker-died", "error", worker=index, pid=pid, code=code)
+        if time.monotonic() - began < RESTART_PAUSE:
+            time.sleep(RESTART_PAUSE)
+        self._start(index)
+
+    def _pass_on(self, number: int) -> None:
+        for pid in list(self._workers):
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue

@@ -1,0 +1,195 @@
+"""
+The token request: what a client asks, read from what it sent.
+
+What lives here: the parameters of Distribution's token protocol by GET (docs/spec/auth/token.md)
+and by POST (docs/spec/auth/oauth.md), and Basic credentials (RFC 7617).  What must not: any
+judgement of the credentials.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import parse_qs
+
+from regauth.engine.access.scope import Scope, ScopeError, parse_scopes
+from regauth.engine.decisions.exchange import Credentials
+
+MAX_PARAMETER: Final = 1000
+"""Characters in `service`, `account` or `client_id`."""
+
+MAX_PARAMETERS: Final = 300
+"""Parameters in one request."""
+
+Parameters = Mapping[str, str | Sequence[str]]
+
+
+class BadRequestError(Exception):
+    """The request is not of the protocol; the client's fault, and the message is for it."""
+
+
+class UnsupportedGrantError(Exception):
+    """The grant type is one that this server does not have; answered 404, so clients try GET."""
+
+
+class BadCredentialsError(Exception):
+    """The credentials cannot be read; answered like any login that fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """What is asked: a token for `service`, with `scopes`."""
+
+    credentials: Credentials | None
+    service: str
+    scopes: tuple[Scope, ...]
+    account: str = ""
+    client_id: str = ""
+    offline: bool = False
+    """Whether the client would store a refresh token instead of its password."""
+    refreshing: bool = False
+    """Whether the password is what the client was once given as a refresh token."""
+
+
+def read_get(parameters: Parameters, authorization: str | None) -> TokenRequest:
+    """
+    Read a GET request.
+
+    Unknown parameters are ignored, as the protocol grows.
+
+    Raises:
+        BadRequestError: A parameter is missing, repeated, too long or malformed.
+        BadCredentialsError: The `Authorization` header is not Basic, or malformed.
+    """
+    return _request(
+        parameters,
+        read_basic(authorization),
+        offline=_single(parameters, "offline_token") == "true",
+    )
+
+
+def read_post(body: bytes, authorization: str | None) -> TokenRequest:
+    """
+    Read the form of a POST request.
+
+    A refresh token may be a JWT: that is what clients make of a credential helper which answers
+    with the user name `<token>`.
+
+    Raises:
+        BadRequestError: The body is no form, or a parameter is missing, repeated or malformed.
+        UnsupportedGrantError: There is no such grant type here.
+        BadCredentialsError: The `Authorization` header is not Basic, or malformed.
+    """
+    try:
+        form: Parameters = parse_qs(
+            body.decode(),
+            keep_blank_values=True,
+            max_num_fields=MAX_PARAMETERS,
+            errors="strict",
+        )
+    except ValueError:
+        message = "the body is not a form (application/x-www-form-urlencoded, UTF-8)"
+        raise BadRequestError(message) from None
+    grant = _single(form, "grant_type")
+    offline = _single(form, "access_type") == "offline"
+    if grant == "password":
+        return _request(form, _password(form, authorization), offline=offline)
+    if grant == "refresh_token":
+        token = _secret(form, "refresh_token")
+        if not token:
+            message = "the parameter `refresh_token` is missing"
+            raise BadRequestError(message)
+        return _request(form, Credentials("", token), offline=False, refreshing=True)
+    if not grant:
+        message = "the parameter `grant_type` is missing; it is `password` or `refresh_token`"
+        raise BadRequestError(message)
+    message = "this grant type is not served; `password` and `refresh_token` are"
+    raise UnsupportedGrantError(message)
+
+
+def _request(
+    parameters: Parameters,
+    credentials: Credentials | None,
+    *,
+    offline: bool,
+    refreshing: bool = False,
+) -> TokenRequest:
+    service = _single(parameters, "service")
+    if not service:
+        message = "the parameter `service` is missing; it is what the registry's challenge says"
+        raise BadRequestError(message)
+    try:
+        scopes = parse_scopes(_several(parameters, "scope"))
+    except ScopeError as error:
+        raise BadRequestError(str(error)) from error
+    return TokenRequest(
+        credentials=credentials,
+        service=service,
+        scopes=scopes,
+        account=_single(parameters, "account"),
+        client_id=_single(parameters, "client_id"),
+        offline=offline,
+        refreshing=refreshing,
+    )
+
+
+def _password(form: Parameters, authorization: str | None) -> Credentials | None:
+    """Return the form's credentials, or else the header's."""
+    username, password = _secret(form, "username"), _secret(form, "password")
+    if username or password:
+        return Credentials(username, password)
+    return read_basic(authorization)
+
+
+def _single(parameters: Parameters, name: str) -> str:
+    """Return a parameter that stands once at most; empty when it is not there."""
+    value = _secret(parameters, name)
+    if len(value) > MAX_PARAMETER:
+        message = f"the parameter `{name}` is longer than {MAX_PARAMETER} characters"
+        raise BadRequestError(message)
+    return value
+
+
+def _secret(parameters: Parameters, name: str) -> str:
+    """Return a parameter of any length; how long a token may be, the engine says."""
+    value = parameters.get(name, "")
+    if isinstance(value, str):
+        return value
+    values = set(value)
+    if len(values) > 1:
+        message = f"the parameter `{name}` is given twice, with different values"
+        raise BadRequestError(message)
+    return values.pop() if values else ""
+
+
+def _several(parameters: Parameters, name: str) -> Sequence[str]:
+    value = parameters.get(name, ())
+    return (value,) if isinstance(value, str) else value
+
+
+def read_basic(authorization: str | None) -> Credentials | None:
+    """
+    Read Basic credentials (RFC 7617); empty ones are those of a client that has none.
+
+    Raises:
+        BadCredentialsError: The scheme is another, or the text is malformed.
+    """
+    if not authorization:
+        return None
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        message = "the Authorization header must be Basic: a provider's name and a JWT"
+        raise BadCredentialsError(message)
+    try:
+        text = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        message = "the Authorization header is not Basic credentials in base64"
+        raise BadCredentialsError(message) from None
+    username, colon, password = text.partition(":")
+    if not colon:
+        message = "the Basic credentials have no colon between user name and password"
+        raise BadCredentialsError(message)
+    if not username and not password:
+        return None
+    return Credentials(username, password)

@@ -1,0 +1,255 @@
+"""
+The token endpoint.
+
+What lives here: the HTTP form of token requests and their answers (Distribution's
+docs/spec/auth/token.md and oauth.md; RFC 9110).  What must not: deciding, signing, fetching.
+"""
+
+import math
+from dataclasses import dataclass, field
+from datetime import datetime
+from http import HTTPStatus
+from json.encoder import encode_basestring_ascii as _quote
+from typing import Final
+
+import falcon
+
+from regauth.engine import Refusal
+from regauth.servers.http_server.forwarded import Network, RequestInfo, client_of, request_info
+from regauth.servers.protocol.errors import error_body
+
+from .answer_cache import AnswerCache, Prepared
+from .observer import Observer
+from .rate_limit import RateLimit
+from .request import (
+    BadCredentialsError,
+    BadRequestError,
+    TokenRequest,
+    UnsupportedGrantError,
+    read_get,
+    read_post,
+)
+from .service import Issued, TokenService
+
+RETRY_AFTER: Final = 5
+"""Seconds after which a client may try again when a provider cannot be reached."""
+
+MAX_QUERY: Final = 32 * 1024
+"""Characters in a query; a longer one is answered 414."""
+
+MAX_FORM: Final = 64 * 1024
+"""Bytes in a form; a larger one is answered 413."""
+
+_FORM: Final = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How often clients and identities may ask."""
+
+    client: RateLimit = field(default_factory=lambda: RateLimit(None))
+    failures: RateLimit = field(default_factory=lambda: RateLimit(None))
+    identity: RateLimit = field(default_factory=lambda: RateLimit(None))
+
+
+@dataclass(frozen=True, slots=True)
+class Manners:
+    """How the endpoint speaks: its realm, how much it tells, whose word on clients it takes."""
+
+    realm: str = "token-server"
+    verbose: bool = False
+    trusted: tuple[Network, ...] = ()
+
+
+class TooManyRequestsError(Exception):
+    """A client or an identity asks too often; `seconds` says when it may again."""
+
+    def __init__(self, whose: str, seconds: float) -> None:
+        super().__init__(f"too many requests of this {whose}; try again later")
+        self.reason = f"rate-limit:{whose}"
+        self.seconds = seconds
+
+
+class TokenResource:
+    """Answers token requests by GET and POST."""
+
+    def __init__(
+        self,
+        service: TokenService,
+        answers: AnswerCache,
+        observer: Observer,
+        manners: Manners,
+        limits: Limits,
+    ) -> None:
+        self._service = service
+        self._answers = answers
+        self._observer = observer
+        self._manners = manners
+        self._limits = limits
+        self._challenge = f'Basic realm="{manners.realm}", charset="UTF-8"'
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Answer a request by GET (docs/spec/auth/token.md)."""
+        info = self._begin(request, response)
+        if len(request.query_string) > MAX_QUERY:
+            self._turn_away(response, info, HTTPStatus.REQUEST_URI_TOO_LONG, "too-long", _TOO_LONG)
+            return
+        self._respond(request, response, info, None)
+
+    def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Answer a request by POST (docs/spec/auth/oauth.md)."""
+        info = self._begin(request, response)
+        body = request.bounded_stream.read(MAX_FORM + 1)
+        if len(body) > MAX_FORM:
+            status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            self._turn_away(response, info, status, "too-large", _TOO_LARGE)
+            return
+        kind = (request.content_type or "").partition(";")[0].strip().lower()
+        if kind != _FORM:
+            message = f"the body must be a form ({_FORM})"
+            self._turn_away(response, info, HTTPStatus.BAD_REQUEST, "bad-request", message)
+            return
+        self._respond(request, response, info, body)
+
+    def _begin(self, request: falcon.Request, response: falcon.Response) -> RequestInfo:
+        info = request_info(request.env, self._manners.trusted)
+        response.set_header("Cache-Control", "no-store")
+        response.set_header("X-Request-Id", info.request_id)
+        return info
+
+    def _respond(
+        self,
+        request: falcon.Request,
+        response: falcon.Response,
+        info: RequestInfo,
+        body: bytes | None,
+    ) -> None:
+        authorization = request.env.get("HTTP_AUTHORIZATION")
+        question = request.query_string.encode() if body is None else body
+        name = self._answers.name(request.method, authorization, question)
+        try:
+            self._admit(info)
+            if self._answer_again(name, response, info):
+                return
+            if body is None:
+                asked = read_get(request.params, authorization)
+            else:
+                asked = read_post(body, authorization)
+            self._answer(name, asked, response, info)
+        except BadRequestError as error:
+            self._turn_away(response, info, HTTPStatus.BAD_REQUEST, "bad-request", str(error))
+        except UnsupportedGrantError as error:
+            self._turn_away(response, info, HTTPStatus.NOT_FOUND, "unsupported-grant", str(error))
+        except BadCredentialsError as error:
+            self._limits.failures.take(client_of(info.client))
+            self._turn_away(
+                response, info, HTTPStatus.UNAUTHORIZED, "malformed-credentials", str(error)
+            )
+        except TooManyRequestsError as error:
+            response.set_header("Retry-After", str(math.ceil(error.seconds)))
+            self._turn_away(response, info, HTTPStatus.TOO_MANY_REQUESTS, error.reason, str(error))
+
+    def _admit(self, info: RequestInfo) -> None:
+        """Hold clients to their rates, before anything that costs is done for them."""
+        client = client_of(info.client)
+        seconds = self._limits.failures.take(client, 0) or self._limits.client.take(client)
+        if seconds:
+            raise TooManyRequestsError("client", seconds)
+
+    def _answer(
+        self, name: bytes, asked: TokenRequest, response: falcon.Response, info: RequestInfo
+    ) -> None:
+        state = self._service.state
+        answer = self._service.answer(asked, state)
+        outcome, logged = answer.outcome, ""
+        if isinstance(outcome, Refusal):
+            status = self._refuse(outcome, response, info)
+        else:
+            identity = outcome.decision.identity
+            who = "" if identity.anonymous else str(identity)
+            self._admit_identity(who)
+            outcome = self._service.with_session(answer, outcome)
+            status = HTTPStatus.OK
+            before, after = _reply(outcome, answer.now)
+            lifetime = int(self._service.lifetime.total_seconds())
+            response.text = f"{before}{lifetime}{after}"
+            logged = self._observer.prepare(answer, outcome)
+            self._answers.put(name, Prepared(answer, outcome, before, after, logged, who), state)
+        self._observer.answered(answer, info, status, logged)
+
+    def _answer_again(self, name: bytes, response: falcon.Response, info: RequestInfo) -> bool:
+        """Give the answer of a moment ago to the same question, if that may be."""
+        now = self._service.now()
+        given = self._answers.get(name, self._service.state, now)
+        if given is None:
+            return False
+        self._admit_identity(given.identity)
+        left = self._service.lifetime - (now - given.answer.now)
+        response.text = f"{given.before}{int(left.total_seconds())}{given.after}"
+        provider = given.issued.decision.identity.provider
+        self._observer.answered_again(given.answer, provider, given.logged, info)
+        return True
+
+    def _admit_identity(self, identity: str) -> None:
+        seconds = self._limits.identity.take(identity) if identity else 0
+        if seconds:
+            raise TooManyRequestsError("identity", seconds)
+
+    def _refuse(self, refusal: Refusal, response: falcon.Response, info: RequestInfo) -> HTTPStatus:
+        message = refusal.message
+        if self._manners.verbose and refusal.detail:
+            message = f"{message}: {refusal.detail}"
+        if refusal.upstream:
+            response.set_header("Retry-After", str(RETRY_AFTER))
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+        else:
+            self._limits.failures.take(client_of(info.client))
+            status = HTTPStatus.UNAUTHORIZED
+        self._error(response, status, str(refusal.reason), message)
+        return status
+
+    def _turn_away(
+        self,
+        response: falcon.Response,
+        info: RequestInfo,
+        status: HTTPStatus,
+        reason: str,
+        message: str,
+    ) -> None:
+        self._error(response, status, reason, message)
+        self._observer.turned_away(_OUTCOMES[status], reason, message, info, status)
+
+    def _error(
+        self, response: falcon.Response, status: HTTPStatus, reason: str, message: str
+    ) -> None:
+        response.status = status
+        response.text = error_body(status, message, reason)
+        if status == HTTPStatus.UNAUTHORIZED:
+            response.set_header("WWW-Authenticate", self._challenge)
+
+
+def _reply(issued: Issued, issued_at: datetime) -> tuple[str, str]:
+    """
+    Return the reply before and after the seconds that its token is good for.
+
+    Written out, for this is on every request's path: a token, base64url, needs no escaping.
+    """
+    token, moment = issued.token, issued_at.isoformat(timespec="seconds")[:19]
+    scope = _quote(" ".join(map(str, issued.decision.granted)))
+    refresh = f',"refresh_token":{_quote(issued.refresh_token)}' if issued.refresh_token else ""
+    return (
+        f'{{"token":"{token}","access_token":"{token}","expires_in":',
+        f',"issued_at":"{moment}Z","scope":{scope}{refresh}}}',
+    )
+
+
+_TOO_LONG: Final = f"the query is longer than {MAX_QUERY} characters; send the request by POST"
+_TOO_LARGE: Final = f"the form is larger than {MAX_FORM} bytes"
+_OUTCOMES: Final = {
+    HTTPStatus.BAD_REQUEST: "bad-request",
+    HTTPStatus.NOT_FOUND: "bad-request",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "bad-request",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "bad-request",
+    HTTPStatus.UNAUTHORIZED: "refused",
+    HTTPStatus.TOO_MANY_REQUESTS: "limited",
+}

@@ -1,0 +1,207 @@
+"""
+The token service: from a token request to a signed registry token or a refusal.
+
+What lives here: driving the engine with this process's keys, clock and random numbers, on one
+consistent state of policy and signing keys.  What must not: HTTP, and a decision about access.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from regauth.engine import (
+    Authenticated,
+    Credentials,
+    Decision,
+    Policy,
+    Reason,
+    Refusal,
+    accesses,
+    decide,
+    registry_token,
+)
+from regauth.engine.access.scope import REGISTRY
+from regauth.engine.decisions.exchange import anonymous
+from regauth.engine.decisions.prospects import is_out_of_reach
+from regauth.engine.decisions.workload import Workload
+from regauth.servers.sessions.sessions import Sessions, is_session
+from regauth.servers.sessions.store import SessionsError
+from regauth.servers.signing.signer import Signer
+
+from .login_cache import LoginCache
+from .request import TokenRequest
+
+_log = logging.getLogger(__name__)
+
+_NO_SESSIONS: Final = Refusal(
+    Reason.UNKNOWN_SESSION, "this server gives no refresh tokens; log in again with a JWT"
+)
+_UNAVAILABLE: Final = Refusal(
+    Reason.PROVIDER_UNAVAILABLE, "sessions cannot be looked up right now; try again later"
+)
+
+Now = Callable[[], datetime]
+
+FileStamp = tuple[str, int, int, int]
+"""A file's path, and of its last change the time in nanoseconds, the size and the inode."""
+
+
+def utc_now() -> datetime:
+    """Return the time, with its zone."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a request is decided and signed with; replaced as a whole."""
+
+    policy: Policy
+    signer: Signer
+    shadow: Policy | None = None
+    """A policy that decides beside the live one, and whose answer nobody gets."""
+    files: frozenset[FileStamp] = frozenset()
+    """What it was loaded from, as it was just before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A registry token and the decision that it carries."""
+
+    decision: Decision
+    token: str = field(repr=False)
+    jti: str
+    login: Authenticated | None
+    """Whose login it was; None for an anonymous request."""
+    refresh_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of a request, and all that it was decided by."""
+
+    asked: TokenRequest
+    outcome: Issued | Refusal
+    policy: Policy
+    now: datetime
+    shadow_policy: Policy | None = None
+    shadow: Decision | Refusal | None = None
+    """What the shadow policy would have said."""
+
+
+class TokenService:
+    """
+    Issues registry tokens.  Safe to use from many threads.
+
+    Args:
+        state: The policy and the keys to begin with; replace it to change them.
+        logins: Verifies logins.
+        issuer: The `iss` of the tokens.
+        lifetime: How long they are good for.
+        now: The clock.
+        sessions: What refresh tokens stand for; None where none are given.
+        filter_catalog: Whether tokens for the catalog say whose they are.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        logins: LoginCache,
+        *,
+        issuer: str,
+        lifetime: timedelta,
+        now: Now = utc_now,
+        sessions: Sessions | None = None,
+        filter_catalog: bool = False,
+    ) -> None:
+        self.state = state
+        self.now = now
+        self.lifetime = lifetime
+        self._logins = logins
+        self._shadow_logins = logins.beside()
+        self._issuer = issuer
+        self._sessions = sessions
+        self._filter_catalog = filter_catalog
+
+    def answer(self, asked: TokenRequest, state: State) -> Answer:
+        """Decide a request and, unless the login is refused, sign what was granted."""
+        now = self.now()
+        login, decided = self._decide(state.policy, asked, now, self._logins)
+        outcome: Issued | Refusal
+        if isinstance(decided, Refusal):
+            outcome = decided
+        else:
+            outcome = self._sign(state, decided, login, now)
+        if state.shadow is None:
+            return Answer(asked, outcome, state.policy, now)
+        _, shadow = self._decide(state.shadow, asked, now, self._shadow_logins)
+        return Answer(asked, outcome, state.policy, now, state.shadow, shadow)
+
+    def with_session(self, answer: Answer, issued: Issued) -> Issued:
+        """
+        Begin a session, where one is asked for and may be given; else return what was issued.
+
+        It is kept for hours, so this is only for who is given the answer, and not for whom every
+        grant is ruled out by a claim, where they all compare one: of some issuers anybody has a
+        token.
+        """
+        asked, login = answer.asked, issued.login
+        if self._sessions is None or login is None or not asked.offline or asked.refreshing:
+            return issued
+        if is_out_of_reach(answer.policy, login):
+            return issued
+        try:
+            token = self._sessions.begin(login, asked.service, answer.now)
+        except SessionsError as error:  # the client keeps its password, and the login is as good
+            _log.error("a session cannot be stored: %s", error)
+            return issued
+        return replace(issued, refresh_token=token)
+
+    def _decide(
+        self, policy: Policy, asked: TokenRequest, now: datetime, logins: LoginCache
+    ) -> tuple[Authenticated | None, Decision | Refusal]:
+        wanted = accesses(asked.scopes)
+        if asked.credentials is None:
+            return None, anonymous(policy, asked.service, wanted, now)
+        login = self._login(policy, asked, asked.credentials, now, logins)
+        if isinstance(login, Refusal):
+            return None, login
+        return login, decide(policy, login.identity, login.claims, asked.service, wanted, now)
+
+    def _login(
+        self,
+        policy: Policy,
+        asked: TokenRequest,
+        credentials: Credentials,
+        now: datetime,
+        logins: LoginCache,
+    ) -> Authenticated | Refusal:
+        token = credentials.password
+        if not asked.refreshing or not is_session(token):
+            return logins.login(policy, credentials, asked.service, now)
+        if self._sessions is None:
+            return _NO_SESSIONS
+        try:
+            return self._sessions.resume(token, policy, asked.service, now)
+        except SessionsError as error:
+            _log.error("a session cannot be looked up: %s", error)
+            return _UNAVAILABLE
+
+    def _sign(
+        self, state: State, decision: Decision, login: Authenticated | None, now: datetime
+    ) -> Issued:
+        jti = secrets.token_urlsafe(16)
+        lists = any(scope.resource.type == REGISTRY for scope in decision.granted)
+        shown = decision.deferred or (lists and self._filter_catalog)
+        token = registry_token(
+            decision,
+            issuer=self._issuer,
+            key=state.signer.key,
+            now=now,
+            lifetime=self.lifetime,
+            jti=jti,
+            workload=Workload.of(login, now) if shown else None,
+        )
+        return Issued(decision, token, jti, login)

@@ -1,0 +1,279 @@
+"""
+The upstream registry's demands, met: from its challenge to the header that a request carries.
+
+What lives here: Basic and Bearer challenges (RFC 9110, section 11.6; distribution
+docs/spec/auth/token.md) with the proxy's own login, and tokens kept until they expire.  What must
+not: the client's credentials, which never come here, and the requests that are passed on.
+"""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import SplitResult, urlencode, urlsplit
+
+from regauth.engine.compiler.providers import is_loopback
+from regauth.servers.bounded_cache import BoundedCache
+from regauth.servers.http_client.pool import Answer, Connecting, Pool, UpstreamError
+
+from .docker_login import UpstreamLogin
+
+MAX_TOKENS: Final = 10_000
+"""Tokens that are kept, one for each set of scopes."""
+
+MAX_TOKEN_ANSWER: Final = 256 * 1024
+LEAST_LIFE: Final = 60.0
+"""Seconds that a token is good for when its server does not say (docs/spec/auth/token.md)."""
+
+LOGIN_AGE: Final = 300.0
+"""Seconds after which a login is read again from where it comes from."""
+
+CHALLENGE_AGE: Final = 3600.0
+_KEPT: Final = 0.9  # of a token's life; the rest is for the request to arrive
+_CHALLENGE: Final = re.compile(r"\s*([A-Za-z]+)(?:\s+|\Z)(.*)", re.ASCII | re.DOTALL)
+_PARAMETER: Final = re.compile(r'\s*,?\s*([a-z_]+)\s*=\s*(?:"([^"\\]*)"|([^\s,"]+))', re.ASCII)
+
+
+class UpstreamRefusedError(Exception):
+    """The upstream, or its token server, does not accept the proxy's own login."""
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """What an upstream asks for: nothing, Basic credentials, or a token of a token server."""
+
+    scheme: str = ""
+    realm: str = ""
+    service: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A token, and the login that it was given for: a login that is taken back ends it."""
+
+    value: str = field(repr=False)
+    login: UpstreamLogin
+    until: float
+
+    def serves(self, login: UpstreamLogin, now: float) -> bool:
+        return self.login == login and now < self.until
+
+
+def read_challenge(header: str | None) -> Challenge:
+    """Read a `WWW-Authenticate` header; of one that is not understood nothing is left."""
+    match = _CHALLENGE.match(header or "")
+    if match is None:
+        return Challenge()
+    scheme = match[1].lower()
+    parameters = {one[1]: one[2] or one[3] or "" for one in _PARAMETER.finditer(match[2])}
+    if scheme == "bearer" and parameters.get("realm"):
+        return Challenge("bearer", parameters["realm"], parameters.get("service", ""))
+    return Challenge(scheme) if scheme == "basic" else Challenge()
+
+
+class UpstreamCredentials:
+    """
+    Makes the `Authorization` of requests to one upstream.  Safe to use from many threads.
+
+    Args:
+        origin: The upstream, as `https://registry.example.com`.
+        connecting: How it and its token server are reached.
+        login: Returns the proxy's own login; raises `CredentialsError`.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        origin: str,
+        connecting: Connecting,
+        login: Callable[[], UpstreamLogin],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._origin = urlsplit(origin)
+        self._connecting = connecting
+        self._login = login
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._flights: dict[tuple[str, ...], threading.Lock] = {}
+        self._tokens: BoundedCache[tuple[str, ...], _Kept] = BoundedCache(MAX_TOKENS)
+        self._challenge: tuple[Challenge, float] | None = None
+        self._known: tuple[UpstreamLogin, float] | None = None
+
+    def authorization(self, scopes: Sequence[str], ping: Callable[[], Answer]) -> str:
+        """
+        Return the header's value for a request with these scopes; empty for none.
+
+        Args:
+            scopes: What the request needs, in the words of the token protocol.
+            ping: Sends `GET /v2/` without credentials, to learn what the upstream asks for.
+
+        Raises:
+            CredentialsError: The login cannot be had.
+            UpstreamError: The upstream or its token server cannot be reached or trusted.
+            UpstreamRefusedError: The login is not accepted.
+        """
+        login = self._current_login()
+        if login.registry_token:
+            return f"Bearer {login.registry_token}"
+        challenge = self._current_challenge(ping)
+        if challenge.scheme == "basic":
+            return login.basic
+        if challenge.scheme != "bearer":
+            return ""
+        return f"Bearer {self._token(challenge, login, tuple(scopes))}"
+
+    def forget(self, scopes: Sequence[str]) -> None:
+        """Forget what was refused, so that the next request asks anew."""
+        with self._lock:
+            self._challenge = self._known = None
+        self._tokens.drop(tuple(scopes))
+
+    def _current_login(self) -> UpstreamLogin:
+        known, now = self._known, self._clock()
+        if known is not None and now < known[1]:
+            return known[0]
+        with self._lock:
+            known = self._known
+            if known is None or now >= known[1]:
+                known = self._known = (self._login(), now + LOGIN_AGE)
+            return known[0]
+
+    def _current_challenge(self, ping: Callable[[], Answer]) -> Challenge:
+        known, now = self._challenge, self._clock()
+        if known is not None and now < known[1]:
+            return known[0]
+        with self._lock:
+            known = self._challenge
+            if known is None or now >= known[1]:
+                answer = ping()
+                try:
+                    found = read_challenge(answer.header("WWW-Authenticate"))
+                finally:
+                    answer.close()
+                known = self._challenge = (found, now + CHALLENGE_AGE)
+            return known[0]
+
+    def _token(self, challenge: Challenge, login: UpstreamLogin, scopes: tuple[str, ...]) -> str:
+        kept = self._tokens.get(scopes)
+        if kept is not None and kept.serves(login, self._clock()):
+            return kept.value
+        with self._lock:
+            flight = self._flights.setdefault(scopes, threading.Lock())
+        try:
+            with flight:  # those who come while one asks wait for its answer
+                kept = self._tokens.get(scopes)
+                if kept is None or not kept.serves(login, self._clock()):
+                    kept = self._ask(challenge, login, scopes)
+                    self._tokens.put(scopes, kept)
+                return kept.value
+        finally:
+            with self._lock:
+                self._flights.pop(scopes, None)
+
+    def _ask(self, challenge: Challenge, login: UpstreamLogin, scopes: tuple[str, ...]) -> _Kept:
+        realm = self._checked_realm(challenge.realm)
+        target = realm.path or "/"
+        pool = Pool(f"{realm.scheme}://{realm.netloc}", self._connecting)
+        began = self._clock()
+        try:
+            answer = self._send(pool, target, realm.query, challenge, login, scopes)
+            try:
+                body = answer.read(MAX_TOKEN_ANSWER)
+            finally:
+                answer.close()
+        finally:
+            pool.close()
+        if answer.status in (400, 401, 403):
+            message = "the upstream's token server does not accept the proxy's login"
+            raise UpstreamRefusedError(message)
+        token, life = _read_token(body) if answer.status == _OK else ("", 0.0)
+        if not token:
+            message = f"the upstream's token server answered {answer.status} without a token"
+            raise UpstreamError(message)
+        return _Kept(token, login, began + max(life, LEAST_LIFE) * _KEPT)
+
+    def _send(
+        self,
+        pool: Pool,
+        path: str,
+        query: str,
+        challenge: Challenge,
+        login: UpstreamLogin,
+        scopes: tuple[str, ...],
+    ) -> Answer:
+        headers = {"User-Agent": "regauth", "Accept": "application/json"}
+        asked = [("service", challenge.service)] if challenge.service else []
+        if login.identity_token:
+            form = [
+                ("grant_type", "refresh_token"),
+                ("refresh_token", login.identity_token),
+                ("client_id", "regauth"),
+                *asked,
+                ("scope", " ".join(scopes)),
+            ]
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            return pool.send("POST", path, headers, urlencode(form).encode())
+        if login.basic:
+            headers["Authorization"] = login.basic
+        more = urlencode([*asked, *(("scope", scope) for scope in scopes)])
+        joined = "&".join(filter(None, (query, more)))
+        return pool.send("GET", f"{path}?{joined}" if joined else path, headers)
+
+    def _checked_realm(self, text: str) -> SplitResult:
+        """
+        Return a realm that the proxy's login may be sent to.
+
+        Whoever answers for the upstream chooses the realm: it must be no way into this machine or
+        network, and no way to read the login on the wire.
+        """
+        try:
+            realm = urlsplit(text)
+            good = realm.port != 0 and bool(realm.hostname) and "@" not in realm.netloc
+        except ValueError:
+            good = False
+        if not good or realm.fragment or not text.isascii() or not text.isprintable():
+            message = "the upstream names a token server with no usable address"
+            raise UpstreamError(message)
+        host = realm.hostname or ""
+        secure = realm.scheme == "https"
+        if host == self._origin.hostname:
+            trusted = secure or (realm.scheme == self._origin.scheme == "http")
+        else:
+            at_home = is_loopback(self._origin.hostname or "") and is_loopback(host)
+            trusted = (secure and not _is_inside(host)) or at_home
+        if trusted and realm.scheme in ("http", "https"):
+            return realm
+        message = f"the upstream names a token server that is not trusted: {text[:200]}"
+        raise UpstreamError(message)
+
+
+_OK: Final = 200
+
+
+def _is_inside(host: str) -> bool:
+    """
+    Whether a host is written as an address, or is a name of this machine.
+
+    A name whose last label begins with a digit is an address to some resolvers (WHATWG URL, "ends
+    in a number").
+    """
+    last = host.rstrip(".").rpartition(".")[2]
+    return is_loopback(host.rstrip(".")) or ":" in host or last[:1].isdigit() or not last
+
+
+def _read_token(body: bytes) -> tuple[str, float]:
+    """Return token and life in seconds from a token server's answer; no token if it has none."""
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return "", 0.0
+    if not isinstance(content, Mapping):
+        return "", 0.0
+    token = content.get("token") or content.get("access_token")
+    life = content.get("expires_in", 0)
+    seconds = float(life) if isinstance(life, int | float) else 0.0
+    good = isinstance(token, str) and token.isascii() and token.isprintable()
+    return (str(token), seconds) if good else ("", 0.0)

@@ -1,0 +1,105 @@
+"""The work queue and the throttle, with a clock that is moved by hand."""
+
+import threading
+
+from regauth.controller.applying.work_queue import Throttle, WorkQueue, back_off
+from regauth.controller.observing.observed import Key
+from tests.controller.clocks import Clock
+
+A, B = Key("n", "a"), Key("n", "b")
+
+
+def queue() -> tuple[WorkQueue, Clock]:
+    clock = Clock()
+    return WorkQueue(clock.monotonic), clock
+
+
+def test_a_key_waits_once_and_keys_keep_their_order() -> None:
+    work, _ = queue()
+    for key in (A, B, A):
+        work.add(key)
+
+    assert (A, B, None) == (work.take(), work.take(), work.take())
+
+
+def test_a_key_that_is_worked_on_is_not_given_to_another_and_comes_again_afterwards() -> None:
+    work, _ = queue()
+    work.add(A)
+    work.take()
+    work.add(A)
+
+    assert work.take() is None
+    work.done(A)
+    assert work.take() == A
+    work.done(A)
+    assert work.take() is None
+
+
+def test_a_key_for_later_comes_then_and_only_its_last_time_counts() -> None:
+    work, clock = queue()
+    work.add_in(A, 10)
+    work.add_in(A, 20)
+    clock.forward(seconds=19)
+
+    assert work.take() is None
+    clock.forward(seconds=1)
+    assert work.take() == A
+    work.done(A)
+    clock.forward(seconds=100)
+    assert work.take() is None
+
+
+def test_failures_double_the_pause_up_to_a_bound_and_success_forgets_them() -> None:
+    work, _ = queue()
+
+    assert [work.retry(A) for _ in range(4)] == [0.5, 1.0, 2.0, 4.0]
+    assert work.retry(A, at_least=60) == 60
+    assert (work.failing, back_off(1000)) == (1, 300.0)
+    work.succeeded(A)
+    assert (work.failing, work.retry(A)) == (0, 0.5)
+
+
+def test_a_success_takes_back_the_retry() -> None:
+    work, clock = queue()
+    work.retry(A)
+    work.succeeded(A)
+    clock.forward(seconds=1)
+
+    assert work.take() is None
+
+
+def test_who_waits_for_work_gets_it_and_goes_when_the_queue_is_closed() -> None:
+    work, _ = queue()
+    got: list[Key | None] = []
+
+    def worker() -> None:
+        while (key := work.get()) is not None:
+            got.append(key)
+            work.done(key)
+            work.close()
+
+    thread = threading.Thread(target=worker)
+    thread.start()
+    work.add(A)
+    thread.join(60)
+
+    assert not thread.is_alive()
+    assert got == [A]
+
+
+def test_the_throttle_lets_a_burst_through_and_then_so_many_a_second() -> None:
+    clock = Clock()
+    waited: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waited.append(seconds)
+        clock.forward(seconds=seconds)
+
+    throttle = Throttle(10, 3, clock.monotonic, wait)
+    for _ in range(6):
+        throttle()
+    clock.forward(seconds=60)
+    for _ in range(3):
+        throttle()
+
+    assert [round(one, 6) for one in waited] == [0.1, 0.1, 0.1]

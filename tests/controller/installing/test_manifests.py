@@ -1,0 +1,191 @@
+"""The manifests: what the API server is asked, and nothing else, is permitted."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from regauth.controller.configuration import read_configuration
+from regauth.controller.installing.manifests import (
+    ManifestError,
+    controller_manifests,
+    plugin_manifests,
+)
+from regauth.controller.installing.yaml_blocks import to_yaml
+from regauth.controller.observing.inventory import KINDS
+from tests.controller.conftest import run_main
+
+POLICY = """\
+version: 1
+# A comment: with "quotes", a colon and a\ttab.
+services: [registry.example.com, other.example.com]
+providers:
+  cluster: {issuer: https://kubernetes.default.svc, audience: [https://registry.example.com], claims: kubernetes}
+  second: {issuer: https://two.example.com, audience: [https://other.example.com], claims: kubernetes}
+"""
+SETTINGS = """\
+policy: policy
+registries:
+  - {host: registry.example.com, provider: cluster}
+  - {host: mirror.example.com, provider: cluster, service: registry.example.com}
+  - {host: other.example.com, provider: second}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "policy").mkdir()
+    (tmp_path / "policy" / "policy.yaml").write_text(POLICY)
+    (tmp_path / "controller.yaml").write_text(SETTINGS)
+    return tmp_path / "controller.yaml"
+
+
+@pytest.fixture
+def made(file: Path) -> list[dict[str, Any]]:
+    return controller_manifests(read_configuration(file).settings, file, "regauth:1", "regauth")
+
+
+def only(made: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    (found,) = [one for one in made if one["kind"] == kind]
+    return found
+
+
+def test_there_is_everything_that_it_needs_and_in_order(made: list[dict[str, Any]]) -> None:
+    assert [one["kind"] for one in made] == [
+        "Namespace", "ServiceAccount", "ConfigMap", "ClusterRole", "ClusterRoleBinding",
+        "Role", "RoleBinding", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "Deployment",
+        "PodDisruptionBudget", "NetworkPolicy",
+    ]  # fmt: skip
+
+
+def test_what_is_permitted_is_what_the_controller_asks_for(made: list[dict[str, Any]]) -> None:
+    rules = only(made, "ClusterRole")["rules"]
+    allowed = {
+        (resource, verb)
+        for rule in rules
+        for resource in rule.get("resources", [])
+        for verb in rule["verbs"]
+    }
+
+    assert allowed == {
+        *((kind, verb) for kind in KINDS for verb in ("list", "watch")),
+        ("serviceaccounts", "patch"),
+        ("serviceaccounts/token", "create"),
+        *(("secrets", verb) for verb in ("create", "patch", "delete")),
+        ("events", "create"),
+    }
+    assert [rule["nonResourceURLs"] for rule in rules if "nonResourceURLs" in rule] == [
+        ["/openid/v1/jwks"]
+    ]
+    assert only(made, "Role")["rules"][1]["resourceNames"] == ["regauth-controller"]
+    assert "*" not in str(rules)
+
+
+def test_the_pod_sees_settings_and_policy_where_the_settings_say(
+    made: list[dict[str, Any]], file: Path, tmp_path: Path
+) -> None:
+    data = only(made, "ConfigMap")["data"]
+    pod = only(made, "Deployment")["spec"]["template"]["spec"]
+    (volume,) = pod["volumes"]
+    for item in volume["configMap"]["items"]:
+        place = tmp_path / "mounted" / item["path"]
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(data[item["key"]])
+    mounted = read_configuration(tmp_path / "mounted" / "controller.yaml")
+
+    assert mounted.settings.registries == read_configuration(file).settings.registries
+    assert pod["containers"][0]["command"] == [
+        "kube-controller",
+        "--config=/etc/regauth/controller.yaml",
+    ]
+    assert pod["containers"][0]["volumeMounts"][0]["mountPath"] == "/etc/regauth"
+
+
+def test_the_lease_must_be_where_the_permission_is(file: Path) -> None:
+    with pytest.raises(ManifestError, match="the Lease is in 'regauth'"):
+        controller_manifests(read_configuration(file).settings, file, "regauth:1", "elsewhere")
+
+
+@pytest.mark.parametrize("listen", ["localhost:8080", "127.0.0.1:8080", "[::1]:8080"])
+def test_endpoints_must_be_where_the_kubelet_reaches_them(file: Path, listen: str) -> None:
+    file.write_text(f"{SETTINGS}listen: '{listen}'\n")
+    with pytest.raises(ManifestError, match="the kubelet cannot reach the probes"):
+        controller_manifests(read_configuration(file).settings, file, "regauth:1", "regauth")
+
+
+def test_tokens_are_admitted_for_the_registries_audiences_alone(made: list[dict[str, Any]]) -> None:
+    spec = only(made, "ValidatingAdmissionPolicy")["spec"]
+    binding = only(made, "ValidatingAdmissionPolicyBinding")
+
+    assert spec["failurePolicy"] == "Fail"
+    assert spec["matchConditions"][0]["expression"] == (
+        'request.userInfo.username == "system:serviceaccount:regauth:regauth-controller"'
+    )
+    assert spec["validations"][0]["expression"] == (
+        '!(request.?subResource.orValue("") == "token") || (object.spec.audiences.all(one, one in'
+        ' ["https://other.example.com", "https://registry.example.com"]))'
+    )
+    assert binding["spec"] == {"policyName": "regauth-controller", "validationActions": ["Deny"]}
+    name = only(made, "ValidatingAdmissionPolicy")["metadata"]["name"]
+    assert name == binding["spec"]["policyName"]
+
+
+def test_a_policy_elsewhere_is_an_error(file: Path) -> None:
+    inner = file.parent / "inner"
+    inner.mkdir()
+    (inner / "controller.yaml").write_text(
+        file.read_text().replace("policy: policy", "policy: ../policy")
+    )
+    with pytest.raises(ManifestError, match="move the policy there"):
+        controller_manifests(
+            read_configuration(inner / "controller.yaml").settings,
+            inner / "controller.yaml",
+            "i",
+            "regauth",
+        )
+
+
+def test_each_audience_has_a_provider_and_kubelets_may_request_them_all(file: Path) -> None:
+    config, role, binding = plugin_manifests(read_configuration(file).settings)
+
+    assert [(one["name"], one["matchImages"], one["args"], one["tokenAttributes"]) for one in config["providers"]] == [
+        (
+            "regauth-credential-provider", ["other.example.com"], ["--registry=other.example.com", "--username=second"],
+            {"serviceAccountTokenAudience": "https://other.example.com", "cacheType": "Token", "requireServiceAccount": True},
+        ),
+        (
+            "regauth-credential-provider-2", ["registry.example.com", "mirror.example.com"],
+            ["--registry=registry.example.com", "--registry=mirror.example.com", "--username=cluster"],
+            {"serviceAccountTokenAudience": "https://registry.example.com", "cacheType": "Token", "requireServiceAccount": True},
+        ),
+    ]  # fmt: skip
+    assert role["rules"] == [
+        {
+            "apiGroups": [""],
+            "resources": ["https://other.example.com", "https://registry.example.com"],
+            "verbs": ["request-serviceaccounts-token-audience"],
+        }
+    ]
+    assert [one["name"] for one in binding["subjects"]] == ["system:nodes"]
+
+
+def test_the_yaml_says_what_the_objects_say(made: list[dict[str, Any]]) -> None:
+    odd = {
+        "a": [], "b": {}, "c": [[1, [2]], {"x": None}], "on": "yes", "d": "- a\n", "e": " a\n", "f": "a\n\n", "g": "", "h": "a: b #",
+        "i": True, "j": "é\u2028", "k": "a \nb\n", "l": "1", "m": "x\ny", "n": "/", "o": "a-b/c", "p": "-",
+    }  # fmt: skip
+
+    assert [*made, odd] == list(yaml.safe_load_all(to_yaml([*made, odd])))
+
+
+def test_the_command_prints_them(file: Path) -> None:
+    arguments = ("manifests", "--config", str(file), "--image", "regauth:1")
+    installed, plugin = (
+        run_main(*arguments),
+        run_main(*arguments, "--plugin"),
+    )
+
+    assert (installed.exit_code, plugin.exit_code) == (0, 0), installed.stderr + plugin.stderr
+    assert len(list(yaml.safe_load_all(installed.stdout))) == 12
+    assert next(yaml.safe_load_all(plugin.stdout))["kind"] == "CredentialProviderConfig"

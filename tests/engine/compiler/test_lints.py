@@ -1,0 +1,727 @@
+"""Each lint speaks where it should, stays silent on the near miss, and can be silenced in place."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from regauth import schemas
+from regauth.engine import Compilation, Severity, compile_policy
+from regauth.engine.compiler import lints
+
+NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+
+HEAD = """
+version: 1
+services: [registry.example.com]
+providers:
+  github:
+    issuer: https://token.actions.githubusercontent.com
+    audience: registry.example.com
+    claims: github-actions
+"""
+REST = """
+grants:
+  - name: g
+    providers: [%s]
+    when: '%s'
+    repositories: [a]
+    actions: [pull]
+"""
+DENIAL = """
+grants:
+  - {name: all, repositories: ["acme/**"], actions: [pull]}
+denials:
+  - name: d
+    when: '%s'
+    repositories: ["acme/**"]
+    actions: [pull]
+"""
+OTHERS = """
+  gitlab: {issuer: "https://gitlab.com", audience: me, claims: gitlab-ci}
+  cluster: {issuer: "https://k.example.com", audience: me, claims: kubernetes}
+  generic: {issuer: "https://g.example.com", audience: me}
+  buildkite: {issuer: "https://agent.buildkite.com", audience: me, claims: buildkite}
+"""
+
+
+def compiled(text: str) -> Compilation:
+    compilation = compile_policy({"policy.yaml": text}, now=NOW)
+    errors = [str(p) for p in compilation.problems if p.severity is Severity.ERROR]
+
+    assert errors == []
+    return compilation
+
+
+def found(text: str) -> list[str]:
+    """The codes of the lints, without what is not theirs."""
+    codes = [problem.code for problem in compiled(text).problems]
+    return [code for code in codes if code in lints.CODES and code != "unused-provider"]
+
+
+def of_condition(condition: str, provider: str = "github") -> list[str]:
+    return found(HEAD + OTHERS + REST % (provider, condition.replace("'", "''")))
+
+
+def of_denial(condition: str) -> list[str]:
+    return found(HEAD + DENIAL % condition.replace("'", "''"))
+
+
+def of_grants(*grants: str) -> list[str]:
+    return found(HEAD + "grants:\n" + "".join(f"  - {{{grant}}}\n" for grant in grants))
+
+
+class TestMutableName:
+    @pytest.mark.parametrize(
+        "condition",
+        [
+            'claims.repository_owner == "acme"',
+            '"acme" == claims.repository_owner',
+            'claims.repository in ["acme/app", "acme/lib"]',
+            'claims.repository == "acme/app" && claims.ref == "refs/heads/main"',
+            'claims.sha == "a" || claims.repository == "acme/app"',
+            '!(claims.sha == "a" || !(claims.repository == "acme/app"))',
+            'claims.sha == "a" ? claims.repository == "acme/app" : claims.sha == "b"',
+            'claims.actor == "alice"',
+        ],
+    )
+    def test_a_name_alone_is_not_enough(self, condition: str) -> None:
+        assert of_condition(condition) == ["mutable-name"]
+
+    @pytest.mark.parametrize(
+        "condition",
+        [
+            'claims.repository_owner == "acme" && claims.repository_owner_id == "1342004"',
+            'claims.repository == "acme/app" && claims.repository_id == "456789"',
+            'claims.repository == "acme/app" && claims.repository_owner_id == "1342004"',
+            'claims.repository_owner_id == "1342004"',
+            'claims.repository_owner != "acme"',
+            '!(claims.repository_owner == "acme")',
+            'claims.ref == "refs/heads/main"',
+            'claims.event_name == "push"',
+            "claims.repository == claims.repository_owner + '/app'",
+            'has(claims.environment) && claims.environment == "production"',
+            'claims.workflow == "Build"',
+        ],
+    )
+    def test_what_its_id_pins_or_nobody_else_can_take_is_good(self, condition: str) -> None:
+        assert of_condition(condition) == []
+
+    def test_two_names_of_one_thing_are_each_said(self) -> None:
+        both = 'claims.repository_owner == "acme" && claims.repository == "acme/app"'
+
+        assert of_condition(both) == ["mutable-name", "mutable-name"]
+
+    @pytest.mark.parametrize(
+        ("condition", "provider", "expected"),
+        [
+            ('claims.namespace_path == "acme"', "gitlab", ["mutable-name"]),
+            ('claims.project_path == "acme/app"', "gitlab", ["mutable-name"]),
+            (
+                'claims.project_path == "acme/app" && claims.namespace_id == "72"',
+                "gitlab",
+                [],
+            ),
+            (
+                'has(claims.environment) && claims.environment == "production"',
+                "gitlab",
+                [],
+            ),
+            ('claims.organization_slug == "acme"', "buildkite", ["mutable-name"]),
+            ('claims.pipeline_slug == "deploy"', "buildkite", []),
+            ('claims["kubernetes.io"].namespace == "team-a"', "cluster", []),
+            ('claims["kubernetes.io"].serviceaccount.name == "builder"', "cluster", []),
+            ('has(claims.email) && claims.email == "a@example.com"', "generic", []),
+        ],
+    )
+    def test_what_identifies_is_what_the_claim_schema_says(
+        self, condition: str, provider: str, expected: list[str]
+    ) -> None:
+        assert of_condition(condition, provider) == expected
+
+    def test_a_rule_pins_for_all_grants(self) -> None:
+        rule = '    rules:\n      - {name: ours, check: claims.repository_owner_id == "1"}\n'
+        text = REST % ("github", 'claims.repository == "acme/app"')
+
+        assert found(HEAD + text) == ["mutable-name"]
+        assert found(HEAD + rule + text) == []
+
+    def test_a_rule_of_one_provider_does_not_pin_for_another(self) -> None:
+        rule = '    rules:\n      - {name: ours, check: claims.repository_owner_id == "1"}\n'
+        other = """  enterprise:
+    issuer: https://token.actions.acme.ghe.com
+    audience: me
+    claims: github-actions
+"""
+        text = REST % ("github, enterprise", 'claims.repository == "acme/app"')
+
+        assert found(HEAD + rule + other + text) == ["mutable-name"]
+
+    def test_a_denial_by_name_can_be_escaped(self) -> None:
+        assert of_denial('claims.repository_owner == "evil"') == ["mutable-name"]
+
+    def test_a_definition_is_looked_at_where_it_stands(self) -> None:
+        text = HEAD + REST % ("github", "defs.ours")
+        text += 'definitions: {ours: claims.repository_owner == "acme"}\n'
+        (problem,) = compiled(text).problems
+
+        assert (problem.code, problem.location.line) == ("mutable-name", 16)
+
+    def test_a_negated_definition_admits_nothing(self) -> None:
+        text = HEAD + REST % ("github", "!defs.theirs")
+        text += 'definitions: {theirs: claims.repository_owner == "evil"}\n'
+
+        assert found(text) == []
+
+
+class TestSubjectText:
+    @pytest.mark.parametrize(
+        "condition",
+        [
+            'claims.sub == "repo:acme/app:ref:refs/heads/main"',
+            'claims.sub in ["repo:acme/app:pull_request"]',
+            'claims.sub.startsWith("repo:acme/")',
+            '!claims.sub.endsWith(":pull_request")',
+            'claims.sub.contains("environment")',
+            'claims.sub.matches("^repo:acme/.*$")',
+        ],
+    )
+    def test_githubs_subject_has_two_forms(self, condition: str) -> None:
+        assert of_condition(condition) == ["subject-text"]
+
+    @pytest.mark.parametrize(
+        ("condition", "provider"),
+        [
+            ('claims.sub == "system:serviceaccount:a:b"', "cluster"),
+            ('claims.sub == "someone"', "generic"),
+            ("claims.sub == claims.repository", "github"),
+            ("claims.sub.size() > 3", "github"),
+        ],
+    )
+    def test_others_may_be_compared(self, condition: str, provider: str) -> None:
+        assert of_condition(condition, provider) == []
+
+
+class TestOpenPrefix:
+    @pytest.mark.parametrize(
+        ("condition", "provider"),
+        [
+            ('claims.repository.startsWith("acme")', "github"),
+            ('claims.repository_owner.startsWith("acme")', "github"),
+            ('claims.project_path.startsWith("acme")', "gitlab"),
+            ('claims.sub.startsWith("system:serviceaccount:team")', "cluster"),
+            ('!(!claims.repository.startsWith("acme"))', "github"),
+        ],
+    )
+    def test_a_prefix_in_the_middle_of_a_name(self, condition: str, provider: str) -> None:
+        assert of_condition(condition, provider) == ["open-prefix"]
+
+    @pytest.mark.parametrize(
+        ("condition", "provider"),
+        [
+            ('claims.repository.startsWith("acme/")', "github"),
+            ('claims.repository.startsWith("acme") && claims.repository_owner_id == "1"', "github"),
+            ('claims.ref.startsWith("refs/heads/release")', "github"),
+            ('!claims.repository.startsWith("acme")', "github"),
+            ('claims.sub.startsWith("system:serviceaccount:team:")', "cluster"),
+            ('claims["kubernetes.io"].namespace.startsWith("team-a")', "cluster"),
+            ('has(claims.environment) && claims.environment.startsWith("prod")', "github"),
+        ],
+    )
+    def test_a_separator_or_an_id_ends_it(self, condition: str, provider: str) -> None:
+        assert of_condition(condition, provider) == []
+
+    def test_in_a_denial_the_negation_is_what_admits(self) -> None:
+        assert of_denial('claims.repository.startsWith("evil")') == []
+        assert of_denial('!claims.repository.startsWith("acme")') == ["open-prefix"]
+
+
+class TestUnanchoredMatches:
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "refs/tags/v1",
+            "^refs/tags/v[0-9]+",
+            "refs/tags/v[0-9]+$",
+            "^refs/heads/main$|refs/heads/dev",
+            "^(a)|(b)$",
+            r"^cost\\$",
+            "^[$]",
+            "(^a|b$)",
+        ],
+    )
+    def test_a_part_of_the_text_is_enough(self, pattern: str) -> None:
+        assert of_condition(f'claims.ref.matches("{pattern}")') == ["unanchored-matches"]
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "^refs/tags/v[0-9]+$",
+            r"\\Arefs/tags/v[0-9]+\\z",
+            "^refs/heads/.*",
+            ".*-release$",
+            "^refs/heads/(main|dev)$",
+            "^refs/heads/main$|^refs/heads/dev$",
+            "(^refs/heads/main$|^refs/heads/dev$)",
+            "(?i)^refs/heads/main$",
+            "^(?:refs/heads/main)$",
+            "^[|]$",
+            r"^a\\|b$",
+            r"^a\\\\$",
+        ],
+    )
+    def test_an_anchored_pattern_is_good(self, pattern: str) -> None:
+        assert of_condition(f'claims.ref.matches("{pattern}")') == []
+
+    def test_what_refuses_may_be_broad(self) -> None:
+        assert of_condition('!claims.ref.matches("dependabot")') == []
+        assert of_denial('claims.ref.matches("dependabot")') == []
+
+
+class TestPullRequestTarget:
+    @pytest.mark.parametrize(
+        "condition",
+        [
+            'claims.event_name == "pull_request_target"',
+            'claims.event_name in ["push", "pull_request_target"]',
+            'claims.sha == "a" || claims.event_name == "pull_request_target"',
+        ],
+    )
+    def test_it_runs_for_strangers(self, condition: str) -> None:
+        assert of_condition(condition) == ["pull-request-target"]
+
+    @pytest.mark.parametrize(
+        "condition",
+        [
+            'claims.event_name != "pull_request_target"',
+            '!(claims.event_name in ["pull_request_target", "workflow_run"])',
+            'claims.event_name == "pull_request"',
+            'claims.workflow == "pull_request_target"',
+        ],
+    )
+    def test_not_to_admit_it_is_good(self, condition: str) -> None:
+        assert of_condition(condition) == []
+
+    def test_a_denial_of_it_is_good(self) -> None:
+        assert of_denial('claims.event_name == "pull_request_target"') == []
+        assert of_denial('!(claims.event_name == "pull_request_target")') == ["pull-request-target"]
+
+    def test_a_definition_that_is_negated_is_good(self) -> None:
+        text = HEAD + REST % ("github", "!defs.risky")
+        text += 'definitions: {risky: claims.event_name == "pull_request_target"}\n'
+
+        assert found(text) == []
+
+
+class TestLegacyKubernetesClaim:
+    LEGACY = 'claims["kubernetes.io/serviceaccount/namespace"] == "team-a"'
+
+    def test_an_open_schema_does_not_know_that_it_is_gone(self) -> None:
+        assert of_condition(self.LEGACY, "generic") == ["legacy-kubernetes-claim"]
+
+    def test_the_new_path_is_good(self) -> None:
+        assert of_condition('claims["kubernetes.io"].namespace == "a"', "generic") == []
+
+    def test_in_the_kubernetes_schema_it_is_an_error_that_says_the_new_path(self) -> None:
+        text = HEAD + OTHERS + REST % ("cluster", self.LEGACY)
+        (problem,) = [
+            problem
+            for problem in compile_policy({"policy.yaml": text}).problems
+            if problem.severity is Severity.ERROR
+        ]
+
+        assert problem.code == "cel-unknown-claim"
+        assert problem.hint.endswith('read claims["kubernetes.io"].namespace')
+
+
+class TestDefaultAudience:
+    @pytest.mark.parametrize(
+        ("audience", "expected"),
+        [
+            ("https://github.com/acme", ["default-audience"]),
+            ("https://github.com/acme/", ["default-audience"]),
+            ("https://token.actions.githubusercontent.com", ["default-audience"]),
+            ("[registry, https://github.com/acme]", ["default-audience"]),
+            ("https://github.com/acme/app", []),
+            ("https://registry.example.com", []),
+        ],
+    )
+    def test_it_is_in_tokens_for_others(self, audience: str, expected: list[str]) -> None:
+        text = HEAD.replace("audience: registry.example.com", f"audience: {audience}")
+
+        assert found(text + REST % ("github", 'claims.sha == "a"')) == expected
+
+
+class TestLongSession:
+    @pytest.mark.parametrize(
+        ("longest", "expected"),
+        [("24h", []), ("1d1ms", ["long-session"]), ("30d", ["long-session"])],
+    )
+    def test_it_outlasts_a_job(self, longest: str, expected: list[str]) -> None:
+        rest = REST % ("github", 'claims.sha == "a"')
+
+        assert found(HEAD + f"    refreshTokens: {{maxSession: {longest}}}\n" + rest) == expected
+
+
+class TestUnusedProvider:
+    def test_a_provider_without_a_grant(self) -> None:
+        text = HEAD + OTHERS + REST % ("github", 'claims.sha == "a"')
+        codes = [problem.code for problem in compiled(text).problems]
+
+        assert codes == ["unused-provider"] * 4
+
+    def test_a_grant_for_all_is_for_each(self) -> None:
+        text = HEAD + OTHERS + "grants: [{name: g, repositories: [a], actions: [pull]}]\n"
+
+        assert compiled(text).problems == ()
+
+
+class TestPushWithoutPull:
+    @pytest.mark.parametrize(
+        "grants",
+        [
+            ["name: g, repositories: [a], actions: [push]"],
+            ["name: g, repositories: [a], actions: [push, delete]"],
+            [
+                'name: g, repositories: ["acme/a/**"], actions: [push]',
+                'name: h, repositories: ["acme/b/**", other], actions: [pull]',
+            ],
+        ],
+    )
+    def test_registries_ask_for_both(self, grants: list[str]) -> None:
+        assert of_grants(*grants) == ["push-without-pull"]
+
+    @pytest.mark.parametrize(
+        "grants",
+        [
+            ["name: g, repositories: [a], actions: [pull, push]"],
+            ["name: g, repositories: [a], actions: [delete]"],
+            [
+                'name: g, repositories: ["acme/a/**"], actions: [push]',
+                'name: h, repositories: ["acme/**"], actions: [pull]',
+            ],
+            [
+                'name: h, repositories: ["**"], actions: [pull]',
+                'name: g, repositories: ["acme/a"], actions: [push]',
+            ],
+            [
+                'name: g, repositories: ["${claims.repository}"], actions: [push]',
+                'name: h, repositories: ["acme/**"], actions: [pull]',
+            ],
+            [
+                'name: g, repositories: ["acme/**"], actions: [push]',
+                "name: h, repositories: [acme/a/b], actions: [pull]",
+            ],
+        ],
+    )
+    def test_another_grant_may_give_the_pull(self, grants: list[str]) -> None:
+        assert of_grants(*grants) == []
+
+    def test_not_a_grant_of_other_tags(self) -> None:
+        codes = of_grants(
+            "name: a, repositories: [a], tags: [v1], actions: [push]",
+            "name: b, repositories: [a], tags: [latest], when: '!scope.reference.contains(\"x\")', actions: [pull]",
+        )
+
+        assert codes == ["push-without-pull"]
+
+    def test_not_a_grant_for_another_provider(self) -> None:
+        text = (
+            HEAD
+            + OTHERS
+            + """
+grants:
+  - {name: g, providers: [github], repositories: [a], actions: [push]}
+  - {name: h, providers: [gitlab], repositories: [a], actions: [pull]}
+"""
+        )
+        assert found(text) == ["push-without-pull"]
+
+    def test_a_denial_of_push_alone_is_good(self) -> None:
+        text = HEAD + DENIAL.replace("actions: [pull]\n", "actions: [push]\n")
+
+        assert found(text % 'claims.sha == "a"') == []
+
+
+class TestPushAnywhere:
+    @pytest.mark.parametrize(
+        ("grant", "expected"),
+        [
+            ('repositories: ["**"], actions: [pull, push]', ["push-anywhere"]),
+            ('repositories: [a, "**"], actions: [pull, push]', ["push-anywhere"]),
+            ('repositories: ["**"], actions: [pull]', []),
+            ('repositories: ["acme/**"], actions: [pull, push]', []),
+            (
+                'when: scope.name == claims.repository, repositories: ["**"], actions: [pull, push]',
+                [],
+            ),
+        ],
+    )
+    def test_every_image_there_is(self, grant: str, expected: list[str]) -> None:
+        assert of_grants(f"name: g, {grant}") == expected
+
+
+class TestExpired:
+    @pytest.mark.parametrize(
+        ("expires", "expected"),
+        [
+            ("2026-10-31", ["expired"]),
+            ("2026-11-01T12:00:00Z", ["expired"]),
+            ("2026-11-01T12:00:01Z", []),
+            ("2027-01-31", []),
+        ],
+    )
+    def test_what_has_ended(self, expires: str, expected: list[str]) -> None:
+        assert of_grants(f"name: g, repositories: [a], actions: [pull], expires: '{expires}'") == (
+            expected
+        )
+
+    def test_without_a_time_nothing_is_said(self) -> None:
+        text = HEAD + "grants: [{name: g, repositories: [a], actions: [pull], expires: 2020-01-01}]"
+
+        assert compile_policy({"policy.yaml": text}).problems == ()
+
+
+class TestTagsOfContent:
+    @pytest.mark.parametrize(
+        ("statements", "expected"),
+        [
+            ("grants: [{name: g, repositories: [a], tags: [v1], actions: [pull]}]", 1),
+            ("grants: [{name: g, repositories: [a], tags: [v1], actions: [pull, push]}]", 0),
+            ("grants: [{name: g, repositories: [a], tags: [v1], actions: [delete]}]", 0),
+            ("grants: [{name: g, repositories: [a], tags: [v1], when: '!scope.reference.contains(\":\")', actions: [pull]}]", 0),
+            ("grants: [{name: g, repositories: [a], actions: [pull]}]", 0),
+            ("denials: [{name: d, repositories: [a], tags: [v1], actions: [pull, push]}]", 1),
+            ("denials: [{name: d, repositories: [a], tags: [v1], when: 'scope.name == \"a\"', actions: [pull]}]", 1),
+            ("denials: [{name: d, repositories: [a], tags: [v1], actions: [push]}]", 0),
+        ],
+    )  # fmt: skip
+    def test_content_is_read_by_digest(self, statements: str, expected: int) -> None:
+        rest = (
+            ""
+            if "grants" in statements
+            else "\ngrants: [{name: x, repositories: [x], actions: [pull]}]"
+        )
+
+        assert found(f"{HEAD}\n{statements}{rest}\n") == ["tags-of-content"] * expected
+
+
+class TestShadowedGrant:
+    @pytest.mark.parametrize(
+        "grants",
+        [
+            [
+                'name: a, repositories: ["acme/**"], actions: [pull]',
+                "name: b, repositories: [acme/x], actions: [pull]",
+            ],
+            [
+                'name: a, repositories: ["**"], actions: [pull, push]',
+                'name: b, when: claims.sha == "a", repositories: ["${claims.repository}"], actions: [pull, push]',
+            ],
+            [
+                'name: a, when: claims.sha == "a", repositories: [x, y], actions: [pull]',
+                'name: b, when: claims.sha == "a", repositories: [y], actions: [pull], expires: 2027-01-01',
+            ],
+        ],
+    )
+    def test_an_earlier_grant_gives_it_all(self, grants: list[str]) -> None:
+        assert [code for code in of_grants(*grants) if code != "push-anywhere"] == [
+            "shadowed-grant"
+        ]
+
+    @pytest.mark.parametrize(
+        "grants",
+        [
+            [
+                "name: a, repositories: [acme/x], actions: [pull]",
+                'name: b, repositories: ["acme/**"], actions: [pull]',
+            ],
+            [
+                'name: a, repositories: ["acme/**"], actions: [pull]',
+                "name: b, repositories: [acme], actions: [pull]",
+            ],
+            [
+                'name: a, repositories: ["acme/**"], actions: [pull]',
+                "name: b, repositories: [acme/x], actions: [pull, push]",
+            ],
+            [
+                'name: a, when: claims.sha == "a", repositories: ["acme/**"], actions: [pull]',
+                "name: b, repositories: [acme/x], actions: [pull]",
+            ],
+            [
+                'name: a, repositories: ["acme/**"], actions: [pull], expires: 2027-01-01',
+                "name: b, repositories: [acme/x], actions: [pull]",
+            ],
+            [
+                'name: a, repositories: ["acme/**"], actions: [pull]',
+                "name: b, class: plugin, repositories: [acme/x], actions: [pull]",
+            ],
+            [
+                'name: a, repositories: ["acme/*"], actions: [pull]',
+                'name: b, repositories: ["acme/**"], actions: [pull]',
+            ],
+        ],
+    )
+    def test_what_the_earlier_does_not_give_is_no_shadow(self, grants: list[str]) -> None:
+        assert of_grants(*grants) == []
+
+    def test_not_for_other_providers(self) -> None:
+        text = (
+            HEAD
+            + OTHERS
+            + """
+grants:
+  - {name: a, providers: [github], repositories: ["acme/**"], actions: [pull]}
+  - {name: b, repositories: [acme/x], actions: [pull]}
+"""
+        )
+        assert found(text) == []
+
+
+FIRING: Mapping[str, str] = {
+    "mutable-name": REST % ("github", 'claims.repository_owner == "acme"'),
+    "subject-text": REST % ("github", 'claims.sub == "repo:acme/app:pull_request"'),
+    "open-prefix": REST % ("github", 'claims.repository.startsWith("acme")'),
+    "unanchored-matches": REST % ("github", 'claims.ref.matches("v1")'),
+    "pull-request-target": REST % ("github", 'claims.event_name == "pull_request_target"'),
+    "legacy-kubernetes-claim": REST % ("generic", TestLegacyKubernetesClaim.LEGACY),
+    "default-audience": REST % ("github", 'claims.sha == "a"'),
+    "unused-provider": REST % ("generic", "claims.exp > 1"),
+    "long-session": "    refreshTokens: {maxSession: 7d}\n"
+    + REST % ("github", 'claims.sha == "a"'),
+    "push-without-pull": "\ngrants: [{name: g, repositories: [a], actions: [push]}]\n",
+    "push-anywhere": "\ngrants: [{name: g, repositories: ['**'], actions: [pull, push]}]\n",
+    "expired": "\ngrants: [{name: g, repositories: [a], actions: [pull], expires: 2020-01-01}]\n",
+    "tags-of-content": "\ngrants: [{name: g, repositories: [a], tags: [v1], actions: [pull]}]\n",
+    "shadowed-grant": """
+grants:
+  - {name: a, repositories: ["acme/**"], actions: [pull]}
+  - {name: b, repositories: [acme/x], actions: [pull]}
+""",
+}
+
+
+def firing(code: str) -> str:
+    head = HEAD
+    if code == "default-audience":
+        head = head.replace("audience: registry.example.com", "audience: https://github.com/acme")
+    generic = '  generic: {issuer: "https://g.example.com", audience: me}\n'
+    return head + (generic if "generic" in FIRING[code] else "") + FIRING[code]
+
+
+class TestSilence:
+    def test_every_lint_is_here(self) -> None:
+        assert set(FIRING) == set(lints.CODES)
+
+    @pytest.mark.parametrize("code", FIRING)
+    def test_a_reason_silences_it_in_place(self, code: str) -> None:
+        text = firing(code)
+        (problem,) = [one for one in compiled(text).problems if one.code == code]
+        lines = text.split("\n")
+        lines[problem.location.line - 1] += f"  # policytest: ignore[{code}] we know"
+        beside = compiled("\n".join(lines)).problems
+
+        assert code not in [one.code for one in beside]
+        assert len(beside) == len(compiled(text).problems) - 1
+
+    @pytest.mark.parametrize("code", FIRING)
+    def test_without_a_reason_it_is_not_silenced(self, code: str) -> None:
+        text = firing(code)
+        (problem,) = [one for one in compiled(text).problems if one.code == code]
+        lines = text.split("\n")
+        lines[problem.location.line - 1] += f"  # policytest: ignore[{code}]"
+        codes = [one.code for one in compiled("\n".join(lines)).problems]
+
+        assert code in codes
+        assert "silence-without-reason" in codes
+
+    @pytest.mark.parametrize("code", FIRING)
+    def test_a_comment_that_silences_nothing_is_reported(self, code: str) -> None:
+        text = (
+            HEAD
+            + f"# policytest: ignore[{code}] we know\n"
+            + REST
+            % (
+                "github",
+                'claims.sha == "a"',
+            )
+        )
+
+        assert [problem.code for problem in compiled(text).problems] == ["silence-unused"]
+
+    def test_a_block_is_silenced_from_above_or_from_its_first_line(self) -> None:
+        block = """
+grants:
+  - name: g
+    repositories: [a]
+    actions: [pull]
+    %swhen: |%s
+      claims.sha == "a"
+        && claims.repository_owner == "acme"
+"""
+        comment = "# policytest: ignore[mutable-name] we know"
+
+        assert found(HEAD + block % ("", "")) == ["mutable-name"]
+        assert found(HEAD + block % ("", f" {comment}")) == []
+        assert found(HEAD + block % (f"{comment}\n    ", "")) == []
+
+    def test_nothing_in_a_text_is_a_comment(self) -> None:
+        text = REST % (
+            "github",
+            'claims.repository_owner == "# policytest: ignore[mutable-name] x"',
+        )
+
+        assert found(HEAD + text) == ["mutable-name"]
+
+
+class TestClaimSchemas:
+    """What the lints know of claims is what the claim schemas say."""
+
+    def inner(self) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+        for name in schemas.claims_names():
+            claims = schemas.load_claims(name)["claims"]
+            for claim, about in claims.items():
+                if "within" in about:
+                    yield f"{name} {claim}", about, claims
+
+    def test_what_a_name_is_unique_within_stands_beside_it_and_is_a_name_too(self) -> None:
+        assert [path for path, about, beside in self.inner() if about["within"] not in beside] == []
+        assert [path for path, about, _ in self.inner() if not about.get("mutable")] == []
+        assert "github-actions repository" in [path for path, _, _ in self.inner()]
+
+    def test_within_needs_mutable(self) -> None:
+        claim = {"type": "string", "presence": "always", "description": "x", "within": "owner"}
+        document = {"name": "ours", "title": "Ours", "claims": {"sub": claim}}
+        text = "version: 1\nservices: [a]\nproviders:\n  p: {issuer: https://a.example.com, audience: b, claims: c.json}\n"
+        found = compile_policy({"p.yaml": text, "c.json": json.dumps(document)}).problems
+
+        assert [problem.code for problem in found] == ["bad-claims"]
+
+    @pytest.mark.parametrize(
+        ("provider", "condition", "codes"),
+        [
+            ("github", 'has(claims.repo_property_team) && claims.repo_property_team == "a"', []),
+            ("github", 'claims.repo_property_team == "a"', ["cel-unguarded"]),
+            (
+                "github",
+                "has(claims.repo_property_team) && claims.repo_property_team == 1",
+                ["cel-type"],
+            ),
+            ("github", "has(claims.repo_property_) && true", ["cel-unknown-claim"]),
+            (
+                "buildkite",
+                '"agent_tag:queue" in claims && claims["agent_tag:queue"] == "default"',
+                [],
+            ),
+            ("buildkite", 'claims["agent_tag:queue"] == "default"', ["cel-unguarded"]),
+        ],
+    )
+    def test_a_family_of_claims_is_optional_and_typed(
+        self, provider: str, condition: str, codes: list[str]
+    ) -> None:
+        text = HEAD + OTHERS + REST % (provider, condition)
+        said = [problem.code for problem in compile_policy({"policy.yaml": text}).problems]
+
+        assert [code for code in said if code != "unused-provider"] == codes

@@ -1,0 +1,113 @@
+"""The house stands as CONTRIBUTING.md says: one room for each thing."""
+
+import ast
+import re
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+FOLDERS = ("controller", "engine", "entry_points", "policytests", "schemas", "servers")
+
+ONLY_SPEAKERS = {
+    "celpy": "engine/cel/",
+    "lark": "engine/cel/",
+    "re2": "engine/cel/",
+    "yaml": "engine/source/nodes.py",
+    "jsonschema": "engine/source/schema.py",
+    "jwt": "engine/(jwt|keys).py",
+    "orjson": "(engine/strictjson|servers/event_log).py",
+    # One for each host that speaks HTTP out; in the servers, one for documents and one for streams.
+    "urllib3": r"(servers/outgoing(_pool|_connections)?|controller/cluster|policytests/command_hostile)\.py",
+    "kubernetes": "controller/",
+    "falcon": "servers/",
+    "psycopg": r"servers/postgresql_(connections|sessions)\.py",
+    "psycopg_pool": "servers/sessions/postgresql_connections.py",
+    "sqlite3": "servers/sessions/sqlite.py",
+    "waitress": "servers/",
+}
+"""Which module may import a library, so that each is spoken in one place."""
+
+
+def modules(repository: Path) -> Iterator[Path]:
+    for folder in FOLDERS:
+        yield from (repository / folder).rglob("*.py")
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module
+
+
+def test_every_package_is_listed(repository: Path) -> None:
+    """A package that pyproject forgets is missing from the wheel."""
+    project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
+    found = {
+        "regauth." + init.parent.relative_to(repository).as_posix().replace("/", ".")
+        for folder in FOLDERS
+        for init in (repository / folder).rglob("__init__.py")
+    }
+
+    assert set(project["tool"]["setuptools"]["packages"]) == found
+
+
+def test_no_test_stands_in_an_installed_folder(repository: Path) -> None:
+    names = [path.name for path in modules(repository)]
+
+    assert [name for name in names if name == "conftest.py" or name.startswith("test_")] == []
+
+
+@pytest.mark.parametrize("library", ONLY_SPEAKERS)
+def test_each_library_is_spoken_in_one_place(repository: Path, library: str) -> None:
+    speakers = [
+        path.relative_to(repository).as_posix()
+        for path in modules(repository)
+        if any(name.partition(".")[0] == library for name in imported(path))
+    ]
+
+    assert [name for name in speakers if not re.match(ONLY_SPEAKERS[library], name)] == []
+
+
+def test_nothing_in_the_engine_imports_the_module_that_reads_files(repository: Path) -> None:
+    for path in (repository / "engine").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                assert node.module != "files", path
+                assert "files" not in {name.name for name in node.names}, path
+
+
+def test_the_engine_opens_no_file(repository: Path) -> None:
+    for path in (repository / "engine").rglob("*.py"):
+        calls = [
+            node.func.id
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        ]
+
+        assert not {"open", "print", "input", "exec", "eval"} & set(calls), path
+
+
+def test_every_module_says_what_lives_in_it(repository: Path) -> None:
+    for path in modules(repository):
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
+
+
+def test_no_machine_path_or_long_file_is_tracked(repository: Path) -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=repository, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    for name in listed.stdout.split("\0"):
+        path = repository / name
+        if path.suffix in {".py", ".md", ".yaml", ".toml", ".json"} and path.is_file():
+            text = path.read_text(encoding="utf-8")
+
+            assert not re.search(
+                r"(?<![\w.])/(?:work|farm)/", text.replace("/(?:work|farm)/", "")
+            ), name

@@ -1,0 +1,125 @@
+"""Coverage: what a suite exercises of a policy, and a token for what it does not."""
+
+from regauth.policytests.analysis.coverage import Coverage, Point, cover
+from regauth.policytests.analysis.mutation import questions
+from regauth.policytests.analysis.parts import Parts
+from regauth.policytests.analysis.places import Places
+from tests.policytests.conftest import TOKENS, Repository
+
+GRID = """
+tests:
+  - name: grid
+    grid: |
+      token repository pull push
+      main  acme/app   A    A
+"""
+
+
+def measure(house: Repository, text: str = GRID, tokens: str = TOKENS) -> Coverage:
+    """Return the coverage of a suite."""
+    loaded = house.load(text, tokens)
+    compilation = loaded.compiled.compilation
+    assert compilation.policy is not None
+    asked = [pair for case in loaded.cases for pair in questions(loaded, case)]
+    return cover(compilation.policy, "policy", Places.of(compilation.sources), asked)
+
+
+def point(coverage: Coverage, kind: str, name: str) -> Point:
+    """Return one point."""
+    return next(one for one in coverage.points if (one.kind, one.name) == (kind, name))
+
+
+def test_a_grant_or_denial_is_covered_when_it_matches(house: Repository) -> None:
+    coverage = measure(house)
+    assert () == point(coverage, "grant", "pull-all").missing
+    assert ("T",) == point(coverage, "grant", "broken").missing
+    assert ("T",) == point(coverage, "denial", "frozen").missing
+    assert (2, 3) == coverage.count("grant")
+
+
+def test_a_rule_is_covered_when_it_lets_in_and_when_it_refuses(house: Repository) -> None:
+    assert ("F",) == point(measure(house), "rule", "our-organisation").missing
+    tokens = TOKENS + "  x: {from: main, claims: {repository_owner_id: '999'}}\n"
+    text = GRID + "      x  acme/app   U    U\n"
+    assert () == point(measure(house, text, tokens), "rule", "our-organisation").missing
+
+
+def test_a_part_names_its_place_and_a_token_that_would_cover_it(house: Repository) -> None:
+    part = point(measure(house), "part", "push-own")
+    assert 'claims.ref == "refs/heads/main"' == part.text
+    assert ("policy/policy.yaml", 17, 11) == (
+        part.location.file,
+        part.location.line,
+        part.location.column,
+    )
+    assert ("F",) == part.missing
+    suggestion = part.suggestions["F"]
+    assert suggestion.startswith("{from: main, ")
+    tokens = f"{TOKENS}  x: {suggestion}\n"
+    text = GRID + "      x  acme/app   A    .\n"
+    assert () == point(measure(house, text, tokens), "part", "push-own").missing
+
+
+def test_an_absent_claim_is_an_outcome_of_its_own(house: Repository) -> None:
+    policy = house.root / "policy" / "policy.yaml"
+    policy.write_text(
+        policy.read_text().replace(
+            'when: claims.ref == "refs/heads/main"',
+            'when: has(claims.environment) && claims.environment == "live"',
+        )
+    )
+    coverage = measure(house, GRID.replace("A    A", "A    ."))
+    part = next(
+        one for one in coverage.points if one.kind == "part" and one.text.startswith("claims.env")
+    )
+    assert ("T", "F", "E") == part.wanted
+    assert {"E"} == part.seen
+
+
+def test_mcdc_needs_each_part_to_decide_alone(house: Repository) -> None:
+    policy = house.root / "policy" / "policy.yaml"
+    policy.write_text(
+        policy.read_text().replace(
+            'when: claims.ref == "refs/heads/main"',
+            'when: claims.ref == "refs/heads/main" && claims.event_name == "push"',
+        )
+    )
+    tokens = (
+        TOKENS + "  both: {from: main, claims: {ref: refs/heads/x, event_name: schedule}}\n"
+        "  one: {from: main, claims: {ref: refs/heads/x}}\n"
+    )
+    together = measure(
+        house, GRID + "      both  acme/app   A    .\n      one acme/lib A .\n", tokens
+    )
+    pairs = [
+        one.missing for one in together.points if one.kind == "mcdc" and one.name == "push-own"
+    ]
+    assert [("F",), ("F",)] == pairs
+    alone = measure(house, GRID + "      both acme/app A .\n      one  acme/app   A    .\n", tokens)
+    pairs = [one.missing for one in alone.points if one.kind == "mcdc" and one.name == "push-own"]
+    assert [(), ("F",)] == pairs
+
+
+def test_the_combination_of_parts_is_the_whole_condition(house: Repository) -> None:
+    policy = house.root / "policy" / "policy.yaml"
+    text = policy.read_text()
+    for condition in (
+        'claims.ref == "a" || !(claims.actor == "b") && claims.sha != "c"',
+        'claims.ref == "a" ? claims.actor == "b" : claims.sha == "c"',
+        'has(claims.environment) && claims.environment == "x" || claims.ref == "a"',
+    ):
+        block = f">-\n      {condition}"
+        policy.write_text(text.replace('claims.ref == "refs/heads/main"', block))
+        compiled = house.load(GRID).compiled.compilation.policy
+        assert compiled is not None
+        when = next(one.when for one in compiled.grants if one.name == "push-own")
+        assert when is not None
+        parts = Parts(when)
+        for claims in (
+            {"ref": "a", "actor": "b", "sha": "c"},
+            {"ref": "x", "actor": "b", "sha": "c"},
+            {"ref": "x", "actor": "x", "sha": "x", "environment": "x"},
+            {"actor": "b"},
+        ):
+            variables = {"claims": claims}
+            assert parts.whole(variables) == parts.combined(parts.values(variables))

@@ -1,0 +1,150 @@
+"""The hostile layer: every forgery and near miss is a case, and proves nothing by accident."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from regauth.engine.source.problems import Location
+from regauth.policytests.suites.suite import TokenSpec
+from regauth.policytests.tokens.forgeries.known import FORGERIES, GROUPS
+from regauth.policytests.tokens.near_misses import near_misses
+from regauth.policytests.tokens.profiles import known as profiles
+from regauth.policytests.tokens.profiles.profile import Issue
+from tests.policytests.conftest import TOKENS, Repository
+
+HOSTILE = "hostile: {tokens: [main], repositories: [acme/app]}\n"
+
+
+def bad(house: Repository, text: str = HOSTILE, tokens: str = TOKENS) -> dict[str, str]:
+    """Return the hostile cases that did not pass."""
+    outcomes = house.outcomes(text, tokens)
+    return {name: outcome for name, outcome in outcomes.items() if outcome != "passed"}
+
+
+def repair(house: Repository, *changes: tuple[str, str]) -> None:
+    """Change the policy's text."""
+    policy = house.root / "policy" / "policy.yaml"
+    text = policy.read_text()
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    policy.write_text(text)
+
+
+PUSHES = (
+    'when: claims.ref == "refs/heads/main"',
+    'when: claims.ref == "refs/heads/main" && claims.event_name == "push"',
+)
+
+
+def test_a_careful_policy_passes_all_but_what_it_excepts(house: Repository) -> None:
+    repair(house, PUSHES)
+    assert {
+        "hostile[main-repository-reused]": "failed",
+        "hostile[main-repository-reused-other-sub]": "failed",
+    } == bad(house)
+    excepted = HOSTILE.replace("}", ", except: [repository-reused]}")
+    assert {} == bad(house, excepted)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "near_miss"),
+    [
+        ('repository_owner_id == "1342004"', 'repository_owner == "acme"', "organisation-reused"),
+        (
+            'repository_owner_id == "1342004"',
+            'repository_owner.startsWith("acme")',
+            "organisation-suffix",
+        ),
+        ('ref == "refs/heads/main"', 'ref.startsWith("refs/heads/main")', "branch-suffix"),
+        ('ref == "refs/heads/main"', 'ref.endsWith("/main")', "tag-for-branch"),
+        ('claims.ref == "refs/heads/main" && ', "", "branch-folder"),
+        (
+            'claims.ref == "refs/heads/main" &&',
+            'claims.base_ref == "main" ||',
+            "pull-request",
+        ),
+        (' && claims.event_name == "push"', "", "pull-request-target"),
+        ("${claims.repository.lowerAscii()}", "acme/*", "repository-suffix"),
+    ],
+)
+def test_a_careless_condition_is_found_by_its_near_miss(
+    house: Repository, before: str, after: str, near_miss: str
+) -> None:
+    repair(house, PUSHES)
+    repair(house, (before, after))
+    assert bad(house)[f"hostile[main-{near_miss}]"] == "failed"
+
+
+def test_an_exception_that_lets_nobody_in_is_an_error(house: Repository) -> None:
+    repair(house, PUSHES)
+    text = HOSTILE.replace("}", ", except: [repository-reused, branch-suffix]}")
+    assert {
+        "hostile[main-branch-suffix]": "error",
+        "hostile[main-branch-suffix-other-sub]": "error",
+    } == bad(house, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (HOSTILE.replace("}", ", except: [alg-none]}"), "4:62 unknown-near-miss"),
+        (HOSTILE.replace("[main]", "[mian]"), "4:20 unknown-token"),
+    ],
+)
+def test_unknown_names_are_wrong(house: Repository, text: str, problem: str) -> None:
+    assert problem in house.problems(text)
+
+
+def test_a_token_that_gets_nothing_proves_nothing(house: Repository) -> None:
+    assert "error" == bad(house, HOSTILE.replace("acme/app", "other/app"))["hostile[main]"]
+    refused = bad(house, HOSTILE, TOKENS.replace("1342004", "999"))
+    assert {"error"} == set(refused.values())
+
+
+def test_every_forgery_has_a_group_and_says_what_it_finds() -> None:
+    assert {"algorithm", "keys", "claims", "form"} == set(GROUPS)
+    assert all(forgery.about and forgery.group for forgery in FORGERIES.values())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("alg-none", "alg-none-mixed", "hs256-public-key", "jwk-embedded", "jku", "x5u", "x5c"),
+        *("kid-traversal", "crit", "b64-false", "duplicate-sub", "other-key", "huge"),
+        *("signature-stripped", "iss-slash", "iss-case", "iss-port", "aud-list-other"),
+        *("aud-substring", "aud-absent", "exp-string", "nbf-future", "iat-edge"),
+        *("payload-deep", "payload-not-json"),
+    ],
+)
+def test_every_kind_of_forgery_there_should_be_is_there(name: str) -> None:
+    assert name in FORGERIES
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["github-actions", "gitlab-ci", "kubernetes", "buildkite", "circleci", "google", "spiffe"],
+)
+def test_every_issuer_has_near_misses_that_differ_from_the_token(name: str) -> None:
+    profile = profiles.PROFILES[name]
+    issue = Issue("https://i.example.com", "a", datetime(2026, 11, 1, tzinfo=UTC))
+    spec = TokenSpec("x", Location(""), profile=name)
+    genuine = profile.claims({}, issue)
+    found = list(near_misses(spec, genuine))
+    assert any(miss.outsider for miss in found)
+    for miss in found:
+        assert genuine != profile.claims(miss.spec.claims, issue), miss.name
+
+
+def test_a_near_miss_moves_coherently() -> None:
+    profile = profiles.PROFILES["github-actions"]
+    issue = Issue("https://i.example.com", "a", datetime(2026, 11, 1, tzinfo=UTC))
+    spec = TokenSpec(
+        "x", Location(""), profile="github-actions", claims={"repository_owner_id": "1342004"}
+    )
+    genuine = profile.claims(spec.claims, issue)
+    moved = {miss.name: miss.spec for miss in near_misses(spec, genuine)}
+    other = profile.claims(moved["organisation-suffix"].claims, issue)
+    assert "acme-evil" == other["repository_owner"]
+    assert "1342004" != other["repository_owner_id"]
+    assert "repo:acme-evil/app:ref:refs/heads/main" == other["sub"]

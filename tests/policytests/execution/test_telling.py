@@ -1,0 +1,76 @@
+"""A case that does not pass says where, what, which grant, and the value of each part."""
+
+from tests.policytests.conftest import Repository
+
+
+def told(house: Repository, text: str, case: str, tokens: str | None = None) -> str:
+    """Return what is told of a case."""
+    loaded = house.load(text) if tokens is None else house.load(text, tokens)
+    found = next(one for one in loaded.cases if one.id == case)
+    return "\n".join(found.tell(loaded.evaluation))
+
+
+GRID = """
+tests:
+  - name: grid
+    grid: |
+      token repository pull push
+      main  acme/app   A    .
+      main  acme/lib   A    A
+"""
+
+
+def test_an_unwanted_allowance_names_the_grant_and_shows_its_condition(house: Repository) -> None:
+    assert """\
+token     main, sub 'repo:acme/app:ref:refs/heads/main', at 2026-11-01T12:00:00Z
+asked     repository:acme/app:push
+expected  . refused by the policy
+got       A allowed
+by        push-own  (policy/policy.yaml:16:11)
+          claims.ref == "refs/heads/main"
+          |          |
+          |          true
+          "refs/heads/main\"""" == told(house, GRID, "grid[main-acme/app-push]")
+
+
+def test_a_missing_allowance_goes_through_the_grants_that_could_have(house: Repository) -> None:
+    text = told(house, GRID, "grid[main-acme/lib-push]")
+    assert "not by    push-own  (policy/policy.yaml:16:11)" in text
+    assert "acme/lib is none of ${claims.repository.lowerAscii()}" in text
+    assert '"acme/app"' in text
+
+
+def test_a_refused_login_names_the_rule_and_its_place(house: Repository) -> None:
+    tokens = """
+    at: 2026-11-01T12:00:00Z
+    tokens:
+      main: {profile: github-actions, claims: {repository_owner_id: "999"}}
+    """
+    text = told(house, GRID, "grid[main-acme/app-push]", tokens)
+    assert "reason    rule:our-organisation" in text
+    assert "rule      our-organisation  (policy/policy.yaml:10:9)" in text
+
+
+def test_a_definition_is_drawn_below_with_its_values(house: Repository) -> None:
+    policy = house.root / "policy" / "policy.yaml"
+    policy.write_text(
+        policy.read_text()
+        .replace("providers:", 'definitions:\n  main: claims.ref == "refs/heads/main"\nproviders:')
+        .replace('when: claims.ref == "refs/heads/main"', "when: defs.main && true == true")
+    )
+    text = told(house, GRID, "grid[main-acme/app-push]")
+    assert "where defs.main is" in text
+
+
+def test_an_expression_over_several_lines_is_drawn_line_by_line(house: Repository) -> None:
+    policy = house.root / "policy" / "policy.yaml"
+    policy.write_text(
+        policy.read_text().replace(
+            'when: claims.ref == "refs/heads/main"',
+            'when: |\n      claims.ref == "refs/heads/main" &&\n      claims.actor == "octocat"',
+        )
+    )
+    lines = told(house, GRID, "grid[main-acme/app-push]").split("\n")
+    actor = next(number for number, line in enumerate(lines) if "claims.actor" in line)
+    assert lines[actor + 1].lstrip().startswith("|")
+    assert '"octocat"' in "\n".join(lines[actor + 1 :])

@@ -1,0 +1,398 @@
+"""The token endpoint: what clients get for what they send."""
+
+import base64
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from regauth.engine.tokens.jwks import Key, KeySet, PrivateKey, key_id
+from regauth.engine.tokens.jwt import parse, verify_signature
+from regauth.servers.configuration.settings import TOKEN_PATHS
+from tests.servers.desk import (
+    ANONYMOUS,
+    NOW,
+    SERVICE,
+    Desk,
+    basic,
+    make_desk,
+    pem_keys,
+    policy_text,
+)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, private_keys: dict[str, PrivateKey]) -> Desk:
+    text = policy_text(pem_keys(private_keys["rsa"]))
+    return make_desk(tmp_path, text, private_keys["rsa"])
+
+
+@pytest.fixture
+def open_desk(tmp_path: Path, private_keys: dict[str, PrivateKey]) -> Desk:
+    """The same with an anonymous policy."""
+    text = policy_text(pem_keys(private_keys["rsa"]), ANONYMOUS)
+    return make_desk(tmp_path, text, private_keys["rsa"])
+
+
+def test_the_reply_has_every_field_that_some_client_reads(desk: Desk) -> None:
+    result = desk.ask(desk.token(), "repository:acme/app:pull,push")
+
+    assert result.status_code == 200
+    assert result.headers["content-type"] == "application/json"
+    assert result.headers["cache-control"] == "no-store"
+    assert {"token", "access_token", "expires_in", "issued_at", "scope"} == set(result.json)
+    assert result.json["token"] == result.json["access_token"]
+    assert result.json["expires_in"] == 300
+    assert result.json["issued_at"] == "2026-11-01T12:00:00Z"
+    assert result.json["scope"] == "repository:acme/app:pull,push"
+
+
+def test_the_token_is_what_distribution_2_accepts(desk: Desk) -> None:
+    result = desk.ask(desk.token(), "repository:acme/app:pull,push")
+    claims = desk.claims(result)
+    header = json.loads(base64.urlsafe_b64decode(result.json["token"].split(".")[0] + "=="))
+
+    issued = int(NOW.timestamp())
+    assert {name: claims[name] for name in ("iss", "aud", "iat", "exp")} == {
+        "iss": "registry-token-issuer",
+        "aud": SERVICE,
+        "iat": issued,
+        "exp": issued + 300,
+    }
+    assert claims["sub"] == "repo:acme/app:ref:refs/heads/main"
+    assert claims["access"] == [
+        {"type": "repository", "name": "acme/app", "actions": ["pull", "push"]}
+    ]
+    assert all(type(claims[name]) is int for name in ("iat", "nbf", "exp"))
+    assert header["kid"] == key_id(desk.signing.public_key, "libtrust")
+    leaf = x509.load_der_x509_certificate(base64.b64decode(header["x5c"][0]))
+    assert leaf.public_key() == desk.signing.public_key
+
+
+def test_the_token_is_signed_with_the_server_s_key(desk: Desk) -> None:
+    token = parse(desk.ask(desk.token()).json["token"])
+    keys = KeySet((Key(desk.signing.public_key, ("ES256",)),))
+
+    assert verify_signature(token, keys, ("ES256",)) is None
+
+
+def test_every_token_has_an_id_of_its_own(desk: Desk) -> None:
+    ids = {desk.claims(desk.ask(desk.token(run_id=str(one))))["jti"] for one in range(5)}
+
+    assert len(ids) == 5
+
+
+def test_what_is_not_granted_is_left_out_and_no_error(desk: Desk) -> None:
+    result = desk.ask(
+        desk.token(),
+        "repository:acme/app:pull,push",
+        "repository:acme/other:pull,push",
+        "repository:globex/app:pull",
+        "registry:catalog:*",
+        "unheard:of:thing",
+    )
+
+    assert result.status_code == 200
+    assert result.json["scope"] == "repository:acme/app:pull,push repository:acme/other:pull"
+
+
+@pytest.mark.parametrize("scopes", [(), ("",)])
+def test_a_login_asks_for_nothing_and_gets_a_token_for_nothing(
+    desk: Desk, scopes: tuple[str, ...]
+) -> None:
+    result = desk.ask(desk.token(), *scopes)
+
+    assert (result.status_code, result.json["scope"]) == (200, "")
+    assert desk.claims(result)["access"] == []
+
+
+def test_scopes_may_be_repeated_joined_or_both(desk: Desk) -> None:
+    repeated = desk.ask(desk.token(), "repository:acme/app:pull", "repository:acme/b:pull")
+    joined = desk.ask(desk.token(), "repository:acme/app:pull repository:acme/b:pull")
+
+    assert repeated.json["scope"] == joined.json["scope"] != ""
+
+
+def test_everything_on_a_repository_is_answered_with_what_is_allowed_of_it(desk: Desk) -> None:
+    assert desk.ask(desk.token(), "repository:acme/app:*").json["scope"] == (
+        "repository:acme/app:pull,push"
+    )
+
+
+@pytest.mark.parametrize("path", ["/auth/token", "/auth", "/token", "/v2/token"])
+def test_the_endpoint_is_at_every_path_that_registries_send_clients_to(
+    desk: Desk, path: str
+) -> None:
+    assert desk.ask(desk.token(), path=path).status_code == 200
+
+
+def test_the_endpoint_is_at_a_path_of_the_operator_s_choice_too(
+    tmp_path: Path, private_keys: dict[str, PrivateKey]
+) -> None:
+    text = policy_text(pem_keys(private_keys["rsa"]))
+    paths = (*TOKEN_PATHS, "/service/token")
+    desk = make_desk(tmp_path, text, private_keys["rsa"], paths=paths)
+
+    assert desk.ask(desk.token(), path="/service/token").status_code == 200
+    assert desk.ask(desk.token(run_id="2"), path="/auth/token").status_code == 200
+
+
+def test_what_clients_send_along_is_ignored(desk: Desk) -> None:
+    result = desk.ask(
+        desk.token(), account="github", client_id="docker", offline_token="true", whatever="x"
+    )
+
+    assert result.status_code == 200
+    assert "refresh_token" not in result.json
+
+
+@pytest.mark.parametrize("username", ["github", "<token>", "oauth2", "_token", ""])
+def test_any_other_user_name_routes_by_the_token_s_issuer(desk: Desk, username: str) -> None:
+    assert desk.ask(desk.token(), username=username).status_code == 200
+
+
+def refusals() -> list[tuple[str, dict[str, Any]]]:
+    hour = int((NOW + timedelta(hours=1)).timestamp())
+    day = int((NOW - timedelta(days=1)).timestamp())
+    return [
+        ("wrong-issuer", {"iss": "https://else.example.com"}),
+        ("wrong-audience", {"aud": "https://github.com/acme"}),
+        ("wrong-audience", {"aud": None}),
+        ("expired", {"exp": day}),
+        ("expired", {"exp": None}),
+        ("not-yet-valid", {"nbf": hour}),
+        ("rule:our-organisation", {"repository_owner_id": "7"}),
+        ("rule:our-organisation", {"repository_owner_id": None}),
+    ]
+
+
+@pytest.mark.parametrize(("reason", "changes"), refusals())
+def test_a_token_that_fails_a_check_is_refused_and_the_check_is_named(
+    desk: Desk, reason: str, changes: dict[str, Any]
+) -> None:
+    result = desk.ask(desk.token(**changes), "repository:acme/app:pull")
+
+    assert result.status_code == 401
+    assert result.headers["www-authenticate"] == 'Basic realm="token-server", charset="UTF-8"'
+    assert result.headers["cache-control"] == "no-store"
+    error = result.json["errors"][0]
+    assert (error["code"], error["detail"]) == ("UNAUTHORIZED", {"reason": reason})
+    assert error["message"]
+
+
+@pytest.mark.parametrize("password", ["", "secret", "a.b.c", "x" * 20000])
+def test_a_password_that_is_no_token_is_refused(desk: Desk, password: str) -> None:
+    result = desk.ask(password)
+
+    assert result.status_code == 401
+    assert result.json["errors"][0]["detail"]["reason"] in ("malformed-token", "token-too-large")
+
+
+def test_a_forged_signature_is_refused(desk: Desk) -> None:
+    head, payload, _ = desk.token().split(".")
+    other = desk.token(ref="refs/heads/else").split(".")[2]
+
+    result = desk.ask(f"{head}.{payload}.{other}")
+
+    assert result.json["errors"][0]["detail"] == {"reason": "bad-signature"}
+
+
+def test_a_service_that_the_policy_does_not_name_is_refused(desk: Desk) -> None:
+    result = desk.client.simulate_get(
+        "/auth/token", params={"service": "other"}, headers=basic("github", desk.token())
+    )
+
+    assert result.status_code == 401
+    assert result.json["errors"][0]["detail"] == {"reason": "unknown-service"}
+
+
+def test_without_an_anonymous_policy_credentials_are_required(desk: Desk) -> None:
+    result = desk.ask(None, "repository:public/app:pull")
+
+    assert result.status_code == 401
+    assert result.json["errors"][0]["detail"] == {"reason": "no-credentials"}
+
+
+def test_an_anonymous_request_gets_what_the_policy_gives_it(open_desk: Desk) -> None:
+    result = open_desk.ask(None, "repository:public/app:pull,push", "repository:acme/app:pull")
+
+    assert (result.status_code, result.json["scope"]) == (200, "repository:public/app:pull")
+    assert open_desk.claims(result)["sub"] == ""
+
+
+def test_an_anonymous_request_that_gets_nothing_is_no_error(open_desk: Desk) -> None:
+    result = open_desk.ask(None, "repository:acme/app:pull")
+
+    assert (result.status_code, result.json["scope"]) == (200, "")
+
+
+def test_a_bad_login_is_not_taken_for_an_anonymous_one(open_desk: Desk) -> None:
+    assert open_desk.ask("nonsense", "repository:public/app:pull").status_code == 401
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "service=",
+        "service=a&service=b",
+        f"service={SERVICE}&scope=nonsense",
+        f"service={SERVICE}&scope=repository:a:PULL",
+    ],
+)
+def test_nonsense_is_a_bad_request(desk: Desk, query: str) -> None:
+    result = desk.client.simulate_get("/auth/token", query_string=query)
+
+    assert result.status_code == 400
+    assert result.json["errors"][0]["code"] == "BAD_REQUEST"
+    assert "www-authenticate" not in result.headers
+
+
+@pytest.mark.parametrize("header", ["Bearer abc", "Basic !!!", "Digest x"])
+def test_credentials_that_cannot_be_read_are_refused_with_a_challenge(
+    open_desk: Desk, header: str
+) -> None:
+    result = open_desk.client.simulate_get(
+        "/auth/token", params={"service": SERVICE}, headers={"Authorization": header}
+    )
+
+    assert result.status_code == 401
+    assert result.json["errors"][0]["detail"] == {"reason": "malformed-credentials"}
+    assert "www-authenticate" in result.headers
+
+
+def test_an_address_where_nothing_is_answers_in_json(desk: Desk) -> None:
+    result = desk.client.simulate_get("/nothing/here")
+
+    assert result.status_code == 404
+    assert result.json["errors"][0]["code"] == "NOT_FOUND"
+    assert "the token endpoint is /auth/token" in result.json["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+def test_a_method_that_is_not_of_the_protocol_answers_in_json(desk: Desk, method: str) -> None:
+    result = desk.client.simulate_request(method, "/auth/token")
+
+    assert result.status_code == 405
+    assert result.json["errors"][0]["code"] == "UNSUPPORTED"
+
+
+def test_health_is_told_without_credentials(desk: Desk) -> None:
+    assert desk.client.simulate_get("/healthz").json == {"status": "ok"}
+    assert [desk.client.simulate_head(path).status_code for path in ("/healthz", "/readyz")] == [
+        200
+    ] * 2
+
+
+def test_the_client_is_told_the_check_and_no_value(desk: Desk) -> None:
+    result = desk.ask(desk.token(aud="https://secret-audience.example.com"))
+
+    assert "secret-audience" not in result.text
+    assert "registry.example.com" not in result.text
+    assert "secret-audience" in desk.events()[-1]["detail"]
+
+
+def test_verbose_errors_tell_the_client_everything(
+    tmp_path: Path, private_keys: dict[str, PrivateKey]
+) -> None:
+    text = policy_text(pem_keys(private_keys["rsa"]))
+    desk = make_desk(tmp_path, text, private_keys["rsa"], verbose_errors=True)
+
+    assert "https://elsewhere" in desk.ask(desk.token(aud="https://elsewhere")).text
+
+
+def test_a_failure_of_our_own_grants_nothing_and_tells_nothing(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk.service, "state", None)
+
+    result = desk.ask(desk.token(), "repository:acme/app:pull")
+
+    assert result.status_code == 500
+    assert result.headers["cache-control"] == "no-store"
+    assert "token" not in result.json
+    assert "NoneType" not in result.text
+
+
+def test_a_request_leaves_one_line_that_says_who_got_what(desk: Desk) -> None:
+    scopes = ["repository:acme/app:push", "repository:globex/app:pull"]
+    result = desk.client.simulate_get(
+        "/auth/token",
+        params={"service": SERVICE, "scope": scopes, "account": "someone"},
+        params_csv=False,
+        headers={**basic("github", desk.token()), "User-Agent": "docker/28"},
+        remote_addr="192.0.2.7",
+    )
+    events = desk.events()
+
+    assert len(events) == 1
+    wanted = {
+        "event": "token",
+        "level": "info",
+        "outcome": "issued",
+        "status": 200,
+        "client": "192.0.2.7",
+        "agent": "docker/28",
+        "account": "someone",
+        "provider": "github",
+        "subject": "repo:acme/app:ref:refs/heads/main",
+        "service": SERVICE,
+        "granted": ["repository:acme/app:push"],
+        "refused": ["repository:globex/app:pull no-grant"],
+    }
+    assert wanted == {name: events[0][name] for name in wanted}
+    assert events[0]["jti"] == desk.claims(result)["jti"]
+    assert events[0]["request_id"] == result.headers["x-request-id"]
+    assert events[0]["ms"] > 0
+
+
+def test_a_refusal_leaves_one_line_that_says_why(desk: Desk) -> None:
+    desk.ask(desk.token(repository_owner_id="7"), "repository:acme/app:pull", account="someone")
+    wanted = {
+        "outcome": "refused",
+        "level": "warning",
+        "service": SERVICE,
+        "asked": ["repository:acme/app:pull"],
+        "account": "someone",
+        "status": 401,
+        "reason": "rule:our-organisation",
+        "provider": "github",
+        "subject": "repo:acme/app:ref:refs/heads/main",
+    }
+
+    assert wanted == {name: desk.events()[-1][name] for name in wanted}
+
+
+@pytest.mark.parametrize("given", ["abc-123", "x" * 65, "a b", "", "a\nb"])
+def test_a_request_id_is_taken_over_only_when_it_is_one_word(desk: Desk, given: str) -> None:
+    result = desk.client.simulate_get("/auth/token", headers={"X-Request-Id": given})
+    logged = desk.events()[-1]["request_id"]
+
+    assert result.headers["x-request-id"] == logged
+    assert (logged == given) is (given == "abc-123")
+
+
+def test_no_token_and_no_password_is_ever_logged(
+    desk: Desk, capfd: pytest.CaptureFixture[str]
+) -> None:
+    good = desk.token()
+    issued = desk.ask(good, "repository:acme/app:pull").json["token"]
+    broken = f"{good[:-6]}AAAAAA"
+    for password in (broken, "hunter2", f"{good} ", good + good):
+        desk.ask(password, username="hunter3")
+        desk.ask(password, username=password)
+    desk.client.simulate_get("/auth/token", params={"service": good}, headers=basic("u", good))
+    desk.client.simulate_get("/auth/token", params={"service": SERVICE, "account": good})
+    desk.client.simulate_get("/auth/token", headers={"Authorization": f"Bearer {good}"})
+    desk.client.simulate_get(
+        "/auth/token", headers={"User-Agent": f"curl {good}", "X-Request-Id": good}
+    )
+    written = desk.log.read_text() + "".join(capfd.readouterr())
+
+    for secret in (good, issued, broken):
+        for part in secret.split(".")[1:]:
+            assert part[:40] not in written
+    assert "hunter2" not in written
