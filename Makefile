@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 BIN := .venv/bin
-FOLDERS := controller engine entry_points policytests schemas servers
+FOLDERS := controller engine policytests schemas servers
 # The editable install links the files there are, so a new file needs a new install: the stamp's
 # name is a digest of the list of files and of pyproject.toml.
 STAMP := .venv/.installed-$(shell { find $(FOLDERS) -type f -not -path '*/__pycache__/*' -not -path 'policytests/cases/*' | LC_ALL=C sort; cat pyproject.toml; } | cksum | cut -d' ' -f1)

@@ -12,6 +12,8 @@ import difflib
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Final
 
 from .exit_codes import INTERRUPTED, USAGE
 
@@ -21,9 +23,18 @@ COMMANDS = (
 )
 """The first words that are no path."""
 
+LIBRARIES: Final = ("click", "pytest", "syrupy", "urllib3")
+"""The import names of what the extra `policytest` of pyproject.toml brings."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
+    if missing := ", ".join(name for name in LIBRARIES if find_spec(name) is None):
+        sys.stderr.write(
+            f"policytest: {missing} not installed; "
+            "run: pip install 'jwt-registry-auth[policytest]'\n"
+        )
+        return USAGE
     try:
         return _main(arguments)
     except BrokenPipeError:

@@ -21,7 +21,7 @@ fi
 rm -rf "$place"
 mkdir -p "$place/source"
 root=$(cd "$here/../.." && pwd -P)
-for name in controller engine entry_points policytests schemas servers pyproject.toml README.md LICENSE; do
+for name in controller engine policytests schemas servers pyproject.toml README.md LICENSE; do
   cp -R "$root/$name" "$place/source/"
 done
 # pip's own children start here too, and a relative PIP_CONFIG_FILE or PIP_CONSTRAINT names no file of the checkout.

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDERS = ("controller", "engine", "entry_points", "policytests", "schemas", "servers")
+FOLDERS = ("controller", "engine", "policytests", "schemas", "servers")
 
 ONLY_SPEAKERS = {
     "celpy": "engine/cel/",

@@ -51,7 +51,7 @@ def test_it_holds_regauth_and_nothing_else(wheel: Path) -> None:
 
 
 def test_it_holds_every_module_and_schema(wheel: Path, repository: Path) -> None:
-    folders = ("controller", "engine", "entry_points", "policytests", "schemas", "servers")
+    folders = ("controller", "engine", "policytests", "schemas", "servers")
     wanted = {
         f"regauth/{path.relative_to(repository).as_posix()}"
         for folder in folders

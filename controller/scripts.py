@@ -1,0 +1,26 @@
+"""
+The controller's console script: it checks that the extra `controller` is installed, then starts.
+
+Not here: the command, which imports the extra's libraries and is imported after the check; the
+credential helpers, which need only Python.
+"""
+
+import sys
+from importlib.util import find_spec
+from typing import Final
+
+LIBRARIES: Final = ("click", "kubernetes", "prometheus_client", "urllib3")
+"""The import names of what the extra `controller` of pyproject.toml brings."""
+
+
+def kube_controller() -> None:
+    """Run `kube-controller`; without the extra, exit with 2 and one line that names it."""
+    if missing := ", ".join(name for name in LIBRARIES if find_spec(name) is None):
+        sys.stderr.write(
+            f"kube-controller: {missing} not installed; "
+            "run: pip install 'jwt-registry-auth[controller]'\n"
+        )
+        sys.exit(2)
+    from .kube_controller import main  # noqa: PLC0415 - after the check
+
+    main()
