@@ -88,6 +88,24 @@ dist: $(STAMP) ## build dist/: the sdist, then the wheel from it, both checked; 
 	@if command -v uv >/dev/null; then uv build --quiet --out-dir dist .; else $(BIN)/python -m build --outdir dist . >/dev/null; fi
 	@$(BIN)/twine check --strict dist/*
 
+.PHONY: sbom
+sbom: $(STAMP) ## write build/sbom/: the bill of materials of the wheel in dist/ with everything it can bring
+	@rm -rf build/sbom && mkdir -p build/sbom
+	@$(PYTHON) -m venv build/sbom/venv
+	@$(BIN)/python -m pip --python build/sbom/venv/bin/python install --quiet "$$(echo dist/*.whl)[all]"
+	@$(BIN)/python -m pip --python build/sbom/venv/bin/python uninstall --quiet --yes pip setuptools
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom/jwt-registry-auth.cdx.json build/sbom/venv/bin/python
+	@rm -rf build/sbom/venv
+
+.PHONY: lock
+lock: $(STAMP) ## write deploy/requirements/: the packages of each image with their hashes
+	@$(BIN)/python -m pip install --quiet uv
+	@lock="$(BIN)/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-annotate --no-header --no-emit-index-url $(LOCK_OPTIONS)"; \
+	$$lock --extra policytest --output-file deploy/requirements/policytest.txt pyproject.toml; \
+	$$lock --extra postgresql --output-file deploy/requirements/servers.txt pyproject.toml; \
+	$$lock --extra controller --output-file deploy/requirements/controller.txt pyproject.toml; \
+	echo 'setuptools>=80' | $$lock --output-file deploy/requirements/build.txt -
+
 .PHONY: clean
 clean: ## remove what the targets made
 	rm -rf .venv $(PROGRAMS) build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

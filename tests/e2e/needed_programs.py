@@ -55,6 +55,8 @@ PROGRAMS: Final[Mapping[str, Source]] = {
     "gpg": Debian("gnupg"),
     "containerd": Debian("containerd", unpacked=True),
     "ctr": Debian("containerd", unpacked=True),
+    "shellcheck": Debian("shellcheck"),
+    "actionlint": Go("github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"),
     "pg_ctlcluster": Debian(
         "postgresql",
         settings=("/etc/postgresql-common/createcluster.conf", "create_main_cluster = false\n"),
