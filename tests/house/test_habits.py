@@ -11,8 +11,9 @@ import pytest
 import yaml
 from pre_commit.clientlib import load_config
 
-from ..conftest import REPOSITORY
-from ..docs.platforms import complaints
+from tests.conftest import REPOSITORY
+from tests.docs.platforms import complaints
+
 from .installing import run
 
 WORKFLOWS = sorted((REPOSITORY / ".github" / "workflows").glob("*.yml"))
