@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from regauth import schemas
+from regauth.engine.issuers.formats import FORMATS
 
 WIDTH = 90
 """Columns of the programs' help."""
@@ -123,8 +124,10 @@ def claims_page() -> str:
         MADE,
         "",
         "What is known of each issuer's tokens: the value of a provider's `claims`. Expressions are checked",
-        "against it. A claim that is not always there is guarded with `has`. A changeable claim can come",
-        "to mean somebody else; its twin never does.",
+        "against it. A claim that is not always there is guarded with `has`, one that can be null with",
+        "`!= null`. A changeable claim can come to mean somebody else; its twin never does. Values in bold",
+        "are promised by the issuer; the others are what is known today. See",
+        "[claim schemas](../claim-schemas.md) for how to write one of your own.",
         "",
     ]
     for name in schemas.claims_names():
@@ -135,22 +138,70 @@ def claims_page() -> str:
                 "Other claims than these can be read too; nothing is known of their type.",
                 "",
             ]
-        lines += ["| claim | type | there | meaning |", "| --- | --- | --- | --- |"]
-        lines += [*_claims(schema["claims"], ""), ""]
+        lines += [*_issuers(schema), *_head(), *_claims(schema["claims"], "")]
+        for beginning, about in schema.get("families", {}).items():
+            lines += _claims({f"{beginning}*": about}, "")
+        lines += ["", *_relations(schema)]
     return _text(lines)
+
+
+def _head() -> list[str]:
+    return ["| claim | type | there | values | meaning |", "| --- | --- | --- | --- | --- |"]
+
+
+def _issuers(schema: Mapping[str, Any]) -> Iterator[str]:
+    for about in schema.get("issuers", ()):
+        whom = "everybody" if about["serves"] == "everybody" else "one customer"
+        yield f"* {_code(about['address'])} serves {whom}."
+    for about in schema.get("audiences", ()):
+        yield f"* The audience {_code(about['value'])} is that of {about['of']}."
+    if schema.get("issuers") or schema.get("audiences"):
+        yield ""
+
+
+def _relations(schema: Mapping[str, Any]) -> Iterator[str]:
+    for about in schema.get("relations", ()):
+        text = about["description"]
+        yield f"* **{text}**" if about.get("guaranteed") else f"* {text}"
+    if schema.get("relations"):
+        yield ""
 
 
 def _claims(claims: Mapping[str, Any], path: str) -> Iterator[str]:
     for name, about in claims.items():
         where = f"{path}.{name}" if path and name.isidentifier() else name
         where = f'{path}["{name}"]' if path and not name.isidentifier() else where
-        meaning = about.get("description", "").replace("|", "\\|")
-        if about.get("mutable"):
-            twin = about.get("twin")
-            meaning += f" Changeable; its twin is `{twin}`." if twin else " Changeable."
-        kind = about["type"] if isinstance(about["type"], str) else " or ".join(about["type"])
-        yield f"| `{where}` | {kind} | {about.get('presence', 'sometimes')} | {meaning} |"
+        row = [f"`{where}`", about["type"], _presence(about), _values(about), _meaning(about)]
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
         yield from _claims(about.get("claims", {}), where)
+
+
+def _presence(about: Mapping[str, Any]) -> str:
+    there = str(about.get("presence", "sometimes"))
+    return f"{there}, can be null" if about.get("nullable") else there
+
+
+def _values(about: Mapping[str, Any]) -> str:
+    inner = about.get("items", about)
+    if "enum" in inner:
+        text = ", ".join(_code(one) for one in inner["enum"])
+    elif "format" in inner:
+        text = FORMATS[inner["format"]].meaning
+    else:
+        text = str(inner.get("meaning", _code(inner["pattern"]) if "pattern" in inner else ""))
+    return f"**{text}**" if text and "values" in about.get("guaranteed", ()) else text
+
+
+def _meaning(about: Mapping[str, Any]) -> str:
+    said = [str(about.get("description", "")), str(about.get("when", ""))]
+    if about.get("mutable"):
+        twin = about.get("twin")
+        said.append(f"Changeable; its twin is `{twin}`." if twin else "Changeable.")
+    if about.get("chosenBy") == "anybody":
+        said.append("Anybody can choose it.")
+    if "since" in about:
+        said.append(f"Since {about['since']}.")
+    return " ".join(filter(None, said))
 
 
 def programs_page(repository: Path) -> str:

@@ -52,10 +52,12 @@ class Field:
     One named member of a record.
 
     `required` says that every conforming value has it; the others are asked for with `has()`.
+    `nullable` says that it can be null; `!= null` asks for that.
     """
 
     type: "Type"
     required: bool
+    nullable: bool = False
 
 
 @dataclass(frozen=True)

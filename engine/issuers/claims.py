@@ -1,0 +1,156 @@
+"""
+What is known of an issuer's tokens, as values.
+
+What lives here: a claim, a claim schema, the addresses and audiences of issuers.  Not here: reading
+them from JSON (`reading`), judging a token (`tokens`), and any schema (`regauth.schemas.claims`).
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from regauth.engine.cel import RecordType
+from .relations import Path, Relation
+from .values import ANY, Values
+
+Chooser: TypeAlias = Literal["issuer", "owner", "anybody", ""]
+"""Who chooses a claim's value; "" where the schema does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """
+    One claim of an issuer's tokens.
+
+    `mutable`: whoever owns the thing it names can rename it, or somebody else can come to own the
+    name; `twin` names the claim that identifies the same thing and never changes hands, `within`
+    the claim of the thing that the name is unique in.  Both stand beside this one.
+    """
+
+    path: Path
+    always: bool
+    mutable: bool = False
+    twin: str = ""
+    within: str = ""
+    whole: bool = True
+    """Whether the name says what it is unique within, as OWNER/NAME does."""
+    type: str = "dyn"
+    """The JSON type, as the schema names it."""
+    values: Values = ANY
+    items: Values = ANY
+    """What the items of a list can be."""
+    nullable: bool = False
+    presence_guaranteed: bool = False
+    """Whether the issuer promises `always`; `values.guaranteed` is the same for the values."""
+    chosen_by: Chooser = ""
+    narrows: bool = False
+    """Whether a condition on it narrows an issuer that serves everybody to one customer."""
+    when: str = ""
+    """When it is there, or null, in words."""
+    since: str = ""
+    source: str = ""
+    description: str = ""
+    examples: tuple[object, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What messages call it: a member of an object is `object/member`."""
+        return "/".join(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Claims whose names begin alike; with `listed`, those that are known are claims too."""
+
+    beginning: str
+    claim: Claim
+    listed: bool
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile("[^/]+".join(map(re.escape, text.split("*"))))
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """An address that issuers of this kind are known to have; `*` stands for what is not `/`."""
+
+    address: str
+    everybody: bool
+
+    def matches(self, address: str) -> bool:
+        """Whether an address is this one, or one that is made alike."""
+        return _pattern(self.address).fullmatch(address) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """A value of `aud` that is not a registry's own, and whose it is."""
+
+    value: str
+    of: str
+
+    def matches(self, audience: str) -> bool:
+        """Whether an audience is this one, or one that is made alike."""
+        return _pattern(self.value).fullmatch(audience) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimSchema:
+    """The claims of an issuer: their CEL type, what is known of each by its path, and relations."""
+
+    name: str
+    type: RecordType
+    claims: Mapping[Path, Claim]
+    title: str = ""
+    families: tuple[Family, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    issuers: tuple[Issuer, ...] = ()
+    audiences: tuple[Audience, ...] = ()
+    everybody: bool = False
+    """Whether an issuer that is not among `issuers` serves everybody."""
+    open: bool = False
+
+    def claim(self, path: Path) -> Claim | None:
+        """Return what is known of a claim, families included; None where it is unknown."""
+        known = self.claims.get(path)
+        if known is not None or len(path) != 1:
+            return known
+        family = self.family(path[0])
+        return None if family is None else family.claim
+
+    def family(self, name: str) -> Family | None:
+        """Return the family that a claim belongs to by its name, or None."""
+        for family in self.families:
+            if name.startswith(family.beginning) and name != family.beginning:
+                return family
+        return None
+
+    def serves_everybody(self, issuer: str) -> bool:
+        """Whether strangers have tokens of an issuer too, so that a rule must say who logs in."""
+        for known in self.issuers:
+            if known.matches(issuer):
+                return known.everybody
+        return self.everybody
+
+    def foreign_audience(self, audience: str) -> Audience | None:
+        """Return whose audience this is when it is known as another service's."""
+        return next((known for known in self.audiences if known.matches(audience)), None)
+
+
+MOVED: Final[Mapping[str, str]] = {
+    "kubernetes.io/serviceaccount/namespace": 'claims["kubernetes.io"].namespace',
+    "kubernetes.io/serviceaccount/service-account.name": (
+        'claims["kubernetes.io"].serviceaccount.name'
+    ),
+    "kubernetes.io/serviceaccount/service-account.uid": (
+        'claims["kubernetes.io"].serviceaccount.uid'
+    ),
+    "kubernetes.io/serviceaccount/secret.name": 'claims["kubernetes.io"].secret.name',
+}
+"""
+Claims of the tokens that Kubernetes kept in Secrets until 1.24, and where new tokens have them.
+
+By the claim's name, as CEL.
+"""

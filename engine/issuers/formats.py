@@ -1,0 +1,67 @@
+"""
+Named formats: forms that the claims of many issuers share.
+
+What lives here: the formats that a claim schema names in `format`, each as an anchored RE2
+pattern.  Not here: forms of one issuer alone, which are patterns in its schema.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A form of a text: its pattern, what it is called in a message, and one such text."""
+
+    pattern: str
+    meaning: str
+    example: str
+
+
+_REF_CHARACTERS: Final = r"[^\x00-\x20\x7f~^:?*\[\\]"
+"""What git allows in the name of a ref (git-check-ref-format(1)); a glob's `*` is not in it."""
+
+FORMATS: Final[Mapping[str, Format]] = {
+    "uuid": Format(
+        "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$",
+        "a UUID in lower case",
+        "0f8fad5b-d9cb-469f-a165-70867728950e",
+    ),
+    "decimal": Format("^[0-9]+$", "a number, written as text", "1342004"),
+    "boolean": Format("^(true|false)$", "true or false, written as text", "true"),
+    "commit": Format(
+        "^[0-9a-f]{40}([0-9a-f]{24})?$",
+        "the whole id of a git commit, in lower case",
+        "b8962f4eaff8e14fc646cb22c596c81e67d71362",
+    ),
+    "ref": Format(
+        f"^refs/{_REF_CHARACTERS}+$",
+        "a whole git ref, which begins with refs/",
+        "refs/heads/main",
+    ),
+    "ref-name": Format(
+        f"^{_REF_CHARACTERS}+$", "the name of a branch or tag, without refs/heads/", "main"
+    ),
+    "url": Format(
+        "^https?://[^ ]+$", "an address that begins with https://", "https://example.com"
+    ),
+    "https-url": Format("^https://[^ ]+$", "an https:// address", "https://example.com"),
+    "dns-label": Format(
+        "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$",
+        "a DNS label: lower-case letters, digits and `-`",
+        "web",
+    ),
+    "dns-name": Format(
+        r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        "a DNS name in lower case",
+        "web.example.com",
+    ),
+    "email": Format("^[^@ ]+@[^@ ]+$", "a mail address", "dev@example.com"),
+    "spiffe-id": Format(
+        "^spiffe://[a-z0-9._-]+(/[A-Za-z0-9._-]+)+$",
+        "a SPIFFE ID: spiffe://TRUST-DOMAIN/PATH",
+        "spiffe://example.org/ns/ci/sa/builder",
+    ),
+}
+"""Every format by its name."""

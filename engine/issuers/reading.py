@@ -1,0 +1,324 @@
+"""
+Reading a claim schema from its JSON.
+
+What lives here: the schema's JSON as values, and what a JSON Schema cannot say of it: patterns that
+RE2 refuses, references to claims that are not there, examples that are no possible values.
+Not here: the JSON Schema itself (`regauth.schemas`), and files.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import re2
+
+from regauth.engine.cel import BOOL, DOUBLE, DYN, INT, STRING, Field, ListType, MapType, RecordType, Type
+from .claims import Audience, Claim, ClaimSchema, Family, Issuer
+from .formats import FORMATS
+from .relations import Constraint, Path, Piece, Reference, Relation, Template, Wildcard
+from .values import ANY, Values
+
+_SINGLE: Final[Mapping[str, Type]] = {
+    "string": STRING,
+    "int": INT,
+    "double": DOUBLE,
+    "bool": BOOL,
+    "dyn": DYN,
+}
+_PYTHON: Final[Mapping[str, type]] = {"string": str, "int": int, "bool": bool}
+_PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
+_MAX_SIZE: Final = 10_000
+"""Instructions of a claim's compiled pattern at most; bounds the time and memory of a match."""
+
+Place = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a claim schema; `place` is where, as keys and positions."""
+
+    place: Place
+    message: str
+    hint: str = ""
+
+
+class ClaimSchemaError(ValueError):
+    """A document fits the JSON Schema and is no claim schema all the same."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("; ".join(fault.message for fault in self.faults))
+
+
+def claim_schema(document: Mapping[str, Any]) -> ClaimSchema:
+    """
+    Make a claim schema from its JSON, which must be valid by `claim-schema.schema.json`.
+
+    Raises:
+        ClaimSchemaError: With everything that is wrong with it.
+    """
+    reader = _Reader()
+    schema = reader.read(document)
+    if reader.faults:
+        raise ClaimSchemaError(reader.faults)
+    return schema
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.faults: list[Fault] = []
+        self._known: dict[Path, Claim] = {}
+        self._names: dict[str, Path] = {}
+
+    def _fault(self, place: Place, message: str, hint: str = "") -> None:
+        self.faults.append(Fault(place, message, hint))
+
+    def read(self, document: Mapping[str, Any]) -> ClaimSchema:
+        title = str(document["title"])
+        record = self._record(f"the {title} token", document, (), ())
+        families = [
+            self._family(beginning, about)
+            for beginning, about in document.get("families", {}).items()
+        ]
+        fields = {family.beginning: _family_field(family) for family in families}
+        self._names = {claim.name: path for path, claim in self._known.items()}
+        relations = tuple(
+            self._relation(about, ("relations", at))
+            for at, about in enumerate(document.get("relations", ()))
+        )
+        return ClaimSchema(
+            name=document["name"],
+            type=replace(record, families=fields),
+            claims=self._known,
+            title=title,
+            families=tuple(families),
+            relations=relations,
+            issuers=tuple(
+                Issuer(about["address"], about["serves"] == "everybody")
+                for about in document.get("issuers", ())
+            ),
+            audiences=tuple(
+                Audience(about["value"], about["of"]) for about in document.get("audiences", ())
+            ),
+            everybody=document.get("serves") == "everybody",
+            open=bool(document.get("open")),
+        )
+
+    # Claims
+
+    def _record(
+        self, name: str, document: Mapping[str, Any], path: Path, place: Place
+    ) -> RecordType:
+        fields: dict[str, Field] = {}
+        claims: Mapping[str, Any] = document.get("claims", {})
+        for claim, about in claims.items():
+            at = (*place, "claims", claim)
+            below = (*path, claim)
+            self._known[below] = self._claim(below, about, at, claims)
+            fields[claim] = Field(
+                self._type(about, below, at),
+                about.get("presence") == "always",
+                bool(about.get("nullable")),
+            )
+        return RecordType(name, fields, bool(document.get("open")))
+
+    def _claim(
+        self, path: Path, about: Mapping[str, Any], place: Place, beside: Mapping[str, Any]
+    ) -> Claim:
+        guaranteed = about.get("guaranteed", ())
+        values = self._values(about, place, guaranteed="values" in guaranteed)
+        items = ANY
+        if about.get("type") == "list" and "items" in about:
+            items = self._values(
+                about["items"], (*place, "items"), guaranteed="values" in guaranteed
+            )
+        for key in ("twin", "within"):
+            self._check_beside(about.get(key), beside, (*place, key))
+        claim = Claim(
+            path=path,
+            always=about.get("presence") == "always",
+            mutable=bool(about.get("mutable")),
+            twin=about.get("twin", ""),
+            within=about.get("within", ""),
+            whole=_is_whole(about, beside),
+            type=about["type"],
+            values=values,
+            items=items,
+            nullable=bool(about.get("nullable")),
+            presence_guaranteed="presence" in guaranteed,
+            chosen_by=about.get("chosenBy", ""),
+            narrows=bool(about.get("narrows")),
+            when=about.get("when", ""),
+            since=about.get("since", ""),
+            source=about.get("source", ""),
+            description=about.get("description", ""),
+            examples=tuple(about.get("examples", ())),
+        )
+        self._check_examples(claim, place)
+        return claim
+
+    def _check_beside(self, name: str | None, beside: Mapping[str, Any], place: Place) -> None:
+        if name is not None and name not in beside:
+            self._fault(
+                place, f"there is no claim `{name}` beside this one", _suggest(name, beside)
+            )
+
+    def _check_examples(self, claim: Claim, place: Place) -> None:
+        for at, example in enumerate(claim.examples):
+            listed = example if isinstance(example, list) else [example]
+            values = claim.items if claim.type == "list" else claim.values
+            for one in listed:
+                if one is not None and not values.can_equal(one):
+                    self._fault(
+                        (*place, "examples", at),
+                        f"the example {one!r} is no possible value of `{claim.name}`",
+                        f"it is {values.described()}",
+                    )
+
+    def _values(self, about: Mapping[str, Any], place: Place, *, guaranteed: bool) -> Values:
+        """Return the values that a claim, an item or a constraint allows."""
+        kind = about.get("type")
+        enum = tuple(about.get("enum", ()))
+        for at, one in enumerate(enum):
+            if kind in _PYTHON and type(one) is not _PYTHON[str(kind)]:
+                self._fault((*place, "enum", at), f"{one!r} is no value of the type {kind}")
+        if "format" in about:
+            known = FORMATS[about["format"]]
+            return Values(pattern=known.pattern, meaning=known.meaning, guaranteed=guaranteed)
+        pattern = str(about.get("pattern", ""))
+        if pattern and not self._compiles(pattern, (*place, "pattern")):
+            pattern = ""
+        return Values(enum, pattern, str(about.get("meaning", "")), guaranteed)
+
+    def _compiles(self, pattern: str, place: Place) -> bool:
+        try:
+            compiled = re2.compile(pattern, _quiet())
+        except re2.error as error:
+            self._fault(place, f"RE2 refuses the pattern: {error.args[0].decode(errors='replace')}")
+            return False
+        if compiled.programsize > _MAX_SIZE:
+            self._fault(place, "the pattern is too large")
+            return False
+        return True
+
+    def _type(self, about: Mapping[str, Any], path: Path, place: Place) -> Type:
+        kind = about["type"]
+        if kind == "object":
+            return self._record(".".join(path), about, path, place)
+        if kind in ("list", "map"):
+            key = "items" if kind == "list" else "values"
+            inner = about.get(key)
+            element = DYN if inner is None else self._type(inner, path, (*place, key))
+            return ListType(element) if kind == "list" else MapType(element)
+        return _SINGLE[kind]
+
+    def _family(self, beginning: str, about: Mapping[str, Any]) -> Family:
+        place = ("families", beginning)
+        claim = self._claim((f"{beginning}*",), about, place, {})
+        return Family(beginning, claim, about.get("names") == "issuer")
+
+    # Relations
+
+    def _relation(self, about: Mapping[str, Any], place: Place) -> Relation:
+        return Relation(
+            when=self._conditions(about.get("when", {}), (*place, "when")),
+            then=self._conditions(about["then"], (*place, "then")),
+            description=about["description"],
+            guaranteed=bool(about.get("guaranteed")),
+            source=about.get("source", ""),
+        )
+
+    def _conditions(
+        self, about: Mapping[str, Any], place: Place
+    ) -> tuple[tuple[Path, Constraint], ...]:
+        found: list[tuple[Path, Constraint]] = []
+        for name, constraint in about.items():
+            path = self._names.get(name)
+            if path is None:
+                self._fault(
+                    (*place, name), f"there is no claim `{name}`", _suggest(name, self._names)
+                )
+            else:
+                found.append((path, self._constraint(constraint, (*place, name))))
+        return tuple(found)
+
+    def _constraint(self, about: Mapping[str, Any], place: Place) -> Constraint:
+        limited = "enum" in about or "pattern" in about
+        sequence = about.get("sequence", {})
+        return Constraint(
+            present=about.get("present"),
+            null=about.get("null"),
+            values=self._values(about, place, guaranteed=False) if limited else None,
+            templates=tuple(
+                self._template(one, (*place, "template", at))
+                for at, one in enumerate(about.get("template", ()))
+            ),
+            parts=tuple(
+                self._template(one, (*place, "sequence", "parts", at))
+                for at, one in enumerate(sequence.get("parts", ()))
+            ),
+            separator=sequence.get("separator", ""),
+            escape=tuple(about.get("escape", {}).items()),
+            negated=self._constraint(about["not"], (*place, "not")) if "not" in about else None,
+        )
+
+    def _template(self, about: str | Mapping[str, Any], place: Place) -> Template:
+        text = about if isinstance(about, str) else str(about["text"])
+        when = {} if isinstance(about, str) else about.get("when", {})
+        pieces: list[Piece] = []
+        at = 0
+        for found in _PLACEHOLDER.finditer(text):
+            if text[at : found.start()]:
+                pieces.append(text[at : found.start()])
+            piece = Wildcard() if found[1] == "*" else self._reference(found[1], place)
+            pieces.extend([] if piece is None else [piece])
+            at = found.end()
+        if text[at:]:
+            pieces.append(text[at:])
+        return Template(text, tuple(pieces), self._conditions(when, (*place, "when")))
+
+    def _reference(self, name: str, place: Place) -> Reference | None:
+        if name in self._names:
+            path = self._names[name]
+            return Reference(path, self._known[path].always)
+        whole, _, group = name.rpartition(".")
+        at = self._names.get(whole)
+        pattern = self._known[at].values.pattern if at is not None else ""
+        if at is None:
+            self._fault(place, f"there is no claim `{name}`", _suggest(name, self._names))
+        elif not pattern or group not in re2.compile(pattern, _quiet()).groupindex:
+            self._fault(
+                place,
+                f"the pattern of `{whole}` has no group `{group}`",
+                f"write it as (?P<{group}>...)",
+            )
+        else:
+            return Reference(at, self._known[at].always, group, pattern)
+        return None
+
+
+def _family_field(family: Family) -> Field:
+    kind = family.claim.type
+    return Field(_SINGLE.get(kind, DYN), required=False, nullable=family.claim.nullable)
+
+
+def _quiet() -> "re2.Options":
+    options = re2.Options()
+    # RE2 would write to the process's standard error.
+    options.log_errors = False
+    return options
+
+
+def _is_whole(about: Mapping[str, Any], beside: Mapping[str, Any]) -> bool:
+    outer = beside.get(about.get("within", ""))
+    if outer is None:
+        return True
+    beginnings = tuple(f"{example}/" for example in outer.get("examples", ()))
+    return any(str(example).startswith(beginnings) for example in about.get("examples", ()))
+
+
+def _suggest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean `{close[0]}`?" if close else ""

@@ -1,0 +1,231 @@
+"""
+Relations between the claims of one token.
+
+What lives here: constraints on a claim, templates that are filled from other claims, and whether
+they hold.  Not here: reading them from a schema (`reading`), and what a contradiction says
+(`tokens`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import re2
+
+from .values import Values
+
+Path: TypeAlias = tuple[str, ...]
+Tokens: TypeAlias = Mapping[str, object]
+
+MISSING: Final = object()
+"""What stands for the value of a claim that a token does not have."""
+
+
+def value_at(claims: Mapping[str, object], path: Path) -> object:
+    """Return the value of a claim, or `MISSING`."""
+    at: object = claims
+    for name in path:
+        if not isinstance(at, Mapping) or name not in at:
+            return MISSING
+        at = at[name]
+    return at
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """
+    Another claim's value in a template.
+
+    `pattern` is the one of whose named group `group` only a part is meant; both "" for the whole.
+    `always`: every token has the claim, so a token without it is only a part of one.
+    """
+
+    path: Path
+    always: bool = True
+    group: str = ""
+    pattern: str = ""
+
+    def text(self, claims: Mapping[str, object]) -> str | None:
+        """Return what it stands for in a token; None where the claim is missing or no scalar."""
+        value = value_at(claims, self.path)
+        if isinstance(value, bool):
+            text = str(value).lower()
+        elif isinstance(value, str | int):
+            text = str(value)
+        else:
+            return None
+        if not self.group:
+            return text
+        match = re2.fullmatch(self.pattern, text)
+        return None if match is None else match.group(self.group)
+
+
+@dataclass(frozen=True, slots=True)
+class Wildcard:
+    """`{*}`: any text that is not empty."""
+
+
+Piece: TypeAlias = str | Reference | Wildcard
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text with other claims in it, used where `when` holds."""
+
+    text: str
+    pieces: tuple[Piece, ...]
+    when: tuple[tuple[Path, "Constraint"], ...] = ()
+
+    def parts(self, claims: Mapping[str, object], escape: Mapping[str, str]) -> list[str] | None:
+        """
+        Return the fixed texts between the wildcards, for a token.
+
+        None where the template is not for this token: its condition does not hold, or it uses a
+        claim that this token does not have.  A claim that every token has counts as a wildcard
+        where it is missing, for then the claims are only some of a token's.
+        """
+        if not all(constraint.holds(claims, path) for path, constraint in self.when):
+            return None
+        parts = [""]
+        for piece in self.pieces:
+            if isinstance(piece, Wildcard):
+                parts.append("")
+                continue
+            if isinstance(piece, str):
+                parts[-1] += piece
+            elif (text := piece.text(claims)) is not None:
+                parts[-1] += _escaped(text, escape)
+            elif piece.always and value_at(claims, piece.path) is MISSING:
+                parts.append("")
+            else:
+                return None
+        return parts
+
+    def references(self) -> Iterator[Reference]:
+        """Return the claims that it uses."""
+        return (piece for piece in self.pieces if isinstance(piece, Reference))
+
+
+def _escaped(text: str, escape: Mapping[str, str]) -> str:
+    return "".join(escape.get(sign, sign) for sign in text)
+
+
+def fits(text: str, parts: Sequence[str]) -> bool:
+    """Whether a text is the parts in their order, with something between each two."""
+    if len(parts) == 1:
+        return text == parts[0]
+    first, *middle, last = parts
+    if not text.startswith(first):
+        return False
+    at = len(first)
+    for part in middle:
+        found = text.find(part, at + 1)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return text.endswith(last) and at + 1 + len(last) <= len(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Constraint:
+    """
+    What is asked of one claim; all of it must hold.
+
+    `templates` and `parts` are alternatives: the claim is one of the templates, or a sequence of
+    parts with `separator` between them.
+    """
+
+    present: bool | None = None
+    null: bool | None = None
+    values: Values | None = None
+    templates: tuple[Template, ...] = ()
+    parts: tuple[Template, ...] = ()
+    separator: str = ""
+    escape: tuple[tuple[str, str], ...] = ()
+    negated: "Constraint | None" = None
+
+    def holds(self, claims: Mapping[str, object], path: Path) -> bool:
+        """Whether a token's claim fulfils it; of a missing claim only `present: false` holds."""
+        value = value_at(claims, path)
+        if value is MISSING:
+            return self.present is False or (
+                self.negated is not None and not self.negated.holds(claims, path)
+            )
+        return self.present is not False and self._fits(value, claims, path)
+
+    def is_broken(self, claims: Mapping[str, object], path: Path) -> bool:
+        """Whether a token's claim breaks it; a missing or null one breaks only what asks for it."""
+        value = value_at(claims, path)
+        if value is MISSING:
+            return self.present is True
+        if self.present is False:
+            return True
+        if value is None:
+            return self.null is False
+        return not self._fits(value, claims, path)
+
+    def _fits(self, value: object, claims: Mapping[str, object], path: Path) -> bool:
+        return (
+            (self.null is None or self.null == (value is None))
+            and (self.values is None or (value is not None and self.values.can_equal(value)))
+            and (self.negated is None or not self.negated.holds(claims, path))
+            and self._is_made(value, claims)
+        )
+
+    def _is_made(self, value: object, claims: Mapping[str, object]) -> bool:
+        if not self.templates and not self.parts:
+            return True
+        escape = dict(self.escape)
+        forms = [one.parts(claims, escape) for one in self.templates]
+        known = [form for form in forms if form is not None]
+        pieces = [form for one in self.parts if (form := one.parts(claims, escape)) is not None]
+        if not known and not pieces:
+            return True  # a token without the claims that it is made of says nothing about it
+        text = str(value)
+        return any(fits(text, form) for form in known) or self._is_sequence(text, pieces)
+
+    def _is_sequence(self, text: str, pieces: Sequence[Sequence[str]]) -> bool:
+        """Whether a text is some of the pieces, each followed by the separator or the end."""
+        if not pieces:
+            return False
+        cuts = [at for at in range(len(text)) if text.startswith(self.separator, at)]
+        ends = [*cuts, len(text)]
+        reached = {0}
+        for begin in [0, *(at + len(self.separator) for at in cuts)]:
+            if begin not in reached:
+                continue
+            for end in (one for one in ends if one >= begin):
+                if any(fits(text[begin:end], piece) for piece in pieces):
+                    reached.add(end + len(self.separator))
+        return len(text) + len(self.separator) in reached
+
+    def proposed(self, claims: Mapping[str, object]) -> str | None:
+        """Return a value that fulfils it and follows from the other claims, if one does."""
+        escape = dict(self.escape)
+        for template in self.templates:
+            parts = template.parts(claims, escape)
+            if parts is not None and len(parts) == 1:
+                return parts[0]
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Where all of `when` holds of a token, all of `then` does."""
+
+    when: tuple[tuple[Path, Constraint], ...]
+    then: tuple[tuple[Path, Constraint], ...]
+    description: str
+    guaranteed: bool = False
+    source: str = ""
+
+    def applies(self, claims: Mapping[str, object]) -> bool:
+        """Whether a token is one that the relation speaks of."""
+        return all(constraint.holds(claims, path) for path, constraint in self.when)
+
+    def broken(self, claims: Mapping[str, object]) -> Iterator[tuple[Path, Constraint]]:
+        """Return what a token breaks: nothing where the relation does not speak of it."""
+        if self.applies(claims):
+            for path, constraint in self.then:
+                if constraint.is_broken(claims, path):
+                    yield path, constraint

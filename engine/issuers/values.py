@@ -1,0 +1,136 @@
+"""
+The values that a claim can have: an enumeration, a form, or any.
+
+What lives here: what can be said of a literal, a beginning or a pattern that a condition compares a
+claim with.  Not here: relations between claims (`relations`), and the words of a finding.
+
+Whatever cannot be decided counts as possible: a question of this module never says "never" or
+"always" without being sure.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, TypeAlias
+
+from regauth.engine import languages
+from regauth.engine.languages import Language, UndecidedError, UnsupportedPatternError
+
+Scalar: TypeAlias = str | int | bool
+"""A value that an enumeration can list."""
+
+MAX_LISTED: Final = 8
+"""How many values of an enumeration a message lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """
+    What a claim can be.
+
+    Without `enum` and `pattern` it can be anything of its type.  `guaranteed` says that the issuer
+    promises so; otherwise it is what is known today, and may grow.
+    """
+
+    enum: tuple[Scalar, ...] = ()
+    pattern: str = ""
+    """An RE2 pattern that the whole value matches."""
+    meaning: str = ""
+    """What the pattern is, in words: "a whole git ref"."""
+    guaranteed: bool = False
+
+    @property
+    def limited(self) -> bool:
+        """Whether there are values of the claim's type that it cannot have."""
+        return bool(self.enum or self.pattern)
+
+    @property
+    def language(self) -> Language:
+        """The texts that it can be; every text where that is not known."""
+        return _language(tuple(one for one in self.enum if isinstance(one, str)), self.pattern)
+
+    def possible_values(self) -> tuple[Scalar, ...] | None:
+        """Return every value there is, or None where they cannot be listed."""
+        return self.enum or None
+
+    def can_equal(self, value: object) -> bool:
+        """Whether the claim can be just this value."""
+        if self.enum:
+            return any(type(one) is type(value) and one == value for one in self.enum)
+        return not self.pattern or not isinstance(value, str) or value in self.language
+
+    def can_start_with(self, text: str) -> bool:
+        """Whether a value can begin with a text."""
+        return self.can_be_in(languages.prefixed(text))
+
+    def can_end_with(self, text: str) -> bool:
+        """Whether a value can end with a text."""
+        return self.can_be_in(languages.suffixed(text))
+
+    def can_contain(self, text: str) -> bool:
+        """Whether a text can be a part of a value."""
+        return self.can_be_in(languages.containing(text))
+
+    def can_match(self, pattern: str) -> bool:
+        """Whether RE2 can find a pattern in a value, as `matches()` does."""
+        searched = language_of(pattern)
+        return searched is None or self.can_be_in(searched)
+
+    def can_be_in(self, language: Language) -> bool:
+        """Whether some value is in a language."""
+        return _decided(lambda: languages.find_common(self.language, language) is None) is not True
+
+    def is_always_in(self, language: Language) -> bool:
+        """Whether every value is in a language."""
+        return _decided(lambda: languages.find_outside(self.language, language) is None) is True
+
+    def described(self) -> str:
+        """Say what the values are, to stand after "it is"."""
+        if self.enum:
+            return listed(self.enum)
+        return self.meaning or (f"a text like `{self.pattern}`" if self.pattern else "any value")
+
+
+ANY: Final = Values()
+"""The values of a claim of which only the type is known."""
+
+
+def listed(values: tuple[Scalar, ...]) -> str:
+    """Name values as a message does: "`branch` or `tag`", "one of `a`, `b`, `c`..."."""
+    names = [_named(one) for one in values]
+    if len(names) > MAX_LISTED:
+        return f"one of {', '.join(names[:MAX_LISTED])} and {len(names) - MAX_LISTED} more"
+    return " or ".join([", ".join(names[:-1]), names[-1]] if names[:-1] else names)
+
+
+def _named(value: Scalar) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"`{value}`" if value != "" else "empty"
+
+
+def language_of(pattern: str) -> Language | None:
+    """Return the texts in which RE2 finds a pattern; None where that cannot be told."""
+    try:
+        return languages.searched(pattern)
+    except (UnsupportedPatternError, UndecidedError):
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _language(texts: tuple[str, ...], pattern: str) -> Language:
+    if texts:
+        return languages.literals(texts)
+    if not pattern:
+        return languages.ANYTHING
+    try:
+        return languages.fully_matched(pattern)
+    except (UnsupportedPatternError, UndecidedError):
+        return languages.ANYTHING
+
+
+def _decided(ask: Callable[[], bool]) -> bool | None:
+    try:
+        return ask()
+    except UndecidedError:
+        return None

@@ -1,0 +1,38 @@
+"""
+Regular languages: sets of texts that a pattern or a claim's form describes.
+
+What lives here: the public names.  Not here: code, and which claim or condition a language is of.
+
+`find_common` and `find_outside` answer what the checker asks of a condition: whether a claim can
+ever satisfy it, and whether it can ever fail it.  Both answer with a text, so that a message can
+show one.
+"""
+
+from .automaton import (
+    ANYTHING,
+    Language,
+    UndecidedError,
+    containing,
+    find_common,
+    find_outside,
+    literals,
+    prefixed,
+    suffixed,
+)
+from .patterns import fully_matched, searched
+from .syntax import UnsupportedPatternError
+
+__all__ = [
+    "ANYTHING",
+    "Language",
+    "UndecidedError",
+    "UnsupportedPatternError",
+    "containing",
+    "find_common",
+    "find_outside",
+    "fully_matched",
+    "literals",
+    "prefixed",
+    "searched",
+    "suffixed",
+]

@@ -1,0 +1,227 @@
+"""
+Languages as automata without empty moves, and what two of them have in common.
+
+What lives here: the automaton, the simple languages (texts, beginnings, endings, parts), and the
+two questions.  Not here: patterns (`patterns`).
+
+Both questions walk the product of two automata, breadth first, so that the text found is a
+shortest one.  The walk is bounded: beyond `MAX_STEPS` the question is undecided, and whoever asked
+must say nothing.
+"""
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, TypeAlias, TypeVar
+
+from . import characters
+from .characters import Characters
+
+MAX_STEPS: Final = 50_000
+"""How many moves one question looks at, at most."""
+
+MAX_BEGINNINGS: Final = 32
+"""How many different beginnings of a language are told apart."""
+
+Moves: TypeAlias = tuple[tuple[Characters, int], ...]
+States: TypeAlias = frozenset[int]
+_At = TypeVar("_At", bound=Hashable)
+
+
+class UndecidedError(Exception):
+    """Two languages are too large to be compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """
+    A set of texts, as a nondeterministic automaton.
+
+    `moves` has for each state the characters it reads and the state that follows.
+    """
+
+    starts: States
+    ends: States
+    moves: tuple[Moves, ...]
+
+    def __contains__(self, text: object) -> bool:
+        states = self.starts
+        for character in str(text):
+            point = ord(character)
+            states = frozenset(
+                to
+                for state in states
+                for found, to in self.moves[state]
+                if any(low <= point <= high for low, high in found)
+            )
+        return bool(states & self.ends)
+
+    def beginnings(self) -> list[str]:
+        """Return how the texts begin, each as far as one character follows another for certain."""
+        found: list[str] = []
+        waiting = [("", self.starts)]
+        while waiting and len(found) + len(waiting) <= MAX_BEGINNINGS:
+            text, states = waiting.pop()
+            moves = [move for state in states for move in self.moves[state]]
+            if not moves or any(read[0][0] != read[-1][1] for read, _ in moves):
+                found.append(text)
+                continue
+            for sign in sorted({read[0][0] for read, _ in moves}, reverse=True):
+                after = frozenset(to for read, to in moves if read[0][0] == sign)
+                waiting.append((text + chr(sign), after))
+        return [] if waiting else found
+
+    def before_lowering(self) -> "Language":
+        """Return the texts of which `lowerAscii()` is in this language."""
+        return self._read(lambda found: _before(found, "AZ", "az"))
+
+    def before_raising(self) -> "Language":
+        """Return the texts of which `upperAscii()` is in this language."""
+        return self._read(lambda found: _before(found, "az", "AZ"))
+
+    def _read(self, change: Callable[[Characters], Characters]) -> "Language":
+        moves = (
+            tuple((before, to) for found, to in state if (before := change(found)))
+            for state in self.moves
+        )
+        return Language(self.starts, self.ends, tuple(moves))
+
+
+def _before(found: Characters, given: str, made: str) -> Characters:
+    """Return the characters that become those found when the range `given` becomes `made`."""
+    offset = ord(given[0]) - ord(made[0])
+    kept = characters.meet(found, characters.others(characters.between(given)))
+    changed = characters.meet(found, characters.between(made))
+    return characters.union(kept, tuple((low + offset, high + offset) for low, high in changed))
+
+
+ANYTHING: Final = Language(frozenset({0}), frozenset({0}), (((characters.ALL, 0),),))
+"""Every text."""
+
+
+def literals(texts: Iterable[str]) -> Language:
+    """Return the language of just these texts."""
+    return _chains(texts, before=False, after=False)
+
+
+def prefixed(text: str) -> Language:
+    """Return the texts that begin with a text."""
+    return _chains([text], before=False, after=True)
+
+
+def suffixed(text: str) -> Language:
+    """Return the texts that end with a text."""
+    return _chains([text], before=True, after=False)
+
+
+def containing(text: str) -> Language:
+    """Return the texts that a text is a part of."""
+    return _chains([text], before=True, after=True)
+
+
+def _chains(texts: Iterable[str], *, before: bool, after: bool) -> Language:
+    moves: list[Moves] = []
+    starts: set[int] = set()
+    ends: set[int] = set()
+    for text in texts:
+        begin = len(moves)
+        starts.add(begin)
+        moves.extend(((characters.of(sign), at + 1),) for at, sign in enumerate(text, start=begin))
+        end = len(moves)
+        ends.add(end)
+        moves.append(((characters.ALL, end),) if after else ())
+        if before:
+            # An empty text has one state, which reads everything already when `after` is set.
+            moves[begin] = (*moves[begin], (characters.ALL, begin))
+    return Language(frozenset(starts), frozenset(ends), tuple(moves))
+
+
+def find_common(left: Language, right: Language) -> str | None:
+    """
+    Return a shortest text that is in both languages, or None where there is none.
+
+    Raises:
+        UndecidedError: The languages are too large.
+    """
+
+    def moves(at: tuple[int, int]) -> Iterator[tuple[Characters, tuple[int, int]]]:
+        for first, to in left.moves[at[0]]:
+            for second, beside in right.moves[at[1]]:
+                if both := characters.meet(first, second):
+                    yield both, (to, beside)
+
+    return _shortest(
+        [(one, other) for one in sorted(left.starts) for other in sorted(right.starts)],
+        moves,
+        lambda at: at[0] in left.ends and at[1] in right.ends,
+    )
+
+
+def find_outside(language: Language, other: Language) -> str | None:
+    """
+    Return a shortest text of a language that is not in the other, or None where there is none.
+
+    Raises:
+        UndecidedError: The languages are too large.
+    """
+
+    def moves(at: tuple[int, States]) -> Iterator[tuple[Characters, tuple[int, States]]]:
+        for found, to in language.moves[at[0]]:
+            for part, states in _followers(found, other, at[1]):
+                yield part, (to, states)
+
+    return _shortest(
+        [(start, other.starts) for start in sorted(language.starts)],
+        moves,
+        lambda at: at[0] in language.ends and not at[1] & other.ends,
+    )
+
+
+def _followers(
+    found: Characters, language: Language, states: States
+) -> Iterator[tuple[Characters, States]]:
+    """Split characters by the states they lead to from a set of states."""
+    parts: list[tuple[Characters, States]] = [(found, frozenset())]
+    for state in states:
+        for read, to in language.moves[state]:
+            apart = characters.others(read)
+            split: list[tuple[Characters, States]] = []
+            for part, known in parts:
+                if inner := characters.meet(part, read):
+                    split.append((inner, known | {to}))
+                if outer := characters.meet(part, apart):
+                    split.append((outer, known))
+            parts = split
+    yield from parts
+
+
+def _shortest(
+    starts: Iterable[_At],
+    moves: Callable[[_At], Iterator[tuple[Characters, _At]]],
+    is_end: Callable[[_At], bool],
+) -> str | None:
+    waiting = deque(starts)
+    reached: dict[_At, tuple[_At, str] | None] = dict.fromkeys(waiting)
+    steps = 0
+    while waiting:
+        at = waiting.popleft()
+        if is_end(at):
+            return _text(reached, at)
+        for found, to in moves(at):
+            steps += 1
+            if steps > MAX_STEPS:
+                raise UndecidedError
+            if to not in reached:
+                reached[to] = (at, characters.sample(found))
+                waiting.append(to)
+    return None
+
+
+def _text(reached: dict[_At, tuple[_At, str] | None], end: _At) -> str:
+    signs: list[str] = []
+    step = reached[end]
+    while step is not None:
+        before, sign = step
+        signs.append(sign)
+        step = reached[before]
+    return "".join(reversed(signs))

@@ -1,0 +1,60 @@
+"""The page about claim schemas: the schema that it builds up, and what it says of it."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from regauth.engine.compiler import compile_policy
+from regauth.engine.issuers import check_token, claim_schema
+
+BLOCK = re.compile(r"^```(json|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def blocks(repository: Path) -> list[str]:
+    page = (repository / "docs" / "claim-schemas.md").read_text(encoding="utf-8")
+    return [found[2] for found in BLOCK.finditer(page)]
+
+
+def whole(blocks: list[str]) -> dict[str, Any]:
+    """Return the schema once everything of the page is added."""
+    first, values, relations = map(json.loads, (blocks[2], blocks[3], blocks[4]))
+    document: dict[str, Any] = {**first, **relations}
+    document["claims"] |= values
+    return document
+
+
+def test_the_policy_compiles_with_the_first_and_with_the_whole_schema(blocks: list[str]) -> None:
+    for schema in (json.loads(blocks[2]), whole(blocks)):
+        files = {"policy.yaml": blocks[1], "claims/build-farm.json": json.dumps(schema)}
+        problems = compile_policy(files).problems
+        assert [one.code for one in problems if one.severity.name == "ERROR"] == []
+
+
+def test_a_misspelt_claim_is_an_error(blocks: list[str]) -> None:
+    files = {
+        "policy.yaml": blocks[1].replace("claims.team_id", "claims.teem_id"),
+        "claims/build-farm.json": blocks[2],
+    }
+    assert "cel-unknown-claim" in [one.code for one in compile_policy(files).problems]
+
+
+def test_a_broken_relation_has_the_value_that_would_be_right(blocks: list[str]) -> None:
+    claims: dict[str, object] = {
+        "iss": "https://farm.example.com",
+        "sub": "team:blue:project:red/app",
+        "aud": "https://registry.example.com",
+        "exp": 1793534700,
+        "team": "blue",
+        "team_id": "17",
+        "project": "blue/app",
+        "trigger": "tag",
+        "tag": None,
+    }
+    found = {one.path: one for one in check_token(claim_schema(whole(blocks)), claims)}
+    assert found[("sub",)].coherent == "team:blue:project:blue/app"
+    assert found[("tag",)].kind == "relation"
+    assert set(found) == {("sub",), ("tag",)}
