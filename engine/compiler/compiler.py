@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 
+from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy import index
-from regauth.engine.policy.claims import ClaimSchema
 from regauth.engine.policy.index import Index
 from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
 from regauth.engine.source.problems import Location, Problem, Problems
 
 from . import document
+from .claim_schemas import ClaimSchemas
 from .document import Document
 from .expressions import Expressions, Sight
 from .lints import lint
@@ -58,7 +59,7 @@ def compile_policy(
     written = document.read(texts, problems)
     complete = written.complete and len(texts) == len(files)
     expressions = Expressions(problems, written.definitions, complete)
-    providers = Providers(texts, problems, expressions)
+    providers = Providers(ClaimSchemas(texts, problems, folder), problems, expressions)
     claims = {name: providers.claims(entry) for name, entry in written.providers.items()}
     statements = Statements(
         frozenset(node.text for node in written.services), claims, problems, expressions, complete

@@ -24,7 +24,7 @@ from regauth.engine.cel import (
     Type,
     compile_expression,
 )
-from regauth.engine.policy.claims import MOVED, ClaimSchema
+from regauth.engine.issuers import MOVED, ClaimSchema
 from regauth.engine.source.nodes import Entry, ScalarNode
 from regauth.engine.source.problems import Problem, Problems
 

@@ -5,17 +5,14 @@ What lives here: issuers, audiences, keys, algorithms, rules.  What must not: gr
 (`regauth.engine.compiler.statements`), and fetching keys.
 """
 
-import difflib
 import ipaddress
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from regauth import schemas
 from regauth.engine.cel import BOOL, STRING, Program
-from regauth.engine.policy.claims import ClaimSchema, claim_schema
+from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.policy import (
     Discovery,
     JwksFile,
@@ -26,9 +23,8 @@ from regauth.engine.policy.policy import (
     Rule,
     StaticKeys,
 )
-from regauth.engine.source import nodes, schema, strictjson
 from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
-from regauth.engine.source.problems import Location, Problem, Problems
+from regauth.engine.source.problems import Location, Problems
 from regauth.engine.source.quantities import parse_duration
 from regauth.engine.tokens.jwks import (
     ALGORITHMS,
@@ -39,6 +35,7 @@ from regauth.engine.tokens.jwks import (
     require_keys,
 )
 
+from .claim_schemas import ClaimSchemas
 from .expressions import Expressions, Sight
 
 DEFAULT_CLOCK_SKEW: Final = timedelta(seconds=30)
@@ -53,62 +50,16 @@ GENERIC: Final = "generic"
 class Providers:
     """Compiles the providers of one policy."""
 
-    files: Mapping[str, str]
+    schemas: ClaimSchemas
     problems: Problems
     expressions: Expressions
-    _schemas: dict[str, ClaimSchema | None] = field(default_factory=dict)
 
     def claims(self, entry: Entry) -> ClaimSchema | None:
         """Return a provider's claim schema, or None after a problem."""
-        body = _mapping(entry)
-        node = body.get("claims")
-        name = node.text if isinstance(node, ScalarNode) else GENERIC
-        if name not in self._schemas:
-            location = node.location if node is not None else entry.key.location
-            self._schemas[name] = self._load_claims(name, location)
-        return self._schemas[name]
-
-    def _load_claims(self, name: str, location: Location) -> ClaimSchema | None:
-        if not name.endswith(".json"):
-            try:
-                return claim_schema(schemas.load_claims(name))
-            except schemas.UnknownSchema:
-                names = schemas.claims_names()
-                close = difflib.get_close_matches(name, names, n=1)
-                self.problems.error(
-                    location,
-                    "unknown-claims",
-                    f"there is no claim schema {name!r}",
-                    f"did you mean `{close[0]}`?"
-                    if close
-                    else f"known here: {', '.join(names)}; or a .json file in the policy's folder",
-                )
-                return None
-        path = name.removeprefix("./")
-        if path not in self.files:
-            self.problems.error(
-                location,
-                "unknown-claims",
-                f"there is no file {path!r} in the policy's folder",
-                "a claim schema is a .json file in the policy's own folder",
-            )
-            return None
-        return self._read_claims(path)
-
-    def _read_claims(self, path: str) -> ClaimSchema | None:
-        try:
-            document: Any = strictjson.loads(self.files[path], max_depth=32)
-        except strictjson.JsonError as error:
-            self.problems.error(Location(path), "bad-claims", f"not a claim schema: {error}")
-            return None
-        found = Problems()
-        if not schema.check(_located(self.files[path], document, path), "claim-schema", found):
-            self.problems.extend(
-                Problem(problem.location, "bad-claims", problem.message, problem.hint)
-                for problem in found
-            )
-            return None
-        return claim_schema(document)
+        node = _mapping(entry).get("claims")
+        if isinstance(node, ScalarNode):
+            return self.schemas.find(node.text, node.location)
+        return self.schemas.find(GENERIC, entry.key.location)
 
     def compile(self, name: str, entry: Entry) -> Provider | None:
         """Compile one provider, or report what is wrong with it."""
@@ -348,11 +299,3 @@ def _optional(body: MappingNode | None, name: str) -> str | None:
 def _audiences(node: Node) -> frozenset[str]:
     plain = node.plain()
     return frozenset(map(str, plain)) if isinstance(plain, list) else frozenset({str(plain)})
-
-
-def _located(text: str, document: object, path: str) -> Node:
-    """Return a JSON document as nodes, with their places where YAML reads the same in its text."""
-    node = nodes.parse(text, path, Problems())
-    if node is None or node.plain() != document:
-        return nodes.placed(document, Location(path))
-    return node

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from regauth.engine.cel import BOOL, STRING, Program
-from regauth.engine.policy.claims import ClaimSchema
+from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.patterns.names import Pattern, compile_pattern
 from regauth.engine.policy.patterns.tags import TagPattern, compile_tag_pattern
 from regauth.engine.policy.patterns.text import CompileExpression, PatternFault

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 from regauth.engine.cel import RecordType
+
 from .relations import Path, Relation
 from .values import ANY, Values
 

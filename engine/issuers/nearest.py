@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from regauth.engine import languages
+
 from .values import Values
 
 _CLOSE: Final = 0.6

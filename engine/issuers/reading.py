@@ -14,7 +14,19 @@ from typing import Any, Final
 
 import re2
 
-from regauth.engine.cel import BOOL, DOUBLE, DYN, INT, STRING, Field, ListType, MapType, RecordType, Type
+from regauth.engine.cel import (
+    BOOL,
+    DOUBLE,
+    DYN,
+    INT,
+    STRING,
+    Field,
+    ListType,
+    MapType,
+    RecordType,
+    Type,
+)
+
 from .claims import Audience, Claim, ClaimSchema, Family, Issuer
 from .formats import FORMATS
 from .relations import Constraint, Path, Piece, Reference, Relation, Template, Wildcard

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from regauth.engine.cel import Program
+from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.patterns.names import Pattern
 from regauth.engine.policy.patterns.tags import TagPattern
 from regauth.engine.source.problems import Location
 from regauth.engine.tokens.jwks import KeySet
 
-from .claims import ClaimSchema
 from .index import Index
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from regauth.engine.access.outcomes import Reason
 from regauth.engine.cel import RecordType
-from regauth.engine.policy.claims import ClaimSchema
+from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.policy import Policy, Provider
 from regauth.engine.source.problems import Location, Problems
 from regauth.engine.tokens.jwks import KeysError, KeySet, parse_jwks, require_keys

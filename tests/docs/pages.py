@@ -19,12 +19,8 @@ from pathlib import Path
 
 SHELL = {"sh", "bash", "shell", "console"}
 ELSEWHERE = {
-<<<<<<< HEAD
     "problems.md": ("tests/engine/source/test_problems.py", '"problems.md"'),
-=======
-    "problems.md": ("tests/engine/test_problems.py", '"problems.md"'),
     "claim-schemas.md": ("tests/engine/issuers/test_page.py", '"claim-schemas.md"'),
->>>>>>> 9759ff9 (Say in claim schemas which values a claim can have, who chooses them and what they say of one another)
     "ci/": ("tests/action/test_recipes.py", '"docs" / "ci"'),
 }
 """Pages, by how their path begins, whose blocks another test checks: which, and where it says so."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from regauth.engine.cel.syntax.nodes import Binary, Call, Constant, ListLiteral, Node, path_of
-from regauth.engine.policy.claims import MOVED, Claim
+from regauth.engine.issuers import MOVED, Claim
 
 from .subject import Condition, Finding, Path
 

@@ -17,7 +17,7 @@ from regauth.engine.cel.syntax.nodes import (
     path_of,
     walk,
 )
-from regauth.engine.policy.claims import Claim, ClaimSchema
+from regauth.engine.issuers import Claim, ClaimSchema
 
 Path = tuple[str, ...]
 

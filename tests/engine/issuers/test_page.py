@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from regauth.engine.compiler import compile_policy
+from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.issuers import check_token, claim_schema
 
 BLOCK = re.compile(r"^```(json|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

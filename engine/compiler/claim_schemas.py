@@ -1,0 +1,124 @@
+"""
+The claim schemas that a policy's providers name.
+
+What lives here: finding a known schema or a file of the policy's folder, and what is wrong with a
+schema of one's own, at its place in the file.  Not here: what a schema means
+(`regauth.engine.issuers`).
+"""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from regauth import schemas
+from regauth.engine.issuers import ClaimSchema, ClaimSchemaError, Fault, claim_schema
+from regauth.engine.source import nodes, schema, strictjson
+from regauth.engine.source.nodes import MappingNode, Node, SequenceNode
+from regauth.engine.source.problems import Location, Problem, Problems
+
+
+@cache
+def known_schema(name: str) -> ClaimSchema:
+    """
+    Return the claim schema of a known issuer; the same object each time.
+
+    Args:
+        name: One of `schemas.claims_names()`.
+
+    Raises:
+        UnknownSchema: There is none of that name.
+    """
+    return claim_schema(schemas.load_claims(name))
+
+
+@dataclass(slots=True)
+class ClaimSchemas:
+    """Finds the claim schemas of one policy; each file is read once."""
+
+    files: Mapping[str, str]
+    """The policy's files by the names that messages call them."""
+    problems: Problems
+    folder: str = ""
+    """What those names begin with; a path in the policy is written without it."""
+    _found: dict[str, ClaimSchema | None] = field(default_factory=dict)
+
+    def find(self, name: str, location: Location) -> ClaimSchema | None:
+        """Return the claim schema that a provider names, or None after a problem."""
+        if name not in self._found:
+            load = self._own if name.endswith(".json") else self._known
+            self._found[name] = load(name, location)
+        return self._found[name]
+
+    def _known(self, name: str, location: Location) -> ClaimSchema | None:
+        try:
+            return known_schema(name)
+        except schemas.UnknownSchema:
+            names = schemas.claims_names()
+            close = difflib.get_close_matches(name, names, n=1)
+            self.problems.error(
+                location,
+                "unknown-claims",
+                f"there is no claim schema {name!r}",
+                f"did you mean `{close[0]}`?"
+                if close
+                else f"known here: {', '.join(names)}; or a .json file in the policy's folder",
+            )
+            return None
+
+    def _own(self, name: str, location: Location) -> ClaimSchema | None:
+        path = name.removeprefix("./")
+        file = f"{self.folder}/{path}" if self.folder else path
+        if file in self.files:
+            return self._read(file)
+        beside = [one for one in self.files if one.endswith(".json")]
+        close = difflib.get_close_matches(file, beside, n=1)
+        self.problems.error(
+            location,
+            "unknown-claims",
+            f"there is no file {path!r} in the policy's folder",
+            f"did you mean `{close[0].removeprefix(f'{self.folder}/')}`?"
+            if close
+            else "a claim schema is a .json file in the policy's own folder",
+        )
+        return None
+
+    def _read(self, file: str) -> ClaimSchema | None:
+        try:
+            document: Any = strictjson.loads(self.files[file], max_depth=32)
+        except strictjson.JsonError as error:
+            self.problems.error(Location(file), "bad-claims", f"not a claim schema: {error}")
+            return None
+        found = Problems()
+        located = _located(self.files[file], document, file)
+        if not schema.check(located, "claim-schema", found):
+            self.problems.extend(
+                Problem(problem.location, "bad-claims", problem.message, problem.hint)
+                for problem in found
+            )
+            return None
+        try:
+            return claim_schema(document)
+        except ClaimSchemaError as error:
+            self.problems.extend(_problem(fault, located) for fault in error.faults)
+            return None
+
+
+def _located(text: str, document: object, file: str) -> Node:
+    """Return a JSON document as nodes, with their places where YAML reads the same in its text."""
+    node = nodes.parse(text, file, Problems())
+    if node is None or node.plain() != document:
+        return nodes.placed(document, Location(file))
+    return node
+
+
+def _problem(fault: Fault, root: Node) -> Problem:
+    """Return what is wrong with a schema as a problem, where it stands."""
+    node = root
+    for key in fault.place:
+        if isinstance(node, MappingNode) and key in node:
+            node = node[str(key)]
+        elif isinstance(node, SequenceNode) and isinstance(key, int):
+            node = node.items[key]
+    return Problem(node.location, "bad-claims", fault.message, fault.hint)
