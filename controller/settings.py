@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from regauth.controller.planning.naming import DEFAULT_INSTANCE
+from regauth.controller.naming import DEFAULT_INSTANCE
 
 MIN_TOKEN: Final = timedelta(minutes=10)
 """The shortest life that a TokenRequest may ask for (TokenRequestSpec, `expirationSeconds`)."""

@@ -10,6 +10,8 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final, Protocol
 
+from regauth.controller.naming import INSTANCE, MANAGED_BY, MANAGER
+from regauth.controller.observing import docker_config
 from regauth.controller.observing.cluster import (
     CONFLICT,
     FORBIDDEN,
@@ -20,13 +22,13 @@ from regauth.controller.observing.cluster import (
     Object,
     path_of,
 )
+from regauth.controller.observing.docker_config import ContentError
 from regauth.controller.observing.inventory import ACCOUNTS, SECRETS, Inventory
 from regauth.controller.observing.observed import Account, Credential
-from regauth.controller.planning import docker_config
-from regauth.controller.planning.docker_config import ContentError
 from regauth.controller.planning.entitlements import Wanted
-from regauth.controller.planning.naming import INSTANCE, MANAGED_BY, MANAGER
 from regauth.controller.planning.planning import Attach, Change, Delete, Issue, Report, is_due
+
+from .content import EMPTY, encoded, write
 
 _TERMINATING: Final = "NamespaceTerminating"
 """The cause of a 403 for objects in a namespace that is being deleted."""
@@ -114,7 +116,7 @@ class Applier:
         """
         uid = change.uid
         if not uid:
-            uid = self._apply(change, docker_config.EMPTY, "")
+            uid = self._apply(change, EMPTY, "")
         tokens: dict[str, str] = {}
         for audience in sorted({one.audience for one in change.wanted}):
             tokens[audience] = self._request(change, uid, audience)
@@ -122,7 +124,7 @@ class Applier:
             found = self._checked(one, tokens[one.audience])
             if is_due(found, change.wanted, change.account.uid, self._now()):
                 raise ChangeError("new tokens are due at once: this clock and the cluster's differ")
-        self._apply(change, docker_config.write(change.wanted, tokens), uid)
+        self._apply(change, write(change.wanted, tokens), uid)
         self._issued(str(change.cause))
 
     def _checked(self, wanted: Wanted, token: str) -> Credential:
@@ -158,7 +160,7 @@ class Applier:
             "kind": "Secret",
             "metadata": meta,
             "type": docker_config.TYPE,
-            "data": {docker_config.KEY: docker_config.encoded(content)},
+            "data": {docker_config.KEY: encoded(content)},
         }
         try:
             path = path_of("v1", SECRETS, account.key.namespace, change.secret)

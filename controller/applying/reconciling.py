@@ -13,14 +13,14 @@ from typing import Final
 
 from regauth.controller.event_log import EventLog
 from regauth.controller.measures import Measures
+from regauth.controller.naming import secret_name
 from regauth.controller.observing.cluster import ApiError, Cluster, Object, path_of
+from regauth.controller.observing.docker_config import TYPE
 from regauth.controller.observing.inventory import KINDS, SECRETS, Inventory
 from regauth.controller.observing.observed import Key
 from regauth.controller.observing.signing_keys import SigningKeys
 from regauth.controller.observing.watching import Watcher
-from regauth.controller.planning.docker_config import TYPE
 from regauth.controller.planning.entitlements import Entitlements
-from regauth.controller.planning.naming import secret_name
 from regauth.controller.planning.planning import LOOK_AGAIN, Cause, Issue, Plan, Report, plan
 
 from .applying import Applier, ChangeError, NotLeadingError, conflict_of, is_over

@@ -11,17 +11,9 @@ import heapq
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Final
 
+from regauth.controller.back_off import back_off
 from regauth.controller.observing.observed import Key
-
-FIRST_PAUSE: Final = 0.5
-LONGEST_PAUSE: Final = 300.0
-
-
-def back_off(failures: int) -> float:
-    """Return the seconds to wait after so many failures in a row: doubled each time."""
-    return min(FIRST_PAUSE * 2.0 ** min(max(failures, 1) - 1, 20), LONGEST_PAUSE)
 
 
 class WorkQueue:

@@ -14,9 +14,9 @@ Source: Kubernetes documentation, "Validating Admission Policy" (GA since 1.30).
 import json
 from typing import Final
 
+from regauth.controller.naming import MANAGED_BY, MANAGER
+from regauth.controller.observing import docker_config
 from regauth.controller.observing.cluster import Object
-from regauth.controller.planning import docker_config
-from regauth.controller.planning.naming import MANAGED_BY, MANAGER
 from regauth.controller.settings import Settings
 
 ADMISSION: Final = "admissionregistration.k8s.io/v1"

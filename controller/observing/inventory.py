@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from regauth.controller.planning.naming import secret_name
+from regauth.controller.naming import secret_name
 
 from .cluster import Object
 from .observed import Account, Key, Namespace, Observed, PullSecret

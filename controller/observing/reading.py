@@ -7,9 +7,9 @@ token; of a secret's content only what its tokens say of themselves is kept.
 
 from typing import Final
 
-from regauth.controller.planning import docker_config
-from regauth.controller.planning.naming import INSTANCE, MANAGED_BY, MANAGER, MARK
+from regauth.controller.naming import INSTANCE, MANAGED_BY, MANAGER, MARK
 
+from . import docker_config
 from .cluster import Object
 from .observed import Account, Key, Namespace, PullSecret
 

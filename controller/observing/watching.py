@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from regauth.controller.applying.work_queue import back_off
+from regauth.controller.back_off import back_off
 
 from .cluster import GONE, ApiError, Cluster, Object, Stream
 

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from regauth.controller.naming import DEFAULT_INSTANCE, secret_name
 from regauth.controller.observing.observed import Account, Namespace
 from regauth.controller.settings import MIN_TOKEN, Registry, Selection
 from regauth.engine import Authenticated, Claims, Policy, may_be_granted
 from regauth.engine.decisions.authentication import authenticate
-
-from .naming import DEFAULT_INSTANCE, secret_name
 
 _NO_UID: Final = "00000000-0000-0000-0000-000000000000"
 _KUBE: Final = "kube-"

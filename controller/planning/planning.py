@@ -14,10 +14,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from regauth.controller.naming import secret_name
 from regauth.controller.observing.observed import Account, Credential, Key, Observed, PullSecret
 
 from .entitlements import Entitlements, Wanted
-from .naming import secret_name
 
 ROTATE_BELOW: Final = 0.40
 """The share of a token's life that is left when it is replaced, at the earliest."""

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 import pytest
 
+from regauth.controller.applying.content import EMPTY, encoded
 from regauth.controller.observing.cluster import ApiError, Cluster, Object
-from regauth.controller.planning.docker_config import EMPTY, TYPE, encoded
+from regauth.controller.observing.docker_config import TYPE
 
 from .conftest import Api, connection, wait_for
 

@@ -20,6 +20,7 @@ from typing import Any
 
 import pytest
 
+from regauth.controller.applying.content import EMPTY, encoded
 from regauth.controller.applying.leadership import Elector
 from regauth.controller.applying.reconciling import Controller, Host
 from regauth.controller.configuration import read_configuration
@@ -28,7 +29,7 @@ from regauth.controller.installing.manifests import plugin_manifests
 from regauth.controller.installing.yaml_blocks import to_yaml
 from regauth.controller.measures import Measures
 from regauth.controller.observing.cluster import ApiError, Cluster, Object
-from regauth.controller.planning.docker_config import EMPTY, TYPE, encoded
+from regauth.controller.observing.docker_config import TYPE
 from regauth.controller.planning.entitlements import Entitlements
 from regauth.controller.settings import Election, Registry
 

@@ -2,7 +2,8 @@
 
 import threading
 
-from regauth.controller.applying.work_queue import Throttle, WorkQueue, back_off
+from regauth.controller.applying.work_queue import Throttle, WorkQueue
+from regauth.controller.back_off import back_off
 from regauth.controller.observing.observed import Key
 from tests.controller.clocks import Clock
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from regauth.controller.naming import secret_name
 from regauth.controller.observing.observed import (
     Account,
     Credential,
@@ -14,7 +15,6 @@ from regauth.controller.observing.observed import (
     PullSecret,
 )
 from regauth.controller.planning.entitlements import Entitlements, Wanted
-from regauth.controller.planning.naming import secret_name
 from regauth.controller.planning.planning import (
     Attach,
     Cause,

@@ -1,52 +1,27 @@
 """
-The content of pull secrets: docker's `config.json`, as kubelets read it.
+The content of pull secrets: docker's `config.json`, read.
 
-What lives here: writing logins, and reading everything of them but the tokens.  What must not:
-keeping a token any longer than it takes to write it.
+What lives here: what the logins say of themselves, everything but the tokens.  Not here: writing
+logins, which is `regauth.controller.applying.content`.
 
 Source: Kubernetes documentation, "Secrets", "Docker config Secrets".
 """
 
 import base64
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from regauth.controller.observing.observed import Credential
 from regauth.engine.tokens.jwt import MalformedTokenError, parse
 
-from .entitlements import Wanted
+from .observed import Credential
 
 KEY: Final = ".dockerconfigjson"
 TYPE: Final = "kubernetes.io/dockerconfigjson"
-EMPTY: Final = json.dumps({"auths": {}})
-"""A valid configuration without logins: what a secret holds before its tokens exist."""
 
 
 class ContentError(ValueError):
     """A token or a pull secret is not what it should be; the message quotes nothing of it."""
-
-
-def write(wanted: tuple[Wanted, ...], tokens: Mapping[str, str]) -> str:
-    """
-    Return the configuration with one login for each registry.
-
-    Args:
-        wanted: The registries and their user names.
-        tokens: The tokens by audience.
-    """
-    auths = {}
-    for one in wanted:
-        token = tokens[one.audience]
-        pair = base64.b64encode(f"{one.username}:{token}".encode()).decode("ascii")
-        auths[one.registry] = {"username": one.username, "password": token, "auth": pair}
-    return json.dumps({"auths": auths}, separators=(",", ":"))
-
-
-def encoded(content: str) -> str:
-    """Return a text as `data` of a secret has it."""
-    return base64.b64encode(content.encode()).decode("ascii")
 
 
 def read(content: object) -> tuple[Credential, ...]:

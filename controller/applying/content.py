@@ -1,0 +1,39 @@
+"""
+The content of pull secrets: docker's `config.json`, written as kubelets read it.
+
+Not here: reading it back (`regauth.controller.observing.docker_config`).  A token is kept no
+longer than it takes to write it.
+
+Source: Kubernetes documentation, "Secrets", "Docker config Secrets".
+"""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Final
+
+from regauth.controller.planning.entitlements import Wanted
+
+EMPTY: Final = json.dumps({"auths": {}})
+"""A valid configuration without logins: what a secret holds before its tokens exist."""
+
+
+def write(wanted: tuple[Wanted, ...], tokens: Mapping[str, str]) -> str:
+    """
+    Return the configuration with one login for each registry.
+
+    Args:
+        wanted: The registries and their user names.
+        tokens: The tokens by audience.
+    """
+    auths = {}
+    for one in wanted:
+        token = tokens[one.audience]
+        pair = base64.b64encode(f"{one.username}:{token}".encode()).decode("ascii")
+        auths[one.registry] = {"username": one.username, "password": token, "auth": pair}
+    return json.dumps({"auths": auths}, separators=(",", ":"))
+
+
+def encoded(content: str) -> str:
+    """Return a text as `data` of a secret has it."""
+    return base64.b64encode(content.encode()).decode("ascii")
