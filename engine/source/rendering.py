@@ -7,6 +7,7 @@ are the reports of `regauth.policytests`.
 
 from collections.abc import Iterable, Mapping
 
+from .foreign_text import visible
 from .problems import Problem, Severity
 
 _RED, _YELLOW, _BLUE, _BOLD, _RESET = "\033[31m", "\033[33m", "\033[34m", "\033[1m", "\033[0m"
@@ -56,7 +57,7 @@ def _render(problem: Problem, lines: list[str], *, color: bool) -> str:
     head = f"{visible(str(where))}: {paint(tone + _BOLD, problem.severity.value)}: {message}"
     rendered = [f"{head} [{problem.code}]"]
     if where.line <= len(lines) and lines[where.line - 1].strip():
-        text = visible(lines[where.line - 1].rstrip("\r"))
+        text = _same_width(lines[where.line - 1].rstrip("\r"))
         gutter = str(where.line)
         end = where.end_column if where.end_line <= where.line else len(text) + 1
         length = max(min(end, len(text) + 1) - where.column, 1)
@@ -71,8 +72,12 @@ def _render(problem: Problem, lines: list[str], *, color: bool) -> str:
     return "\n".join(rendered)
 
 
-def visible(text: str) -> str:
-    """Replace what would steer the reader's terminal: the author may be a stranger."""
+def _same_width(text: str) -> str:
+    """
+    Replace what would steer the reader's terminal, one character by one.
+
+    An escape would move what stands behind it away from the marks in the line below.
+    """
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text)

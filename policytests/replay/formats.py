@@ -10,8 +10,8 @@ from typing import Final
 
 import click
 
+from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.problems import Location, Problem, Severity
-from regauth.engine.source.rendering import visible
 from regauth.policytests.reports.machine import problem_annotations
 from regauth.policytests.reports.markdown import MARKER, cell
 

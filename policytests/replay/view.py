@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.problems import Location
-from regauth.engine.source.rendering import visible
 
 from .deciding import Change, Undecided
 from .report import Accepted, Group, ReplayReport

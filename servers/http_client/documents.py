@@ -28,6 +28,7 @@ from urllib3.response import HTTPResponse
 from regauth.engine.compiler.providers import is_loopback
 
 from .deadline import PlainConnection, TlsConnection
+from .origins import DEFAULT_PORTS, Origin, origin_of
 
 MAX_REDIRECTS: Final = 3
 ACCEPT: Final = "application/json, application/jwk-set+json"
@@ -39,7 +40,6 @@ Kubernetes answers 406 to whoever asks for its keys and accepts only `applicatio
 
 _CHUNK: Final = 64 * 1024
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
-_PORTS: Final = {"http": 80, "https": 443}
 _BAD_HOST: Final = re.compile(r"[\x00-\x20\x7f]")
 """What http.client takes in no host."""
 _OK: Final = 200
@@ -92,15 +92,17 @@ class Document:
     headers: Mapping[str, str]
 
 
-def origin(url: str) -> tuple[str, str, int]:
+def origin(url: str) -> Origin:
     """
-    Return scheme, host and port of an address (RFC 6454, section 4).
+    Return the origin of an address that can be fetched from.
 
     Raises:
         FetchError: It is not an HTTP address.
     """
-    parts = _split(url)
-    return parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    found = origin_of(_split(url))
+    if found is None:
+        raise FetchError(f"{url[:200]!r} is not an https address")
+    return found
 
 
 def fetch(url: str, place: Place, bounds: Bounds, accept: str = ACCEPT) -> Document:
@@ -244,7 +246,7 @@ def _cut(connection: HTTPConnection, late: threading.Event) -> Callable[[], None
 def _connection(
     parts: SplitResult, place: Place, seconds: float, deadline: float
 ) -> HTTPConnection:
-    host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
+    host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
     if parts.scheme == "http":
         return PlainConnection(host, port, timeout=seconds, deadline=deadline)
     tls = _tls(place, _stamp(place))

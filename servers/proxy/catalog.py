@@ -59,6 +59,7 @@ def read_catalog(
     route: Route,
     headers: Mapping[str, str],
     visible: Callable[[Sequence[str]], list[str]],
+    public: str,
 ) -> Page | RouteFault:
     """
     Return a page of what is visible, or why there is none.
@@ -68,6 +69,7 @@ def read_catalog(
         route: What the client asked.
         headers: What passes of the request's.
         visible: Tells which of some repositories the client may see.
+        public: The origin that the client knows, which the upstream may write in its `Link`.
 
     Raises:
         CredentialsError, UpstreamError, UpstreamRefusedError: The catalog cannot be had.
@@ -95,7 +97,7 @@ def read_catalog(
             return _page(walk.found[:most], most)
         if link is None or _REL_NEXT.search(link) is None:
             return _page(walk.found, 0)
-        following = _next(upstream, following, link)
+        following = _next(upstream, following, link, public)
         if time.monotonic() > walk.deadline:
             break
     message = "the upstream's catalog is too large to look through for what may be seen"
@@ -149,14 +151,14 @@ def _names(answer: Answer) -> list[str]:
     return [name for name in names if isinstance(name, str)]
 
 
-def _next(upstream: Upstream, route: Route, link: str) -> Route:
+def _next(upstream: Upstream, route: Route, link: str, public: str) -> Route:
     """
     Return the upstream's next page.
 
     Raises:
         UpstreamError: What it names is no page of a catalog.
     """
-    target = upstream.link(link, route, "http://catalog.invalid").partition(">")[0].lstrip("<")
+    target = upstream.link(link, route, public).partition(">")[0].lstrip("<")
     found = read_route("GET", target)
     if not isinstance(found, Route) or found.kind is not route.kind or found.query == route.query:
         message = "the upstream registry sends a Link that is no next page"

@@ -14,6 +14,7 @@ from typing import Final
 
 import falcon
 
+from regauth.servers.http_client.origins import origin_of
 from regauth.servers.http_client.pool import Answer, UpstreamError
 from regauth.servers.http_server.forwarded import Network, RequestInfo, request_info
 from regauth.servers.http_server.public_address import public_origin
@@ -115,11 +116,11 @@ class RegistryProxy:
         answer: Answer | None = None
         try:
             if admitted.visible is not None:
-                page = read_catalog(self._upstream, route, headers, admitted.visible)
+                page = read_catalog(self._upstream, route, headers, admitted.visible, public)
                 self._give_page(page, admitted, response, info)
                 return
             answer = self._upstream.send(route, headers, body)
-            rewritten = self._rewritten(answer, route, public)
+            rewritten = self._rewritten(answer, route, public, info)
             chunks = answer.chunks()
             # An answer that breaks off at once is the upstream's failure, and can still be told.
             first = next(chunks, b"") if _has_body(route, answer) else b""
@@ -160,16 +161,37 @@ class RegistryProxy:
         size = len(page.body) if isinstance(page, Page) and admitted.route.method == "GET" else 0
         self._tell(_Passing(info, admitted.route, admitted.token.subject, status), size)
 
-    def _rewritten(self, answer: Answer, route: Route, public: str) -> list[tuple[str, str]]:
+    def _rewritten(
+        self, answer: Answer, route: Route, public: str, info: RequestInfo
+    ) -> list[tuple[str, str]]:
         found = []
         location, link = answer.header("Location"), answer.header("Link")
         if location is not None:
             redirect = answer.status // 100 == 3  # noqa: PLR2004 - the class of redirects
             to = self._upstream.location(location, route, public, redirect=redirect)
             found.append(("Location", to))
+            if not redirect and not to.startswith(f"{public}/"):
+                self._tell_of_elsewhere("Location", to, route, info)
         if link is not None:
-            found.append(("Link", self._upstream.link(link, route, public)))
+            to = self._upstream.link(link, route, public)
+            found.append(("Link", to))
+            if not to.startswith("</"):
+                self._tell_of_elsewhere("Link", to.lstrip("<"), route, info)
         return found
+
+    def _tell_of_elsewhere(self, field: str, to: str, route: Route, info: RequestInfo) -> None:
+        """Log that a client goes on elsewhere; the address's query may be a credential."""
+        origin = origin_of(to.partition(">")[0])
+        self._log.event(
+            "leads-elsewhere",
+            "warning",
+            request_id=info.request_id,
+            client=info.client,
+            method=route.method,
+            path=route.path,
+            field=field,
+            host="" if origin is None else f"{origin.scheme}://{origin.host}:{origin.port}",
+        )
 
     def _stream(
         self, answer: Answer, chunks: Iterator[bytes], passing: _Passing

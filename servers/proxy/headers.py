@@ -36,9 +36,15 @@ _HELD_BACK: Final = frozenset(
         *("proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
         *("alt-svc", "authorization", "set-cookie", "strict-transport-security"),
         *("www-authenticate", "location", "link", "date", "server"),
+        *("content-location", "refresh"),
     )
 )
-"""RFC 9110, section 7.6.1; what is about another host; and what others write."""
+"""
+RFC 9110, section 7.6.1; what is about another host; and what others write.
+
+`Content-Location` and `Refresh` hold addresses as `Location` does, and no registry client reads
+them.
+"""
 
 
 def upstream_headers(

@@ -8,16 +8,16 @@ at the upstream.  What must not: the client's headers (`regauth.servers.proxy.he
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import IO, Final
+from typing import IO
 from urllib.parse import urlencode, urljoin, urlsplit
 
+from regauth.engine.source.foreign_text import quoted
+from regauth.servers.http_client.origins import Origin, origin_of
 from regauth.servers.http_client.pool import Answer, Connecting, Pool, UpstreamError
 from regauth.servers.protocol.routes import Kind, Route, is_address
 
 from .credentials import UpstreamCredentials, UpstreamRefusedError
 from .upload_locations import SealedSessions
-
-_PORTS: Final = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +116,9 @@ class Upstream:
         """
         Return a `Location` as the client can use it.
 
-        One that points at the upstream, relative or not, points at `public` afterwards; an upload's
-        that is not of the specification's form is sealed into one that is.  Any other is kept: blob
-        storage.
+        One that points at this registry, relative or not, points at `public` afterwards; an
+        upload's that is not of the specification's form is sealed into one that is.  Any other is
+        kept: blob storage.
 
         Args:
             value: What the upstream said.
@@ -127,17 +127,22 @@ class Upstream:
             redirect: Whether this is a redirect, which may lead out of the API.
 
         Raises:
-            UpstreamError: It is no address, or the proxy does not serve it.
+            UpstreamError: It is no address, the proxy does not serve it, or it leads the client
+                from `https` to plain HTTP.
         """
         try:
             parts = urlsplit(urljoin(self._origin + self._target(route), value))
-            origin = _origin(parts.scheme, parts.hostname, parts.port)
         except ValueError:
-            origin = None
-        if origin is None:
-            message = "the upstream registry sends a Location that is no address"
-            raise UpstreamError(message)
-        if origin not in (_split(self._origin), _split(public)):
+            parts = urlsplit("")
+        named, asked = origin_of(parts), origin_of(public)
+        if named is None:
+            raise UpstreamError("the upstream registry sends a Location that is no address")
+        if not self._is_here(named, asked, redirect=redirect):
+            if not redirect and named.scheme == "http" and asked and asked.scheme == "https":
+                # The client would send its next request, its token included, without TLS.
+                raise UpstreamError(
+                    f"the upstream registry sends clients to plain HTTP at {quoted(named.host)}"
+                )
             return value
         path = parts.path.removeprefix(self._prefix)
         if not is_address(path):
@@ -147,9 +152,25 @@ class Upstream:
                 sealed = self._sessions.seal(route.name, parts.path, parts.query)
                 if sealed is not None:
                     return f"{public}/v2/{route.name}/blobs/uploads/{sealed}"
-            message = "the upstream registry sends a Location outside the distribution API"
-            raise UpstreamError(message)
+            raise UpstreamError("the upstream registry sends a Location outside the API")
         return f"{public}{path}?{parts.query}" if parts.query else f"{public}{path}"
+
+    def _is_here(self, named: Origin, asked: Origin | None, *, redirect: bool) -> bool:
+        """
+        Tell whether an origin in an answer is this registry's: the upstream's, or the public one.
+
+        A registry that serves plain HTTP behind TLS takes its own scheme for `http`.  So the scheme
+        does not count (RFC 9110, section 10.2.2 lets the answer be relative).  A redirect leads to
+        another address on purpose: an upstream that moves clients to its `https` address must not
+        be rewritten into a loop.  It stays here only from plain HTTP at the public address, where
+        the client's token would go without TLS.
+        """
+        if named in (origin_of(self._origin), asked):
+            return True
+        homes = [] if redirect else [origin_of(self._origin)]
+        if asked is not None and (not redirect or asked.scheme == "https"):
+            homes.append(asked)
+        return any(home is not None and named.names_same_host(home) for home in homes)
 
     def link(self, value: str, route: Route, public: str) -> str:
         """
@@ -160,23 +181,10 @@ class Upstream:
         """
         target, end, rest = value.partition(">")
         if not end or not target.strip().startswith("<"):
-            message = "the upstream registry sends a Link that cannot be read"
-            raise UpstreamError(message)
+            raise UpstreamError("the upstream registry sends a Link that cannot be read")
         rewritten = self.location(target.strip()[1:], route, public, redirect=False)
         return f"<{rewritten.removeprefix(public)}>{rest}"
 
     def close(self) -> None:
         """Close the connections that are kept."""
         self._pool.close()
-
-
-def _split(origin: str) -> tuple[str, str, int] | None:
-    parts = urlsplit(origin)
-    return _origin(parts.scheme, parts.hostname, parts.port)
-
-
-def _origin(scheme: str, host: str | None, port: int | None) -> tuple[str, str, int] | None:
-    """Return an origin (RFC 6454, section 4) that can be compared, or None."""
-    if scheme not in _PORTS or not host:
-        return None
-    return scheme, host.lower(), port or _PORTS[scheme]

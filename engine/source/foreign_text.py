@@ -1,0 +1,50 @@
+"""
+Text of strangers, made fit to be shown to people.
+
+What lives here: the one way to show what a peer, a file or a client wrote, in messages, on
+terminals and in reports.
+Not here: escaping for HTML, JSON, XML or a workflow's commands, which their formats do; taking
+tokens out (`regauth.engine.source.redaction`).
+
+An escape sequence moves a terminal's cursor, changes its title or hides a line; a right-to-left
+mark makes a line read otherwise than it is.  Each such character is written as an escape.
+"""
+
+from typing import Final
+
+MAX_QUOTED: Final = 200
+"""Characters of a stranger's text that a message repeats."""
+
+
+def visible(text: str, *, keep: str = "") -> str:
+    r"""
+    Return a text with every character that cannot be seen written as an escape, such as `\x1b`.
+
+    Args:
+        text: What a stranger wrote.
+        keep: Characters that stay as they are: `\n` and `\t` where a text has several lines.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one in keep else _escape(one) for one in text)
+
+
+def quoted(text: str, most: int = MAX_QUOTED) -> str:
+    """
+    Return a text in quotes, as part of a sentence: visible, and cut after `most` characters.
+
+    A quote or a backslash in the text is written as an escape too, so that the text cannot end its
+    own quotes.
+    """
+    inner = text[:most].replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{visible(inner)}{'...' if len(text) > most else ''}'"
+
+
+def _escape(one: str) -> str:
+    number = ord(one)
+    short = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(one)
+    if short is not None:
+        return short
+    if number < 0x100:  # noqa: PLR2004 - two hexadecimal digits
+        return f"\\x{number:02x}"
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"  # noqa: PLR2004 - four
