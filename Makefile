@@ -91,11 +91,14 @@ dist: $(STAMP) ## build dist/: the sdist, then the wheel from it, both checked; 
 .PHONY: sbom
 sbom: $(STAMP) ## write build/sbom/: the bill of materials of the wheel in dist/ with everything it can bring
 	@rm -rf build/sbom && mkdir -p build/sbom
+	@# An environment of its own: what it brings would make each import of jsonschema take seconds.
+	@$(PYTHON) -m venv build/sbom/tool
+	@$(BIN)/python -m pip --python build/sbom/tool/bin/python install --quiet 'cyclonedx-bom>=7'
 	@$(PYTHON) -m venv build/sbom/venv
 	@$(BIN)/python -m pip --python build/sbom/venv/bin/python install --quiet "$$(echo dist/*.whl)[all]"
 	@$(BIN)/python -m pip --python build/sbom/venv/bin/python uninstall --quiet --yes pip setuptools
-	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom/jwt-registry-auth.cdx.json build/sbom/venv/bin/python
-	@rm -rf build/sbom/venv
+	@build/sbom/tool/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible --output-file build/sbom/jwt-registry-auth.cdx.json build/sbom/venv/bin/python
+	@rm -rf build/sbom/venv build/sbom/tool
 
 .PHONY: lock
 lock: $(STAMP) ## write deploy/requirements/: the packages of each image with their hashes
