@@ -67,19 +67,15 @@ def read_policy_folder(folder: Path) -> Mapping[str, bytes]:
     try:
         root = folder.resolve(strict=True)
         if not root.is_dir():
-            message = f"{folder} is not a folder; a policy is a folder of YAML files"
-            raise PolicyFolderError(message)
+            raise PolicyFolderError(f"{folder} is not a folder; a policy is a folder of YAML files")
         names = sorted(_names(folder, root))
         files = {name: _read(folder, root, name) for name in names}
     except OSError as error:
-        message = f"{folder} cannot be read: {error.strerror or error}"
-        raise PolicyFolderError(message) from error
+        raise PolicyFolderError(f"{folder} cannot be read: {error.strerror or error}") from error
     except RuntimeError as error:  # a loop of symbolic links, before Python 3.13
-        message = f"{folder}: {error}"
-        raise PolicyFolderError(message) from error
+        raise PolicyFolderError(f"{folder}: {error}") from error
     if not any(name.endswith((".yaml", ".yml")) for name in files):
-        message = f"{folder} holds no *.yaml file; there is no policy in it"
-        raise PolicyFolderError(message)
+        raise PolicyFolderError(f"{folder} holds no *.yaml file; there is no policy in it")
     return files
 
 
@@ -91,15 +87,17 @@ def _names(folder: Path, root: Path) -> list[str]:
     ]
     for name in names:
         if not name.endswith((".yaml", ".yml")):
-            message = f"{folder / name} would not be read; write its ending in lower case"
-            raise PolicyFolderError(message)
+            raise PolicyFolderError(
+                f"{folder / name} would not be read; write its ending in lower case"
+            )
     for path in root.rglob("*.json"):
         relative = path.relative_to(root)
         if not any(part.startswith(".") for part in relative.parts):
             names.append(relative.as_posix())
     if len(names) > MAX_FILES:
-        message = f"{folder} holds {len(names)} files; at most {MAX_FILES} make a policy"
-        raise PolicyFolderError(message)
+        raise PolicyFolderError(
+            f"{folder} holds {len(names)} files; at most {MAX_FILES} make a policy"
+        )
     return names
 
 
@@ -107,21 +105,23 @@ def _read(folder: Path, root: Path, name: str) -> bytes:
     try:
         return _contents(folder, root, name)
     except OSError as error:
-        message = f"{folder / name} cannot be read: {error.strerror or error}"
-        raise PolicyFolderError(message) from error
+        raise PolicyFolderError(
+            f"{folder / name} cannot be read: {error.strerror or error}"
+        ) from error
 
 
 def _contents(folder: Path, root: Path, name: str) -> bytes:
     path = (root / name).resolve(strict=True)
     if not path.is_relative_to(root):
-        message = f"{folder / name} is a link out of the policy's folder; it is not read"
-        raise PolicyFolderError(message)
+        raise PolicyFolderError(
+            f"{folder / name} is a link out of the policy's folder; it is not read"
+        )
     if not path.is_file():
-        message = f"{folder / name} is not a regular file"
-        raise PolicyFolderError(message)
+        raise PolicyFolderError(f"{folder / name} is not a regular file")
     with path.open("rb") as file:
         data = file.read(MAX_FILE_BYTES + 1)
     if len(data) > MAX_FILE_BYTES:
-        message = f"{folder / name} is larger than {MAX_FILE_BYTES // 1024 // 1024} MiB"
-        raise PolicyFolderError(message)
+        raise PolicyFolderError(
+            f"{folder / name} is larger than {MAX_FILE_BYTES // 1024 // 1024} MiB"
+        )
     return data

@@ -29,8 +29,7 @@ def make_application() -> App:
     """
     file = os.environ.get("TOKEN_SERVER_CONFIG")
     if not file:
-        message = "TOKEN_SERVER_CONFIG must name the configuration, such as server.yaml"
-        raise RuntimeError(message)
+        raise RuntimeError("TOKEN_SERVER_CONFIG must name the configuration, such as server.yaml")
     settings = read_settings(Path(file))
     log = EventLog(settings.log_format, settings.log_level)
     state = load_state(settings)

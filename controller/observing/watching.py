@@ -142,8 +142,10 @@ class Watcher:
             raise ApiError(0, "the watch sent an event without an object")
         if kind == "ERROR":
             code = found.get("code")
-            message = str(found.get("message") or "the watch failed")
-            raise ApiError(code if isinstance(code, int) else 0, message)
+            raise ApiError(
+                code if isinstance(code, int) else 0,
+                str(found.get("message") or "the watch failed"),
+            )
         if kind in _READ_EVENTS:
             self._changed(str(kind), found)
         version = (found.get("metadata") or {}).get("resourceVersion")

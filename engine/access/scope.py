@@ -121,15 +121,12 @@ def parse_scope(text: str) -> Scope:
     name, colon, actions = rest.rpartition(":")
     match = _TYPE.fullmatch(kind)
     if match is None or not colon or not name:
-        message = f"{text[:100]!r} is not a scope; a scope is TYPE:NAME:ACTION[,ACTION]"
-        raise ScopeError(message)
+        raise ScopeError(f"{text[:100]!r} is not a scope; a scope is TYPE:NAME:ACTION[,ACTION]")
     listed = tuple(dict.fromkeys(action for action in actions.split(",") if action))
     if len(name) > MAX_NAME_LENGTH * 2 or len(listed) > MAX_ACTIONS:
-        message = f"{text[:100]!r} is too long to be a scope"
-        raise ScopeError(message)
+        raise ScopeError(f"{text[:100]!r} is too long to be a scope")
     if not all(map(_ACTION.fullmatch, listed)):
-        message = f"{text[:100]!r} is not a scope; actions are lower-case words or `*`"
-        raise ScopeError(message)
+        raise ScopeError(f"{text[:100]!r} is not a scope; actions are lower-case words or `*`")
     return Scope(Resource(match[1], name, match[2] or ""), listed)
 
 
@@ -144,8 +141,9 @@ def parse_access(text: str) -> Access:
     place, _, action = rest.rpartition(":")
     match, found = _TYPE.fullmatch(kind), references.read(place)
     if match is None or found is None or not found[0] or not _ACTION.fullmatch(action):
-        message = f"{text[:100]!r} is not an access; an access is TYPE:NAME[:TAG|@DIGEST]:ACTION"
-        raise ScopeError(message)
+        raise ScopeError(
+            f"{text[:100]!r} is not an access; an access is TYPE:NAME[:TAG|@DIGEST]:ACTION"
+        )
     return Access(Resource(match[1], found[0], match[2] or ""), action, found[1])
 
 
@@ -159,8 +157,7 @@ def parse_scopes(texts: Iterable[str]) -> tuple[Scope, ...]:
     """
     words = [word for text in texts for word in text.split()]
     if len(words) > MAX_SCOPES:
-        message = f"{len(words)} scopes in one request; at most {MAX_SCOPES} are answered"
-        raise ScopeError(message)
+        raise ScopeError(f"{len(words)} scopes in one request; at most {MAX_SCOPES} are answered")
     found = [
         _known_scope(word) if len(word) <= _REMEMBERED else parse_scope(word) for word in words
     ]
@@ -168,8 +165,7 @@ def parse_scopes(texts: Iterable[str]) -> tuple[Scope, ...]:
     few = len(found) * (MAX_ACTIONS + len(REPOSITORY_ACTIONS)) <= MAX_ACCESSES
     asked = 0 if few else len(accesses(found))
     if asked > MAX_ACCESSES:
-        message = f"{asked} accesses in one request; at most {MAX_ACCESSES} are answered"
-        raise ScopeError(message)
+        raise ScopeError(f"{asked} accesses in one request; at most {MAX_ACCESSES} are answered")
     return tuple(found)
 
 
@@ -222,8 +218,7 @@ def repository_accesses(places: Iterable[str]) -> tuple[Access, ...]:
         for action in REPOSITORY_ACTIONS:
             access = repository_access(place, action)
             if access is None:
-                message = f"{place[:100]!r} is not a repository's name"
-                raise ScopeError(message)
+                raise ScopeError(f"{place[:100]!r} is not a repository's name")
             found.append(access)
     return tuple(found)
 

@@ -282,8 +282,7 @@ def is_loopback(host: str) -> bool:
 
 def _mapping(entry: Entry) -> MappingNode:
     if not isinstance(entry.value, MappingNode):
-        message = "the schema lets only mappings through"
-        raise TypeError(message)
+        raise TypeError("the schema lets only mappings through")
     return entry.value
 
 

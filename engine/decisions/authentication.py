@@ -265,8 +265,7 @@ def _is_time(value: object) -> bool:
 
 def _time(value: object) -> datetime:
     if not isinstance(value, _NUMBERS):
-        message = "only what `_is_time` let through comes here"
-        raise TypeError(message)
+        raise TypeError("only what `_is_time` let through comes here")
     return _EPOCH + timedelta(seconds=value)
 
 

@@ -98,8 +98,7 @@ class Provider:
 
     def __post_init__(self) -> None:
         if not self.audiences or not self.algorithms or not self.issuer:
-            message = f"provider {self.name!r} has no issuer, no audience or no algorithm"
-            raise ValueError(message)
+            raise ValueError(f"provider {self.name!r} has no issuer, no audience or no algorithm")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +125,13 @@ class Statement:
 
     def __post_init__(self) -> None:
         if self.catalog and self.tags:
-            message = f"{self.name!r} is about the catalog, which has no tags"
-            raise ValueError(message)
+            raise ValueError(f"{self.name!r} is about the catalog, which has no tags")
         if self.catalog == bool(self.patterns) or bool(self.patterns) != bool(self.actions):
-            message = f"{self.name!r} needs repositories and actions, or catalog, and not both"
-            raise ValueError(message)
+            raise ValueError(
+                f"{self.name!r} needs repositories and actions, or catalog, and not both"
+            )
         if not self.services or (self.providers is not None and not self.providers):
-            message = f"{self.name!r} names no service or no provider"
-            raise ValueError(message)
+            raise ValueError(f"{self.name!r} names no service or no provider")
 
 
 class Grant(Statement):

@@ -171,8 +171,7 @@ def placed(value: object, location: Location) -> Node:
         return SequenceNode(tuple(placed(item, location) for item in value), location)
     if value is None or isinstance(value, str | int | float):
         return ScalarNode(value, location, "" if value is None else str(value))
-    message = f"{type(value).__name__} is not of JSON"
-    raise TypeError(message)
+    raise TypeError(f"{type(value).__name__} is not of JSON")
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,10 @@ def parse_duration(text: str) -> timedelta:
         ValueError: It is not one, or is longer than 100 years.
     """
     if _DURATION.fullmatch(text) is None:
-        message = f"{text!r} is not a duration such as 30s, 15m or 1h30m"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is not a duration such as 30s, 15m or 1h30m")
     total = sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text))
     if total > 36_500 * _UNITS["d"]:
-        message = f"{text!r} is longer than 100 years"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is longer than 100 years")
     return timedelta(milliseconds=total)
 
 
@@ -39,11 +37,9 @@ def parse_moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        message = f"{text!r} is not a date or an RFC 3339 time: {error}"
-        raise ValueError(message) from None
+        raise ValueError(f"{text!r} is not a date or an RFC 3339 time: {error}") from None
     if moment.tzinfo is None:
         if "T" in text or " " in text:
-            message = f"{text!r} has no time zone; end it with Z for UTC"
-            raise ValueError(message)
+            raise ValueError(f"{text!r} has no time zone; end it with Z for UTC")
         moment = moment.replace(tzinfo=UTC)
     return moment

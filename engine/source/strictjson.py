@@ -42,8 +42,7 @@ def loads(text: bytes | str, *, max_depth: int = MAX_DEPTH) -> object:
         else text.count("{") + text.count("[")
     )
     if openings > max_depth and _nests_deeper(value, max_depth):
-        message = f"it nests more than {max_depth} deep"
-        raise JsonError(message)
+        raise JsonError(f"it nests more than {max_depth} deep")
     return value
 
 
@@ -71,14 +70,11 @@ def _strict(text: bytes | str, max_depth: int) -> object:
         whole = "\\u" not in decoded and (isinstance(text, bytes) or decoded.isascii())
         value: object = (_whole if whole else _decoder).decode(decoded)
     except UnicodeDecodeError as error:
-        message = "it is not UTF-8"
-        raise JsonError(message) from error
+        raise JsonError("it is not UTF-8") from error
     except RecursionError:
-        message = f"it nests more than {max_depth} deep"
-        raise JsonError(message) from None
+        raise JsonError(f"it nests more than {max_depth} deep") from None
     except json.JSONDecodeError as error:
-        message = f"it is not JSON: {error.msg} at character {error.pos + 1}"
-        raise JsonError(message) from None
+        raise JsonError(f"it is not JSON: {error.msg} at character {error.pos + 1}") from None
     if not whole and type(value) is not dict:
         _check_list([value])  # what `_pairs` did not see
     return value
@@ -102,8 +98,7 @@ def _nests_deeper(value: object, max_depth: int) -> bool:
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        message = "a name stands twice in one object"
-        raise JsonError(message)
+        raise JsonError("a name stands twice in one object")
     return members
 
 
@@ -134,26 +129,22 @@ def _check_list(items: list[object]) -> None:
 
 def _integer(text: str) -> int:
     if len(text) > 20:  # noqa: PLR2004 - digits of int64, and a sign
-        message = "an integer is beyond 64 bits"
-        raise JsonError(message)
+        raise JsonError("an integer is beyond 64 bits")
     number = int(text)
     if not -_INT64 <= number < _INT64:
-        message = "an integer is beyond 64 bits"
-        raise JsonError(message)
+        raise JsonError("an integer is beyond 64 bits")
     return number
 
 
 def _float(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        message = "a number is beyond a double"
-        raise JsonError(message)
+        raise JsonError("a number is beyond a double")
     return number
 
 
 def _constant(name: str) -> NoReturn:
-    message = f"{name} is not JSON"
-    raise JsonError(message)
+    raise JsonError(f"{name} is not JSON")
 
 
 _decoder = json.JSONDecoder(

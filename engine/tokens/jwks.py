@@ -145,15 +145,15 @@ def algorithms_of(key: PublicKey) -> tuple[str, ...]:
     """
     if isinstance(key, RSAPublicKey):
         if not MIN_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
-            message = (
+            raise KeysError(
                 f"an RSA key of {key.key_size} bits; {MIN_RSA_BITS} to {MAX_RSA_BITS} are accepted"
             )
-            raise KeysError(message)
         return ALGORITHMS[:6]
     if isinstance(key, EllipticCurvePublicKey):
         if key.curve.name not in _CURVES:
-            message = f"a key on the curve {key.curve.name}; P-256, P-384 and P-521 are accepted"
-            raise KeysError(message)
+            raise KeysError(
+                f"a key on the curve {key.curve.name}; P-256, P-384 and P-521 are accepted"
+            )
         return (_CURVES[key.curve.name][0],)
     return ("EdDSA",)
 
@@ -176,15 +176,12 @@ def parse_jwks(source: bytes | str | Mapping[str, object]) -> KeySet:
         try:
             document = loads(source)
         except JsonError as error:
-            message = f"not a JWK set: {error}"
-            raise KeysError(message) from error
+            raise KeysError(f"not a JWK set: {error}") from error
     members = document.get("keys") if isinstance(document, Mapping) else None
     if not isinstance(members, list):
-        message = 'not a JWK set: it must be an object with a list called "keys"'
-        raise KeysError(message)
+        raise KeysError('not a JWK set: it must be an object with a list called "keys"')
     if len(members) > MAX_KEYS:
-        message = f"a JWK set of {len(members)} keys; at most {MAX_KEYS} are accepted"
-        raise KeysError(message)
+        raise KeysError(f"a JWK set of {len(members)} keys; at most {MAX_KEYS} are accepted")
     keys: list[Key] = []
     left_out: list[str] = []
     for member in members:
@@ -205,8 +202,7 @@ def _why_left_out(member: object, error: KeysError) -> str:
 def _parse_jwk(member: object) -> Key:
     """Read one JWK (RFC 7517, section 4)."""
     if not isinstance(member, Mapping):
-        message = "a key that is not an object"
-        raise KeysError(message)
+        raise KeysError("a key that is not an object")
     jwk = {str(name): value for name, value in member.items()}
     _check_jwk_use(jwk)
     parsers: dict[object, type[jwt.algorithms.Algorithm]] = {
@@ -217,23 +213,19 @@ def _parse_jwk(member: object) -> Key:
     kind = jwk.get("kty")
     parser = parsers.get(kind) if isinstance(kind, str) else None
     if parser is None:
-        message = f"a key of type {kind!r}"
-        raise KeysError(message)
+        raise KeysError(f"a key of type {kind!r}")
     try:
         material = parser.from_jwk(jwk)
     except Exception as error:  # PyJWT and cryptography raise many kinds for broken numbers
-        message = f"a broken {kind} key: {error}"
-        raise KeysError(message) from error
+        raise KeysError(f"a broken {kind} key: {error}") from error
     if not isinstance(material, RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey):
-        message = f"a {kind} key of a kind that is not supported"
-        raise KeysError(message)
+        raise KeysError(f"a {kind} key of a kind that is not supported")
     algorithms = algorithms_of(material)
     named = jwk.get("alg")
     if named is not None:
         algorithms = tuple(algorithm for algorithm in algorithms if algorithm == named)
         if not algorithms:
-            message = f"a {kind} key for the algorithm {named!r}"
-            raise KeysError(message)
+            raise KeysError(f"a {kind} key for the algorithm {named!r}")
     key_id = jwk.get("kid")
     return Key(
         material, algorithms, key_id if isinstance(key_id, str) else None, thumbprints_of(jwk)
@@ -248,15 +240,12 @@ def thumbprints_of(members: Mapping[str, object]) -> frozenset[str]:
 
 def _check_jwk_use(jwk: Mapping[str, object]) -> None:
     if "d" in jwk or "k" in jwk:
-        message = "a key with its private part"
-        raise KeysError(message)
+        raise KeysError("a key with its private part")
     if jwk.get("use") not in _SIGNATURE_USES:
-        message = f"a key for the use {jwk['use']!r}"
-        raise KeysError(message)
+        raise KeysError(f"a key for the use {jwk['use']!r}")
     operations = jwk.get("key_ops")
     if operations is not None and (not isinstance(operations, list) or "verify" not in operations):
-        message = "a key whose operations do not include `verify`"
-        raise KeysError(message)
+        raise KeysError("a key whose operations do not include `verify`")
 
 
 def parse_pem(text: bytes | str) -> KeySet:
@@ -274,8 +263,9 @@ def parse_pem(text: bytes | str) -> KeySet:
         material = _load_pem(block)
         keys.append(Key(material, algorithms_of(material)))
     if not keys:
-        message = "no PEM block; expected -----BEGIN PUBLIC KEY----- or -----BEGIN CERTIFICATE-----"
-        raise KeysError(message)
+        raise KeysError(
+            "no PEM block; expected -----BEGIN PUBLIC KEY----- or -----BEGIN CERTIFICATE-----"
+        )
     return KeySet(tuple(keys))
 
 
@@ -284,8 +274,7 @@ def _pem_blocks(data: bytes) -> list[bytes]:
     for part in data.split(b"-----BEGIN ")[1:]:
         body, end, _ = part.partition(b"-----END ")
         if not end:
-            message = "a PEM block has no end"
-            raise KeysError(message)
+            raise KeysError("a PEM block has no end")
         label = body.partition(b"-----")[0]
         blocks.append(b"-----BEGIN " + body + b"-----END " + label + b"-----\n")
     return blocks
@@ -293,8 +282,7 @@ def _pem_blocks(data: bytes) -> list[bytes]:
 
 def _load_pem(block: bytes) -> PublicKey:
     if b"PRIVATE KEY" in block.partition(b"\n")[0]:
-        message = "this is a private key; only its public part belongs in a policy"
-        raise KeysError(message)
+        raise KeysError("this is a private key; only its public part belongs in a policy")
     try:
         if block.startswith(b"-----BEGIN CERTIFICATE"):
             material = x509.load_pem_x509_certificate(block).public_key()
@@ -302,13 +290,11 @@ def _load_pem(block: bytes) -> PublicKey:
             material = load_pem_public_key(block)  # type: ignore[assignment]
     except (ValueError, UnsupportedAlgorithm) as error:
         label = block.partition(b"-----")[2].partition(b"-----")[0].decode(errors="replace")
-        message = (
+        raise KeysError(
             f"the PEM block {label!r} cannot be read: it is cut off, altered, or of another kind"
-        )
-        raise KeysError(message) from error
+        ) from error
     if not isinstance(material, RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey):
-        message = "a PEM key of a kind that is not supported; RSA, EC and Ed25519 are"
-        raise KeysError(message)
+        raise KeysError("a PEM key of a kind that is not supported; RSA, EC and Ed25519 are")
     return material
 
 
@@ -331,11 +317,11 @@ class SigningKey:
     def __post_init__(self) -> None:
         fitting = algorithms_of(self.material.public_key())
         if self.algorithm not in fitting:
-            message = f"{self.algorithm} does not fit this key; it can sign {', '.join(fitting)}"
-            raise KeysError(message)
+            raise KeysError(
+                f"{self.algorithm} does not fit this key; it can sign {', '.join(fitting)}"
+            )
         if self.x5c and self.x5c[0].public_key() != self.material.public_key():
-            message = "the first certificate of the chain is not this key's"
-            raise KeysError(message)
+            raise KeysError("the first certificate of the chain is not this key's")
 
     def __repr__(self) -> str:
         return f"SigningKey(algorithm={self.algorithm!r}, key_id={self.key_id!r})"
@@ -356,11 +342,11 @@ def load_private_key(data: bytes) -> PrivateKey:
     try:
         material = load_pem_private_key(data, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        message = f"the private key cannot be read: {error}"
-        raise KeysError(message) from error
+        raise KeysError(f"the private key cannot be read: {error}") from error
     if not isinstance(material, RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey):
-        message = "the private key is of a kind that is not supported; RSA, EC and Ed25519 are"
-        raise KeysError(message)
+        raise KeysError(
+            "the private key is of a kind that is not supported; RSA, EC and Ed25519 are"
+        )
     return material
 
 
@@ -374,8 +360,7 @@ def load_certificates(data: bytes) -> tuple[x509.Certificate, ...]:
     try:
         return tuple(x509.load_pem_x509_certificates(data))
     except ValueError as error:
-        message = f"the certificates cannot be read: {error}"
-        raise KeysError(message) from error
+        raise KeysError(f"the certificates cannot be read: {error}") from error
 
 
 def key_id(key: PublicKey, form: KeyIdForm) -> str:

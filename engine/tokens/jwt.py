@@ -101,12 +101,12 @@ def parse(
             no `alg`, or asks for an extension (`crit`, `b64`, `zip`; RFC 7515, section 4.1.11).
     """
     if len(token) > max_length:
-        message = f"the token is longer than {max_length} characters"
-        raise MalformedTokenError(message, Reason.TOKEN_TOO_LARGE)
+        raise MalformedTokenError(
+            f"the token is longer than {max_length} characters", Reason.TOKEN_TOO_LARGE
+        )
     match = _COMPACT.fullmatch(token)
     if match is None:
-        message = "it is not three base64url parts with dots between"
-        raise MalformedTokenError(message)
+        raise MalformedTokenError("it is not three base64url parts with dots between")
     header, payload, signature = match.groups()
     read = _known_header if len(header) <= _REMEMBERED_HEADER else _header
     algorithm, key_id, thumbprints, certificates = read(header)
@@ -126,11 +126,9 @@ def _header(part: str) -> tuple[str, str | None, frozenset[str], tuple[str, ...]
     header = _object(part, "header")
     algorithm, key_id = header.get("alg"), header.get("kid")
     if not isinstance(algorithm, str):
-        message = "the header names no algorithm (`alg`)"
-        raise MalformedTokenError(message)
+        raise MalformedTokenError("the header names no algorithm (`alg`)")
     if key_id is not None and not isinstance(key_id, str):
-        message = "the key id (`kid`) is not a string"
-        raise MalformedTokenError(message)
+        raise MalformedTokenError("the key id (`kid`) is not a string")
     _check_header(header)
     return algorithm, key_id, thumbprints_of(header), _certificates(header.get("x5c"))
 
@@ -142,20 +140,19 @@ _known_header: Final = lru_cache(maxsize=256)(_header)
 def _check_header(header: Mapping[str, object]) -> None:
     for name in ("crit", "b64", "zip"):
         if name in header:
-            message = f"the header asks for an extension (`{name}`) that is not supported"
-            raise MalformedTokenError(message)
+            raise MalformedTokenError(
+                f"the header asks for an extension (`{name}`) that is not supported"
+            )
     kind = header.get("typ")
     if (kind.lower() if isinstance(kind, str) else kind) not in _TYPES:
-        message = "the header's `typ` is not that of a JWT"
-        raise MalformedTokenError(message)
+        raise MalformedTokenError("the header's `typ` is not that of a JWT")
 
 
 def _certificates(value: object) -> tuple[str, ...]:
     listed = value if isinstance(value, list) else []
     texts = tuple(one for one in listed if isinstance(one, str))
     if value is not None and (not texts or len(texts) != len(listed)):
-        message = "the header's certificates (`x5c`) are not a list of texts"
-        raise MalformedTokenError(message)
+        raise MalformedTokenError("the header's certificates (`x5c`) are not a list of texts")
     return texts
 
 
@@ -163,24 +160,20 @@ def _object(part: str, what: str, max_depth: int = MAX_DEPTH) -> dict[str, objec
     try:
         value = loads(_decode(part, what), max_depth=max_depth)
     except JsonError as error:
-        message = f"the {what} is malformed: {error}"
-        raise MalformedTokenError(message) from None
+        raise MalformedTokenError(f"the {what} is malformed: {error}") from None
     if not isinstance(value, dict):
-        message = f"the {what} is not a JSON object"
-        raise MalformedTokenError(message)
+        raise MalformedTokenError(f"the {what} is not a JSON object")
     return value
 
 
 def _decode(part: str, what: str) -> bytes:
     rest = len(part) % 4
     if rest == 1 or (rest and part[-1] not in _LAST[rest]):
-        message = f"the {what} is not base64url"
-        raise MalformedTokenError(message)
+        raise MalformedTokenError(f"the {what} is not base64url")
     try:
         return binascii.a2b_base64((part + "=" * (-len(part) % 4)).encode().translate(_FROM_URL))
     except binascii.Error:
-        message = f"the {what} is not base64url"
-        raise MalformedTokenError(message) from None
+        raise MalformedTokenError(f"the {what} is not base64url") from None
 
 
 def verify_signature(

@@ -51,8 +51,9 @@ def registry_token(
         ValueError: The lifetime is under `MIN_LIFETIME`.
     """
     if lifetime < MIN_LIFETIME:
-        message = f"a registry token must be good for at least {MIN_LIFETIME.seconds} seconds"
-        raise ValueError(message)
+        raise ValueError(
+            f"a registry token must be good for at least {MIN_LIFETIME.seconds} seconds"
+        )
     claims = claim_set(decision, issuer, now, lifetime, jti)
     if workload is not None:
         deferred = [_access(scope) for scope in decision.deferred]

@@ -76,8 +76,7 @@ class RegistryTrust:
 
     def __post_init__(self) -> None:
         if not self.issuer or not self.service:
-            message = "tokens need an issuer and a service to be compared with"
-            raise ValueError(message)
+            raise ValueError("tokens need an issuer and a service to be compared with")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +123,7 @@ def read_root_bundle(data: bytes) -> tuple[tuple[x509.Certificate, ...], KeySet]
     for certificate in certificates:
         material = certificate.public_key()
         if not isinstance(material, PublicKey):
-            message = "a certificate's key is of a kind that is not supported"
-            raise KeysError(message)
+            raise KeysError("a certificate's key is of a kind that is not supported")
         algorithms = algorithms_of(material)
         keys += [Key(material, algorithms, one) for one in known_ids(material)]
     return certificates, KeySet(tuple(keys))

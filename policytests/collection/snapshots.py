@@ -62,8 +62,10 @@ def compare(snapshot: SnapshotAssertion, table: AccessTable, config: pytest.Conf
         )
     widenings = [f"wider: {one}" for one in table.widenings(parse_table(before))]
     lines = snapshot.get_assert_diff(diff_mode=config.option.diff_mode)
-    message = f"the table differs from the snapshot; {len(widenings)} cells are wider"
-    raise SnapshotMismatchError(message, [*widenings, *lines])
+    raise SnapshotMismatchError(
+        f"the table differs from the snapshot; {len(widenings)} cells are wider",
+        [*widenings, *lines],
+    )
 
 
 def _guarded(table: AccessTable, before: str, reason: str | None) -> str:

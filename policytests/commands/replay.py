@@ -102,11 +102,11 @@ class Replaying:
         if self.suite is None:
             return
         if not self.suite.name.endswith(SUFFIX):
-            message = f"the name of a suite ends in {SUFFIX}, that of {self.suite} does not"
-            raise ReplayError(message)
+            raise ReplayError(
+                f"the name of a suite ends in {SUFFIX}, that of {self.suite} does not"
+            )
         if self.suite.exists():
-            message = f"{self.suite} exists; nothing was done"
-            raise ReplayError(message)
+            raise ReplayError(f"{self.suite} exists; nothing was done")
 
     def _write_suite(self, kept: RecordedSuite | None) -> None:
         """Write the suite and run it: what does not pass with this policy would be no test."""
@@ -116,15 +116,15 @@ class Replaying:
         counts = [f"{why}: {count}" for why, count in sorted(kept.left_out.items()) if count]
         left_out = f"; left out: {', '.join(counts)}" if counts else ""
         if not text:
-            message = f"no suite was written, for no decision of the log can be a test{left_out}"
-            raise ReplayError(message)
+            raise ReplayError(
+                f"no suite was written, for no decision of the log can be a test{left_out}"
+            )
         try:
             self.suite.parent.mkdir(parents=True, exist_ok=True)
             self.suite.write_text(text, encoding="utf-8")
             loaded = Run.at(Path.cwd()).load(self.suite.absolute())
         except OSError as error:
-            message = f"{self.suite}: {error.strerror}"
-            raise ReplayError(message) from error
+            raise ReplayError(f"{self.suite}: {error.strerror}") from error
         except SuiteError as error:
             raise ReplayError(error.render()) from error
         judged = [case.judge(loaded.evaluation).outcome is Outcome.PASSED for case in loaded.cases]
@@ -136,18 +136,16 @@ class Replaying:
             return None
         moment = datetime.now(UTC) if self.at == "now" else parse_time(self.at)
         if moment is None:
-            message = (
+            raise ReplayError(
                 f"--at is `recorded`, `now` or a time like 2026-11-01T12:00:00Z, not {self.at!r}"
             )
-            raise ReplayError(message)
         return moment
 
 
 def _reason(option: str, reason: str | None) -> str:
     text = " ".join((reason or "").split())
     if reason is not None and not text:
-        message = f"{option} needs a reason"
-        raise ReplayError(message)
+        raise ReplayError(f"{option} needs a reason")
     return text
 
 

@@ -55,8 +55,7 @@ class Policies:
                 return self.inside(suite, str(candidate))
             if folder == top:
                 break
-        message = f"there is no folder called {FOLDER} from here up to {top.name}"
-        raise FileNotFoundError(message)
+        raise FileNotFoundError(f"there is no folder called {FOLDER} from here up to {top.name}")
 
     def inside(self, suite: Path, written: str) -> Path:
         """
@@ -69,11 +68,9 @@ class Policies:
         top = repository(suite, self.root)
         path = (suite.parent / written).resolve()
         if not path.is_relative_to(top.resolve()):
-            message = f"{written} is outside the repository"
-            raise OutsideError(message)
+            raise OutsideError(f"{written} is outside the repository")
         if not path.exists():
-            message = f"there is no {written}"
-            raise FileNotFoundError(message)
+            raise FileNotFoundError(f"there is no {written}")
         return path
 
     def compile(self, folder: Path) -> Compiled:

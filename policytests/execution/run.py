@@ -98,10 +98,13 @@ class Run:
             raise SuiteError(tuple(problems), sources)
         policy = compiled.compilation.policy
         if policy is None:
-            errors = tuple(
-                one for one in compiled.compilation.problems if one.severity.value == "error"
+            raise SuiteError(
+                tuple(
+                    one for one in compiled.compilation.problems if one.severity.value == "error"
+                ),
+                compiled.compilation.sources,
+                policy=True,
             )
-            raise SuiteError(errors, compiled.compilation.sources, policy=True)
         linked = link(
             suite, policy, self.keys, lambda name: self.policies.inside(path, name), problems
         )

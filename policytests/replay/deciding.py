@@ -163,8 +163,7 @@ class Replay:
         login: Authenticated | Refusal
         if record.by_reference:
             if not record.provider:
-                message = "it names no provider of its workload"
-                raise IncoherentError(message)
+                raise IncoherentError("it names no provider of its workload")
             workload = Workload(record.provider, record.claims, when)
             login = login_again(self.policy, workload, record.service, record.time)
         elif record.routing == "session":

@@ -111,8 +111,7 @@ def _opened(log: str) -> Iterator[BinaryIO]:
         try:
             stream = opened.enter_context(Path(log).open("rb"))
         except OSError as error:
-            message = f"{log}: {error.strerror}"
-            raise LogError(message) from error
+            raise LogError(f"{log}: {error.strerror}") from error
         yield _unpacked(log, stream)
 
 
@@ -122,6 +121,5 @@ def _unpacked(log: str, stream: BinaryIO) -> BinaryIO:
     try:
         packed = buffered.peek(len(_GZIP))[: len(_GZIP)] == _GZIP
     except OSError as error:
-        message = f"{log}: {error.strerror}"
-        raise LogError(message) from error
+        raise LogError(f"{log}: {error.strerror}") from error
     return cast("BinaryIO", gzip.GzipFile(fileobj=buffered)) if packed else stream

@@ -45,8 +45,7 @@ class Asked:
         """
         found = [[answers[name] for name in names if name in answers] for names in self.names]
         if len(found) != len(answers) or any(len(one) != 1 for one in found):
-            message = "its accesses are not those of its scopes"
-            raise IncoherentError(message)
+            raise IncoherentError("its accesses are not those of its scopes")
         return tuple([answered for [answered] in found])
 
 

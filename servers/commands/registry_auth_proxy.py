@@ -139,14 +139,11 @@ def _upstream_url(upstream: str, *, insecure: bool) -> str:
     parts = urlsplit(url)
     host = re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+", parts.hostname or "", re.ASCII)
     if parts.scheme not in ("http", "https") or host is None or parts.port == 0:
-        message = f"{upstream!r} is not a registry's address"
-        raise ValueError(message)
+        raise ValueError(f"{upstream!r} is not a registry's address")
     if parts.username is not None or parts.query or parts.fragment:
-        message = "UPSTREAM is an address without a user, a query and a fragment"
-        raise ValueError(message)
+        raise ValueError("UPSTREAM is an address without a user, a query and a fragment")
     if parts.scheme == "http" and not insecure and not is_loopback(host[0]):
-        message = "plain HTTP to another machine; --registry-insecure admits it"
-        raise ValueError(message)
+        raise ValueError("plain HTTP to another machine; --registry-insecure admits it")
     return url.rstrip("/")
 
 

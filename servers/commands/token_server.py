@@ -206,8 +206,7 @@ def sample_jwt(
 def _claim(text: str) -> tuple[str, object]:
     name, equals, value = text.partition("=")
     if not equals or not name:
-        message = f"{text!r} is not NAME=VALUE"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is not NAME=VALUE")
     try:
         return name, json.loads(value)
     except ValueError:

@@ -76,8 +76,7 @@ def parse_address(text: str) -> Address:
     """
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > MAX_PORT:
-        message = f"{text!r} is not an address such as 127.0.0.1:5000"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is not an address such as 127.0.0.1:5000")
     return Address("" if host in ("*", "") else host.strip("[]"), int(port))
 
 

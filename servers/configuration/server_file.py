@@ -90,11 +90,9 @@ def parse_address(text: str) -> Address:
     """
     host, colon, port = text.rpartition(":")
     if not colon or not host or not (port.isascii() and port.isdigit()):
-        message = f"{text!r} is not an address such as 127.0.0.1:5001 or *:5001"
-        raise ValueError(message)
+        raise ValueError(f"{text!r} is not an address such as 127.0.0.1:5001 or *:5001")
     if int(port) > MAX_PORT:
-        message = f"{port} is not a port; the highest is {MAX_PORT}"
-        raise ValueError(message)
+        raise ValueError(f"{port} is not a port; the highest is {MAX_PORT}")
     return Address("" if host == "*" else host.strip("[]"), int(port))
 
 

@@ -125,24 +125,20 @@ def fetch(url: str, place: Place, bounds: Bounds, accept: str = ACCEPT) -> Docum
         if reply.status in _REDIRECTS:
             target = _target(address, reply.headers.get("location", ""))
             if origin(target) != home:
-                message = f"{url} redirects to another origin"
-                raise FetchError(message)
+                raise FetchError(f"{url} redirects to another origin")
             address = target
             continue
         if reply.status != _OK:
-            message = f"{url} answered {reply.status}"
-            raise FetchError(message)
+            raise FetchError(f"{url} answered {reply.status}")
         return Document(address, reply.body, reply.headers)
-    message = f"{url} redirects more than {MAX_REDIRECTS} times"
-    raise FetchError(message)
+    raise FetchError(f"{url} redirects more than {MAX_REDIRECTS} times")
 
 
 def _target(address: str, location: str) -> str:
     try:
         return urljoin(address, location)
     except ValueError as error:
-        message = f"{address} redirects to what is no address"
-        raise FetchError(message) from error
+        raise FetchError(f"{address} redirects to what is no address") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,15 +170,13 @@ def _split(url: str) -> SplitResult:
     except ValueError:
         good = False
     if not good or parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
-        message = f"{url[:200]!r} is not an https address"
-        raise FetchError(message)
+        raise FetchError(f"{url[:200]!r} is not an https address")
     return parts
 
 
 def _check_scheme(parts: SplitResult, place: Place) -> None:
     if parts.scheme == "http" and not place.allow_http and not is_loopback(parts.hostname or ""):
-        message = f"{parts.geturl()} is not https; `allowHttp: true` admits it"
-        raise PlainHttpError(message)
+        raise PlainHttpError(f"{parts.geturl()} is not https; `allowHttp: true` admits it")
 
 
 def _get(
@@ -195,8 +189,7 @@ def _get(
     url = parts.geturl()
     left = deadline - time.monotonic()
     if left <= 0:
-        message = f"{url} did not answer within {bounds.seconds:g} s"
-        raise FetchError(message)
+        raise FetchError(f"{url} did not answer within {bounds.seconds:g} s")
     connection = _connection(parts, place, left, deadline)
     late = threading.Event()
     timer = threading.Timer(left, _cut(connection, late))
@@ -223,8 +216,7 @@ def _get(
         timer.cancel()
         connection.close()
     if late.is_set():
-        message = f"{url} did not answer within {bounds.seconds:g} s"
-        raise FetchError(message)
+        raise FetchError(f"{url} did not answer within {bounds.seconds:g} s")
     return Reply(response.status, found, body)
 
 
@@ -260,8 +252,7 @@ def _stamp(place: Place) -> tuple[int, int] | None:
     try:
         found = Path(place.ca_file).stat()
     except OSError as error:
-        message = f"the CA file cannot be read: {error}"
-        raise FetchError(message) from error
+        raise FetchError(f"the CA file cannot be read: {error}") from error
     return found.st_mtime_ns, found.st_size
 
 
@@ -270,8 +261,7 @@ def _tls(place: Place, stamp: tuple[int, int] | None) -> ssl.SSLContext:  # noqa
     try:
         context = ssl.create_default_context(cafile=place.ca_file)
     except (OSError, ssl.SSLError) as error:
-        message = f"the CA file {place.ca_file} cannot be used: {error}"
-        raise FetchError(message) from error
+        raise FetchError(f"the CA file {place.ca_file} cannot be used: {error}") from error
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
@@ -282,8 +272,9 @@ def _authorization(place: Place) -> dict[str, str]:
     try:
         token = Path(place.bearer_token_file).read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        message = f"the bearer token file {place.bearer_token_file} cannot be read"
-        raise FetchError(message) from error
+        raise FetchError(
+            f"the bearer token file {place.bearer_token_file} cannot be read"
+        ) from error
     return {"Authorization": f"Bearer {token}"}
 
 
@@ -292,8 +283,7 @@ def _read(response: HTTPResponse, size: int, url: str) -> bytes:
     while chunk := response.read1(_CHUNK, decode_content=False):
         body += chunk
         if len(body) > size:
-            message = f"{url} is larger than {size} bytes"
-            raise FetchError(message)
+            raise FetchError(f"{url} is larger than {size} bytes")
     return bytes(body)
 
 

@@ -125,8 +125,9 @@ class Pool:
             try:
                 context = ssl.create_default_context(cafile=connecting.ca_file)
             except (OSError, ssl.SSLError) as error:
-                message = f"the CA file {connecting.ca_file} cannot be used: {error}"
-                raise UpstreamError(message) from error
+                raise UpstreamError(
+                    f"the CA file {connecting.ca_file} cannot be used: {error}"
+                ) from error
             context.minimum_version = ssl.TLSVersion.TLSv1_2
             self._pool = HTTPSConnectionPool(
                 host,

@@ -52,17 +52,14 @@ class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
         try:
             super().parse_header(header_plus)
         except ValueError as error:  # waitress would hang up and log a traceback
-            message = "the target or the body's length is malformed"
-            raise ParsingError(message) from error
+            raise ParsingError("the target or the body's length is malformed") from error
         if self.version not in ("1.0", "1.1"):
-            message = "HTTP/1.0 or HTTP/1.1 is spoken here"
-            raise ParsingError(message)
+            raise ParsingError("HTTP/1.0 or HTTP/1.1 is spoken here")
         # waitress has taken away a coding that it knows, which HTTP/1.0 has not
         if "TRANSFER_ENCODING" in self.headers or (
             self.chunked and "CONTENT_LENGTH" in self.headers
         ):
-            message = "the end of the body is said in two ways"
-            raise ParsingError(message)
+            raise ParsingError("the end of the body is said in two ways")
 
 
 def _check_cost(header_plus: bytes) -> None:
@@ -74,11 +71,8 @@ def _check_cost(header_plus: bytes) -> None:
     """
     blanks = header_plus.replace(b"\t", b" ")
     if b"\n " in blanks:  # folding would also make one long run of many short ones
-        message = "a header field goes on in a second line"
-        raise ParsingError(message)
+        raise ParsingError("a header field goes on in a second line")
     if b" " * (MAX_BLANKS + 1) in blanks:
-        message = f"more than {MAX_BLANKS} blanks in a row"
-        raise ParsingError(message)
+        raise ParsingError(f"more than {MAX_BLANKS} blanks in a row")
     if header_plus.count(b"\n") > MAX_FIELDS + 2:  # the first line and the last are none
-        message = f"more than {MAX_FIELDS} header fields"
-        raise ParsingError(message)
+        raise ParsingError(f"more than {MAX_FIELDS} header fields")

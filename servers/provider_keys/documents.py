@@ -67,22 +67,20 @@ def _jwks_uri(issuer: str, document: Document, place: Place) -> tuple[str, Place
     try:
         content = loads(document.body, max_depth=MAX_DOCUMENT_DEPTH)
     except JsonError as error:
-        message = f"{url} is not a discovery document: {error}"
-        raise FetchError(message) from error
+        raise FetchError(f"{url} is not a discovery document: {error}") from error
     if not isinstance(content, Mapping) or content.get("issuer") != issuer:
-        message = f"{url} is not the discovery document of {issuer}: its `issuer` is another"
-        raise FetchError(message)
+        raise FetchError(
+            f"{url} is not the discovery document of {issuer}: its `issuer` is another"
+        )
     uri = content.get("jwks_uri")
     if not isinstance(uri, str):
-        message = f"{url} names no `jwks_uri`"
-        raise FetchError(message)
+        raise FetchError(f"{url} names no `jwks_uri`")
     if origin(uri) == origin(url):
         return uri, place
     parts = urlsplit(uri)
     local = is_loopback(parts.hostname or "") and is_loopback(urlsplit(url).hostname or "")
     if parts.scheme != "https" and not place.allow_http and not local:
-        message = f"{url} names a `jwks_uri` that is not https"
-        raise FetchError(message)
+        raise FetchError(f"{url} names a `jwks_uri` that is not https")
     return uri, Place(place.ca_file, None, place.allow_http)
 
 
@@ -91,7 +89,6 @@ def _jwks(url: str, place: Place, fetch: Fetch, bounds: Bounds) -> FetchedKeys:
     try:
         key_set = parse_jwks(document.body)
     except KeysError as error:
-        message = f"{url}: {error}"
-        raise FetchError(message) from error
+        raise FetchError(f"{url}: {error}") from error
     match = _MAX_AGE.search(document.headers.get("cache-control", ""))
     return FetchedKeys(key_set, int(match[1]) if match else None)

@@ -236,8 +236,7 @@ class ProviderKeys:
     def _make(self, provider: Provider, folder: Path) -> Keys:
         source, hosting = provider.keys, self._hosting
         if isinstance(source, StaticKeys):
-            message = "keys in the policy need no cache"
-            raise TypeError(message)
+            raise TypeError("keys in the policy need no cache")
         if isinstance(source, Discovery | JwksUri):
             issuer, remote = provider.issuer, source
             return RemoteKeys(

@@ -172,8 +172,7 @@ def _trust(settings: ProxySettings, embedded: Assembly | None) -> TrustSource:
     if isinstance(keys, FileKeys):
         return registry_trust_source.from_file(trust, keys.file)
     if isinstance(keys, EmbeddedKeys):
-        message = "an embedded token server is assembled before its keys are asked for"
-        raise TypeError(message)
+        raise TypeError("an embedded token server is assembled before its keys are asked for")
     access = RemoteAccess(ca_file=keys.ca_file, allow_http=keys.allow_http)
     return registry_trust_source.from_uri(trust, JwksUri(keys.uri, access))
 
@@ -221,15 +220,13 @@ def _password(file: os.PathLike[str]) -> str:
         with open(file, encoding="utf-8") as opened:  # noqa: PTH123 - bounded below
             return opened.read(MAX_PASSWORD).strip()
     except (OSError, UnicodeDecodeError) as error:
-        message = f"the password file {file} cannot be read"
-        raise CredentialsError(message) from error
+        raise CredentialsError(f"the password file {file} cannot be read") from error
 
 
 def _variable(name: str) -> str:
     value = os.environ.get(name)
     if not value:
-        message = f"the environment variable {name} is not set"
-        raise CredentialsError(message)
+        raise CredentialsError(f"the environment variable {name} is not set")
     return value
 
 

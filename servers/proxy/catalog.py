@@ -100,8 +100,9 @@ def read_catalog(
         following = _next(upstream, following, link, public)
         if time.monotonic() > walk.deadline:
             break
-    message = "the upstream's catalog is too large to look through for what may be seen"
-    raise UpstreamError(message, late=True)
+    raise UpstreamError(
+        "the upstream's catalog is too large to look through for what may be seen", late=True
+    )
 
 
 class _Walk:
@@ -146,8 +147,7 @@ def _names(answer: Answer) -> list[str]:
     except (ValueError, KeyError, TypeError, RecursionError):
         names = None
     if len(page) > MAX_PAGE or not isinstance(names, list):
-        message = "the upstream registry sends a catalog that cannot be read"
-        raise UpstreamError(message)
+        raise UpstreamError("the upstream registry sends a catalog that cannot be read")
     return [name for name in names if isinstance(name, str)]
 
 
@@ -161,6 +161,5 @@ def _next(upstream: Upstream, route: Route, link: str, public: str) -> Route:
     target = upstream.link(link, route, public).partition(">")[0].lstrip("<")
     found = read_route("GET", target)
     if not isinstance(found, Route) or found.kind is not route.kind or found.query == route.query:
-        message = "the upstream registry sends a Link that is no next page"
-        raise UpstreamError(message)
+        raise UpstreamError("the upstream registry sends a Link that is no next page")
     return found

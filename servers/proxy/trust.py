@@ -93,11 +93,9 @@ def from_bundle(trust: RegistryTrust, path: Path) -> TrustSource:
     try:
         roots, keys = read_root_bundle(path.read_bytes())
     except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}"
-        raise TrustError(message) from error
+        raise TrustError(f"{path} cannot be read: {error.strerror}") from error
     except KeysError as error:
-        message = f"{path}: {error}"
-        raise TrustError(message) from error
+        raise TrustError(f"{path}: {error}") from error
     return FixedTrust(replace(trust, roots=roots, keys=keys))
 
 

@@ -69,8 +69,9 @@ class SqliteSessions:
         self._seconds = seconds
         self._local = threading.local()
         if not self._file.parent.is_dir():
-            message = f"`refreshTokens.file` is {self._file}, whose folder is not there; make it"
-            raise StoreSettingsError(message)
+            raise StoreSettingsError(
+                f"`refreshTokens.file` is {self._file}, whose folder is not there; make it"
+            )
 
     def add(self, record: SessionRecord) -> None:
         """Keep a session, and forget some that have ended."""
@@ -122,8 +123,7 @@ class SqliteSessions:
                 yield connection
         except (sqlite3.Error, OSError, UnicodeError) as error:
             self.close()
-            message = f"the sessions in {self._file} cannot be used: {error}"
-            raise SessionsError(message) from error
+            raise SessionsError(f"the sessions in {self._file} cannot be used: {error}") from error
 
     def _current(self) -> sqlite3.Connection:
         """Return this thread's connection; a file that was removed takes its sessions with it."""
@@ -159,8 +159,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(_TABLES)
     elif version != VERSION:
-        message = f"it is of version {version}; this server knows {VERSION}"
-        raise sqlite3.NotSupportedError(message)
+        raise sqlite3.NotSupportedError(f"it is of version {version}; this server knows {VERSION}")
 
 
 def _record(row: Row) -> SessionRecord:

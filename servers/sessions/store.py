@@ -92,11 +92,10 @@ def open_store(
         try:
             from .postgresql import PostgresqlSessions  # noqa: PLC0415 - optional libraries
         except ImportError as error:
-            message = (
+            raise StoreSettingsError(
                 f"`refreshTokens.postgresql` needs psycopg, which is not here ({error}); "
                 "install it: pip install 'jwt-registry-auth[postgresql]'"
-            )
-            raise StoreSettingsError(message) from error
+            ) from error
         return PostgresqlSessions(settings, seconds, connections)
     from .sqlite import SqliteSessions  # noqa: PLC0415 - one of the two is enough
 

@@ -83,8 +83,9 @@ def sample_token(folder: Path, claims: Mapping[str, object], now: datetime, life
     try:
         key = load_private_key((folder / KEY_FILE).read_bytes())
     except (OSError, KeysError) as error:
-        message = f"{folder / KEY_FILE} is no key; `token-server init {folder}` makes one"
-        raise SampleError(message) from error
+        raise SampleError(
+            f"{folder / KEY_FILE} is no key; `token-server init {folder}` makes one"
+        ) from error
     issued = int(now.timestamp())
     times = {
         "iat": issued,

@@ -128,8 +128,7 @@ def create(folder: Path, choices: Choices, now: datetime) -> tuple[Path, ...]:
     places = [folder / name for name in (*texts, str(sample.KEY_FILE), "keys")]
     there = [place for place in places if place.exists() or place.is_symlink()]
     if there:
-        message = f"{there[0]} exists already; choose another folder, nothing was written"
-        raise StarterError(message)
+        raise StarterError(f"{there[0]} exists already; choose another folder, nothing was written")
     made: list[Path] = []
     try:
         _make_folder(folder, made)
@@ -145,8 +144,9 @@ def create(folder: Path, choices: Choices, now: datetime) -> tuple[Path, ...]:
         key_folder.create(folder / "keys", choices.algorithm, now)
     except OSError as error:
         _remove(made, folder / "keys")
-        message = f"{error.filename or folder} cannot be written: {error.strerror}"
-        raise StarterError(message) from error
+        raise StarterError(
+            f"{error.filename or folder} cannot be written: {error.strerror}"
+        ) from error
     except key_folder.KeyFolderError as error:
         _remove(made, folder / "keys")
         raise StarterError(str(error)) from error

@@ -46,8 +46,7 @@ def ask_for_token(
         raise RefusedError(_reason(content, reply.status))
     token = content.get("token")
     if not isinstance(token, str):
-        message = f"{url} answered without a token"
-        raise AskError(message)
+        raise AskError(f"{url} answered without a token")
     return token
 
 
@@ -57,8 +56,7 @@ def _content(url: str, reply: Reply) -> Mapping[str, object]:
     except ValueError:
         content = None
     if not isinstance(content, dict):
-        message = f"{url} answered {reply.status}, and not in JSON; is it a token endpoint?"
-        raise AskError(message)
+        raise AskError(f"{url} answered {reply.status}, and not in JSON; is it a token endpoint?")
     return content
 
 

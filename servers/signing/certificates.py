@@ -64,8 +64,7 @@ def make_key(algorithm: str) -> PrivateKey:
     if algorithm == "EdDSA":
         return Ed25519PrivateKey.generate()
     if algorithm not in _CURVES:
-        message = f"no key can be made for {algorithm!r}"
-        raise ValueError(message)
+        raise ValueError(f"no key can be made for {algorithm!r}")
     while True:
         key = generate_private_key(_CURVES[algorithm])
         if _full_length(key):

@@ -119,8 +119,7 @@ def choose_form(
         f"{_described(form)}: {' and '.join(found)}"
         for form, found in zip(forms, objections, strict=True)
     )
-    message = f"no form of token suits all of `compat`. {tried}"
-    raise IncompatibleError(message)
+    raise IncompatibleError(f"no form of token suits all of `compat`. {tried}")
 
 
 def _objections(registries: Sequence[Registry], form: Form) -> list[str]:

@@ -82,8 +82,9 @@ def create(folder: Path, algorithm: str, now: datetime, life: timedelta = LEAF_L
         KeyFolderError: There is one already, or it cannot be written.
     """
     if (folder / "root.crt").exists() or (folder / "current").exists():
-        message = f"{folder} has keys already; `token-server keys rotate` replaces the signing key"
-        raise KeyFolderError(message)
+        raise KeyFolderError(
+            f"{folder} has keys already; `token-server keys rotate` replaces the signing key"
+        )
     authority = make_authority("token-server root", now, ROOT_LIFE)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -148,13 +149,15 @@ def read(folder: Path) -> StoredKeys:
         current = (folder / "current").read_text(encoding="ascii").strip()
         stored = _stored(folder)
     except (OSError, UnicodeDecodeError) as error:
-        message = f"{folder} is not a key folder; `token-server keys new {folder}` makes one"
-        raise KeyFolderError(message) from error
+        raise KeyFolderError(
+            f"{folder} is not a key folder; `token-server keys new {folder}` makes one"
+        ) from error
     for one in stored:
         if one.name == current:
             return StoredKeys(one, tuple(other for other in stored if other is not one))
-    message = f"{folder / 'current'} names the key {current[:100]!r}, which is not there"
-    raise KeyFolderError(message)
+    raise KeyFolderError(
+        f"{folder / 'current'} names the key {current[:100]!r}, which is not there"
+    )
 
 
 def _stored(folder: Path) -> list[StoredKey]:
@@ -168,8 +171,7 @@ def _read_key(folder: Path, name: str) -> StoredKey:
         key = load_private_key((folder / f"{name}.key").read_bytes())
         chain = load_certificates((folder / f"{name}.crt").read_bytes())
     except (OSError, KeysError) as error:
-        message = f"{folder / name} cannot be used: {_why(error)}"
-        raise KeyFolderError(message) from error
+        raise KeyFolderError(f"{folder / name} cannot be used: {_why(error)}") from error
     return StoredKey(name, key, chain)
 
 
@@ -178,8 +180,9 @@ def _authority(folder: Path) -> Authority:
         key = load_private_key((folder / "root.key").read_bytes())
         certificate = load_certificates((folder / "root.crt").read_bytes())[0]
     except (OSError, KeysError) as error:
-        message = f"{folder} has no usable root.key and root.crt: {_why(error)}"
-        raise KeyFolderError(message) from error
+        raise KeyFolderError(
+            f"{folder} has no usable root.key and root.crt: {_why(error)}"
+        ) from error
     return Authority(key, certificate)
 
 

@@ -67,15 +67,15 @@ def load_signer(settings: SigningSettings, now: datetime) -> Signer:
     except (key_folder.KeyFolderError, KeysError, IncompatibleError) as error:
         raise SigningError(str(error)) from error
     if settings.x5c and not first.x5c:
-        message = "`x5c: true` needs the key's certificates: `certificateFile`, or a `keyFolder`"
-        raise SigningError(message)
+        raise SigningError(
+            "`x5c: true` needs the key's certificates: `certificateFile`, or a `keyFolder`"
+        )
     for certificate in first.x5c:
         if not certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc:
-            message = (
+            raise SigningError(
                 f"the signing key's certificate is valid from {certificate.not_valid_before_utc} "
                 f"to {certificate.not_valid_after_utc} only, and registries check that"
             )
-            raise SigningError(message)
     mine = (first.public_key, first.key_id or "", first.algorithm)
     return Signer(first, (mine, *(one for one in others if one[1] != mine[1])))
 
@@ -136,5 +136,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}"
-        raise SigningError(message) from error
+        raise SigningError(f"{path} cannot be read: {error.strerror}") from error

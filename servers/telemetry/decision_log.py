@@ -49,8 +49,9 @@ def make_file(file: Path) -> None:
     try:
         os.close(_opened(file))
     except OSError as error:
-        message = f"the decision log {file} cannot be written: {error.strerror}"
-        raise DecisionLogError(message) from error
+        raise DecisionLogError(
+            f"the decision log {file} cannot be written: {error.strerror}"
+        ) from error
 
 
 class DecisionLog:

@@ -89,8 +89,9 @@ def read_post(body: bytes, authorization: str | None) -> TokenRequest:
             errors="strict",
         )
     except ValueError:
-        message = "the body is not a form (application/x-www-form-urlencoded, UTF-8)"
-        raise BadRequestError(message) from None
+        raise BadRequestError(
+            "the body is not a form (application/x-www-form-urlencoded, UTF-8)"
+        ) from None
     grant = _single(form, "grant_type")
     offline = _single(form, "access_type") == "offline"
     if grant == "password":
@@ -98,14 +99,13 @@ def read_post(body: bytes, authorization: str | None) -> TokenRequest:
     if grant == "refresh_token":
         token = _secret(form, "refresh_token")
         if not token:
-            message = "the parameter `refresh_token` is missing"
-            raise BadRequestError(message)
+            raise BadRequestError("the parameter `refresh_token` is missing")
         return _request(form, Credentials("", token), offline=False, refreshing=True)
     if not grant:
-        message = "the parameter `grant_type` is missing; it is `password` or `refresh_token`"
-        raise BadRequestError(message)
-    message = "this grant type is not served; `password` and `refresh_token` are"
-    raise UnsupportedGrantError(message)
+        raise BadRequestError(
+            "the parameter `grant_type` is missing; it is `password` or `refresh_token`"
+        )
+    raise UnsupportedGrantError("this grant type is not served; `password` and `refresh_token` are")
 
 
 def _request(
@@ -117,8 +117,9 @@ def _request(
 ) -> TokenRequest:
     service = _single(parameters, "service")
     if not service:
-        message = "the parameter `service` is missing; it is what the registry's challenge says"
-        raise BadRequestError(message)
+        raise BadRequestError(
+            "the parameter `service` is missing; it is what the registry's challenge says"
+        )
     try:
         scopes = parse_scopes(_several(parameters, "scope"))
     except ScopeError as error:
@@ -146,8 +147,7 @@ def _single(parameters: Parameters, name: str) -> str:
     """Return a parameter that stands once at most; empty when it is not there."""
     value = _secret(parameters, name)
     if len(value) > MAX_PARAMETER:
-        message = f"the parameter `{name}` is longer than {MAX_PARAMETER} characters"
-        raise BadRequestError(message)
+        raise BadRequestError(f"the parameter `{name}` is longer than {MAX_PARAMETER} characters")
     return value
 
 
@@ -158,8 +158,7 @@ def _secret(parameters: Parameters, name: str) -> str:
         return value
     values = set(value)
     if len(values) > 1:
-        message = f"the parameter `{name}` is given twice, with different values"
-        raise BadRequestError(message)
+        raise BadRequestError(f"the parameter `{name}` is given twice, with different values")
     return values.pop() if values else ""
 
 
@@ -179,17 +178,20 @@ def read_basic(authorization: str | None) -> Credentials | None:
         return None
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
-        message = "the Authorization header must be Basic: a provider's name and a JWT"
-        raise BadCredentialsError(message)
+        raise BadCredentialsError(
+            "the Authorization header must be Basic: a provider's name and a JWT"
+        )
     try:
         text = base64.b64decode(encoded.strip(), validate=True).decode()
     except (binascii.Error, ValueError):
-        message = "the Authorization header is not Basic credentials in base64"
-        raise BadCredentialsError(message) from None
+        raise BadCredentialsError(
+            "the Authorization header is not Basic credentials in base64"
+        ) from None
     username, colon, password = text.partition(":")
     if not colon:
-        message = "the Basic credentials have no colon between user name and password"
-        raise BadCredentialsError(message)
+        raise BadCredentialsError(
+            "the Basic credentials have no colon between user name and password"
+        )
     if not username and not password:
         return None
     return Credentials(username, password)

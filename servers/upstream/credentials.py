@@ -187,12 +187,14 @@ class UpstreamCredentials:
         finally:
             pool.close()
         if answer.status in (400, 401, 403):
-            message = "the upstream's token server does not accept the proxy's login"
-            raise UpstreamRefusedError(message)
+            raise UpstreamRefusedError(
+                "the upstream's token server does not accept the proxy's login"
+            )
         token, life = _read_token(body) if answer.status == _OK else ("", 0.0)
         if not token:
-            message = f"the upstream's token server answered {answer.status} without a token"
-            raise UpstreamError(message)
+            raise UpstreamError(
+                f"the upstream's token server answered {answer.status} without a token"
+            )
         return _Kept(token, login, began + max(life, LEAST_LIFE) * _KEPT)
 
     def _send(
@@ -235,8 +237,7 @@ class UpstreamCredentials:
         except ValueError:
             good = False
         if not good or realm.fragment or not text.isascii() or not text.isprintable():
-            message = "the upstream names a token server with no usable address"
-            raise UpstreamError(message)
+            raise UpstreamError("the upstream names a token server with no usable address")
         host = realm.hostname or ""
         secure = realm.scheme == "https"
         if host == self._origin.hostname:
@@ -246,8 +247,7 @@ class UpstreamCredentials:
             trusted = (secure and not _is_inside(host)) or at_home
         if trusted and realm.scheme in ("http", "https"):
             return realm
-        message = f"the upstream names a token server that is not trusted: {text[:200]}"
-        raise UpstreamError(message)
+        raise UpstreamError(f"the upstream names a token server that is not trusted: {text[:200]}")
 
 
 _OK: Final = 200

@@ -92,22 +92,18 @@ def _load(path: Path) -> Mapping[str, object]:
         with path.open("rb") as file:
             config = json.loads(file.read(MAX_CONFIG))
     except OSError as error:
-        message = f"{path} cannot be read: {error.strerror}"
-        raise CredentialsError(message) from error
+        raise CredentialsError(f"{path} cannot be read: {error.strerror}") from error
     except ValueError as error:
-        message = f"{path} is not JSON"
-        raise CredentialsError(message) from error
+        raise CredentialsError(f"{path} is not JSON") from error
     if not isinstance(config, Mapping):
-        message = f"{path} is not a JSON object"
-        raise CredentialsError(message)
+        raise CredentialsError(f"{path} is not a JSON object")
     return config
 
 
 def _mapping(config: Mapping[str, object], name: str, path: Path) -> Mapping[str, object]:
     found = config.get(name, {})
     if not isinstance(found, Mapping):
-        message = f"`{name}` in {path} is not a JSON object"
-        raise CredentialsError(message)
+        raise CredentialsError(f"`{name}` in {path} is not a JSON object")
     return found
 
 
@@ -132,8 +128,9 @@ def _entry(entry: Mapping[str, object], path: Path, address: str) -> UpstreamLog
             decoded = ""
         username, colon, password = decoded.partition(":")
         if not colon:
-            message = f"`auth` of {address} in {path} is not base64 of a user name and a password"
-            raise CredentialsError(message)
+            raise CredentialsError(
+                f"`auth` of {address} in {path} is not base64 of a user name and a password"
+            )
     return UpstreamLogin(username, password, text("identitytoken"), text("registrytoken"))
 
 
@@ -146,24 +143,22 @@ def ask_helper(name: str, address: str, search: str | None = None) -> UpstreamLo
             of the protocol.
     """
     if _NAME.fullmatch(name) is None:
-        message = f"{name[:64]!r} is not the name of a credential helper"
-        raise CredentialsError(message)
+        raise CredentialsError(f"{name[:64]!r} is not the name of a credential helper")
     program = f"docker-credential-{name}"
     done = _run(program, address, search)
     if done.returncode:
         said = done.stdout.decode(errors="replace").strip()
         if said == _NOT_FOUND:
             return UpstreamLogin()
-        message = f"{program} ended with {done.returncode}"  # what it said may hold a secret
-        raise CredentialsError(message)
+        # what it said may hold a secret
+        raise CredentialsError(f"{program} ended with {done.returncode}")
     try:
         answer = json.loads(done.stdout[:MAX_ANSWER])
         username, secret = answer["Username"], answer["Secret"]
     except (ValueError, KeyError, TypeError):
         username = secret = None
     if not isinstance(username, str) or not isinstance(secret, str):
-        message = f"{program} did not answer with `Username` and `Secret` in JSON"
-        raise CredentialsError(message)
+        raise CredentialsError(f"{program} did not answer with `Username` and `Secret` in JSON")
     if username == "<token>":
         return UpstreamLogin(identity_token=secret)
     return UpstreamLogin(username, secret)
@@ -180,11 +175,9 @@ def _run(program: str, address: str, search: str | None) -> "subprocess.Complete
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        message = f"{program} did not answer within {HELPER_SECONDS:g} s"
-        raise CredentialsError(message) from error
+        raise CredentialsError(f"{program} did not answer within {HELPER_SECONDS:g} s") from error
     except OSError as error:
-        message = f"{program} cannot be run: {error.strerror}"
-        raise CredentialsError(message) from error
+        raise CredentialsError(f"{program} cannot be run: {error.strerror}") from error
 
 
 def _find(program: str, search: str | None) -> str:
@@ -193,6 +186,5 @@ def _find(program: str, search: str | None) -> str:
     kept = [entry for entry in entries if Path(entry).is_absolute()]
     found = shutil.which(program, path=os.pathsep.join(kept)) if kept else None
     if found is None:
-        message = f"{program} is not on the PATH"
-        raise CredentialsError(message)
+        raise CredentialsError(f"{program} is not on the PATH")
     return found

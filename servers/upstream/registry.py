@@ -85,8 +85,7 @@ class Upstream:
             if answer.status != HTTPStatus.UNAUTHORIZED:
                 return answer
             answer.close()
-        message = "the upstream registry does not accept the proxy's login"
-        raise UpstreamRefusedError(message)
+        raise UpstreamRefusedError("the upstream registry does not accept the proxy's login")
 
     def _send(
         self, route: Route, headers: Mapping[str, str], body: Body | None, scopes: Sequence[str]

@@ -47,14 +47,12 @@ def read_key(file: Path) -> bytes:
         with file.open("rb") as opened:
             content = opened.read(MOST_KEY + 1).strip()
     except OSError as error:
-        message = f"the upload key {file} cannot be read: {error.strerror}"
-        raise UploadKeyError(message) from error
+        raise UploadKeyError(f"the upload key {file} cannot be read: {error.strerror}") from error
     if not LEAST_KEY <= len(content) <= MOST_KEY:
-        message = (
+        raise UploadKeyError(
             f"the upload key {file} has not {LEAST_KEY} to {MOST_KEY} bytes; "
             "make one with `openssl rand -base64 48`"
         )
-        raise UploadKeyError(message)
     return hashlib.sha256(b"upload sessions\n" + content).digest()
 
 

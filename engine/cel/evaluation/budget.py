@@ -33,8 +33,12 @@ def charge(frame: Mapping[str, Any], steps: int, node: Node) -> None:
     left = frame[STEPS]
     left[0] -= steps
     if left[0] < 0:
-        message = f"the evaluation takes more than {limits.STEPS} steps"
-        raise CelError(ErrorCode.LIMIT, message, node.start, node.end)
+        raise CelError(
+            ErrorCode.LIMIT,
+            f"the evaluation takes more than {limits.STEPS} steps",
+            node.start,
+            node.end,
+        )
 
 
 def charge_comparison(frame: Mapping[str, Any], right: Value, node: Node) -> None:

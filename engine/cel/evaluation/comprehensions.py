@@ -42,8 +42,12 @@ def _entrance(node: Comprehension, key: str, source: Closure, cost: int) -> Entr
     def enter(frame: Frame) -> tuple[Iterable[Value], dict[str, Any]]:
         elements = source(frame)
         if type(elements) is not list and type(elements) is not dict:
-            message = f"{node.kind}() needs a list or a map, not {kind(elements)}"
-            raise CelError(ErrorCode.TYPE, message, node.start, node.end)
+            raise CelError(
+                ErrorCode.TYPE,
+                f"{node.kind}() needs a list or a map, not {kind(elements)}",
+                node.start,
+                node.end,
+            )
         charge(frame, len(elements) * cost, node)
         return elements, {**frame, key: None}
 

@@ -85,8 +85,12 @@ def _name(node: Name, scope: Scope) -> Closure:
         try:
             return frame[key]
         except KeyError:
-            message = f"the variable '{node.name}' has no value here"
-            raise CelError(ErrorCode.UNBOUND, message, node.start, node.end) from None
+            raise CelError(
+                ErrorCode.UNBOUND,
+                f"the variable '{node.name}' has no value here",
+                node.start,
+                node.end,
+            ) from None
 
     return name
 
@@ -131,8 +135,9 @@ def _definition(node: Node, name: str, closure: Closure) -> Closure:
         try:
             return closure(frame)
         except CelError as error:
-            message = f"in defs.{name}: {error.message}"
-            raise CelError(error.code, message, node.start, node.end) from error
+            raise CelError(
+                error.code, f"in defs.{name}: {error.message}", node.start, node.end
+            ) from error
 
     return definition
 
@@ -172,8 +177,9 @@ def _list_position(node: Node, at: Value, size: int) -> int:
     if type(at) is float and at.is_integer():
         at = int(at)
     if type(at) is not int:
-        message = f"a list is indexed by an int, not {kind(at)}"
-        raise CelError(ErrorCode.TYPE, message, node.start, node.end)
+        raise CelError(
+            ErrorCode.TYPE, f"a list is indexed by an int, not {kind(at)}", node.start, node.end
+        )
     if not 0 <= at < size:
         raise CelError(ErrorCode.INDEX, "the list is shorter", node.start, node.end)
     return at
@@ -280,13 +286,18 @@ def _matches(node: Node, subject: Node, pattern: Node, scope: Scope) -> Closure:
     def matches(frame: Frame) -> bool:
         value = text(frame)
         if type(value) is not str:
-            message = f"matches() does not take ({kind(value)}, string)"
-            raise CelError(ErrorCode.TYPE, message, node.start, node.end)
+            raise CelError(
+                ErrorCode.TYPE,
+                f"matches() does not take ({kind(value)}, string)",
+                node.start,
+                node.end,
+            )
         try:
             return bool(search(value.encode()))
         except UnicodeEncodeError:
-            message = "the string has a lone surrogate"
-            raise CelError(ErrorCode.ARGUMENT, message, node.start, node.end) from None
+            raise CelError(
+                ErrorCode.ARGUMENT, "the string has a lone surrogate", node.start, node.end
+            ) from None
 
     return matches
 

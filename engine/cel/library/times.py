@@ -118,8 +118,7 @@ def zone_offset(zone: str) -> int:
         return 0
     found = _ZONE.fullmatch(zone)
     if found is None or int(found[2]) >= _HOURS or int(found[3]) >= _MINUTES:
-        message = "a time zone is UTC or a fixed offset such as +02:00"
-        raise CelError(ErrorCode.ARGUMENT, message)
+        raise CelError(ErrorCode.ARGUMENT, "a time zone is UTC or a fixed offset such as +02:00")
     seconds = (int(found[2]) * _MINUTES + int(found[3])) * _MINUTES
     return -seconds if found[1] == "-" else seconds
 
@@ -130,8 +129,9 @@ def _accessor(part: Callable[[datetime], int]) -> Callable[..., int]:
             milliseconds = value.nanoseconds // 1_000_000 + zone_offset(zone) * 1000
             return part(_EPOCH + timedelta(milliseconds=milliseconds))
         except OverflowError:
-            message = "the local time is not in the years 1 to 9999"
-            raise CelError(ErrorCode.OVERFLOW, message) from None
+            raise CelError(
+                ErrorCode.OVERFLOW, "the local time is not in the years 1 to 9999"
+            ) from None
 
     return get
 

@@ -142,8 +142,9 @@ def contained(item: Value, container: Value) -> bool:
         if type(item) is str:
             return item in container
         raise mismatch("look up", item, container)
-    message = f"'in' needs a list or a map on its right, not {kind(container)}"
-    raise CelError(ErrorCode.TYPE, message)
+    raise CelError(
+        ErrorCode.TYPE, f"'in' needs a list or a map on its right, not {kind(container)}"
+    )
 
 
 def _element(item: Value, container: list[Value]) -> bool:
@@ -174,5 +175,4 @@ def ordered(left: Value, right: Value) -> tuple[Any, Any]:
         return left, right
     if of_left in _NUMBERS and of_right in _NUMBERS:
         return float(left), float(right)
-    message = f"cannot order {kind(left)} and {kind(right)}"
-    raise CelError(ErrorCode.TYPE, message)
+    raise CelError(ErrorCode.TYPE, f"cannot order {kind(left)} and {kind(right)}")

@@ -54,8 +54,12 @@ def decode_string(literal: str, start: int) -> str:
     text = body if raw or "\\" not in body else _unescape(body, offset)
     for character in text:
         if ord(character) in _SURROGATES:
-            end = start + len(literal)
-            raise reject(FindingCode.SYNTAX, start, end, "a lone surrogate is not a character")
+            raise reject(
+                FindingCode.SYNTAX,
+                start,
+                start + len(literal),
+                "a lone surrogate is not a character",
+            )
     return text
 
 
@@ -112,8 +116,9 @@ def decode_int(literal: str, start: int, *, negative: bool = False) -> int:
     value = int(literal, 16 if "x" in literal else 10)
     value = -value if negative else value
     if not INT_MIN <= value <= INT_MAX:
-        end = start + len(literal)
-        raise reject(FindingCode.SYNTAX, start, end, "the number does not fit into 64 bits")
+        raise reject(
+            FindingCode.SYNTAX, start, start + len(literal), "the number does not fit into 64 bits"
+        )
     return value
 
 

@@ -199,8 +199,12 @@ class _Reader:
                 return Constant(start, end, lexeme == "true")
             case "STRING_LIT" | "MLSTRING_LIT":
                 if self._strings.get(start) != end:
-                    message = "the parser disagrees about where this string ends"
-                    raise reject(FindingCode.UNSUPPORTED, start, end, message)
+                    raise reject(
+                        FindingCode.UNSUPPORTED,
+                        start,
+                        end,
+                        "the parser disagrees about where this string ends",
+                    )
                 value = decode_string(lexeme, start)
                 return Constant(start, end, value, text_start(lexeme, start))
             case "INT_LIT":
@@ -233,9 +237,13 @@ class _Reader:
         if len(arguments) == 1 and isinstance(arguments[0], Select):
             selected = arguments[0]
             return Has(start, end, selected.operand, selected.field, selected.field_start)
-        message = "has() asks for one member, as in has(claims.environment)"
-        hint = "a name that is no identifier is asked for with 'in': \"my-claim\" in claims"
-        raise reject(FindingCode.SYNTAX, start, end, message, hint)
+        raise reject(
+            FindingCode.SYNTAX,
+            start,
+            end,
+            "has() asks for one member, as in has(claims.environment)",
+            "a name that is no identifier is asked for with 'in': \"my-claim\" in claims",
+        )
 
     def _method(self, tree: Rule, level: int) -> Node:
         target, name, *rest = tree.children
@@ -252,17 +260,29 @@ class _Reader:
         variable = _only_token(arguments[0]) if arguments else None
         counts = (2, 3) if kind == "map" else (2,)
         if len(arguments) not in counts or variable is None or variable.type != "IDENT":
-            message = f"{kind}() needs a name for the element and what to ask of it"
-            hint = f'as in claims.groups.{kind}(group, group == "admins")'
-            raise reject(FindingCode.SYNTAX, start, end, message, hint)
+            raise reject(
+                FindingCode.SYNTAX,
+                start,
+                end,
+                f"{kind}() needs a name for the element and what to ask of it",
+                f'as in claims.groups.{kind}(group, group == "admins")',
+            )
         if variable in RESERVED:
-            message = f"'{variable}' is a reserved word of CEL"
-            raise reject(FindingCode.SYNTAX, _at(variable), _at(variable) + len(variable), message)
+            raise reject(
+                FindingCode.SYNTAX,
+                _at(variable),
+                _at(variable) + len(variable),
+                f"'{variable}' is a reserved word of CEL",
+            )
         source = self.read(tree.children[0], level + 1)
         self._comprehensions += 1
         if self._comprehensions > limits.COMPREHENSIONS:
-            message = f"more than {limits.COMPREHENSIONS} macros inside one another"
-            raise reject(FindingCode.LIMIT, start, end, message)
+            raise reject(
+                FindingCode.LIMIT,
+                start,
+                end,
+                f"more than {limits.COMPREHENSIONS} macros inside one another",
+            )
         body, *rest = [self.read(argument, level + 1) for argument in arguments[1:]]
         self._comprehensions -= 1
         transform = None

@@ -101,8 +101,13 @@ class _Scanner:
         if character in _CLOSES:
             self._open.append((character, at))
             if len(self._open) > limits.BRACKETS:
-                message = f"brackets nest deeper than {limits.BRACKETS} levels"
-                raise reject(FindingCode.LIMIT, at, at + 1, message, "split it into definitions")
+                raise reject(
+                    FindingCode.LIMIT,
+                    at,
+                    at + 1,
+                    f"brackets nest deeper than {limits.BRACKETS} levels",
+                    "split it into definitions",
+                )
         elif character in ")]}":
             if not self._open or _CLOSES[self._open[-1][0]] != character:
                 raise reject(FindingCode.SYNTAX, at, at + 1, f"'{character}' closes nothing")
@@ -112,8 +117,12 @@ class _Scanner:
         text = self._text
         prefix = text[start:quote_at].lower()
         if "b" in prefix:
-            message = "bytes literals are not part of the policy language"
-            raise reject(FindingCode.UNSUPPORTED, start, quote_at + 1, message)
+            raise reject(
+                FindingCode.UNSUPPORTED,
+                start,
+                quote_at + 1,
+                "bytes literals are not part of the policy language",
+            )
         quote = text[quote_at]
         if text.startswith(quote * 3, quote_at):
             quote *= 3
@@ -127,9 +136,13 @@ class _Scanner:
             if text.startswith(quote, at):
                 written = text[body:at]
                 if raw and (len(written) - len(written.rstrip("\\"))) % 2:
-                    message = "a raw string cannot end with a backslash here"
-                    hint = 'write an ordinary string with "\\\\"'
-                    raise reject(FindingCode.UNSUPPORTED, start, at + len(quote), message, hint)
+                    raise reject(
+                        FindingCode.UNSUPPORTED,
+                        start,
+                        at + len(quote),
+                        "a raw string cannot end with a backslash here",
+                        'write an ordinary string with "\\\\"',
+                    )
                 return at + len(quote)
             if text[at] in "\r\n":
                 self._refuse_newline(start, at, quote)
@@ -140,5 +153,10 @@ class _Scanner:
     def _refuse_newline(start: int, at: int, quote: str) -> None:
         if len(quote) == 1:
             raise reject(FindingCode.SYNTAX, start, at, "the string is never closed on its line")
-        message = "a string over several lines is not part of the policy language"
-        raise reject(FindingCode.UNSUPPORTED, start, at, message, 'write the line ends as "\\n"')
+        raise reject(
+            FindingCode.UNSUPPORTED,
+            start,
+            at,
+            "a string over several lines is not part of the policy language",
+            'write the line ends as "\\n"',
+        )

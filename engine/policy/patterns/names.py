@@ -85,8 +85,9 @@ def _text(part: Part, variables: Mapping[str, object]) -> str | Wildcard:
         return part
     value = part.evaluate(variables)
     if not isinstance(value, str) or not is_repository_path(value):
-        message = f"the value of ${{{part.text}}} is not a part of a repository's name"
-        raise PatternValueError(message)
+        raise PatternValueError(
+            f"the value of ${{{part.text}}} is not a part of a repository's name"
+        )
     return value
 
 

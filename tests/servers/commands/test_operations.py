@@ -263,8 +263,7 @@ def test_a_shadow_policy_s_provider_that_hangs_holds_nobody_up(
     def fetch(_url: str, _place: Place, _bounds: Bounds) -> Document:
         in_time.append(answered.wait(5))  # five seconds only where the test fails
         fetched.set()
-        message = "too late"
-        raise FetchError(message)
+        raise FetchError("too late")
 
     hosting = KeyHosting(KeyTimes(wait=20), fetch=fetch)
     desk = make_desk(

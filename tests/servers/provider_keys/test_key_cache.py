@@ -25,8 +25,7 @@ class Publisher:
     def load(self) -> FetchedKeys:
         self.fetches += 1
         if self.down:
-            message = "connection refused"
-            raise FetchError(message)
+            raise FetchError("connection refused")
         return FetchedKeys(self.keys, self.max_age)
 
 
@@ -199,8 +198,7 @@ def test_a_slow_provider_holds_a_request_up_for_the_wait_and_no_longer() -> None
 
     def load() -> FetchedKeys:
         never.wait(10)
-        message = "too late"
-        raise FetchError(message)
+        raise FetchError("too late")
 
     cache = RemoteKeys("idp", load, KeyTimes(wait=0.01), clock=lambda: 1000.0)
     answer = cache.current()
@@ -217,8 +215,7 @@ def test_a_provider_that_keeps_failing_holds_nobody_up_for_long(clock: Clock) ->
         if failures:
             raise failures.pop()
         never.wait(10)
-        message = "too late"
-        raise FetchError(message)
+        raise FetchError("too late")
 
     cache = RemoteKeys("idp", load, KeyTimes(wait=60, wait_failing=0.01), clock)
     first = cache.current()

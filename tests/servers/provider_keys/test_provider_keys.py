@@ -505,8 +505,7 @@ def test_keys_are_refreshed_whatever_becomes_of_telling_of_them() -> None:
 
     def told() -> None:
         calls.put(None)
-        message = "it cannot be told"
-        raise RuntimeError(message)
+        raise RuntimeError("it cannot be told")
 
     keys = ProviderKeys()
     keys.start(told)

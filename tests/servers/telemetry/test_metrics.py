@@ -103,8 +103,7 @@ def test_metrics_tell_how_old_keys_are_and_whether_they_can_be_used(
 
     def fetch(url: str, _place: Place, _bounds: Bounds) -> Document:
         if down[0]:
-            message = "down"
-            raise FetchError(message)
+            raise FetchError("down")
         keys = jwks([(private_keys["rsa"].public_key(), "sample", "RS256")])
         return Document(url, json.dumps(keys).encode(), {})
 
