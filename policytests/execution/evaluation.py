@@ -22,7 +22,7 @@ Answer = Verdict | Refusal
 """What comes of one access: a verdict, or the refusal of its whole login."""
 
 
-MOST_EXHAUSTIVE = 1000
+MAX_EXHAUSTIVE = 1000
 """Statements of a policy that is looked at whole; of a larger one, what its index finds."""
 
 
@@ -36,7 +36,7 @@ def ask(
     passed over; in a very large policy that would take too long.  A mutant's index is that of the
     policy before the change and must not be used.
     """
-    whole = mutant or len(policy.grants) + len(policy.denials) <= MOST_EXHAUSTIVE
+    whole = mutant or len(policy.grants) + len(policy.denials) <= MAX_EXHAUSTIVE
     return Request(policy, login.identity, login.claims, service, now, exhaustive=whole)
 
 

@@ -18,7 +18,7 @@ from .drawing import draw
 from .evaluation import Answer, Session
 from .judging import MEANING, mark_of
 
-MOST_GRANTS = 5
+MAX_GRANTS = 5
 """Grants that are gone through one by one; the rest are counted."""
 
 
@@ -94,11 +94,11 @@ def _nearest(grants: Sequence[Statement], request: Request, access: Access) -> I
         if not lines:
             continue
         told += 1
-        if told <= MOST_GRANTS:
+        if told <= MAX_GRANTS:
             yield f"not by    {grant.name}  {_place(grant.location)}"
             yield from (f"          {line}" for line in lines)
-    if told > MOST_GRANTS:
-        yield f"          and {told - MOST_GRANTS} more"
+    if told > MAX_GRANTS:
+        yield f"          and {told - MAX_GRANTS} more"
     if not told:
         yield "          no grant of the policy is about this action of this provider's tokens"
 

@@ -28,7 +28,7 @@ from .dependencies import Reads
 from .questions import Asked, IncoherentError, asked_of
 from .records import LOGIN_ACCEPTED, Answered, Record, login_refused
 
-MOST_REMEMBERED: Final = 20_000
+MAX_REMEMBERED: Final = 20_000
 """Decisions that are remembered, so that equal ones are made once."""
 
 LOGIN: Final = "login"
@@ -203,7 +203,7 @@ class Replay:
                 for verdict in choose(decided.verdicts, asked.choices)
             )
             if key is not None:
-                if len(self._known) >= MOST_REMEMBERED:
+                if len(self._known) >= MAX_REMEMBERED:
                     self._known.clear()
                 self._known[key] = known
         return known

@@ -21,7 +21,7 @@ from .view import MATTER, MEANING, Told, View, numbered, stamp
 SCHEMA_VERSION: Final = 1
 """The version of the JSON report's shape."""
 
-MOST_LINES: Final = 12
+MAX_LINES: Final = 12
 """Lines that are told of one difference."""
 
 _COLOURS: Final = {Change.WIDER: "red", Change.NARROWER: "yellow", Change.OTHERWISE: "cyan"}
@@ -56,7 +56,7 @@ def _section(view: View, change: Change, paint: Callable[[str, str], str]) -> It
     yield f"{paint(change.value.upper(), _COLOURS[change])}  {MEANING[change]}: {numbers}"
     causes = list(report.causes(change))
     if len(causes) > 1 or total > len(view.told[change]):
-        for before, after, count, accesses, identities in causes[:MOST_LINES]:
+        for before, after, count, accesses, identities in causes[:MAX_LINES]:
             about = f"{numbered(accesses, 'access')} of {numbered(identities, 'identity')}"
             yield f"  {count:>7,}  {visible(before)} -> {visible(after)}  ({about})"
     for told in view.told[change]:
@@ -77,8 +77,8 @@ def _difference(told: Told) -> Iterator[str]:
     yield f"    {times}, {stamp(seen.first)} to {stamp(seen.last)}, last request {seen.request_id}"
     yield f"    then    {visible(str(difference.before))}"
     yield f"    now     {visible(str(difference.after))}"
-    yield from (f"      {visible(line)}".rstrip() for line in told.lines[:MOST_LINES])
-    if len(told.lines) > MOST_LINES:
+    yield from (f"      {visible(line)}".rstrip() for line in told.lines[:MAX_LINES])
+    if len(told.lines) > MAX_LINES:
         yield "      ..."
 
 

@@ -16,13 +16,13 @@ from regauth.policytests.exit_codes import NEW_ACCESS, NOT_EXCLUDED, NOTHING_RUN
 from .deciding import Change, Difference, Undecided
 from .records import Record
 
-MOST_GROUPS: Final = 10_000
+MAX_GROUPS: Final = 10_000
 """Different differences of a kind that are kept; of the others only the requests are counted."""
 
-MOST_KEPT: Final = 16 * 1024
+MAX_KEPT: Final = 16 * 1024
 """Bytes of a line that is kept to tell why."""
 
-MOST_POLICIES: Final = 20
+MAX_POLICIES: Final = 20
 """Hashes of deciding policies that are kept."""
 
 
@@ -76,7 +76,7 @@ class ReplayReport:
     requests: Counter[Change] = field(default_factory=Counter)
     """Requests with such a change."""
     unkept: Counter[Change] = field(default_factory=Counter)
-    """Differences beyond `MOST_GROUPS`, by occurrence."""
+    """Differences beyond `MAX_GROUPS`, by occurrence."""
     _groups: dict[Change, dict[Difference, Seen]] = field(
         default_factory=lambda: {change: {} for change in Change}
     )
@@ -89,7 +89,7 @@ class ReplayReport:
             self.first = moment
         if self.last is None or moment > self.last:
             self.last = moment
-        if record.policy in self.recorded or len(self.recorded) < MOST_POLICIES:
+        if record.policy in self.recorded or len(self.recorded) < MAX_POLICIES:
             self.recorded[record.policy] += 1
         if not differences:
             return
@@ -101,10 +101,10 @@ class ReplayReport:
         groups = self._groups[difference.change]
         seen = groups.get(difference)
         if seen is None:
-            if len(groups) >= MOST_GROUPS:
+            if len(groups) >= MAX_GROUPS:
                 self.unkept[difference.change] += 1
                 return
-            kept = line if len(line) <= MOST_KEPT else b""
+            kept = line if len(line) <= MAX_KEPT else b""
             seen = Seen(0, record.time, record.time, record.request_id, kept)
             groups[difference] = seen
         seen.count += 1

@@ -35,10 +35,10 @@ from regauth.policytests.tokens.profiles.profile import TIMES
 from .dependencies import Reads
 from .records import Answered, Record
 
-MOST_TOKENS: Final = 500
+MAX_TOKENS: Final = 500
 """Tokens of a suite; of what else there is, the number is said."""
 
-MOST_ACCESSES: Final = 100
+MAX_ACCESSES: Final = 100
 """Accesses that one token asks for."""
 
 VOLATILE: Final = frozenset({*TIMES, "jti"})
@@ -95,14 +95,14 @@ class RecordedSuite:
         key = self._reads.token(record)
         asked = self._asked.get(key)
         if asked is None:
-            if len(self._asked) >= MOST_TOKENS:
-                self.left_out[f"requests of more than {MOST_TOKENS} tokens"] += 1
+            if len(self._asked) >= MAX_TOKENS:
+                self.left_out[f"requests of more than {MAX_TOKENS} tokens"] += 1
                 return
             asked = self._asked[key] = _Asked(record)
         if self._last is None or record.time > self._last:
             self._last = record.time
         for access in accesses(parse_scopes(record.asked)):
-            if unknown(access) is None and len(asked.reach) < MOST_ACCESSES:
+            if unknown(access) is None and len(asked.reach) < MAX_ACCESSES:
                 answered = record.accesses.get(str(access))
                 asked.reach[access] = answered.reach if answered is not None else 0
 

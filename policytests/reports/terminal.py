@@ -24,7 +24,7 @@ from .report import OUTCOMES, Report, Result
 MOST = 8
 """Uncovered places and surviving mutants that are listed for each policy."""
 
-MOST_TOLD = 3
+MAX_TOLD = 3
 """Cases of one test that are told in full; of the others the line must do."""
 
 PATIENCE = 1.0
@@ -178,7 +178,7 @@ def tree(report: Report, out: TerminalReporter) -> None:
                 test, told = result.test, 0
                 out.write_line(f"  {test}")
             told += 1
-            _case(result, out, whole=told <= MOST_TOLD)
+            _case(result, out, whole=told <= MAX_TOLD)
         out.write_line("")
 
 

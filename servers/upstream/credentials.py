@@ -25,7 +25,7 @@ MAX_TOKENS: Final = 10_000
 """Tokens that are kept, one for each set of scopes."""
 
 MAX_TOKEN_ANSWER: Final = 256 * 1024
-LEAST_LIFE: Final = 60.0
+MIN_LIFE: Final = 60.0
 """Seconds that a token is good for when its server does not say (docs/spec/auth/token.md)."""
 
 LOGIN_AGE: Final = 300.0
@@ -195,7 +195,7 @@ class UpstreamCredentials:
             raise UpstreamError(
                 f"the upstream's token server answered {answer.status} without a token"
             )
-        return _Kept(token, login, began + max(life, LEAST_LIFE) * _KEPT)
+        return _Kept(token, login, began + max(life, MIN_LIFE) * _KEPT)
 
     def _send(
         self,

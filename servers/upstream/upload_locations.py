@@ -18,10 +18,10 @@ import re
 from pathlib import Path
 from typing import Final
 
-LEAST_KEY: Final = 32
+MIN_KEY: Final = 32
 """Bytes in a key's file, at least."""
 
-MOST_KEY: Final = 4096
+MAX_KEY: Final = 4096
 """And at most: no secret is longer, and a wrong file often is."""
 
 MAX_SEALED: Final = 1000
@@ -45,12 +45,12 @@ def read_key(file: Path) -> bytes:
     """
     try:
         with file.open("rb") as opened:
-            content = opened.read(MOST_KEY + 1).strip()
+            content = opened.read(MAX_KEY + 1).strip()
     except OSError as error:
         raise UploadKeyError(f"the upload key {file} cannot be read: {error.strerror}") from error
-    if not LEAST_KEY <= len(content) <= MOST_KEY:
+    if not MIN_KEY <= len(content) <= MAX_KEY:
         raise UploadKeyError(
-            f"the upload key {file} has not {LEAST_KEY} to {MOST_KEY} bytes; "
+            f"the upload key {file} has not {MIN_KEY} to {MAX_KEY} bytes; "
             "make one with `openssl rand -base64 48`"
         )
     return hashlib.sha256(b"upload sessions\n" + content).digest()

@@ -610,7 +610,7 @@ def test_the_same_answer_is_given_again_only_where_nothing_that_is_read_differs(
 def test_what_differs_in_too_many_ways_is_counted_still(
     production: Production, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("regauth.policytests.replay.report.MOST_GROUPS", 2)
+    monkeypatch.setattr("regauth.policytests.replay.report.MAX_GROUPS", 2)
     gone = (
         "check: claims.repository_owner_id",
         'check: claims.ref == "x" && claims.repository_owner_id',
