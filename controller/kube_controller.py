@@ -22,7 +22,7 @@ EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_POLICY: Final = 10
 
-_HELP = """\
+_HELP: Final = """\
 Give service accounts pull secrets with short-lived tokens, by a policy.
 
 \b
@@ -38,7 +38,7 @@ For every account, without a policy:
 The manifests to install it with:
   kube-controller manifests --config controller.yaml --image IMAGE
 """
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_FILE: Final = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.group(

@@ -17,7 +17,7 @@ from typing import Final
 
 from .exit_codes import INTERRUPTED, USAGE
 
-COMMANDS = (
+COMMANDS: Final = (
     *("check", "why", "can", "who-can", "replay", "init", "schema", "migrate", "hostile"),
     "completion",
 )

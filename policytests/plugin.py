@@ -10,19 +10,19 @@ from collections.abc import Callable
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import pytest
 
 if TYPE_CHECKING:
     from regauth.policytests.collection.fixtures import AskedPolicy
 
-_SUFFIX = ".policytest.yaml"
+_SUFFIX: Final = ".policytest.yaml"
 
-RECORDER: pytest.StashKey[object] = pytest.StashKey()
+RECORDER: Final[pytest.StashKey[object]] = pytest.StashKey()
 """The run's `regauth.policytests.collection.recorder.Recorder`; absent in a run without suites."""
 
-OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+OPTIONS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     (
         "accept-widening",
         {"metavar": "REASON", "help": "let --snapshot-update widen access; the reason is kept"},

@@ -14,12 +14,12 @@ import json
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import Any, Final
 
 __all__ = ["UnknownSchema", "claims_names", "load", "load_claims", "names", "text"]
 
-_SUFFIX = ".schema.json"
-_CLAIMS_SUFFIX = ".json"
+_SUFFIX: Final = ".schema.json"
+_CLAIMS_SUFFIX: Final = ".json"
 
 
 class UnknownSchema(KeyError):  # noqa: N818 - said as a fact, as KeyError's kin are

@@ -36,12 +36,12 @@ MAX_ACCESSES: Final = 3 * MAX_SCOPES
 _REMEMBERED: Final = 300
 """Characters of the longest scope that is read once for many requests."""
 
-_COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
-_HOST = r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?/)?"
-_NAME = re.compile(rf"{_HOST}{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
-_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
-_TYPE = re.compile(r"([a-z0-9]+)(?:\(([a-z0-9]+)\))?", re.ASCII)
-_ACTION = re.compile(r"[a-z]+|\*", re.ASCII)
+_COMPONENT: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_HOST: Final = r"(?:[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?/)?"
+_NAME: Final = re.compile(rf"{_HOST}{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
+_PATH: Final = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*", re.ASCII)
+_TYPE: Final = re.compile(r"([a-z0-9]+)(?:\(([a-z0-9]+)\))?", re.ASCII)
+_ACTION: Final = re.compile(r"[a-z]+|\*", re.ASCII)
 
 
 class ScopeError(ValueError):

@@ -14,7 +14,7 @@ from regauth.engine.source import nodes, schema
 from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Location, Problem, Problems, Severity
 
-_SILENCE = re.compile(r"#\s*policytest:\s*ignore\[([a-z0-9, -]+)\](.*)", re.DOTALL)
+_SILENCE: Final = re.compile(r"#\s*policytest:\s*ignore\[([a-z0-9, -]+)\](.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)

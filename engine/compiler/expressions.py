@@ -38,7 +38,7 @@ def _scope(*fields: str) -> RecordType:
 SCOPE: Final = _scope(*_SCOPE_FIELDS)
 SCOPE_WITH_REFERENCE: Final = _scope(*_SCOPE_FIELDS, "reference")
 _Key = tuple[int, bool, bool]
-_DEFINITION = re.compile(r"\bdefs\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)")
+_DEFINITION: Final = re.compile(r"\bdefs\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)")
 
 
 @dataclass(frozen=True, slots=True)

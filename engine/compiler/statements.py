@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from regauth.engine.cel import BOOL, STRING, Program
 from regauth.engine.issuers import ClaimSchema
@@ -27,7 +27,7 @@ from .expressions import Expressions, Sight
 Kind = TypeVar("Kind", Grant, Denial)
 AnyPattern = TypeVar("AnyPattern", Pattern, TagPattern)
 
-ANONYMOUS = "anonymous"
+ANONYMOUS: Final = "anonymous"
 """What reports call the grant of anonymous access."""
 
 

@@ -16,7 +16,7 @@ statement is not decided at all, and what depends on it is refused.
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import Enum
-from typing import Literal
+from typing import Final, Literal
 
 from regauth.engine.access import references
 from regauth.engine.access.outcomes import ConditionError, Decision, Identity, Verdict, Why
@@ -36,7 +36,7 @@ from regauth.engine.policy.patterns.text import PatternValueError
 from regauth.engine.policy.policy import Denial, Policy, Statement
 from regauth.engine.tokens.jwt import Claims
 
-NO_CLAIMS: Claims = Claims({})
+NO_CLAIMS: Final[Claims] = Claims({})
 """The claims of a request without credentials."""
 
 

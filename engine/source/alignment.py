@@ -6,8 +6,10 @@ folding (YAML 1.2.2, sections 7.3 and 8.1).  What must not: reading YAML
 (`regauth.engine.source.nodes`).
 """
 
-_ESCAPE_LENGTHS = {"x": 4, "u": 6, "U": 10}
-_BLANK = frozenset(" \t\r\n\x85\u2028\u2029")
+from typing import Final
+
+_ESCAPE_LENGTHS: Final = {"x": 4, "u": 6, "U": 10}
+_BLANK: Final = frozenset(" \t\r\n\x85\u2028\u2029")
 
 
 def align(text: str, source: str, offset: int) -> int:

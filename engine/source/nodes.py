@@ -23,17 +23,17 @@ from .problems import Location, Problems
 # libyaml where it is there: ten times faster, with the same marks.
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
+MAX_DOCUMENT_BYTES: Final = 8 * 1024 * 1024
 """The size over which a file is refused unread."""
 
-MAX_DEPTH = 32
+MAX_DEPTH: Final = 32
 """How deep sequences and mappings may nest."""
 
-_INT = re.compile(r"[-+]?[0-9]+\Z", re.ASCII)
-_OCTAL = re.compile(r"0o[0-7]+\Z", re.ASCII)
-_HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+\Z", re.ASCII)
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z", re.ASCII)
-_CONSTANTS: dict[str, bool | None] = {
+_INT: Final = re.compile(r"[-+]?[0-9]+\Z", re.ASCII)
+_OCTAL: Final = re.compile(r"0o[0-7]+\Z", re.ASCII)
+_HEXADECIMAL: Final = re.compile(r"0x[0-9a-fA-F]+\Z", re.ASCII)
+_FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z", re.ASCII)
+_CONSTANTS: Final[dict[str, bool | None]] = {
     **dict.fromkeys(("null", "Null", "NULL", "~", ""), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),

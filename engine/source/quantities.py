@@ -6,10 +6,11 @@ What lives here: `30s`, `1h30m`, `2027-01-31` to Python's values.  What must not
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
-_UNITS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
-_DURATION = re.compile(r"(?:[0-9]{1,9}(?:ms|[dhms]))+", re.ASCII)
-_PART = re.compile(r"([0-9]+)(ms|[dhms])", re.ASCII)
+_UNITS: Final = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
+_DURATION: Final = re.compile(r"(?:[0-9]{1,9}(?:ms|[dhms]))+", re.ASCII)
+_PART: Final = re.compile(r"([0-9]+)(ms|[dhms])", re.ASCII)
 
 
 def parse_duration(text: str) -> timedelta:

@@ -16,7 +16,7 @@ import orjson
 MAX_DEPTH: Final = 8
 """How deep a token's objects and lists may nest."""
 
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _INT64: Final = 1 << 63
 
 

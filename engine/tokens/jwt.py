@@ -43,7 +43,7 @@ UnverifiedClaims = NewType("UnverifiedClaims", dict[str, object])
 Claims = NewType("Claims", dict[str, object])
 """Claims whose signature was verified with a key of their provider."""
 
-_COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)", re.ASCII)
+_COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)", re.ASCII)
 _TYPES: Final = (None, "jwt", "jose", "at+jwt", "application/at+jwt")
 # A canonical last character leaves no bits over (RFC 4648, section 3.5).
 _LAST: Final = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}

@@ -7,6 +7,7 @@ stands in a policy (`mutants`).
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from typing import Final
 
 from regauth.engine.cel import Node, Program, unparse
 from regauth.engine.cel.evaluation.program import make
@@ -78,8 +79,8 @@ def _atom(node: Node, rebuild: Callable[[Node], Node], within: str) -> Iterator[
         yield operator, rebuild(changed), node, unparse(changed)
 
 
-WIDENINGS = frozenset({"widen-to-prefix", "widen-to-suffix"})
-_OPPOSITES: Mapping[str, str] = dict(
+WIDENINGS: Final = frozenset({"widen-to-prefix", "widen-to-suffix"})
+_OPPOSITES: Final[Mapping[str, str]] = dict(
     pair.split() for pair in ("== !=", "!= ==", "< >=", ">= <", "> <=", "<= >")
 )
 

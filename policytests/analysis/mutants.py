@@ -7,7 +7,7 @@ finding out who notices (`mutation`).
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from regauth.engine.access.scope import REPOSITORY_ACTIONS
 from regauth.engine.cel import BOOL, Node, Program
@@ -305,7 +305,7 @@ class _Anything(frozenset[str]):
         return True
 
 
-ANY: frozenset[str] = _Anything({"anything"})
+ANY: Final[frozenset[str]] = _Anything({"anything"})
 
 
 def with_statements(policy: Policy, change: Callable[[Statement], Statement | None]) -> Policy:

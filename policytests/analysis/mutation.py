@@ -11,6 +11,7 @@ statement that changed, and of the cases only those that got such an answer are 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
+from typing import Final
 
 from regauth.engine.access.outcomes import Reason, Refusal
 from regauth.engine.access.scope import Access
@@ -27,7 +28,7 @@ from .mutants import Mutant, mutants
 from .places import Places
 from .witnesses import Witness, Witnesses
 
-AFTER_SIGNATURE = frozenset(
+AFTER_SIGNATURE: Final = frozenset(
     {Reason.WRONG_AUDIENCE, Reason.WRONG_ISSUER, Reason.TOO_OLD, Reason.EXPIRED}
 )
 """Refusals of a login whose signature was verified."""

@@ -7,6 +7,7 @@ What must not: whether a variation is of use, which the engine tells (`coverage`
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from regauth.engine.cel import Node
 from regauth.engine.cel.syntax.analysis import references
@@ -23,7 +24,7 @@ class _Absent:
         return "absent"
 
 
-ABSENT = _Absent()
+ABSENT: Final = _Absent()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ to be equivalent, and the search is made of everything the policy's conditions t
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from regauth.engine.access.outcomes import Refusal, Verdict, Why
 from regauth.engine.access.references import ALL_TAGS, UPLOAD, is_tag, write
@@ -24,7 +25,7 @@ from regauth.policytests.execution.evaluation import Session, ask
 from .mutants import Mutant
 from .variations import Variation, variations
 
-MAX_BASES = 40
+MAX_BASES: Final = 40
 """Tokens of the run that the search starts from."""
 
 

@@ -5,14 +5,17 @@ What lives here: the translation.  What must not: what an option does.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from regauth.policytests.plugin import OPTIONS
 from regauth.policytests.suites.grid import did_you_mean
 
-SHORT = {"-f": "--format"}
+SHORT: Final = {"-f": "--format"}
 """Options of one letter."""
 
-FORMATS = (*("json", "junit", "github", "sarif", "tap", "markdown", "lcov", "cobertura", "html"),)
+FORMATS: Final = (
+    *("json", "junit", "github", "sarif", "tap", "markdown", "lcov", "cobertura", "html"),
+)
 """What `--format` takes."""
 
 

@@ -9,6 +9,7 @@ import contextlib
 import sys
 import time
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -131,7 +132,7 @@ class Recorder:
         self.after.clear()
 
 
-AFTER: pytest.StashKey[list[str]] = pytest.StashKey()
+AFTER: Final[pytest.StashKey[list[str]]] = pytest.StashKey()
 
 
 def _text(report: pytest.TestReport) -> tuple[str, tuple[str, ...]]:

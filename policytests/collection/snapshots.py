@@ -5,6 +5,8 @@ What lives here: the file's form, and the guard against accepting wider access u
 not: making a table (`cases`) and reading one (`access_table`).
 """
 
+from typing import Final
+
 import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.exceptions import SnapshotDoesNotExist, TaintedSnapshotError
@@ -12,7 +14,7 @@ from syrupy.extensions.amber import AmberSnapshotExtension
 
 from regauth.policytests.execution.access_table import AccessTable, parse_table
 
-ACCEPTED = "accepted: "
+ACCEPTED: Final = "accepted: "
 """How a line begins that keeps the reason of a widening."""
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 from regauth.engine.access.outcomes import Refusal
 from regauth.engine.access.scope import (
@@ -43,10 +43,10 @@ from regauth.policytests.suites.grid import did_you_mean
 from regauth.policytests.suites.suite import SUFFIX
 from regauth.policytests.suites.times import parse_time
 
-STANDARD_INPUT = "-"
+STANDARD_INPUT: Final = "-"
 """The name of the token that is read from standard input."""
 
-UNVERIFIED = (
+UNVERIFIED: Final = (
     "warning: no keys were given, so the signature was not verified; anybody can write this"
 )
 

@@ -7,14 +7,14 @@ its own that is imported when it is needed.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import click
 
 from .ask import Asking
 from .help import EXAMPLES
 
-_FORMATS = click.Choice(["text", "json", "github", "sarif"])
+_FORMATS: Final = click.Choice(["text", "json", "github", "sarif"])
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,9 +40,9 @@ def check(folders: tuple[Path, ...], form: str, *, strict: bool) -> None:
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
-_PATH = click.Path(path_type=Path)
-_SUITE = click.option("--suite", type=_PATH, help="Take tokens from this suite.")
-_SERVICE = click.option("--service", help="The service asked; default: the policy's one.")
+_PATH: Final = click.Path(path_type=Path)
+_SUITE: Final = click.option("--suite", type=_PATH, help="Take tokens from this suite.")
+_SERVICE: Final = click.option("--service", help="The service asked; default: the policy's one.")
 
 
 def _asking(function: Command) -> Command:

@@ -5,8 +5,9 @@ What lives here: texts.  What must not: anything that acts.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
-HELP = """\
+HELP: Final = """\
 policytest tests registry policies: sample tokens, and what each may do.
 
   policytest                              run every *.policytest.yaml below this folder
@@ -41,7 +42,7 @@ Exit codes: 0 all passed, 1 a case failed, 2 interrupted, 3 internal error, 4 wr
 12 new access, 13 new access cannot be excluded.
 """
 
-EXAMPLES: Mapping[str, Sequence[str]] = {
+EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
     "check": ("policytest check policy/", "policytest check -f sarif policy/ > policy.sarif"),
     "why": (
         "policytest why main repository:acme/app:push",

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 import urllib3
 
@@ -25,13 +25,13 @@ from regauth.policytests.tokens.forgeries.known import FORGERIES
 from regauth.policytests.tokens.issuing import IssuerKeys, Sample, make_sample
 
 UNAUTHORIZED, TOO_MANY, OK = 401, 429, 200
-SLACK = timedelta(seconds=30)
+SLACK: Final = timedelta(seconds=30)
 """What is added to the clock skew of tokens that are just out of time: sending takes time too."""
 
-PATIENCE = 120
+PATIENCE: Final = 120
 """Seconds that a server may ask to wait, for all tokens together."""
 
-TIMEOUT = urllib3.Timeout(connect=5, read=15)
+TIMEOUT: Final = urllib3.Timeout(connect=5, read=15)
 
 
 class HostileError(Exception):

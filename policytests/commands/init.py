@@ -7,6 +7,7 @@ What lives here: writing a starter, and the published schemas.  What must not: t
 import contextlib
 import sys
 from pathlib import Path
+from typing import Final
 
 from regauth import schemas
 from regauth.policytests.exit_codes import USAGE
@@ -14,7 +15,7 @@ from regauth.policytests.suites.grid import did_you_mean
 
 from .templates import STARTERS
 
-_NEXT = """
+_NEXT: Final = """
 Now:
   policytest                    all is green
   remove `&& claims.ref == "refs/heads/main"`, or an action, from policy/policy.yaml
@@ -22,7 +23,7 @@ Now:
   policytest --mutate           would every such mistake be noticed?
   write in .github/workflows/policy.yml who OWNER is
 """
-_NEXT_KUBERNETES = _NEXT.replace(
+_NEXT_KUBERNETES: Final = _NEXT.replace(
     '`&& claims.ref == "refs/heads/main"`, or an action,', "the line `when: ...`"
 )
 

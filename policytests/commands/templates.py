@@ -5,8 +5,9 @@ What lives here: the texts.  What must not: writing them (`command_init`).
 """
 
 from collections.abc import Mapping
+from typing import Final
 
-_GITHUB_POLICY = """\
+_GITHUB_POLICY: Final = """\
 # Who may do what in the registry.  Whatever no grant allows is refused.
 version: 1
 
@@ -35,7 +36,7 @@ grants:
     actions: [pull, push]
 """
 
-_GITHUB_SUITE = """\
+_GITHUB_SUITE: Final = """\
 policy: ../policy
 at: 2026-11-01T12:00:00Z # the clock stands still in a suite
 
@@ -72,7 +73,7 @@ hostile: # every forgery and near miss of these must be refused
   except: [repository-reused] # the organisation decides what a repository is called
 """
 
-_KUBERNETES_POLICY = """\
+_KUBERNETES_POLICY: Final = """\
 # Who may do what in the registry.  Whatever no grant allows is refused.
 version: 1
 
@@ -97,7 +98,7 @@ grants:
     actions: [pull, push]
 """
 
-_KUBERNETES_SUITE = """\
+_KUBERNETES_SUITE: Final = """\
 policy: ../policy
 at: 2026-11-01T12:00:00Z # the clock stands still in a suite
 
@@ -129,7 +130,7 @@ hostile: # every forgery and near miss of these must be refused
   repositories: [shop/web]
 """
 
-_WORKFLOW = """\
+_WORKFLOW: Final = """\
 name: policy
 on:
   pull_request:
@@ -150,7 +151,7 @@ jobs:
       - run: policytest --cov-fail-under 100 --min-mutation-score 100 -f github -f junit=junit.xml
 """
 
-STARTERS: Mapping[str, Mapping[str, str]] = {
+STARTERS: Final[Mapping[str, Mapping[str, str]]] = {
     name: {
         "policy/policy.yaml": policy,
         "policytests/policy.policytest.yaml": suite,

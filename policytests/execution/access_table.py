@@ -8,6 +8,7 @@ another.  What must not: files (`snapshots`).
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from regauth.engine.access.outcomes import Refusal
 from regauth.engine.access.scope import REPOSITORY_ACTIONS
@@ -16,10 +17,10 @@ from regauth.policytests.suites.suite import Mark
 from .evaluation import Answer
 from .judging import allowed_despite_error, depends_on_reference, mark_of
 
-DEPENDS = "?"
+DEPENDS: Final = "?"
 """The mark of a cell that depends on the tag; in a suite's snapshot it is an error."""
 
-_SPACES = re.compile(r" {2,}")
+_SPACES: Final = re.compile(r" {2,}")
 
 
 @dataclass(slots=True)

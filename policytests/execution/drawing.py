@@ -7,14 +7,15 @@ What lives here: the drawing.  What must not: evaluation, which is `Program.trac
 import json
 import re
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from regauth.engine.cel import Program, Trace
 
-MAX_VALUE = 48
+MAX_VALUE: Final = 48
 """Characters of a value that are shown."""
 
-_DEFINITION = re.compile(r"defs\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)\Z")
-_CONSTANT = re.compile(r"(true|false|null)\Z|[-0-9\"'\[]|[rRbB]+[\"']")
+_DEFINITION: Final = re.compile(r"defs\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)\Z")
+_CONSTANT: Final = re.compile(r"(true|false|null)\Z|[-0-9\"'\[]|[rRbB]+[\"']")
 
 
 def draw(program: Program, variables: Mapping[str, object]) -> Iterator[str]:

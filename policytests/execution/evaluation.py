@@ -8,6 +8,7 @@ opinion about an answer (`judging`), or any decision of its own.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 from regauth.engine.access.outcomes import Refusal, Verdict
 from regauth.engine.access.scope import Access
@@ -22,7 +23,7 @@ Answer = Verdict | Refusal
 """What comes of one access: a verdict, or the refusal of its whole login."""
 
 
-MAX_EXHAUSTIVE = 1000
+MAX_EXHAUSTIVE: Final = 1000
 """Statements of a policy that is looked at whole; of a larger one, what its index finds."""
 
 

@@ -7,6 +7,7 @@ how a hostile token is made (`forgeries`, `near_misses`).
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from regauth.engine.access.outcomes import Refusal
 from regauth.engine.access.scope import Access, repository_accesses
@@ -20,10 +21,10 @@ from .evaluation import Evaluation
 from .judging import PASSED, Judgment, Outcome, depends_on_reference, judge_named
 from .telling import tell_access, tell_login
 
-OTHER_SUBJECT = "-other-sub"
+OTHER_SUBJECT: Final = "-other-sub"
 """How the name of a near miss ends whose `sub` has the other of GitHub's two forms."""
 
-READ = "pull"
+READ: Final = "pull"
 """The one action that a near miss from inside may share with the token."""
 
 

@@ -11,7 +11,7 @@ what it expects came about for a reason that is not the policy's.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeGuard
+from typing import Final, TypeGuard
 
 from regauth.engine.access.outcomes import Refusal, Verdict, Why
 from regauth.engine.access.scope import Access
@@ -36,9 +36,9 @@ class Judgment:
     summary: str = ""
 
 
-PASSED = Judgment(Outcome.PASSED)
+PASSED: Final = Judgment(Outcome.PASSED)
 
-MEANING = {
+MEANING: Final = {
     Mark.ALLOWED: "allowed",
     Mark.REFUSED: "refused by the policy",
     Mark.UNAUTHENTICATED: "not authenticated",

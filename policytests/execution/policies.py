@@ -8,12 +8,13 @@ policy means, which is the engine's.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from regauth.engine.compiler.compiler import Compilation, compile_policy
 from regauth.engine.files import PolicyFolderError, read_policy_folder
 from regauth.engine.source.problems import Location, Problem
 
-FOLDER = "policy"
+FOLDER: Final = "policy"
 """The name of the folder that a suite without `policy` looks for."""
 
 

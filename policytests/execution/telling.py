@@ -6,6 +6,7 @@ any judgement.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from regauth.engine.access.outcomes import Refusal, Verdict
 from regauth.engine.access.scope import Access
@@ -18,7 +19,7 @@ from .drawing import draw
 from .evaluation import Answer, Session
 from .judging import MEANING, mark_of
 
-MAX_GRANTS = 5
+MAX_GRANTS: Final = 5
 """Grants that are gone through one by one; the rest are counted."""
 
 

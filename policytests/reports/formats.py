@@ -5,6 +5,7 @@ What lives here: the table of them.  What must not: any of them.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from .coverage import cobertura, lcov
 from .html import html
@@ -12,7 +13,7 @@ from .machine import github, json_text, junit, sarif, tap
 from .markdown import markdown
 from .report import Report
 
-FORMATS: Mapping[str, Callable[[Report], str]] = {
+FORMATS: Final[Mapping[str, Callable[[Report], str]]] = {
     "json": json_text,
     "junit": junit,
     "github": github,

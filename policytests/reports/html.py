@@ -10,6 +10,7 @@ It works without its script: everything is in `details` elements, and the script
 from collections.abc import Iterable, Iterator
 from html import escape
 from importlib.resources import files
+from typing import Final
 
 from regauth.engine.source.problems import Location
 from regauth.policytests.analysis.coverage import Coverage, Point
@@ -18,7 +19,7 @@ from regauth.policytests.execution.access_table import AccessTable
 from .report import Report, Result
 from .terminal import describe
 
-_MARKS = {
+_MARKS: Final = {
     "A": ("allowed", "yes"),
     ".": ("refused", "no"),
     "U": ("no login", "out"),
@@ -26,7 +27,7 @@ _MARKS = {
 }
 
 
-_SECURITY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+_SECURITY: Final = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 
 def html(report: Report) -> str:

@@ -6,6 +6,7 @@ What lives here: their text.  What must not: anything that is not in the report.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final
 from xml.etree import ElementTree as ET
 
 from regauth.engine.source.problems import Location, Problem
@@ -14,7 +15,7 @@ from regauth.policytests.analysis.mutation import Mutation
 
 from .report import OUTCOMES, Report, Result
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 """The version of the JSON report's shape."""
 
 
@@ -224,7 +225,7 @@ def _property(text: str) -> str:
 
 # --- SARIF ---------------------------------------------------------------------------------------
 
-_RULES: Mapping[str, str] = {
+_RULES: Final[Mapping[str, str]] = {
     "failed": "A case does not hold",
     "error": "A case proves nothing",
     "survived": "No test notices a change of the policy",

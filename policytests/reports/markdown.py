@@ -5,16 +5,17 @@ What lives here: its text.  What must not: anything that is not in the report.
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from regauth.policytests.execution.access_table import AccessTable
 
 from .report import Report, Result
 from .terminal import describe_uncovered
 
-MOST = 30
+MOST: Final = 30
 """Cases that are shown in full."""
 
-MARKER = "<!-- policytest -->"
+MARKER: Final = "<!-- policytest -->"
 """By this a bot finds the comment that it wrote before."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import groupby
+from typing import Final
 
 from regauth.engine.source.problems import Location, Problem
 from regauth.policytests.analysis.coverage import Coverage, cover
@@ -17,7 +18,7 @@ from regauth.policytests.execution.access_table import AccessTable
 from regauth.policytests.execution.cases import SnapshotCase
 from regauth.policytests.execution.run import Loaded, Run, SuiteError
 
-OUTCOMES = ("passed", "failed", "error", "skipped", "xfailed")
+OUTCOMES: Final = ("passed", "failed", "error", "skipped", "xfailed")
 """Every outcome of a case; one that was expected to fail and passes has failed."""
 
 

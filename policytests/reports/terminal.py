@@ -11,6 +11,7 @@ terminals; pytest's writer knows.
 import sys
 import time
 from collections.abc import Sequence
+from typing import Final
 
 import pytest
 from _pytest.terminal import TerminalReporter
@@ -21,27 +22,29 @@ from regauth.policytests.exit_codes import NOTHING_RUN
 
 from .report import OUTCOMES, Report, Result
 
-MOST = 8
+MOST: Final = 8
 """Uncovered places and surviving mutants that are listed for each policy."""
 
-MAX_TOLD = 3
+MAX_TOLD: Final = 3
 """Cases of one test that are told in full; of the others the line must do."""
 
-PATIENCE = 1.0
+PATIENCE: Final = 1.0
 """Seconds after which a run shows how far it is."""
 
-NO_SUITE = "there is no *.policytest.yaml in {places}; `policytest init` writes one to begin with"
+NO_SUITE: Final = (
+    "there is no *.policytest.yaml in {places}; `policytest init` writes one to begin with"
+)
 """What is said where nothing was found."""
 
-_COLOURS = {
+_COLOURS: Final = {
     "passed": "green",
     "failed": "red",
     "error": "red",
     "skipped": "yellow",
     "xfailed": "yellow",
 }
-_OUTCOME_WORDS = {"T": "true", "F": "false", "E": "an error"}
-_KINDS = {
+_OUTCOME_WORDS: Final = {"T": "true", "F": "false", "E": "an error"}
+_KINDS: Final = {
     "rule": "rules",
     "grant": "grants",
     "denial": "denials",

@@ -9,6 +9,7 @@ import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from regauth.engine.access.scope import REPOSITORY_ACTIONS, Access, repository_access
 from regauth.engine.source.nodes import ScalarNode
@@ -16,9 +17,9 @@ from regauth.engine.source.problems import Location, Problems
 
 from .suite import Cell, Mark
 
-_WORD = re.compile(r"\S+")
-_MARKS = {mark.value: mark for mark in Mark}
-_LEAD = 2  # the columns before the actions: token, repository
+_WORD: Final = re.compile(r"\S+")
+_MARKS: Final = {mark.value: mark for mark in Mark}
+_LEAD: Final = 2  # the columns before the actions: token, repository
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def read_grid(node: ScalarNode, names: Names, problems: Problems) -> tuple[Cell,
     return tuple(cells.values())
 
 
-_HEADER_HINT = "write a header and a row: `token repository pull push`, `main acme/app A .`"
+_HEADER_HINT: Final = "write a header and a row: `token repository pull push`, `main acme/app A .`"
 
 
 def _header(words: list[_Word], problems: Problems) -> tuple[str, ...] | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from regauth.engine.access.outcomes import Reason
 from regauth.engine.cel import RecordType
@@ -27,7 +28,7 @@ from .suite import Because, GridTest, RequestTest, Suite, Test, TokenSpec
 Resolve = Callable[[str], Path]
 """Finds a file that a suite names; raises ValueError or OSError with a message when it may not."""
 
-MAX_CAPTURED_BYTES = 64 * 1024
+MAX_CAPTURED_BYTES: Final = 64 * 1024
 """The size over which a captured token or its keys are not read."""
 
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import Enum
 from pathlib import Path
+from typing import Final
 
 from regauth.engine.access.scope import Access, Scope
 from regauth.engine.source.problems import Location
 
-SUFFIX = ".policytest.yaml"
+SUFFIX: Final = ".policytest.yaml"
 """How the name of a suite ends."""
 
 

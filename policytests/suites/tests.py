@@ -6,6 +6,7 @@ What lives here: reading them.  What must not: running them
 """
 
 from collections.abc import Iterator
+from typing import Final
 
 from regauth.engine.access.scope import (
     Access,
@@ -23,7 +24,7 @@ from .grid import Names, read_grid
 from .suite import Because, Exemption, GridTest, RequestTest, SnapshotTest, Test
 from .times import parse_date
 
-_FORBIDDEN = ("::", "[", "]")
+_FORBIDDEN: Final = ("::", "[", "]")
 
 
 def read_tests(node: Node | None, names: Names, problems: Problems) -> tuple[Test, ...]:

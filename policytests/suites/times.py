@@ -6,11 +6,12 @@ What lives here: reading them.  What must not: reading a clock.
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from typing import Final
 
-_SHIFT = re.compile(r"([+-])((?:[0-9]{1,6}[dhms])+)", re.ASCII)
-_PART = re.compile(r"([0-9]+)([dhms])", re.ASCII)
-_FORM = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:", re.ASCII)
-_UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+_SHIFT: Final = re.compile(r"([+-])((?:[0-9]{1,6}[dhms])+)", re.ASCII)
+_PART: Final = re.compile(r"([0-9]+)([dhms])", re.ASCII)
+_FORM: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:", re.ASCII)
+_UNITS: Final = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 
 
 def looks_like_time(text: str) -> bool:

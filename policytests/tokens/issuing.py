@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import cast
+from typing import Final, cast
 
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
@@ -34,7 +34,7 @@ from regauth.policytests.tokens.profiles.profile import Claims, Issue, Profile, 
 from .forgeries import known as forgeries
 from .profiles import known as profiles
 
-_CURVES: Mapping[str, Callable[[], EllipticCurve]] = {
+_CURVES: Final[Mapping[str, Callable[[], EllipticCurve]]] = {
     "ES256": SECP256R1,
     "ES384": SECP384R1,
     "ES512": SECP521R1,

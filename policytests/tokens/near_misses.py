@@ -10,6 +10,7 @@ that only notices what no issuer can send is not tested.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from regauth.policytests.suites.suite import TokenSpec
 from regauth.policytests.tokens.profiles.profile import Claims, merge, number_of, uuid_of
@@ -56,11 +57,11 @@ def _nothing(_: Mapping[str, object]) -> Iterator[Move]:
 
 # --- GitHub Actions ------------------------------------------------------------------------------
 
-_GITHUB_OWNER = (
+_GITHUB_OWNER: Final = (
     *("sub", "repository_owner", "repository_owner_id", "repository_id"),
     *("workflow_ref", "job_workflow_ref", "sha", "workflow_sha", "job_workflow_sha", "jti"),
 )
-_GITHUB_REF = (
+_GITHUB_REF: Final = (
     *("sub", "ref_type", "ref_protected", "sha", "base_ref", "head_ref"),
     *("workflow_ref", "workflow_sha", "jti"),
 )
@@ -140,11 +141,11 @@ def _github_environments(claims: Mapping[str, object]) -> Iterator[Move]:
 
 # --- GitLab --------------------------------------------------------------------------------------
 
-_GITLAB_OWNER = (
+_GITLAB_OWNER: Final = (
     *("sub", "project_id", "namespace_id", "namespace_path", "ci_config_ref_uri"),
     *("job_project_path", "job_project_id", "job_namespace_path", "job_namespace_id", "jti"),
 )
-_GITLAB_REF = ("sub", "ref_path", "ref_protected", "ref_type", "ci_config_ref_uri", "jti")
+_GITLAB_REF: Final = ("sub", "ref_path", "ref_protected", "ref_type", "ci_config_ref_uri", "jti")
 
 
 def _gitlab(claims: Mapping[str, object]) -> Iterator[Move]:
@@ -266,7 +267,7 @@ def _others(name: str) -> tuple[tuple[str, str], ...]:
     )
 
 
-_MOVES: Mapping[str, Callable[[Mapping[str, object]], Iterator[Move]]] = {
+_MOVES: Final[Mapping[str, Callable[[Mapping[str, object]], Iterator[Move]]]] = {
     "github-actions": _github,
     "gitlab-ci": _gitlab,
     "kubernetes": _kubernetes,

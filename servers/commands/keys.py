@@ -16,15 +16,17 @@ from .terminal import fail
 if TYPE_CHECKING:
     from regauth.servers.signing.key_folder import StoredKey, StoredKeys
 
-_FOLDER = click.argument("folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path))
-_ALGORITHM = click.option(
+_FOLDER: Final = click.argument(
+    "folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path)
+)
+_ALGORITHM: Final = click.option(
     "--algorithm",
     default="ES256",
     show_default=True,
     type=click.Choice(["RS256", "RS384", "RS512", "ES256", "ES384", "ES512", "EdDSA"]),
     help="What the key signs with; Distribution 2 does not know EdDSA.",
 )
-_DAYS = click.option(
+_DAYS: Final = click.option(
     "--days",
     default=397,
     show_default=True,

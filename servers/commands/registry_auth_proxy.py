@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from regauth.servers.proxy.app import Proxy
     from regauth.servers.telemetry.event_log import EventLog
 
-_HELP = """\
+_HELP: Final = """\
 Put token authentication before a registry that has none.
 
 \b
@@ -41,7 +41,7 @@ Or, for the common case, by options:
 With options the proxy's own login to UPSTREAM is what `docker login` has stored, if anything.
 """
 
-_FILE = click.Path(dir_okay=False, path_type=Path)
+_FILE: Final = click.Path(dir_okay=False, path_type=Path)
 
 
 @click.command(

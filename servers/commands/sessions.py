@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -18,7 +18,7 @@ from .terminal import EXIT_USAGE, fail, fail_with_problems
 if TYPE_CHECKING:
     from regauth.servers.sessions.store import SessionStore
 
-_CONFIG = click.option(
+_CONFIG: Final = click.option(
     "--config",
     type=click.Path(dir_okay=False, path_type=Path),
     envvar="TOKEN_SERVER_CONFIG",

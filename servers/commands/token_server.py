@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -21,7 +21,7 @@ from .terminal import EXIT_REFUSED, EXIT_USAGE, fail, fail_with_problems, shown_
 if TYPE_CHECKING:
     from regauth.servers.configuration.settings import Settings
 
-_HELP = """\
+_HELP: Final = """\
 Exchange the JWTs of workloads for registry tokens, by a policy.
 
 \b
@@ -42,7 +42,7 @@ exit code 10 for the policy, 2 for the configuration.
 Each option may stand in the environment instead: TOKEN_SERVER_LISTEN for --listen, and so on.
 """
 
-_FOLDER = click.Path(file_okay=False, path_type=Path)
+_FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 
 
 @click.group(
@@ -102,7 +102,7 @@ def _overridden(settings: "Settings", overrides: Mapping[str, object]) -> "Setti
         fail(str(error))
 
 
-_ENVIRONMENT = click.core.ParameterSource.ENVIRONMENT
+_ENVIRONMENT: Final = click.core.ParameterSource.ENVIRONMENT
 
 
 def _settings(file: Path) -> "Settings":

@@ -7,13 +7,14 @@ What lives here: the values and their defaults.  What must not: reading a file
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from regauth.servers.http_server.forwarded import Network
 
 from .settings import Address, ConnectionLimits, LogFormat, LogLevel, Settings
 
-MIB = 1024 * 1024
-REDIRECT_PATH = "/auth/token"
+MIB: Final = 1024 * 1024
+REDIRECT_PATH: Final = "/auth/token"
 """The token endpoint's path at the registry's own address, as in Distribution's `autoredirect`."""
 
 

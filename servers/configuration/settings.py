@@ -18,7 +18,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 _CLIENT, _FAILURES, _IDENTITY = Rate(100, 500), Rate(10, 100), Rate(50, 500)
 
-TOKEN_PATHS = ("/auth/token", "/auth", "/token", "/v2/token")
+TOKEN_PATHS: Final = ("/auth/token", "/auth", "/token", "/v2/token")
 """Where clients of the known registries look for the token endpoint."""
 
 

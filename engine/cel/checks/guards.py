@@ -7,6 +7,7 @@ not: findings.
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
+from typing import Final
 
 from regauth.engine.cel.syntax.analysis import Path, references
 from regauth.engine.cel.syntax.nodes import (
@@ -24,7 +25,7 @@ from regauth.engine.cel.syntax.nodes import (
 )
 
 Paths = frozenset[Path]
-_NONE: Paths = frozenset()
+_NONE: Final[Paths] = frozenset()
 
 
 def proven(

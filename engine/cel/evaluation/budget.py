@@ -6,14 +6,14 @@ not: the bounds themselves (`limits`), and who takes how many steps.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from regauth.engine.cel.library.values import Value
 from regauth.engine.cel.syntax import limits
 from regauth.engine.cel.syntax.errors import CelError, ErrorCode
 from regauth.engine.cel.syntax.nodes import Node
 
-STEPS = "@steps"
+STEPS: Final = "@steps"
 """The frame's key of the steps left: a list of one int, shared by an evaluation's frames."""
 
 
@@ -54,7 +54,7 @@ def charge_comparison(frame: Mapping[str, Any], right: Value, node: Node) -> Non
         charge(frame, _elements(right), node)
 
 
-_HOLDERS = (list, dict)
+_HOLDERS: Final = (list, dict)
 
 
 def _elements(value: Value) -> int:

@@ -7,7 +7,7 @@ steps each takes.  What must not: other nodes, and the count of the steps (`budg
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from regauth.engine.cel.library.values import Value, kind
 from regauth.engine.cel.syntax.errors import CelError, ErrorCode
@@ -134,7 +134,7 @@ def _holds(node: Comprehension, value: Value) -> bool:
     raise not_bool(node.body, value)
 
 
-MACROS: dict[str, Callable[[Comprehension, str, Entrance, Closure], Closure]] = {
+MACROS: Final[dict[str, Callable[[Comprehension, str, Entrance, Closure], Closure]]] = {
     "all": _all,
     "exists": _exists,
     "exists_one": _exists_one,

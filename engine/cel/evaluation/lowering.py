@@ -12,7 +12,7 @@ keys no variable can have, so a definition sees the policy's variables alone.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from regauth.engine.cel.library.functions import FUNCTIONS, STRING_TESTS
 from regauth.engine.cel.library.operators import ARITHMETIC, COMPARISONS, NEGATE
@@ -45,7 +45,7 @@ Frame: TypeAlias = shapes.Frame
 Closure: TypeAlias = shapes.Closure
 
 
-_SHORT_PATH = 3
+_SHORT_PATH: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,7 +341,7 @@ def _logic(node: Logic, scope: Scope) -> Closure:
     return shapes.conjunction(operands, resume)
 
 
-LOWERINGS: dict[type, Callable[[Any, Scope], Closure]] = {
+LOWERINGS: Final[dict[type, Callable[[Any, Scope], Closure]]] = {
     Constant: _constant,
     Name: _name,
     Select: _select,

@@ -10,7 +10,7 @@ Expressions have no side effects, so a part can be run again, and parts that the
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from regauth.engine.cel.library.values import Value
 from regauth.engine.cel.syntax.errors import CelError
@@ -27,7 +27,7 @@ from regauth.engine.cel.syntax.nodes import (
 from .budget import budget
 from .lowering import Closure, Scope, lower
 
-SHOWN = 20
+SHOWN: Final = 20
 """Elements of a list whose evaluation by a macro is shown."""
 
 

@@ -11,15 +11,16 @@ Texts are read strictly: what the specification's implementations disagree about
 import math
 import re
 from decimal import Decimal
+from typing import Final
 
 from regauth.engine.cel.syntax.errors import CelError, ErrorCode
 from regauth.engine.cel.syntax.literals import INT_MAX, INT_MIN
 
 from .operators import in_range
 
-_INT = re.compile(r"-?[0-9]{1,19}")
-_DOUBLE = re.compile(r"-?[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,4})?")
-_BOOLS = {
+_INT: Final = re.compile(r"-?[0-9]{1,19}")
+_DOUBLE: Final = re.compile(r"-?[0-9]{1,400}(?:\.[0-9]{1,400})?(?:[eE][+-]?[0-9]{1,4})?")
+_BOOLS: Final = {
     **dict.fromkeys(("1", "t", "true", "True", "TRUE"), True),
     **dict.fromkeys(("0", "f", "false", "False", "FALSE"), False),
 }

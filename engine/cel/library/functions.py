@@ -5,15 +5,17 @@ What lives here: each function's overloads.  What must not: how they are compute
 which are syntax.
 """
 
+from typing import Final
+
 from . import conversions, strings, times
 from .operators import in_range, moment
 from .overloads import Function, Implementation, Overload
 from .types import BOOL, DOUBLE, DURATION, DYN, INT, STRING, TIMESTAMP, ListType, MapType, Type
 from .values import NANOSECONDS, Value
 
-_LIST = ListType(DYN)
-_STRINGS = ListType(STRING)
-_MAP = MapType(DYN)
+_LIST: Final = ListType(DYN)
+_STRINGS: Final = ListType(STRING)
+_MAP: Final = MapType(DYN)
 
 
 def _member(
@@ -28,7 +30,7 @@ def _same(value: Value) -> Value:
     return value
 
 
-_STRING_FUNCTIONS = (
+_STRING_FUNCTIONS: Final = (
     _member("startsWith", BOOL, str.startswith, (STRING, STRING)),
     _member("endsWith", BOOL, str.endswith, (STRING, STRING)),
     _member("contains", BOOL, str.__contains__, (STRING, STRING)),
@@ -51,14 +53,14 @@ _STRING_FUNCTIONS = (
     _member("join", STRING, strings.join, (_STRINGS,), (_STRINGS, STRING)),
 )
 
-_SIZE = Function(
+_SIZE: Final = Function(
     "size()",
     tuple(Overload((sized,), INT, len) for sized in (STRING, _LIST, _MAP)),
     member=True,
     free=True,
 )
 
-_CONVERSIONS = (
+_CONVERSIONS: Final = (
     Function(
         "int()",
         (
@@ -129,13 +131,15 @@ def _accessor(name: str) -> Function:
     return Function(f"{name}()", tuple(overloads), member=True)
 
 
-_ACCESSORS = tuple(_accessor(name) for name in {**times.TIMESTAMP_PARTS, **times.DURATION_PARTS})
+_ACCESSORS: Final = tuple(
+    _accessor(name) for name in {**times.TIMESTAMP_PARTS, **times.DURATION_PARTS}
+)
 
-FUNCTIONS: dict[str, Function] = {
+FUNCTIONS: Final[dict[str, Function]] = {
     function.name.removesuffix("()"): function
     for function in (*_STRING_FUNCTIONS, _SIZE, *_CONVERSIONS, *_ACCESSORS)
 }
 """Every named function except `matches`, whose pattern is compiled with the policy."""
 
-STRING_TESTS = frozenset({"startsWith", "endsWith", "contains"})
+STRING_TESTS: Final = frozenset({"startsWith", "endsWith", "contains"})
 """Functions that ask a string about a string, and neither fail nor build anything."""

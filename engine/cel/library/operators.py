@@ -8,7 +8,7 @@ evaluate all their operands (`lowering`), and named functions.
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from regauth.engine.cel.syntax import limits
 from regauth.engine.cel.syntax.errors import CelError, ErrorCode
@@ -18,9 +18,9 @@ from .overloads import Function, Overload
 from .types import DOUBLE, DURATION, DYN, INT, STRING, TIMESTAMP, ListType
 from .values import Duration, Timestamp, Value, contained, equal, ordered
 
-EARLIEST = -62_135_596_800_000_000_000
+EARLIEST: Final = -62_135_596_800_000_000_000
 """0001-01-01T00:00:00Z in nanoseconds."""
-LATEST = 253_402_300_799_999_999_999
+LATEST: Final = 253_402_300_799_999_999_999
 """9999-12-31T23:59:59.999999999Z in nanoseconds."""
 
 
@@ -88,8 +88,8 @@ def divide_doubles(left: float, right: float) -> float:
     return math.copysign(math.inf, left) * math.copysign(1.0, right)
 
 
-_LIST = ListType(DYN)
-_ADD = (
+_LIST: Final = ListType(DYN)
+_ADD: Final = (
     Overload((INT, INT), INT, lambda a, b: in_range(a + b)),
     Overload((DOUBLE, DOUBLE), DOUBLE, lambda a, b: a + b),
     Overload((STRING, STRING), STRING, lambda a, b: short_string(a + b)),
@@ -98,28 +98,28 @@ _ADD = (
     Overload((DURATION, TIMESTAMP), TIMESTAMP, lambda a, b: moment(a.nanoseconds + b.nanoseconds)),
     Overload((DURATION, DURATION), DURATION, lambda a, b: length(a.nanoseconds + b.nanoseconds)),
 )
-_SUBTRACT = (
+_SUBTRACT: Final = (
     Overload((INT, INT), INT, lambda a, b: in_range(a - b)),
     Overload((DOUBLE, DOUBLE), DOUBLE, lambda a, b: a - b),
     Overload((TIMESTAMP, TIMESTAMP), DURATION, lambda a, b: length(a.nanoseconds - b.nanoseconds)),
     Overload((TIMESTAMP, DURATION), TIMESTAMP, lambda a, b: moment(a.nanoseconds - b.nanoseconds)),
     Overload((DURATION, DURATION), DURATION, lambda a, b: length(a.nanoseconds - b.nanoseconds)),
 )
-_MULTIPLY = (
+_MULTIPLY: Final = (
     Overload((INT, INT), INT, lambda a, b: in_range(a * b)),
     Overload((DOUBLE, DOUBLE), DOUBLE, lambda a, b: a * b),
 )
-_DIVIDE = (
+_DIVIDE: Final = (
     Overload((INT, INT), INT, divide_ints),
     Overload((DOUBLE, DOUBLE), DOUBLE, divide_doubles),
 )
-_REMAINDER = (Overload((INT, INT), INT, remainder),)
-_NEGATE = (
+_REMAINDER: Final = (Overload((INT, INT), INT, remainder),)
+_NEGATE: Final = (
     Overload((INT,), INT, lambda a: in_range(-a)),
     Overload((DOUBLE,), DOUBLE, lambda a: -a),
 )
 
-ARITHMETIC: dict[str, Function] = {
+ARITHMETIC: Final[dict[str, Function]] = {
     "+": Function("'+'", _ADD),
     "-": Function("'-'", _SUBTRACT),
     "*": Function("'*'", _MULTIPLY),
@@ -128,7 +128,7 @@ ARITHMETIC: dict[str, Function] = {
 }
 """The arithmetic operators by how they are written; overloads by the kinds of both operands."""
 
-NEGATE = Function("'-'", _NEGATE)
+NEGATE: Final = Function("'-'", _NEGATE)
 """The sign."""
 
 
@@ -136,7 +136,7 @@ def _in_order(compare: Callable[[Any, Any], bool]) -> Callable[[Value, Value], b
     return lambda left, right: compare(*ordered(left, right))
 
 
-COMPARISONS: dict[str, Callable[[Value, Value], bool]] = {
+COMPARISONS: Final[dict[str, Callable[[Value, Value], bool]]] = {
     "==": lambda left, right: equal(left, right),  # noqa: PLW0108 - looked up when called
     "!=": lambda left, right: not equal(left, right),
     "<": _in_order(lambda left, right: left < right),

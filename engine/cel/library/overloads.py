@@ -7,7 +7,7 @@ at run time.  What must not: any particular function.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from regauth.engine.cel.syntax.errors import CelError, ErrorCode
 
@@ -29,7 +29,7 @@ from .values import Duration, Timestamp, Value, kind
 
 Implementation: TypeAlias = Callable[..., Value]
 
-_CLASSES: dict[Type, type] = {
+_CLASSES: Final[dict[Type, type]] = {
     BOOL: bool,
     INT: int,
     DOUBLE: float,

@@ -5,19 +5,21 @@ What lives here: the semantics of CEL's string functions and of its strings exte
 positions in characters, ASCII case, Unicode white space).  What must not: regular expressions.
 """
 
+from typing import Final
+
 from regauth.engine.cel.syntax import limits
 from regauth.engine.cel.syntax.errors import CelError, ErrorCode
 
 from .operators import short_list, short_string
 
 # White space as Unicode's property of that name; Python's own strip() also takes U+001C to U+001F.
-_SPACE = (
+_SPACE: Final = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
-_UPPER = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_TO_LOWER = str.maketrans(_UPPER, _UPPER.lower())
-_TO_UPPER = str.maketrans(_UPPER.lower(), _UPPER)
+_UPPER: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_TO_LOWER: Final = str.maketrans(_UPPER, _UPPER.lower())
+_TO_UPPER: Final = str.maketrans(_UPPER.lower(), _UPPER)
 
 
 def lower_ascii(text: str) -> str:

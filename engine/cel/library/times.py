@@ -9,18 +9,19 @@ same on every host, so a zone is UTC or a fixed offset.
 import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from typing import Final
 
 from regauth.engine.cel.syntax.errors import CelError, ErrorCode
 
 from .operators import moment
 from .values import NANOSECONDS, Duration, Timestamp
 
-_TIMESTAMP = re.compile(
+_TIMESTAMP: Final = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,9}))?"
     r"(?:Z|([+-])([0-9]{2}):([0-9]{2}))"
 )
-_DURATION_PART = re.compile(r"([0-9]{0,12})(?:\.([0-9]{0,9}))?(h|ms|m|s|us|ns)")
-_UNITS = {
+_DURATION_PART: Final = re.compile(r"([0-9]{0,12})(?:\.([0-9]{0,9}))?(h|ms|m|s|us|ns)")
+_UNITS: Final = {
     "h": 3600 * NANOSECONDS,
     "m": 60 * NANOSECONDS,
     "s": NANOSECONDS,
@@ -28,11 +29,11 @@ _UNITS = {
     "us": 1000,
     "ns": 1,
 }
-_LONGEST_TEXT = 64
-_LONGEST = 315_576_000_000 * NANOSECONDS
-_ZONE = re.compile(r"([+-]?)([0-9]{1,2}):([0-9]{2})")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_FIRST_DAY = date(1970, 1, 1).toordinal()
+_LONGEST_TEXT: Final = 64
+_LONGEST: Final = 315_576_000_000 * NANOSECONDS
+_ZONE: Final = re.compile(r"([+-]?)([0-9]{1,2}):([0-9]{2})")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_DAY: Final = date(1970, 1, 1).toordinal()
 _HOURS, _MINUTES = 24, 60
 
 
@@ -136,7 +137,7 @@ def _accessor(part: Callable[[datetime], int]) -> Callable[..., int]:
     return get
 
 
-TIMESTAMP_PARTS: dict[str, Callable[..., int]] = {
+TIMESTAMP_PARTS: Final[dict[str, Callable[..., int]]] = {
     "getFullYear": _accessor(lambda local: local.year),
     "getMonth": _accessor(lambda local: local.month - 1),
     "getDate": _accessor(lambda local: local.day),
@@ -155,7 +156,7 @@ def _truncated(nanoseconds: int, unit: int) -> int:
     return abs(nanoseconds) // unit * (-1 if nanoseconds < 0 else 1)
 
 
-DURATION_PARTS: dict[str, Callable[[Duration], int]] = {
+DURATION_PARTS: Final[dict[str, Callable[[Duration], int]]] = {
     "getHours": lambda value: _truncated(value.nanoseconds, _UNITS["h"]),
     "getMinutes": lambda value: _truncated(value.nanoseconds, _UNITS["m"]),
     "getSeconds": lambda value: _truncated(value.nanoseconds, _UNITS["s"]),

@@ -8,7 +8,7 @@ values (`values`) and anything that walks an expression (`checking`).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +94,22 @@ class RecordType:
 
 Type: TypeAlias = Scalar | ListType | MapType | RecordType
 
-DYN = Scalar("dyn")
+DYN: Final = Scalar("dyn")
 """Known only at run time; goes everywhere, and is checked where it is used."""
-BOOL = Scalar("bool")
-INT = Scalar("int")
-DOUBLE = Scalar("double")
-STRING = Scalar("string")
-NULL = Scalar("null")
-TIMESTAMP = Scalar("timestamp")
-DURATION = Scalar("duration")
+BOOL: Final = Scalar("bool")
+INT: Final = Scalar("int")
+DOUBLE: Final = Scalar("double")
+STRING: Final = Scalar("string")
+NULL: Final = Scalar("null")
+TIMESTAMP: Final = Scalar("timestamp")
+DURATION: Final = Scalar("duration")
 
-NOTHING = Scalar("nothing")
+NOTHING: Final = Scalar("nothing")
 """The elements of `[]`: a list of nothing is a list of anything."""
 
-NUMBERS = frozenset({INT, DOUBLE})
-_ANY = frozenset({DYN, NOTHING})
-ORDERED = frozenset({BOOL, INT, DOUBLE, STRING, TIMESTAMP, DURATION})
+NUMBERS: Final = frozenset({INT, DOUBLE})
+_ANY: Final = frozenset({DYN, NOTHING})
+ORDERED: Final = frozenset({BOOL, INT, DOUBLE, STRING, TIMESTAMP, DURATION})
 
 
 def accepts(wanted: Type, given: Type) -> bool:

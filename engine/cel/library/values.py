@@ -11,14 +11,14 @@ by exact type, so that a bool is never taken for the int it is in Python.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from regauth.engine.cel.syntax.errors import CelError, ErrorCode
 
 Value: TypeAlias = Any
 """A value of an expression; which kind it is, is known by its exact type alone."""
 
-NANOSECONDS = 1_000_000_000
+NANOSECONDS: Final = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,8 +35,8 @@ class Duration:
     nanoseconds: int
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def timestamp(moment: datetime) -> Timestamp:
@@ -52,7 +52,7 @@ def timestamp(moment: datetime) -> Timestamp:
     return Timestamp((moment - _EPOCH) // _MICROSECOND * 1000)
 
 
-KINDS: dict[type, str] = {
+KINDS: Final[dict[type, str]] = {
     str: "string",
     bool: "bool",
     int: "int",
@@ -63,8 +63,8 @@ KINDS: dict[type, str] = {
     Timestamp: "timestamp",
     Duration: "duration",
 }
-_NUMBERS = frozenset({int, float})
-_SCALARS = frozenset({str, bool, int, float, Timestamp, Duration})
+_NUMBERS: Final = frozenset({int, float})
+_SCALARS: Final = frozenset({str, bool, int, float, Timestamp, Duration})
 
 
 def kind(value: Value) -> str:

@@ -4,35 +4,37 @@ How large an expression may be, and how much it may do: one place for every boun
 What lives here: numbers with their units and reasons.  What must not: the checks themselves.
 """
 
-TEXT_BYTES = 4096
+from typing import Final
+
+TEXT_BYTES: Final = 4096
 """Bytes of an expression in UTF-8."""
 
-LEVELS = 24
+LEVELS: Final = 24
 """Operators inside operators; a chain of `&&` or of `||` is one level, however long."""
 
-BRACKETS = 32
+BRACKETS: Final = 32
 """Brackets inside brackets, redundant ones included: what parsers of CEL must be able to do."""
 
-NODES = 200
+NODES: Final = 200
 """Operators, names and calls of one expression; elements of a literal list do not count."""
 
-COMPREHENSIONS = 2
+COMPREHENSIONS: Final = 2
 """Macros that walk a list (`all`, `exists`, `map`...) inside one another."""
 
-EXPANDED_NODES = 2_000
+EXPANDED_NODES: Final = 2_000
 """Like NODES, with every `defs.NAME` counted as what it stands for."""
 
-EXPANDED_LEVELS = 60
+EXPANDED_LEVELS: Final = 60
 """Like LEVELS, with every `defs.NAME` counted as what it stands for."""
 
-STEPS = 200_000
+STEPS: Final = 200_000
 """Nodes evaluated inside macros in one evaluation: some tens of milliseconds."""
 
-STRING = 65_536
+STRING: Final = 65_536
 """Characters of a string that an expression builds."""
 
-LIST = 16_384
+LIST: Final = 16_384
 """Elements of a list that an expression builds."""
 
-PATTERN_SIZE = 2_000
+PATTERN_SIZE: Final = 2_000
 """Instructions of a compiled regular expression; bounds the memory a match can ask for."""

@@ -10,13 +10,14 @@ The parser's own decoding is not used: it keeps unknown escapes as they are and 
 
 import re
 from math import isinf
+from typing import Final
 
 from .errors import FindingCode, reject
 
-INT_MIN = -(2**63)
-INT_MAX = 2**63 - 1
+INT_MIN: Final = -(2**63)
+INT_MAX: Final = 2**63 - 1
 
-_SIMPLE = {
+_SIMPLE: Final = {
     "a": "\a",
     "b": "\b",
     "f": "\f",
@@ -30,12 +31,12 @@ _SIMPLE = {
     "`": "`",
     "?": "?",
 }
-_HEXADECIMAL = {"x": 2, "X": 2, "u": 4, "U": 8}
-_HEX_DIGITS = frozenset("0123456789abcdefABCDEF")
-_LAST = 0x10FFFF
-_SURROGATES = range(0xD800, 0xE000)
-_OCTAL = re.compile(r"[0-3][0-7][0-7]")
-_DOUBLE = re.compile(r"-?(?:[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+)")
+_HEXADECIMAL: Final = {"x": 2, "X": 2, "u": 4, "U": 8}
+_HEX_DIGITS: Final = frozenset("0123456789abcdefABCDEF")
+_LAST: Final = 0x10FFFF
+_SURROGATES: Final = range(0xD800, 0xE000)
+_OCTAL: Final = re.compile(r"[0-3][0-7][0-7]")
+_DOUBLE: Final = re.compile(r"-?(?:[0-9]*\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+)")
 
 
 def decode_string(literal: str, start: int) -> str:

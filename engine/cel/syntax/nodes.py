@@ -10,8 +10,8 @@ where the parts came from.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final, TypeAlias
 from typing import Literal as OneOf
-from typing import TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ Node: TypeAlias = (
     | Comprehension
 )
 
-DEFINITIONS = "defs"
+DEFINITIONS: Final = "defs"
 """The name under which an expression reads the policy's definitions."""
 
 

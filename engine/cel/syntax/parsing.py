@@ -12,6 +12,7 @@ only thing celpy stores is a copy of the text for a message we do not use.
 
 import logging
 import sys
+from typing import Final
 
 import celpy
 from celpy.celparser import CELParseError
@@ -33,7 +34,7 @@ def _environment() -> celpy.Environment:
 
 # celpy logs whole expressions and claims at DEBUG.
 logging.getLogger("celpy").setLevel(logging.CRITICAL)
-_ENVIRONMENT = _environment()
+_ENVIRONMENT: Final = _environment()
 
 
 def parse(text: str) -> Node:

@@ -6,7 +6,7 @@ pins, against the limits of an expression.  What must not: the parser itself (`p
 """
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 from typing import Literal as OneOf
 
 from lark import Token
@@ -34,20 +34,20 @@ from .scanning import Scan
 Rule: TypeAlias = Any
 """A `lark.Tree`; which children it has depends on the grammar's rule, named by its `data`."""
 
-_RESERVED_WORDS = (
+_RESERVED_WORDS: Final = (
     "as break const continue else for function if import let loop package namespace return var"
     " void while"
 )
-RESERVED = frozenset(_RESERVED_WORDS.split())
+RESERVED: Final = frozenset(_RESERVED_WORDS.split())
 """Words that CEL keeps for itself (langdef, "Identifiers"); as members they are allowed."""
-MACROS: dict[str, OneOf["all", "exists", "exists_one", "filter", "map"]] = {
+MACROS: Final[dict[str, OneOf["all", "exists", "exists_one", "filter", "map"]]] = {
     "all": "all",
     "exists": "exists",
     "exists_one": "exists_one",
     "filter": "filter",
     "map": "map",
 }
-_RELATIONS = {
+_RELATIONS: Final = {
     "relation_lt": "<",
     "relation_le": "<=",
     "relation_gt": ">",
@@ -61,12 +61,12 @@ _RELATIONS = {
     "multiplication_div": "/",
     "multiplication_mod": "%",
 }
-_WRAPPERS = (
+_WRAPPERS: Final = (
     "expr conditionalor conditionaland relation addition multiplication unary member primary"
     " paren_expr"
 )
-_TRANSPARENT = frozenset(_WRAPPERS.split())
-_CHAINS: dict[str, OneOf["&&", "||"]] = {"conditionalor": "||", "conditionaland": "&&"}
+_TRANSPARENT: Final = frozenset(_WRAPPERS.split())
+_CHAINS: Final[dict[str, OneOf["&&", "||"]]] = {"conditionalor": "||", "conditionaland": "&&"}
 
 
 def read_tree(tree: Rule, found: Scan) -> Node:

@@ -11,13 +11,14 @@ exponential time, and it takes a raw string past its closing quote.  Neither get
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from . import limits
 from .errors import FindingCode, reject
 
-_CLOSES = {"(": ")", "[": "]", "{": "}"}
-_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
-_QUOTES = frozenset("'\"")
+_CLOSES: Final = {"(": ")", "[": "]", "{": "}"}
+_NAME: Final = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+_QUOTES: Final = frozenset("'\"")
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ What lives here: writing any tree, rebuilt ones included, as an expression that 
 tree.  What must not: the author's own spelling; for that, cut the text at a node's offsets.
 """
 
+from typing import Final
+
 from .nodes import (
     Binary,
     Call,
@@ -21,7 +23,7 @@ from .nodes import (
     Unary,
 )
 
-_ESCAPES = {
+_ESCAPES: Final = {
     "\\": "\\\\",
     '"': '\\"',
     "\n": "\\n",
@@ -29,8 +31,8 @@ _ESCAPES = {
     "\t": "\\t",
 }
 _CONDITIONAL, _RELATION, _ADDITION, _MULTIPLICATION, _UNARY, _MEMBER = 0, 3, 4, 5, 6, 7
-_LOGIC = {"||": 1, "&&": 2}
-_BINARY = {
+_LOGIC: Final = {"||": 1, "&&": 2}
+_BINARY: Final = {
     "+": _ADDITION,
     "-": _ADDITION,
     "*": _MULTIPLICATION,

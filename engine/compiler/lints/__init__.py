@@ -12,6 +12,7 @@ ignore warnings.
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from regauth.engine.cel.syntax.nodes import definition_of
 from regauth.engine.compiler.document import Document
@@ -23,7 +24,7 @@ from .conditions import CONDITION_LINTS
 from .statements import GRANTS_LINTS, PROVIDER_LINTS, STATEMENT_LINTS
 from .subject import Condition, Finding, Path
 
-CODES = (*CONDITION_LINTS, *PROVIDER_LINTS, *STATEMENT_LINTS, *GRANTS_LINTS)
+CODES: Final = (*CONDITION_LINTS, *PROVIDER_LINTS, *STATEMENT_LINTS, *GRANTS_LINTS)
 """The codes of all lints."""
 
 

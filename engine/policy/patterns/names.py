@@ -12,6 +12,7 @@ or a token wrote.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
 
 from regauth.engine.access.scope import MAX_NAME_LENGTH, is_repository_name, is_repository_path
 from regauth.engine.cel import Program
@@ -146,8 +147,8 @@ def _joined(parts: list[Part]) -> list[Part]:
     return joined
 
 
-_NO_TAG = "write the repository alone here, and its tags in `tags`"
-_ALLOWED = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-/:")
+_NO_TAG: Final = "write the repository alone here, and its tags in `tags`"
+_ALLOWED: Final = frozenset("abcdefghijklmnopqrstuvwxyz0123456789._-/:")
 
 
 def _check(text: str, pieces: list[Piece]) -> PatternFault | None:

@@ -6,6 +6,7 @@ genuine here; an issuer can be made to sign much.
 """
 
 from collections.abc import Callable
+from typing import Final
 
 from .forgery import Material, add, signed
 
@@ -52,7 +53,7 @@ def _toggled_slash(url: str) -> str:
     return url[:-1] if url.endswith("/") else f"{url}/"
 
 
-_ISSUERS: dict[str, Callable[[str], object]] = {
+_ISSUERS: Final[dict[str, Callable[[str], object]]] = {
     "iss-slash": _toggled_slash,
     "iss-case": _swap_case,
     "iss-scheme-case": lambda url: (
@@ -95,7 +96,7 @@ def _audience(material: Material) -> str:
     return str(audience[0] if isinstance(audience, list) else audience)
 
 
-_AUDIENCES: dict[str, Callable[[str], object]] = {
+_AUDIENCES: Final[dict[str, Callable[[str], object]]] = {
     "aud-list-other": lambda aud: [f"{aud}x", "https://example.net"],
     "aud-list-nested": lambda aud: [[aud]],
     "aud-list-mixed": lambda aud: [aud, 1],
@@ -134,8 +135,8 @@ def _early(seconds: float) -> Value:
     return lambda material: material.seconds(-material.skew.total_seconds() - seconds)
 
 
-_HOUR = 3600
-_TIMES: dict[str, tuple[str, Value]] = {
+_HOUR: Final = 3600
+_TIMES: Final[dict[str, tuple[str, Value]]] = {
     "exp-past": ("exp", _early(_HOUR)),
     "exp-edge": ("exp", _early(0)),
     "exp-zero": ("exp", lambda _: 0),

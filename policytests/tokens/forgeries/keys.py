@@ -7,6 +7,7 @@ What lives here: the groups `key`, `signature` and `header`.  What must not: cla
 import base64
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -66,7 +67,7 @@ def _thumbprint(_: Material, __: SigningKey) -> dict[str, object]:
     return {"x5t#S256": base64url(b"0" * 32)}
 
 
-_STRANGER_URL = "https://evil.example.com"
+_STRANGER_URL: Final = "https://evil.example.com"
 for _name, _about, _make in (
     ("jwk-embedded", "trusts the key in the header's `jwk`", _with_header(_jwk)),
     ("jwk-only", "trusts `jwk` when the header names no key", _jwk_without_kid),
@@ -179,7 +180,7 @@ def _genuine_with(extra: Mapping[str, object]) -> Callable[[Material], str]:
     return make
 
 
-_EXTENSIONS: Mapping[str, Mapping[str, object]] = {
+_EXTENSIONS: Final[Mapping[str, Mapping[str, object]]] = {
     "crit": {"crit": ["exp"], "exp": 1},
     "crit-unknown": {"crit": ["urn:example:must-understand"], "urn:example:must-understand": True},
     "crit-empty": {"crit": []},

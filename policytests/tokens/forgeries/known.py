@@ -5,6 +5,7 @@ What lives here: the table of all groups.  What must not: how one is made (`forg
 """
 
 from collections.abc import Mapping
+from typing import Final
 
 from . import algorithm as forgeries_algorithm
 from . import claims as forgeries_claims
@@ -14,11 +15,11 @@ from .forgery import Forgery, Material, registered
 
 __all__ = ["FORGERIES", "GROUPS", "Forgery", "Material"]
 
-GROUPS = {
+GROUPS: Final = {
     module.__name__.rpartition("_")[2]: module
     for module in (forgeries_algorithm, forgeries_keys, forgeries_claims, forgeries_form)
 }
 """The modules the forgeries are in."""
 
-FORGERIES: Mapping[str, Forgery] = registered()
+FORGERIES: Final[Mapping[str, Forgery]] = registered()
 """Every forgery by name."""

@@ -5,6 +5,7 @@ What lives here: their claims, as each service documents them.  What must not: a
 """
 
 from datetime import timedelta
+from typing import Final
 
 from .profile import Claims, Issue, Profile, number_of, sha_of, text, uuid_of
 
@@ -45,7 +46,7 @@ def _gitlab(claims: Claims, issue: Issue) -> None:
     text(claims, "sub", f"project_path:{path}:ref_type:{kind}:ref:{ref}")
 
 
-GITLAB = Profile(
+GITLAB: Final = Profile(
     name="gitlab-ci",
     about="a job of a GitLab CI/CD pipeline (`id_tokens`)",
     variants={
@@ -90,7 +91,7 @@ def _buildkite(claims: Claims, _issue: Issue) -> None:
     )
 
 
-BUILDKITE = Profile(
+BUILDKITE: Final = Profile(
     name="buildkite",
     about="a Buildkite job (`buildkite-agent oidc request-token`)",
     variants={
@@ -120,7 +121,7 @@ def _circleci(claims: Claims, issue: Issue) -> None:
     text(claims, "sub", f"org/{organisation}/project/{project}/user/{user}")
 
 
-CIRCLECI = Profile(
+CIRCLECI: Final = Profile(
     name="circleci",
     about="a CircleCI job (`CIRCLE_OIDC_TOKEN_V2`)",
     variants={

@@ -9,12 +9,13 @@ Repositories created, renamed or transferred after 2026-07-15 have ids in their 
 """
 
 from datetime import timedelta
+from typing import Final
 
 from .profile import Claims, Issue, Profile, number_of, sha_of, text, uuid_of
 
-_BRANCH = "refs/heads/"
-_TAG = "refs/tags/"
-_PULL = "refs/pull/"
+_BRANCH: Final = "refs/heads/"
+_TAG: Final = "refs/tags/"
+_PULL: Final = "refs/pull/"
 
 
 def _complete(claims: Claims, issue: Issue) -> None:
@@ -84,7 +85,7 @@ def _complete_subject(claims: Claims, repository: str) -> None:
     claims.setdefault("sub", f"repo:{repository}:{context}")
 
 
-GITHUB = Profile(
+GITHUB: Final = Profile(
     name="github-actions",
     about="a job of a GitHub Actions workflow",
     variants={

@@ -6,6 +6,7 @@ What lives here: looking a profile up as a suite names it.  What must not: what 
 
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Final
 
 from .ci import BUILDKITE, CIRCLECI, GITLAB
 from .github import GITHUB
@@ -17,7 +18,7 @@ def _plain(claims: Claims, _issue: Issue) -> None:
     claims.setdefault("sub", "sample")
 
 
-PLAIN = Profile(
+PLAIN: Final = Profile(
     name="plain",
     about="only the registered claims; every other one is yours",
     variants={"": {}},
@@ -25,7 +26,7 @@ PLAIN = Profile(
     lifetime=timedelta(minutes=5),
 )
 
-PROFILES: Mapping[str, Profile] = {
+PROFILES: Final[Mapping[str, Profile]] = {
     profile.name: profile
     for profile in (GITHUB, GITLAB, KUBERNETES, BUILDKITE, CIRCLECI, GOOGLE, SPIFFE, PLAIN)
 }

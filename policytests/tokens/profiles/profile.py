@@ -12,10 +12,11 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 
 Claims = dict[str, object]
 
-TIMES = ("iat", "nbf", "exp")
+TIMES: Final = ("iat", "nbf", "exp")
 """The claims that hold times (RFC 7519, section 4.1)."""
 
 

@@ -5,6 +5,7 @@ What lives here: their claims, as each documents them.  What must not: any other
 """
 
 from datetime import timedelta
+from typing import Final
 
 from .profile import Claims, Issue, Profile, number_of, text, uuid_of
 
@@ -34,7 +35,7 @@ def _object(claims: Claims, name: str) -> Claims:
     return copy
 
 
-KUBERNETES = Profile(
+KUBERNETES: Final = Profile(
     name="kubernetes",
     about="a bound service account token (TokenRequest, projected volume)",
     variants={
@@ -55,7 +56,7 @@ def _google(claims: Claims, _issue: Issue) -> None:
     text(claims, "azp", number)
 
 
-GOOGLE = Profile(
+GOOGLE: Final = Profile(
     name="google",
     about="an ID token of a Google service account",
     variants={
@@ -86,7 +87,7 @@ def _spiffe(claims: Claims, issue: Issue) -> None:
     text(claims, "sub", f"spiffe://{domain}/ns/default/sa/app")
 
 
-SPIFFE = Profile(
+SPIFFE: Final = Profile(
     name="spiffe",
     about="a JWT-SVID of a SPIFFE workload",
     variants={"": {}, "svid": {}},

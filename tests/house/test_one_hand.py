@@ -1,0 +1,98 @@
+"""The code reads as written by one hand: what CONTRIBUTING says about form and no linter knows."""
+
+import ast
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+FOLDERS = ("controller", "engine", "policytests", "schemas", "servers")
+
+NO_CONSTANTS = {"NamedTuple", "NewType", "ParamSpec", "TypeVar", "TypeVarTuple", "namedtuple"}
+"""What makes types, which `Final` is not for."""
+
+
+def modules(repository: Path) -> Iterator[tuple[str, ast.Module]]:
+    for folder in FOLDERS:
+        for path in sorted((repository / folder).rglob("*.py")):
+            name = path.relative_to(repository).as_posix()
+            yield name, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def blocks(tree: ast.Module) -> Iterator[list[ast.stmt]]:
+    for node in ast.walk(tree):
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(node, name, None)
+            if isinstance(block, list):
+                yield block
+
+
+def prepared_messages(tree: ast.Module) -> Iterator[int]:
+    """Lines that give a name to what the next line raises and nothing else reads."""
+    for block in blocks(tree):
+        for first, second in pairwise(block):
+            match first, second:
+                case (
+                    ast.Assign(targets=[ast.Name(id=name)]),
+                    ast.Raise(exc=ast.Call(args=args, keywords=keywords)),
+                ):
+                    given = [*args, *(keyword.value for keyword in keywords)]
+                    uses = [n for n in ast.walk(second) if isinstance(n, ast.Name) and n.id == name]
+                    if len(uses) == 1 and uses[0] in given:
+                        yield first.lineno
+
+
+def open_constants(tree: ast.Module) -> Iterator[str]:
+    """Constants of the module that are not annotated `Final`."""
+    rebound = {name for n in ast.walk(tree) if isinstance(n, ast.Global) for name in n.names}
+    for statement in tree.body:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                annotation = ""
+            case ast.AnnAssign(target=ast.Name(id=name), annotation=given, value=value):
+                annotation = ast.unparse(given)
+            case _:
+                continue
+        made_by = ast.unparse(value.func).rpartition(".")[2] if isinstance(value, ast.Call) else ""
+        if (
+            re.fullmatch(r"_*[A-Z][A-Z0-9_]*", name)
+            and name not in rebound
+            and made_by not in NO_CONSTANTS
+            and not re.match(r"Final\b|TypeAlias\b", annotation)
+        ):
+            yield name
+
+
+def test_a_message_is_written_where_it_is_raised(repository: Path) -> None:
+    found = [
+        f"{name}:{line}" for name, tree in modules(repository) for line in prepared_messages(tree)
+    ]
+
+    assert found == []
+
+
+def test_constants_of_modules_are_final(repository: Path) -> None:
+    found = [
+        f"{name}: {each}" for name, tree in modules(repository) for each in open_constants(tree)
+    ]
+
+    assert found == []
+
+
+def test_bounds_are_called_min_and_max(repository: Path) -> None:
+    found = [
+        f"{name}: {node.id}"
+        for name, tree in modules(repository)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and re.match(r"_?(LEAST|MOST|MINIMUM|MAXIMUM)_", node.id)
+    ]
+
+    assert found == []
+
+
+def test_these_tests_see_what_they_look_for() -> None:
+    tree = ast.parse(
+        'if x:\n    message = "no"\n    raise E(message)\nA = 1\nB: int = 2\nC: Final = 3\n'
+    )
+
+    assert (list(prepared_messages(tree)), list(open_constants(tree))) == ([2], ["A", "B"])
