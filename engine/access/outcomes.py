@@ -41,6 +41,7 @@ class Reason(StrEnum):
     UNKNOWN_SERVICE = "unknown-service"
     NO_CREDENTIALS = "no-credentials"
     UNKNOWN_SESSION = "unknown-session"
+    TOO_COSTLY = "too-costly"
 
 
 class Why(StrEnum):

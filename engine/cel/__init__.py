@@ -10,6 +10,7 @@ in docs/cel.md.
 
 from regauth.engine.cel.checks.checking import Checked, Declarations, check_node
 from regauth.engine.cel.checks.compiling import Compiled, compile_expression, compile_node
+from regauth.engine.cel.evaluation.budget import STEPS, request_budget
 from regauth.engine.cel.evaluation.program import Program
 from regauth.engine.cel.evaluation.tracing import Trace
 from regauth.engine.cel.library.types import (
@@ -40,6 +41,7 @@ __all__ = [
     "DYN",
     "INT",
     "NULL",
+    "STEPS",
     "STRING",
     "TIMESTAMP",
     "CelError",
@@ -63,6 +65,7 @@ __all__ = [
     "check_node",
     "compile_expression",
     "compile_node",
+    "request_budget",
     "timestamp",
     "unparse",
 ]

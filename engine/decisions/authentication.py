@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from regauth.engine.access.outcomes import Identity, Reason, Refusal
-from regauth.engine.cel import CelError, timestamp
+from regauth.engine.cel import STEPS, CelError, request_budget, timestamp
 from regauth.engine.policy.policy import Provider, Rule
 from regauth.engine.tokens.jwt import Claims
 
@@ -34,6 +34,7 @@ MESSAGES: Final[Mapping[str, str]] = {
     Reason.UNKNOWN_SERVICE: "the policy does not answer for this service",
     Reason.NO_CREDENTIALS: "credentials are required",
     Reason.UNKNOWN_SESSION: "the refresh token is not known here or has ended; log in again",
+    Reason.TOO_COSTLY: "deciding this request takes too much work; ask for fewer scopes at a time",
 }
 """What each reason says to the client: the check that failed, and no value of the policy."""
 
@@ -96,12 +97,20 @@ def _authenticate(
             detail = check.describe(provider, claims, at)
             return refusal(reason, detail, provider=provider.name)
     normal = _normal(claims)
-    variables = _variables(provider, normal, service, now)
+    left = request_budget()
+    variables = {**_variables(provider, normal, service, now), STEPS: left}
     identity = identify(provider, variables)
+    if left[0] < 0:
+        return refusal(Reason.TOO_COSTLY, "the subject took its steps", provider=provider.name)
     if isinstance(identity, Refusal):
         return identity
     for rule in provider.rules:
+        left[0] -= rule.check.size
         broken = _check_rule(rule, variables)
+        # First: a rule that ran out of steps has no answer, whatever it seems to say.
+        if left[0] < 0:
+            detail = f"the rule {rule.name!r} took the last steps of the login"
+            return refusal(Reason.TOO_COSTLY, detail, provider=provider.name, identity=identity)
         if broken is not None:
             message = rule.message or f"the token does not meet the rule {rule.name!r}"
             return Refusal(rule.reason, message, broken, identity, provider.name)

@@ -7,19 +7,32 @@ not: who the identity is (`authentication`), or anything a host does with the an
 Every access is decided alone: a denial that matches, or that cannot be evaluated, refuses; else
 the first grant that matches allows; else it is refused.
 
+All accesses of one request share a count of steps.  When it is used up, the request is refused as a
+whole: some accesses decided and others not would be an answer that depends on their order.
+
 A statement with `tags` is about tags, and content has none of its own.  Digests and uploads, which
 move no tag, are within a grant and outside a denial; deleting by digest, which takes tags along,
 and listing all tags are the reverse, so that it refuses.  While the reference is unknown such a
 statement is not decided at all, and what depends on it is refused.
 """
 
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from enum import Enum
 from typing import Final, Literal
 
 from regauth.engine.access import references
-from regauth.engine.access.outcomes import ConditionError, Decision, Identity, Verdict, Why
+from regauth.engine.access.outcomes import (
+    ConditionError,
+    Decision,
+    Identity,
+    Reason,
+    Refusal,
+    Verdict,
+    Why,
+)
 from regauth.engine.access.scope import (
     CATALOG,
     REGISTRY,
@@ -28,7 +41,7 @@ from regauth.engine.access.scope import (
     Access,
     is_repository_name,
 )
-from regauth.engine.cel import CelError, Program, timestamp
+from regauth.engine.cel import STEPS, CelError, Program, request_budget, timestamp
 from regauth.engine.policy.index import Index, Lookup, ruled_out
 from regauth.engine.policy.patterns.names import Pattern
 from regauth.engine.policy.patterns.tags import TagPattern
@@ -36,8 +49,23 @@ from regauth.engine.policy.patterns.text import PatternValueError
 from regauth.engine.policy.policy import Denial, Policy, Statement
 from regauth.engine.tokens.jwt import Claims
 
+from .authentication import refusal
+
 NO_CLAIMS: Final[Claims] = Claims({})
 """The claims of a request without credentials."""
+
+STATEMENT_STEPS: Final = 20
+"""Steps that looking at one statement takes, its condition not counted."""
+
+PATTERN_STEPS: Final = 15
+"""Steps that comparing one pattern takes, its expressions not counted."""
+
+
+class TooCostlyError(Exception):
+    """A request took more steps than one may; only `decide` makes such requests."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(f"its steps were used up at {source}")
 
 
 class Unseen(Enum):
@@ -59,9 +87,9 @@ def decide(
     now: datetime,
     *,
     exhaustive: bool = False,
-) -> Decision:
+) -> Decision | Refusal:
     """
-    Decide each access for an identity.
+    Decide each access for an identity, or refuse all of them as too costly.
 
     Args:
         policy: The policy.
@@ -73,15 +101,29 @@ def decide(
         exhaustive: Look at every statement, also those that the index rules out.  The decision is
             the same; errors of conditions that cannot matter to it are reported too.
     """
-    request = Request(policy, identity, claims, service, now, exhaustive=exhaustive)
-    return Decision(identity, service, tuple(map(request.verdict, accesses)))
+    request = Request(policy, identity, claims, service, now, exhaustive=exhaustive, bounded=True)
+    try:
+        verdicts = tuple(map(request.verdict, accesses))
+        request.check_steps("the last access")
+    except TooCostlyError as error:
+        if exhaustive:  # which costs more; what counts is whether deciding does
+            return decide(policy, identity, claims, service, accesses, now)
+        refused = refusal(
+            Reason.TOO_COSTLY, str(error), provider=identity.provider, identity=identity
+        )
+        return refused if identity.anonymous else replace(refused, claims=claims, at=now)
+    return Decision(identity, service, verdicts)
 
 
 class Request:
-    """One identity's request: the variables its conditions see and what is known of them so far."""
+    """
+    One identity's request: the variables its conditions see and what is known of them so far.
+
+    A `bounded` one raises `TooCostlyError` when it has taken more steps than a request may.
+    """
 
     __slots__ = (
-        *("_candidates", "_exhaustive", "_index", "_known", "_policy"),
+        *("_candidates", "_exhaustive", "_index", "_known", "_left", "_policy"),
         *("all_grants", "now", "variables"),
     )
 
@@ -94,6 +136,7 @@ class Request:
         now: datetime,
         *,
         exhaustive: bool = False,
+        bounded: bool = False,
     ) -> None:
         self._policy = policy
         self._index: Index = policy.index[identity.provider]
@@ -110,6 +153,19 @@ class Request:
             "provider": identity.provider,
             "now": timestamp(now),
         }
+        self._left: list[int] = [sys.maxsize]
+        if bounded:
+            self._left = self.variables[STEPS] = request_budget()
+
+    def check_steps(self, source: str) -> None:
+        """
+        Check that the request has steps left; `source` says where it is.
+
+        Raises:
+            TooCostlyError: There are none.
+        """
+        if self._left[0] < 0:
+            raise TooCostlyError(source)
 
     def verdict(self, access: Access) -> Verdict:
         """Decide one access."""
@@ -186,6 +242,8 @@ class Request:
 
     def match(self, statement: Statement, access: Access) -> Match:
         """Tell whether a statement matches, where a certain "no" outweighs what is not known."""
+        self._left[0] -= STATEMENT_STEPS + PATTERN_STEPS * len(statement.patterns)
+        self.check_steps(repr(statement.name))
         if self.mismatch(statement, access):
             return False
         self.see(access)
@@ -282,6 +340,7 @@ class Request:
         """Evaluate a condition; one that does not see the scope, once in a request."""
         holds = self._known.get(id(program))
         if holds is None:
+            self._left[0] -= program.size
             try:
                 holds = program.holds(self.variables)
             except CelError as failure:

@@ -193,12 +193,15 @@ def _claim_steps(provider: Provider, claims: Claims, service: str, now: datetime
 
 def _explain_accesses(
     policy: Policy,
-    decided: Decision,
+    decided: Decision | Refusal,
     claims: Claims,
     provider: Provider | None,
     steps: tuple[Step, ...],
     now: datetime,
 ) -> Explanation:
+    if isinstance(decided, Refusal):
+        last = Step("cost", passed=False, detail=decided.detail)
+        return Explanation(decided, provider, (*steps, last))
     request = Request(policy, decided.identity, claims, decided.service, now)
     total = len(policy.denials) + len(request.all_grants)
     explained = []

@@ -9,7 +9,7 @@ log holds no token.  What cannot be decided again is `Undecided`, never guessed.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, NamedTuple
@@ -134,6 +134,8 @@ class Replay:
         if isinstance(login, Refusal):
             return list(_of_refusal(record, login))
         after = self._answers(record, login, asked)
+        if isinstance(after, Refusal):
+            return list(_of_refusal(record, after))
         if record.answered and before == after:
             return []
         return list(_compared(record, login.identity, asked, before, after))
@@ -147,9 +149,13 @@ class Replay:
         if isinstance(login, Refusal):
             return Redecided(record, asked, login, None)
         now = self.at or record.time
+        decided = decide(
+            self.policy, login.identity, login.claims, record.service, asked.accesses, now
+        )
+        if isinstance(decided, Refusal):
+            return Redecided(record, asked, decided, None)
         request = Request(self.policy, login.identity, login.claims, record.service, now)
-        verdicts = choose(tuple(map(request.verdict, asked.accesses)), asked.choices)
-        decision = Decision(login.identity, record.service, verdicts)
+        decision = replace(decided, verdicts=choose(decided.verdicts, asked.choices))
         return Redecided(record, asked, decision, request)
 
     def _login(self, record: Record) -> "_Login | Refusal | Undecided | None":
@@ -190,7 +196,9 @@ class Replay:
             return Undecided.UNAVAILABLE
         return Undecided.NOT_VERIFIED if record.reason in _BEFORE_CLAIMS else Undecided.NO_CLAIMS
 
-    def _answers(self, record: Record, login: "_Login", asked: Asked) -> tuple[Answered, ...]:
+    def _answers(
+        self, record: Record, login: "_Login", asked: Asked
+    ) -> tuple[Answered, ...] | Refusal:
         now = self.at or record.time
         key = self._reads.key(login.identity, login.claims, record, now)
         known = self._known.get(key) if key is not None else None
@@ -198,6 +206,8 @@ class Replay:
             decided = decide(
                 self.policy, login.identity, login.claims, record.service, asked.accesses, now
             )
+            if isinstance(decided, Refusal):
+                return decided
             known = tuple(
                 Answered(verdict.allowed, str(verdict.why), verdict.source)
                 for verdict in choose(decided.verdicts, asked.choices)

@@ -20,6 +20,8 @@ from regauth.engine.tokens.registry_trust import RegistryToken
 
 PULL: Final = "pull"
 
+_DECIDED_AT_ONCE: Final = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
@@ -109,11 +111,17 @@ class ProxyPolicy:
         if token.workload is None:
             return []
         asked = [Access(Resource(REPOSITORY, name), PULL) for name in names]
-        found = decide_for(self._policy(), token.workload, self._service, asked, self._now())
-        if isinstance(found, Refusal):
-            return []
-        return [
-            verdict.access.resource.name
-            for verdict in found.verdicts
-            if verdict.allowed or verdict.why is Why.DEPENDS_ON_REFERENCE
-        ]
+        policy, now = self._policy(), self._now()
+        seen: list[str] = []
+        # A page of names has no bound by the policy: each part of it is decided as one request.
+        for start in range(0, len(asked), _DECIDED_AT_ONCE):
+            part = asked[start : start + _DECIDED_AT_ONCE]
+            found = decide_for(policy, token.workload, self._service, part, now)
+            if isinstance(found, Refusal):
+                continue
+            seen += [
+                verdict.access.resource.name
+                for verdict in found.verdicts
+                if verdict.allowed or verdict.why is Why.DEPENDS_ON_REFERENCE
+            ]
+        return seen

@@ -47,8 +47,6 @@ class Prepared:
     """The reply after them."""
     logged: str
     """What the event log says of it."""
-    identity: str
-    """The identity's name; empty for an anonymous request."""
 
 
 @dataclass(frozen=True, slots=True)

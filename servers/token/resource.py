@@ -14,7 +14,7 @@ from typing import Final
 
 import falcon
 
-from regauth.engine import Refusal
+from regauth.engine import Identity, Reason, Refusal
 from regauth.servers.http_server.forwarded import Network, RequestInfo, client_of, request_info
 from regauth.servers.protocol.errors import error_body
 
@@ -160,21 +160,18 @@ class TokenResource:
         self, name: bytes, asked: TokenRequest, response: falcon.Response, info: RequestInfo
     ) -> None:
         state = self._service.state
-        answer = self._service.answer(asked, state)
+        answer = self._service.answer(asked, state, self._admit_identity)
         outcome, logged = answer.outcome, ""
         if isinstance(outcome, Refusal):
             status = self._refuse(outcome, response, info)
         else:
-            identity = outcome.decision.identity
-            who = "" if identity.anonymous else str(identity)
-            self._admit_identity(who)
             outcome = self._service.with_session(answer, outcome)
             status = HTTPStatus.OK
             before, after = _reply(outcome, answer.now)
             lifetime = int(self._service.lifetime.total_seconds())
             response.text = f"{before}{lifetime}{after}"
             logged = self._observer.prepare(answer, outcome)
-            self._answers.put(name, Prepared(answer, outcome, before, after, logged, who), state)
+            self._answers.put(name, Prepared(answer, outcome, before, after, logged), state)
         self._observer.answered(answer, info, status, logged)
 
     def _answer_again(self, name: bytes, response: falcon.Response, info: RequestInfo) -> bool:
@@ -183,15 +180,15 @@ class TokenResource:
         given = self._answers.get(name, self._service.state, now)
         if given is None:
             return False
-        self._admit_identity(given.identity)
+        self._admit_identity(given.issued.decision.identity)
         left = self._service.lifetime - (now - given.answer.now)
         response.text = f"{given.before}{int(left.total_seconds())}{given.after}"
         provider = given.issued.decision.identity.provider
         self._observer.answered_again(given.answer, provider, given.logged, info)
         return True
 
-    def _admit_identity(self, identity: str) -> None:
-        seconds = self._limits.identity.take(identity) if identity else 0
+    def _admit_identity(self, identity: Identity) -> None:
+        seconds = 0.0 if identity.anonymous else self._limits.identity.take(str(identity))
         if seconds:
             raise TooManyRequestsError("identity", seconds)
 
@@ -204,7 +201,9 @@ class TokenResource:
             status = HTTPStatus.SERVICE_UNAVAILABLE
         else:
             self._limits.failures.take(client_of(info.client))
-            status = HTTPStatus.UNAUTHORIZED
+            # A client that gets 401 asks for other credentials, which would not help here.
+            costly = refusal.reason == Reason.TOO_COSTLY
+            status = HTTPStatus.FORBIDDEN if costly else HTTPStatus.UNAUTHORIZED
         self._error(response, status, str(refusal.reason), message)
         return status
 

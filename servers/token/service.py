@@ -16,6 +16,7 @@ from regauth.engine import (
     Authenticated,
     Credentials,
     Decision,
+    Identity,
     Policy,
     Reason,
     Refusal,
@@ -44,6 +45,7 @@ _UNAVAILABLE: Final = Refusal(
 )
 
 Now = Callable[[], datetime]
+Admit = Callable[[Identity], object]
 
 FileStamp = tuple[str, int, int, int]
 """A file's path, and of its last change the time in nanoseconds, the size and the inode."""
@@ -125,10 +127,18 @@ class TokenService:
         self._sessions = sessions
         self._filter_catalog = filter_catalog
 
-    def answer(self, asked: TokenRequest, state: State) -> Answer:
-        """Decide a request and, unless the login is refused, sign what was granted."""
+    def answer(self, asked: TokenRequest, state: State, admit: Admit = lambda _: None) -> Answer:
+        """
+        Decide a request and, unless it is refused, sign what was granted.
+
+        Args:
+            asked: The request.
+            state: What it is decided and signed with.
+            admit: Is told who logged in before anything is decided for them; raises when they ask
+                too often.
+        """
         now = self.now()
-        login, decided = self._decide(state.policy, asked, now, self._logins)
+        login, decided = self._decide(state.policy, asked, now, self._logins, admit)
         outcome: Issued | Refusal
         if isinstance(decided, Refusal):
             outcome = decided
@@ -160,7 +170,12 @@ class TokenService:
         return replace(issued, refresh_token=token)
 
     def _decide(
-        self, policy: Policy, asked: TokenRequest, now: datetime, logins: LoginCache
+        self,
+        policy: Policy,
+        asked: TokenRequest,
+        now: datetime,
+        logins: LoginCache,
+        admit: Admit = lambda _: None,
     ) -> tuple[Authenticated | None, Decision | Refusal]:
         wanted = accesses(asked.scopes)
         if asked.credentials is None:
@@ -168,7 +183,12 @@ class TokenService:
         login = self._login(policy, asked, asked.credentials, now, logins)
         if isinstance(login, Refusal):
             return None, login
-        return login, decide(policy, login.identity, login.claims, asked.service, wanted, now)
+        # Deciding and signing cost more than a login that is remembered, so the rate comes first.
+        admit(login.identity)
+        decided = decide(policy, login.identity, login.claims, asked.service, wanted, now)
+        if isinstance(decided, Refusal):  # a session's login was checked as of its beginning
+            decided = replace(decided, at=login.at)
+        return login, decided
 
     def _login(
         self,

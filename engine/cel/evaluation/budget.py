@@ -1,17 +1,22 @@
 """
-How much one evaluation may still do.
+How much one evaluation, and all evaluations of one request, may still do.
 
-What lives here: the count of steps that bounds macros and what walks a list inside them.  What must
-not: the bounds themselves (`limits`), and who takes how many steps.
+What lives here: the count of steps that bounds macros and what walks a list or a string inside
+them.  Not here: the bounds themselves (`limits`), and who takes how many steps.
+
+A program with macros counts its own steps, and at its end takes what it used from the request's.
+A program without macros takes from the request's at once.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
 
 from regauth.engine.cel.library.values import Value
 from regauth.engine.cel.syntax import limits
 from regauth.engine.cel.syntax.errors import CelError, ErrorCode
 from regauth.engine.cel.syntax.nodes import Node
+
+Frame: TypeAlias = Mapping[str, Any]
 
 STEPS: Final = "@steps"
 """The frame's key of the steps left: a list of one int, shared by an evaluation's frames."""
@@ -22,7 +27,28 @@ def budget() -> dict[str, list[int]]:
     return {STEPS: [limits.STEPS]}
 
 
-def charge(frame: Mapping[str, Any], steps: int, node: Node) -> None:
+def request_budget(steps: int = limits.REQUEST_STEPS) -> list[int]:
+    """
+    Make the count for all evaluations of one request.
+
+    The host adds it to the variables as `STEPS`.  When it is below zero after an evaluation, the
+    host must refuse the whole request: the evaluation's value or error then means nothing.
+    """
+    return [steps]
+
+
+def run_bounded(run: Callable[[Frame], Value], variables: Frame) -> Value:
+    """Run a program with macros by a count of its own, and take its steps from the request's."""
+    left = [limits.STEPS]
+    try:
+        return run({**variables, STEPS: left})
+    finally:
+        whole = variables.get(STEPS)
+        if whole is not None:
+            whole[0] -= limits.STEPS - left[0]
+
+
+def charge(frame: Frame, steps: int, node: Node) -> None:
     """
     Take steps.
 
@@ -41,7 +67,7 @@ def charge(frame: Mapping[str, Any], steps: int, node: Node) -> None:
         )
 
 
-def charge_comparison(frame: Mapping[str, Any], right: Value, node: Node) -> None:
+def charge_comparison(frame: Frame, right: Value, node: Node) -> None:
     """
     Take a step for each element that `==`, `!=` or `in` may look at, where a macro asks for it.
 
@@ -52,6 +78,29 @@ def charge_comparison(frame: Mapping[str, Any], right: Value, node: Node) -> Non
     if STEPS in frame and type(right) in _HOLDERS:
         charge(frame, 0, node)  # a macro goes on after an error: what is over is not counted again
         charge(frame, _elements(right), node)
+
+
+def charge_text(
+    frame: Frame, node: Node, *values: Value, per_step: int = limits.CHARACTERS_PER_STEP
+) -> None:
+    """
+    Take steps for what a function reads or writes: strings by length, lists by element.
+
+    Short strings are free, because a step is more than they cost.
+
+    Raises:
+        CelError: there are not so many left.
+
+    """
+    steps = 0
+    for value in values:
+        if type(value) is str:
+            steps += len(value) // per_step
+        elif type(value) is list:
+            steps += len(value)
+    if steps and STEPS in frame:
+        charge(frame, 0, node)  # a macro goes on after an error: what is over is not counted again
+        charge(frame, steps, node)
 
 
 _HOLDERS: Final = (list, dict)

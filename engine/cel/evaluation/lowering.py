@@ -19,6 +19,7 @@ from regauth.engine.cel.library.operators import ARITHMETIC, COMPARISONS, NEGATE
 from regauth.engine.cel.library.overloads import Function
 from regauth.engine.cel.library.regex import compile_pattern
 from regauth.engine.cel.library.values import Value, kind, mismatch
+from regauth.engine.cel.syntax import limits
 from regauth.engine.cel.syntax.errors import CelError, ErrorCode
 from regauth.engine.cel.syntax.nodes import (
     DEFINITIONS,
@@ -39,7 +40,7 @@ from regauth.engine.cel.syntax.nodes import (
 )
 
 from . import shapes
-from .budget import charge_comparison
+from .budget import charge_comparison, charge_text
 
 Frame: TypeAlias = shapes.Frame
 Closure: TypeAlias = shapes.Closure
@@ -232,10 +233,11 @@ def _arithmetic(node: Binary, left: Closure, right: Closure) -> Closure:
     finish = _finish(node, ARITHMETIC[node.operator])
     if node.operator != "+":
         return lambda frame: finish(left(frame), right(frame))
+    charged = _charged(node, finish)
     suffix = shapes.string_of(node.right)
     if suffix is not None:
-        return shapes.suffixed(left, suffix, finish)
-    return shapes.concatenation(left, right, finish)
+        return shapes.suffixed(left, suffix, charged)
+    return shapes.concatenation(left, right, charged)
 
 
 def _finish(node: Node, function: Function) -> Callable[..., Value]:
@@ -253,13 +255,25 @@ def _finish(node: Node, function: Function) -> Callable[..., Value]:
     return finish
 
 
+def _charged(node: Node, finish: Callable[..., Value]) -> Callable[..., Value]:
+    """Make what takes steps for long strings and lists, before and after it calls a function."""
+
+    def charged(frame: Frame, *values: Value) -> Value:
+        charge_text(frame, node, *values)
+        made = finish(*values)
+        charge_text(frame, node, made)
+        return made
+
+    return charged
+
+
 def _apply(node: Node, function: Function, arguments: tuple[Closure, ...]) -> Closure:
     """Evaluate all arguments, then call what takes their kinds."""
-    finish = _finish(node, function)
+    charged = _charged(node, _finish(node, function))
     if len(arguments) == 1:
         (only,) = arguments
-        return lambda frame: finish(only(frame))
-    return lambda frame: finish(*[argument(frame) for argument in arguments])
+        return lambda frame: charged(frame, only(frame))
+    return lambda frame: charged(frame, *[argument(frame) for argument in arguments])
 
 
 def _call(node: Call, scope: Scope) -> Closure:
@@ -271,11 +285,16 @@ def _call(node: Call, scope: Scope) -> Closure:
     test = function.select(str, str)
     if test is None or node.function not in STRING_TESTS or len(parts) != 2:  # noqa: PLR2004
         return _apply(node, function, arguments)
-    finish = _finish(node, function)
+    charged = _charged(node, _finish(node, function))
+    free = limits.STRING if node.function in _END_TESTS else limits.CHARACTERS_PER_STEP
     part = shapes.string_of(parts[1])
     if part is not None:
-        return shapes.literal_test(arguments[0], part, test, finish)
-    return shapes.string_test(arguments[0], arguments[1], test, finish)
+        return shapes.literal_test(arguments[0], part, test, charged, free)
+    return shapes.string_test(arguments[0], arguments[1], test, charged, free)
+
+
+_END_TESTS: Final = frozenset({"startsWith", "endsWith"})
+"""Functions that read one end of a string, which costs the same however long it is."""
 
 
 def _matches(node: Node, subject: Node, pattern: Node, scope: Scope) -> Closure:
@@ -292,6 +311,8 @@ def _matches(node: Node, subject: Node, pattern: Node, scope: Scope) -> Closure:
                 node.start,
                 node.end,
             )
+        if len(value) >= limits.MATCHED_PER_STEP:
+            charge_text(frame, node, value, per_step=limits.MATCHED_PER_STEP)
         try:
             return bool(search(value.encode()))
         except UnicodeEncodeError:

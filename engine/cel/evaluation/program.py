@@ -7,7 +7,7 @@ checked tree.  What must not: the checks (`checking`).
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from regauth.engine.cel.library.types import Type
@@ -18,7 +18,7 @@ from regauth.engine.cel.syntax.errors import CelError, ErrorCode
 from regauth.engine.cel.syntax.nodes import DEFINITIONS, Comprehension, Node, walk
 from regauth.engine.cel.syntax.unparsing import unparse
 
-from .budget import budget
+from .budget import budget, run_bounded
 from .comprehensions import weight
 from .lowering import Closure, Scope, lower
 from .tracing import Trace, Tracer
@@ -167,7 +167,7 @@ def make(text: str, node: Node, result: Type, definitions: Mapping[str, Program]
     run = lower(node, _scope(used))
     macros = any(isinstance(part, Comprehension) for part in walk(node))
     macros = macros or any(program.has_macros for program in used.values())
-    start = (lambda variables: run({**variables, **budget()})) if macros else run
+    start = partial(run_bounded, run) if macros else run
     return Program(text, result, node, used, run, start)
 
 

@@ -17,7 +17,6 @@ from regauth.engine.cel.syntax.nodes import Binary, Constant, ListLiteral, Node
 
 Frame: TypeAlias = Mapping[str, Any]
 Closure: TypeAlias = Callable[[Frame], Value]
-Finish: TypeAlias = Callable[[Value, Value], Value]
 Compare: TypeAlias = Callable[[Frame, Value, Value], Value]
 Resume: TypeAlias = Callable[[Frame, int, CelError | None], bool]
 
@@ -90,54 +89,59 @@ def strings_of(node: Node) -> list[str] | None:
     return texts if len(texts) == len(node.items) else None
 
 
-def concatenation(left: Closure, right: Closure, finish: Finish) -> Closure:
+def concatenation(left: Closure, right: Closure, finish: Compare) -> Closure:
     """Add; two strings at once."""
 
     def add(frame: Frame) -> Value:
         first, second = left(frame), right(frame)
-        if type(first) is str and type(second) is str:
-            text = first + second
-            if len(text) <= limits.STRING:
-                return text
-        return finish(first, second)
+        if type(first) is str and type(second) is str:  # noqa: SIM102 - the types come first
+            if len(first) + len(second) < limits.CHARACTERS_PER_STEP:
+                return first + second
+        return finish(frame, first, second)
 
     return add
 
 
-def suffixed(left: Closure, suffix: str, finish: Finish) -> Closure:
+def suffixed(left: Closure, suffix: str, finish: Compare) -> Closure:
     """Add a literal string."""
 
     def add(frame: Frame) -> Value:
         first = left(frame)
-        if type(first) is str and len(first) < limits.STRING - limits.TEXT_BYTES:
+        if type(first) is str and len(first) < limits.CHARACTERS_PER_STEP:
             return first + suffix
-        return finish(first, suffix)
+        return finish(frame, first, suffix)
 
     return add
 
 
 def string_test(
-    target: Closure, argument: Closure, test: Callable[[str, str], bool], finish: Finish
+    target: Closure,
+    argument: Closure,
+    test: Callable[[str, str], bool],
+    finish: Compare,
+    free: int,
 ) -> Closure:
-    """Ask a string about a string, as `startsWith` does."""
+    """Ask a string about a string, as `startsWith` does; up to `free` characters take no step."""
 
     def ask(frame: Frame) -> Value:
         text, part = target(frame), argument(frame)
-        if type(text) is str and type(part) is str:
+        if type(text) is str and type(part) is str and len(text) <= free:
             return test(text, part)
-        return finish(text, part)
+        return finish(frame, text, part)
 
     return ask
 
 
 def literal_test(
-    target: Closure, part: str, test: Callable[[str, str], bool], finish: Finish
+    target: Closure, part: str, test: Callable[[str, str], bool], finish: Compare, free: int
 ) -> Closure:
-    """Ask a string about a literal string."""
+    """Ask a string about a literal string; up to `free` characters take no step."""
 
     def ask(frame: Frame) -> Value:
         text = target(frame)
-        return test(text, part) if type(text) is str else finish(text, part)
+        if type(text) is str and len(text) <= free:
+            return test(text, part)
+        return finish(frame, text, part)
 
     return ask
 

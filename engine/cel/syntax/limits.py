@@ -30,6 +30,15 @@ EXPANDED_LEVELS: Final = 60
 STEPS: Final = 200_000
 """Nodes evaluated inside macros in one evaluation: some tens of milliseconds."""
 
+REQUEST_STEPS: Final = 2_000_000
+"""Steps of all evaluations of one login, or of one decision: some hundred milliseconds."""
+
+CHARACTERS_PER_STEP: Final = 32
+"""Characters that a string function reads or writes in the time of one step."""
+
+MATCHED_PER_STEP: Final = 16
+"""Characters that a regular expression reads in the time of one step."""
+
 STRING: Final = 65_536
 """Characters of a string that an expression builds."""
 

@@ -70,8 +70,8 @@ def test_memory_is_bounded_and_those_in_use_stay_limited() -> None:
     assert limit.take("n8") > 0
 
 
-def desk(tmp_path: Path, key: PrivateKey, rates: Rates) -> Desk:
-    return make_desk(tmp_path, policy_text(pem_keys(key)), key, rates=rates)
+def desk(tmp_path: Path, key: PrivateKey, rates: Rates, more: str = "") -> Desk:
+    return make_desk(tmp_path, policy_text(pem_keys(key), more), key, rates=rates)
 
 
 def test_a_client_over_its_rate_is_told_when_to_come_back(
@@ -162,3 +162,36 @@ def test_a_client_has_one_rate_for_all_addresses_of_its_ipv6_network(
     assert good == [200, 200, 429]
     assert bad == [401, 429, 429]
     assert ask("2001:db8:0:2::1", asked.token()) == 200
+
+
+def test_s4_an_identity_over_its_rate_is_stopped_before_anything_is_decided(
+    tmp_path: Path, private_keys: dict[str, PrivateKey]
+) -> None:
+    """A request over the rate that would also be too costly is answered by its rate alone."""
+    asked = desk(tmp_path, private_keys["rsa"], Rates(identity=Rate(0.1, 1)), COSTLY)
+    names = [f"repository:acme/app-{number}:pull,push,delete" for number in range(100)]
+    long = "a" * 170
+
+    results = [asked.ask(asked.token(workflow_ref=long), *names) for _ in range(2)]
+
+    assert [one.status_code for one in results] == [403, 429]
+    [error] = results[0].json["errors"]
+    assert error["code"] == "DENIED"
+    assert error["detail"] == {"reason": "too-costly"}
+    assert "fewer scopes" in error["message"]
+    assert "token" not in results[0].json
+    event = asked.events()[-2]
+    assert (event["outcome"], event["reason"], event["provider"]) == (
+        "refused",
+        "too-costly",
+        "github",
+    )
+
+
+COSTLY = (
+    "  - name: pairs\n"
+    "    when: claims.workflow_ref.split('').exists(x,"
+    " claims.workflow_ref.split('').exists(y, x + y == scope.name))\n"
+    "    repositories: ['**']\n"
+    "    actions: [pull, push, delete]\n"
+)
