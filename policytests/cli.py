@@ -64,7 +64,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     if words and (meant := _misspelt(words[0])):
         sys.stderr.write(f"policytest: there is no {words[0]!r} here; did you mean `{meant}`?\n")
         return USAGE
-    from regauth.policytests.collection.options import OptionError, translated  # noqa: PLC0415 - on demand
+    from regauth.policytests.collection.arguments import OptionError, translated  # noqa: PLC0415 - on demand
 
     try:
         return run_tests(translated(words))

@@ -10,49 +10,16 @@ from collections.abc import Callable
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import pytest
+
+from .collection.options import OPTIONS
 
 if TYPE_CHECKING:
     from regauth.policytests.collection.fixtures import AskedPolicy
 
 _SUFFIX: Final = ".policytest.yaml"
-
-RECORDER: Final[pytest.StashKey[object]] = pytest.StashKey()
-"""The run's `regauth.policytests.collection.recorder.Recorder`; absent in a run without suites."""
-
-OPTIONS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
-    (
-        "accept-widening",
-        {"metavar": "REASON", "help": "let --snapshot-update widen access; the reason is kept"},
-    ),
-    (
-        "cov-fail-under",
-        {
-            "metavar": "N",
-            "type": float,
-            "help": "fail when less than N %% of the policy is covered",
-        },
-    ),
-    ("mutate", {"action": "store_true", "help": "try every mutant of the policy on the cases"}),
-    (
-        "min-mutation-score",
-        {"metavar": "N", "type": float, "help": "fail when less than N %% of mutants are noticed"},
-    ),
-    (
-        "format",
-        {
-            "metavar": "FORMAT[=FILE]",
-            "action": "append",
-            "default": [],
-            "help": "also report as json, junit, github, sarif, tap, markdown, lcov or cobertura",
-        },
-    ),
-    ("html", {"metavar": "FILE", "help": "write one self-contained HTML report"}),
-    ("front", {"action": "store_true", "help": "report as the policytest command does"}),
-)
-"""The options that only policytest has, by the name the command gives them."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

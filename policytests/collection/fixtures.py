@@ -21,9 +21,9 @@ from regauth.engine.source.problems import Location
 from regauth.engine.source.rendering import render_text
 from regauth.policytests.execution.evaluation import Answer, Session, open_session
 from regauth.policytests.execution.policies import compile_folder
-from regauth.policytests.suites.suite import TokenSpec
 from regauth.policytests.tokens.issuing import IssuerKeys, make_sample
 from regauth.policytests.tokens.profiles.profile import merge
+from regauth.policytests.tokens.spec import TokenSpec
 
 
 class PolicyError(Exception):

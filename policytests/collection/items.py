@@ -17,10 +17,9 @@ from _pytest._io import TerminalWriter
 
 from regauth.policytests.execution.cases import Case, SnapshotCase
 from regauth.policytests.execution.judging import Judgment, Outcome
-from regauth.policytests.execution.run import Loaded, Run, SuiteError
-from regauth.policytests.plugin import RECORDER
+from regauth.policytests.execution.run import Loaded, SuiteError
 
-from .recorder import Recorder
+from .recorder import recorder_of
 from .snapshots import SnapshotMismatchError, compare
 
 if TYPE_CHECKING:
@@ -33,15 +32,6 @@ class CaseFailed(Exception):  # noqa: N818 - an outcome, not a mistake
 
 class CaseError(Exception):
     """A case proves nothing."""
-
-
-def recorder_of(config: pytest.Config) -> Recorder:
-    """Return the recorder of a pytest session; the first suite begins it."""
-    recorder = config.stash.get(RECORDER, None)
-    if not isinstance(recorder, Recorder):
-        recorder = config.stash[RECORDER] = Recorder(Run.at(config.rootpath), config)
-        config.pluginmanager.register(recorder, "policytest-recorder")
-    return recorder
 
 
 class SuiteFile(pytest.File):

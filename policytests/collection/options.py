@@ -1,55 +1,40 @@
 """
-The command line's own options, as the plugin calls them.
+The options that only policytest has.
 
-What lives here: the translation.  What must not: what an option does.
+What lives here: the table.  Not here: how the command line calls them (`arguments`), what they do,
+and anything that takes time to import: every pytest run of the environment loads this module.
 """
 
-from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
-from regauth.policytests.plugin import OPTIONS
-from regauth.policytests.suites.grid import did_you_mean
-
-SHORT: Final = {"-f": "--format"}
-"""Options of one letter."""
-
-FORMATS: Final = (
-    *("json", "junit", "github", "sarif", "tap", "markdown", "lcov", "cobertura", "html"),
+OPTIONS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    (
+        "accept-widening",
+        {"metavar": "REASON", "help": "let --snapshot-update widen access; the reason is kept"},
+    ),
+    (
+        "cov-fail-under",
+        {
+            "metavar": "N",
+            "type": float,
+            "help": "fail when less than N %% of the policy is covered",
+        },
+    ),
+    ("mutate", {"action": "store_true", "help": "try every mutant of the policy on the cases"}),
+    (
+        "min-mutation-score",
+        {"metavar": "N", "type": float, "help": "fail when less than N %% of mutants are noticed"},
+    ),
+    (
+        "format",
+        {
+            "metavar": "FORMAT[=FILE]",
+            "action": "append",
+            "default": [],
+            "help": "also report as json, junit, github, sarif, tap, markdown, lcov or cobertura",
+        },
+    ),
+    ("html", {"metavar": "FILE", "help": "write one self-contained HTML report"}),
+    ("front", {"action": "store_true", "help": "report as the policytest command does"}),
 )
-"""What `--format` takes."""
-
-
-class OptionError(ValueError):
-    """The command line asks for something that there is not; the caller's fault."""
-
-
-def translated(words: Sequence[str]) -> list[str]:
-    """
-    Return the words with policytest's options under the names the plugin has them by.
-
-    Raises:
-        OptionError: A format does not exist.
-    """
-    own = {f"--{name}" for name, _ in OPTIONS}
-    result: list[str] = []
-    expects_format = False
-    for number, word in enumerate(words):
-        if word == "--":
-            return [*result, *words[number:]]
-        if expects_format:
-            _check_format(word)
-        name, equals, value = word.partition("=")
-        if name[:2] in SHORT and not name.startswith("--"):
-            rest = word[2:].removeprefix("=")
-            name, equals, value = SHORT[name[:2]], "=" if rest else "", rest
-        expects_format = name == "--format" and not equals
-        if name == "--format" and equals:
-            _check_format(value)
-        result.append(f"--policytest-{name[2:]}{equals}{value}" if name in own else word)
-    return result
-
-
-def _check_format(text: str) -> None:
-    name = text.partition("=")[0]
-    if name not in FORMATS:
-        raise OptionError(f"there is no format {name!r}; {did_you_mean(name, list(FORMATS))}")
+"""The options that only policytest has, by the name the command gives them."""

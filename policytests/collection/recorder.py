@@ -133,6 +133,19 @@ class Recorder:
 
 
 AFTER: Final[pytest.StashKey[list[str]]] = pytest.StashKey()
+"""What is written to standard output at the very end."""
+
+RECORDER: Final[pytest.StashKey[Recorder]] = pytest.StashKey()
+"""The recorder of a session; absent in a session without suites."""
+
+
+def recorder_of(config: pytest.Config) -> Recorder:
+    """Return the recorder of a pytest session; the first suite begins it."""
+    recorder = config.stash.get(RECORDER, None)
+    if recorder is None:
+        recorder = config.stash[RECORDER] = Recorder(Run.at(config.rootpath), config)
+        config.pluginmanager.register(recorder, "policytest-recorder")
+    return recorder
 
 
 def _text(report: pytest.TestReport) -> tuple[str, tuple[str, ...]]:

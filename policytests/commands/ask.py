@@ -31,6 +31,7 @@ from regauth.engine.explaining.explanation import Explanation, explain, explain_
 from regauth.engine.explaining.narration import narrate
 from regauth.engine.policy.patterns.names import Pattern, Wildcard
 from regauth.engine.policy.policy import Policy, Provider
+from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.rendering import render_text
 from regauth.engine.tokens.jwks import KeysError, KeySet, parse_jwks, require_keys
 from regauth.engine.tokens.jwt import Claims, MalformedTokenError, parse
@@ -39,7 +40,6 @@ from regauth.policytests.execution.judging import depends_on_reference
 from regauth.policytests.execution.policies import FOLDER, compile_folder
 from regauth.policytests.execution.run import Loaded, Run, SuiteError
 from regauth.policytests.exit_codes import USAGE
-from regauth.policytests.suites.grid import did_you_mean
 from regauth.policytests.suites.suite import SUFFIX
 from regauth.policytests.suites.times import parse_time
 

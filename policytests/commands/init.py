@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from regauth import schemas
+from regauth.engine.source.nearest import did_you_mean
 from regauth.policytests.exit_codes import USAGE
-from regauth.policytests.suites.grid import did_you_mean
 
 from .templates import STARTERS
 

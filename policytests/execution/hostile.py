@@ -12,10 +12,11 @@ from typing import Final
 from regauth.engine.access.outcomes import Refusal
 from regauth.engine.access.scope import Access, repository_accesses
 from regauth.engine.source.problems import Location
-from regauth.policytests.suites.suite import Exemption, Hostile, Suite, TokenSpec
+from regauth.policytests.suites.suite import Exemption, Hostile, Suite
 from regauth.policytests.tokens.forgeries import known as forgeries
 from regauth.policytests.tokens.issuing import make_sample
 from regauth.policytests.tokens.near_misses import NearMiss, near_misses
+from regauth.policytests.tokens.spec import TokenSpec
 
 from .evaluation import Evaluation
 from .judging import PASSED, Judgment, Outcome, depends_on_reference, judge_named

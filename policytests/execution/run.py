@@ -7,12 +7,13 @@ pytest; the plugin, the commands and Python tests all run through here.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
+from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.problems import Location, Problem, Problems
 from regauth.engine.source.rendering import render_text
-from regauth.policytests.suites.grid import did_you_mean
-from regauth.policytests.suites.linking import link
+from regauth.policytests.suites.linking import Surroundings, link
 from regauth.policytests.suites.reading import read_suite
 from regauth.policytests.suites.suite import Suite
 from regauth.policytests.tokens.issuing import IssuerKeys
@@ -59,6 +60,8 @@ class Run:
 
     root: Path
     policies: Policies
+    now: datetime
+    """The real time; the cases themselves run at the time that their suite names."""
     keys: IssuerKeys = field(default_factory=IssuerKeys)
     loaded: dict[Path, Loaded] = field(default_factory=dict)
     broken: dict[str, SuiteError] = field(default_factory=dict)
@@ -67,7 +70,7 @@ class Run:
     @classmethod
     def at(cls, root: Path) -> "Run":
         """Start a run whose messages name files from a root folder on."""
-        return cls(root, Policies(root))
+        return cls(root, Policies(root), datetime.now(UTC))
 
     def load(self, path: Path) -> Loaded:
         """
@@ -105,9 +108,10 @@ class Run:
                 compiled.compilation.sources,
                 policy=True,
             )
-        linked = link(
-            suite, policy, self.keys, lambda name: self.policies.inside(path, name), problems
+        surroundings = Surroundings(
+            self.keys, lambda name: self.policies.inside(path, name), self.now
         )
+        linked = link(suite, policy, surroundings, problems)
         if problems.errors:
             raise SuiteError(tuple(problems), sources)
         claims = {name: dict(sample.claims) for name, sample in linked.samples.items()}

@@ -28,9 +28,9 @@ from regauth.engine.source.problems import Location
 from regauth.engine.tokens.jwt import Claims
 from regauth.policytests.execution.evaluation import ask
 from regauth.policytests.execution.judging import sources_of_errors
-from regauth.policytests.suites.suite import TokenSpec
 from regauth.policytests.tokens.issuing import claims_of
 from regauth.policytests.tokens.profiles.profile import TIMES
+from regauth.policytests.tokens.spec import TokenSpec
 
 from .dependencies import Reads
 from .records import Answered, Record

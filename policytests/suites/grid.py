@@ -5,13 +5,13 @@ What lives here: reading the table, with a location for every cell.  What must n
 in it mean, beyond those of tokens and groups.
 """
 
-import difflib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from regauth.engine.access.scope import REPOSITORY_ACTIONS, Access, repository_access
+from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.nodes import ScalarNode
 from regauth.engine.source.problems import Location, Problems
 
@@ -44,14 +44,6 @@ class Names:
         """Return a hint naming the declared name that looks most like `word`."""
         known = [*self.tokens, *(f"@{group}" for group in self.groups)]
         return did_you_mean(word, known)
-
-
-def did_you_mean(word: str, known: list[str]) -> str:
-    """Return a hint that names what looks most like `word`, or what there is."""
-    close = difflib.get_close_matches(word, known, n=1)
-    if close:
-        return f"did you mean `{close[0]}`?"
-    return "there are: " + ", ".join(f"`{name}`" for name in sorted(known)[:12]) if known else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ each sample token logs in with, and captured tokens.  What must not: running a c
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -16,17 +16,15 @@ from regauth.engine.access.outcomes import Reason
 from regauth.engine.cel import RecordType
 from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.policy import Policy, Provider
+from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.problems import Location, Problems
 from regauth.engine.tokens.jwks import KeysError, KeySet, parse_jwks, require_keys
 from regauth.engine.tokens.jwt import MalformedTokenError, parse
 from regauth.policytests.tokens.issuing import IssuerKeys, Sample, make_sample, profile_of
 from regauth.policytests.tokens.profiles.known import PLAIN
+from regauth.policytests.tokens.spec import TokenSpec
 
-from .grid import did_you_mean
-from .suite import Because, GridTest, RequestTest, Suite, Test, TokenSpec
-
-Resolve = Callable[[str], Path]
-"""Finds a file that a suite names; raises ValueError or OSError with a message when it may not."""
+from .suite import Because, GridTest, RequestTest, Suite, Test
 
 MAX_CAPTURED_BYTES: Final = 64 * 1024
 """The size over which a captured token or its keys are not read."""
@@ -43,16 +41,29 @@ class Linked:
     """The service of each test's requests, by the test's name; "" for the hostile layer."""
 
 
-def link(
-    suite: Suite, policy: Policy, keys: IssuerKeys, resolve: Resolve, problems: Problems
-) -> Linked:
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """
+    What a suite is linked with beside its policy.
+
+    `keys` are the issuers' of this run; `resolve` finds a file that a suite names, and raises
+    ValueError or OSError with a message when the suite may not have it; `now` is the real time:
+    captured tokens must have expired by then, and exemptions must not.
+    """
+
+    keys: IssuerKeys
+    resolve: Callable[[str], Path]
+    now: datetime
+
+
+def link(suite: Suite, policy: Policy, surroundings: Surroundings, problems: Problems) -> Linked:
     """
     Tie a suite to its policy.
 
     The codes are `unknown-provider`, `ambiguous-provider`, `unknown-claim`, `unknown-service`,
     `unknown-grant`, `unknown-reason`, `captured-token`, `leaked-token`, `expired-exemption`.
     """
-    linker = _Linker(suite, policy, keys, resolve, problems)
+    linker = _Linker(suite, policy, surroundings, problems)
     linked = Linked(suite, policy)
     for spec in suite.tokens.values():
         sample = linker.sample(spec)
@@ -68,12 +79,13 @@ def link(
 
 class _Linker:
     def __init__(
-        self, suite: Suite, policy: Policy, keys: IssuerKeys, resolve: Resolve, problems: Problems
+        self, suite: Suite, policy: Policy, surroundings: Surroundings, problems: Problems
     ) -> None:
         self._suite = suite
         self._policy = policy
-        self._keys = keys
-        self._resolve = resolve
+        self._keys = surroundings.keys
+        self._resolve = surroundings.resolve
+        self._now = surroundings.now
         self._problems = problems
         statements = (*policy.grants, *policy.denials)
         self._statements = [statement.name for statement in statements]
@@ -162,7 +174,7 @@ class _Linker:
 
     def _is_past(self, spec: TokenSpec, file: str, expires: object) -> bool:
         """Refuse a token that could still be used: whoever reads the repository has it."""
-        now = datetime.now(UTC).timestamp()
+        now = self._now.timestamp()
         if isinstance(expires, int | float) and not isinstance(expires, bool) and expires < now:
             return True
         self._problems.error(
@@ -234,7 +246,7 @@ class _Linker:
             if test.refused is not None:
                 self._check_reason(test.refused, test.location)
         exemption = test.exemption
-        if exemption and exemption.until and datetime.now(UTC).date() > exemption.until:
+        if exemption and exemption.until and self._now.date() > exemption.until:
             self._problems.error(
                 exemption.location,
                 "expired-exemption",

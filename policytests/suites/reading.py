@@ -10,9 +10,10 @@ from pathlib import Path
 from regauth.engine.source import nodes, schema
 from regauth.engine.source.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Location, Problems
+from regauth.policytests.tokens.spec import TokenSpec
 
 from .grid import Names
-from .suite import Hostile, Suite, TokenSpec
+from .suite import Hostile, Suite
 from .tests import read_places, read_tests
 from .times import looks_like_time, parse_time
 from .tokens import read_groups, read_tokens

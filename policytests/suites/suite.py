@@ -7,13 +7,14 @@ YAML (`regauth.policytests.suites.reading`), signing (`issuing`) and running (`e
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Final
 
 from regauth.engine.access.scope import Access, Scope
 from regauth.engine.source.problems import Location
+from regauth.policytests.tokens.spec import TokenSpec
 
 SUFFIX: Final = ".policytest.yaml"
 """How the name of a suite ends."""
@@ -26,32 +27,6 @@ class Mark(Enum):
     REFUSED = "."
     UNAUTHENTICATED = "U"
     ERROR = "E"
-
-
-@dataclass(frozen=True, slots=True)
-class TokenSpec:
-    """
-    A sample token, with everything it takes from the tokens it is made `from`.
-
-    `claims` are those the author wrote; the profile fills the others in.  `named` says where this
-    token itself names a claim, or a member of one, to give it or to leave it out.  `at` is the time
-    of a login with a fresh token, `shift` how much later than its issue the token is used.
-    """
-
-    name: str
-    location: Location
-    profile: str | None = None
-    claims: Mapping[str, object] = field(default_factory=dict)
-    without: tuple[str, ...] = ()
-    named: Mapping[tuple[str, ...], Location] = field(default_factory=dict)
-    immutable_subject: bool = False
-    provider: str | None = None
-    username: str | None = None
-    at: datetime | None = None
-    shift: timedelta = timedelta()
-    forge: str | None = None
-    jwt: str | None = None
-    keys: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,14 @@ What lives here: reading them, following `from`.  What must not: making a token 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
+from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Location, Problems
 from regauth.policytests.tokens.forgeries import known as forgeries
 from regauth.policytests.tokens.profiles import known as profiles
 from regauth.policytests.tokens.profiles.profile import merge
+from regauth.policytests.tokens.spec import TokenSpec
 
-from .grid import did_you_mean
-from .suite import TokenSpec
 from .times import looks_like_time, parse_shift, parse_time
 
 

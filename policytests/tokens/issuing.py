@@ -28,11 +28,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key a
 from regauth.engine.policy.policy import Provider
 from regauth.engine.tokens.jwks import Key, KeySet, PrivateKey, SigningKey, algorithms_of
 from regauth.engine.tokens.jwt import sign
-from regauth.policytests.suites.suite import TokenSpec
 from regauth.policytests.tokens.profiles.profile import Claims, Issue, Profile, merge
 
 from .forgeries import known as forgeries
 from .profiles import known as profiles
+from .spec import TokenSpec
 
 _CURVES: Final[Mapping[str, Callable[[], EllipticCurve]]] = {
     "ES256": SECP256R1,

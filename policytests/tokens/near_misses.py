@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
-from regauth.policytests.suites.suite import TokenSpec
 from regauth.policytests.tokens.profiles.profile import Claims, merge, number_of, uuid_of
+
+from .spec import TokenSpec
 
 
 @dataclass(frozen=True, slots=True)

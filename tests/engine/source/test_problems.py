@@ -20,7 +20,10 @@ NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 CODE = re.compile(
     r"(yaml|file|unknown|missing|wrong|duplicate|bad|unused|silence)-[a-z]+(-[a-z]+)*"
 )
-MODULES = ("nodes", "schema", "document", "providers", "statements", "expressions", "compiler")
+MODULES = (
+    *("source/nodes", "source/schema", "compiler/document", "compiler/providers"),
+    *("compiler/statements", "compiler/expressions", "compiler/compiler"),
+)
 
 SECTIONS: Mapping[str, str] = {
     part.partition("\n")[0]: part.partition("\n")[2]

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import pytest
 
 from regauth.engine.source.problems import Location
-from regauth.policytests.suites.suite import TokenSpec
 from regauth.policytests.tokens.forgeries.known import FORGERIES, GROUPS
 from regauth.policytests.tokens.near_misses import near_misses
 from regauth.policytests.tokens.profiles import known as profiles
 from regauth.policytests.tokens.profiles.profile import Issue
+from regauth.policytests.tokens.spec import TokenSpec
 from tests.policytests.conftest import TOKENS, Repository
 
 HOSTILE = "hostile: {tokens: [main], repositories: [acme/app]}\n"

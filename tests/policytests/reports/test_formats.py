@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 
-from regauth.policytests.collection.options import FORMATS as OFFERED
+from regauth.policytests.collection.arguments import FORMATS as OFFERED
 from regauth.policytests.reports.formats import FORMATS
 from regauth.policytests.tokens.issuing import IssuerKeys
 from tests.policytests.conftest import TOKENS, Repository

@@ -1,0 +1,33 @@
+"""
+The known name that is most like a wrong one.
+
+What lives here: the comparison, and the hint that messages show.  Not here: which names are known.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Final
+
+MAX_LISTED: Final = 12
+"""Known names that a hint lists when none of them is near."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most like `name`, or None when none is near."""
+    names = list(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    # `get_close_matches` compares letters as they are: MAIN and main have nothing in common.
+    close = close or [other for other in names if other.lower() == name.lower()]
+    return close[0] if close else None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint: the nearest known name, else the known names, else nothing."""
+    names = sorted(known)
+    close = nearest(name, names)
+    if close is not None:
+        return f"did you mean `{close}`?"
+    if not names:
+        return ""
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return "there are: " + ", ".join(f"`{one}`" for one in names[:MAX_LISTED]) + more
