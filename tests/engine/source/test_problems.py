@@ -20,10 +20,7 @@ NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 CODE = re.compile(
     r"(yaml|file|unknown|missing|wrong|duplicate|bad|unused|silence)-[a-z]+(-[a-z]+)*"
 )
-MODULES = (
-    *("source/nodes", "source/schema", "compiler/document", "compiler/providers"),
-    *("compiler/statements", "compiler/expressions", "compiler/compiler"),
-)
+ROOMS = ("source", "compiler", "policy")
 
 SECTIONS: Mapping[str, str] = {
     part.partition("\n")[0]: part.partition("\n")[2]
@@ -45,8 +42,8 @@ BASE: Mapping[str, str] = {
 
 
 def codes_in_the_code() -> Iterator[str]:
-    for module in MODULES:
-        tree = ast.parse((ROOT / "engine" / f"{module}.py").read_text(encoding="utf-8"))
+    for module in sorted(path for room in ROOMS for path in (ROOT / "engine" / room).rglob("*.py")):
+        tree = ast.parse(module.read_text(encoding="utf-8"))
         texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
         yield from (text for text in texts if isinstance(text, str) and CODE.fullmatch(text))
     yield from map(str, FindingCode)
