@@ -1,19 +1,20 @@
 """
 Forgeries of the algorithm: no signature, or an HMAC keyed with what everybody knows.
 
-What lives here: the group `algorithm`.  What must not: the other groups.
+What lives here: the group `algorithm`.  Not here: the other groups.
 """
 
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from regauth.engine.tokens.jwks import public_jwk
 
-from .forgery import Material, add, base64url, encode, sealed, signed
+from .forgery import Forgery, Make, Material, base64url, encode, sealed, signed
 
 # --- no signature, or one that is none -----------------------------------------------------------
 
@@ -24,24 +25,6 @@ def _unsigned(algorithm: object) -> Callable[[Material], str]:
         return f"{encode(header)}.{encode(material.claims)}."
 
     return make
-
-
-for _name, _algorithm in {
-    "alg-none": "none",
-    "alg-none-capital": "None",
-    "alg-none-upper": "NONE",
-    "alg-none-mixed": "nOnE",
-    "alg-none-space": "none ",
-    "alg-empty": "",
-    "alg-null": None,
-    "alg-list": ["RS256", "none"],
-}.items():
-    add(
-        "algorithm",
-        _name,
-        f"takes a token whose `alg` is {json.dumps(_algorithm)} without a signature",
-        _unsigned(_algorithm),
-    )
 
 
 def _none_signed(material: Material) -> str:
@@ -59,11 +42,6 @@ def _other_alg(material: Material) -> str:
     return signed({**material.header, "alg": other}, material.claims, material.key)
 
 
-add("algorithm", "alg-none-signed", "ignores the signature of an unsigned token", _none_signed)
-add("algorithm", "alg-absent", "assumes an algorithm the header does not name", _no_alg)
-add("algorithm", "alg-other", "verifies with another algorithm than the header's", _other_alg)
-
-
 # --- HMAC keyed with what everybody knows (RFC 8725, section 2.1) --------------------------------
 
 
@@ -73,6 +51,10 @@ def _pem(material: Material) -> bytes:
 
 def _der(material: Material) -> bytes:
     return material.key.public_key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _jwk(material: Material) -> bytes:
+    return json.dumps(public_jwk(material.key.public_key)).encode()
 
 
 def _hmac(size: str, secret: Callable[[Material], bytes]) -> Callable[[Material], str]:
@@ -85,25 +67,43 @@ def _hmac(size: str, secret: Callable[[Material], bytes]) -> Callable[[Material]
     return make
 
 
-for _size in ("256", "384", "512"):
-    add(
-        "algorithm",
-        f"hs{_size}-public-key",
-        "takes the public key for an HMAC secret",
-        _hmac(_size, _pem),
-    )
-add("algorithm", "hs256-public-der", "takes the DER public key for a secret", _hmac("256", _der))
-add(
-    "algorithm",
-    "hs256-public-pem-stripped",
-    "takes the public key without its last newline for a secret",
-    _hmac("256", lambda material: _pem(material).strip()),
+_ALGORITHMS: Final[Mapping[str, object]] = {
+    "alg-none": "none",
+    "alg-none-capital": "None",
+    "alg-none-upper": "NONE",
+    "alg-none-mixed": "nOnE",
+    "alg-none-space": "none ",
+    "alg-empty": "",
+    "alg-null": None,
+    "alg-list": ["RS256", "none"],
+}
+_MADE: Final[tuple[tuple[str, str, Make], ...]] = (
+    ("alg-none-signed", "ignores the signature of an unsigned token", _none_signed),
+    ("alg-absent", "assumes an algorithm the header does not name", _no_alg),
+    ("alg-other", "verifies with another algorithm than the header's", _other_alg),
+    ("hs256-public-key", "takes the public key for an HMAC secret", _hmac("256", _pem)),
+    ("hs384-public-key", "takes the public key for an HMAC secret", _hmac("384", _pem)),
+    ("hs512-public-key", "takes the public key for an HMAC secret", _hmac("512", _pem)),
+    ("hs256-public-der", "takes the DER public key for a secret", _hmac("256", _der)),
+    (
+        "hs256-public-pem-stripped",
+        "takes the public key without its last newline for a secret",
+        _hmac("256", lambda material: _pem(material).strip()),
+    ),
+    ("hs256-public-jwk", "takes the public JWK for a secret", _hmac("256", _jwk)),
+    ("hs256-empty", "takes an empty secret", _hmac("256", lambda _: b"")),
+    ("hs256-secret", "takes a guessable secret", _hmac("256", lambda _: b"secret")),
 )
-add(
-    "algorithm",
-    "hs256-public-jwk",
-    "takes the public JWK for a secret",
-    _hmac("256", lambda material: json.dumps(public_jwk(material.key.public_key)).encode()),
+
+FORGERIES: Final[tuple[Forgery, ...]] = (
+    *(
+        Forgery(
+            name,
+            "algorithm",
+            f"takes a token whose `alg` is {json.dumps(algorithm)} without a signature",
+            _unsigned(algorithm),
+        )
+        for name, algorithm in _ALGORITHMS.items()
+    ),
+    *(Forgery(name, "algorithm", about, make) for name, about, make in _MADE),
 )
-add("algorithm", "hs256-empty", "takes an empty secret", _hmac("256", lambda _: b""))
-add("algorithm", "hs256-secret", "takes a guessable secret", _hmac("256", lambda _: b"secret"))

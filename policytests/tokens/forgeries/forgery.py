@@ -1,11 +1,11 @@
 """
 A forgery: a token that no policy may accept, whatever it says.
 
-What lives here: what every forgery is made of.  What must not: any one forgery (`forgeries_*`),
-and tokens that are genuine and merely not welcome (`near_misses`).
+What lives here: what every forgery is made of.  Not here: any one forgery (`algorithm`, `keys`,
+`claims`, `form`), and genuine tokens that must not get access (`near_misses`).
 
-The ways are those of RFC 8725 and of the reported holes of JWT libraries.  Everything is put
-together by hand, because a library that signs well refuses to sign badly.
+The forgeries come from RFC 8725 and from reported holes of JWT libraries.  They are put together
+by hand, because a JWT library refuses to sign most of them.
 """
 
 import base64
@@ -42,17 +42,18 @@ class Material:
         return int(self.now.timestamp() + offset)
 
 
+Make = Callable[[Material], str]
+"""Forges a token."""
+
+
 @dataclass(frozen=True, slots=True)
 class Forgery:
-    """One way to forge a token; `about` says what a verifier that falls for it does wrong."""
+    """One way to forge a token; `about` says what a verifier does wrong that accepts it."""
 
     name: str
     group: str
     about: str
-    make: Callable[[Material], str] = field(repr=False)
-
-
-_known: dict[str, Forgery] = {}
+    make: Make = field(repr=False)
 
 
 def base64url(data: bytes) -> str:
@@ -76,13 +77,6 @@ def sealed(header: str, payload: str, key: SigningKey) -> str:
     return f"{signing_input}.{base64url(signature(signing_input.encode(), key))}"
 
 
-def add(group: str, name: str, about: str, make: Callable[[Material], str]) -> None:
-    """Enter a forgery into the table of all."""
-    if name in _known:
-        raise ValueError(f"two forgeries are called {name}")
-    _known[name] = Forgery(name, group, about, make)
-
-
 def stranger(material: Material, algorithm: str | None = None) -> SigningKey:
     """Return the stranger's key, under the name of the issuer's."""
     algorithm = algorithm or material.key.algorithm
@@ -93,8 +87,3 @@ def genuine(material: Material) -> tuple[str, str, str]:
     """Return the three parts of the genuine token."""
     header, payload, mark = signed(material.header, material.claims, material.key).split(".")
     return header, payload, mark
-
-
-def registered() -> Mapping[str, Forgery]:
-    """Return what was entered, by name."""
-    return dict(_known)

@@ -1,18 +1,19 @@
 """
 Forgeries of form: text that is no token, or that two readers read as two tokens.
 
-What lives here: the group `form`.  What must not: what a well-formed token says.
+What lives here: the group `form`.  Not here: what a well-formed token says.
 """
 
 import json
 from collections.abc import Callable
+from typing import Final
 
 from regauth.engine.tokens.jwt import MAX_TOKEN_LENGTH
 
-from .forgery import Material, add, base64url, encode, genuine, sealed, signed
+from .forgery import Forgery, Make, Material, base64url, encode, genuine, sealed, signed
 
 
-def _payload(make: Callable[[Material], bytes]) -> Callable[[Material], str]:
+def _payload(make: Callable[[Material], bytes]) -> Make:
     """Sign a payload of any bytes under the genuine header."""
 
     def token(material: Material) -> str:
@@ -21,7 +22,7 @@ def _payload(make: Callable[[Material], bytes]) -> Callable[[Material], str]:
     return token
 
 
-def _header(make: Callable[[Material], bytes]) -> Callable[[Material], str]:
+def _header(make: Callable[[Material], bytes]) -> Make:
     """Sign the genuine payload under a header of any bytes."""
 
     def token(material: Material) -> str:
@@ -51,7 +52,7 @@ def _inserted(member: str) -> Callable[[Material], bytes]:
     return lambda material: f"{{{member},{_text(material)[1:]}".encode()
 
 
-for _name, _about, _make in (
+_READ_DIFFERENTLY: Final[tuple[tuple[str, str, Make], ...]] = (
     ("payload-not-json", "reads claims into what is no JSON", _payload(lambda _: b"not json")),
     ("payload-empty", "accepts a token without claims", _payload(lambda _: b"")),
     ("payload-null", "accepts claims that are no object", _payload(lambda _: b"null")),
@@ -106,11 +107,10 @@ for _name, _about, _make in (
     ),
     ("header-empty", "accepts an empty header", _header(lambda _: b"{}")),
     ("header-null", "accepts no header", _header(lambda _: b"null")),
-):
-    add("form", _name, _about, _make)
+)
 
 
-def _around(before: str, after: str) -> Callable[[Material], str]:
+def _around(before: str, after: str) -> Make:
     return lambda material: f"{before}{'.'.join(genuine(material))}{after}"
 
 
@@ -162,7 +162,7 @@ def _encrypted(material: Material) -> str:
     return f"{header}..{base64url(b'0' * 12)}.{encode(material.claims)}.{base64url(b'0' * 16)}"
 
 
-for _name, _about, _make in (
+_MISSHAPEN: Final[tuple[tuple[str, str, Make], ...]] = (
     ("five-parts", "reads an encrypted token unverified", _encrypted),
     ("four-parts", "ignores a fourth part", _around("", ".e30")),
     ("leading-dot", "skips an empty part", _around(".", "")),
@@ -182,5 +182,8 @@ for _name, _about, _make in (
     ("empty", "accepts an empty password", lambda _: ""),
     ("dots", "accepts three empty parts", lambda _: ".."),
     ("word", "accepts any word", lambda _: "token"),
-):
-    add("form", _name, _about, _make)
+)
+
+FORGERIES: Final[tuple[Forgery, ...]] = tuple(
+    Forgery(name, "form", about, make) for name, about, make in (*_READ_DIFFERENTLY, *_MISSHAPEN)
+)

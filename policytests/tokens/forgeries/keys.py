@@ -1,7 +1,7 @@
 """
 Forgeries that bring a key of their own, or break the signature.
 
-What lives here: the groups `key`, `signature` and `header`.  What must not: claims and form.
+What lives here: the groups `key`, `signature` and `header`.  Not here: claims and form.
 """
 
 import base64
@@ -17,14 +17,14 @@ from cryptography.x509.oid import NameOID
 
 from regauth.engine.tokens.jwks import SigningKey, public_jwk
 
-from .forgery import Material, add, base64url, encode, genuine, signed, stranger
+from .forgery import Forgery, Make, Material, base64url, encode, genuine, signed, stranger
 
 # --- keys the token brings along (RFC 7515, sections 4.1.2 to 4.1.6) -----------------------------
 
 
 def _with_header(
     extra: Callable[[Material, SigningKey], dict[str, object]],
-) -> Callable[[Material], str]:
+) -> Make:
     def make(material: Material) -> str:
         key = stranger(material)
         return signed({**material.header, **extra(material, key)}, material.claims, key)
@@ -68,7 +68,7 @@ def _thumbprint(_: Material, __: SigningKey) -> dict[str, object]:
 
 
 _STRANGER_URL: Final = "https://evil.example.com"
-for _name, _about, _make in (
+_BROUGHT: Final[tuple[tuple[str, str, Make], ...]] = (
     ("jwk-embedded", "trusts the key in the header's `jwk`", _with_header(_jwk)),
     ("jwk-only", "trusts `jwk` when the header names no key", _jwk_without_kid),
     (
@@ -89,20 +89,19 @@ for _name, _about, _make in (
     ("x5c", "trusts the certificate in `x5c`", _with_header(_x5c)),
     ("x5t", "trusts a certificate thumbprint", _with_header(_thumbprint)),
     ("other-key", "does not verify, or with any key", _with_header(lambda _, __: {})),
-):
-    add("key", _name, _about, _make)
+)
 
 # --- tricks with the key id ----------------------------------------------------------------------
 
 
-def _kid(value: object) -> Callable[[Material], str]:
+def _kid(value: object) -> Make:
     def make(material: Material) -> str:
         return signed({**material.header, "kid": value}, material.claims, stranger(material))
 
     return make
 
 
-for _name, _value in {
+_KEY_IDS: Final[Mapping[str, object]] = {
     "kid-traversal": "../../../../../../dev/null",
     "kid-sql": "x' UNION SELECT 'secret' -- ",
     "kid-command": "key; sleep 10",
@@ -115,8 +114,7 @@ for _name, _value in {
     "kid-object": {"kid": "sample-1"},
     "kid-true": True,
     "kid-long": "k" * 8000,
-}.items():
-    add("key", _name, "reads more into `kid` than the name of a key it has", _kid(_value))
+}
 
 
 def _no_kid(material: Material) -> str:
@@ -124,12 +122,10 @@ def _no_kid(material: Material) -> str:
     return signed(header, material.claims, stranger(material))
 
 
-add("key", "kid-absent", "takes any key for a token that names none", _no_kid)
-
 # --- the signature itself ------------------------------------------------------------------------
 
 
-def _altered(change: Callable[[bytes], bytes]) -> Callable[[Material], str]:
+def _altered(change: Callable[[bytes], bytes]) -> Make:
     def make(material: Material) -> str:
         header, payload, mark = genuine(material)
         raw = base64.urlsafe_b64decode(mark + "=" * (-len(mark) % 4))
@@ -152,7 +148,7 @@ def _stripped(material: Material) -> str:
     return ".".join(genuine(material)[:2])
 
 
-for _name, _about, _make in (
+_SIGNATURES: Final[tuple[tuple[str, str, Make], ...]] = (
     ("signature-stripped", "accepts a token of two parts", _stripped),
     ("signature-empty", "accepts an empty signature", _altered(lambda _: b"")),
     ("signature-zero", "accepts a signature of zeros", _altered(lambda raw: bytes(len(raw)))),
@@ -167,13 +163,12 @@ for _name, _about, _make in (
     ("signature-twice", "ignores what follows the signature", _altered(lambda raw: raw + raw)),
     ("claims-swapped", "verifies other claims than it reads", _claims_swapped),
     ("header-swapped", "verifies another header than it reads", _header_swapped),
-):
-    add("signature", _name, _about, _make)
+)
 
 # --- extensions a reader must understand or refuse (RFC 7515, section 4.1.11) --------------------
 
 
-def _genuine_with(extra: Mapping[str, object]) -> Callable[[Material], str]:
+def _genuine_with(extra: Mapping[str, object]) -> Make:
     def make(material: Material) -> str:
         return signed({**material.header, **extra}, material.claims, material.key)
 
@@ -191,10 +186,22 @@ _EXTENSIONS: Final[Mapping[str, Mapping[str, object]]] = {
     "typ-other": {"typ": "dpop+jwt"},
     "typ-list": {"typ": ["JWT"]},
 }
-for _name, _extra in _EXTENSIONS.items():
-    add(
-        "header",
-        _name,
-        "ignores a header that changes what the token means",
-        _genuine_with(_extra),
-    )
+
+FORGERIES: Final[tuple[Forgery, ...]] = (
+    *(Forgery(name, "key", about, make) for name, about, make in _BROUGHT),
+    *(
+        Forgery(name, "key", "reads more into `kid` than the name of a key it has", _kid(value))
+        for name, value in _KEY_IDS.items()
+    ),
+    Forgery("kid-absent", "key", "takes any key for a token that names none", _no_kid),
+    *(Forgery(name, "signature", about, make) for name, about, make in _SIGNATURES),
+    *(
+        Forgery(
+            name,
+            "header",
+            "ignores a header that changes what the token means",
+            _genuine_with(extra),
+        )
+        for name, extra in _EXTENSIONS.items()
+    ),
+)

@@ -1,25 +1,19 @@
 """
 The forgeries there are, by name.
 
-What lives here: the table of all groups.  What must not: how one is made (`forgeries_*`).
+What lives here: the table of all.  Not here: how one is made.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-from . import algorithm as forgeries_algorithm
-from . import claims as forgeries_claims
-from . import form as forgeries_form
-from . import keys as forgeries_keys
-from .forgery import Forgery, Material, registered
+from . import algorithm, claims, form, keys
+from .forgery import Forgery, Material
 
-__all__ = ["FORGERIES", "GROUPS", "Forgery", "Material"]
+__all__ = ["FORGERIES", "TABLES", "Forgery", "Material"]
 
-GROUPS: Final = {
-    module.__name__.rpartition("_")[2]: module
-    for module in (forgeries_algorithm, forgeries_keys, forgeries_claims, forgeries_form)
-}
-"""The modules the forgeries are in."""
+TABLES: Final = (algorithm.FORGERIES, keys.FORGERIES, claims.FORGERIES, form.FORGERIES)
+"""The tables of the modules."""
 
-FORGERIES: Final[Mapping[str, Forgery]] = registered()
-"""Every forgery by name."""
+FORGERIES: Final[Mapping[str, Forgery]] = {one.name: one for table in TABLES for one in table}
+"""Every forgery by its name."""
