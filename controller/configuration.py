@@ -15,6 +15,7 @@ from regauth.controller.planning.entitlements import Entitlements
 from regauth.engine import Location, Policy, Problem, Problems, Provider, compile_policy
 from regauth.engine.files import PolicyFolderError, read_policy_folder, read_text
 from regauth.engine.source import schema
+from regauth.engine.source.addresses import parse_address
 from regauth.engine.source.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.quantities import parse_duration
 
@@ -23,7 +24,6 @@ from .settings import MIN_TOKEN, Election, Limits, Registry, Selection, Settings
 MAX_TOKEN: Final = timedelta(hours=48)
 MIN_LEASE: Final = timedelta(seconds=3)
 MAX_LEASE: Final = timedelta(minutes=5)
-_MAX_PORT: Final = 65535
 
 
 class ConfigurationError(Exception):
@@ -179,10 +179,12 @@ class _Reader:
     def _address(self, node: Node | None) -> tuple[str, int] | None:
         if node is None:
             return None
-        host, _, port = _text(node).rpartition(":")
-        if int(port) > _MAX_PORT:
-            self._wrong(node, f"{port} is not a port; the highest is {_MAX_PORT}", "")
-        return ("0.0.0.0" if host == "*" else host.strip("[]"), int(port))  # noqa: S104 - asked for
+        try:
+            host, port = parse_address(_text(node))
+        except ValueError as error:
+            self._wrong(node, str(error), "")
+            return None
+        return host or "0.0.0.0", port  # noqa: S104 - asked for
 
     def _duration(self, node: Node | None, least: timedelta, most: timedelta) -> timedelta | None:
         if node is None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from regauth.controller.observing.cluster import Object
 from regauth.controller.settings import Settings
 from regauth.engine.files import read_policy_folder
+from regauth.engine.source.addresses import is_loopback
 
 from .admission import ADMISSION, admission_policy
 
@@ -39,7 +40,7 @@ def controller_manifests(
         ManifestError: They do not fit into one, the Lease is in another namespace, or nobody but
             the pod itself could reach the endpoints.
     """
-    if settings.listen is not None and _is_loopback(settings.listen[0]):
+    if settings.listen is not None and is_loopback(settings.listen[0]):
         raise ManifestError(
             f"`listen` names {settings.listen[0]}, where the kubelet cannot reach the probes:"
             f' write `listen: "*:{settings.listen[1]}"`'
@@ -67,10 +68,6 @@ def controller_manifests(
         },
         _network_policy(namespace),
     ]
-
-
-def _is_loopback(host: str) -> bool:
-    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 def plugin_manifests(settings: Settings) -> list[Object]:

@@ -5,7 +5,6 @@ What lives here: issuers, audiences, keys, algorithms, rules.  What must not: gr
 (`regauth.engine.compiler.statements`), and fetching keys.
 """
 
-import ipaddress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -23,6 +22,7 @@ from regauth.engine.policy.policy import (
     Rule,
     StaticKeys,
 )
+from regauth.engine.source.addresses import is_loopback
 from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Location, Problems
 from regauth.engine.source.quantities import parse_duration
@@ -268,16 +268,6 @@ class Providers:
                 return None
             node = ScalarNode("claims.sub", entry.key.location, "claims.sub")
         return self.expressions.compile(node, [sight], STRING)
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a URL's host is this machine, by its name or address alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _mapping(entry: Entry) -> MappingNode:

@@ -85,7 +85,7 @@ def _from_file(config: Path) -> "ProxySettings":
 
 
 def _from_options(upstream: str, options: dict[str, object]) -> "ProxySettings":
-    from regauth.servers.configuration.proxy_file import parse_address  # noqa: PLC0415
+    from regauth.engine.source.addresses import parse_address  # noqa: PLC0415
     from regauth.servers.configuration.proxy_settings import (  # noqa: PLC0415
         REDIRECT_PATH,
         BundleKeys,
@@ -93,6 +93,7 @@ def _from_options(upstream: str, options: dict[str, object]) -> "ProxySettings":
         TokenSettings,
         UpstreamSettings,
     )
+    from regauth.servers.configuration.settings import Address  # noqa: PLC0415
 
     bundle, redirect = options["token_root_cert_bundle"], bool(options["token_auto_redirect"])
     realm = str(options["token_realm"])
@@ -107,7 +108,7 @@ def _from_options(upstream: str, options: dict[str, object]) -> "ProxySettings":
     ):
         _fail("--token-realm and --token-service are printable, without quotes and backslashes")
     try:
-        listen = parse_address(str(options["listen_address"]))
+        listen = Address(*parse_address(str(options["listen_address"])))
         url = _upstream_url(upstream, insecure=bool(options["registry_insecure"]))
     except ValueError as error:
         _fail(str(error))
@@ -133,7 +134,7 @@ def _upstream_url(upstream: str, *, insecure: bool) -> str:
     """
     from urllib.parse import urlsplit  # noqa: PLC0415
 
-    from regauth.engine.compiler.providers import is_loopback  # noqa: PLC0415
+    from regauth.engine.source.addresses import is_loopback  # noqa: PLC0415
 
     url = upstream if "://" in upstream else f"{'http' if insecure else 'https'}://{upstream}"
     parts = urlsplit(url)

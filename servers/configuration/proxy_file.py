@@ -5,18 +5,16 @@ What lives here: from the file's text to `ProxySettings`, with everything that i
 its line and column.  What must not: what the settings bring about.
 """
 
-import ipaddress
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from regauth.engine.compiler.providers import is_loopback
 from regauth.engine.files import read_text
 from regauth.engine.source import schema
+from regauth.engine.source.addresses import Network, is_loopback, parse_address, parse_network
 from regauth.engine.source.nodes import MappingNode, Node, SequenceNode
 from regauth.engine.source.problems import Problems
 from regauth.engine.source.quantities import parse_duration
-from regauth.servers.http_server.forwarded import Network
 
 from .proxy_settings import (
     MIB,
@@ -35,7 +33,7 @@ from .proxy_settings import (
     UpstreamSettings,
     UriKeys,
 )
-from .server_file import MAX_PORT, ConfigurationError, connection_limits, decision_log
+from .server_file import ConfigurationError, connection_limits, decision_log
 from .settings import Address, KeyFolder, Settings, SigningSettings
 
 _KEYS: Final = ("rootCertBundle", "jwksFile", "jwksUri")
@@ -65,19 +63,6 @@ def parse_proxy_settings(text: str, file: Path, problems: Problems) -> ProxySett
         return None
     settings = _Reader(node, file, problems).settings()
     return None if problems.errors else settings
-
-
-def parse_address(text: str) -> Address:
-    """
-    Read HOST:PORT; the host `*`, or none, is every address of the machine.
-
-    Raises:
-        ValueError: It is none.
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > MAX_PORT:
-        raise ValueError(f"{text!r} is not an address such as 127.0.0.1:5000")
-    return Address("" if host in ("*", "") else host.strip("[]"), int(port))
 
 
 class _Reader:
@@ -208,7 +193,7 @@ class _Reader:
 
     def _address(self, node: Node) -> Address:
         try:
-            return parse_address(str(node.plain()))
+            return Address(*parse_address(str(node.plain())))
         except ValueError as error:
             self._wrong(node, str(error))
             return Address("", 0)
@@ -217,7 +202,7 @@ class _Reader:
         networks = []
         for one in node.items if isinstance(node, SequenceNode) else ():
             try:
-                networks.append(ipaddress.ip_network(str(one.plain()), strict=False))
+                networks.append(parse_network(str(one.plain())))
             except ValueError as error:
                 self._wrong(one, str(error))
         return tuple(networks) or None

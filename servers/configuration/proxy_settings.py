@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from regauth.servers.http_server.forwarded import Network
+from regauth.engine.source.addresses import Network
 
 from .settings import Address, ConnectionLimits, LogFormat, LogLevel, Settings
 

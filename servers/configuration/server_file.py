@@ -5,7 +5,6 @@ What lives here: from the file's text to `Settings`, with everything that is wro
 line and column.  What must not: what the settings bring about.
 """
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -14,11 +13,10 @@ from typing import Any, Final
 
 from regauth.engine.files import read_text
 from regauth.engine.source import schema
+from regauth.engine.source.addresses import Network, parse_address, parse_network
 from regauth.engine.source.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Problem, Problems
 from regauth.engine.source.quantities import parse_duration
-from regauth.servers.http_server.forwarded import Network
-from regauth.servers.token.rate_limit import Rate
 
 from .settings import (
     STANDARD_OUTPUT,
@@ -30,6 +28,7 @@ from .settings import (
     KeyFolder,
     KeyIdChoice,
     PostgresqlSettings,
+    Rate,
     Rates,
     SessionSettings,
     Settings,
@@ -37,7 +36,6 @@ from .settings import (
     SqliteSettings,
 )
 
-MAX_PORT: Final = 65535
 MIN_LIFETIME: Final = timedelta(seconds=60)
 MAX_LIFETIME: Final = timedelta(hours=24)
 MAX_LOGIN_CACHE: Final = timedelta(minutes=5)
@@ -81,21 +79,6 @@ def parse_settings(text: str, file: Path, problems: Problems) -> Settings | None
     return None if problems.errors else settings
 
 
-def parse_address(text: str) -> Address:
-    """
-    Read HOST:PORT; the host `*` is every address of the machine.
-
-    Raises:
-        ValueError: It is not one, or the port is none.
-    """
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not (port.isascii() and port.isdigit()):
-        raise ValueError(f"{text!r} is not an address such as 127.0.0.1:5001 or *:5001")
-    if int(port) > MAX_PORT:
-        raise ValueError(f"{port} is not a port; the highest is {MAX_PORT}")
-    return Address("" if host == "*" else host.strip("[]"), int(port))
-
-
 def override(settings: Settings, given: Mapping[str, object]) -> Settings:
     """
     Put values by the settings' own names over those of the file; None and () change nothing.
@@ -106,7 +89,7 @@ def override(settings: Settings, given: Mapping[str, object]) -> Settings:
     values = {name: value for name, value in given.items() if value not in (None, ())}
     listen = values.get("listen")
     if isinstance(listen, tuple):
-        values["listen"] = tuple(parse_address(str(one)) for one in listen)
+        values["listen"] = tuple(Address(*parse_address(str(one))) for one in listen)
     return replace(settings, **values)  # type: ignore[arg-type]
 
 
@@ -172,7 +155,7 @@ class _Reader:
         networks = []
         for one in node:
             try:
-                networks.append(ipaddress.ip_network(_text(one), strict=False))
+                networks.append(parse_network(_text(one)))
             except ValueError as error:
                 self._problems.error(one.location, "wrong-value", str(error))
         return tuple(networks)
@@ -209,7 +192,7 @@ class _Reader:
 
     def _address(self, node: Node) -> Address:
         try:
-            return parse_address(_text(node))
+            return Address(*parse_address(_text(node)))
         except ValueError as error:
             self._problems.error(node.location, "wrong-value", str(error))
             return Address("", 0)

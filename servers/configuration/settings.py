@@ -10,13 +10,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
 
-from regauth.servers.http_server.forwarded import Network
-from regauth.servers.token.rate_limit import Rate
+from regauth.engine.source.addresses import Network
 
 LogFormat = Literal["json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
-
-_CLIENT, _FAILURES, _IDENTITY = Rate(100, 500), Rate(10, 100), Rate(50, 500)
 
 TOKEN_PATHS: Final = ("/auth/token", "/auth", "/token", "/v2/token")
 """Where clients of the known registries look for the token endpoint."""
@@ -85,12 +82,20 @@ class SigningSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Rate:
+    """`per_second` on average, and `burst` at once."""
+
+    per_second: float
+    burst: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rates:
     """How often one may ask, in each process; None is without limit."""
 
-    client: Rate | None = _CLIENT
-    failures: Rate | None = _FAILURES
-    identity: Rate | None = _IDENTITY
+    client: Rate | None = Rate(100, 500)
+    failures: Rate | None = Rate(10, 100)
+    identity: Rate | None = Rate(50, 500)
 
 
 @dataclass(frozen=True, slots=True)

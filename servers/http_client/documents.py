@@ -25,7 +25,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 
-from regauth.engine.compiler.providers import is_loopback
+from regauth.engine.source.addresses import is_loopback
 
 from .deadline import PlainConnection, TlsConnection
 from .origins import DEFAULT_PORTS, Origin, origin_of

@@ -10,7 +10,6 @@ sends; the count bounds how many of them.
 """
 
 import contextlib
-import ipaddress
 import logging
 import socket
 import sys
@@ -22,10 +21,11 @@ from typing import Any, Final
 
 from waitress.channel import HTTPChannel
 
+from regauth.engine.source.addresses import Network, is_within
 from regauth.servers.protocol.errors import error_body
 from regauth.servers.telemetry.turned_away import Doorkeeper, Why
 
-from .forwarded import Network, client_of
+from .forwarded import client_of
 from .framing import FramedRequest
 
 _TLS_HANDSHAKE: Final = b"\x16\x03"
@@ -101,11 +101,7 @@ class Crowd:
             del self._counts[client]
 
     def _exempt(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self._bounds.exempt)
+        return is_within(address, self._bounds.exempt)
 
 
 class Request(FramedRequest):

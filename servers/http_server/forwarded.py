@@ -1,19 +1,23 @@
 """
-About a request: who sent it, and what it is called.
+Forwarded fields: who sent a request, and to which address, through proxies that are trusted.
 
-What lives here: the client's address through trusted proxies, and the request's id.  What must
-not: what the request asks for.
+What lives here: the one reading of `X-Forwarded-For`, `-Proto` and `-Host`, and of `Forwarded`
+(RFC 7239).  Not here: what the request asks for, and any use of the client's address.
+
+Whoever can write these fields chooses whose rate limits a request counts against and what address
+answers name.  So they count only as far as trusted proxies wrote them.
 """
 
-import ipaddress
 import os
 import re
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from ipaddress import IPv6Network
 from typing import Final
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+from regauth.engine.source.addresses import Network, is_within, parse_ip
+from regauth.servers.protocol.request_info import RequestInfo
 
 MAX_AGENT: Final = 200
 MAX_HOPS: Final = 20
@@ -21,50 +25,124 @@ IPV6_CLIENT: Final = 64
 """Bits of an IPv6 address that are one client's: a host has all addresses of such a network."""
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
+_HOST: Final = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?",
+    re.ASCII,
+)
+_SCHEMES: Final = ("http", "https")
+_FIELDS: Final = {
+    "HTTP_X_FORWARDED_FOR": "X-Forwarded-For",
+    "HTTP_X_FORWARDED_PROTO": "X-Forwarded-Proto",
+    "HTTP_X_FORWARDED_HOST": "X-Forwarded-Host",
+    "HTTP_FORWARDED": "Forwarded",
+}
+_X_FORWARDED: Final = tuple(name for name in _FIELDS if name != "HTTP_FORWARDED")
+_PAIR: Final = re.compile(
+    r"""([!#$%&'*+.^_`|~0-9A-Za-z-]+)=(?:([!#$%&'*+.^_`|~0-9A-Za-z-]+)|"((?:[^"\\]|\\.)*)")"""
+    r"[ \t]*(?=[;,]|\Z)",
+    re.ASCII,
+)
+_BETWEEN: Final = re.compile(r"[ \t;]*", re.ASCII)
+
+Environ = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
-class RequestInfo:
-    """What is known of a request before it is read."""
+class _Forwarded:
+    """What the fields of a request say, as far as they are believed."""
 
-    request_id: str
     client: str
-    agent: str
-    began: float
-
-    def milliseconds(self) -> float:
-        """Return how long ago it began."""
-        return round((time.perf_counter() - self.began) * 1000, 2)
+    scheme: str = ""
+    host: str = ""
+    names: tuple[str, str] = ("X-Forwarded-Proto", "X-Forwarded-Host")
+    """The headers that scheme and host stand in."""
 
 
-def request_info(environ: dict[str, str], trusted: Sequence[Network]) -> RequestInfo:
+class ForwardedFields:
     """
-    Describe a request by its WSGI environment.
+    Reads the circumstances of requests.  Safe to use from many threads.
 
-    An `X-Request-Id` is taken over when it is one word, so that logs of several servers can be
-    joined; `X-Forwarded-For` counts only when it comes from a trusted proxy.
+    Args:
+        trusted: The networks of the proxies whose word is taken.
+        rfc7239: Whether they write `Forwarded`; else they write `X-Forwarded-*`.  Never both are
+            read: a proxy passes on what a client wrote in the fields that it does not know.
+        ignored: Is told once, of the first field that is ignored: its name, and who sent it.
     """
-    began = time.perf_counter()
-    given = environ.get("HTTP_X_REQUEST_ID")
-    if given is None or _REQUEST_ID.fullmatch(given) is None:
-        given = os.urandom(8).hex()
-    client = environ.get("REMOTE_ADDR", "")
-    if trusted:
-        client = client_address(client, environ.get("HTTP_X_FORWARDED_FOR", ""), trusted)
-    return RequestInfo(given, client, environ.get("HTTP_USER_AGENT", "")[:MAX_AGENT], began)
+
+    def __init__(
+        self,
+        trusted: Sequence[Network] = (),
+        *,
+        rfc7239: bool = False,
+        ignored: Callable[[str, str], None] | None = None,
+    ) -> None:
+        self._trusted = tuple(trusted)
+        self._rfc7239 = rfc7239
+        self._ignored = ignored
+
+    def read(self, environ: Environ, host_variable: str = "") -> RequestInfo:
+        """
+        Return what is known of a request by its WSGI environment.
+
+        An `X-Request-Id` is taken over when it is one word, so that logs of several servers can be
+        joined.
+
+        Args:
+            environ: The environment (PEP 3333).
+            host_variable: The variable of the header in which a gateway says the host that the
+                client asked; it stands instead of those that proxies say it in.
+        """
+        began = time.perf_counter()
+        given = _text(environ, "HTTP_X_REQUEST_ID")
+        if _REQUEST_ID.fullmatch(given) is None:
+            given = os.urandom(8).hex()
+        found = self._believed(environ, host_variable)
+        origin, fault = _origin(environ, found)
+        agent = _text(environ, "HTTP_USER_AGENT")[:MAX_AGENT]
+        return RequestInfo(given, found.client, agent, began, origin, fault)
+
+    def _believed(self, environ: Environ, host_variable: str) -> _Forwarded:
+        peer = _plain_ip(_text(environ, "REMOTE_ADDR"))
+        if not self._trusted or not is_within(peer, self._trusted):
+            self._tell(environ, peer, _FIELDS)
+            return _Forwarded(peer)
+        if self._rfc7239:
+            self._tell(environ, peer, _X_FORWARDED)
+            found = _by_rfc7239(peer, _text(environ, "HTTP_FORWARDED"), self._trusted)
+        else:
+            self._tell(environ, peer, ("HTTP_FORWARDED",))
+            found = _Forwarded(
+                client_address(peer, _text(environ, "HTTP_X_FORWARDED_FOR"), self._trusted),
+                _first(environ, "HTTP_X_FORWARDED_PROTO").lower(),
+                _first(environ, "HTTP_X_FORWARDED_HOST"),
+            )
+        if not host_variable:
+            return found
+        name = host_variable.removeprefix("HTTP_").replace("_", "-").title()
+        return replace(found, host=_first(environ, host_variable), names=(found.names[0], name))
+
+    def _tell(self, environ: Environ, peer: str, variables: Iterable[str]) -> None:
+        """Tell of a field that is ignored, once: any client can send one with each request."""
+        if self._ignored is None:
+            return
+        for one in variables:
+            if one in environ:
+                tell, self._ignored = self._ignored, None
+                tell(_FIELDS[one], peer)
+                return
 
 
 def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
     """
     Return the address of the nearest party that is not a trusted proxy.
 
-    Each proxy appends the address it was asked from, so the list is read from its end; what stands
+    Each proxy appends the address it was asked from, so the list is read from its end.  What stands
     before the first stranger is that stranger's own claim.
     """
     client = peer
     hops = [hop.strip() for hop in forwarded.split(",")][-MAX_HOPS:] if forwarded else []
-    while hops and _is_trusted(client, trusted):
-        hop = _address(hops.pop())
+    while hops and is_within(client, trusted):
+        hop = _hop(hops.pop())
         if hop is None:
             break
         client = hop
@@ -75,30 +153,102 @@ def client_of(address: str) -> str:
     """Return what stands for the client that has an address: itself, or its IPv6 network."""
     if ":" not in address:
         return address
-    try:
-        parsed = ipaddress.IPv6Address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if parsed.ipv4_mapped is not None:
-        return str(parsed.ipv4_mapped)
-    return str(ipaddress.IPv6Network((parsed, IPV6_CLIENT), strict=False))
+    parsed = parse_ip(address.partition("%")[0])
+    if parsed is None or parsed.version == 4:  # noqa: PLR2004 - IPv4
+        return address if parsed is None else str(parsed)
+    return str(IPv6Network((int(parsed), IPV6_CLIENT), strict=False))
 
 
-def _is_trusted(address: str, trusted: Sequence[Network]) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(parsed in network for network in trusted)
+def _by_rfc7239(peer: str, text: str, trusted: Sequence[Network]) -> _Forwarded:
+    """
+    Read `Forwarded`, whose elements are as many as the proxies (RFC 7239, section 4).
+
+    An element counts when a trusted proxy added it, so scheme and host are those of the outermost
+    trusted proxy that says them.  A field with a fault counts for nothing: with one quote a client
+    could make a part of what proxies add its own.
+    """
+    client, scheme, host = peer, "", ""
+    elements = _elements(text)[-MAX_HOPS:]
+    while elements and is_within(client, trusted):
+        element = elements.pop()
+        scheme, host = element.get("proto", scheme), element.get("host", host)
+        hop = _hop(element.get("for", ""))
+        if hop is None:  # `unknown`, or a name that the proxy made up (section 6)
+            break
+        client = hop
+    return _Forwarded(client, scheme.lower(), host, ("Forwarded", "Forwarded"))
 
 
-def _address(text: str) -> str | None:
+def _elements(text: str) -> list[dict[str, str]]:
+    """Return the elements of `Forwarded` by lower-case names; none where any is malformed."""
+    elements: list[dict[str, str]] = [{}]
+    at = 0
+    while True:
+        at = _end(_BETWEEN, text, at)
+        if at == len(text):
+            return [one for one in elements if one]
+        if text[at] == ",":
+            elements.append({})
+            at += 1
+            continue
+        pair = _PAIR.match(text, at)
+        if pair is None or pair[1].lower() in elements[-1]:
+            return []
+        value = pair[2] if pair[2] is not None else re.sub(r"\\(.)", r"\1", pair[3])
+        elements[-1][pair[1].lower()] = value
+        at = pair.end()
+
+
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
+    match = pattern.match(text, at)
+    return at if match is None else match.end()
+
+
+def _origin(environ: Environ, found: _Forwarded) -> tuple[str | None, str]:
+    """
+    Return the origin that a request was sent to, or None and which header is wrong.
+
+    A host that is no host is refused: what a client writes there comes back in headers.  A scheme
+    that is not understood is refused too: to go on with the scheme of the last connection would
+    send clients to plain HTTP.
+    """
+    scheme = found.scheme or _text(environ, "wsgi.url_scheme")
+    if scheme not in _SCHEMES:
+        return None, f"{found.names[0]} is neither http nor https"
+    host = found.host or _text(environ, "HTTP_HOST")
+    if _HOST.fullmatch(host) is None:
+        return None, f"the {found.names[1] if found.host else 'Host'} header is not a host"
+    return f"{scheme}://{host}", ""
+
+
+def _first(environ: Environ, variable: str) -> str:
+    """
+    Return the first member of a list that a trusted proxy sent, such as `https, http`.
+
+    Proxies in a row append, so the first is what the outermost was asked.  A client that wrote it
+    itself changes nothing but the addresses in its own answers.
+    """
+    return next(filter(None, map(str.strip, _text(environ, variable).split(","))), "")
+
+
+def _hop(text: str) -> str | None:
     """Read one hop: an address, perhaps with a port."""
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
-    try:
-        return str(ipaddress.ip_address(text))
-    except ValueError:
-        return None
+    found = parse_ip(text)
+    return None if found is None else str(found)
+
+
+def _plain_ip(text: str) -> str:
+    """Return an address with an IPv4-mapped one in IPv4's form."""
+    if ":" not in text:
+        return text
+    found = parse_ip(text)
+    return text if found is None else str(found)
+
+
+def _text(environ: Environ, name: str) -> str:
+    value = environ.get(name, "")
+    return value if isinstance(value, str) else ""

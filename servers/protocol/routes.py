@@ -29,6 +29,8 @@ from regauth.engine.access.scope import (
     is_repository_path,
 )
 
+from .errors import ErrorCode
+
 MAX_TARGET: Final = 8 * 1024
 """Characters in a request's target; upload sessions carry state in theirs."""
 
@@ -83,7 +85,7 @@ class RouteFault:
     """A request that is none of the specification's: an HTTP status, an error code, a message."""
 
     status: int
-    code: str
+    code: ErrorCode
     message: str
     allow: tuple[str, ...] = ()
     """With status 405: the methods there are."""
@@ -177,7 +179,9 @@ def read_route(method: str, target: str, content_type: str = "") -> Route | Rout
             out of a form too, which is a second reading: uploads of forms are refused.
     """
     if len(target) > MAX_TARGET:
-        return RouteFault(414, "SIZE_INVALID", f"the target is longer than {MAX_TARGET} characters")
+        return RouteFault(
+            414, ErrorCode.SIZE_INVALID, f"the target is longer than {MAX_TARGET} characters"
+        )
     path, _, query = target.partition("?")
     if _PATH.fullmatch(path) is None:
         return _UNKNOWN
@@ -187,12 +191,16 @@ def read_route(method: str, target: str, content_type: str = "") -> Route | Rout
     kind, name, reference = found
     if method not in METHODS[kind]:
         allowed = METHODS[kind]
-        return RouteFault(405, "UNSUPPORTED", f"only {', '.join(allowed)} can be asked", allowed)
+        return RouteFault(
+            405, ErrorCode.UNSUPPORTED, f"only {', '.join(allowed)} can be asked", allowed
+        )
     pairs = _read_query(query)
     if isinstance(pairs, RouteFault):
         return pairs
     if kind in (Kind.UPLOADS, Kind.UPLOAD) and _may_be_form(content_type):
-        return RouteFault(400, "UNSUPPORTED", "a blob is not sent as a form; leave Content-Type")
+        return RouteFault(
+            400, ErrorCode.UNSUPPORTED, "a blob is not sent as a form; leave Content-Type"
+        )
     return _route(kind, method, name, reference, pairs)
 
 
@@ -201,7 +209,7 @@ def is_address(path: str) -> bool:
     return _PATH.fullmatch(path) is not None and not isinstance(_read_path(path), RouteFault)
 
 
-_UNKNOWN: Final = RouteFault(404, "NOT_FOUND", "this is no address of the distribution API")
+_UNKNOWN: Final = RouteFault(404, ErrorCode.NOT_FOUND, "this is no address of the distribution API")
 
 
 def _read_path(path: str) -> tuple[Kind, str, str] | RouteFault:
@@ -230,8 +238,10 @@ def _check_reference(kind: str, reference: str) -> RouteFault | None:
     if is_digest(reference) or (kind == "manifests" and is_tag(reference)):
         return None
     if kind == "manifests" and ":" not in reference:
-        return RouteFault(404, "MANIFEST_UNKNOWN", "the reference is neither a tag nor a digest")
-    return RouteFault(400, "DIGEST_INVALID", "this is not a digest")
+        return RouteFault(
+            404, ErrorCode.MANIFEST_UNKNOWN, "the reference is neither a tag nor a digest"
+        )
+    return RouteFault(400, ErrorCode.DIGEST_INVALID, "this is not a digest")
 
 
 def _named(kind: Kind, parts: list[str], reference: str) -> tuple[Kind, str, str] | RouteFault:
@@ -242,7 +252,7 @@ def _named(kind: Kind, parts: list[str], reference: str) -> tuple[Kind, str, str
 
 def _check_name(name: str) -> RouteFault | None:
     if len(name) > MAX_NAME_LENGTH or not is_repository_path(name):
-        return RouteFault(400, "NAME_INVALID", "this is not the name of a repository")
+        return RouteFault(400, ErrorCode.NAME_INVALID, "this is not the name of a repository")
     return None
 
 
@@ -252,7 +262,7 @@ def _read_query(query: str) -> tuple[tuple[str, str], ...] | RouteFault:
 
     A name that is given twice, a `;` or a broken escape is read differently by different readers.
     """
-    bad = RouteFault(400, "UNSUPPORTED", "the query cannot be read in one way alone")
+    bad = RouteFault(400, ErrorCode.UNSUPPORTED, "the query cannot be read in one way alone")
     if _QUERY.fullmatch(query) is None or _BAD_ESCAPE.search(query):
         return bad
     try:
@@ -287,13 +297,13 @@ def _route(
     given = dict(pairs)
     source = given.get("from", "")
     if source and _check_name(source) is not None:
-        return RouteFault(400, "NAME_INVALID", "`from` is not the name of a repository")
+        return RouteFault(400, ErrorCode.NAME_INVALID, "`from` is not the name of a repository")
     for parameter in ("digest", "mount"):
         value = given.get(parameter)
         if value and kind in (Kind.UPLOADS, Kind.UPLOAD) and not is_digest(value):
-            return RouteFault(400, "DIGEST_INVALID", f"`{parameter}` is not a digest")
+            return RouteFault(400, ErrorCode.DIGEST_INVALID, f"`{parameter}` is not a digest")
     if kind is Kind.MANIFEST and method == "PUT" and not is_tag(given.get("tag", "none")):
-        return RouteFault(400, "TAG_INVALID", "`tag` is not a tag")
+        return RouteFault(400, ErrorCode.TAG_INVALID, "`tag` is not a tag")
     needs: list[Scope] = []
     if kind is Kind.CATALOG:
         needs.append(Scope(Resource(REGISTRY, CATALOG), ("*",)))

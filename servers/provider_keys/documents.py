@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from regauth.engine.compiler.providers import is_loopback
 from regauth.engine.policy.policy import Discovery, JwksUri, RemoteAccess
+from regauth.engine.source.addresses import is_loopback
 from regauth.engine.source.strictjson import JsonError, loads
 from regauth.engine.tokens.jwks import KeysError, KeySet, parse_jwks
 from regauth.servers.http_client.documents import Bounds, Document, FetchError, Place, origin

@@ -30,6 +30,8 @@ from regauth.servers.configuration.proxy_settings import (
 )
 from regauth.servers.http_client.pool import Connecting
 from regauth.servers.http_server.connections import ClientBounds, Clients
+from regauth.servers.http_server.forwarded import ForwardedFields
+from regauth.servers.protocol.errors import error_body
 from regauth.servers.state.reloading import load_state
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.turned_away import Doorkeeper
@@ -48,7 +50,7 @@ from regauth.servers.upstream.upload_locations import SealedSessions, read_key
 from . import authorize as authorize_resource
 from . import trust as registry_trust_source
 from .forwarding import RegistryProxy
-from .gate import Challenger, Gate, error_json
+from .gate import Challenger, Gate
 from .policy import ProxyPolicy
 from .trust import TrustSource, Verifier
 
@@ -100,9 +102,10 @@ class Proxy:
             decisions,
         )
         self._upstream = None if settings.upstream is None else make_upstream(settings.upstream)
-        app = _app(gate, log, settings)
+        forwarded = ForwardedFields(settings.trusted_proxies)
+        app = _app(gate, log, forwarded)
         if self._upstream is not None:
-            proxy = RegistryProxy(gate, self._upstream, log, settings.trusted_proxies)
+            proxy = RegistryProxy(gate, self._upstream, log, forwarded)
             app.add_sink(proxy, r"/|\*")
         self.app: Wsgi = app
         if self.embedded is not None and isinstance(keys, EmbeddedKeys):
@@ -143,18 +146,17 @@ class _Beside:
         return (self._token_server if mine else self._app)(environ, start_response)
 
 
-def _app(gate: Gate, log: EventLog, settings: ProxySettings) -> App:
+def _app(gate: Gate, log: EventLog, forwarded: ForwardedFields) -> App:
     app = falcon.App()
     app.resp_options.default_media_type = None  # type: ignore[assignment]
     app.add_error_handler(Exception, _failed)
     app.set_error_serializer(_serialize)
-    trusted = settings.trusted_proxies
     app.add_route("/healthz", HealthResource())
-    app.add_route("/authorize", authorize_resource.nginx(gate, log, trusted))
-    app.add_route("/authorize/nginx", authorize_resource.nginx(gate, log, trusted))
-    app.add_route("/authorize/traefik", authorize_resource.traefik(gate, log, trusted))
+    app.add_route("/authorize", authorize_resource.nginx(gate, log, forwarded))
+    app.add_route("/authorize/nginx", authorize_resource.nginx(gate, log, forwarded))
+    app.add_route("/authorize/traefik", authorize_resource.traefik(gate, log, forwarded))
     app.add_sink(
-        authorize_resource.EnvoyAuthorization(gate, log, trusted),
+        authorize_resource.EnvoyAuthorization(gate, log, forwarded),
         authorize_resource.ENVOY_PREFIX + "/",
     )
     return app
@@ -233,8 +235,8 @@ def _variable(name: str) -> str:
 def _serialize(
     _request: falcon.Request, response: falcon.Response, error: falcon.HTTPError
 ) -> None:
-    code = {404: "NOT_FOUND", 405: "UNSUPPORTED"}.get(error.status_code, "UNKNOWN")
-    response.text = error_json(code, error.title or "the request cannot be answered")
+    message = error.title or "the request cannot be answered"
+    response.text = error_body(error.status_code, message)
     response.content_type = falcon.MEDIA_JSON
 
 
@@ -247,4 +249,4 @@ def _failed(
     logging.getLogger(__name__).error("a request failed", exc_info=error)
     response.status = falcon.HTTP_500
     response.content_type = falcon.MEDIA_JSON
-    response.text = error_json("UNKNOWN", "the proxy failed; its log says why")
+    response.text = error_body(500, "the proxy failed; its log says why")

@@ -15,8 +15,9 @@ from typing import Final
 
 import falcon
 
-from regauth.servers.http_server.forwarded import Network, request_info
-from regauth.servers.http_server.public_address import public_origin
+from regauth.servers.http_server.forwarded import ForwardedFields
+from regauth.servers.protocol.errors import ErrorCode
+from regauth.servers.protocol.request_info import RequestInfo
 from regauth.servers.telemetry.event_log import EventLog
 
 from .gate import Admitted, Asked, Gate, TurnedAway
@@ -35,7 +36,7 @@ class AuthorizeResource:
         method: The header with the method, as WSGI names it.
         target: The header with the target.
         host: The header with the host that the client asked.
-        trusted: The gateways whose word on the client's scheme and address is taken.
+        forwarded: Reads who sent a request, through trusted gateways.
     """
 
     def __init__(
@@ -46,49 +47,42 @@ class AuthorizeResource:
         method: str,
         target: str,
         host: str,
-        trusted: tuple[Network, ...] = (),
+        forwarded: ForwardedFields,
     ) -> None:
         self._gate = gate
         self._log = log
         self._method = method
         self._target = target
         self._host = host
-        self._trusted = trusted
+        self._forwarded = forwarded
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Answer for the request that the headers describe."""
         environ = request.env
         method, target = environ.get(self._method, ""), environ.get(self._target, "")
-        described = {**environ, "HTTP_X_FORWARDED_HOST": environ.get(self._host, "")}
-        answer(
-            self._gate,
-            self._log,
-            _asked(method, target, described, self._trusted),
-            (environ, response, self._trusted, HTTPStatus.NO_CONTENT),
-        )
+        info = self._forwarded.read(environ, self._host)
+        asked = _asked(method, target, environ, info)
+        answer(self._gate, self._log, asked, (info, response, HTTPStatus.NO_CONTENT))
 
 
 class EnvoyAuthorization:
     """Decides for Envoy, which sends the client's method, path and headers as they are."""
 
-    def __init__(self, gate: Gate, log: EventLog, trusted: tuple[Network, ...] = ()) -> None:
+    def __init__(self, gate: Gate, log: EventLog, forwarded: ForwardedFields) -> None:
         self._gate = gate
         self._log = log
-        self._trusted = trusted
+        self._forwarded = forwarded
 
     def __call__(self, req: falcon.Request, resp: falcon.Response, **_: object) -> None:
         """Answer for the request itself, without the prefix of its path."""
         environ = req.env
         target = str(environ.get("REQUEST_URI", "")).removeprefix(ENVOY_PREFIX)
-        answer(
-            self._gate,
-            self._log,
-            _asked(req.method, target, environ, self._trusted),
-            (environ, resp, self._trusted, HTTPStatus.OK),
-        )
+        info = self._forwarded.read(environ)
+        asked = _asked(req.method, target, environ, info)
+        answer(self._gate, self._log, asked, (info, resp, HTTPStatus.OK))
 
 
-def nginx(gate: Gate, log: EventLog, trusted: tuple[Network, ...]) -> AuthorizeResource:
+def nginx(gate: Gate, log: EventLog, forwarded: ForwardedFields) -> AuthorizeResource:
     """Return the resource for `auth_request`, with the headers of `deploy/nginx`."""
     return AuthorizeResource(
         gate,
@@ -96,11 +90,11 @@ def nginx(gate: Gate, log: EventLog, trusted: tuple[Network, ...]) -> AuthorizeR
         method="HTTP_X_ORIGINAL_METHOD",
         target="HTTP_X_ORIGINAL_URI",
         host="HTTP_X_ORIGINAL_HOST",
-        trusted=trusted,
+        forwarded=forwarded,
     )
 
 
-def traefik(gate: Gate, log: EventLog, trusted: tuple[Network, ...]) -> AuthorizeResource:
+def traefik(gate: Gate, log: EventLog, forwarded: ForwardedFields) -> AuthorizeResource:
     """Return the resource for `forwardAuth`."""
     return AuthorizeResource(
         gate,
@@ -108,19 +102,18 @@ def traefik(gate: Gate, log: EventLog, trusted: tuple[Network, ...]) -> Authoriz
         method="HTTP_X_FORWARDED_METHOD",
         target="HTTP_X_FORWARDED_URI",
         host="HTTP_X_FORWARDED_HOST",
-        trusted=trusted,
+        forwarded=forwarded,
     )
 
 
-def _asked(
-    method: str, target: str, environ: Mapping[str, object], trusted: tuple[Network, ...]
-) -> Asked:
+def _asked(method: str, target: str, environ: Mapping[str, object], info: RequestInfo) -> Asked:
     return Asked(
         method,
         target,
         str(environ.get("CONTENT_TYPE", "")),
         str(environ.get("HTTP_AUTHORIZATION", "")),
-        public_origin(environ, trusted),
+        info.origin,
+        info.origin_fault,
     )
 
 
@@ -128,14 +121,13 @@ def answer(
     gate: Gate,
     log: EventLog,
     asked: Asked,
-    reply: tuple[dict[str, str], falcon.Response, tuple[Network, ...], HTTPStatus],
+    reply: tuple[RequestInfo, falcon.Response, HTTPStatus],
 ) -> None:
     """Decide, and answer in the words that every gateway has."""
-    environ, response, trusted, good = reply
-    info = request_info(environ, trusted)
+    info, response, good = reply
     outcome = gate.decide(asked)
     if isinstance(outcome, Admitted) and (undecided := _undecided(outcome)):
-        outcome = TurnedAway(403, "DENIED", undecided, "undecided")
+        outcome = TurnedAway(403, ErrorCode.DENIED, undecided, "undecided")
     gate.record(outcome, info)
     response.set_header("Cache-Control", "no-store")
     if isinstance(outcome, Admitted):

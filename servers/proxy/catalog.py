@@ -18,6 +18,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from regauth.servers.http_client.pool import Answer, UpstreamError
+from regauth.servers.protocol.errors import ErrorCode
 from regauth.servers.protocol.routes import Route, RouteFault, read_route
 from regauth.servers.upstream.registry import Upstream
 
@@ -77,9 +78,9 @@ def read_catalog(
     given = dict(route.query)
     number, last = given.get("n", str(DEFAULT_ENTRIES)), given.get("last", "")
     if _NUMBER.fullmatch(number) is None:
-        return RouteFault(400, "PAGINATION_NUMBER_INVALID", "`n` is a number from 1")
+        return RouteFault(400, ErrorCode.PAGINATION_NUMBER_INVALID, "`n` is a number from 1")
     if last and not visible([last]):  # how the upstream takes it would tell whether it is there
-        return RouteFault(400, "NAME_INVALID", "`last` is no repository of this catalog")
+        return RouteFault(400, ErrorCode.NAME_INVALID, "`last` is no repository of this catalog")
     most = min(int(number), MAX_ENTRIES)
     sent = {name: value for name, value in headers.items() if name not in PARTIAL}
     following = replace(route, method="GET", query=(("last", last),) if last else ())
@@ -128,7 +129,7 @@ class _Walk:
 
 def _no_catalog(status: int) -> RouteFault:
     """Say that there is none, without what the upstream said: it may name what is hidden."""
-    code = "UNSUPPORTED" if status in (404, 405, 501) else "UNAVAILABLE"
+    code = ErrorCode.UNSUPPORTED if status in (404, 405, 501) else ErrorCode.UNAVAILABLE
     return RouteFault(status, code, "the upstream registry gives no catalog")
 
 

@@ -5,8 +5,7 @@ What lives here: what passes in which direction, and what a client is told when 
 What must not: the decision (`regauth.servers.proxy.gate`), and connections.
 """
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import chain
@@ -16,8 +15,9 @@ import falcon
 
 from regauth.servers.http_client.origins import origin_of
 from regauth.servers.http_client.pool import Answer, UpstreamError
-from regauth.servers.http_server.forwarded import Network, RequestInfo, request_info
-from regauth.servers.http_server.public_address import public_origin
+from regauth.servers.http_server.forwarded import ForwardedFields
+from regauth.servers.protocol.errors import ErrorCode, error_body
+from regauth.servers.protocol.request_info import RequestInfo
 from regauth.servers.protocol.routes import Route, RouteFault
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.upstream.credentials import UpstreamRefusedError
@@ -25,7 +25,7 @@ from regauth.servers.upstream.docker_login import CredentialsError
 from regauth.servers.upstream.registry import Body, Upstream
 
 from .catalog import Page, read_catalog
-from .gate import API_VERSION, Admitted, Asked, Gate, TurnedAway, error_json
+from .gate import API_VERSION, Admitted, Asked, Gate, TurnedAway
 from .headers import client_headers, upstream_headers
 
 _BODIES: Final = frozenset(("POST", "PUT", "PATCH"))
@@ -50,38 +50,38 @@ class RegistryProxy:
         gate: Decides.
         upstream: The registry.
         log: Is told of each request.
-        trusted: The proxies whose word on clients is taken.
+        forwarded: Reads who sent a request, through trusted proxies.
     """
 
     def __init__(
-        self, gate: Gate, upstream: Upstream, log: EventLog, trusted: Sequence[Network] = ()
+        self, gate: Gate, upstream: Upstream, log: EventLog, forwarded: ForwardedFields
     ) -> None:
         self._gate = gate
         self._upstream = upstream
         self._log = log
-        self._trusted = tuple(trusted)
+        self._forwarded = forwarded
 
     def __call__(self, req: falcon.Request, resp: falcon.Response, **_: object) -> None:
         """Answer a request."""
         environ = req.env
-        info = request_info(environ, self._trusted)
+        info = self._forwarded.read(environ)
         resp.set_header("X-Request-Id", info.request_id)
-        public = public_origin(environ, self._trusted)
         asked = Asked(
             environ["REQUEST_METHOD"],
             environ.get("REQUEST_URI", ""),
             environ.get("CONTENT_TYPE", ""),
             environ.get("HTTP_AUTHORIZATION", ""),
-            public,
+            info.origin,
+            info.origin_fault,
         )
         outcome = self._gate.decide(asked)
         self._gate.record(outcome, info)
-        if isinstance(outcome, Admitted) and public is None:
-            outcome = TurnedAway(400, "UNSUPPORTED", "the Host header is not a host", "bad-request")
+        if isinstance(outcome, Admitted) and info.origin is None:
+            outcome = asked.no_origin
         if isinstance(outcome, TurnedAway):
             self._turn_away(asked, outcome, resp, info)
             return
-        self._pass(outcome, public or "", req, resp, info)
+        self._pass(outcome, info.origin or "", req, resp, info)
 
     def _turn_away(
         self, asked: Asked, outcome: TurnedAway, response: falcon.Response, info: RequestInfo
@@ -109,7 +109,7 @@ class RegistryProxy:
         info: RequestInfo,
     ) -> None:
         environ, route = request.env, admitted.route
-        headers = upstream_headers(environ, public, self._trusted, info.request_id)
+        headers = upstream_headers(environ, info)
         body = None
         if route.method in _BODIES:
             body = Body(environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0))
@@ -152,7 +152,7 @@ class RegistryProxy:
         status = 200
         if isinstance(page, RouteFault):
             status = page.status
-            response.text = error_json(page.code, page.message)
+            response.text = error_body(page.status, page.message, code=page.code)
         else:
             response.data = page.body
             if page.link:
@@ -224,7 +224,7 @@ class RegistryProxy:
             path=passing.route.path,
             status=passing.status,
             bytes=passed,
-            milliseconds=round((time.perf_counter() - passing.info.began) * 1000, 2),
+            milliseconds=passing.info.milliseconds(),
             reason=broken,
         )
 
@@ -241,7 +241,7 @@ class RegistryProxy:
         message = "the upstream registry did not answer in time"
         if not late:
             message = "the upstream registry cannot be used; the proxy's log says why"
-        outcome = TurnedAway(status, "UNAVAILABLE", message, str(error))
+        outcome = TurnedAway(status, ErrorCode.UNAVAILABLE, message, str(error))
         response.status = status
         response.content_type = falcon.MEDIA_JSON
         response.text = outcome.body

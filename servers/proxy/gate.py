@@ -6,7 +6,6 @@ errors in the form of Distribution (docs/spec/api.md; docs/spec/auth/token.md). 
 moving bytes.  The proxy and `/authorize` both ask here, so that they cannot differ.
 """
 
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,9 @@ from typing import Final
 from regauth.engine import Access, Reason
 from regauth.engine.decisions.exchange import KeysUnavailable
 from regauth.engine.tokens.registry_trust import RegistryToken
-from regauth.servers.http_server.forwarded import RequestInfo
+from regauth.servers.protocol.challenges import bearer_challenge
+from regauth.servers.protocol.errors import ErrorCode, error_body
+from regauth.servers.protocol.request_info import RequestInfo
 from regauth.servers.protocol.routes import Kind, Route, RouteFault, read_route
 from regauth.servers.telemetry.decision_log import DecisionLog
 
@@ -36,7 +37,6 @@ EXPIRED: Final = f"{NO_ACCESS}: the registry token has expired"
 """Clients show it when it happens in mid-push, where they cannot send what they sent again."""
 
 _BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] ([A-Za-z0-9._~+/=-]+)", re.ASCII)
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,13 @@ class Asked:
     authorization: str = ""
     origin: str | None = None
     """Where the client believes the registry to be."""
+    origin_fault: str = ""
+    """Which header is wrong, where there is no origin."""
+
+    @property
+    def no_origin(self) -> "TurnedAway":
+        """What a request is told that says no address of the registry."""
+        return TurnedAway(400, ErrorCode.UNSUPPORTED, self.origin_fault, "bad-request")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +75,7 @@ class TurnedAway:
     """A request that may not; `reason` is the stable word for the log."""
 
     status: int
-    code: str
+    code: ErrorCode
     message: str
     reason: str
     headers: tuple[tuple[str, str], ...] = ()
@@ -79,7 +86,7 @@ class TurnedAway:
     @property
     def body(self) -> str:
         """The error as JSON (distribution docs/spec/api.md, "Errors")."""
-        return error_json(self.code, self.message, self.missing)
+        return error_body(self.status, self.message, code=self.code, missing=self.missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,28 +111,7 @@ class Challenger:
         realm = self.realm
         if self.redirect_path and asked.origin is not None:
             realm = asked.origin + self.redirect_path
-        parts = [f'realm="{realm}"', f'service="{self.service}"']
-        if scope:
-            parts.append(f'scope="{scope}"')
-        if error:
-            parts.append(f'error="{error}"')
-        return "Bearer " + ",".join(parts)
-
-
-def error_json(code: str, message: str, missing: tuple[Access, ...] = ()) -> str:
-    """Return an error in the form of the specification; `missing` is what Distribution tells."""
-    error: dict[str, object] = {"code": code, "message": message}
-    if missing:
-        error["detail"] = [
-            {
-                "Type": one.resource.type,
-                "Class": one.resource.class_,
-                "Name": one.resource.name,
-                "Action": one.action,
-            }
-            for one in missing
-        ]
-    return _encode({"errors": [error]})
+        return bearer_challenge(realm, self.service, scope, error)
 
 
 class Gate:
@@ -158,7 +144,7 @@ class Gate:
             allow = (("Allow", ", ".join(route.allow)),) if route.allow else ()
             return TurnedAway(route.status, route.code, route.message, "bad-request", allow)
         if not self._challenger.can_challenge(asked):
-            return TurnedAway(400, "UNSUPPORTED", "the Host header is not a host", "bad-request")
+            return asked.no_origin
         if not asked.authorization:
             return self._unauthorized(asked, route, "no-token", "")
         bearer = _BEARER.fullmatch(asked.authorization)
@@ -168,7 +154,7 @@ class Gate:
         if isinstance(token, KeysUnavailable):
             return TurnedAway(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                "UNAVAILABLE",
+                ErrorCode.UNAVAILABLE,
                 "the token server's keys cannot be had at present",
                 f"keys-unavailable: {token.reason}",
                 (("Retry-After", str(RETRY_AFTER)),),
@@ -195,7 +181,7 @@ class Gate:
             return Admitted(route, token, ruling=ruling)
         return TurnedAway(
             HTTPStatus.FORBIDDEN,
-            "DENIED",
+            ErrorCode.DENIED,
             ruling.message,
             f"denied: {ruling.reason}",
             (API_VERSION,),
@@ -216,7 +202,7 @@ class Gate:
         challenge = self._challenger.challenge(asked, scope, error)
         return TurnedAway(
             HTTPStatus.UNAUTHORIZED,
-            "UNAUTHORIZED",
+            ErrorCode.UNAUTHORIZED,
             message,
             reason,
             (("WWW-Authenticate", challenge), API_VERSION),

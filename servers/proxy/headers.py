@@ -11,8 +11,7 @@ reaches the registry.  Answers pass but for what concerns the connection or the 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from regauth.servers.http_server.forwarded import Network, client_address
-from regauth.servers.http_server.public_address import is_trusted
+from regauth.servers.protocol.request_info import RequestInfo
 
 PASSED: Final = (
     "Accept",
@@ -47,9 +46,7 @@ them.
 """
 
 
-def upstream_headers(
-    environ: Mapping[str, str], public: str, trusted: Sequence[Network], request_id: str
-) -> dict[str, str]:
+def upstream_headers(environ: Mapping[str, str], info: RequestInfo) -> dict[str, str]:
     """Return the headers of a request to the upstream, `Authorization` and `Host` excepted."""
     headers = {}
     for name in PASSED:
@@ -57,16 +54,13 @@ def upstream_headers(
         value = environ.get(variable if name == "Content-Type" else f"HTTP_{variable}")
         if value:
             headers[name] = value
-    peer, forwarded = environ.get("REMOTE_ADDR", ""), environ.get("HTTP_X_FORWARDED_FOR", "")
-    if is_trusted(environ, trusted):
-        peer = client_address(peer, forwarded, trusted)
-    scheme, _, host = public.partition("://")
+    scheme, _, host = (info.origin or "").partition("://")
     return {
         **headers,
-        "X-Forwarded-For": peer,
+        "X-Forwarded-For": info.client,
         "X-Forwarded-Host": host,
         "X-Forwarded-Proto": scheme,
-        "X-Request-Id": request_id,
+        "X-Request-Id": info.request_id,
     }
 
 

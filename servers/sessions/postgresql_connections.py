@@ -22,7 +22,7 @@ from typing import Any, Final, Self, TypeVar
 import psycopg
 import psycopg_pool
 
-from regauth.engine.compiler.providers import is_loopback
+from regauth.engine.source.addresses import is_loopback
 from regauth.servers.configuration.settings import PostgresqlSettings
 
 from .store import SessionsError, StoreSettingsError

@@ -23,7 +23,7 @@ from regauth.engine import (
 )
 from regauth.engine.tokens.registry_trust import RegistryToken
 from regauth.servers.configuration.settings import STANDARD_OUTPUT
-from regauth.servers.http_server.forwarded import RequestInfo
+from regauth.servers.protocol.request_info import RequestInfo
 from regauth.servers.proxy.policy import Ruling
 from regauth.servers.sessions.sessions import is_session
 from regauth.servers.token.service import Answer, Issued

@@ -14,6 +14,7 @@ from typing import Any
 import falcon
 
 from regauth.servers.configuration.settings import Settings
+from regauth.servers.http_server.forwarded import ForwardedFields
 from regauth.servers.protocol.errors import error_body
 from regauth.servers.provider_keys.providers import ProviderKeys
 from regauth.servers.telemetry.metrics import CONTENT_TYPE
@@ -21,7 +22,7 @@ from regauth.servers.telemetry.metrics import CONTENT_TYPE
 from .answer_cache import AnswerCache
 from .observer import Observer
 from .rate_limit import RateLimit
-from .resource import Limits, Manners, TokenResource
+from .resource import Limits, ResponseStyle, TokenResource
 from .service import TokenService
 
 App = falcon.App[falcon.Request, falcon.Response]
@@ -42,14 +43,16 @@ def create_app(
     app = falcon.App(media_type=falcon.MEDIA_JSON)
     app.set_error_serializer(_serialize_error)
     app.add_error_handler(Exception, _unexpected(observer))
-    manners = Manners(settings.realm, settings.verbose_errors, settings.trusted_proxies)
+    style = ResponseStyle(settings.realm, settings.verbose_errors)
     limits = Limits(
         RateLimit(settings.rates.client),
         RateLimit(settings.rates.failures),
         RateLimit(settings.rates.identity),
     )
     answers = AnswerCache(keys, service.lifetime, seconds=settings.answer_cache)
-    token = TokenResource(service, answers, observer, manners, limits)
+    token = TokenResource(
+        service, answers, observer, style, limits, ForwardedFields(settings.trusted_proxies)
+    )
     for path in settings.paths:
         app.add_route(path, token)
     app.add_route("/healthz", HealthResource())

@@ -8,7 +8,7 @@ form of any of them.
 from http import HTTPStatus
 
 from regauth.engine import Decision, Identity, Refusal
-from regauth.servers.http_server.forwarded import RequestInfo
+from regauth.servers.protocol.request_info import RequestInfo
 from regauth.servers.telemetry.decision_log import DecisionLog
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.metrics import Metrics

@@ -11,19 +11,12 @@ client can have up to N times the rate.
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+from regauth.servers.configuration.settings import Rate
 
 MAX_NAMES: Final = 20_000
 """Names that are told apart; when there are more, those that were full again are forgotten."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """`per_second` on average, and `burst` at once."""
-
-    per_second: float
-    burst: float
 
 
 class RateLimit:

@@ -15,8 +15,10 @@ from typing import Final
 import falcon
 
 from regauth.engine import Identity, Reason, Refusal
-from regauth.servers.http_server.forwarded import Network, RequestInfo, client_of, request_info
+from regauth.servers.http_server.forwarded import ForwardedFields, client_of
+from regauth.servers.protocol.challenges import basic_challenge
 from regauth.servers.protocol.errors import error_body
+from regauth.servers.protocol.request_info import RequestInfo
 
 from .answer_cache import AnswerCache, Prepared
 from .observer import Observer
@@ -53,12 +55,11 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
-    """How the endpoint speaks: its realm, how much it tells, whose word on clients it takes."""
+class ResponseStyle:
+    """How the endpoint answers: its realm, and whether refusals say everything they know."""
 
     realm: str = "token-server"
     verbose: bool = False
-    trusted: tuple[Network, ...] = ()
 
 
 class TooManyRequestsError(Exception):
@@ -78,15 +79,17 @@ class TokenResource:
         service: TokenService,
         answers: AnswerCache,
         observer: Observer,
-        manners: Manners,
+        style: ResponseStyle,
         limits: Limits,
+        forwarded: ForwardedFields | None = None,
     ) -> None:
         self._service = service
         self._answers = answers
         self._observer = observer
-        self._manners = manners
+        self._style = style
         self._limits = limits
-        self._challenge = f'Basic realm="{manners.realm}", charset="UTF-8"'
+        self._forwarded = forwarded or ForwardedFields()
+        self._challenge = basic_challenge(style.realm)
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Answer a request by GET (docs/spec/auth/token.md)."""
@@ -112,7 +115,7 @@ class TokenResource:
         self._respond(request, response, info, body)
 
     def _begin(self, request: falcon.Request, response: falcon.Response) -> RequestInfo:
-        info = request_info(request.env, self._manners.trusted)
+        info = self._forwarded.read(request.env)
         response.set_header("Cache-Control", "no-store")
         response.set_header("X-Request-Id", info.request_id)
         return info
@@ -194,7 +197,7 @@ class TokenResource:
 
     def _refuse(self, refusal: Refusal, response: falcon.Response, info: RequestInfo) -> HTTPStatus:
         message = refusal.message
-        if self._manners.verbose and refusal.detail:
+        if self._style.verbose and refusal.detail:
             message = f"{message}: {refusal.detail}"
         if refusal.upstream:
             response.set_header("Retry-After", str(RETRY_AFTER))

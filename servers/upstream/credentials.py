@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import SplitResult, urlencode, urlsplit
 
-from regauth.engine.compiler.providers import is_loopback
+from regauth.engine.source.addresses import is_loopback
 from regauth.servers.bounded_cache import BoundedCache
 from regauth.servers.http_client.pool import Answer, Connecting, Pool, UpstreamError
 

@@ -21,12 +21,12 @@ from regauth.servers.configuration.settings import (
     KeyFiles,
     KeyFolder,
     PostgresqlSettings,
+    Rate,
     Rates,
     Settings,
     SigningSettings,
     SqliteSettings,
 )
-from regauth.servers.token.rate_limit import Rate
 
 FILE = Path("/etc/token-server/server.yaml")
 LEAST = "policy: policy\nissuer: auth\nsigning: {keyFolder: keys}\n"

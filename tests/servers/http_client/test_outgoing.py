@@ -16,7 +16,6 @@ from regauth.servers.http_client.documents import (
     Place,
     ask,
     fetch,
-    is_loopback,
     origin,
 )
 from regauth.servers.signing.certificates import certificate_pem, make_authority
@@ -273,19 +272,3 @@ def test_asking_returns_any_status_and_follows_nothing(provider: Provider) -> No
 def test_origins_have_their_default_ports() -> None:
     assert origin("https://a.example.com/x") == origin("https://a.example.com:443/y")
     assert origin("http://a.example.com") == ("http", "a.example.com", 80)
-
-
-@pytest.mark.parametrize(
-    ("host", "local"),
-    [
-        ("localhost", True),
-        ("127.0.0.1", True),
-        ("127.8.8.8", True),
-        ("::1", True),
-        ("localhost.example.com", False),
-        ("10.0.0.1", False),
-        ("0.0.0.0", False),
-    ],
-)
-def test_loopback_is_told_by_name_or_address(host: str, *, local: bool) -> None:
-    assert is_loopback(host) is local

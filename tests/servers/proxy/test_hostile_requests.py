@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from regauth.engine.source.addresses import Network
 from regauth.servers.configuration.proxy_settings import BundleKeys, TokenSettings, UpstreamSettings
-from regauth.servers.http_server.forwarded import Network
 from regauth.servers.protocol.routes import Route, read_route
 
 from .corpus import Line, targets

@@ -9,14 +9,13 @@ from pathlib import Path
 import pytest
 
 from regauth.engine.tokens.jwks import PrivateKey, jwks
-from regauth.servers.configuration.settings import Rates
+from regauth.servers.configuration.settings import Rate, Rates
 from regauth.servers.http_client.documents import Bounds, Document, FetchError, Place
 from regauth.servers.provider_keys.cache import KeyState, KeyTimes
 from regauth.servers.provider_keys.providers import KeyHosting
 from regauth.servers.telemetry.decision_log import DecisionLog
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.metrics import Metrics
-from regauth.servers.token.rate_limit import Rate
 from tests.servers.clock import Clock
 from tests.servers.desk import NOW, Desk, make_desk, pem_keys, policy_text
 from tests.servers.process import PATIENCE
