@@ -5,6 +5,7 @@ What lives here: the public names.  Not here: code, and the schemas (`regauth.sc
 """
 
 from .claims import MOVED, Audience, Claim, ClaimSchema, Family, Issuer
+from .examples import coherent, stand_in
 from .nearest import nearest, nearest_beginning
 from .reading import ClaimSchemaError, Fault, claim_schema
 from .relations import Constraint, Relation, Template
@@ -28,6 +29,8 @@ __all__ = [
     "Values",
     "check_token",
     "claim_schema",
+    "coherent",
     "nearest",
     "nearest_beginning",
+    "stand_in",
 ]

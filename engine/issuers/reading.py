@@ -239,6 +239,7 @@ class _Reader:
             then=self._conditions(about["then"], (*place, "then")),
             description=about["description"],
             guaranteed=bool(about.get("guaranteed")),
+            usual=bool(about.get("usual")),
             source=about.get("source", ""),
         )
 

@@ -84,7 +84,7 @@ class Template:
         claim that this token does not have.  A claim that every token has counts as a wildcard
         where it is missing, for then the claims are only some of a token's.
         """
-        if not all(constraint.holds(claims, path) for path, constraint in self.when):
+        if not all(constraint.may_hold(claims, path) for path, constraint in self.when):
             return None
         parts = [""]
         for piece in self.pieces:
@@ -101,9 +101,9 @@ class Template:
                 return None
         return parts
 
-    def references(self) -> Iterator[Reference]:
-        """Return the claims that it uses."""
-        return (piece for piece in self.pieces if isinstance(piece, Reference))
+    def is_for(self, claims: Mapping[str, object]) -> bool:
+        """Whether its condition holds of a token."""
+        return all(constraint.holds(claims, path) for path, constraint in self.when)
 
 
 def _escaped(text: str, escape: Mapping[str, str]) -> str:
@@ -145,13 +145,21 @@ class Constraint:
     negated: "Constraint | None" = None
 
     def holds(self, claims: Mapping[str, object], path: Path) -> bool:
-        """Whether a token's claim fulfils it; of a missing claim only `present: false` holds."""
+        """Whether a token's claim fulfils it; of a missing claim only that it is missing."""
         value = value_at(claims, path)
         if value is MISSING:
-            return self.present is False or (
-                self.negated is not None and not self.negated.holds(claims, path)
-            )
+            return self._asks_for(present=False)
         return self.present is not False and self._fits(value, claims, path)
+
+    def may_hold(self, claims: Mapping[str, object], path: Path) -> bool:
+        """Whether it holds, or could if the claims are only some of a token's."""
+        if value_at(claims, path) is MISSING:
+            return not self._asks_for(present=True)
+        return self.holds(claims, path)
+
+    def _asks_for(self, *, present: bool) -> bool:
+        negated = self.negated is not None and self.negated.present is (not present)
+        return self.present is present or negated
 
     def is_broken(self, claims: Mapping[str, object], path: Path) -> bool:
         """Whether a token's claim breaks it; a missing or null one breaks only what asks for it."""
@@ -203,20 +211,26 @@ class Constraint:
         """Return a value that fulfils it and follows from the other claims, if one does."""
         escape = dict(self.escape)
         for template in self.templates:
-            parts = template.parts(claims, escape)
-            if parts is not None and len(parts) == 1:
-                return parts[0]
+            if template.is_for(claims):
+                parts = template.parts(claims, escape)
+                if parts is not None and len(parts) == 1:
+                    return parts[0]
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """Where all of `when` holds of a token, all of `then` does."""
+    """
+    Where all of `when` holds of a token, all of `then` does.
+
+    With `usual` that is only how most tokens are: it helps to make one up, and no token breaks it.
+    """
 
     when: tuple[tuple[Path, Constraint], ...]
     then: tuple[tuple[Path, Constraint], ...]
     description: str
     guaranteed: bool = False
+    usual: bool = False
     source: str = ""
 
     def applies(self, claims: Mapping[str, object]) -> bool:
@@ -225,7 +239,7 @@ class Relation:
 
     def broken(self, claims: Mapping[str, object]) -> Iterator[tuple[Path, Constraint]]:
         """Return what a token breaks: nothing where the relation does not speak of it."""
-        if self.applies(claims):
+        if not self.usual and self.applies(claims):
             for path, constraint in self.then:
                 if constraint.is_broken(claims, path):
                     yield path, constraint
