@@ -74,10 +74,7 @@ def _may_grant(request: Request, grant: Statement) -> bool:
 
 def _depends_on_scope(grant: Statement) -> bool:
     """Tell whether a grant's condition or names are other ones for other repositories."""
-    programs = [program for pattern in grant.patterns for program in pattern.programs]
-    if grant.when is not None:
-        programs.append(grant.when)
-    return any("scope" in program.variables for program in programs)
+    return any("scope" in program.variables for program in grant.programs)
 
 
 def _samples(request: Request, grant: Statement) -> Iterator[Access]:

@@ -8,7 +8,7 @@ Nothing here can stand for "everything" by being empty: a grant without patterns
 provider without an audience cannot be made.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -100,6 +100,16 @@ class Provider:
         if not self.audiences or not self.algorithms or not self.issuer:
             raise ValueError(f"provider {self.name!r} has no issuer, no audience or no algorithm")
 
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """The expressions that a login of this provider evaluates: its rules and its subject."""
+        return (*(rule.check for rule in self.rules), self.subject)
+
+    @property
+    def depends_on_time(self) -> bool:
+        """Whether a login of this provider can end differently at another time of the request."""
+        return _read_time(self.programs)
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
@@ -133,6 +143,14 @@ class Statement:
         if not self.services or (self.providers is not None and not self.providers):
             raise ValueError(f"{self.name!r} names no service or no provider")
 
+    @property
+    def programs(self) -> tuple[Program, ...]:
+        """The expressions of this statement: its condition, and those in its patterns and tags."""
+        when = () if self.when is None else (self.when,)
+        names = (program for pattern in self.patterns for program in pattern.programs)
+        tags = (program for pattern in self.tags for program in pattern.programs)
+        return (*when, *names, *tags)
+
 
 class Grant(Statement):
     """Allows what it matches, unless a denial matches too."""
@@ -162,6 +180,42 @@ class Policy:
     """What each provider's tokens, and "" for anonymous requests, can match."""
 
     @property
+    def statements(self) -> tuple[Statement, ...]:
+        """Grants, then denials, then the grant for anonymous requests."""
+        anonymous = () if self.anonymous is None else (self.anonymous,)
+        return (*self.grants, *self.denials, *anonymous)
+
+    def programs(self, *, logins: bool) -> Iterator[Program]:
+        """
+        Yield the expressions that a request can evaluate.
+
+        Args:
+            logins: Also those of the providers, which decide about a login before any access.
+        """
+        for statement in self.statements:
+            yield from statement.programs
+        for provider in self.providers.values() if logins else ():
+            yield from provider.programs
+
+    def depends_on_time(self, *, logins: bool) -> bool:
+        """
+        Tell whether an expression reads `now`, so that equal requests can get different answers.
+
+        Statements that expire are no expressions: `ends` has their times.  It looks at each
+        expression, so that who asks often keeps the answer.
+        """
+        return _read_time(self.programs(logins=logins))
+
+    @property
+    def ends(self) -> tuple[datetime, ...]:
+        """When statements cease to apply (`expires`), the earliest first."""
+        return tuple(sorted(one.expires for one in self.statements if one.expires is not None))
+
+    @property
     def by_reference(self) -> tuple[Statement, ...]:
         """The statements with `tags`, which only who sees the request itself can decide."""
         return tuple(one for one in (*self.grants, *self.denials) if one.tags)
+
+
+def _read_time(programs: Iterable[Program]) -> bool:
+    return any("now" in program.variables for program in programs)

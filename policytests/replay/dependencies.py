@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from regauth.engine.access.outcomes import Identity
 from regauth.engine.decisions.decide import NO_CLAIMS
-from regauth.engine.policy.policy import Policy, Statement
+from regauth.engine.policy.policy import Policy
 from regauth.engine.tokens.jwt import Claims
 
 from .records import Record
@@ -37,20 +37,12 @@ class Reads:
     @classmethod
     def of(cls, policy: Policy, *, logins: bool = False) -> "Reads":
         """Look through a policy: its grants and denials, with `logins` its providers too."""
-        statements: list[Statement] = [*policy.grants, *policy.denials]
-        statements += [policy.anonymous] if policy.anonymous else []
-        programs = [one.when for one in statements if one.when is not None]
-        for one in statements:
-            programs += [part for pattern in one.patterns for part in pattern.programs]
-            programs += [part for pattern in one.tags for part in pattern.programs]
-        for provider in policy.providers.values() if logins else ():
-            programs += [provider.subject, *(rule.check for rule in provider.rules)]
-        paths = {path for program in programs for path in program.paths}
+        paths = {path for program in policy.programs(logins=logins) for path in program.paths}
         claims = {path[1] if len(path) > 1 else None for path in paths if path[0] == "claims"}
         return cls(
             None if None in claims else tuple(sorted(name for name in claims if name)),
-            any(path[0] == "now" for path in paths),
-            tuple(sorted(one.expires for one in statements if one.expires is not None)),
+            policy.depends_on_time(logins=logins),
+            policy.ends,
         )
 
     def key(

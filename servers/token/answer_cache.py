@@ -28,7 +28,7 @@ from regauth.engine import KeySet, NeedKeys, Policy
 from regauth.servers.bounded_cache import BoundedCache
 from regauth.servers.provider_keys.providers import ProviderKeys
 
-from .login_cache import asks_for_time, end_of
+from .login_cache import end_of
 from .service import Answer, Issued, State
 
 MIN_LIFETIME: Final = timedelta(seconds=60)
@@ -137,15 +137,4 @@ class AnswerCache:
 
 
 def _times_of(policy: Policy) -> _PolicyTimes:
-    statements = [*policy.grants, *policy.denials]
-    if policy.anonymous is not None:
-        statements.append(policy.anonymous)
-    programs = [one.when for one in statements if one.when is not None]
-    for one in statements:
-        programs += [part for pattern in one.patterns for part in pattern.programs]
-        programs += [part for tag in one.tags for part in tag.programs]
-    asks = any(map(asks_for_time, policy.providers.values())) or any(
-        "now" in program.variables for program in programs
-    )
-    ends = tuple(one.expires for one in statements if one.expires is not None)
-    return _PolicyTimes(policy, asks, ends)
+    return _PolicyTimes(policy, policy.depends_on_time(logins=True), policy.ends)

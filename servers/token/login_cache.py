@@ -18,7 +18,6 @@ from functools import partial
 
 from regauth.engine import Authenticated, Credentials, KeySet, NeedKeys, Policy, Refusal, login
 from regauth.engine.decisions.exchange import Keys, run
-from regauth.engine.policy.policy import Provider
 from regauth.servers.bounded_cache import BoundedCache
 from regauth.servers.provider_keys.providers import ProviderKeys
 
@@ -78,7 +77,7 @@ class LoginCache:
             return keys
 
         outcome = run(login(policy, credentials, service, now), keys_for)
-        if isinstance(outcome, Authenticated) and not asks_for_time(outcome.provider):
+        if isinstance(outcome, Authenticated) and not outcome.provider.depends_on_time:
             until = min(now + self._seconds, end_of(outcome))
             self._entries.put(name, _Entry(outcome, policy, used[-1], until))
         return outcome
@@ -99,9 +98,3 @@ def end_of(login: Authenticated) -> datetime:
     if most is None or not isinstance(issued, int | float):
         return login.expires
     return min(login.expires, datetime.fromtimestamp(issued, login.expires.tzinfo) + most)
-
-
-def asks_for_time(provider: Provider) -> bool:
-    """Tell whether a provider's rules or its subject depend on the time of the request."""
-    programs = [provider.subject, *(rule.check for rule in provider.rules)]
-    return any("now" in program.variables for program in programs)
