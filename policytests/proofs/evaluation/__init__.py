@@ -1,0 +1,5 @@
+"""
+Expressions for a token that is not known: CEL as guarded values.
+
+What lives here: the evaluator and what it needs.  Not here: policies and logins, which ask it.
+"""

@@ -1,0 +1,428 @@
+"""
+Expressions for a token that is not known: every value they can have, and when.
+
+What lives here: the evaluator, with the meaning of each kind of node as `regauth.engine.cel`
+lowers it.  Not here: operators (`operations`), functions (`calls`), macros (`quantifiers`).
+
+What an evaluation cannot follow becomes opaque: something that may be an error or have any value.
+It never becomes an error or a value by itself, because then what is proved with it would be wrong.
+"""
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Final
+
+from regauth.engine.cel import Node, Program
+from regauth.engine.cel.library.operators import NEGATE
+from regauth.engine.cel.syntax.nodes import (
+    DEFINITIONS,
+    Binary,
+    Call,
+    Comprehension,
+    Conditional,
+    Constant,
+    Has,
+    Index,
+    ListLiteral,
+    Logic,
+    Name,
+    Select,
+    Unary,
+    definition_of,
+)
+from regauth.policytests.proofs.logic import atoms, formulas
+from regauth.policytests.proofs.logic.atoms import (
+    IsTrue,
+    KindIs,
+    Linear,
+    Literal_,
+    Opaque,
+    OpaqueText,
+    Path,
+    Quantity,
+    Text,
+)
+from regauth.policytests.proofs.logic.formulas import FALSE, TRUE, Formula, both
+from regauth.policytests.proofs.logic.universe import Kind, Universe
+
+from . import calls, operations, quantifiers
+from .closed_text import Key, key_of, key_of_node
+from .quantifiers import Lists
+from .steps import may_run_out
+from .values import (
+    ERROR,
+    Bool,
+    Case,
+    Elements,
+    ListAt,
+    MapAt,
+    Null,
+    Num,
+    Outcome,
+    Pieces,
+    ScopeMap,
+    Str,
+    Unclear,
+    Value,
+    certain,
+    outcome,
+    truth,
+)
+
+NANOSECONDS: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeTerms:
+    """What `scope` holds, where an expression sees it."""
+
+    type: str
+    class_: str
+    name: Text
+    action: str
+    reference: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What an expression sees besides the claims; without a scope it is part of a login."""
+
+    provider: str
+    service: str
+    scope: ScopeTerms | None = None
+
+
+Environment = Mapping[str, Outcome]
+"""The variables of the macros around an expression."""
+
+
+class Evaluator:
+    """
+    Evaluates the expressions of one policy for one provider, service and scope.
+
+    `lists` is shared by all that is evaluated for one question.
+    """
+
+    def __init__(self, universe: Universe, context: Context, lists: Lists) -> None:
+        self.universe = universe
+        self.context = context
+        self.lists = lists
+        self._known: dict[tuple[Program, Hashable], Outcome] = {}
+        self._limited: Key | None = None
+        self._nodes: dict[type, Callable[[Any, Environment, Mapping[str, Program]], Outcome]] = {
+            Constant: self._constant,
+            Name: self._name,
+            Select: self._select,
+            Index: self._index,
+            ListLiteral: self._list,
+            Unary: self._unary,
+            Binary: self._binary,
+            Logic: self._logic,
+            Conditional: self._conditional,
+            Call: self._call,
+            Has: self._has,
+            Comprehension: self._comprehension,
+        }
+
+    # -- expressions
+
+    def program(self, program: Program) -> Outcome:
+        """Return the outcome of a whole expression."""
+        before = self._limited
+        self._limited = key_of(program) if may_run_out(program, self.universe) else None
+        try:
+            return self._definition(program)
+        finally:
+            self._limited = before
+
+    def _definition(self, program: Program) -> Outcome:
+        key = (program, self._limited)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self.node(program.node, {}, program.definitions)
+        return found
+
+    def node(
+        self, node: Node, environment: Environment, definitions: Mapping[str, Program]
+    ) -> Outcome:
+        """Return the outcome of a part of an expression."""
+        evaluate = self._nodes.get(type(node))
+        if evaluate is None:
+            return self.opaque(self.key_of_node(node, environment, definitions))
+        return evaluate(node, environment, definitions)
+
+    def key_of_node(
+        self, node: Node, environment: Environment, definitions: Mapping[str, Program]
+    ) -> Hashable:
+        """Return a key that says all that a part of an expression depends on."""
+        bound = tuple(sorted(environment.items(), key=lambda item: item[0]))
+        return (key_of_node(node, definitions), bound, self.context)
+
+    def condition(self, found: Outcome) -> Outcome:
+        """Return an outcome as a condition: what is no bool is an error."""
+        cases: list[Case] = []
+        for when, value in found.cases:
+            if isinstance(value, Bool):
+                cases.append((when, value))
+            elif isinstance(value, Unclear):
+                cases += within(when, self.opaque(("bool", value.key), Kind.BOOL))
+        return outcome(cases)
+
+    def within_steps(self, node: Node, about: Hashable) -> Formula:
+        """Return when the engine's bound on steps lets a part of an expression be evaluated."""
+        if self._limited is None:
+            return TRUE
+        key = ("steps", self._limited, type(node).__name__, node.start, node.end, about)
+        return formulas.atom(Opaque(key))
+
+    # -- what is not followed
+
+    def opaque(self, key: Hashable, kind: Kind | str = "") -> Outcome:
+        """
+        Return the outcome of what is not understood: an error, or any value, of a kind if given.
+
+        `key` must say all that it depends on.
+        """
+        when = formulas.atom(Opaque(("defined", key)))
+        value: Value
+        match kind:
+            case "bool":
+                value = Bool(formulas.atom(Opaque(("true", key))))
+            case "string":
+                value = Str(OpaqueText(key))
+            case "int" | "timestamp" | "duration":
+                value = Num(kind, atoms.quantity(Quantity("opaque", key)))
+            case _:
+                value = Unclear(key)
+        return certain(value, when)
+
+    # -- claims
+
+    def is_kind(self, path: Path, kind: Kind) -> Formula:
+        """Return whether the value at a path is of a kind, where the value around it exists."""
+        kinds = self.universe.kinds(path)
+        if kind not in kinds:
+            return FALSE
+        return TRUE if len(kinds) == 1 else formulas.atom(KindIs(path, kind))
+
+    def is_there(self, path: Path) -> Formula:
+        """Return whether there is a value at a path, where the value around it exists."""
+        return self.is_kind(path, Kind.ABSENT).negation
+
+    def read(self, path: Path) -> Outcome:
+        """Return what stands at a path, where the value around it exists."""
+        return outcome(
+            (self.is_kind(path, kind), _value_at(path, kind))
+            for kind in self.universe.kinds(path)
+            if kind is not Kind.ABSENT
+        )
+
+    def member(self, found: Outcome, name: str) -> Outcome:
+        """Return what the members called `name` of some values are."""
+        cases: list[Case] = []
+        for when, value in found.cases:
+            match value:
+                case MapAt(path=path):
+                    cases += within(when, self.read((*path, name)))
+                case ScopeMap() if (text := self._scope(name)) is not None:
+                    cases.append((when, Str(text)))
+                case Unclear(key=key):
+                    cases += within(when, self.opaque(("member", key, name)))
+                case _:
+                    pass
+        return outcome(cases)
+
+    def _scope(self, name: str) -> Text | None:
+        scope = self.context.scope
+        if scope is None:
+            return None
+        known: dict[str, Text] = {
+            "type": Literal_(scope.type),
+            "class": Literal_(scope.class_),
+            "name": scope.name,
+            "action": Literal_(scope.action),
+            "reference": scope.reference,
+        }
+        return known.get(name)
+
+    # -- nodes
+
+    def _constant(self, node: Constant, *_: object) -> Outcome:
+        value = node.value
+        if value is None:
+            return certain(Null())
+        if isinstance(value, bool):
+            return certain(Bool(formulas.of(value)))
+        if isinstance(value, str):
+            return certain(Str(Literal_(value)))
+        if isinstance(value, int):
+            return certain(Num("int", atoms.constant(value)))
+        return certain(Num("double", atoms.constant(Fraction(value))))
+
+    def _name(self, node: Name, environment: Environment, *_: object) -> Outcome:
+        if node.name in environment:
+            return environment[node.name]
+        match node.name:
+            case "claims":
+                return certain(MapAt(()))
+            case "service":
+                return certain(Str(Literal_(self.context.service)))
+            case "provider":
+                return certain(Str(Literal_(self.context.provider)))
+            case "now":
+                return certain(Num("timestamp", atoms.quantity(atoms.NOW, NANOSECONDS)))
+            case "scope" if self.context.scope is not None:
+                return certain(ScopeMap())
+        return ERROR
+
+    def _select(
+        self, node: Select, environment: Environment, definitions: Mapping[str, Program]
+    ) -> Outcome:
+        name = definition_of(node)
+        if name is not None and DEFINITIONS not in environment:
+            return self._definition(definitions[name])
+        return self.member(self.node(node.operand, environment, definitions), node.field)
+
+    def _index(
+        self, node: Index, environment: Environment, definitions: Mapping[str, Program]
+    ) -> Outcome:
+        operand = self.node(node.operand, environment, definitions)
+        if isinstance(node.index, Constant) and isinstance(node.index.value, str):
+            return self._subscript(operand, node.index.value)
+        index = self.node(node.index, environment, definitions)
+        return combined(operand, index, lambda value, at: operations.index(self, value, at))
+
+    def _subscript(self, found: Outcome, name: str) -> Outcome:
+        return self.member(found, name)
+
+    def _has(
+        self, node: Has, environment: Environment, definitions: Mapping[str, Program]
+    ) -> Outcome:
+        cases: list[Case] = []
+        for when, value in self.node(node.operand, environment, definitions).cases:
+            match value:
+                case MapAt(path=path):
+                    cases.append((when, Bool(self.is_there((*path, node.field)))))
+                case ScopeMap():
+                    cases.append((when, Bool(formulas.of(self._scope(node.field) is not None))))
+                case Unclear(key=key):
+                    cases += within(when, self.opaque(("has", key, node.field), Kind.BOOL))
+                case _:
+                    pass
+        return outcome(cases)
+
+    def _list(
+        self, node: ListLiteral, environment: Environment, definitions: Mapping[str, Program]
+    ) -> Outcome:
+        items = tuple(self.node(item, environment, definitions) for item in node.items)
+        return certain(Elements(items), formulas.every(item.defined for item in items))
+
+    def _unary(
+        self, node: Unary, environment: Environment, definitions: Mapping[str, Program]
+    ) -> Outcome:
+        operand = self.node(node.operand, environment, definitions)
+        if node.operator == "!":
+            return outcome(
+                (when, Bool(value.holds.negation))
+                for when, value in self.condition(operand).cases
+                if isinstance(value, Bool)
+            )
+        return applied(operand, lambda value: calls.arithmetic(self, NEGATE, "-", (value,)))
+
+    def _binary(
+        self, node: Binary, environment: Environment, definitions: Mapping[str, Program]
+    ) -> Outcome:
+        left = self.node(node.left, environment, definitions)
+        right = self.node(node.right, environment, definitions)
+
+        def decide(first: Value, second: Value) -> Outcome:
+            found = operations.binary(self, node.operator, first, second)
+            if isinstance(second, (*HOLDERS, Unclear)):
+                limit = self.within_steps(node, (first, second))
+                found = outcome(within(limit, found))
+            return found
+
+        return combined(left, right, decide)
+
+    def _logic(
+        self, node: Logic, environment: Environment, definitions: Mapping[str, Program]
+    ) -> Outcome:
+        operands = [
+            self.condition(self.node(operand, environment, definitions))
+            for operand in node.operands
+        ]
+        true, false = [one.true for one in operands], [one.false for one in operands]
+        if node.operator == "&&":
+            return truth(formulas.every(true), formulas.some(false))
+        return truth(formulas.some(true), formulas.every(false))
+
+    def _conditional(
+        self, node: Conditional, environment: Environment, definitions: Mapping[str, Program]
+    ) -> Outcome:
+        test = self.condition(self.node(node.test, environment, definitions))
+        yes = self.node(node.yes, environment, definitions)
+        no = self.node(node.no, environment, definitions)
+        return outcome([*within(test.true, yes), *within(test.false, no)])
+
+    def _call(
+        self, node: Call, environment: Environment, definitions: Mapping[str, Program]
+    ) -> Outcome:
+        parts = node.arguments if node.target is None else (node.target, *node.arguments)
+        arguments = [self.node(part, environment, definitions) for part in parts]
+        return calls.call(self, node.function, arguments)
+
+    def _comprehension(
+        self, node: Comprehension, environment: Environment, definitions: Mapping[str, Program]
+    ) -> Outcome:
+        return quantifiers.comprehension(self, node, environment, definitions)
+
+
+HOLDERS: Final = (ListAt, MapAt, Elements, Pieces, ScopeMap)
+"""The values that hold others, so that looking through them takes steps."""
+
+
+def _value_at(path: Path, kind: Kind) -> Value:
+    match kind:
+        case Kind.NULL | Kind.ABSENT:
+            return Null()
+        case Kind.BOOL:
+            return Bool(formulas.atom(IsTrue(path)))
+        case Kind.STRING:
+            return Str(atoms.Variable(path))
+        case Kind.INT:
+            return Num("int", number_at(path, "int"))
+        case Kind.DOUBLE:
+            return Num("double", number_at(path, "double"))
+        case Kind.LIST:
+            return ListAt(path)
+        case Kind.MAP:
+            return MapAt(path)
+
+
+def number_at(path: Path, kind: str) -> Linear:
+    """Return the number at a path, where it is of a kind, `int` or `double`."""
+    return atoms.quantity(Quantity("int" if kind == "int" else "double", path))
+
+
+def within(when: Formula, found: Outcome) -> list[Case]:
+    """Return the cases of an outcome, each also under a condition."""
+    if when is FALSE:
+        return []
+    return [(both(when, own), value) for own, value in found.cases]
+
+
+def applied(found: Outcome, function: Callable[[Value], Outcome]) -> Outcome:
+    """Return what a function makes of each value an outcome can have."""
+    return outcome(case for when, value in found.cases for case in within(when, function(value)))
+
+
+def combined(left: Outcome, right: Outcome, function: Callable[[Value, Value], Outcome]) -> Outcome:
+    """Return what a function makes of each pair of values that two outcomes can have."""
+    cases: list[Case] = []
+    for when, first in left.cases:
+        for also, second in right.cases:
+            joint = both(when, also)
+            if joint is not FALSE:
+                cases += within(joint, function(first, second))
+    return outcome(cases)

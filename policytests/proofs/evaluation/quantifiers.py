@@ -1,0 +1,186 @@
+"""
+The macros that walk a list: `exists`, `all`, `in`, over the elements that matter.
+
+What lives here: quantifiers over lists of the token, with the meaning of the engine's
+`comprehensions`.  Not here: equality of elements (`operations`).
+
+A list of a token has any number of elements.  A quantifier over it is true, false or an error:
+true and the error need one element that makes them so, false needs that no element does.  So of
+any list, one element for each quantifier can be kept and the rest left out, without any quantifier
+becoming another: a list is looked at through as many slots as quantifiers walk it.  A quantifier
+inside another counts once for each slot of the outer one.  Where that has no end (a list walked
+within a walk of itself) the question is undecided (`question`).
+"""
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from regauth.engine.cel import Program
+from regauth.engine.cel.syntax.nodes import Comprehension
+from regauth.policytests.proofs.logic import atoms, formulas
+from regauth.policytests.proofs.logic.atoms import KindIs, Path, Slot
+from regauth.policytests.proofs.logic.formulas import Formula, both
+from regauth.policytests.proofs.logic.universe import Kind, Universe
+
+from .values import (
+    LISTS,
+    Case,
+    Elements,
+    ListAt,
+    MapAt,
+    Outcome,
+    ScopeMap,
+    Unclear,
+    Value,
+    outcome,
+    truth,
+)
+
+if TYPE_CHECKING:
+    from .evaluator import Environment, Evaluator
+
+
+@dataclass(slots=True)
+class Lists:
+    """
+    What the evaluations of one question ask of the token's lists.
+
+    `slots` says how many elements of each list are looked at; of one that is not there, one is.
+    `quantified` collects the quantifiers over each, `sized` the lists whose size matters, and
+    `positions` the positions that are asked for.
+    """
+
+    slots: Mapping[Path, int] = field(default_factory=dict)
+    quantified: dict[Path, set[Hashable]] = field(default_factory=dict)
+    sized: set[Path] = field(default_factory=set)
+    positions: dict[Path, set[int]] = field(default_factory=dict)
+
+    @property
+    def needed(self) -> dict[Path, int]:
+        """The slots that are needed: one for each quantifier."""
+        return {path: len(keys) for path, keys in self.quantified.items()}
+
+    def facts(self, universe: Universe) -> Formula:
+        """
+        Return what holds of every token's lists, of which sizes, positions and slots say parts.
+
+        A list fills its slots as far as it goes: one more element that nothing needs changes no
+        quantifier.
+        """
+        found: list[Formula] = []
+        for path in sorted(self.sized, key=repr):
+            size = atoms.quantity(atoms.Quantity("size", path))
+            found.append(atoms.compares(atoms.constant(0), "<=", size))
+            slots = self.slots.get(path, 1) if path in self.quantified else 0
+            elements = [Slot(number) for number in range(slots)]
+            elements += [
+                Slot(number, position=True) for number in sorted(self.positions.get(path, ()))
+            ]
+            for element in elements:
+                below = (*path, element)
+                reached = atoms.compares(atoms.constant(element.number), "<", size)
+                if Kind.ABSENT in universe.kinds(below):
+                    absent = formulas.atom(KindIs(below, Kind.ABSENT))
+                    found.append(formulas.same(absent.negation, reached))
+        return formulas.every(found)
+
+
+def exists(
+    evaluator: "Evaluator",
+    path: Path,
+    key: Hashable,
+    body: Callable[[Outcome], Outcome],
+) -> Outcome:
+    """
+    Return whether a condition holds for an element of the list at a path.
+
+    Args:
+        evaluator: What evaluates.
+        path: Where the list is.
+        key: What tells this quantifier from the others over the list.
+        body: The condition, for what an element can be.
+    """
+    evaluator.lists.quantified.setdefault(path, set()).add(key)
+    true, failed = [], []
+    for number in range(evaluator.lists.slots.get(path, 1)):
+        below = (*path, Slot(number))
+        here = evaluator.is_there(below)
+        found = evaluator.condition(body(evaluator.read(below)))
+        true.append(both(here, found.true))
+        failed.append(both(here, found.defined.negation))
+    holds = formulas.some(true)
+    return truth(holds, both(holds.negation, formulas.some(failed).negation))
+
+
+def comprehension(
+    evaluator: "Evaluator",
+    node: Comprehension,
+    environment: "Environment",
+    definitions: Mapping[str, Program],
+) -> Outcome:
+    """Return the outcome of a macro."""
+    walk = _Walk(evaluator, node, environment, definitions)
+    cases: list[Case] = []
+    for when, source in evaluator.node(node.source, environment, definitions).cases:
+        limit = evaluator.within_steps(node, source)
+        cases += [(formulas.every((when, limit, own)), value) for own, value in walk.over(source)]
+    return outcome(cases)
+
+
+class _Walk:
+    """One macro, where it stands."""
+
+    def __init__(
+        self,
+        evaluator: "Evaluator",
+        node: Comprehension,
+        environment: "Environment",
+        definitions: Mapping[str, Program],
+    ) -> None:
+        self._evaluator = evaluator
+        self._node = node
+        self._environment = environment
+        self._definitions = definitions
+
+    def over(self, source: Value) -> tuple[Case, ...]:
+        """Return the cases of the macro over a value."""
+        match source:
+            case ListAt(path=path) if self._node.kind in ("exists", "all"):
+                return self._over_list(path).cases
+            case Elements(items=items) if self._node.kind in ("exists", "all"):
+                return self._over_elements(items).cases
+        if isinstance(source, (*LISTS, MapAt, ScopeMap, Unclear)):
+            kind = Kind.BOOL if self._node.kind in ("exists", "all", "exists_one") else ""
+            return self._evaluator.opaque((self._node.kind, source, self._key), kind).cases
+        return ()
+
+    @property
+    def _key(self) -> Hashable:
+        node = self._evaluator.key_of_node(self._node, self._environment, self._definitions)
+        return (node, self._node.variable)
+
+    def _body(self, element: Outcome) -> Outcome:
+        inner = {**self._environment, self._node.variable: element}
+        return self._evaluator.condition(
+            self._evaluator.node(self._node.body, inner, self._definitions)
+        )
+
+    def _over_list(self, path: Path) -> Outcome:
+        if self._node.kind == "exists":
+            return exists(self._evaluator, path, self._key, self._body)
+        # All elements hold unless one does not: `all` is `exists` of the opposite, negated.
+        return _opposite(
+            exists(self._evaluator, path, self._key, lambda element: _opposite(self._body(element)))
+        )
+
+    def _over_elements(self, items: tuple[Outcome, ...]) -> Outcome:
+        found = [self._body(item) for item in items]
+        true, false = [one.true for one in found], [one.false for one in found]
+        if self._node.kind == "exists":
+            return truth(formulas.some(true), formulas.every(false))
+        return truth(formulas.every(true), formulas.some(false))
+
+
+def _opposite(found: Outcome) -> Outcome:
+    return truth(found.false, found.true)

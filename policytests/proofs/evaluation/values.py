@@ -1,0 +1,146 @@
+"""
+Values of expressions for a token that is not known: what they can be, and when.
+
+What lives here: symbolic values, and outcomes, which say when an expression has which.  Not here:
+how an expression comes to its outcome (`evaluation`).
+"""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from regauth.policytests.proofs.logic import formulas
+from regauth.policytests.proofs.logic.atoms import Linear, Path, Text
+from regauth.policytests.proofs.logic.formulas import FALSE, TRUE, Formula
+
+
+@dataclass(frozen=True, slots=True)
+class Null:
+    """The value `null`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bool:
+    """True when a formula holds."""
+
+    holds: Formula
+
+
+@dataclass(frozen=True, slots=True)
+class Str:
+    """A string."""
+
+    text: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Num:
+    """A number, or a time in nanoseconds."""
+
+    kind: Literal["int", "double", "timestamp", "duration"]
+    sum: Linear
+
+
+@dataclass(frozen=True, slots=True)
+class ListAt:
+    """The list at a path of the claims."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class MapAt:
+    """The map at a path of the claims; the claims themselves at the empty path."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Elements:
+    """A list that the expression spells out; each element has one of its values."""
+
+    items: tuple["Outcome", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """What `split` gives of a text, with a separator that is not empty."""
+
+    text: Text
+    separator: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeMap:
+    """The variable `scope`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unclear:
+    """A value of which only its key is known, not even its kind (`atoms.Opaque`)."""
+
+    key: Hashable
+
+
+Value: TypeAlias = Null | Bool | Str | Num | ListAt | MapAt | Elements | Pieces | ScopeMap | Unclear
+
+LISTS = (ListAt, Elements, Pieces)
+"""The values that are certainly lists."""
+
+Case: TypeAlias = tuple[Formula, Value]
+"""When a value is had, and the value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    The values that an expression can have, each with when it has it.
+
+    No two hold at once.  Where none holds the expression is an error.
+    """
+
+    cases: tuple[Case, ...]
+
+    @property
+    def true(self) -> Formula:
+        """When it is true."""
+        return formulas.some(
+            formulas.both(when, value.holds)
+            for when, value in self.cases
+            if isinstance(value, Bool)
+        )
+
+    @property
+    def false(self) -> Formula:
+        """When it is false."""
+        return formulas.some(
+            formulas.both(when, value.holds.negation)
+            for when, value in self.cases
+            if isinstance(value, Bool)
+        )
+
+    @property
+    def defined(self) -> Formula:
+        """When it has a value."""
+        return formulas.some(when for when, _ in self.cases)
+
+
+ERROR = Outcome(())
+"""The outcome of what is always an error."""
+
+
+def outcome(cases: Iterable[Case]) -> Outcome:
+    """Return the outcome of some cases, without those that never hold."""
+    return Outcome(tuple((when, value) for when, value in cases if when is not FALSE))
+
+
+def certain(value: Value, when: Formula = TRUE) -> Outcome:
+    """Return the outcome of one value."""
+    return outcome([(when, value)])
+
+
+def truth(true: Formula, false: Formula) -> Outcome:
+    """Return the outcome that is true and false when two formulas, never at once, hold."""
+    if false is true.negation:
+        return certain(Bool(true))
+    return outcome([(true, Bool(TRUE)), (false, Bool(FALSE))])

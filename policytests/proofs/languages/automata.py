@@ -1,0 +1,241 @@
+"""
+Deterministic automata over intervals of characters.
+
+What lives here: building one from a regular expression, minimising, following a text.  Not here:
+what a language means (`language`).
+
+An automaton is partial: a character without a transition leads nowhere, and no text that goes
+there is accepted.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final
+
+from .expressions import Chain, Edge, Either, Expression, Nothing, OneOf, Star
+
+MAX_STATES: Final = 4_000
+"""States of an automaton; an expression that needs more is not decided."""
+
+_SMALL: Final = 300
+"""States up to which minimising pays."""
+
+DEAD: Final = -1
+"""The state of a text that cannot be continued to an accepted one."""
+
+Transition = tuple[int, int, int]
+"""First and last code point, both included, and the state they lead to."""
+
+
+class UndecidedError(ValueError):
+    """A language is outside of what can be decided, or needs an automaton that is too large."""
+
+
+@dataclass(frozen=True, slots=True)
+class Automaton:
+    """Transitions by state, in ascending order; the first state is where a text begins."""
+
+    transitions: tuple[tuple[Transition, ...], ...]
+    finals: frozenset[int]
+
+    def step(self, state: int, code: int) -> int:
+        """Return the state after one more character, or `DEAD`."""
+        if state >= 0:
+            for low, high, target in self.transitions[state]:
+                if low <= code <= high:
+                    return target
+        return DEAD
+
+    def run(self, state: int, text: str) -> int:
+        """Return the state after a text, or `DEAD`."""
+        for character in text:
+            state = self.step(state, ord(character))
+            if state < 0:
+                return DEAD
+        return state
+
+    def accepts(self, text: str) -> bool:
+        """Tell whether a text is in the language."""
+        return self.run(0, text) in self.finals
+
+
+@dataclass(slots=True)
+class _Fragments:
+    """A nondeterministic automaton, as it is built."""
+
+    reads: list[list[tuple[OneOf, int]]] = field(default_factory=list)
+    moves: list[list[tuple[str, int]]] = field(default_factory=list)
+    """Moves without a character: `""` anywhere, `^` and `$` where the text begins and ends."""
+
+    def place(self) -> int:
+        self.reads.append([])
+        self.moves.append([])
+        return len(self.reads) - 1
+
+    def add(self, expression: Expression, begin: int, end: int) -> None:
+        """Make `expression` lead from one place to another."""
+        match expression:
+            case Nothing():
+                pass
+            case OneOf():
+                self.reads[begin].append((expression, end))
+            case Edge(start=start):
+                self.moves[begin].append(("^" if start else "$", end))
+            case Chain(parts=parts):
+                at = begin
+                for part in parts:
+                    after = self.place()
+                    self.add(part, at, after)
+                    at = after
+                self.moves[at].append(("", end))
+            case Either(options=options):
+                for option in options:
+                    inside = self.place()
+                    self.moves[begin].append(("", inside))
+                    self.add(option, inside, end)
+            case Star(of=of):
+                loop, inside, after = self.place(), self.place(), self.place()
+                self.moves[begin].append(("", loop))
+                self.moves[loop] += [("", end), ("", inside)]
+                self.add(of, inside, after)
+                self.moves[after].append(("", loop))
+        if len(self.reads) > 10 * MAX_STATES:
+            raise UndecidedError("the expression is too large")
+
+    def reach(self, places: Iterable[int], kinds: tuple[str, ...]) -> frozenset[int]:
+        """Return the places that moves of some kinds lead to."""
+        found = set(places)
+        pending = list(found)
+        while pending:
+            for kind, target in self.moves[pending.pop()]:
+                if kind in kinds and target not in found:
+                    found.add(target)
+                    pending.append(target)
+        return frozenset(found)
+
+
+def build(expression: Expression) -> Automaton:
+    """
+    Return the smallest automaton of an expression.
+
+    Raises:
+        UndecidedError: It has more than `MAX_STATES` states.
+    """
+    parts = _Fragments()
+    begin, end = parts.place(), parts.place()
+    parts.add(expression, begin, end)
+    # The first state is one of its own: only there `^` holds, wherever the same places come again.
+    order = [parts.reach([begin], ("", "^"))]
+    known: dict[frozenset[int], int] = {}
+    rows: list[tuple[Transition, ...]] = []
+    finals: set[int] = set()
+    for state, places in enumerate(order):
+        at_end = parts.reach(places, ("", "$", "^") if state == 0 else ("", "$"))
+        if end in at_end:
+            finals.add(state)
+        rows.append(_row(parts, places, order, known))
+    return minimised(Automaton(tuple(rows), frozenset(finals)))
+
+
+def _row(
+    parts: _Fragments,
+    places: frozenset[int],
+    order: list[frozenset[int]],
+    known: dict[frozenset[int], int],
+) -> tuple[Transition, ...]:
+    """Return the transitions of a set of places; sets that are new are added to `order`."""
+    reads = [read for place in places for read in parts.reads[place]]
+    cuts = sorted(
+        {cut for one, _ in reads for low, high in one.characters for cut in (low, high + 1)}
+    )
+    row: list[Transition] = []
+    for low, after in pairwise(cuts):
+        targets = frozenset(
+            target
+            for one, target in reads
+            if any(first <= low <= last for first, last in one.characters)
+        )
+        if not targets:
+            continue
+        reached = parts.reach(targets, ("",))
+        if reached not in known:
+            if len(order) > MAX_STATES:
+                raise UndecidedError("the expression needs too many states")
+            known[reached] = len(order)
+            order.append(reached)
+        _append(row, (low, after - 1, known[reached]))
+    return tuple(row)
+
+
+def _append(row: list[Transition], new: Transition) -> None:
+    """Add a transition, joined with the one before where they touch and lead to one state."""
+    low, high, target = new
+    if row and row[-1][2] == target and row[-1][1] + 1 == low:
+        row[-1] = (row[-1][0], high, target)
+    else:
+        row.append(new)
+
+
+def minimised(automaton: Automaton) -> Automaton:
+    """Return an automaton of the same language, without states that no text needs."""
+    useful = _useful(automaton)
+    rows = [
+        tuple(one for one in row if one[2] in useful) if state in useful else ()
+        for state, row in enumerate(automaton.transitions)
+    ]
+    if len(rows) > _SMALL:
+        return Automaton(tuple(rows), automaton.finals)
+    blocks = [int(state in automaton.finals) for state in range(len(rows))]
+    count = len(set(blocks))
+    while True:
+        signatures: dict[tuple[object, ...], int] = {}
+        after = []
+        for state, row in enumerate(rows):
+            merged: list[Transition] = []
+            for low, high, target in row:
+                _append(merged, (low, high, blocks[target]))
+            key = (blocks[state], tuple(merged))
+            after.append(signatures.setdefault(key, len(signatures)))
+        blocks = after
+        if len(signatures) == count:
+            break
+        count = len(signatures)
+    return _joined(rows, blocks, automaton.finals)
+
+
+def _useful(automaton: Automaton) -> set[int]:
+    """Return the states from which a final one is reached."""
+    before: dict[int, set[int]] = {}
+    for state, row in enumerate(automaton.transitions):
+        for _, _, target in row:
+            before.setdefault(target, set()).add(state)
+    useful, pending = set(automaton.finals), list(automaton.finals)
+    while pending:
+        for state in before.get(pending.pop(), ()):
+            if state not in useful:
+                useful.add(state)
+                pending.append(state)
+    return useful
+
+
+def _joined(
+    rows: list[tuple[Transition, ...]], blocks: list[int], finals: frozenset[int]
+) -> Automaton:
+    """Return the automaton of blocks of states, those that the first one reaches."""
+    of_block: dict[int, int] = {}
+    for state, block in enumerate(blocks):
+        of_block.setdefault(block, state)
+    order, known = [blocks[0]], {blocks[0]: 0}
+    made: list[tuple[Transition, ...]] = []
+    for block in order:
+        row: list[Transition] = []
+        for low, high, target in rows[of_block[block]]:
+            if blocks[target] not in known:
+                known[blocks[target]] = len(order)
+                order.append(blocks[target])
+            _append(row, (low, high, known[blocks[target]]))
+        made.append(tuple(row))
+    return Automaton(
+        tuple(made), frozenset(known[blocks[state]] for state in finals if blocks[state] in known)
+    )

@@ -1,0 +1,264 @@
+"""
+Cells: the parts into which some languages cut all texts.
+
+What lives here: finding every part that has a text, with samples.  Not here: which texts a token
+holds (`theory`).
+
+Two texts of one cell answer every question alike, so a cell stands for all its texts.  The cells
+are the sets of final states that the product of the automata can reach; texts come out shortest
+first.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final
+
+from . import characters
+from .automata import DEAD, Automaton, Transition, UndecidedError
+from .language import Language
+
+MAX_VISITED: Final = 60_000
+"""States of the product that are visited, counted as often as they are."""
+
+_PREFERRED: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """
+    One part: which of the languages it is in, whether its texts are too long, and some texts.
+
+    `complete` says that it has no other texts than `samples`.
+    """
+
+    languages: frozenset[Language]
+    samples: tuple[str, ...]
+    complete: bool
+    long: bool = False
+
+
+def cut(
+    languages: Iterable[Language],
+    wanted: int,
+    bound: int | None = None,
+    examples: Sequence[str] = (),
+) -> list[Cell]:
+    """
+    Return the cells of some languages.
+
+    Args:
+        languages: The languages.
+        wanted: How many samples each cell should have; one with fewer has no more texts.
+        bound: A number of characters; texts of more are cells of their own.
+        examples: Texts that are preferred as samples.
+
+    Raises:
+        UndecidedError: A language is not decided, or there are too many states.
+    """
+    listed = list(languages)
+    product = _Product(listed, wanted)
+    product.visit()
+    cells = product.cells(bound)
+    for example in reversed(examples):
+        where = frozenset(language for language in listed if language.holds(example))
+        long = bound is not None and len(example) > bound
+        for number, cell in enumerate(cells):
+            if cell.languages == where and cell.long == long:
+                others = tuple(sample for sample in cell.samples if sample != example)
+                cells[number] = replace(cell, samples=(example, *others))
+    return cells
+
+
+class _Product:
+    """
+    The automata side by side, reading one text.
+
+    Languages that list their texts are read together, by one automaton for all of the texts.
+    """
+
+    def __init__(self, languages: list[Language], wanted: int) -> None:
+        self._wanted = wanted
+        self._listing = [one for one in languages if one.texts is not None]
+        self._others = [one for one in languages if one.texts is None]
+        machines = [one.automaton for one in self._others]
+        texts = sorted({text for one in self._listing for text in one.texts or ()})
+        self._trie, self._ends = _trie(texts)
+        self._machines = [*machines, self._trie]
+        self._stretches = _stretches(self._machines, wanted)
+        self._tables = [_table(machine, self._stretches) for machine in self._machines]
+        self._after: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+        self._found: dict[frozenset[Language], list[str]] = {}
+
+    def _next(self, state: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """Return the state after a character of each stretch."""
+        after = self._after.get(state)
+        if after is None:
+            rows = [table[one] for table, one in zip(self._tables, state, strict=True)]
+            after = self._after[state] = list(zip(*rows, strict=True))
+        return after
+
+    def _languages(self, state: tuple[int, ...]) -> frozenset[Language]:
+        """Return the languages of the texts that lead to a state."""
+        found = [
+            language
+            for language, machine, one in zip(
+                self._others, self._machines[:-1], state[:-1], strict=True
+            )
+            if one in machine.finals
+        ]
+        text = self._ends.get(state[-1])
+        if text is not None:
+            found += [one for one in self._listing if text in (one.texts or ())]
+        return frozenset(found)
+
+    def visit(self) -> None:
+        """Collect texts, shortest first, until each state was reached often enough."""
+        start = (0,) * len(self._machines)
+        pending = deque([(start, "")])
+        visits: dict[tuple[int, ...], int] = {}
+        of_state: dict[tuple[int, ...], frozenset[Language]] = {}
+        total = 0
+        while pending:
+            state, text = pending.popleft()
+            count = visits.get(state, 0)
+            if count >= self._wanted:
+                continue
+            visits[state] = count + 1
+            total += 1
+            if total > MAX_VISITED:
+                raise UndecidedError(f"{len(self._machines)} languages of one text")
+            if count == 0:
+                of_state[state] = self._languages(state)
+            samples = self._found.setdefault(of_state[state], [])
+            if len(samples) < self._wanted:
+                samples.append(text)
+            for (_, picks), after in zip(self._stretches, self._next(state), strict=True):
+                if visits.get(after, 0) < self._wanted:
+                    pending.extend((after, text + pick) for pick in picks)
+
+    def cells(self, bound: int | None) -> list[Cell]:
+        """Return the cells, those of texts longer than a bound by themselves."""
+        if bound is None:
+            return [
+                Cell(languages, tuple(samples), len(samples) < self._wanted)
+                for languages, samples in self._found.items()
+            ]
+        found = []
+        for languages, samples in self._found.items():
+            short = tuple(sample for sample in samples if len(sample) <= bound)
+            if short:
+                found.append(Cell(languages, short, len(short) < self._wanted))
+        for languages, sample in self._long(bound).items():
+            found.append(Cell(languages, (sample,), complete=False, long=True))
+        return found
+
+    def _long(self, bound: int) -> dict[frozenset[Language], str]:
+        """Return a text of more characters than `bound` for each cell that has one."""
+        start = (0,) * len(self._machines)
+        layers: list[dict[tuple[int, ...], tuple[tuple[int, ...] | None, str]]] = [
+            {start: (None, "")}
+        ]
+        for _ in range(bound + 1):
+            layer: dict[tuple[int, ...], tuple[tuple[int, ...] | None, str]] = {}
+            for state in layers[-1]:
+                for (_, picks), after in zip(self._stretches, self._next(state), strict=True):
+                    layer.setdefault(after, (state, picks[0]))
+            if sum(map(len, layers)) > MAX_VISITED:
+                raise UndecidedError("long texts")
+            layers.append(layer)
+        texts = {state: _text(layers, state) for state in layers[-1]}
+        pending = deque(texts)
+        found: dict[frozenset[Language], str] = {}
+        while pending:
+            state = pending.popleft()
+            found.setdefault(self._languages(state), texts[state])
+            for (_, picks), after in zip(self._stretches, self._next(state), strict=True):
+                if after not in texts:
+                    texts[after] = texts[state] + picks[0]
+                    pending.append(after)
+        return found
+
+
+def _text(
+    layers: list[dict[tuple[int, ...], tuple[tuple[int, ...] | None, str]]],
+    state: tuple[int, ...],
+) -> str:
+    """Return the text that led to a state of the last layer."""
+    characters_, at = [], state
+    for layer in reversed(layers[1:]):
+        before, character = layer[at]
+        characters_.append(character)
+        if before is not None:
+            at = before
+    return "".join(reversed(characters_))
+
+
+Stretch = tuple[int, list[str]]
+"""The first character of a stretch in which no automaton tells characters apart, and some of it."""
+
+
+def _stretches(machines: Sequence[Automaton], wanted: int) -> list[Stretch]:
+    cuts = {0, characters.FIRST_SURROGATE, characters.AFTER_SURROGATES, characters.LAST + 1}
+    for machine in machines:
+        for row in machine.transitions:
+            for low, high, _ in row:
+                cuts.add(low)
+                cuts.add(high + 1)
+    ordered = sorted(cuts)
+    found = [
+        (low, _some(low, after - 1, wanted))
+        for low, after in pairwise(ordered)
+        if low != characters.FIRST_SURROGATE
+    ]
+    return sorted(found, key=lambda stretch: (stretch[1][0] not in _PREFERRED, stretch[0]))
+
+
+def _some(low: int, high: int, wanted: int) -> list[str]:
+    """Return so many characters of a stretch, or all; readable ones first."""
+    readable = [one for one in _PREFERRED if low <= ord(one) <= high][:wanted]
+    at = low
+    while len(readable) < wanted and at <= high:
+        if chr(at) not in readable:
+            readable.append(chr(at))
+        at += 1
+    return readable
+
+
+def _table(machine: Automaton, stretches: Sequence[Stretch]) -> list[list[int]]:
+    """Return the state after each stretch, by state; the last row is that of the dead state."""
+    table = []
+    for row in machine.transitions:
+        ordered = [DEAD] * len(stretches)
+        for number, (code, _) in enumerate(stretches):
+            ordered[number] = _target(row, code)
+        table.append(ordered)
+    table.append([DEAD] * len(stretches))
+    return table
+
+
+def _target(row: tuple[Transition, ...], code: int) -> int:
+    for low, high, target in row:
+        if low <= code <= high:
+            return target
+    return DEAD
+
+
+def _trie(texts: Sequence[str]) -> tuple[Automaton, dict[int, str]]:
+    """Return the automaton of some texts, and the text that each final state ends."""
+    rows: list[dict[int, int]] = [{}]
+    ends: dict[int, str] = {}
+    for text in texts:
+        state = 0
+        for character in text:
+            code = ord(character)
+            if code not in rows[state]:
+                rows[state][code] = len(rows)
+                rows.append({})
+            state = rows[state][code]
+        ends[state] = text
+    transitions = tuple(
+        tuple((code, code, target) for code, target in sorted(row.items())) for row in rows
+    )
+    return Automaton(transitions, frozenset(ends)), ends

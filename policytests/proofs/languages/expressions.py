@@ -1,0 +1,138 @@
+"""
+Regular expressions as trees, and the languages of the registry's own grammar.
+
+What lives here: the nodes, and the grammars of repository names, tags and digests as the engine
+has them (`regauth.engine` scope and references).  Not here: RE2's syntax (`re2_syntax`), automata.
+
+Lengths are left out of names and tags: a longer name makes more accesses to look at, never fewer,
+and where a bound decides the other way (`TooLong` in `atoms`) it is asked for by itself.
+"""
+
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from . import characters
+from .characters import Characters
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """No text at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """One character of a set."""
+
+    characters: Characters
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The parts one after another; without any, the empty text."""
+
+    parts: tuple["Expression", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Either:
+    """One of the options."""
+
+    options: tuple["Expression", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Star:
+    """Any number of repetitions, none included."""
+
+    of: "Expression"
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """An anchor: the empty text, where the whole text begins or ends."""
+
+    start: bool
+
+
+Expression: TypeAlias = Nothing | OneOf | Chain | Either | Star | Edge
+
+EMPTY: Final = Chain(())
+ANY: Final = OneOf(characters.EVERY)
+ANYTHING: Final = Star(ANY)
+
+
+def literal(text: str) -> Expression:
+    """Return the expression of one text."""
+    return Chain(tuple(OneOf(characters.of_text(character)) for character in text))
+
+
+def chain(*parts: Expression) -> Expression:
+    """Return the parts one after another."""
+    return Chain(parts)
+
+
+def either(*options: Expression) -> Expression:
+    """Return one of the options."""
+    return Either(options)
+
+
+def maybe(expression: Expression) -> Expression:
+    """Return the expression or the empty text."""
+    return Either((EMPTY, expression))
+
+
+def some(expression: Expression) -> Expression:
+    """Return one repetition or more."""
+    return Chain((expression, Star(expression)))
+
+
+def times(expression: Expression, least: int, most: int | None) -> Expression:
+    """Return `least` to `most` repetitions; without `most`, any number from `least` on."""
+    again = (expression,) * least
+    if most is None:
+        return Chain((*again, Star(expression)))
+    tail: Expression = EMPTY
+    for _ in range(most - least):
+        tail = maybe(Chain((expression, tail)))
+    return Chain((*again, tail))
+
+
+_LOWER: Final = OneOf(characters.ranges("az", "09"))
+_DIGIT: Final = OneOf(characters.ranges("09"))
+_HOST_INNER: Final = OneOf(characters.union((*_LOWER.characters, *characters.of_text(".-"))))
+_SEPARATOR: Final = either(literal("."), literal("_"), literal("__"), some(literal("-")))
+_COMPONENT: Final = chain(some(_LOWER), Star(chain(_SEPARATOR, some(_LOWER))))
+PATH: Final = chain(_COMPONENT, Star(chain(literal("/"), _COMPONENT)))
+"""One or more segments of a repository's name."""
+
+_HOST: Final = chain(
+    _LOWER,
+    maybe(chain(Star(_HOST_INNER), _LOWER)),
+    maybe(chain(literal(":"), times(_DIGIT, 1, 5))),
+    literal("/"),
+)
+NAME: Final = chain(maybe(_HOST), PATH)
+"""A repository's name, optionally with a registry's host before it."""
+
+_WORD: Final = characters.union((*characters.ranges("AZ", "az", "09"), *characters.of_text("_")))
+_TAG_CHARACTER: Final = OneOf(characters.union((*_WORD, *characters.of_text(".-"))))
+TAG_PART: Final = some(_TAG_CHARACTER)
+"""What can stand within a tag."""
+
+TAG: Final = chain(OneOf(_WORD), Star(_TAG_CHARACTER))
+"""A tag (OCI Distribution Spec 1.1, "Pulling manifests")."""
+
+_HEX: Final = OneOf(characters.ranges("af", "09"))
+_ENCODED: Final = OneOf(
+    characters.union((*characters.ranges("AZ", "az", "09"), *characters.of_text("=_-")))
+)
+_ALGORITHM: Final = chain(
+    some(_LOWER), Star(chain(OneOf(characters.of_text("+._-")), some(_LOWER)))
+)
+SHA256: Final = chain(literal("sha256:"), times(_HEX, 64, 64))
+SHA512: Final = chain(literal("sha512:"), times(_HEX, 128, 128))
+OTHER_DIGEST: Final = chain(_ALGORITHM, literal(":"), times(_ENCODED, 32, 256))
+"""A digest by an algorithm; those of sha256 and sha512 have their own lengths."""
+
+NOT_A_SLASH: Final = OneOf(characters.complement(characters.of_text("/")))

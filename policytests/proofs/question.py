@@ -1,0 +1,318 @@
+"""
+More access: whether a policy gives anybody what another does not.
+
+What lives here: the one question that everything else is made of, taken apart into questions about
+one grant each, and what needs no solving.  Not here: one grant's question (`refinement`).
+"""
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Final
+
+from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
+
+from .answers import About, Answer, Longer, Question, Unknown, Witness
+from .comparison import are_apart, believes, is_about, login_key, statement_key
+from .evaluation.quantifiers import Lists
+from .instants import seconds
+from .logic import formulas
+from .logic.atoms import Path
+from .logic.universe import Universe
+from .logins import Login, time_facts
+from .refinement import Count, GrantQuestion, Pair
+from .solving.search import Search, UnprovedError
+from .solving.solver import OutOfStepsError, Steps
+from .statements import Reference, Side, Target
+from .tokens import examples_of, wishes
+
+DEFAULT_NOW: Final = 1_793_534_400
+"""The time of witnesses where none is wished for: 2026-11-01T12:00:00Z."""
+
+OUT_OF_STEPS: Final = "the bound on the solver's steps"
+OTHER_KEYS: Final = "a changed source of keys, or other algorithms"
+
+
+def more_access(question: Question) -> Answer:
+    """
+    Return whether `new` gives anybody access that `bound` does not.
+
+    A proof is for every token, every repository and reference, every time.  A witness was
+    confirmed by the engine.  What is neither is unknown, and says what it hangs on.
+    """
+    formulas.forget_many()
+    steps = Steps(question.steps)
+    answers: list[Answer] = []
+    for about in question.universes:
+        answer = _Prover(question, about, Count(steps)).answer()
+        answers.append(answer)
+        if answer.proved or answer.longer:
+            break
+    # The last universe is the narrowest: what it says of its tokens is what is known.
+    final = answers[-1]
+    queries = sum(one.queries for one in answers)
+    return replace(final, queries=queries, steps=steps.taken)
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was found so far."""
+
+    witnesses: list[Witness] = field(default_factory=list)
+    unknown: list[Unknown] = field(default_factory=list)
+    compared: int = 0
+    identical: int = 0
+
+
+class _Prover:
+    """Answers a question for one universe."""
+
+    def __init__(self, question: Question, about: About, count: Count) -> None:
+        self._question = question
+        self._new = question.new
+        self._bound = question.bound
+        self._about = about
+        self._count = count
+        self._found = _Found()
+        self._keys = {
+            id(one): statement_key(one)
+            for policy in (self._new, self._bound)
+            for one in (*policy.grants, *policy.denials, *filter(None, [policy.anonymous]))
+        }
+        self._forms: dict[Hashable, set[int]] = {}
+        self._granted_keys = {self._keys[id(one)] for one in self._new.grants}
+
+    def answer(self) -> Answer:
+        """Return the answer."""
+        try:
+            for provider in (*self._new.providers.values(), None):
+                if self._is_done:
+                    break
+                self._provider(provider)
+        except OutOfStepsError:
+            self._found.unknown.append(Unknown("", "", "", OUT_OF_STEPS))
+        found = self._found
+        return Answer(
+            tuple(found.witnesses),
+            tuple(dict.fromkeys(found.unknown)),
+            tuple(_longer(self._new, self._bound)),
+            self._about,
+            found.compared,
+            found.identical,
+            self._count.queries,
+        )
+
+    @property
+    def _is_done(self) -> bool:
+        return self._question.first and bool(self._found.witnesses)
+
+    # -- providers
+
+    def _provider(self, provider: Provider | None) -> None:
+        if provider is None and self._new.anonymous is None:
+            return
+        olds = self._olds(provider)
+        pair = self._pair(provider, olds)
+        self._found.compared += 1
+        for service in sorted(self._new.services):
+            if provider is not None and not pair.same_login and provider.name in olds:
+                implied = self._login_implied(pair, service)
+                self._service(replace(pair, same_login=implied), service)
+            else:
+                self._found.identical += 1
+                self._service(pair, service)
+            if self._is_done:
+                return
+
+    def _olds(self, provider: Provider | None) -> tuple[str, ...]:
+        """Return the bound's providers whose tokens may be those of a provider, its own first."""
+        if provider is None:
+            return ()
+        found = [one for one in self._bound.providers.values() if one.issuer == provider.issuer]
+        found.sort(key=lambda one: one.name != provider.name)
+        return tuple(one.name for one in found)
+
+    def _pair(self, provider: Provider | None, olds: tuple[str, ...]) -> Pair:
+        record = None if provider is None else provider.claims.type
+        universe = Universe(record, anything=self._about is About.ANY_JSON)
+        at = self._question.at
+        same = provider is None or (
+            provider.name in olds
+            and login_key(provider) == login_key(self._bound.providers[provider.name])
+        )
+        return Pair(
+            self._new,
+            self._bound,
+            provider,
+            olds,
+            same,
+            universe,
+            self._about,
+            self._question.assumptions,
+            examples_of(provider),
+            DEFAULT_NOW if at is None else int(seconds(at)),
+        )
+
+    def _login_implied(self, pair: Pair, service: str) -> bool:
+        """Tell whether every login by the new policy is one by the bound's own provider."""
+        provider = pair.provider
+        if provider is None or provider.name not in pair.olds:
+            return False
+        sessions = provider.max_session is not None
+        slots: dict[Path, int] = {}
+        for _ in range(3):
+            lists = Lists(slots)
+            new, old = (
+                Login(one, pair.universe, service, lists, sessions=sessions)
+                for one in (provider, self._bound.providers[provider.name])
+            )
+            formula = formulas.every(
+                (
+                    new.succeeds(),
+                    old.succeeds().negation,
+                    time_facts(),
+                    lists.facts(pair.universe),
+                )
+            )
+            if all(slots.get(path, 1) >= count for path, count in lists.needed.items()):
+                break
+            slots = lists.needed
+        else:
+            return False
+        search = Search(pair.universe, self._count.steps, pair.examples, wishes(pair.now))
+        self._count.queries += 1
+        try:
+            return search.find(formula, lambda _: True) is None
+        except UnprovedError:
+            return False
+
+    # -- grants
+
+    def _service(self, pair: Pair, service: str) -> None:
+        name = pair.name
+        kept = self._kept(self._new.denials, name, service)
+        gone = [
+            one
+            for one in self._bound.denials
+            if is_about(one, name, service) and self._keys[id(one)] not in kept
+        ]
+        granted = self._kept(_grants(self._bound, name), name, service)
+        for grant in _grants(self._new, name):
+            if not is_about(grant, name, service):
+                continue
+            if self._question.grants is not None and grant.name not in self._question.grants:
+                continue
+            self._found.compared += 1
+            known = pair.same_login and service in self._bound.services
+            if known and self._is_same(pair, grant, service, gone, granted):
+                self._found.identical += 1
+                continue
+            self._grant(pair, grant, service, gone)
+            if self._is_done:
+                return
+
+    def _kept(
+        self, statements: Sequence[Statement], provider: str, service: str
+    ) -> frozenset[Hashable]:
+        return frozenset(
+            self._keys[id(one)] for one in statements if is_about(one, provider, service)
+        )
+
+    def _is_same(
+        self,
+        pair: Pair,
+        grant: Grant,
+        service: str,
+        gone: Sequence[Denial],
+        granted: frozenset[Hashable],
+    ) -> bool:
+        """Tell whether the bound has a grant that means the same, and nothing that denies more."""
+        if any(not are_apart(one, grant) and _share_action(one, grant) for one in gone):
+            return False
+        return self._keys[id(grant)] in granted or self._has_form(pair, grant, service)
+
+    def _has_form(self, pair: Pair, grant: Grant, service: str) -> bool:
+        """Tell whether the bound has a grant of the same formula, for every action."""
+        if grant.tags or pair.name not in ("", *pair.olds):
+            return False
+        universe = Universe(pair.universe.record, anything=True)
+        for action in sorted(grant.actions) or ["*"]:
+            target = Target(service, action, grant.class_, grant.catalog)
+            key = (pair.name, service, action, grant.class_, grant.catalog)
+            if key not in self._forms:
+                side = Side(self._bound, pair.name, universe, target, Lists())
+                listed = [
+                    _form(side, one)
+                    for one in _grants(self._bound, pair.name)
+                    if not one.tags and self._keys[id(one)] not in self._granted_keys
+                ]
+                self._forms[key] = {one for one in listed if one is not None}
+            side = Side(self._new, pair.name, universe, target, Lists())
+            if _form(side, grant) not in self._forms[key]:
+                return False
+        return True
+
+    def _grant(self, pair: Pair, grant: Grant, service: str, gone: Sequence[Denial]) -> None:
+        for target in self._targets(grant, service):
+            found = GrantQuestion(pair, grant, target, gone, self._count).answer()
+            if isinstance(found, Witness):
+                self._found.witnesses.append(found)
+                if self._is_done:
+                    return
+            elif found is not None:
+                self._found.unknown.append(found)
+            elif not self._keys_compared(pair):
+                self._found.unknown.append(
+                    Unknown(pair.name, grant.name, target.action, OTHER_KEYS)
+                )
+
+    def _keys_compared(self, pair: Pair) -> bool:
+        """Tell whether the bound believes the signatures that the new policy does."""
+        if pair.provider is None or not pair.olds:
+            return True
+        return all(believes(pair.provider, self._bound.providers[old]) for old in pair.olds)
+
+    def _targets(self, grant: Grant, service: str) -> Iterator[Target]:
+        if grant.catalog:
+            yield Target(service, "*", "", catalog=True)
+            return
+        tagged = any(
+            one.tags
+            for policy in (self._new, self._bound)
+            for one in (*policy.grants, *policy.denials)
+        )
+        for action in sorted(grant.actions):
+            for reference in Reference if tagged else (Reference.NONE,):
+                yield Target(service, action, grant.class_, reference=reference)
+
+
+def _form(side: Side, grant: Grant) -> int | None:
+    """Return the number of a grant's formula; None where formulas alone do not tell."""
+    quantified = side.evaluator.lists
+    formula = side.statement(grant)
+    if quantified.quantified or quantified.sized:
+        quantified.quantified.clear()
+        quantified.sized.clear()
+        return None
+    return formula.number
+
+
+def _share_action(left: Statement, right: Statement) -> bool:
+    return bool(left.actions & right.actions) or (left.catalog and right.catalog)
+
+
+def _grants(policy: Policy, provider: str) -> Sequence[Grant]:
+    if provider:
+        return policy.grants
+    return () if policy.anonymous is None else (policy.anonymous,)
+
+
+def _longer(new: Policy, bound: Policy) -> Iterator[Longer]:
+    """Yield the lifetimes that the new policy makes longer."""
+    for name, provider in new.providers.items():
+        old = bound.providers.get(name)
+        if old is None or provider.max_session is None:
+            continue
+        before = old.max_session or timedelta(0)
+        if provider.max_session > before:
+            yield Longer(name, "the sessions", str(before), str(provider.max_session))

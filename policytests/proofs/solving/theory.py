@@ -1,0 +1,275 @@
+"""
+What a token can hold, as clauses: for each claim its kinds and the cells of its texts.
+
+What lives here: the variables of a formula with their possible values, and the clauses that say
+how atoms follow from them.  Not here: choosing values (`search`), cells (`languages.cells`).
+"""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from regauth.policytests.proofs.languages.automata import UndecidedError
+from regauth.policytests.proofs.languages.cells import Cell, cut
+from regauth.policytests.proofs.languages.language import Language
+from regauth.policytests.proofs.logic.atoms import (
+    Compares,
+    In,
+    IsTrue,
+    KindIs,
+    OpaqueText,
+    Path,
+    SameText,
+    TooLong,
+    Variable,
+)
+from regauth.policytests.proofs.logic.formulas import Formula
+from regauth.policytests.proofs.logic.universe import Kind, Universe
+
+from .solver import Solver
+
+Holder: TypeAlias = Variable | OpaqueText
+"""What has one value: a claim, or a text that no claim holds."""
+
+_FEW: Final = 6
+"""Values of which each pair excludes the other by a clause of its own."""
+
+MIN_SAMPLES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One value that a holder can have: a kind, of texts a cell, of bools which."""
+
+    kind: Kind
+    cell: Cell | None = None
+    true: bool = False
+
+
+Examples = Callable[[Path], Sequence[object]]
+"""Gives values that a claim is known to have, for tokens that a person believes."""
+
+
+class Theory:
+    """The holders of a formula, their choices, and the literals of both."""
+
+    def __init__(
+        self, universe: Universe, formula: Formula, solver: Solver, examples: Examples
+    ) -> None:
+        self._universe = universe
+        self._solver = solver
+        self._examples = examples
+        self.atoms: dict[Hashable, int] = {}
+        self.choices: dict[Holder, dict[Choice, int]] = {}
+        self.groups: dict[Holder, Holder] = {}
+        """By holder, the one that stands for all that it is compared with."""
+        self.pairs: list[SameText] = []
+        self.comparisons: list[Compares] = []
+        self.undecided: dict[str, None] = {}
+        self._languages: dict[Holder, dict[Language, None]] = {}
+        self._bounds: dict[Holder, int] = {}
+        self._collect(formula)
+        self._divide()
+        self._define(formula)
+
+    # -- what there is
+
+    def _collect(self, formula: Formula) -> None:
+        holders: dict[Holder, None] = {}
+        for about in formula.atoms:
+            match about:
+                case In(text=Variable() | OpaqueText() as text, language=language):
+                    holders[text] = None
+                    self._languages.setdefault(text, {})[language] = None
+                case SameText(left=Variable() | OpaqueText() as left, right=right):
+                    assert isinstance(right, (Variable, OpaqueText))  # noqa: S101 - by `expansion`
+                    holders[left] = holders[right] = None
+                    self.pairs.append(about)
+                    self._join(left, right)
+                case TooLong(text=text, bound=bound):
+                    holders[text] = None
+                    self._bounds.setdefault(text, bound)
+                case KindIs(path=path) | IsTrue(path=path):
+                    holders[Variable(path)] = None
+                case Compares():
+                    self.comparisons.append(about)
+                case _:
+                    pass
+        self._holders = list(holders)
+
+    def group(self, holder: Holder) -> Holder:
+        """Return the holder that stands for all that one is compared with."""
+        while (above := self.groups.get(holder, holder)) != holder:
+            holder = above
+        return holder
+
+    def _join(self, left: Holder, right: Holder) -> None:
+        self.groups[self.group(left)] = self.group(right)
+
+    def _divide(self) -> None:
+        """Find the cells of each group of holders, and the choices of each holder."""
+        groups: dict[Holder, list[Holder]] = {}
+        for holder in self._holders:
+            groups.setdefault(self.group(holder), []).append(holder)
+        for holders in groups.values():
+            cells = self._cells(holders)
+            for holder in holders:
+                self._choose(holder, cells)
+
+    def _cells(self, holders: list[Holder]) -> list[Cell]:
+        languages = {one: None for holder in holders for one in self._languages.get(holder, ())}
+        bounds = {self._bounds[holder] for holder in holders if holder in self._bounds}
+        bound = min(bounds) if bounds else None
+        # Beyond the first bound a text is long for this bound and not for another: left open.
+        for holder in holders:
+            if self._bounds.get(holder, bound) != bound:
+                del self._bounds[holder]
+        wanted = max(MIN_SAMPLES, len(holders) + 1)
+        examples = [
+            value
+            for holder in holders
+            if isinstance(holder, Variable) and holder.is_claim
+            for value in self._examples(holder.path)
+            if isinstance(value, str)
+        ]
+        return cut(sorted(languages), wanted, bound, examples)
+
+    def _choose(self, holder: Holder, cells: list[Cell]) -> None:
+        texts = [Choice(Kind.STRING, cell) for cell in cells]
+        if isinstance(holder, OpaqueText) or not holder.is_claim:
+            choices = texts
+        else:
+            choices = []
+            for kind in self._ordered(holder.path):
+                if kind is Kind.STRING:
+                    choices += texts
+                elif kind is Kind.BOOL:
+                    choices += [Choice(kind, true=True), Choice(kind, true=False)]
+                else:
+                    choices.append(Choice(kind))
+        self.choices[holder] = {
+            choice: self._solver.variable(likely=not number)
+            for number, choice in enumerate(choices)
+        }
+
+    def _ordered(self, path: Path) -> list[Kind]:
+        """Return the kinds a claim can have, that which its schema gives it first."""
+        declared = Universe(self._universe.record, anything=False).kinds(path)
+        kinds = self._universe.kinds(path)
+        first = [kind for kind in declared if kind in kinds]
+        return [*first, *(kind for kind in kinds if kind not in first)]
+
+    # -- clauses
+
+    def _define(self, formula: Formula) -> None:
+        for literals in self.choices.values():
+            _one_of(self._solver, list(literals.values()))
+        for about in formula.atoms:
+            literal = self.atoms[about] = self._solver.variable()
+            holder = self._holder(about)
+            if holder is None:
+                continue
+            good = [
+                own for choice, own in self.choices[holder].items() if self.holds(about, choice)
+            ]
+            self._solver.add([-literal, *good])
+            for own in good:
+                self._solver.add([literal, -own])
+        for pair in self.pairs:
+            self._define_pair(pair)
+        self._assert(formula)
+
+    def _holder(self, about: Hashable) -> Holder | None:
+        match about:
+            case In(text=Variable() | OpaqueText() as text):
+                return text
+            case KindIs(path=path) | IsTrue(path=path):
+                return Variable(path)
+            case TooLong(text=text) if text in self._bounds:
+                return text
+        return None
+
+    @staticmethod
+    def holds(about: Hashable, choice: Choice) -> bool:
+        """Tell whether an atom about one holder holds for a choice of its value."""
+        match about:
+            case KindIs(kind=kind):
+                return choice.kind == kind
+            case IsTrue():
+                return choice.kind is Kind.BOOL and choice.true
+            case In(language=language):
+                return choice.cell is not None and language in choice.cell.languages
+            case TooLong():
+                return choice.cell is not None and choice.cell.long
+            case _:
+                pass
+        raise UndecidedError(f"{about}")
+
+    def _define_pair(self, pair: SameText) -> None:
+        """Say what two texts being equal means for their cells."""
+        literal = self.atoms[pair]
+        left, right = self.choices[pair.left], self.choices[pair.right]  # type: ignore[index]
+        for choice, own in left.items():
+            if choice.kind is not Kind.STRING:
+                continue
+            others = [
+                other
+                for also, other in right.items()
+                if also.kind is Kind.STRING and also.cell != choice.cell
+            ]
+            for other in others:
+                self._solver.add([-literal, -own, -other])
+            same = right.get(choice)
+            cell = choice.cell
+            if same and cell is not None and cell.complete and len(cell.samples) == 1:
+                self._solver.add([literal, -own, -same])
+
+    def _assert(self, formula: Formula) -> None:
+        """Add the clauses of the formula itself, each part with a literal of its own (Tseitin)."""
+        literals: dict[int, int] = {}
+
+        def visit(one: Formula) -> int:
+            known = literals.get(one.number)
+            if known is not None:
+                return known
+            match one.operator:
+                case "atom":
+                    found = self.atoms[one.atom]
+                case "not":
+                    found = -visit(one.parts[0])
+                case "and" | "or":
+                    parts = [visit(part) for part in one.parts]
+                    found = self._solver.variable()
+                    sign = 1 if one.operator == "and" else -1
+                    for part in parts:
+                        self._solver.add([-sign * found, sign * part])
+                    self._solver.add([sign * found, *(-sign * part for part in parts)])
+                case _:
+                    found = self._solver.variable()
+                    self._solver.add([found if one.operator == "true" else -found])
+            literals[one.number] = found
+            return found
+
+        for part in formula.parts if formula.operator == "and" else (formula,):
+            if part.operator == "or":
+                self._solver.add([visit(option) for option in part.parts])
+            else:
+                self._solver.add([visit(part)])
+
+
+def _one_of(solver: Solver, literals: Sequence[int]) -> None:
+    """Say that exactly one of some literals is true."""
+    solver.add(literals)
+    if len(literals) <= _FEW:
+        for number, literal in enumerate(literals):
+            for other in literals[number + 1 :]:
+                solver.add([-literal, -other])
+        return
+    before = 0
+    for literal in literals:
+        reached = solver.variable()
+        solver.add([-literal, reached])
+        if before:
+            solver.add([-before, reached])
+            solver.add([-literal, -before])
+        before = reached

@@ -1,0 +1,56 @@
+"""
+No proof is refuted: random pairs of policies, asked about with random tokens.
+
+SEED chooses the policies, FUZZ_SECONDS how long all tests marked `fuzz` go on together.
+"""
+
+import json
+import os
+import time
+
+import pytest
+
+from regauth.policytests.proofs import About, Question, Status, more_access
+from tests.policytests.proofs.random_policies import Random, compiled, refutation
+
+PAIRS = 30
+SEED = int(os.environ.get("SEED", "1"))
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "0")) / 10
+
+
+def directions(seed: int, about: About) -> list[Status]:
+    """Ask about one random pair in both directions, and try to refute what is proved."""
+    choose = Random(seed)
+    before = choose.policy()
+    after = choose.edited(before)
+    old, new = compiled(before), compiled(after)
+    if old is None or new is None:
+        return []
+    found = []
+    for one, bound in ((new, old), (old, new)):
+        answer = more_access(Question(one, bound, universes=(about,), first=True, steps=2_000_000))
+        found.append(answer.status)
+        if answer.status is Status.PROVED:
+            against = refutation(choose, one, bound, 12, anything=about is About.ANY_JSON)
+            assert against is None, (seed, against, json.dumps(before), json.dumps(after))
+    return found
+
+
+@pytest.mark.parametrize("about", list(About))
+@pytest.mark.parametrize("part", range(9))
+def test_no_proof_is_refuted(part: int, about: About) -> None:
+    found = []
+    for number in range(PAIRS):
+        found += directions(10_000 * part + number, about)
+
+    assert found.count(Status.UNKNOWN) <= 0.25 * len(found), found
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("about", list(About))
+def test_no_proof_is_refuted_for_long(about: About) -> None:
+    end = time.monotonic() + SECONDS
+    number = 0
+    while time.monotonic() < end:
+        number += 1
+        directions(SEED * 1_000_000 + number, about)
