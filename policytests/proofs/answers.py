@@ -9,12 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from regauth.engine.access.scope import Access
 from regauth.engine.cel import Program
 from regauth.engine.policy.policy import Policy
 
-DEFAULT_STEPS = 20_000_000
+DEFAULT_STEPS: Final = 20_000_000
 """Steps of the solver that a question may take."""
 
 

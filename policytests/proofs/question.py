@@ -111,8 +111,11 @@ class _Prover:
     def _provider(self, provider: Provider | None) -> None:
         if provider is None and self._new.anonymous is None:
             return
-        olds = self._olds(provider)
-        pair = self._pair(provider, olds)
+        olds, others = self._olds(provider)
+        if provider is not None and not olds and others:
+            self._found.unknown.append(Unknown(provider.name, "", "", OTHER_KEYS))
+            olds, others = others, ()
+        pair = self._pair(provider, olds, others)
         self._found.compared += 1
         for service in sorted(self._new.services):
             if provider is not None and not pair.same_login and provider.name in olds:
@@ -124,15 +127,22 @@ class _Prover:
             if self._is_done:
                 return
 
-    def _olds(self, provider: Provider | None) -> tuple[str, ...]:
-        """Return the bound's providers whose tokens may be those of a provider, its own first."""
+    def _olds(self, provider: Provider | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """
+        Return the bound's providers whose tokens may be those of a provider, its own first.
+
+        First those that believe every signature that it believes, then the others.
+        """
         if provider is None:
-            return ()
+            return (), ()
         found = [one for one in self._bound.providers.values() if one.issuer == provider.issuer]
         found.sort(key=lambda one: one.name != provider.name)
-        return tuple(one.name for one in found)
+        good = tuple(one.name for one in found if believes(provider, one))
+        return good, tuple(one.name for one in found if one.name not in good)
 
-    def _pair(self, provider: Provider | None, olds: tuple[str, ...]) -> Pair:
+    def _pair(
+        self, provider: Provider | None, olds: tuple[str, ...], others: tuple[str, ...]
+    ) -> Pair:
         record = None if provider is None else provider.claims.type
         universe = Universe(record, anything=self._about is About.ANY_JSON)
         at = self._question.at
@@ -145,6 +155,7 @@ class _Prover:
             self._bound,
             provider,
             olds,
+            others,
             same,
             universe,
             self._about,
@@ -261,16 +272,6 @@ class _Prover:
                     return
             elif found is not None:
                 self._found.unknown.append(found)
-            elif not self._keys_compared(pair):
-                self._found.unknown.append(
-                    Unknown(pair.name, grant.name, target.action, OTHER_KEYS)
-                )
-
-    def _keys_compared(self, pair: Pair) -> bool:
-        """Tell whether the bound believes the signatures that the new policy does."""
-        if pair.provider is None or not pair.olds:
-            return True
-        return all(believes(pair.provider, self._bound.providers[old]) for old in pair.olds)
 
     def _targets(self, grant: Grant, service: str) -> Iterator[Target]:
         if grant.catalog:

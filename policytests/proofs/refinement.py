@@ -55,7 +55,9 @@ class Pair:
     bound: Policy
     provider: Provider | None
     olds: tuple[str, ...]
-    """The providers of the bound whose tokens these may be."""
+    """The providers of the bound whose tokens these are."""
+    others: tuple[str, ...]
+    """Those whose tokens these may be: their keys cannot be compared."""
     same_login: bool
     """Whether every login of the provider is one of the bound's provider of that name."""
     universe: Universe
@@ -283,7 +285,7 @@ class _Verdict:
         new = ask(pair.new, asked, (pair.name,))
         if not new.allowed:
             return self._left_out(new.source, self._question._new, self._used.new)  # noqa: SLF001
-        old = ask(pair.bound, asked, pair.olds)
+        old = ask(pair.bound, asked, (*pair.olds, *pair.others))
         if old.allowed:
             return self._left_out(old.source, self._question._old, self._used.old)  # noqa: SLF001
         self.witness = Witness(

@@ -338,7 +338,7 @@ class Evaluator:
 
         def decide(first: Value, second: Value) -> Outcome:
             found = operations.binary(self, node.operator, first, second)
-            if isinstance(second, (*HOLDERS, Unclear)):
+            if node.operator == "+" or isinstance(second, (*HOLDERS, Unclear)):
                 limit = self.within_steps(node, (first, second))
                 found = outcome(within(limit, found))
             return found
@@ -370,7 +370,9 @@ class Evaluator:
     ) -> Outcome:
         parts = node.arguments if node.target is None else (node.target, *node.arguments)
         arguments = [self.node(part, environment, definitions) for part in parts]
-        return calls.call(self, node.function, arguments)
+        found = calls.call(self, node.function, arguments)
+        # The outcomes of the arguments say which elements of lists the call is about.
+        return outcome(within(self.within_steps(node, tuple(arguments)), found))
 
     def _comprehension(
         self, node: Comprehension, environment: Environment, definitions: Mapping[str, Program]

@@ -7,7 +7,7 @@ how an expression comes to its outcome (`evaluation`).
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from regauth.policytests.proofs.logic import formulas
 from regauth.policytests.proofs.logic.atoms import Linear, Path, Text
@@ -84,7 +84,7 @@ class Unclear:
 
 Value: TypeAlias = Null | Bool | Str | Num | ListAt | MapAt | Elements | Pieces | ScopeMap | Unclear
 
-LISTS = (ListAt, Elements, Pieces)
+LISTS: Final = (ListAt, Elements, Pieces)
 """The values that are certainly lists."""
 
 Case: TypeAlias = tuple[Formula, Value]
@@ -125,7 +125,7 @@ class Outcome:
         return formulas.some(when for when, _ in self.cases)
 
 
-ERROR = Outcome(())
+ERROR: Final = Outcome(())
 """The outcome of what is always an error."""
 
 

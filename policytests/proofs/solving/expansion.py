@@ -7,6 +7,7 @@ Every step is exact or opaque: what cannot be said about single texts may hold o
 """
 
 from collections.abc import Hashable, Iterable
+from typing import Final
 
 from regauth.policytests.proofs.languages import language as languages
 from regauth.policytests.proofs.languages.automata import UndecidedError
@@ -32,10 +33,10 @@ from regauth.policytests.proofs.logic.patterns import fits
 
 from .arithmetic import is_followed
 
-MAX_PINNED = 30
+MAX_PINNED: Final = 30
 """Texts that a claim is compared with, for each of which a pattern is written out."""
 
-MAX_DEPTH = 3
+MAX_DEPTH: Final = 3
 """Texts in one pattern that are written out so."""
 
 

@@ -210,7 +210,7 @@ class Random(random.Random):
         if self.random() < 0.15:
             found["subject"] = self.choice(["claims.a", "claims.c", 'claims.a + ":" + claims.d'])
         if self.random() < 0.1:
-            found["refreshTokens"] = self.choice(["1h", "2h"])
+            found["refreshTokens"] = {"maxSession": self.choice(["1h", "2h"])}
         return found
 
     def policy(self) -> dict[str, object]:

@@ -62,7 +62,7 @@ def test_what_means_the_same_is_proved_both_ways(
 
 WIDER = [
     ("github-actions", ('claims.ref == "refs/heads/main"', 'claims.ref.startsWith("refs/heads/")')),
-    ("github-actions", ("repositories: [release/acme/legacy]", "repositories: [release/x/legacy]")),
+    ("github-actions", ("    actions: [push, delete]\n", "    actions: [push]\n")),
     ("github-actions", ("maxTokenAge: 10m", "maxTokenAge: 11m")),
     ("github-actions", ('claims.event_name != "pull_request_target"', 'true || claims.sub != ""')),
     ("kubernetes", ('!defs.tenant.startsWith("kube-")', '!defs.tenant.startsWith("kube-s")')),
@@ -97,7 +97,7 @@ def test_a_witness_is_a_token_that_a_person_believes(repository: Path) -> None:
 def test_other_keys_are_not_excluded(repository: Path) -> None:
     edit = (
         "    claims: github-actions\n",
-        "    claims: github-actions\n    keys: {jwksFile: k.json}\n",
+        "    claims: github-actions\n    keys: {jwksFile: /k.json}\n",
     )
     answer = gained(repository, "github-actions", edit)
 
@@ -106,7 +106,7 @@ def test_other_keys_are_not_excluded(repository: Path) -> None:
 
 
 def test_longer_sessions_count_as_gained(repository: Path) -> None:
-    edit = ("    maxTokenAge: 10m\n", "    maxTokenAge: 10m\n    refreshTokens: 1h\n")
+    edit = ("    maxTokenAge: 10m\n", "    maxTokenAge: 10m\n    refreshTokens: {maxSession: 1h}\n")
     answer = gained(repository, "github-actions", edit)
 
     assert answer.status is Status.WITNESS
