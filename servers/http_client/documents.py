@@ -204,7 +204,8 @@ def _get(
             preload_content=False,
         )
         response = connection.getresponse()
-        found = {name.lower(): value for name, value in response.headers.items()}
+        # Fields of one name are one list (RFC 9110, section 5.3): none of them may hide another.
+        found = {name.lower(): value for name, value in response.headers.itermerged()}
         body = _read(response, bounds.size, url)
     except (HTTPError, HTTPException, OSError, ValueError) as error:
         if late.is_set() or isinstance(error, TimeoutError):

@@ -81,6 +81,20 @@ def read_challenges(text: str | Sequence[str] | None) -> list[Challenge]:
     return [one for value in fields for one in _read_field(value[:MAX_TEXT])]
 
 
+def strongest(challenges: Sequence[Challenge]) -> Challenge | None:
+    """
+    Return the challenge to answer, or None when none is understood.
+
+    A Bearer token serves for one repository and some minutes, Basic credentials for everything, so
+    Bearer comes first (RFC 9110, section 11.6.1: the strongest one that is understood).
+    """
+    for scheme in ("bearer", "basic"):
+        for one in challenges:
+            if one.scheme == scheme and (one.realm or scheme != "bearer"):
+                return one
+    return None
+
+
 def _read_field(text: str) -> list[Challenge]:
     found: list[Challenge] = []
     at = _skip(_BETWEEN, text, 0)

@@ -9,10 +9,9 @@ A registry says of a token that it is invalid and no more.  So forms of tokens a
 is accepted, and the difference is what is wrong.
 """
 
-import re
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -21,6 +20,7 @@ from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 from regauth.engine import Decision, Identity, SigningKey, registry_token
+from regauth.engine.source.foreign_text import quoted
 from regauth.engine.tokens.jwks import KeysError, key_id, parse_jwks
 from regauth.servers.configuration.settings import Settings, SigningSettings
 from regauth.servers.http_client.documents import (
@@ -31,6 +31,7 @@ from regauth.servers.http_client.documents import (
     Reply,
     ask,
 )
+from regauth.servers.protocol.challenges import Challenge, read_challenges, strongest
 from regauth.servers.signing.compat import FIRST_VERIFIERS
 from regauth.servers.signing.signer import certified
 from regauth.servers.token.service import State
@@ -39,16 +40,6 @@ from .registry_file import Finding, compare_file, right, wrong
 
 MAX_SKEW: Final = timedelta(seconds=30)
 """Clocks that differ by less do no harm: registries allow a minute."""
-
-_PARAMETER: Final = re.compile(r'(\w+)="([^"]*)"', re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class Challenge:
-    """What a registry asks for (RFC 6750, section 3; docs/spec/auth/token.md)."""
-
-    realm: str
-    service: str
 
 
 def examine(
@@ -90,16 +81,15 @@ def _challenge(reply: Reply) -> tuple[Challenge | None, Finding]:
             "the registry lets anybody in without a token", "configure `auth: token:` in it"
         )
     header = reply.headers.get("www-authenticate", "")
-    scheme = header.partition(" ")[0].lower()
-    found = dict(_PARAMETER.findall(header))
-    if reply.status != HTTPStatus.UNAUTHORIZED or scheme != "bearer" or "realm" not in found:
+    found = strongest(read_challenges(header))
+    if reply.status != HTTPStatus.UNAUTHORIZED or found is None or found.scheme != "bearer":
         return None, wrong(
-            f"the registry answers {reply.status} with the challenge {header[:200]!r}",
+            f"the registry answers {reply.status} with the challenge {quoted(header)}",
             "it must answer 401 with a Bearer challenge: configure `auth: token:` in it",
         )
-    challenge = Challenge(found["realm"], found.get("service", ""))
-    return challenge, right(
-        f"the registry sends clients to {challenge.realm} for the service {challenge.service!r}"
+    return found, right(
+        f"the registry sends clients to {quoted(found.realm)} for the service "
+        f"{quoted(found.service)}"
     )
 
 

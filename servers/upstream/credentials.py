@@ -1,13 +1,13 @@
 """
 The upstream registry's demands, met: from its challenge to the header that a request carries.
 
-What lives here: Basic and Bearer challenges (RFC 9110, section 11.6; distribution
-docs/spec/auth/token.md) with the proxy's own login, and tokens kept until they expire.  What must
-not: the client's credentials, which never come here, and the requests that are passed on.
+What lives here: answers to Basic and Bearer challenges (distribution docs/spec/auth/token.md) with
+the proxy's own login, and tokens kept until they expire.
+Not here: reading challenges (`regauth.servers.protocol.challenges`); the client's credentials,
+which never come here; the requests that are passed on.
 """
 
 import json
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,8 +16,10 @@ from typing import Final
 from urllib.parse import SplitResult, urlencode, urlsplit
 
 from regauth.engine.source.addresses import is_loopback
+from regauth.engine.source.foreign_text import quoted
 from regauth.servers.bounded_cache import BoundedCache
 from regauth.servers.http_client.pool import Answer, Connecting, Pool, UpstreamError
+from regauth.servers.protocol.challenges import Challenge, read_challenges, strongest
 
 from .docker_login import UpstreamLogin
 
@@ -33,21 +35,10 @@ LOGIN_AGE: Final = 300.0
 
 CHALLENGE_AGE: Final = 3600.0
 _KEPT: Final = 0.9  # of a token's life; the rest is for the request to arrive
-_CHALLENGE: Final = re.compile(r"\s*([A-Za-z]+)(?:\s+|\Z)(.*)", re.ASCII | re.DOTALL)
-_PARAMETER: Final = re.compile(r'\s*,?\s*([a-z_]+)\s*=\s*(?:"([^"\\]*)"|([^\s,"]+))', re.ASCII)
 
 
 class UpstreamRefusedError(Exception):
     """The upstream, or its token server, does not accept the proxy's own login."""
-
-
-@dataclass(frozen=True, slots=True)
-class Challenge:
-    """What an upstream asks for: nothing, Basic credentials, or a token of a token server."""
-
-    scheme: str = ""
-    realm: str = ""
-    service: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +51,6 @@ class _Kept:
 
     def serves(self, login: UpstreamLogin, now: float) -> bool:
         return self.login == login and now < self.until
-
-
-def read_challenge(header: str | None) -> Challenge:
-    """Read a `WWW-Authenticate` header; of one that is not understood nothing is left."""
-    match = _CHALLENGE.match(header or "")
-    if match is None:
-        return Challenge()
-    scheme = match[1].lower()
-    parameters = {one[1]: one[2] or one[3] or "" for one in _PARAMETER.finditer(match[2])}
-    if scheme == "bearer" and parameters.get("realm"):
-        return Challenge("bearer", parameters["realm"], parameters.get("service", ""))
-    return Challenge(scheme) if scheme == "basic" else Challenge()
 
 
 class UpstreamCredentials:
@@ -99,7 +78,10 @@ class UpstreamCredentials:
         self._lock = threading.Lock()
         self._flights: dict[tuple[str, ...], threading.Lock] = {}
         self._tokens: BoundedCache[tuple[str, ...], _Kept] = BoundedCache(MAX_TOKENS)
-        self._challenge: tuple[Challenge, float] | None = None
+        self._challenge: tuple[Challenge | None, float] | None = None
+        self._differing: BoundedCache[tuple[str, ...], tuple[Challenge, float]] = BoundedCache(
+            MAX_TOKENS
+        )
         self._known: tuple[UpstreamLogin, float] | None = None
 
     def authorization(self, scopes: Sequence[str], ping: Callable[[], Answer]) -> str:
@@ -118,18 +100,55 @@ class UpstreamCredentials:
         login = self._current_login()
         if login.registry_token:
             return f"Bearer {login.registry_token}"
-        challenge = self._current_challenge(ping)
+        challenge = self._current_challenge(tuple(scopes), ping)
+        if challenge is None:
+            return ""
         if challenge.scheme == "basic":
             return login.basic
-        if challenge.scheme != "bearer":
-            return ""
         return f"Bearer {self._token(challenge, login, tuple(scopes))}"
 
-    def forget(self, scopes: Sequence[str]) -> None:
-        """Forget what was refused, so that the next request asks anew."""
+    def learn(self, scopes: Sequence[str], field: str | None) -> None:
+        """
+        Take notice of a refusal, so that the next request with these scopes answers its challenge.
+
+        A 401 says how to log in to the very resource (RFC 9110, section 15.5.2), and resources of
+        one registry differ: some answer `GET /v2/` without a login, some want another login for the
+        catalog than for repositories.
+
+        Args:
+            scopes: What the request needed.
+            field: The refusal's `WWW-Authenticate`.
+        """
+        found = _demand(field)
+        now = self._clock()
         with self._lock:
-            self._challenge = self._known = None
+            self._known = None
+            general = None if self._challenge is None else self._challenge[0]
+            if found is None or (general is not None and found != general):
+                self._challenge = None
+            elif general is None:
+                self._challenge = (found, now + CHALLENGE_AGE)
+        if found is not None and general is not None and found != general:
+            self._differing.put(tuple(scopes), (found, now + CHALLENGE_AGE))
+        else:
+            self._differing.drop(tuple(scopes))
         self._tokens.drop(tuple(scopes))
+
+    def refusal(self, field: str | None) -> UpstreamRefusedError:
+        """Return what a final 401 with this `WWW-Authenticate` means, for the operator."""
+        challenges = read_challenges(field)
+        login = self._current_login()
+        if strongest(challenges) is None:
+            schemes = quoted(", ".join(one.scheme for one in challenges))
+            return UpstreamRefusedError(
+                "the upstream registry refuses the request and offers no login that the proxy "
+                f"knows; it offers {schemes if challenges else 'none'}"
+            )
+        if login == UpstreamLogin():
+            return UpstreamRefusedError(
+                f"the upstream registry asks for a login, and the proxy has none{login.because}"
+            )
+        return UpstreamRefusedError("the upstream registry does not accept the proxy's login")
 
     def _current_login(self) -> UpstreamLogin:
         known, now = self._known, self._clock()
@@ -141,8 +160,15 @@ class UpstreamCredentials:
                 known = self._known = (self._login(), now + LOGIN_AGE)
             return known[0]
 
-    def _current_challenge(self, ping: Callable[[], Answer]) -> Challenge:
-        known, now = self._challenge, self._clock()
+    def _current_challenge(
+        self, scopes: tuple[str, ...], ping: Callable[[], Answer]
+    ) -> Challenge | None:
+        """Return the challenge to answer: the one of these scopes, or the one of `GET /v2/`."""
+        now = self._clock()
+        differing = self._differing.get(scopes)
+        if differing is not None and now < differing[1]:
+            return differing[0]
+        known = self._challenge
         if known is not None and now < known[1]:
             return known[0]
         with self._lock:
@@ -150,7 +176,7 @@ class UpstreamCredentials:
             if known is None or now >= known[1]:
                 answer = ping()
                 try:
-                    found = read_challenge(answer.header("WWW-Authenticate"))
+                    found = _demand(answer.header("WWW-Authenticate"))
                 finally:
                     answer.close()
                 known = self._challenge = (found, now + CHALLENGE_AGE)
@@ -187,6 +213,11 @@ class UpstreamCredentials:
         finally:
             pool.close()
         if answer.status in (400, 401, 403):
+            if login == UpstreamLogin():
+                raise UpstreamRefusedError(
+                    "the upstream's token server gives no token without a login, and the proxy has "
+                    f"none{login.because}"
+                )
             raise UpstreamRefusedError(
                 "the upstream's token server does not accept the proxy's login"
             )
@@ -247,7 +278,17 @@ class UpstreamCredentials:
             trusted = (secure and not _is_inside(host)) or at_home
         if trusted and realm.scheme in ("http", "https"):
             return realm
-        raise UpstreamError(f"the upstream names a token server that is not trusted: {text[:200]}")
+        raise UpstreamError(
+            f"the upstream names a token server that is not trusted: {quoted(text)}"
+        )
+
+
+def _demand(field: str | None) -> Challenge | None:
+    """Return the challenge to answer, without what differs from request to request (`scope`)."""
+    found = strongest(read_challenges(field))
+    if found is None:
+        return None
+    return Challenge(found.scheme, {"realm": found.realm, "service": found.service})
 
 
 _OK: Final = 200

@@ -18,13 +18,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from regauth.engine.source.foreign_text import quoted
+
 MAX_CONFIG: Final = 1024 * 1024
 MAX_ANSWER: Final = 256 * 1024
+MAX_KEYS: Final = 20
+"""Keys of a configuration that a message names."""
+
 HELPER_SECONDS: Final = 30.0
 """What a helper may take; those of clouds ask a server."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _NOT_FOUND: Final = "credentials not found in native keychain"
+_KNOWN_MEMBERS: Final = frozenset(("auths", "credHelpers", "credsStore"))
 _DOCKER_HUB: Final = ("docker.io", "index.docker.io", "registry-1.docker.io")
 
 
@@ -45,6 +51,8 @@ class UpstreamLogin:
     password: str = field(default="", repr=False)
     identity_token: str = field(default="", repr=False)
     registry_token: str = field(default="", repr=False)
+    because: str = field(default="", compare=False)
+    """For nobody: where a login was looked for, as the end of a sentence."""
 
     @property
     def basic(self) -> str:
@@ -79,12 +87,45 @@ def read_config(path: Path, registry: str, search: str | None = None) -> Upstrea
             found = ask_helper(store, address, search)
             if found != UpstreamLogin():
                 return found
-    auths = _mapping(config, "auths", path)
+    logins = _mapping(config, "auths", path)
+    if not _KNOWN_MEMBERS & set(config):
+        # The form before `auths`, `.dockercfg`: the registries are the members of the file.
+        logins = config
+    return _login_of(logins, registry, path)
+
+
+def _login_of(logins: Mapping[str, object], registry: str, path: Path) -> UpstreamLogin:
+    """
+    Return the login of a registry.
+
+    The very address counts first.  Otherwise docker compares hosts, after it has cut scheme and
+    path off a key; podman writes `HOST/NAMESPACE`.  Which of several such keys serves would be
+    chance, so they are an error unless they say the same.
+    """
+    entries = {key: entry for key, entry in logins.items() if isinstance(entry, Mapping) and entry}
     for address in _addresses(registry):
-        entry = auths.get(address)
-        if isinstance(entry, Mapping) and entry:
-            return _entry(entry, path, address)
-    return UpstreamLogin()
+        if address in entries:
+            return _entry(entries[address], path, address)
+    hosts = set(_DOCKER_HUB) if registry in _DOCKER_HUB else {registry}
+    found = {key: _entry(one, path, key) for key, one in entries.items() if _host(key) in hosts}
+    if not found:
+        keys = ", ".join(map(quoted, list(entries)[:MAX_KEYS])) or "none"
+        return UpstreamLogin(
+            because=f": {path} has no login for {quoted(registry)}; its keys are {keys}"
+        )
+    first, *others = found.values()
+    if any(other != first for other in others):
+        keys = ", ".join(map(quoted, list(found)[:MAX_KEYS]))
+        raise CredentialsError(
+            f"{path} has different logins for {quoted(registry)}, under {keys}; "
+            f"leave one, under {quoted(registry)}"
+        )
+    return first
+
+
+def _host(key: str) -> str:
+    """Return the host of a key as docker does: without a scheme and a path."""
+    return key.removeprefix("http://").removeprefix("https://").partition("/")[0]
 
 
 def _load(path: Path) -> Mapping[str, object]:
@@ -122,16 +163,26 @@ def _entry(entry: Mapping[str, object], path: Path, address: str) -> UpstreamLog
 
     username, password = text("username"), text("password")
     if auth := text("auth"):
-        try:
-            decoded = base64.b64decode(auth, validate=True).decode().rstrip("\0")
-        except (binascii.Error, ValueError):
-            decoded = ""
-        username, colon, password = decoded.partition(":")
+        username, colon, password = _decoded(auth).partition(":")
         if not colon:
             raise CredentialsError(
-                f"`auth` of {address} in {path} is not base64 of a user name and a password"
+                f"`auth` of {quoted(address)} in {path} is not base64 of a user name and a password"
             )
     return UpstreamLogin(username, password, text("identitytoken"), text("registrytoken"))
+
+
+def _decoded(text: str) -> str:
+    """
+    Return what base64 stands for; empty when it is none.
+
+    Go's decoder, which docker and kubelet use, passes over line ends, and kubelet takes text
+    without padding too (RFC 4648, sections 3.1 and 3.2, leave both to the format).
+    """
+    text = text.replace("\r", "").replace("\n", "").rstrip("=")
+    try:
+        return base64.b64decode(text + "=" * (-len(text) % 4), validate=True).decode().rstrip("\0")
+    except (binascii.Error, ValueError):
+        return ""
 
 
 def ask_helper(name: str, address: str, search: str | None = None) -> UpstreamLogin:
@@ -149,7 +200,7 @@ def ask_helper(name: str, address: str, search: str | None = None) -> UpstreamLo
     if done.returncode:
         said = done.stdout.decode(errors="replace").strip()
         if said == _NOT_FOUND:
-            return UpstreamLogin()
+            return UpstreamLogin(because=f": {program} knows none for {quoted(address)}")
         # what it said may hold a secret
         raise CredentialsError(f"{program} ended with {done.returncode}")
     try:

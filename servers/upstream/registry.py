@@ -16,7 +16,7 @@ from regauth.servers.http_client.origins import Origin, origin_of
 from regauth.servers.http_client.pool import Answer, Connecting, Pool, UpstreamError
 from regauth.servers.protocol.routes import Kind, Route, is_address
 
-from .credentials import UpstreamCredentials, UpstreamRefusedError
+from .credentials import UpstreamCredentials
 from .upload_locations import SealedSessions
 
 
@@ -79,13 +79,13 @@ class Upstream:
         if answer.status != HTTPStatus.UNAUTHORIZED:
             return answer
         answer.close()
-        self._credentials.forget(scopes)
+        self._credentials.learn(scopes, answer.header("WWW-Authenticate"))
         if body is None or body.rewind():
             answer = self._send(route, headers, body, scopes)
             if answer.status != HTTPStatus.UNAUTHORIZED:
                 return answer
             answer.close()
-        raise UpstreamRefusedError("the upstream registry does not accept the proxy's login")
+        raise self._credentials.refusal(answer.header("WWW-Authenticate"))
 
     def _send(
         self, route: Route, headers: Mapping[str, str], body: Body | None, scopes: Sequence[str]

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -23,9 +23,7 @@ from regauth.servers.http_client.pool import Connecting, Pool, UpstreamError
 from regauth.servers.proxy.app import login_of
 from regauth.servers.upstream.credentials import (
     LOGIN_AGE,
-    Challenge,
     UpstreamCredentials,
-    read_challenge,
 )
 from regauth.servers.upstream.docker_login import (
     CredentialsError,
@@ -101,6 +99,17 @@ AUTHS = [
     ({f"https://{HOST}": {"auth": auth("a:b")}}, UpstreamLogin("a", "b")),
     ({HOST: {"auth": auth("a:"), "identitytoken": "t"}}, UpstreamLogin("a", "", "t")),
     ({HOST: {"registrytoken": "r"}}, UpstreamLogin(registry_token="r")),
+    ({f"https://{HOST}/v1": {"auth": auth("a:b")}}, UpstreamLogin("a", "b")),
+    ({f"https://{HOST}/v2": {"auth": auth("a:b")}}, UpstreamLogin("a", "b")),
+    ({f"http://{HOST}/v2/_ping": {"auth": auth("a:b")}}, UpstreamLogin("a", "b")),
+    ({f"{HOST}/acme": {"auth": auth("a:b")}}, UpstreamLogin("a", "b")),
+    ({f"{HOST}/acme": {"auth": auth("x:y")}, HOST: {"auth": auth("a:b")}}, UpstreamLogin("a", "b")),
+    (
+        {f"{HOST}/acme": {"auth": auth("a:b")}, f"{HOST}/b": {"auth": auth("a:b")}},
+        UpstreamLogin("a", "b"),
+    ),
+    ({f"{HOST}.evil.example.com/x": {"auth": auth("a:b")}}, UpstreamLogin()),
+    ({f"evil.example.com/{HOST}": {"auth": auth("a:b")}}, UpstreamLogin()),
     ({"other.example.com": {"auth": auth("a:b")}}, UpstreamLogin()),
     ({"registry.example.com": {"auth": auth("a:b")}}, UpstreamLogin()),
     ({}, UpstreamLogin()),
@@ -112,6 +121,50 @@ def test_a_docker_configuration_is_read_as_docker_login_writes_it(
     tmp_path: Path, auths: dict[str, object], login: UpstreamLogin
 ) -> None:
     assert login == read_config(config(tmp_path, auths=auths), HOST)
+
+
+def test_docker_config_key_path_namespaces_that_differ_are_an_error(tmp_path: Path) -> None:
+    """Which of several logins would serve is not left to chance."""
+    auths = {f"{HOST}/acme": {"auth": auth("a:b")}, f"{HOST}/other": {"auth": auth("c:d")}}
+
+    with pytest.raises(CredentialsError, match="different logins") as caught:
+        read_config(config(tmp_path, auths=auths), HOST)
+    assert f"'{HOST}/acme', '{HOST}/other'" in str(caught.value)
+
+
+def test_docker_config_key_path_the_old_form_has_registries_at_the_top(tmp_path: Path) -> None:
+    file = config(tmp_path, **{HOST: {"auth": auth("a:b"), "email": "a@example.com"}})
+    assert read_config(file, HOST) == UpstreamLogin("a", "b")
+
+    file = config(tmp_path, auths={}, **{HOST: {"auth": auth("a:b")}})
+    assert read_config(file, HOST) == UpstreamLogin()
+
+
+BASE64 = {
+    "as it is": lambda text: text,
+    "without padding": lambda text: text.rstrip("="),
+    "a line feed inside": lambda text: f"{text[:5]}\n{text[5:]}",
+    "a line feed at the end": lambda text: f"{text}\n",
+    "carriage returns": lambda text: f"{text[:3]}\r\n{text[3:]}\r\n",
+    "lines and no padding": lambda text: f"{text[:4]}\n{text[4:].rstrip('=')}\n",
+    "a null at the end": lambda text: base64.b64encode(base64.b64decode(text) + b"\0").decode(),
+}
+
+
+@pytest.mark.parametrize("form", BASE64.values(), ids=BASE64)
+@pytest.mark.parametrize("pair", ["a:b", "a:bc", "a:bcd", "robot:secret", "ü:ö✓"])
+def test_docker_config_base64_every_form_that_docker_and_kubelet_take(
+    tmp_path: Path, pair: str, form: Callable[[str], str]
+) -> None:
+    file = config(tmp_path, auths={HOST: {"auth": form(auth(pair))}})
+
+    assert read_config(file, HOST) == UpstreamLogin(*pair.split(":"))
+
+
+@pytest.mark.parametrize("text", ["YTp i", "YT*i", "YTpi====x", "YTp-", "Y", "YTpi,"])
+def test_docker_config_base64_anything_else_is_none(tmp_path: Path, text: str) -> None:
+    with pytest.raises(CredentialsError, match="not base64"):
+        read_config(config(tmp_path, auths={HOST: {"auth": text}}), HOST)
 
 
 def test_docker_hub_has_an_old_name(tmp_path: Path) -> None:
@@ -212,24 +265,6 @@ def test_the_login_comes_from_where_the_settings_say(
     for broken in (StaticLogin("me", tmp_path / "absent"), EnvironmentLogin("NO_SUCH_VARIABLE")):
         with pytest.raises(CredentialsError):
             login_of(broken, HOST)()
-
-
-CHALLENGES = [
-    (None, Challenge()),
-    ("", Challenge()),
-    ('Basic realm="x"', Challenge("basic")),
-    ("Basic", Challenge("basic")),
-    ('Bearer realm="https://a/t",service="s",scope="x"', Challenge("bearer", "https://a/t", "s")),
-    ('bearer service="s", realm="https://a/t"', Challenge("bearer", "https://a/t", "s")),
-    ('Bearer realm="https://a/t,b",service="s"', Challenge("bearer", "https://a/t,b", "s")),
-    ('Bearer service="s"', Challenge()),
-    ("Negotiate", Challenge()),
-]
-
-
-@pytest.mark.parametrize(("header", "challenge"), CHALLENGES)
-def test_challenges_are_read(header: str | None, challenge: Challenge) -> None:
-    assert challenge == read_challenge(header)
 
 
 REALMS = [
