@@ -69,6 +69,28 @@ METHODS: Final[Mapping[Kind, tuple[str, ...]]] = {
 }
 """The methods of each kind of route."""
 
+_PAGED: Final = frozenset(("n", "last", "next_page", "from"))
+_UPLOAD: Final = frozenset(("digest", "digest-algorithm", "from"))
+
+PARAMETERS: Final[Mapping[Kind, frozenset[str]]] = {
+    Kind.BASE: frozenset(),
+    Kind.CATALOG: _PAGED,
+    Kind.TAGS: _PAGED,
+    Kind.MANIFEST: frozenset(("from",)),
+    Kind.BLOB: frozenset(("from",)),
+    Kind.UPLOADS: _UPLOAD | {"mount"},
+    Kind.UPLOAD: _UPLOAD | {"_state", "_nouploadcache"},
+    Kind.REFERRERS: _PAGED | {"artifactType"},
+}
+"""
+The parameters that go upstream, by the kind of route; a PUT of a manifest has `tag` too.
+
+Any other is left out, as an unknown header is: what it means to a registry cannot be decided.
+`next_page` is Quay's, `_nouploadcache` Azure's, `_state` Distribution's.  `from` stands with all
+kinds because Distribution asks for access by it in every request, and so it is decided in every
+request here.
+"""
+
 _ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "GET": ("pull",),
     "HEAD": ("pull",),
@@ -101,8 +123,7 @@ class Route:
     reference: str = ""
     """A tag or digest; the session of an upload."""
     query: tuple[tuple[str, str], ...] = ()
-    mount_from: str = ""
-    """The repository that a blob is to be mounted from."""
+    """Its known parameters, which go upstream; only `tag` can stand there more than once."""
     needs: tuple[Scope, ...] = field(default=())
     """The access that is required, as a challenge names it."""
     undecided: str = ""
@@ -154,9 +175,10 @@ class Route:
         """What the request refers to in each repository of `needs`."""
         given = dict(self.query)
         match self.kind:
-            case Kind.MANIFEST if self.method == "PUT" and "tag" in given:
-                own: tuple[str, ...] = (self.reference, given["tag"])
-            case Kind.MANIFEST | Kind.BLOB | Kind.REFERRERS:
+            case Kind.MANIFEST:
+                tags = [value for name, value in self.query if name == "tag"]
+                own: tuple[str, ...] = (self.reference, *tags)
+            case Kind.BLOB | Kind.REFERRERS:
                 own = (self.reference,)
             case Kind.TAGS:
                 own = (ALL_TAGS,)
@@ -194,7 +216,8 @@ def read_route(method: str, target: str, content_type: str = "") -> Route | Rout
         return RouteFault(
             405, ErrorCode.UNSUPPORTED, f"only {', '.join(allowed)} can be asked", allowed
         )
-    pairs = _read_query(query)
+    repeatable = ("tag",) if kind is Kind.MANIFEST and method == "PUT" else ()
+    pairs = _read_query(query, repeatable)
     if isinstance(pairs, RouteFault):
         return pairs
     if kind in (Kind.UPLOADS, Kind.UPLOAD) and _may_be_form(content_type):
@@ -207,6 +230,13 @@ def read_route(method: str, target: str, content_type: str = "") -> Route | Rout
 def is_address(path: str) -> bool:
     """Tell whether a path is one of the specification's, whatever is done with it."""
     return _PATH.fullmatch(path) is not None and not isinstance(_read_path(path), RouteFault)
+
+
+def passes(path: str, query: str) -> bool:
+    """Tell whether all parameters of an address of the specification go upstream."""
+    found = _read_path(path)
+    names = {name for name, _ in parse_qsl(query, keep_blank_values=True)}
+    return not isinstance(found, RouteFault) and names <= PARAMETERS[found[0]]
 
 
 _UNKNOWN: Final = RouteFault(404, ErrorCode.NOT_FOUND, "this is no address of the distribution API")
@@ -256,11 +286,15 @@ def _check_name(name: str) -> RouteFault | None:
     return None
 
 
-def _read_query(query: str) -> tuple[tuple[str, str], ...] | RouteFault:
+def _read_query(
+    query: str, repeatable: tuple[str, ...]
+) -> tuple[tuple[str, str], ...] | RouteFault:
     """
     Read a query (WHATWG URL, application/x-www-form-urlencoded parsing).
 
     A name that is given twice, a `;` or a broken escape is read differently by different readers.
+    The specification itself repeats `tag` (OCI Distribution Spec 1.1, end-7b), so there each reader
+    takes all of them.
     """
     bad = RouteFault(400, ErrorCode.UNSUPPORTED, "the query cannot be read in one way alone")
     if _QUERY.fullmatch(query) is None or _BAD_ESCAPE.search(query):
@@ -271,7 +305,7 @@ def _read_query(query: str) -> tuple[tuple[str, str], ...] | RouteFault:
         )
     except ValueError:
         return bad
-    names = [name for name, _ in pairs]
+    names = [name for name, _ in pairs if name not in repeatable]
     if len(set(names)) != len(names):
         return bad
     if any(not text.isprintable() for pair in pairs for text in pair):
@@ -302,8 +336,11 @@ def _route(
         value = given.get(parameter)
         if value and kind in (Kind.UPLOADS, Kind.UPLOAD) and not is_digest(value):
             return RouteFault(400, ErrorCode.DIGEST_INVALID, f"`{parameter}` is not a digest")
-    if kind is Kind.MANIFEST and method == "PUT" and not is_tag(given.get("tag", "none")):
-        return RouteFault(400, ErrorCode.TAG_INVALID, "`tag` is not a tag")
+    passed = PARAMETERS[kind]
+    if kind is Kind.MANIFEST and method == "PUT":
+        passed |= {"tag"}
+        if not all(is_tag(value) for key, value in pairs if key == "tag"):
+            return RouteFault(400, ErrorCode.TAG_INVALID, "`tag` is not a tag")
     needs: list[Scope] = []
     if kind is Kind.CATALOG:
         needs.append(Scope(Resource(REGISTRY, CATALOG), ("*",)))
@@ -315,6 +352,7 @@ def _route(
     if kind is Kind.UPLOADS and not source and "mount" in given:
         # Without `from` a registry may look for the blob in every repository it has, and whether
         # the client may pull from that one cannot be known.  Without `mount` it is an upload.
-        pairs = tuple((key, value) for key, value in pairs if key not in ("mount", "from"))
+        passed -= {"mount", "from"}
         undecided = "a mount must say `from` which repository"
-    return Route(kind, method, name, reference, pairs, source, tuple(needs), undecided)
+    query = tuple((key, value) for key, value in pairs if key in passed)
+    return Route(kind, method, name, reference, query, tuple(needs), undecided)

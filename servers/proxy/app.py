@@ -102,11 +102,7 @@ class Proxy:
             decisions,
         )
         self._upstream = None if settings.upstream is None else make_upstream(settings.upstream)
-        forwarded = ForwardedFields(settings.trusted_proxies)
-        app = _app(gate, log, forwarded)
-        if self._upstream is not None:
-            proxy = RegistryProxy(gate, self._upstream, log, forwarded)
-            app.add_sink(proxy, r"/|\*")
+        app = _app(gate, log, ForwardedFields(settings.trusted_proxies), self._upstream)
         self.app: Wsgi = app
         if self.embedded is not None and isinstance(keys, EmbeddedKeys):
             self.app = _Beside(app, self.embedded.app, keys.server.paths)
@@ -146,15 +142,17 @@ class _Beside:
         return (self._token_server if mine else self._app)(environ, start_response)
 
 
-def _app(gate: Gate, log: EventLog, forwarded: ForwardedFields) -> App:
+def _app(gate: Gate, log: EventLog, forwarded: ForwardedFields, upstream: Upstream | None) -> App:
     app = falcon.App()
     app.resp_options.default_media_type = None  # type: ignore[assignment]
     app.add_error_handler(Exception, _failed)
     app.set_error_serializer(_serialize)
     app.add_route("/healthz", HealthResource())
-    app.add_route("/authorize", authorize_resource.nginx(gate, log, forwarded))
-    app.add_route("/authorize/nginx", authorize_resource.nginx(gate, log, forwarded))
-    app.add_route("/authorize/traefik", authorize_resource.traefik(gate, log, forwarded))
+    if upstream is not None:  # first, because the sink that is added last is asked first
+        app.add_sink(RegistryProxy(gate, upstream, log, forwarded), r"/|\*")
+    # Sinks take every method; a route would answer 405 to those it has no responder for.
+    app.add_sink(authorize_resource.nginx(gate, log, forwarded), r"/authorize(?:/nginx)?\Z")
+    app.add_sink(authorize_resource.traefik(gate, log, forwarded), r"/authorize/traefik\Z")
     app.add_sink(
         authorize_resource.EnvoyAuthorization(gate, log, forwarded),
         authorize_resource.ENVOY_PREFIX + "/",

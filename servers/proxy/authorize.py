@@ -56,13 +56,18 @@ class AuthorizeResource:
         self._host = host
         self._forwarded = forwarded
 
-    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Answer for the request that the headers describe."""
-        environ = request.env
+    def __call__(self, req: falcon.Request, resp: falcon.Response, **_: object) -> None:
+        """
+        Answer for the request that the headers describe.
+
+        The method of the question itself counts for nothing: some gateways keep the client's
+        method, others always ask by GET.
+        """
+        environ = req.env
         method, target = environ.get(self._method, ""), environ.get(self._target, "")
         info = self._forwarded.read(environ, self._host)
         asked = _asked(method, target, environ, info)
-        answer(self._gate, self._log, asked, (info, response, HTTPStatus.NO_CONTENT))
+        answer(self._gate, self._log, asked, (info, resp, HTTPStatus.NO_CONTENT))
 
 
 class EnvoyAuthorization:

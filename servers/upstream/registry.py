@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from regauth.engine.source.foreign_text import quoted
 from regauth.servers.http_client.origins import Origin, origin_of
 from regauth.servers.http_client.pool import Answer, Connecting, Pool, UpstreamError
-from regauth.servers.protocol.routes import Kind, Route, is_address
+from regauth.servers.protocol.routes import Kind, Route, is_address, passes
 
 from .credentials import UpstreamCredentials
 from .upload_locations import SealedSessions
@@ -144,14 +144,20 @@ class Upstream:
                 )
             return value
         path = parts.path.removeprefix(self._prefix)
-        if not is_address(path):
-            if redirect:
-                return value
+        known = is_address(path)
+        if redirect and not known:
+            return value
+        if not known or (not redirect and not passes(path, parts.query)):
             if route.kind in (Kind.UPLOADS, Kind.UPLOAD):
                 sealed = self._sessions.seal(route.name, parts.path, parts.query)
                 if sealed is not None:
                     return f"{public}/v2/{route.name}/blobs/uploads/{sealed}"
-            raise UpstreamError("the upstream registry sends a Location outside the API")
+            raise UpstreamError(
+                "the upstream registry sends an address outside the distribution API"
+                if not known
+                else "the upstream registry sends an address with parameters that the proxy does "
+                f"not pass on: {quoted(parts.query)}"
+            )
         return f"{public}{path}?{parts.query}" if parts.query else f"{public}{path}"
 
     def _is_here(self, named: Origin, asked: Origin | None, *, redirect: bool) -> bool:

@@ -140,3 +140,24 @@ def test_other_fields_with_addresses_stay_here(proxy: Standing, upstream: Regist
     names = {name.lower() for name, _ in proxy.ask("GET", TAGS, PULL, **HTTPS).headers}
 
     assert not names & {"content-location", "refresh"}
+
+
+def test_s12_an_upload_s_own_parameters_are_sealed_with_its_address(
+    proxy: Standing, upstream: Registry
+) -> None:
+    """A name that the proxy does not know goes back to the registry that wrote it, unread."""
+    upstream.behaviour = plain(202, Location=f"{UPLOADS}u1?upload_id=x%2F1&_state=a")
+    location = proxy.ask("POST", UPLOADS, PUSH, **HTTPS).header("Location") or ""
+    assert "upload_id" not in location
+
+    proxy.ask("PATCH", f"{urlsplit(location).path}?other=1", PUSH, body=b"x")
+    assert upstream.received[-1].target == f"{UPLOADS}u1?upload_id=x%2F1&_state=a"
+
+
+def test_s12_pages_by_an_unknown_parameter_are_an_error_and_no_endless_list(
+    proxy: Standing, upstream: Registry
+) -> None:
+    upstream.behaviour = plain(200, b"{}", Link=f'<{TAGS}?cursor=secret>; rel="next"')
+    assert proxy.ask("GET", TAGS, PULL, **HTTPS).status == 502
+
+    assert "cursor" in str(events(proxy, "upstream-failed")[0]["reason"])

@@ -101,6 +101,45 @@ def test_a_gateway_that_does_not_say_one_request_is_refused(
         assert gate.ask("GET", path, PULL, **headers).status == 403
 
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+QUESTIONS = {
+    "/authorize": ("X-Original-Method", "X-Original-URI"),
+    "/authorize/nginx": ("X-Original-Method", "X-Original-URI"),
+    "/authorize/traefik": ("X-Forwarded-Method", "X-Forwarded-Uri"),
+}
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("path", QUESTIONS)
+def test_traefik_method_the_method_of_the_question_itself_counts_for_nothing(
+    gate: Standing, path: str, method: str
+) -> None:
+    """Row `traefik-method`: a gateway that keeps the client's method gets the same answers."""
+    say_method, say_target = QUESTIONS[path]
+
+    def asked(described: str, *scopes: str) -> int:
+        return gate.ask(method, path, *scopes, **{say_method: described, say_target: TAGS}).status
+
+    assert asked("GET", PULL) == 204
+    assert asked("GET") == 401
+    assert asked("DELETE", PULL) == 403
+    assert gate.ask(method, path, PULL).status == 403
+
+
+@pytest.mark.parametrize("path", ["/authorize/", "/authorize/nginx/x", "/authorized", "/authorize/other"])  # fmt: skip
+def test_no_other_address_decides(gate: Standing, path: str) -> None:
+    headers = {"X_Original_Method": "GET", "X_Original_URI": TAGS}
+    assert gate.ask("GET", path, PULL, **headers).status == 404
+
+
+def test_decisions_are_served_beside_a_registry_too(proxy: Standing) -> None:
+    assert [ask(proxy, gateway, "GET", TAGS, PULL).status for gateway in GATEWAYS] == [
+        204,
+        204,
+        200,
+    ]
+
+
 def test_a_client_s_header_does_not_take_the_place_of_the_gateway_s(gate: Standing) -> None:
     lies = {"X_Original_URI": TAGS, "X_Original_Method": "GET"}
     assert ask(gate, "traefik", "GET", "/v2/secret/tags/list", PULL, **lies).status == 401

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regauth.engine.access.scope import is_repository_path
-from regauth.servers.protocol.routes import METHODS, Kind, Route, RouteFault, read_route
+from regauth.servers.protocol.routes import METHODS, PARAMETERS, Kind, Route, RouteFault, read_route
 
 from .corpus import Line, targets
 
@@ -17,7 +17,8 @@ def described(found: Route | RouteFault) -> str:
     """Say what a request was read as, in the words of the corpus."""
     if isinstance(found, RouteFault):
         return str(found.status)
-    source = f"from={found.mount_from}" if found.mount_from else ""
+    given = dict(found.query).get("from")
+    source = f"from={given}" if given else ""
     undecided = "undecided" if found.undecided else ""
     return " ".join(filter(None, [found.kind, found.name, found.reference, source, undecided]))
 
@@ -43,6 +44,77 @@ def test_what_is_written_anew_is_read_the_same(line: Line) -> None:
     assert isinstance(second, Route)
     assert (first.kind, first.name, first.reference) == (second.kind, second.name, second.reference)
     assert (first.query, first.needs, "") == (second.query, second.needs, second.undecided)
+
+
+KNOWN = {
+    ("GET", "/v2/"): "",
+    ("GET", "/v2/_catalog"): "n last next_page",
+    ("GET", "/v2/a/tags/list"): "n last next_page",
+    ("GET", "/v2/a/manifests/latest"): "",
+    ("PUT", "/v2/a/manifests/latest"): "tag",
+    ("GET", f"/v2/a/blobs/{DIGEST}"): "",
+    ("POST", "/v2/a/blobs/uploads/"): "digest digest-algorithm mount",
+    ("PATCH", "/v2/a/blobs/uploads/u"): "digest digest-algorithm _state _nouploadcache",
+    ("PUT", "/v2/a/blobs/uploads/u"): "digest digest-algorithm _state _nouploadcache",
+    ("GET", f"/v2/a/referrers/{DIGEST}"): "n last next_page artifactType",
+}
+NAMES = ["n", "last", "next_page", "tag", "digest", "digest-algorithm", "mount", "_state", "_nouploadcache",
+         "artifactType", "ns", "x", "N", "Digest", "_method", "force", "signature", "access_token", ""]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "path"), KNOWN)
+@pytest.mark.parametrize("name", NAMES)
+def test_s12_a_parameter_goes_upstream_when_it_is_known(method: str, path: str, name: str) -> None:
+    value = DIGEST if name in ("digest", "mount") else "v1"
+    source = "&from=a/b" if name == "mount" else ""
+    found = read_route(method, f"{path}?{name}={value}&unknown=1{source}")
+    assert isinstance(found, Route)
+
+    passed = {key: one for key, one in found.query if key != "from"}
+    assert passed == ({name: value} if name in KNOWN[method, path].split() else {})
+
+
+def test_s12_every_kind_has_its_list() -> None:
+    assert set(PARAMETERS) == set(Kind)
+
+
+SEVERAL_TAGS = [
+    ([], []),
+    (["v1"], ["v1"]),
+    (["v1", "latest"], ["v1", "latest"]),
+    ([f"t{number}" for number in range(10)], [f"t{number}" for number in range(10)]),
+]
+
+
+@pytest.mark.parametrize(("given_tags", "decided"), SEVERAL_TAGS)
+def test_manifest_several_tags_are_all_decided_and_passed_on(
+    given_tags: list[str], decided: list[str]
+) -> None:
+    """Row `manifest-several-tags`: end-7b of the specification."""
+    query = "&".join(f"tag={tag}" for tag in given_tags)
+    found = read_route("PUT", f"/v2/a/manifests/{DIGEST}?{query}")
+    assert isinstance(found, Route)
+
+    assert [value for _, value in found.query] == given_tags
+    assert found.target == f"/v2/a/manifests/{DIGEST}" + (f"?{query}" if query else "")
+    assert {one.reference for one in found.placed} == {DIGEST, *decided}
+
+
+@pytest.mark.parametrize(
+    ("method", "target"),
+    [
+        ("GET", f"/v2/a/manifests/{DIGEST}?tag=a&tag=b"),
+        ("PUT", f"/v2/a/manifests/{DIGEST}?tag=a&tag=-b"),
+        ("PUT", f"/v2/a/manifests/{DIGEST}?tag=a&tag="),
+        ("PUT", f"/v2/a/manifests/{DIGEST}?tag=a&Tag=b&Tag=c"),
+        ("PUT", f"/v2/a/manifests/{DIGEST}?" + "&".join(["tag=a"] * 17)),
+        ("PUT", f"/v2/a/blobs/uploads/u?tag=a&tag=b&digest={DIGEST}"),
+    ],
+)
+def test_anything_else_is_given_once(method: str, target: str) -> None:
+    found = read_route(method, target)
+    assert isinstance(found, RouteFault)
+    assert found.status == 400
 
 
 ACCESS = [
@@ -95,10 +167,10 @@ def test_every_method_of_every_kind_but_the_base_needs_access() -> None:
 
 
 def test_a_mount_without_from_goes_upstream_as_an_upload() -> None:
-    found = read_route("POST", f"/v2/a/blobs/uploads/?mount={DIGEST}&x=1")
+    found = read_route("POST", f"/v2/a/blobs/uploads/?mount={DIGEST}&digest-algorithm=sha512")
 
     assert isinstance(found, Route)
-    assert found.target == "/v2/a/blobs/uploads/?x=1"
+    assert found.target == "/v2/a/blobs/uploads/?digest-algorithm=sha512"
     assert found.undecided
 
 
