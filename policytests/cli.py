@@ -8,7 +8,6 @@ Without a command, everything goes to pytest as it is; options that only policyt
 to the plugin under its own names, so that they never clash with another plugin's.
 """
 
-import difflib
 import os
 import sys
 from collections.abc import Sequence
@@ -77,7 +76,9 @@ def _misspelt(word: str) -> str:
     """Return the command that a first word looks like, when it is neither one nor a path."""
     if word.startswith("-") or os.path.lexists(word.partition("::")[0]):
         return ""
-    return next(iter(difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.6)), "")
+    from regauth.engine.source.nearest import nearest  # noqa: PLC0415 - commands do without
+
+    return nearest(word, COMMANDS) or ""
 
 
 def _command(words: Sequence[str]) -> int:

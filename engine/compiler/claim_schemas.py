@@ -6,7 +6,6 @@ schema of one's own, at its place in the file.  Not here: what a schema means
 (`regauth.engine.issuers`).
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -15,6 +14,7 @@ from typing import Any
 from regauth import schemas
 from regauth.engine.issuers import ClaimSchema, ClaimSchemaError, Fault, claim_schema
 from regauth.engine.source import nodes, schema, strictjson
+from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.nodes import MappingNode, Node, SequenceNode
 from regauth.engine.source.problems import Location, Problem, Problems
 
@@ -56,14 +56,15 @@ class ClaimSchemas:
             return known_schema(name)
         except schemas.UnknownSchema:
             names = schemas.claims_names()
-            close = difflib.get_close_matches(name, names, n=1)
             self.problems.error(
                 location,
                 "unknown-claims",
                 f"there is no claim schema {name!r}",
-                f"did you mean `{close[0]}`?"
-                if close
-                else f"known here: {', '.join(names)}; or a .json file in the policy's folder",
+                did_you_mean(
+                    name,
+                    names,
+                    f"known here: {', '.join(names)}; or a .json file in the policy's folder",
+                ),
             )
             return None
 
@@ -72,15 +73,14 @@ class ClaimSchemas:
         file = f"{self.folder}/{path}" if self.folder else path
         if file in self.files:
             return self._read(file)
-        beside = [one for one in self.files if one.endswith(".json")]
-        close = difflib.get_close_matches(file, beside, n=1)
+        beside = [
+            one.removeprefix(f"{self.folder}/") for one in self.files if one.endswith(".json")
+        ]
         self.problems.error(
             location,
             "unknown-claims",
             f"there is no file {path!r} in the policy's folder",
-            f"did you mean `{close[0].removeprefix(f'{self.folder}/')}`?"
-            if close
-            else "a claim schema is a .json file in the policy's own folder",
+            did_you_mean(path, beside, "a claim schema is a .json file in the policy's own folder"),
         )
         return None
 

@@ -5,7 +5,6 @@ What lives here: what a statement is about and when it matches.  What must not: 
 (`regauth.engine.decisions.decide`) and providers (`regauth.engine.compiler.providers`).
 """
 
-import difflib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +17,7 @@ from regauth.engine.policy.patterns.names import Pattern, compile_pattern
 from regauth.engine.policy.patterns.tags import TagPattern, compile_tag_pattern
 from regauth.engine.policy.patterns.text import CompileExpression, PatternFault
 from regauth.engine.policy.policy import Denial, Grant
+from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Problems
 from regauth.engine.source.quantities import parse_moment
@@ -103,7 +103,7 @@ class Statements:
                     item.location,
                     "unknown-provider",
                     f"there is no provider `{name}`",
-                    _suggest(name, self.providers),
+                    did_you_mean(name, self.providers) or "none is declared",
                 )
         return _texts(node)
 
@@ -117,7 +117,7 @@ class Statements:
                     item.location,
                     "unknown-service",
                     f"`{name}` is not one of the policy's services",
-                    _suggest(name, self.services),
+                    did_you_mean(name, self.services) or "none is declared",
                 )
         return _texts(node)
 
@@ -192,10 +192,3 @@ def _texts(node: Node | None) -> frozenset[str]:
 def _set(texts: tuple[str, ...]) -> frozenset[str]:
     """Make a set once: ten thousand grants have few different lists of actions."""
     return frozenset(texts)
-
-
-def _suggest(name: str, known: Mapping[str, object] | frozenset[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    if close:
-        return f"did you mean `{close[0]}`?"
-    return f"known here: {', '.join(sorted(known))}" if known else "none is declared"

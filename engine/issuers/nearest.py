@@ -5,16 +5,13 @@ What lives here: the possible value that is most like an impossible one.  Not he
 (`values`).
 """
 
-import difflib
 from collections.abc import Iterator
-from typing import Final
+from difflib import SequenceMatcher
 
 from regauth.engine import languages
+from regauth.engine.source import nearest as source
 
 from .values import Values
-
-_CLOSE: Final = 0.6
-"""How alike two texts are at least, as `difflib` measures it, for one to be meant by the other."""
 
 
 def nearest(values: Values, written: object) -> str | None:
@@ -33,8 +30,7 @@ def _of_enumeration(known: list[str], written: str) -> str | None:
     plain = {_plain(one): one for one in reversed(known)}
     if _plain(written) in plain:
         return plain[_plain(written)]
-    close = difflib.get_close_matches(written, known, n=1, cutoff=_CLOSE)
-    return close[0] if close else None
+    return source.nearest(written, known)
 
 
 def _plain(text: str) -> str:
@@ -51,7 +47,7 @@ def _rewritten(values: Values, written: str) -> Iterator[str]:
     plain = written.rstrip("*").rstrip("/-") if written.endswith("*") else written
     beginnings = [one for one in values.language.beginnings() if one and one != plain]
     if "/" in plain:
-        beginnings.sort(key=lambda one: -difflib.SequenceMatcher(None, one, plain).ratio())
+        beginnings.sort(key=lambda one: -SequenceMatcher(None, one, plain).ratio())
     for beginning in beginnings:
         yield from _begun(beginning, plain)
     # A workflow's file is followed by a whole ref, and written with the short one in `uses`.
@@ -78,9 +74,9 @@ def nearest_beginning(values: Values, written: str) -> str | None:
     if values.enum:
         return _of_enumeration([str(one) for one in values.enum], written)
     known = [one for one in values.language.beginnings() if one]
-    close = difflib.get_close_matches(written, known, n=1, cutoff=_CLOSE)
-    if close:
-        return close[0]
+    close = source.nearest(written, known)
+    if close is not None:
+        return close
     lowered = written.lower()
     possible = values.can_be_in(languages.prefixed(lowered))
     return lowered if possible and lowered != written else (known[0] if len(known) == 1 else None)

@@ -6,7 +6,6 @@ RE2 refuses, references to claims that are not there, examples that are no possi
 Not here: the JSON Schema itself (`regauth.schemas`), and files.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +25,7 @@ from regauth.engine.cel import (
     RecordType,
     Type,
 )
+from regauth.engine.source.nearest import did_you_mean
 
 from .claims import Audience, Claim, ClaimSchema, Family, Issuer
 from .formats import FORMATS
@@ -174,7 +174,7 @@ class _Reader:
     def _check_beside(self, name: str | None, beside: Mapping[str, Any], place: Place) -> None:
         if name is not None and name not in beside:
             self._fault(
-                place, f"there is no claim `{name}` beside this one", _suggest(name, beside)
+                place, f"there is no claim `{name}` beside this one", did_you_mean(name, beside, "")
             )
 
     def _check_examples(self, claim: Claim, place: Place) -> None:
@@ -251,7 +251,9 @@ class _Reader:
             path = self._names.get(name)
             if path is None:
                 self._fault(
-                    (*place, name), f"there is no claim `{name}`", _suggest(name, self._names)
+                    (*place, name),
+                    f"there is no claim `{name}`",
+                    did_you_mean(name, self._names, ""),
                 )
             else:
                 found.append((path, self._constraint(constraint, (*place, name))))
@@ -300,7 +302,7 @@ class _Reader:
         at = self._names.get(whole)
         pattern = self._known[at].values.pattern if at is not None else ""
         if at is None:
-            self._fault(place, f"there is no claim `{name}`", _suggest(name, self._names))
+            self._fault(place, f"there is no claim `{name}`", did_you_mean(name, self._names, ""))
         elif not pattern or group not in re2.compile(pattern, _quiet()).groupindex:
             self._fault(
                 place,
@@ -330,8 +332,3 @@ def _is_whole(about: Mapping[str, Any], beside: Mapping[str, Any]) -> bool:
         return True
     beginnings = tuple(f"{example}/" for example in outer.get("examples", ()))
     return any(str(example).startswith(beginnings) for example in about.get("examples", ()))
-
-
-def _suggest(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean `{close[0]}`?" if close else ""

@@ -21,13 +21,20 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return close[0] if close else None
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint: the nearest known name, else the known names, else nothing."""
+def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None) -> str:
+    """
+    Return the hint for a name that is not known.
+
+    Args:
+        name: The name as it was written.
+        known: The names there are.
+        otherwise: The hint when none of them is near; without it, that lists the known names.
+    """
     names = sorted(known)
     close = nearest(name, names)
     if close is not None:
         return f"did you mean `{close}`?"
-    if not names:
-        return ""
+    if otherwise is not None or not names:
+        return otherwise or ""
     more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    return "there are: " + ", ".join(f"`{one}`" for one in names[:MAX_LISTED]) + more
+    return "known here: " + ", ".join(f"`{one}`" for one in names[:MAX_LISTED]) + more

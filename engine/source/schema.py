@@ -7,7 +7,6 @@ the schemas (`regauth.schemas`), and anything a schema cannot say.
 A subschema may say in its own words what is wrong when it fails, by `x-message` and `x-hint`.
 """
 
-import difflib
 import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from jsonschema.exceptions import ValidationError
 from regauth import schemas
 
 from . import nodes
+from .nearest import did_you_mean
 from .nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from .problems import Location, Problems
 
@@ -207,7 +207,7 @@ def _words(error: ValidationError, what: str, node: Node) -> tuple[str, str, str
             return "wrong-type", f"{what} must be {wanted}, not {_kind(got)}", hint
         case "enum":
             known = [str(one) for one in value]
-            hint = _did_you_mean(str(got), known) or f"one of {', '.join(known)}"
+            hint = did_you_mean(str(got), known)
             return "wrong-value", f"{what} cannot be {got!r}", hint
         case "anyOf" | "oneOf" if kinds := _kinds_of(value):
             return "wrong-type", f"{what} must be {kinds}, not {_kind(got)}", ""
@@ -251,7 +251,7 @@ def _report_unknown_keys(error: ValidationError, node: MappingNode, problems: Pr
                 schema.get("x-hint", "") or _examples(error),
             )
             continue
-        hint = _did_you_mean(name, known) or f"known here: {', '.join(known)}"
+        hint = did_you_mean(name, known)
         problems.error(entry.key.location, "unknown-key", f"unknown key `{name}`", hint)
 
 
@@ -329,8 +329,3 @@ def _kind(value: object) -> str:
 
 def _literal(value: object) -> str:
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
-
-
-def _did_you_mean(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean `{close[0]}`?" if close else ""

@@ -25,6 +25,7 @@ ONLY_SPEAKERS = {
     "falcon": "servers/",
     "psycopg": r"servers/sessions/postgresql(_connections)?\.py",
     "psycopg_pool": "servers/sessions/postgresql_connections.py",
+    "difflib": r"engine/(source|issuers)/nearest\.py",
     "sqlite3": "servers/sessions/sqlite.py",
     "waitress": "servers/",
 }

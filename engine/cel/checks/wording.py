@@ -6,7 +6,6 @@ deciding whether there is something to find.
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from regauth.engine.cel.library.overloads import Function
 from regauth.engine.cel.library.regex import PatternError
@@ -24,16 +23,8 @@ from regauth.engine.cel.library.types import (
 from regauth.engine.cel.syntax.analysis import Path
 from regauth.engine.cel.syntax.errors import Finding, FindingCode
 from regauth.engine.cel.syntax.nodes import Binary, Call, Constant, Index, Node, Select
+from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.problems import Severity
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Give a hint with the known name that is most like a wrong one, or nothing."""
-    names = list(known)
-    close = get_close_matches(name, names, n=1, cutoff=0.6)
-    if not close:
-        close = [other for other in names if other.lower() == name.lower()]
-    return f"did you mean '{close[0]}'?" if close else ""
 
 
 def _named(start: int, name: str, code: FindingCode, message: str, hint: str) -> Finding:
@@ -42,10 +33,7 @@ def _named(start: int, name: str, code: FindingCode, message: str, hint: str) ->
 
 def undeclared(start: int, name: str, what: str, known: Iterable[str]) -> Finding:
     """Say that a variable or definition does not exist."""
-    names = list(known)
-    hint = did_you_mean(name, names)
-    if not hint and names:
-        hint = f"known here: {', '.join(sorted(names)[:8])}"
+    hint = did_you_mean(name, known)
     message = f"there is no {what} '{name}' here"
     return _named(start, name, FindingCode.UNDECLARED, message, hint)
 
@@ -53,7 +41,7 @@ def undeclared(start: int, name: str, what: str, known: Iterable[str]) -> Findin
 def unknown_member(start: int, end: int, name: str, record: RecordType) -> Finding:
     """Say that a record, such as an issuer's claims, has no such member."""
     message = f"{record.name} has no '{name}'"
-    hint = did_you_mean(name, record.fields)
+    hint = did_you_mean(name, record.fields, "")
     return Finding(start, end, FindingCode.UNKNOWN_CLAIM.value, message, hint)
 
 
@@ -114,7 +102,7 @@ def _equality_hint(node: Binary, left: Type, right: Type) -> str:
 def unknown_function(node: Call, known: Iterable[str]) -> Finding:
     """Say that there is no such function, in CEL or in the policy language."""
     message = f"the policy language has no function '{node.function}'"
-    hint = did_you_mean(node.function, known)
+    hint = did_you_mean(node.function, known, "")
     return _named(node.name_start, node.function, FindingCode.UNSUPPORTED, message, hint)
 
 

@@ -53,7 +53,7 @@ def test_own_claim_schema(folder: str, written: str, file: str) -> None:
     """`author/own-claim-schema`: the path is written from the policy's folder, wherever that is."""
     problems = compiled(document(), written, file, folder).problems
     assert [one.code for one in problems] == ["cel-unknown-claim"]
-    assert problems[0].hint == "did you mean 'team'?"
+    assert problems[0].hint == "did you mean `team`?"
 
 
 def test_a_file_of_another_name_is_suggested() -> None:

@@ -21,8 +21,10 @@ def test_the_nearest_name(name: str, known: list[str], near: str | None) -> None
 
 def test_the_hint_names_the_nearest_or_lists_what_there_is() -> None:
     assert did_you_mean("pul", ["push", "pull"]) == "did you mean `pull`?"
-    assert did_you_mean("zzz", ["push", "pull"]) == "there are: `pull`, `push`"
+    assert did_you_mean("zzz", ["push", "pull"]) == "known here: `pull`, `push`"
     assert did_you_mean("zzz", []) == ""
+    assert did_you_mean("zzz", ["push", "pull"], "see the manual") == "see the manual"
+    assert did_you_mean("pul", ["push", "pull"], "see the manual") == "did you mean `pull`?"
 
 
 def test_a_long_list_says_how_many_more_there_are() -> None:
