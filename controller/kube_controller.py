@@ -16,7 +16,9 @@ import click
 if TYPE_CHECKING:
     from kubernetes.client import Configuration as Connection
 
-    from .configuration import Configuration, ConfigurationError
+    from regauth.engine.source.configuration_file import ConfigurationError
+
+    from .configuration import Configuration
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -99,7 +101,9 @@ def _run(
 def _configuration(
     options: dict[str, Any],
 ) -> "tuple[Configuration, Callable[[], Configuration | None]]":
-    from .configuration import Configuration, ConfigurationError, entitlements, read_configuration  # noqa: PLC0415
+    from regauth.engine.source.configuration_file import ConfigurationError  # noqa: PLC0415
+
+    from .configuration import Configuration, entitlements, read_configuration  # noqa: PLC0415
 
     file = options["config"]
     if file is None:
@@ -199,8 +203,9 @@ def manifests(file: Path, image: str, namespace: str, *, plugin: bool) -> None:
         plugin_manifests,
     )
     from regauth.controller.installing.yaml_blocks import to_yaml  # noqa: PLC0415
+    from regauth.engine.source.configuration_file import ConfigurationError  # noqa: PLC0415
 
-    from .configuration import ConfigurationError, read_configuration  # noqa: PLC0415
+    from .configuration import read_configuration  # noqa: PLC0415
 
     try:
         settings = read_configuration(file).settings

@@ -6,11 +6,14 @@ every host must read a policy in the same way, and a second reader would be a se
 what the policy is.  What must not live here: what is in the files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
+from regauth.engine.source.configuration_file import ConfigurationError
 from regauth.engine.source.problems import Location, Problems
+
+T = TypeVar("T")
 
 MAX_FILE_BYTES: Final = 8 * 1024 * 1024
 """The size of the largest file that is read."""
@@ -46,6 +49,26 @@ def read_text(file: Path, problems: Problems, hint: str = "") -> str | None:
     message = f"it cannot be read: {reason}"
     problems.error(Location(str(file)), "file-unreadable", message, hint)
     return None
+
+
+def read_configuration(file: Path, parse: Callable[[str, Problems], T | None], hint: str = "") -> T:
+    """
+    Read a host's configuration file.
+
+    Args:
+        file: The file.
+        parse: Makes a value of its text, or reports problems and returns None.
+        hint: What to do when the file is not there.
+
+    Raises:
+        ConfigurationError: It cannot be read, or something in it is wrong.
+    """
+    problems = Problems()
+    text = read_text(file, problems, hint)
+    found = None if text is None else parse(text, problems)
+    if found is None or problems.error_count:
+        raise ConfigurationError(problems, {} if text is None else {str(file): text})
+    return found
 
 
 def read_policy_folder(folder: Path) -> Mapping[str, bytes]:

@@ -75,8 +75,8 @@ def _fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
 
 
 def _from_file(config: Path) -> "ProxySettings":
+    from regauth.engine.source.configuration_file import ConfigurationError  # noqa: PLC0415
     from regauth.servers.configuration.proxy_file import read_proxy_settings  # noqa: PLC0415
-    from regauth.servers.configuration.server_file import ConfigurationError  # noqa: PLC0415
 
     try:
         return read_proxy_settings(config)

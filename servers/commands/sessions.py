@@ -79,7 +79,8 @@ def prune(config: Path) -> None:
 @contextmanager
 def _store(config: Path) -> "Iterator[SessionStore]":
     """Open the store that a server is configured with; end the process when it cannot be used."""
-    from regauth.servers.configuration.server_file import ConfigurationError, read_settings  # noqa: PLC0415
+    from regauth.engine.source.configuration_file import ConfigurationError  # noqa: PLC0415
+    from regauth.servers.configuration.server_file import read_settings  # noqa: PLC0415
     from regauth.servers.sessions.store import (  # noqa: PLC0415
         COMMAND_SECONDS,
         SessionsError,

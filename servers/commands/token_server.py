@@ -106,7 +106,8 @@ _ENVIRONMENT: Final = click.core.ParameterSource.ENVIRONMENT
 
 
 def _settings(file: Path) -> "Settings":
-    from regauth.servers.configuration.server_file import ConfigurationError, read_settings  # noqa: PLC0415
+    from regauth.engine.source.configuration_file import ConfigurationError  # noqa: PLC0415
+    from regauth.servers.configuration.server_file import read_settings  # noqa: PLC0415
 
     try:
         return read_settings(file)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from regauth.engine.files import read_text
+from regauth.engine.files import read_configuration
 from regauth.engine.source import schema
-from regauth.engine.source.addresses import Network, is_loopback, parse_address, parse_network
-from regauth.engine.source.nodes import MappingNode, Node, SequenceNode
+from regauth.engine.source.addresses import is_loopback
+from regauth.engine.source.configuration_file import ValueReader, mapping, only_given, plain
+from regauth.engine.source.nodes import MappingNode, Node
 from regauth.engine.source.problems import Problems
 from regauth.engine.source.quantities import parse_duration
 
@@ -33,7 +34,7 @@ from .proxy_settings import (
     UpstreamSettings,
     UriKeys,
 )
-from .server_file import ConfigurationError, connection_limits, decision_log
+from .server_file import connection_limits, decision_log
 from .settings import Address, KeyFolder, Settings, SigningSettings
 
 _KEYS: Final = ("rootCertBundle", "jwksFile", "jwksUri")
@@ -46,14 +47,9 @@ def read_proxy_settings(file: Path) -> ProxySettings:
     Raises:
         ConfigurationError: It cannot be read, or something in it is wrong.
     """
-    problems, name = Problems(), str(file)
-    text = read_text(file, problems)
-    if text is None:
-        raise ConfigurationError(tuple(problems), {})
-    settings = parse_proxy_settings(text, file, problems)
-    if settings is None:
-        raise ConfigurationError(tuple(problems), {name: text})
-    return settings
+    return read_configuration(
+        file, lambda text, problems: parse_proxy_settings(text, file, problems)
+    )
 
 
 def parse_proxy_settings(text: str, file: Path, problems: Problems) -> ProxySettings | None:
@@ -61,81 +57,78 @@ def parse_proxy_settings(text: str, file: Path, problems: Problems) -> ProxySett
     node = schema.read(text, str(file), "proxy", problems)
     if node is None:
         return None
-    settings = _Reader(node, file, problems).settings()
+    settings = _ProxyReader(node, file, problems).settings()
     return None if problems.errors else settings
 
 
-class _Reader:
+class _ProxyReader:
     """Turns checked nodes into values; what the schema cannot say is checked here."""
 
     def __init__(self, node: MappingNode, file: Path, problems: Problems) -> None:
         self._node = node
         self._file = file
-        self._problems = problems
+        self._values = ValueReader(problems)
 
     def settings(self) -> ProxySettings:
         """Return the settings; what is wrong is reported."""
         node = self._node
-        listen = node.get("listen")
-        listed = listen.items if isinstance(listen, SequenceNode) else [listen] if listen else []
+        listen = self._values.addresses(node.get("listen"))
         upstream = node.get("upstream")
         return ProxySettings(
-            self._token(_mapping(node, "token")),
+            self._token(mapping(node, "token")),
             self._upstream(upstream) if isinstance(upstream, MappingNode) else None,
-            limits=BodyLimits(
-                **self._given(max_body=self._size(), spool=self._path("spoolFolder"))
-            ),
-            **self._given(
-                listen=tuple(self._address(one) for one in listed) or None,
-                threads=_plain(node, "threads"),
+            limits=BodyLimits(**only_given(max_body=self._size(), spool=self._path("spoolFolder"))),
+            **only_given(
+                listen=tuple(Address(*one) for one in listen) or None,
+                threads=plain(node, "threads"),
                 connections=connection_limits(node),
-                trusted_proxies=self._networks(node.get("trustedProxies")),
-                log_format=_plain(node, "logFormat"),
-                log_level=_plain(node, "logLevel"),
+                trusted_proxies=self._values.networks(node.get("trustedProxies")),
+                log_format=plain(node, "logFormat"),
+                log_level=plain(node, "logLevel"),
             ),
         )
 
     def _token(self, node: MappingNode) -> TokenSettings:
-        service, issuer = str(_plain(node, "service")), str(_plain(node, "issuer"))
-        redirect = _plain(node, "autoRedirect") is True
+        service, issuer = str(plain(node, "service")), str(plain(node, "issuer"))
+        redirect = plain(node, "autoRedirect") is True
         return TokenSettings(
             service,
             issuer,
             self._keys(node, issuer),
-            str(_plain(node, "realm") or ""),
+            str(plain(node, "realm") or ""),
             REDIRECT_PATH if redirect else "",
         )
 
     def _keys(self, node: MappingNode, issuer: str) -> Any:  # noqa: ANN401 - one of four
         given = [name for name in _KEYS if node.get(name) is not None]
-        if _plain(self._node, "embedded") is True:
+        if plain(self._node, "embedded") is True:
             if given:
-                self._wrong(node[given[0]], "an embedded token server's keys are its own")
+                self._values.wrong(node[given[0]], "an embedded token server's keys are its own")
             return self._embedded(issuer)
         for name in ("policy", "signing", "filterCatalog", "decisionLog"):
             beside = self._node.get(name)
             if beside is not None:
-                self._wrong(beside, f"`{name}` belongs to `embedded: true`")
+                self._values.wrong(beside, f"`{name}` belongs to `embedded: true`")
         if len(given) != 1:
-            self._wrong(node, f"`token` needs exactly one of {', '.join(_KEYS)}")
+            self._values.wrong(node, f"`token` needs exactly one of {', '.join(_KEYS)}")
             return BundleKeys(Path())
         key = given[0]
         if key == "jwksUri":
             uri = UriKeys(
-                str(_plain(node, key)),
+                str(plain(node, key)),
                 self._path_of(node, "caFile"),
-                _plain(node, "allowHttp") is True,
+                plain(node, "allowHttp") is True,
             )
             self._check_http(node[key], uri.uri, allowed=uri.allow_http, by="allowHttp")
             return uri
-        file = self._file.parent / str(_plain(node, key))
+        file = self._file.parent / str(plain(node, key))
         return BundleKeys(file) if key == "rootCertBundle" else FileKeys(file)
 
     def _embedded(self, issuer: str) -> EmbeddedKeys:
-        policy, signing = self._path("policy"), _mapping(self._node, "signing")
+        policy, signing = self._path("policy"), mapping(self._node, "signing")
         folder = self._path_of(signing, "keyFolder")
         if policy is None or folder is None:
-            self._wrong(self._node["embedded"], "`embedded` needs `policy` and `signing`")
+            self._values.wrong(self._node["embedded"], "`embedded` needs `policy` and `signing`")
             return EmbeddedKeys(
                 Settings(self._file, Path(), issuer, SigningSettings(KeyFolder(Path())))
             )
@@ -146,69 +139,53 @@ class _Reader:
                 issuer,
                 SigningSettings(KeyFolder(Path(folder))),
                 sees_references=True,
-                **self._given(
-                    **decision_log(_mapping(self._node, "decisionLog"), self._file.parent),
-                    filter_catalog=_plain(self._node, "filterCatalog"),
-                    trusted_proxies=self._networks(self._node.get("trustedProxies")),
-                    log_format=_plain(self._node, "logFormat"),
-                    log_level=_plain(self._node, "logLevel"),
+                **only_given(
+                    **decision_log(mapping(self._node, "decisionLog"), self._file.parent),
+                    filter_catalog=plain(self._node, "filterCatalog"),
+                    trusted_proxies=self._values.networks(self._node.get("trustedProxies")),
+                    log_format=plain(self._node, "logFormat"),
+                    log_level=plain(self._node, "logLevel"),
                 ),
             )
         )
 
     def _upstream(self, node: MappingNode) -> UpstreamSettings:
-        url = str(_plain(node, "url"))
-        insecure = _plain(node, "insecure") is True
+        url = str(plain(node, "url"))
+        insecure = plain(node, "insecure") is True
         self._check_http(node["url"], url, allowed=insecure, by="insecure")
         upload_key = self._path_of(node, "uploadKeyFile")
         return UpstreamSettings(
             url,
-            self._login(_mapping(node, "credentials")),
-            **self._given(
+            self._login(mapping(node, "credentials")),
+            **only_given(
                 ca_file=self._path_of(node, "caFile"),
                 connect_seconds=_seconds(node, "connectTimeout"),
                 read_seconds=_seconds(node, "readTimeout"),
-                connections=_plain(node, "connections"),
+                connections=plain(node, "connections"),
                 upload_key_file=None if upload_key is None else Path(upload_key),
             ),
         )
 
     def _login(self, node: MappingNode) -> LoginSettings:
         if (static := node.get("static")) is not None and isinstance(static, MappingNode):
-            file = self._file.parent / str(_plain(static, "passwordFile"))
-            return StaticLogin(str(_plain(static, "username")), file)
+            file = self._file.parent / str(plain(static, "passwordFile"))
+            return StaticLogin(str(plain(static, "username")), file)
         if (named := node.get("environment")) is not None:
             if not isinstance(named, MappingNode):
                 return EnvironmentLogin()
-            return EnvironmentLogin(str(_plain(named, "username")), str(_plain(named, "password")))
+            return EnvironmentLogin(str(plain(named, "username")), str(plain(named, "password")))
         if (config := self._path_of(node, "dockerConfig")) is not None:
             return DockerConfigLogin(Path(config))
-        helper = _plain(node, "helper")
+        helper = plain(node, "helper")
         return None if helper is None else HelperLogin(str(helper))
 
     def _check_http(self, node: Node, url: str, *, allowed: bool, by: str) -> None:
         parts = urlsplit(url)
         if parts.scheme == "http" and not allowed and not is_loopback(parts.hostname or ""):
-            self._wrong(node, f"plain HTTP to another machine; `{by}: true` admits it")
-
-    def _address(self, node: Node) -> Address:
-        try:
-            return Address(*parse_address(str(node.plain())))
-        except ValueError as error:
-            self._wrong(node, str(error))
-            return Address("", 0)
-
-    def _networks(self, node: Node | None) -> tuple[Network, ...] | None:
-        networks = []
-        for one in node.items if isinstance(node, SequenceNode) else ():
-            try:
-                networks.append(parse_network(str(one.plain())))
-            except ValueError as error:
-                self._wrong(one, str(error))
-        return tuple(networks) or None
+            self._values.wrong(node, f"plain HTTP to another machine; `{by}: true` admits it")
 
     def _size(self) -> int | None:
-        text = _plain(self._node, "maxBodySize")
+        text = plain(self._node, "maxBodySize")
         if text is None:
             return None
         number, unit = str(text)[:-3], str(text)[-3:]
@@ -219,28 +196,10 @@ class _Reader:
         return None if found is None else Path(found)
 
     def _path_of(self, node: MappingNode, name: str) -> str | None:
-        text = _plain(node, name)
+        text = plain(node, name)
         return None if text is None else str(self._file.parent / str(text))
-
-    def _wrong(self, node: Node, message: str) -> None:
-        self._problems.error(node.location, "wrong-value", message)
-
-    @staticmethod
-    def _given(**values: object) -> dict[str, Any]:
-        """Leave out what the file does not say, so that the defaults stand in one place."""
-        return {name: value for name, value in values.items() if value is not None}
-
-
-def _mapping(node: MappingNode, name: str) -> MappingNode:
-    found = node.get(name)
-    return found if isinstance(found, MappingNode) else MappingNode({}, node.location)
-
-
-def _plain(node: MappingNode, name: str) -> object:
-    found = node.get(name)
-    return None if found is None else found.plain()
 
 
 def _seconds(node: MappingNode, name: str) -> float | None:
-    text = _plain(node, name)
+    text = plain(node, name)
     return None if text is None else parse_duration(str(text)).total_seconds()

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from regauth.controller.configuration import Configuration, ConfigurationError, read_configuration
+from regauth.controller.configuration import Configuration, read_configuration
 from regauth.controller.kube_controller import _configuration
 from regauth.controller.settings import Election, Limits, Registry, Selection
+from regauth.engine.source.configuration_file import ConfigurationError
 
 POLICY = """\
 version: 1

@@ -14,7 +14,7 @@ FOLDERS = ("controller", "engine", "policytests", "schemas", "servers")
 ONLY_SPEAKERS = {
     "celpy": "engine/cel/",
     "lark": "engine/cel/",
-    "re2": "engine/cel/",
+    "re2": "engine/(cel|issuers)/",
     "yaml": "engine/source/nodes.py",
     "jsonschema": "engine/source/schema.py",
     "jwt": "engine/tokens/",

@@ -7,12 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from regauth.engine.source.configuration_file import ConfigurationError
 from regauth.engine.source.problems import Problems
-from regauth.servers.configuration.server_file import (
-    ConfigurationError,
-    parse_settings,
-    read_settings,
-)
+from regauth.servers.configuration.server_file import parse_settings, read_settings
 from regauth.servers.configuration.settings import (
     TOKEN_PATHS,
     Address,
