@@ -10,6 +10,7 @@ files are started here, and threads do not survive a fork (gunicorn: no `--prelo
 
 import os
 from pathlib import Path
+from typing import Final
 
 from regauth.servers.configuration.server_file import read_settings
 from regauth.servers.state.reloading import load_state
@@ -17,13 +18,19 @@ from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.token.app import App
 from regauth.servers.token.assembly import assemble, tell_of_sessions
 
+_UNDERSCORES: Final = (
+    "`trustedProxies` needs `frontStripsUnderscores: true` under this WSGI server, and a proxy that"
+    " removes header fields with an underscore in their name: a client could else write"
+    " `X_Forwarded_For` over what the proxy says; see docs/token-server.md, `Other hosts`"
+)
+
 
 def make_application() -> App:
     """
     Make the application and start what runs beside it.
 
     Raises:
-        RuntimeError: `TOKEN_SERVER_CONFIG` is not set.
+        RuntimeError: `TOKEN_SERVER_CONFIG` is not set, or `trustedProxies` cannot be trusted here.
         ConfigurationError, PolicyFolderError, PolicyProblemsError, SigningError,
             StoreSettingsError: As the command shows them.
     """
@@ -31,6 +38,10 @@ def make_application() -> App:
     if not file:
         raise RuntimeError("TOKEN_SERVER_CONFIG must name the configuration, such as server.yaml")
     settings = read_settings(Path(file))
+    if settings.trusted_proxies and not settings.front_strips_underscores:
+        # WSGI has one name for `X-Forwarded-For` and `X_Forwarded_For` (PEP 3333, as CGI), and a
+        # proxy overwrites only the one that it writes itself.
+        raise RuntimeError(_UNDERSCORES)
     log = EventLog(settings.log_format, settings.log_level)
     state = load_state(settings)
     tell_of_sessions(settings, state, log)

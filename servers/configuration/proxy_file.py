@@ -34,7 +34,7 @@ from .proxy_settings import (
     UpstreamSettings,
     UriKeys,
 )
-from .server_file import connection_limits, decision_log
+from .server_file import connection_limits, decision_log, rfc7239
 from .settings import Address, KeyFolder, Settings, SigningSettings
 
 _KEYS: Final = ("rootCertBundle", "jwksFile", "jwksUri")
@@ -81,8 +81,9 @@ class _ProxyReader:
             **only_given(
                 listen=tuple(Address(*one) for one in listen) or None,
                 threads=plain(node, "threads"),
-                connections=connection_limits(node),
+                connections=connection_limits(node, self._values),
                 trusted_proxies=self._values.networks(node.get("trustedProxies")),
+                rfc7239=rfc7239(node),
                 log_format=plain(node, "logFormat"),
                 log_level=plain(node, "logLevel"),
             ),
@@ -143,6 +144,7 @@ class _ProxyReader:
                     **decision_log(mapping(self._node, "decisionLog"), self._file.parent),
                     filter_catalog=plain(self._node, "filterCatalog"),
                     trusted_proxies=self._values.networks(self._node.get("trustedProxies")),
+                    rfc7239=rfc7239(self._node),
                     log_format=plain(self._node, "logFormat"),
                     log_level=plain(self._node, "logLevel"),
                 ),

@@ -126,6 +126,8 @@ class ProxySettings:
     listen: tuple[Address, ...] = (Address("127.0.0.1", 5000),)
     threads: int = 256
     trusted_proxies: tuple[Network, ...] = ()
+    rfc7239: bool = False
+    """Whether trusted proxies write `Forwarded` (RFC 7239); else they write `X-Forwarded-*`."""
     limits: BodyLimits = field(default_factory=BodyLimits)
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     log_format: LogFormat = "json"

@@ -111,8 +111,10 @@ class _ServerReader:
                 workers=plain(node, "workers"),
                 pin_workers=plain(node, "pinWorkers"),
                 trusted_proxies=self._values.networks(node.get("trustedProxies")),
+                rfc7239=rfc7239(node),
+                front_strips_underscores=plain(node, "frontStripsUnderscores"),
                 rates=_rates(mapping(node, "rateLimits")),
-                limits=connection_limits(node),
+                limits=connection_limits(node, self._values),
                 **self._caches(mapping(node, "caches")),
                 shadow_policy=self._optional_path(node.get("shadowPolicy")),
                 **decision_log(mapping(node, "decisionLog"), self._folder),
@@ -196,12 +198,20 @@ def _rates(node: MappingNode) -> Rates:
     return replace(Rates(), **given)
 
 
-def connection_limits(node: MappingNode) -> ConnectionLimits:
+def rfc7239(node: MappingNode) -> bool | None:
+    """Return what `forwardedFields` says, which the proxy's file has too."""
+    found = plain(node, "forwardedFields")
+    return None if found is None else found == "Forwarded"
+
+
+def connection_limits(node: MappingNode, values: ValueReader) -> ConnectionLimits:
     """Return the `limits` of a server's or a proxy's configuration."""
-    found = plain(mapping(node, "limits"), "connectionsPerClient")
-    if found is None:
-        return ConnectionLimits()
-    return ConnectionLimits(None if found is False else int(str(found)))
+    limits = mapping(node, "limits")
+    per_client = plain(limits, "connectionsPerClient")
+    exempt = only_given(exempt=values.networks(limits.get("exemptClients")))
+    if per_client is None:
+        return ConnectionLimits(**exempt)
+    return ConnectionLimits(None if per_client is False else int(str(per_client)), **exempt)
 
 
 def _strings(node: Node | None) -> tuple[str, ...] | None:

@@ -104,6 +104,8 @@ class ConnectionLimits:
 
     per_client: int | None = 100
     """Of one client; None is without limit."""
+    exempt: tuple[Network, ...] = ()
+    """Clients that may have any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,10 @@ class Settings:
     log_level: LogLevel = "info"
     paths: tuple[str, ...] = TOKEN_PATHS
     trusted_proxies: tuple[Network, ...] = ()
+    rfc7239: bool = False
+    """Whether trusted proxies write `Forwarded` (RFC 7239); else they write `X-Forwarded-*`."""
+    front_strips_underscores: bool = False
+    """Whether they remove fields such as `X_Forwarded_For`."""
     rates: Rates = Rates()
     limits: ConnectionLimits = ConnectionLimits()
     shadow_policy: Path | None = None

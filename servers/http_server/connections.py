@@ -23,7 +23,7 @@ from waitress.channel import HTTPChannel
 
 from regauth.engine.source.addresses import Network, is_within
 from regauth.servers.protocol.errors import error_body
-from regauth.servers.telemetry.turned_away import Doorkeeper, Why
+from regauth.servers.telemetry.turned_away import RejectionLog, Why
 
 from .forwarded import client_of
 from .framing import FramedRequest
@@ -73,7 +73,7 @@ class ClientBounds:
         return self.body_seconds + (received / self.body_rate if self.body_rate else 0.0)
 
 
-class Crowd:
+class ConnectionCounts:
     """
     Counts connections by client.
 
@@ -234,20 +234,20 @@ class Clients:
 
     Args:
         bounds: What they may take.
-        doorkeeper: Is told of those that are turned away.
+        rejections: Is told of those that are turned away.
         clock: Monotonic seconds.
     """
 
     def __init__(
         self,
         bounds: ClientBounds | None = None,
-        doorkeeper: Doorkeeper | None = None,
+        rejections: RejectionLog | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.bounds = bounds or ClientBounds()
         self.clock = clock
-        self._crowd = Crowd(self.bounds)
-        self._doorkeeper = doorkeeper
+        self._counts = ConnectionCounts(self.bounds)
+        self._rejections = rejections
 
     def open(
         self,
@@ -258,19 +258,19 @@ class Clients:
         map: dict[int, Any],  # noqa: A002 - waitress's word
     ) -> None:
         """Take a connection in, as waitress would with a class of channels, or refuse it."""
-        if not self._crowd.admit(address[0]):
+        if not self._counts.admit(address[0]):
             self.tell("too-many", address[0])
             _refuse(connection)
             return
         try:
             Channel(self, server, connection, address, adjustments, map=map)
         except BaseException:
-            self._crowd.leave(address[0])
+            self._counts.leave(address[0])
             raise
 
     def leave(self, address: str) -> None:
         """Take note that a connection is gone."""
-        self._crowd.leave(address)
+        self._counts.leave(address)
 
     def end_late(self, channels: list[Channel]) -> None:
         """Hang up on all whose request is late."""
@@ -283,8 +283,8 @@ class Clients:
 
     def tell(self, why: Why, address: str) -> None:
         """Tell of a connection that was turned away."""
-        if self._doorkeeper is not None:
-            self._doorkeeper.turned_away(why, address)
+        if self._rejections is not None:
+            self._rejections.turned_away(why, address)
 
 
 def _refuse(connection: socket.socket) -> None:

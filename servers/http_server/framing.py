@@ -5,6 +5,7 @@ What lives here: what waitress's parser is too lenient about, and what takes it 
 not: how long a client may take (`regauth.servers.http_server.connections`), and what is asked.
 """
 
+import re
 from typing import Final
 
 from waitress.parser import HTTPRequestParser, ParsingError
@@ -20,6 +21,9 @@ MAX_CHUNK_TEXT: Final = 8 * 1024
 """Bytes of a chunk's size with its extensions, or of the trailer; waitress keeps them in memory."""
 
 
+_ABSOLUTE: Final = re.compile(r"https?://([^/?#@]*)([/?].*)?", re.ASCII | re.IGNORECASE)
+
+
 class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
     """
     A request that has one end, where waitress takes requests that could have two.
@@ -27,6 +31,9 @@ class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
     Whoever stands in front and reads another end than we do sends us the rest of one client's
     request as another client's (request smuggling).
     """
+
+    request_uri: str
+    path: str
 
     def received(self, data: bytes) -> int:
         """Take what came; a request that is whole is not asked to go on (RFC 9110, 10.1.1)."""
@@ -55,11 +62,33 @@ class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
             raise ParsingError("the target or the body's length is malformed") from error
         if self.version not in ("1.0", "1.1"):
             raise ParsingError("HTTP/1.0 or HTTP/1.1 is spoken here")
+        self._take_absolute_form()
         # waitress has taken away a coding that it knows, which HTTP/1.0 has not
         if "TRANSFER_ENCODING" in self.headers or (
             self.chunked and "CONTENT_LENGTH" in self.headers
         ):
             raise ParsingError("the end of the body is said in two ways")
+
+    def _take_absolute_form(self) -> None:
+        """
+        Turn a target such as `http://registry.example.com/v2/` into the origin form and a `Host`.
+
+        A server must accept this form, and must take the host from the target (RFC 9112, section
+        3.2.2).  Whatever reads the request afterwards sees one form.
+
+        Raises:
+            ParsingError: The target is of another scheme, or names a user (RFC 9110, 4.2.4).
+        """
+        target = self.request_uri
+        if target.startswith("/") or target == "*":
+            return
+        found = _ABSOLUTE.fullmatch(target)
+        if found is None or not found[1]:
+            raise ParsingError("the target is neither a path nor an http address")
+        path = found[2] or "/"
+        self.request_uri = path if path.startswith("/") else f"/{path}"
+        self.path = self.path or "/"
+        self.headers["HOST"] = found[1]
 
 
 def _check_cost(header_plus: bytes) -> None:

@@ -34,7 +34,7 @@ from regauth.servers.http_server.forwarded import ForwardedFields
 from regauth.servers.protocol.errors import error_body
 from regauth.servers.state.reloading import load_state
 from regauth.servers.telemetry.event_log import EventLog
-from regauth.servers.telemetry.turned_away import Doorkeeper
+from regauth.servers.telemetry.turned_away import RejectionLog, warn_of_ignored
 from regauth.servers.token.app import HealthResource
 from regauth.servers.token.assembly import Assembly, assemble, tell_of_sessions
 from regauth.servers.upstream.credentials import UpstreamCredentials
@@ -102,7 +102,10 @@ class Proxy:
             decisions,
         )
         self._upstream = None if settings.upstream is None else make_upstream(settings.upstream)
-        app = _app(gate, log, ForwardedFields(settings.trusted_proxies), self._upstream)
+        forwarded = ForwardedFields(
+            settings.trusted_proxies, rfc7239=settings.rfc7239, ignored=warn_of_ignored(log)
+        )
+        app = _app(gate, log, forwarded, self._upstream)
         self.app: Wsgi = app
         if self.embedded is not None and isinstance(keys, EmbeddedKeys):
             self.app = _Beside(app, self.embedded.app, keys.server.paths)
@@ -123,9 +126,11 @@ class Proxy:
 
 def _clients(settings: ProxySettings, log: EventLog, embedded: Assembly | None) -> Clients:
     bounds = ClientBounds(
-        settings.connections.per_client, settings.trusted_proxies, body_rate=BODY_RATE
+        settings.connections.per_client,
+        (*settings.trusted_proxies, *settings.connections.exempt),
+        body_rate=BODY_RATE,
     )
-    return Clients(bounds, Doorkeeper(log, embedded.observer.metrics if embedded else None))
+    return Clients(bounds, RejectionLog(log, embedded.observer.metrics if embedded else None))
 
 
 class _Beside:

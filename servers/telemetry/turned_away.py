@@ -1,8 +1,8 @@
 """
-The doorkeeper: tells of connections that were turned away.
+What metrics and log are told of connections that were turned away, and of fields not believed.
 
-What lives here: why they are, and what metrics and log are told.  What must not: turning them away
-(`regauth.servers.http_server.connections`).
+What lives here: why connections are turned away, and how often the log says it.  Not here: turning
+them away (`regauth.servers.http_server.connections`).
 """
 
 import time
@@ -19,7 +19,7 @@ LOG_SECONDS: Final = 10.0
 """Between two lines about connections that were turned away for the same reason."""
 
 
-class Doorkeeper:
+class RejectionLog:
     """
     Tells of connections that were turned away: metrics of each, the log of some.
 
@@ -56,3 +56,24 @@ class Doorkeeper:
         self._log.event(
             "connection-turned-away", "warning", why=why, client=client, more=more or ""
         )
+
+
+def warn_of_ignored(log: EventLog) -> Callable[[str, str], None]:
+    """
+    Return what warns that a forwarded field is ignored.
+
+    A server behind a proxy that it does not trust takes all its clients for one, so one client's
+    failed logins lock out everybody.
+    """
+
+    def warn(header: str, peer: str) -> None:
+        log.event(
+            "forwarded-ignored",
+            "warning",
+            header=header,
+            peer=peer,
+            advice="name the peer in `trustedProxies`, and what it writes in `forwardedFields`,"
+            " if it is your reverse proxy; this is said once",
+        )
+
+    return warn

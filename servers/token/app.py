@@ -18,6 +18,7 @@ from regauth.servers.http_server.forwarded import ForwardedFields
 from regauth.servers.protocol.errors import error_body
 from regauth.servers.provider_keys.providers import ProviderKeys
 from regauth.servers.telemetry.metrics import CONTENT_TYPE
+from regauth.servers.telemetry.turned_away import warn_of_ignored
 
 from .answer_cache import AnswerCache
 from .observer import Observer
@@ -43,6 +44,9 @@ def create_app(
     app = falcon.App(media_type=falcon.MEDIA_JSON)
     app.set_error_serializer(_serialize_error)
     app.add_error_handler(Exception, _unexpected(observer))
+    forwarded = ForwardedFields(
+        settings.trusted_proxies, rfc7239=settings.rfc7239, ignored=warn_of_ignored(observer.log)
+    )
     style = ResponseStyle(settings.realm, settings.verbose_errors)
     limits = Limits(
         RateLimit(settings.rates.client),
@@ -50,9 +54,7 @@ def create_app(
         RateLimit(settings.rates.identity),
     )
     answers = AnswerCache(keys, service.lifetime, seconds=settings.answer_cache)
-    token = TokenResource(
-        service, answers, observer, style, limits, ForwardedFields(settings.trusted_proxies)
-    )
+    token = TokenResource(service, answers, observer, style, limits, forwarded)
     for path in settings.paths:
         app.add_route(path, token)
     app.add_route("/healthz", HealthResource())

@@ -28,7 +28,7 @@ from regauth.servers.state.reloading import TICK, Reloader, load_state
 from regauth.servers.telemetry.decision_log import DecisionLogError, make_file
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.metrics import forget_process
-from regauth.servers.telemetry.turned_away import Doorkeeper
+from regauth.servers.telemetry.turned_away import RejectionLog
 
 from .assembly import assemble, tell_of_sessions
 from .service import State
@@ -98,8 +98,10 @@ def serve(
         pin(core)
     assembly = assemble(settings, state, log)
     clients = Clients(
-        ClientBounds(settings.limits.per_client, settings.trusted_proxies),
-        Doorkeeper(log, assembly.observer.metrics),
+        ClientBounds(
+            settings.limits.per_client, (*settings.trusted_proxies, *settings.limits.exempt)
+        ),
+        RejectionLog(log, assembly.observer.metrics),
     )
     server = hosting.Server(assembly.app, listeners, threads=settings.threads, clients=clients)
 

@@ -3,10 +3,13 @@
 import base64
 import json
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.message import Message
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -143,6 +146,40 @@ def test_a_token_is_exchanged_over_tls_and_the_log_names_the_client(
     assert json.loads(reply.body)["scope"] == "repository:acme/app:pull,push"
     assert "client=127.0.0.1" in behind.log.read_text()
     assert "192.0.2.7" not in behind.log.read_text(), "what a client claims to be is not believed"
+
+
+@pytest.mark.parametrize("gate", [_nginx, _caddy], ids=["nginx", "caddy"])
+def test_s8_the_gate_strips_fields_with_an_underscore(
+    gate: Callable[..., AbstractContextManager[Sequence[str | Path]]],
+    tmp_path: Path,
+    repository: Path,
+) -> None:
+    """A WSGI server has one name for `X_Forwarded_For` and the field that the gate writes."""
+    got: list[Message] = []
+
+    class Recorder(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            got.append(self.headers)
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Keep silent."""
+
+    port, tls_port = free_ports(2)
+    ca = _certificate(tmp_path)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Recorder)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    odd = ("X_Forwarded_For", "X-Forwarded_For", "x_forwarded-for", "X_Forwarded_Proto", "X_Any")
+    with gate(tmp_path, repository / "deploy", port, tls_port):
+        url = f"https://localhost:{tls_port}/auth/token"
+        reply = ask(url, Place(ca_file=str(ca)), Bounds(), dict.fromkeys(odd, "192.0.2.7"))
+    server.shutdown()
+    server.server_close()
+
+    assert reply.status == 204
+    assert not [name for name in got[0] if "_" in name]
+    assert got[0]["X-Forwarded-For"] == "127.0.0.1"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from .process import PATIENCE
 
 ASK = """
@@ -47,3 +49,25 @@ def test_without_a_configuration_the_host_is_told_what_is_missing() -> None:
 
     assert done.returncode == 1
     assert "TOKEN_SERVER_CONFIG must name the configuration" in done.stderr
+
+
+@pytest.mark.parametrize("more", ["", "frontStripsUnderscores: false\n"])
+def test_s8_trusted_proxies_need_the_word_that_they_strip_underscores(
+    folder: Path, more: str
+) -> None:
+    """`X_Forwarded_For` and `X-Forwarded-For` are one variable of WSGI."""
+    file = folder / "server.yaml"
+    file.write_text(f"{file.read_text()}trustedProxies: [127.0.0.1]\n{more}")
+    done = python("from regauth.servers.wsgi import application", TOKEN_SERVER_CONFIG=str(file))
+
+    assert done.returncode == 1
+    assert "`trustedProxies` needs `frontStripsUnderscores: true`" in done.stderr
+
+
+def test_s8_with_that_word_the_application_is_served(folder: Path) -> None:
+    file = folder / "server.yaml"
+    more = "trustedProxies: [127.0.0.1]\nfrontStripsUnderscores: true\n"
+    file.write_text(file.read_text() + more)
+    done = python(ASK, "/healthz", TOKEN_SERVER_CONFIG=str(file))
+
+    assert done.stdout == "[200]\n", done.stderr

@@ -139,10 +139,12 @@ tokenPath: /service/token
 workers: 2
 pinWorkers: false
 trustedProxies: [127.0.0.1, 10.0.0.0/8]
+forwardedFields: Forwarded
+frontStripsUnderscores: true
 rateLimits:
   client: false
   identity: {perSecond: 0.5, burst: 3}
-limits: {connectionsPerClient: 7}
+limits: {connectionsPerClient: 7, exemptClients: [192.0.2.0/24]}
 caches: {logins: 10s, answers: 0s}
 shadowPolicy: next
 decisionLog: {file: decisions.jsonl, claims: false}
@@ -156,8 +158,10 @@ refreshTokens: {file: sessions.db}
         workers=2,
         pin_workers=False,
         trusted_proxies=(ip_network("127.0.0.1/32"), ip_network("10.0.0.0/8")),
+        rfc7239=True,
+        front_strips_underscores=True,
         rates=Rates(client=None, identity=Rate(0.5, 3)),
-        limits=ConnectionLimits(7),
+        limits=ConnectionLimits(7, (ip_network("192.0.2.0/24"),)),
         login_cache=10.0,
         answer_cache=0.0,
         shadow_policy=FILE.parent / "next",
@@ -192,12 +196,14 @@ def test_a_decision_log_of_a_dash_is_standard_output() -> None:
     [
         ("trustedProxies: [10.0.0.0/99]", "4:18: error"),
         ("trustedProxies: [proxy.example.com]", "4:18: error: this is not an address"),
+        ("forwardedFields: X-Real-IP", "4:18: error: `forwardedFields` is `X-Forwarded` or"),
+        ("limits: {exemptClients: [10.0.0.0/99]}", "4:26: error"),
         ("rateLimits: {client: true}", "4:22: error: a rate is a mapping"),
         ("rateLimits: {client: {perSecond: 1}}", "error"),
         ("caches: {logins: 1h}", "4:18: error: 1h is out of bounds"),
         ("limits: {connectionsPerClient: 0}", "4:32: error: `connectionsPerClient` is a whole"),
         ("limits: {connectionsPerClient: true}", "4:32: error: `connectionsPerClient` is a whole"),
-        ("limits: {}", "error: `limits` is a mapping with `connectionsPerClient`"),
+        ("limits: {}", "error: `limits` is a mapping with `connectionsPerClient` or"),
         ("tokenPath: token", "4:12: error: a path begins with a slash"),
         ("workers: 0", "4:10: error: `workers` is a whole number"),
         ("decisionLog: x", "4:14: error: `decisionLog` must be a mapping"),

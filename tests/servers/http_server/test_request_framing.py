@@ -3,6 +3,7 @@
 import logging
 import socket
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from regauth.servers.http_server.connections import MAX_PIPELINED, Channel, Clie
 from regauth.servers.http_server.framing import MAX_BLANKS, MAX_CHUNK_TEXT, MAX_FIELDS
 from regauth.servers.http_server.server import MAX_HEADER_BYTES, streaming
 from regauth.servers.telemetry.event_log import EventLog
-from regauth.servers.telemetry.turned_away import Doorkeeper, Why
+from regauth.servers.telemetry.turned_away import RejectionLog, Why
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
 CHUNKED = b"PATCH / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -42,7 +43,7 @@ class Nobody:
         """Leave it."""
 
 
-class Book(Doorkeeper):
+class Book(RejectionLog):
     """Keeps what it is told."""
 
     def __init__(self) -> None:
@@ -68,7 +69,7 @@ def book() -> Book:
 @pytest.fixture
 def channel(book: Book) -> Iterator[Watched]:
     near, far = socket.socketpair()
-    made = Watched(Clients(doorkeeper=book), Nobody(), near, ("192.0.2.1", 1), ADJUSTMENTS, map={})
+    made = Watched(Clients(rejections=book), Nobody(), near, ("192.0.2.1", 1), ADJUSTMENTS, map={})
     yield made
     made.handle_close()
     far.close()
@@ -116,6 +117,65 @@ def test_what_python_cannot_read_is_a_bad_request_and_no_traceback(
     channel: Watched, start: bytes
 ) -> None:
     assert status(channel, start + b"\r\n") == 400
+
+
+@pytest.mark.parametrize(
+    ("target", "origin", "path", "host"),
+    [
+        (b"/v2/?a=b", "/v2/?a=b", "/v2/", "x"),
+        (b"http://registry.example.com/v2/?a=b", "/v2/?a=b", "/v2/", "registry.example.com"),
+        (b"HTTPS://registry.example.com:5000", "/", "/", "registry.example.com:5000"),
+        (b"http://registry.example.com?a=b", "/?a=b", "/", "registry.example.com"),
+        (b"http://[2001:db8::1]/v2//x", "/v2//x", "/v2//x", "[2001:db8::1]"),
+        (b"//registry.example.com/v2/", "//registry.example.com/v2/", None, "x"),
+        (b"*", "*", "*", "x"),
+    ],
+)
+def test_absolute_form_is_read_as_the_origin_form_and_a_host(
+    channel: Watched, target: bytes, origin: str, path: str | None, host: str
+) -> None:
+    assert status(channel, b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % target) == 200
+
+    request = channel.requests[0]
+    assert (request.request_uri, request.headers["HOST"]) == (origin, host)
+    assert path is None or request.path == path
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"ftp://registry.example.com/v2/",
+        b"http:///v2/",
+        b"http://user@registry.example.com/v2/",
+        b"http://registry.example.com#x",
+        b"http:/v2/",
+        b"registry.example.com:443",
+        b"v2/",
+    ],
+)
+def test_absolute_form_of_anything_else_is_a_bad_request(channel: Watched, target: bytes) -> None:
+    assert status(channel, b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n" % target) == 400
+
+
+NAMES = ("X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Request-Id", "Content-Type")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_s8_a_field_with_an_underscore_is_no_field_with_a_hyphen(
+    channel: Watched, name: str
+) -> None:
+    """Each spelling with at least one underscore, before and after the true one."""
+    parts = name.split("-")
+    spellings = {"".join(pair) for pair in product(*[[f"{one}-", f"{one}_"] for one in parts[:-1]])}
+    for written in spellings - {"-".join(parts[:-1]) + "-"}:
+        odd = f"{written}{parts[-1]}: other\r\n".encode()
+        true = f"{name}: true\r\n".encode()
+        for fields in (odd + true, true + odd, odd):
+            channel.requests.clear()
+            assert status(channel, GET + fields + b"\r\n") == 200
+
+            found = channel.requests[0].headers.get(name.upper().replace("-", "_"))
+            assert found == (None if fields == odd else "true")
 
 
 @pytest.mark.parametrize(

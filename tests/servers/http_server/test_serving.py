@@ -133,6 +133,33 @@ def test_a_trusted_proxy_says_who_asks(
     assert server.wait_for(lambda event: event["event"] == "token")["client"] == client
 
 
+def test_o4_a_forwarded_field_of_a_proxy_that_is_not_trusted_is_warned_of_once(
+    folder: Path, start: Callable[..., Running]
+) -> None:
+    server = start("--config", folder / "server.yaml")
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    for _ in range(3):
+        connection.request("GET", "/auth/token", headers={"X-Forwarded-For": "192.0.2.7"})
+        connection.getresponse().read()
+    connection.close()
+    assert server.end() == 0
+
+    (warned,) = [one for one in server.events if one["event"] == "forwarded-ignored"]
+    assert (warned["header"], warned["peer"]) == ("X-Forwarded-For", "127.0.0.1")
+    assert "trustedProxies" in str(warned["advice"])
+
+
+def test_absolute_form_is_answered_as_the_path_is(
+    folder: Path, start: Callable[..., Running]
+) -> None:
+    server = start("--config", folder / "server.yaml")
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    connection.request("GET", "http://auth.example.com/healthz")
+
+    assert connection.getresponse().status == 200
+    connection.close()
+
+
 def test_a_policy_with_typos_shows_all_of_them_and_ends_with_10(folder: Path) -> None:
     policy = folder / "policy" / "policy.yaml"
     text = policy.read_text().replace("repositories:", "repositry:")

@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
+from regauth.engine.source.addresses import parse_network
 from regauth.servers.configuration.settings import Address
 from regauth.servers.http_server import server as hosting
-from regauth.servers.http_server.connections import ClientBounds, Clients, Crowd
+from regauth.servers.http_server.connections import ClientBounds, Clients, ConnectionCounts
 from regauth.servers.http_server.forwarded import client_of
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.metrics import Metrics
-from regauth.servers.telemetry.turned_away import Doorkeeper, Why
+from regauth.servers.telemetry.turned_away import RejectionLog, Why
 from tests.servers.clock import Clock
 from tests.servers.process import PATIENCE, Running
 
@@ -27,7 +28,7 @@ END = b"1\r\n\r\n"
 BODY = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
 
 
-class Book(Doorkeeper):
+class Book(RejectionLog):
     """Writes down who was turned away."""
 
     def __init__(self) -> None:
@@ -295,30 +296,39 @@ def test_a_trusted_proxy_may_have_any_number_and_so_may_all_without_a_bound(
 )
 def test_a_network_of_ipv6_is_one_client(one: str, two: str, *, same: bool) -> None:
     assert (client_of(one) == client_of(two)) is same
-    crowd = Crowd(ClientBounds(connections=1))
-    crowd.admit(one)
+    counts = ConnectionCounts(ClientBounds(connections=1))
+    counts.admit(one)
 
-    assert crowd.admit(two) is not same
+    assert counts.admit(two) is not same
 
 
 def test_those_who_left_are_forgotten() -> None:
-    crowd = Crowd(ClientBounds(connections=1))
+    counts = ConnectionCounts(ClientBounds(connections=1))
     for number in range(1000):
-        assert crowd.admit(f"10.0.{number // 250}.{number % 250}")
-        crowd.leave(f"10.0.{number // 250}.{number % 250}")
+        assert counts.admit(f"10.0.{number // 250}.{number % 250}")
+        counts.leave(f"10.0.{number // 250}.{number % 250}")
 
-    assert len(crowd._counts) == 0
+    assert len(counts._counts) == 0
+
+
+def test_o12_exempt_clients_may_have_any_number() -> None:
+    exempt = (parse_network("192.0.2.0/24"),)
+    counts = ConnectionCounts(ClientBounds(connections=1, exempt=exempt))
+
+    assert [counts.admit("192.0.2.1") for _ in range(3)] == [True, True, True]
+    assert [counts.admit("::ffff:192.0.2.1") for _ in range(3)] == [True, True, True]
+    assert [counts.admit("198.51.100.1") for _ in range(2)] == [True, False]
 
 
 def test_each_is_counted_and_few_are_logged(tmp_path: Path) -> None:
     clock, metrics = Clock(), Metrics()
     with (tmp_path / "log").open("ab") as log:
-        keeper = Doorkeeper(EventLog("text", "info", log.fileno()), metrics, clock)
+        rejections = RejectionLog(EventLog("text", "info", log.fileno()), metrics, clock)
         for _ in range(100):
-            keeper.turned_away("too-many", "192.0.2.1")
-        keeper.turned_away("slow-headers", "192.0.2.2")
+            rejections.turned_away("too-many", "192.0.2.1")
+        rejections.turned_away("slow-headers", "192.0.2.2")
         clock.now += 10
-        keeper.turned_away("too-many", "192.0.2.3")
+        rejections.turned_away("too-many", "192.0.2.3")
     lines = [line.split(" ", 1)[1] for line in (tmp_path / "log").read_text().splitlines()]
 
     assert lines == [

@@ -88,7 +88,8 @@ threads: 9
 maxBodySize: 512MiB
 spoolFolder: spool
 trustedProxies: [10.0.0.0/8]
-limits: {connectionsPerClient: false}
+forwardedFields: Forwarded
+limits: {connectionsPerClient: false, exemptClients: [192.0.2.1]}
 logFormat: text
 logLevel: warning
 """
@@ -115,8 +116,9 @@ logLevel: warning
         listen=(Address("", 80), Address("::1", 81)),
         threads=9,
         trusted_proxies=(ip_network("10.0.0.0/8"),),
+        rfc7239=True,
         limits=BodyLimits(512 * 1024 * 1024, FILE.parent / "spool"),
-        connections=ConnectionLimits(None),
+        connections=ConnectionLimits(None, (ip_network("192.0.2.1/32"),)),
         log_format="text",
         log_level="warning",
     )
