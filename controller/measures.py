@@ -5,6 +5,7 @@ What lives here: the metrics and their names.  What must not: names of namespace
 which are without bound; the event log has those.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from prometheus_client import (
@@ -47,6 +48,12 @@ class Measures:
             ("kind", "status"),
             registry=self._registry,
         )
+        self._ages = Gauge(
+            "kube_controller_watch_age_seconds",
+            "Seconds since the API server was last heard of a kind; absent before the first list.",
+            ("kind",),
+            registry=self._registry,
+        )
         self._leader = self._gauge("leader", "1 while this process leads, else 0.")
         self._depth = self._gauge("queue_depth", "Service accounts that are to be looked at now.")
         self._failing = self._gauge("failing", "Service accounts whose last attempt failed.")
@@ -75,6 +82,12 @@ class Measures:
         self._leader.set(1 if leads else 0)
         self._depth.set(depth)
         self._failing.set(failing)
+
+    def watches(self, ages: Mapping[str, float | None]) -> None:
+        """Tell how long ago the API server was heard of each kind."""
+        for kind, age in ages.items():
+            if age is not None:
+                self._ages.labels(kind).set(age)
 
     def page(self) -> bytes:
         """Return the metrics in Prometheus's text format."""

@@ -113,7 +113,7 @@ class Process:
             self._settings.listen,
             {
                 "/healthz": yes_or_no(lambda: not self._broken, "healthy"),
-                "/readyz": yes_or_no(lambda: self._controller.ready, "ready"),
+                "/readyz": yes_or_no(lambda: self._controller.current, "ready"),
                 "/leader": yes_or_no(self._leads, "leader"),
                 "/metrics": metrics(self._page),
             },
@@ -122,6 +122,7 @@ class Process:
     def _page(self) -> bytes:
         queue = self._controller.queue
         self._measures.state(leads=self._leads(), depth=queue.depth, failing=queue.failing)
+        self._measures.watches(self._controller.watch_ages())
         return self._measures.page()
 
     def _lead(self) -> bool:

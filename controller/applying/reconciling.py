@@ -26,6 +26,12 @@ from regauth.controller.planning.planning import LOOK_AGAIN, Cause, Issue, Plan,
 from .applying import Applier, ChangeError, NotLeadingError, conflict_of, is_over
 from .work_queue import WorkQueue
 
+STALE_SECONDS: Final = 360.0
+"""
+Seconds after which a watch that was not heard counts as blind.  A watch is ended by the server
+after `watching.WATCH_SECONDS`, so a live one is heard more often.
+"""
+
 _ROUNDS: Final = 4
 
 
@@ -83,8 +89,10 @@ class Controller:
             partial(self._troubled, kind),
         )
 
-    def _replaced(self, kind: str, found: list[Object], version: str) -> None:
-        self._enqueue(self.inventory.replace(kind, found, version))
+    def _replaced(self, kind: str, found: list[Object], version: str, restored: bool) -> None:  # noqa: FBT001 - a callback's
+        if restored:
+            self._host.log.event("store-restored", "warning", kind=kind)
+        self._enqueue(self.inventory.replace(kind, found, version, restored=restored))
 
     def _changed(self, kind: str, event: str, found: Object) -> None:
         change = self.inventory.remove if event == "DELETED" else self.inventory.put
@@ -109,6 +117,15 @@ class Controller:
     def ready(self) -> bool:
         """Whether every kind has been listed."""
         return all(watcher.listed.is_set() for watcher in self.watchers.values())
+
+    @property
+    def current(self) -> bool:
+        """Whether every kind has been listed, and the server was heard of each a while ago."""
+        return all(age is not None and age <= STALE_SECONDS for age in self.watch_ages().values())
+
+    def watch_ages(self) -> dict[str, float | None]:
+        """Return for each kind the seconds since the server was heard; None before a list."""
+        return {kind: watcher.age for kind, watcher in self.watchers.items()}
 
     def sync(self) -> None:
         """

@@ -45,9 +45,21 @@ class Inventory:
         self._secrets_of: dict[Key, set[Key]] = {}
         self._named: dict[Key, Key] = {}
 
-    def replace(self, kind: str, found: Iterable[Object], version: str) -> set[Key]:
-        """Enter a whole list; return the accounts that it concerns."""
+    def replace(
+        self, kind: str, found: Iterable[Object], version: str, *, restored: bool = False
+    ) -> set[Key]:
+        """
+        Enter a whole list; return the accounts that it concerns.
+
+        Args:
+            kind: Of `KINDS`.
+            found: The objects.
+            version: The list's resourceVersion.
+            restored: Whether versions went back: then no known version is newer than the list.
+        """
         with self._lock:
+            if restored:
+                self._versions[kind] = dict.fromkeys(self._versions[kind], -1)
             concerned: set[Key] = set()
             before = set(self._objects[kind])
             for one in found:

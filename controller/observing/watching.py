@@ -1,13 +1,14 @@
 """
 List and watch: one kind of object, from the first list to the end of the process.
 
-What lives here: paging, resuming from the last resourceVersion, bookmarks, and beginning anew
-when the server no longer knows it.  What must not: what an object means.
+What lives here: paging, resuming from the last resourceVersion, bookmarks, and listing anew when
+the server no longer knows the version.  Not here: what an object means.
 
 Source: Kubernetes documentation, "Kubernetes API Concepts": "Efficient detection of changes",
 "Watch bookmarks", "Retrieving large results sets in chunks", "410 Gone responses".
 """
 
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -18,10 +19,22 @@ from regauth.controller.back_off import back_off
 from .cluster import GONE, ApiError, Cluster, Object, Stream
 
 PAGE: Final = "500"
+
 WATCH_SECONDS: Final = 240
+"""How long the server is asked to keep a watch open."""
 
 SILENT_SECONDS: Final = 270.0
+"""A watch that sends nothing for so long is broken: the server ends it earlier by itself."""
+
+STEADY_SECONDS: Final = 5.0
+"""A watch that was open for so long has worked, whatever ended it: a proxy in between may cut."""
+
+MAX_PAUSE: Final = 30.0
+"""The longest pause, in seconds, before the server is asked again: it bounds the blindness."""
+
 _READ_EVENTS: Final = frozenset(("ADDED", "MODIFIED", "DELETED"))
+_TOO_LARGE: Final = "Too large resource version"
+"""What the API server says of a version of its future (k8s.io/apimachinery, `NewTimeoutError`)."""
 
 
 class Watcher:
@@ -32,7 +45,8 @@ class Watcher:
         cluster: The API.
         path: The collection.
         query: What the list is restricted to.
-        replaced: Takes each whole list and its resourceVersion.
+        replaced: Takes each whole list, its resourceVersion, and whether the version went back:
+            then the server's store was restored, and what is known of later versions is void.
         changed: Takes each event's type and object.
         troubled: Told what went wrong and in how many seconds it is tried again.
     """
@@ -42,7 +56,7 @@ class Watcher:
         cluster: Cluster,
         path: str,
         query: dict[str, str],
-        replaced: Callable[[list[Object], str], None],
+        replaced: Callable[[list[Object], str, bool], None],
         changed: Callable[[str, Object], None],
         troubled: Callable[[ApiError, float], None],
     ) -> None:
@@ -54,12 +68,20 @@ class Watcher:
         self._troubled = troubled
         self._stopping = threading.Event()
         self._stream: Stream | None = None
+        self._heard = False
+        self._highest = 0
         self.version = ""
         """The resourceVersion that is known; empty before the first list."""
         self.seconds = WATCH_SECONDS
         """How long the server is asked to keep a watch open."""
         self.wait: Callable[[float], object] = self._stopping.wait
         """Waits so many seconds before the server is asked again."""
+        self.clock: Callable[[], float] = time.monotonic
+        """Seconds that never run backwards."""
+        self.jitter: Callable[[], float] = random.random
+        """The share, from 0 to 1, by which a pause is shortened by up to a half."""
+        self.last_contact: float | None = None
+        """When the server last told how things stand, by `clock`; None before the first list."""
         self.listed = threading.Event()
         """Set once there has been a whole list."""
 
@@ -67,27 +89,56 @@ class Watcher:
         """List and watch until `stop`."""
         failures = 0
         while not self._stopping.is_set():
-            try:
-                if not self.version:
-                    self.list()
-                begun = time.monotonic()
-                events = self.watch()
-            except ApiError as error:
-                if self._stopping.is_set():
-                    return
-                if error.status == GONE:
-                    self.version = ""
-                failures += 1
-                pause = error.retry_after or back_off(failures)
-                self._troubled(error, pause)
-                self.wait(pause)
-            else:
-                # One that ends in time without an event is as it should be where nothing happens;
-                # a server that ends every watch at once is not asked at once.
-                early = not events and time.monotonic() - begun < self.seconds / 2
-                failures = failures + 1 if early else 0
-                if failures > 1:
-                    self.wait(back_off(failures))
+            begun, self._heard = self.clock(), False
+            error = self._list_and_watch()
+            if self._stopping.is_set():
+                return
+            # Who was heard, or stayed for a while, has worked: only what fails at once again and
+            # again is asked less and less.
+            worked = self._heard or self.clock() - begun >= min(STEADY_SECONDS, self.seconds / 2)
+            failures = 0 if worked else failures + 1
+            if error is not None:
+                self._recover(error, failures)
+            elif failures > 1:
+                self.wait(self._pause(failures))
+
+    def _list_and_watch(self) -> ApiError | None:
+        """List if need be, then watch once; return what went wrong, if anything did."""
+        try:
+            if not self.version:
+                self.list()
+            begun = self.clock()
+            if not self.watch() and self.clock() - begun >= STEADY_SECONDS:
+                self._check_version()
+        except ApiError as error:
+            return error
+        return None
+
+    def _check_version(self) -> None:
+        """
+        List anew if the server's version is behind ours.
+
+        A watch without a single event or bookmark may wait for a version of the future: a server
+        whose store was restored counts on from an older version, and sends nothing until it has
+        caught up.
+        """
+        page = self._cluster.get(self._path, **self._query, limit="1")
+        if _number((page.get("metadata") or {}).get("resourceVersion")) < _number(self.version):
+            self.version = ""
+
+    def _recover(self, error: ApiError, failures: int) -> None:
+        pause = error.retry_after or self._pause(failures)
+        if error.status == GONE or _TOO_LARGE in str(error):
+            # The version is too old, or (after etcd was restored) too new: a list mends it.  It is
+            # no failure of the server, so it costs no time, unless it comes again at once.
+            self.version = ""
+            pause = 0.0 if failures <= 1 else pause
+        self._troubled(error, pause)
+        if pause:
+            self.wait(pause)
+
+    def _pause(self, failures: int) -> float:
+        return min(back_off(failures), MAX_PAUSE) * (1.0 - self.jitter() / 2)
 
     def list(self) -> None:
         """
@@ -106,8 +157,10 @@ class Watcher:
                 break
             query["continue"] = meta["continue"]
         version = str(meta.get("resourceVersion") or "")
-        self._replaced(found, version)
+        self._replaced(found, version, _number(version) < self._highest)
         self.version = version
+        self._highest = _number(version)
+        self.last_contact = self.clock()
         self.listed.set()
 
     def watch(self) -> int:
@@ -133,7 +186,10 @@ class Watcher:
             self._stream.close()
         for event in self._stream:
             self._event(event)
+            self._heard = True
+            self.last_contact = self.clock()
             events += 1
+        self.last_contact = self.clock()
         return events
 
     def _event(self, event: Object) -> None:
@@ -146,14 +202,28 @@ class Watcher:
                 code if isinstance(code, int) else 0,
                 str(found.get("message") or "the watch failed"),
             )
+        version = (found.get("metadata") or {}).get("resourceVersion")
+        if isinstance(version, str) and _number(version) < self._highest:
+            raise ApiError(GONE, "the server's versions went back: its store was restored")
         if kind in _READ_EVENTS:
             self._changed(str(kind), found)
-        version = (found.get("metadata") or {}).get("resourceVersion")
         if isinstance(version, str) and version:
             self.version = version
+            self._highest = _number(version)
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the server last told how things stand; None before the first list."""
+        return None if self.last_contact is None else self.clock() - self.last_contact
 
     def stop(self) -> None:
         """End `run`, also in the middle of a watch."""
         self._stopping.set()
         if self._stream is not None:
             self._stream.close()
+
+
+def _number(version: object) -> int:
+    """Return a resourceVersion as a number; KEP-5504 says that versions can be compared so."""
+    text = version if isinstance(version, str) else ""
+    return int(text) if text.isascii() and text.isdigit() else 0

@@ -23,13 +23,16 @@ class Site:
         self.told: list[tuple[str, str]] = []
         self.versions: list[str] = []
         self.pauses: list[tuple[int, float]] = []
+        self.restored: list[bool] = []
         self.on_event: Callable[[], None] = lambda: None
         self.watcher = Watcher(
             Cluster(connection(api)), "/api/v1/secrets", {"fieldSelector": f"type={KIND}"},
             self.replaced, self.changed, self.troubled,
         )  # fmt: skip
+        self.watcher.jitter = lambda: 0.0
 
-    def replaced(self, found: list[Object], version: str) -> None:
+    def replaced(self, found: list[Object], version: str, restored: bool) -> None:
+        self.restored.append(restored)
         self.told.append(("LIST", " ".join(one["metadata"]["name"] for one in found)))
         self.versions.append(version)
 
@@ -170,6 +173,128 @@ def test_a_server_that_ends_every_watch_at_once_is_asked_less_and_less(
     api.events = ended  # type: ignore[method-assign]
 
     assert run_until(api, site, 4) == [1.0, 2.0, 4.0]
+
+
+def ending_after(api: ApiServer, site: Site, seconds: float) -> None:
+    """Have every watch end without an event after so many seconds of the watcher's clock."""
+    events = api.events
+    clock = [0.0]
+    site.watcher.clock = lambda: clock[0]
+
+    def ended(watch: Watch, bookmarks: bool) -> Iterator[Object]:
+        clock[0] += seconds
+        watch.ended = True
+        return events(watch, bookmarks)
+
+    api.events = ended  # type: ignore[method-assign]
+
+
+@only_own
+def test_k2_a_proxy_that_cuts_every_watch_after_a_while_costs_no_pause(
+    api: ApiServer, site: Site
+) -> None:
+    ending_after(api, site, 8.0)
+
+    assert run_until(api, site, 6) == []
+
+
+@only_own
+def test_k2_no_pause_is_longer_than_its_bound(api: ApiServer, site: Site) -> None:
+    ending_after(api, site, 0.0)
+
+    assert run_until(api, site, 9) == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+
+
+@only_own
+def test_k2_pauses_are_spread(api: ApiServer, site: Site) -> None:
+    ending_after(api, site, 0.0)
+    site.watcher.jitter = iter([0.0, 0.5, 1.0, 0.2]).__next__
+
+    assert run_until(api, site, 4) == pytest.approx([1.0, 1.5, 2.0])
+
+
+def test_k2_a_version_that_is_gone_is_listed_anew_at_once(api: Api, site: Site) -> None:
+    """After an outage of the API, 410 is how every watch begins: waiting would be blindness."""
+    site.watcher.list()
+    waits: list[float] = []
+    site.watcher.wait = waits.append
+
+    def gone(request: Request) -> None:
+        if "watch" in request.query and api.count()["WATCH secrets"] == 1:
+            raise StatusError(410, "Expired")
+        if api.count()["WATCH secrets"] > 1:
+            site.watcher.stop()
+
+    api.before = gone
+    told: list[tuple[int, float]] = []
+    site.watcher._troubled = lambda error, pause: told.append((error.status, pause))
+    site.watcher.run()
+
+    assert (told, waits) == ([(410, 0.0)], [])
+    assert api.count()["GET secrets"] == 2
+
+
+def test_k2_a_server_that_knows_no_version_is_asked_less_and_less(api: Api, site: Site) -> None:
+    waits: list[float] = []
+    site.watcher.wait = waits.append
+
+    def gone(request: Request) -> None:
+        if api.count()["WATCH secrets"] > 4:
+            site.watcher.stop()
+        if "watch" in request.query:
+            raise StatusError(410, "Expired")
+
+    api.before = gone
+    site.watcher._troubled = lambda _error, _pause: None
+    site.watcher.run()
+
+    assert waits == [1.0, 2.0, 4.0]
+
+
+@only_own
+def test_k2_the_age_of_what_is_known_grows_until_the_server_is_heard(
+    api: ApiServer, site: Site
+) -> None:
+    clock = [100.0]
+    site.watcher.clock = lambda: clock[0]
+    ages = [site.watcher.age]
+    site.watcher.list()
+    clock[0] += 50
+    ages.append(site.watcher.age)
+    secret(api, "second")
+    site.on_event = api.disconnect
+    site.watcher.watch()
+    ages.append(site.watcher.age)
+
+    assert ages == [None, 50.0, 0.0]
+
+
+@only_own
+def test_k12_a_quiet_watch_at_a_version_of_the_future_is_noticed(
+    api: ApiServer, site: Site
+) -> None:
+    """A restored etcd counts on from an older version and sends nothing until it caught up."""
+    api.bump()
+    site.watcher.list()
+    with api.changed:
+        api.store.version -= 1
+    ending_after(api, site, 240.0)
+    run_until(api, site, 2)
+
+    assert site.restored == [False, True]
+    assert int(site.watcher.version) == api.store.version
+
+
+@only_own
+def test_k12_an_event_of_an_older_version_is_a_new_list(api: ApiServer, site: Site) -> None:
+    site.watcher.list()
+    secret(api, "second")
+    site.watcher._highest += 10
+    site.watcher._troubled = lambda _error, _pause: site.watcher.stop()
+    site.watcher.run()
+
+    assert site.told == [("LIST", "first")]
+    assert site.watcher.version == ""
 
 
 @pytest.mark.parametrize("in_stream", [True, False])
