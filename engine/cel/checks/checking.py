@@ -52,11 +52,13 @@ from regauth.engine.cel.syntax.nodes import (
     Unary,
     definition_of,
     path_of,
+    walk,
 )
 
 from . import wording
 from .guards import Paths, proven
 from .literal_arguments import check_literals, check_pattern
+from .nulls import is_null, is_nullable, null_path
 from .operands import check_membership, check_order
 
 
@@ -84,10 +86,19 @@ class Checked:
     findings: tuple[Finding, ...]
 
 
-def check_node(node: Node, declarations: Declarations) -> Checked:
-    """Find the type of a tree and what is wrong with it; warnings about `has()` included."""
+def check_node(node: Node, declarations: Declarations, expected: Type = DYN) -> Checked:
+    """
+    Find the type of a tree and what is wrong with it; warnings about `has()` and null included.
+
+    `expected` is the type that the result must have; whether it has is not said here, but a result
+    that can be null instead is.
+    """
     checker = _Checker(declarations)
-    result = checker.type_of(node, _Place({}, frozenset()))
+    place = _Place({}, frozenset())
+    result = checker.type_of(node, place)
+    if expected != DYN:
+        checker.needs_value(node, place)
+    checker.check_presence_of_nulls(node)
     return Checked(result, tuple(checker.findings))
 
 
@@ -99,6 +110,7 @@ class _Checker:
         }
         self.findings: list[Finding] = []
         self._unguarded: set[Path] = set()
+        self._nulls: set[Path] = set()
         self._checks: dict[type, Callable[[Any, _Place], Type]] = {
             Constant: self._constant,
             Name: self._name,
@@ -131,8 +143,31 @@ class _Checker:
 
     def _condition(self, node: Node, place: _Place) -> None:
         given = self.type_of(node, place)
+        self.needs_value(node, place)
         if not accepts(BOOL, given):
             self._wrong(node, f"a condition is bool, this is {given}")
+
+    def needs_value(self, node: Node, place: _Place) -> None:
+        """Report an expression that can be null where null is an error."""
+        path = self._null_path(node, place)
+        if path is not None and path not in self._nulls:
+            self._nulls.add(path)
+            self._report(wording.nullable(node, path))
+
+    def check_presence_of_nulls(self, node: Node) -> None:
+        """Report a `has()` of what can be null where the value is not looked at: null is there."""
+        parts = list(walk(node))
+        read = {path_of(part) for part in parts if isinstance(part, (Select, Index))}
+        for part in parts:
+            operand = path_of(part.operand) if isinstance(part, Has) else None
+            if isinstance(part, Has) and operand is not None:
+                path = (*operand, part.field)
+                if path not in read and is_nullable(path, self._declared.variables):
+                    self._report(wording.present_null(part, path))
+
+    def _null_path(self, node: Node, place: _Place) -> Path | None:
+        variables = {**self._declared.variables, **place.local}
+        return null_path(node, variables, self._definitions, place.present)
 
     # Names and members
 
@@ -159,6 +194,7 @@ class _Checker:
             names = self._declared.definitions
             return self._report(wording.undeclared(node.field_start, name, "definition", names))
         operand = self.type_of(node.operand, place)
+        self.needs_value(node.operand, place)
         stretch = (node.field_start, node.field_start + len(node.field))
         return self._member(node, operand, node.field, stretch, place)
 
@@ -199,6 +235,7 @@ class _Checker:
 
     def _has(self, node: Has, place: _Place) -> Type:
         operand = self.type_of(node.operand, place)
+        self.needs_value(node.operand, place)
         if isinstance(operand, RecordType):
             self._field(operand, node.field, (node.field_start, node.field_start + len(node.field)))
         elif operand != DYN and not isinstance(operand, MapType):
@@ -208,6 +245,8 @@ class _Checker:
     def _index(self, node: Index, place: _Place) -> Type:
         operand = self.type_of(node.operand, place)
         index = self.type_of(node.index, place)
+        self.needs_value(node.operand, place)
+        self.needs_value(node.index, place)
         if isinstance(operand, ListType):
             if accepts(INT, index):
                 return operand.item
@@ -242,21 +281,35 @@ class _Checker:
         if node.operator == "!":
             self._condition(node.operand, place)
             return BOOL
-        return self._resolve(node, NEGATE, (self.type_of(node.operand, place),))
+        given = self.type_of(node.operand, place)
+        self.needs_value(node.operand, place)
+        return self._resolve(node, NEGATE, (given,))
 
     def _binary(self, node: Binary, place: _Place) -> Type:
         left, right = self.type_of(node.left, place), self.type_of(node.right, place)
+        if node.operator not in ("==", "!="):
+            self.needs_value(node.right, place)
+            if node.operator != "in":
+                self.needs_value(node.left, place)
         if node.operator in ARITHMETIC:
             result = self._resolve(node, ARITHMETIC[node.operator], (left, right))
             return self._joined(node, left, right) if isinstance(result, ListType) else result
         if node.operator == "in":
             self.findings.extend(check_membership(node, left, right))
         elif node.operator in ("==", "!="):
-            if not comparable(left, right):
+            if not comparable(left, right) and not self._asks_for_null(node, place):
                 self._report(wording.never_equal(node, left, right))
         else:
             self.findings.extend(check_order(node, left, right))
         return BOOL
+
+    def _asks_for_null(self, node: Binary, place: _Place) -> bool:
+        """Whether a comparison is one of null with what can be null."""
+        sides = (node.left, node.right), (node.right, node.left)
+        anywhere = replace(place, present=frozenset())
+        return any(
+            is_null(one) and self._null_path(other, anywhere) is not None for one, other in sides
+        )
 
     def _joined(self, node: Binary, left: Type, right: Type) -> Type:
         """Give the type of two lists one after the other."""
@@ -298,13 +351,16 @@ class _Checker:
         parts = node.arguments if node.target is None else (node.target, *node.arguments)
         given = tuple(self.type_of(part, place) for part in parts)
         if node.function == "matches":
-            return self._matches(node, parts, given)
+            return self._matches(node, parts, given, place)
         function = FUNCTIONS.get(node.function)
         if function is None:
             return self._report(wording.unknown_function(node, [*FUNCTIONS, "matches", "has"]))
         if not (function.free if node.target is None else function.member):
             return self._report(wording.wrong_style(node, function))
         before = len(self.findings)
+        for at, part in enumerate(parts):
+            if not _results(function, (*given[:at], NULL, *given[at + 1 :])):
+                self.needs_value(part, place)
         result = self._resolve(node, function, given)
         if len(self.findings) == before:
             self.findings.extend(check_literals(node, function, parts))
@@ -312,27 +368,26 @@ class _Checker:
 
     def _resolve(self, node: Node, function: Function, given: tuple[Type, ...]) -> Type:
         """Give the result of a call, where the types leave one; report where they leave none."""
-        results = {
-            overload.result
-            for overload in function.overloads
-            if len(overload.parameters) == len(given)
-            and all(map(accepts, overload.parameters, given))
-        }
+        results = _results(function, given)
         if not results:
             return self._report(wording.no_overload(node, function, given))
         return results.pop() if len(results) == 1 else DYN
 
-    def _matches(self, node: Call, parts: tuple[Node, ...], given: tuple[Type, ...]) -> Type:
+    def _matches(
+        self, node: Call, parts: tuple[Node, ...], given: tuple[Type, ...], place: _Place
+    ) -> Type:
         if len(parts) != 2:  # noqa: PLR2004 - text and pattern
             self._wrong(node, "matches() takes a string and a pattern")
             return BOOL
         if not accepts(STRING, given[0]):
             self._wrong(parts[0], f"matches() searches a string, not {given[0]}")
+        self.needs_value(parts[0], place)
         self.findings.extend(check_pattern(parts[1]))
         return BOOL
 
     def _comprehension(self, node: Comprehension, place: _Place) -> Type:
         source = self.type_of(node.source, place)
+        self.needs_value(node.source, place)
         element: Type = DYN
         if isinstance(source, ListType):
             element = source.item
@@ -353,3 +408,12 @@ class _Checker:
             return BOOL
         known = proven(node.body, self._definitions, value=True)
         return ListType(self.type_of(node.transform, replace(inner, present=inner.present | known)))
+
+
+def _results(function: Function, given: tuple[Type, ...]) -> set[Type]:
+    """Return the types of the results that a function can have for operands of these types."""
+    return {
+        overload.result
+        for overload in function.overloads
+        if len(overload.parameters) == len(given) and all(map(accepts, overload.parameters, given))
+    }

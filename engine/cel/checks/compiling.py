@@ -53,7 +53,7 @@ def compile_node(
 
     `text` is what its positions refer to; without it the program's text is written anew.
     """
-    checked = check_node(node, declarations)
+    checked = check_node(node, declarations, expected)
     findings = list(checked.findings)
     if not accepts(expected, checked.type):
         message = f"this must be {expected}, it is {checked.type}"

@@ -1,8 +1,8 @@
 """
-Which optional members are known to be there, where an expression stands.
+Which optional members are known to be there, and not null, where an expression stands.
 
-What lives here: the paths that a condition proves by being true, or by being false.  What must
-not: findings.
+What lives here: what a condition proves by being true, or by being false.  What must not:
+findings.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +16,7 @@ from regauth.engine.cel.syntax.nodes import (
     Conditional,
     Constant,
     Has,
+    ListLiteral,
     Logic,
     Node,
     Unary,
@@ -25,6 +26,8 @@ from regauth.engine.cel.syntax.nodes import (
 )
 
 Paths = frozenset[Path]
+NOT_NULL: Final = "\0not null"
+"""What ends the path of a member that is known not to be null; no claim is called so."""
 _NONE: Final[Paths] = frozenset()
 
 
@@ -35,7 +38,7 @@ def proven(
     Give the paths that are there whenever `node` has this value.
 
     With `guards_only` just what `has()` and `in` say; else also what had to be read to get a value
-    at all.
+    at all.  A path with `NOT_NULL` at its end says that the member before it is not null.
     """
 
     def part(of: Node, of_value: bool) -> Paths:  # noqa: FBT001 - a value, not a switch
@@ -57,7 +60,7 @@ def proven(
     found: set[Path] = set() if asked is None else {asked}
     if not guards_only:
         found.update(_read(node))
-    return with_prefixes(found)
+    return with_prefixes(found) | _not_null(node, value=value)
 
 
 def with_prefixes(paths: Iterable[Path]) -> Paths:
@@ -76,6 +79,25 @@ def _asked(node: Node) -> Path | None:
             return None if operand is None else (*operand, key)
         case _:
             return None
+
+
+def _not_null(node: Node, *, value: bool) -> Paths:
+    """Give the paths that a comparison proves not to be null."""
+    tested: list[Node] = []
+    match node:
+        case Binary(operator="==" | "!=" as operator, left=left, right=right):
+            equal = (operator == "==") == value
+            for one, other in ((left, right), (right, left)):
+                # Equal to a value that is not null, or different from null.
+                if isinstance(other, Constant) and equal != (other.value is None):
+                    tested.append(one)
+        case Binary(operator="in", left=left, right=ListLiteral(items=items)) if value:
+            if all(isinstance(item, Constant) and item.value is not None for item in items):
+                tested.append(left)
+        case _:
+            return _NONE
+    paths = map(path_of, tested)
+    return frozenset((*path, NOT_NULL) for path in paths if path is not None)
 
 
 def _read(node: Node) -> Iterator[Path]:

@@ -62,6 +62,30 @@ def unguarded(node: Select | Index, path: Path) -> Finding:
     )
 
 
+def nullable(node: Node, path: Path) -> Finding:
+    """Say that a member is used where it may be null."""
+    return Finding(
+        node.start,
+        node.end,
+        FindingCode.NULL.value,
+        f"'{path[-1]}' can be null, and then this is an error",
+        f"ask first: {_written(path)} != null && ...",
+        Severity.WARNING,
+    )
+
+
+def present_null(node: Node, path: Path) -> Finding:
+    """Say that `has()` is true of a member that is null."""
+    return Finding(
+        node.start,
+        node.end,
+        FindingCode.NULL.value,
+        f"'{path[-1]}' can be there and null, and has() is true then",
+        f"compare it with null too: {_written(path)} != null",
+        Severity.WARNING,
+    )
+
+
 def _written(path: Path) -> str:
     return path[0] + "".join(
         f".{part}" if part.isidentifier() else f'["{part}"]' for part in path[1:]

@@ -14,7 +14,7 @@ from regauth.engine.cel.syntax.errors import CelError, ErrorCode
 from regauth.engine.cel.syntax.nodes import Comprehension, Node, definition_of, walk
 
 from .budget import charge
-from .lowering import LOWERINGS, Closure, Frame, Scope, lower, not_bool
+from .lowering import LOWERINGS, Closure, Frame, Scope, lower, naming_null, not_bool
 
 
 def weight(node: Node, scope: Scope) -> int:
@@ -42,12 +42,9 @@ def _entrance(node: Comprehension, key: str, source: Closure, cost: int) -> Entr
     def enter(frame: Frame) -> tuple[Iterable[Value], dict[str, Any]]:
         elements = source(frame)
         if type(elements) is not list and type(elements) is not dict:
-            raise CelError(
-                ErrorCode.TYPE,
-                f"{node.kind}() needs a list or a map, not {kind(elements)}",
-                node.start,
-                node.end,
-            )
+            message = f"{node.kind}() needs a list or a map, not {kind(elements)}"
+            error = CelError(ErrorCode.TYPE, message, node.start, node.end)
+            raise naming_null(error, (node.source,), (elements,))
         charge(frame, len(elements) * cost, node)
         return elements, {**frame, key: None}
 

@@ -10,7 +10,7 @@ A closure takes a frame, the values of the variables by name, and gives a value 
 keys no variable can have, so a definition sees the policy's variables alone.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -35,9 +35,11 @@ from regauth.engine.cel.syntax.nodes import (
     Node,
     Select,
     Unary,
+    children,
     definition_of,
     path_of,
 )
+from regauth.engine.cel.syntax.unparsing import unparse
 
 from . import shapes
 from .budget import charge_comparison, charge_text
@@ -122,9 +124,18 @@ def _direct(node: Select | Index, scope: Scope, general: Closure) -> Closure:
     return shapes.selection(scope.local.get(path[0], path[0]), path[1:], general)
 
 
-def _no_members(node: Node, value: Value) -> CelError:
-    message = f"{kind(value)} has no members"
-    return CelError(ErrorCode.TYPE, message, node.start, node.end)
+def _no_members(node: Select | Index | Has, value: Value) -> CelError:
+    error = CelError(ErrorCode.TYPE, f"{kind(value)} has no members", node.start, node.end)
+    return naming_null(error, (node.operand,), (value,))
+
+
+def naming_null(error: CelError, operands: Iterable[Node], values: Iterable[Value]) -> CelError:
+    """Return an error that also says which operand is null, where that is a claim or a member."""
+    for operand, value in zip(operands, values, strict=True):
+        if value is None and path_of(operand) is not None:
+            message = f"{unparse(operand)} is null: {error.message}"
+            return CelError(error.code, message, error.start, error.end)
+    return error
 
 
 def _missing(node: Node, member: str) -> CelError:
@@ -224,7 +235,8 @@ def _binary(node: Binary, scope: Scope) -> Closure:
         try:
             return compare(first, second)
         except CelError as error:
-            raise error.at(node.start, node.end) from None
+            named = naming_null(error, (node.left, node.right), (first, second))
+            raise named.at(node.start, node.end) from None
 
     return shapes.comparison(node, left, right, finish)
 
@@ -246,7 +258,8 @@ def _finish(node: Node, function: Function) -> Callable[..., Value]:
     def finish(*values: Value) -> Value:
         implementation = function.select(*map(type, values))
         if implementation is None:
-            raise function.refuse(*values).at(node.start, node.end)
+            error = naming_null(function.refuse(*values), children(node), values)
+            raise error.at(node.start, node.end)
         try:
             return implementation(*values)
         except CelError as error:
@@ -305,12 +318,9 @@ def _matches(node: Node, subject: Node, pattern: Node, scope: Scope) -> Closure:
     def matches(frame: Frame) -> bool:
         value = text(frame)
         if type(value) is not str:
-            raise CelError(
-                ErrorCode.TYPE,
-                f"matches() does not take ({kind(value)}, string)",
-                node.start,
-                node.end,
-            )
+            message = f"matches() does not take ({kind(value)}, string)"
+            error = CelError(ErrorCode.TYPE, message, node.start, node.end)
+            raise naming_null(error, (subject,), (value,))
         if len(value) >= limits.MATCHED_PER_STEP:
             charge_text(frame, node, value, per_step=limits.MATCHED_PER_STEP)
         try:

@@ -23,6 +23,7 @@ class FindingCode(StrEnum):
     REGEX = "cel-regex"
     LIMIT = "cel-limit"
     UNGUARDED = "cel-unguarded"
+    NULL = "cel-null"
     CONSTANT = "cel-constant"
 
 

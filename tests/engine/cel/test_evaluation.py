@@ -125,7 +125,12 @@ def test_it_is_true(text: str) -> None:
         ("has(claims.other.deeper)", "missing-key", "claims.other", "there is no 'other'"),
         ("claims.sub.deeper", "wrong-type", "claims.sub.deeper", "string has no members"),
         ("has(claims.sub.deeper)", "wrong-type", "has(claims.sub.deeper)", "string has no members"),
-        ("claims.none.deeper.x", "wrong-type", "claims.none.deeper", "null has no members"),
+        (
+            "claims.none.deeper.x",
+            "wrong-type",
+            "claims.none.deeper",
+            "claims.none is null: null has no members",
+        ),
         ("claims.groups.x", "wrong-type", "claims.groups.x", "list has no members"),
         ("unbound == 1", "unbound-variable", "unbound", "the variable 'unbound' has no value here"),
         ("1 == claims.flag", "cannot-compare", "1 == claims.flag", "cannot compare int with bool"),
