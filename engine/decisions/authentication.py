@@ -16,6 +16,8 @@ from regauth.engine.cel import STEPS, CelError, request_budget, timestamp
 from regauth.engine.policy.policy import Provider, Rule
 from regauth.engine.tokens.jwt import Claims
 
+_DATES: Final = ("exp", "nbf", "iat")
+
 MESSAGES: Final[Mapping[str, str]] = {
     Reason.MALFORMED_TOKEN: "the password is not a well-formed JWT",
     Reason.TOKEN_TOO_LARGE: "the token is too large",
@@ -118,8 +120,23 @@ def _authenticate(
 
 
 def _normal(claims: Claims) -> Claims:
-    """Return the claims as conditions see them: `aud` is a list, whichever way it was sent."""
+    """Return the claims with `aud` as a list, whichever way it was sent."""
     return Claims({**claims, "aud": _audiences(claims)})
+
+
+def seen_by_conditions(claims: Claims) -> Claims:
+    """
+    Return the claims with `exp`, `nbf` and `iat` as whole seconds.
+
+    A NumericDate may have a fraction (RFC 7519, section 2), and CEL does arithmetic on numbers of
+    one type alone.  The checks of a token's times go by the fraction, as do records of decisions.
+    """
+    changed = {
+        name: int(value)
+        for name in _DATES
+        if isinstance(value := claims.get(name), float) and _is_time(value)
+    }
+    return Claims({**claims, **changed}) if changed else claims
 
 
 def rule_variables(
@@ -133,7 +150,7 @@ def _variables(
     provider: Provider, normal: Claims, service: str, now: datetime
 ) -> dict[str, object]:
     return {
-        "claims": normal,
+        "claims": seen_by_conditions(normal),
         "service": service,
         "provider": provider.name,
         "now": timestamp(now),
@@ -195,14 +212,14 @@ def _audiences(claims: Mapping[str, object]) -> list[str]:
 
 def _times(_: Provider, claims: Claims, __: datetime) -> Reason | None:
     """RFC 7519, section 2, NumericDate."""
-    for name in ("exp", "nbf", "iat"):
+    for name in _DATES:
         if name in claims and not _is_time(claims[name]):
             return Reason.MALFORMED_TOKEN
     return None
 
 
 def _describe_times(_: Provider, claims: Claims, __: datetime) -> str:
-    stated = [f"{name} {claims[name]!r}" for name in ("exp", "nbf", "iat") if name in claims]
+    stated = [f"{name} {claims[name]!r}" for name in _DATES if name in claims]
     return ", ".join(stated)
 
 

@@ -49,7 +49,7 @@ from regauth.engine.policy.patterns.text import PatternValueError
 from regauth.engine.policy.policy import Denial, Policy, Statement
 from regauth.engine.tokens.jwt import Claims
 
-from .authentication import refusal
+from .authentication import refusal, seen_by_conditions
 
 NO_CLAIMS: Final[Claims] = Claims({})
 """The claims of a request without credentials."""
@@ -148,7 +148,7 @@ class Request:
             self.all_grants = (policy.anonymous,) if policy.anonymous else ()
         self.now = now
         self.variables: dict[str, object] = {
-            "claims": claims,
+            "claims": seen_by_conditions(claims),
             "service": service,
             "provider": identity.provider,
             "now": timestamp(now),

@@ -9,7 +9,9 @@ must not come to two meanings.
 import json
 import math
 import re
-from typing import Final, NoReturn
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, NoReturn, TypeVar
 
 import orjson
 
@@ -44,6 +46,54 @@ def loads(text: bytes | str, *, max_depth: int = MAX_DEPTH) -> object:
     if openings > max_depth and _nests_deeper(value, max_depth):
         raise JsonError(f"it nests more than {max_depth} deep")
     return value
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """Stands for a value that breaks a rule of this reader."""
+
+    why: str
+
+
+def loads_marked(text: bytes | str) -> object:
+    """
+    Read a JSON text and put an `Odd` where a value breaks a rule, instead of refusing the text.
+
+    For a list whose members are read one by one, as the keys of a JWK set are: one odd member must
+    not take the others away.  The caller passes each member to `why_odd` before it uses it.
+
+    Raises:
+        JsonError: The text is not UTF-8 or not JSON.
+    """
+    try:
+        decoded = text.decode() if isinstance(text, bytes) else text
+        return _marking.decode(decoded)
+    except UnicodeDecodeError as error:
+        raise JsonError("it is not UTF-8") from error
+    except RecursionError:
+        raise JsonError("it nests too deep") from None
+    except json.JSONDecodeError as error:
+        raise JsonError(f"it is not JSON: {error.msg} at character {error.pos + 1}") from None
+
+
+def why_odd(value: object, *, max_depth: int = MAX_DEPTH) -> str:
+    """Return which rule a value of `loads_marked` breaks; empty when it breaks none."""
+    layer = [value]
+    for _ in range(max_depth + 1):
+        inner: list[object] = []
+        for item in layer:
+            if isinstance(item, Odd):
+                return item.why
+            if isinstance(item, str) and _SURROGATE.search(item):
+                return _LONE
+            if isinstance(item, dict):
+                inner += [*item.keys(), *item.values()]
+            elif isinstance(item, list):
+                inner += item
+        if not inner:
+            return ""
+        layer = inner
+    return f"it nests more than {max_depth} deep"
 
 
 def _plain(text: bytes) -> object:
@@ -147,6 +197,25 @@ def _constant(name: str) -> NoReturn:
     raise JsonError(f"{name} is not JSON")
 
 
+Given = TypeVar("Given")
+
+
+def _marked(read: Callable[[Given], object]) -> Callable[[Given], object]:
+    def marked(given: Given) -> object:
+        try:
+            return read(given)
+        except JsonError as error:
+            return Odd(str(error))
+
+    return marked
+
+
+_marking: Final = json.JSONDecoder(
+    object_pairs_hook=_marked(_once),
+    parse_int=_marked(_integer),
+    parse_float=_marked(_float),
+    parse_constant=_marked(_constant),
+)
 _decoder = json.JSONDecoder(
     object_pairs_hook=_pairs, parse_int=_integer, parse_float=_float, parse_constant=_constant
 )

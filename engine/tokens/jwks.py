@@ -32,7 +32,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_public_key,
 )
 
-from regauth.engine.source.strictjson import JsonError, loads
+from regauth.engine.source.strictjson import MAX_DEPTH, JsonError, loads_marked, why_odd
 
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
@@ -59,6 +59,9 @@ MIN_RSA_BITS: Final = 2048
 
 MAX_RSA_BITS: Final = 8192
 """Over this, one verification takes a server's time for many."""
+
+MAX_EXPONENT_BITS: Final = 32
+"""Of an RSA key; every issuer's is 65537, and the time of a verification grows with it."""
 
 _CURVES: Final[Mapping[str, tuple[str, str]]] = {
     SECP256R1.name: ("ES256", "P-256"),
@@ -148,6 +151,11 @@ def algorithms_of(key: PublicKey) -> tuple[str, ...]:
             raise KeysError(
                 f"an RSA key of {key.key_size} bits; {MIN_RSA_BITS} to {MAX_RSA_BITS} are accepted"
             )
+        if key.public_numbers().e.bit_length() > MAX_EXPONENT_BITS:
+            raise KeysError(
+                f"an RSA key with an exponent of more than {MAX_EXPONENT_BITS} bits;"
+                " verifying with it would take too long"
+            )
         return ALGORITHMS[:6]
     if isinstance(key, EllipticCurvePublicKey):
         if key.curve.name not in _CURVES:
@@ -164,8 +172,11 @@ def parse_jwks(source: bytes | str | Mapping[str, object]) -> KeySet:
 
     Members that cannot verify a signature here are left out, as section 5 asks: other key types,
     other uses, symmetric keys.  So is a key whose private part is in the set: what is published is
-    nobody's secret.  The set is empty when no member is left: its publisher says that no key is
-    good now, and whoever holds earlier keys must let them go.
+    nobody's secret.  A member that is no strict JSON is left out alone, because one odd key must
+    not take the others away.
+
+    The set is empty when no member is left: its publisher says that no key is good now, and whoever
+    holds earlier keys must let them go.
 
     Raises:
         KeysError: This is not a JWK set.
@@ -174,7 +185,7 @@ def parse_jwks(source: bytes | str | Mapping[str, object]) -> KeySet:
         document: object = source
     else:
         try:
-            document = loads(source)
+            document = loads_marked(source)
         except JsonError as error:
             raise KeysError(f"not a JWK set: {error}") from error
     members = document.get("keys") if isinstance(document, Mapping) else None
@@ -201,6 +212,8 @@ def _why_left_out(member: object, error: KeysError) -> str:
 
 def _parse_jwk(member: object) -> Key:
     """Read one JWK (RFC 7517, section 4)."""
+    if odd := why_odd(member, max_depth=MAX_DEPTH - 2):
+        raise KeysError(f"a key that is no strict JSON: {odd}")
     if not isinstance(member, Mapping):
         raise KeysError("a key that is not an object")
     jwk = {str(name): value for name, value in member.items()}

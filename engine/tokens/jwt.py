@@ -44,7 +44,8 @@ Claims = NewType("Claims", dict[str, object])
 """Claims whose signature was verified with a key of their provider."""
 
 _COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)", re.ASCII)
-_TYPES: Final = (None, "jwt", "jose", "at+jwt", "application/at+jwt")
+_TYPES: Final = ("jwt", "jose", "at+jwt")
+_MEDIA: Final = "application/"
 # A canonical last character leaves no bits over (RFC 4648, section 3.5).
 _LAST: Final = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
 _verifiers: Final = {name: get_default_algorithms()[name] for name in ALGORITHMS}
@@ -144,7 +145,9 @@ def _check_header(header: Mapping[str, object]) -> None:
                 f"the header asks for an extension (`{name}`) that is not supported"
             )
     kind = header.get("typ")
-    if (kind.lower() if isinstance(kind, str) else kind) not in _TYPES:
+    # A type without a slash and the same with `application/` are one (RFC 7515, section 4.1.9).
+    named = kind.lower().removeprefix(_MEDIA) if isinstance(kind, str) else ""
+    if kind is not None and named not in _TYPES:
         raise MalformedTokenError("the header's `typ` is not that of a JWT")
 
 

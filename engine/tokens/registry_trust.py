@@ -239,18 +239,20 @@ def _trusted_leaf(
     texts: Sequence[str], roots: Sequence[x509.Certificate], now: datetime
 ) -> Key | None:
     """
-    Return the key of the first certificate if the chain leads to a root (RFC 5280, section 6.1).
+    Return the key of the first certificate if a root leads to it (RFC 5280, section 6.1).
 
     The chain is taken in the order it came in; any extended key usage will do, as it does for
     Distribution.  A leaf that is a root itself is trusted.
     """
+    if len(texts) > MAX_CHAIN:  # first: a certificate that is not read costs nothing
+        return None
     try:
         chain = [
             x509.load_der_x509_certificate(base64.b64decode(one, validate=True)) for one in texts
         ]
-        if len(chain) > MAX_CHAIN or not all(_current(one, now) for one in chain):
+        if not all(_current(one, now) for one in chain):
             return None
-        if not _leads_to_root(chain, roots, now):
+        if not _root_leads_to_leaf(chain, roots, now):
             return None
         material = chain[0].public_key()
         if not isinstance(material, PublicKey):
@@ -260,25 +262,44 @@ def _trusted_leaf(
         return None
 
 
-def _leads_to_root(
+def _root_leads_to_leaf(
     chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], now: datetime
 ) -> bool:
-    for below, certificate in enumerate(chain):
-        if below and not _may_issue(certificate, below - 1):
-            return False
-        if certificate in roots:
-            return True
-        for root in roots:
-            if _current(root, now) and _may_issue(root, below) and _issued(certificate, root):
-                return True
-        above = chain[below + 1 : below + 2]
-        if not above or not _issued(certificate, above[0]):
-            return False
-    return False
+    """
+    Verify a chain from a root down to its leaf.
+
+    The order is what keeps this cheap: anybody may send a chain, and a signature is verified by
+    the key of a root or of a certificate that a root leads to, never by a stranger's key.
+    """
+    tops = (at for at, one in enumerate(chain) if _is_below_root(one, at, roots, now))
+    top = next(tops, None)
+    if top is None:
+        return False
+    return all(
+        _may_issue(chain[at], at - 1) and _issued(chain[at - 1], chain[at])
+        for at in range(top, 0, -1)
+    )
+
+
+def _is_below_root(
+    certificate: x509.Certificate, below: int, roots: Sequence[x509.Certificate], now: datetime
+) -> bool:
+    """Whether a certificate with so many others below it is a root, or a root has issued it."""
+    if certificate in roots:
+        return True
+    return any(
+        certificate.issuer == root.subject
+        and _current(root, now)
+        and _may_issue(root, below)
+        and _issued(certificate, root)
+        for root in roots
+    )
 
 
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Verify a certificate's signature; the issuer is trusted, and its key of a size we accept."""
     try:
+        algorithms_of(issuer.public_key())  # type: ignore[arg-type]  # others are no RSA keys
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature):
         return False

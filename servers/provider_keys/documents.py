@@ -13,14 +13,14 @@ from urllib.parse import urlsplit
 
 from regauth.engine.policy.policy import Discovery, JwksUri, RemoteAccess
 from regauth.engine.source.addresses import is_loopback
-from regauth.engine.source.strictjson import JsonError, loads
+from regauth.engine.source.foreign_text import quoted
+from regauth.engine.source.strictjson import JsonError, Odd, loads_marked, why_odd
 from regauth.engine.tokens.jwks import KeysError, KeySet, parse_jwks
 from regauth.servers.http_client.documents import Bounds, Document, FetchError, Place, origin
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 """OpenID Connect Discovery 1.0, section 4.1: appended to the issuer."""
 
-MAX_DOCUMENT_DEPTH: Final = 16
 _MAX_AGE: Final = re.compile(r"(?:^|,)\s*max-age=([0-9]{1,9})\s*(?:,|$)", re.ASCII | re.IGNORECASE)
 
 Fetch = Callable[[str, Place, Bounds], Document]
@@ -65,15 +65,19 @@ def _jwks_uri(issuer: str, document: Document, place: Place) -> tuple[str, Place
     """
     url = document.url
     try:
-        content = loads(document.body, max_depth=MAX_DOCUMENT_DEPTH)
+        content = loads_marked(document.body)
     except JsonError as error:
         raise FetchError(f"{url} is not a discovery document: {error}") from error
-    if not isinstance(content, Mapping) or content.get("issuer") != issuer:
+    if not isinstance(content, Mapping):
+        odd = f": {content.why}" if isinstance(content, Odd) else ""
+        raise FetchError(f"{url} is not a discovery document{odd}")
+    found = content.get("issuer")
+    if found != issuer:
         raise FetchError(
-            f"{url} is not the discovery document of {issuer}: its `issuer` is another"
+            f"{url} is not the discovery document of {issuer}: {_other_issuer(found, issuer)}"
         )
     uri = content.get("jwks_uri")
-    if not isinstance(uri, str):
+    if not isinstance(uri, str) or why_odd(uri):
         raise FetchError(f"{url} names no `jwks_uri`")
     if origin(uri) == origin(url):
         return uri, place
@@ -82,6 +86,17 @@ def _jwks_uri(issuer: str, document: Document, place: Place) -> tuple[str, Place
     if parts.scheme != "https" and not place.allow_http and not local:
         raise FetchError(f"{url} names a `jwks_uri` that is not https")
     return uri, Place(place.ca_file, None, place.allow_http)
+
+
+def _other_issuer(found: object, issuer: str) -> str:
+    """Say what stands in place of the issuer that the policy names."""
+    if not isinstance(found, str):
+        return "it names no `issuer`"
+    told = f"its `issuer` is {quoted(found)}"
+    if found.rstrip("/") == issuer.rstrip("/"):
+        with_slash = "with" if found.endswith("/") else "without"
+        return f"{told}, {with_slash} a slash at its end; write `issuer` in the policy the same way"
+    return told
 
 
 def _jwks(url: str, place: Place, fetch: Fetch, bounds: Bounds) -> FetchedKeys:

@@ -7,6 +7,7 @@ import pytest
 
 from regauth.engine import Authenticated, Policy, Reason, Refusal
 from regauth.engine.decisions.authentication import CHECKS, MESSAGES, authenticate
+from regauth.engine.decisions.decide import Request
 from regauth.engine.tokens.jwt import Claims
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
@@ -295,3 +296,44 @@ class TestOrder:
             seen.append(reason(ask("    maxTokenAge: 15m\n", **changed)))
 
         assert seen == [*order, "no-subject"]
+
+
+class TestFractions:
+    """fractional-iat: a NumericDate may have a fraction (RFC 7519, section 2)."""
+
+    @pytest.mark.parametrize("fraction", [0.0, 0.5, 0.999])
+    def test_conditions_see_whole_seconds(
+        self, ask: Ask, compiled: Callable[..., Policy], fraction: float
+    ) -> None:
+        rules = (
+            "    rules:\n"
+            "      - name: age\n"
+            "        check: now - timestamp(claims.iat) < duration('10m')\n"
+            "      - {name: life, check: claims.exp - claims.iat <= 7200}\n"
+        )
+        times = {name: CLAIMS[name] + fraction for name in ("exp", "iat", "nbf")}  # type: ignore[operator]
+
+        answer = ask(rules, **times)
+
+        assert isinstance(answer, Authenticated)
+        assert {name: answer.claims[name] for name in times} == times  # as the issuer sent them
+        request = Request(compiled(TEXT), answer.identity, answer.claims, "registry", NOW)
+        seen = request.variables["claims"]
+        assert isinstance(seen, dict)
+        for name, sent in times.items():
+            assert seen[name] == int(sent)
+            assert type(seen[name]) is int
+
+    def test_what_is_remembered_of_a_login_is_decided_as_the_login_was(self, ask: Ask) -> None:
+        """A replay sees the remembered claims alone, up to the last moment of the token."""
+        for late in range(-30, 31):
+            sent = {"exp": T + 0.5, "iat": T - 600.5, "nbf": T - 0.5}
+            now = NOW + timedelta(seconds=late / 10 + 60)
+            first = ask("    maxTokenAge: 10m\n", now, **sent)
+            if isinstance(first, Authenticated):
+                again = ask("    maxTokenAge: 10m\n", now, **first.claims)
+                assert isinstance(again, Authenticated)
+
+    @pytest.mark.parametrize("value", [float("inf"), float("nan"), -0.5, 1e300, True, "1"])
+    def test_what_is_no_date_is_refused_as_before(self, ask: Ask, value: object) -> None:
+        assert reason(ask(iat=value)) == Reason.MALFORMED_TOKEN

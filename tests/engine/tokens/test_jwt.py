@@ -213,8 +213,17 @@ class TestForm:
         assert caught.value.reason is Reason.TOKEN_TOO_LARGE
 
     @pytest.mark.parametrize("kind", ["JWT", "jwt", "JOSE", "at+jwt"])
-    def test_the_types_of_real_issuers_are_read(self, kind: str) -> None:
-        assert jwt.parse(token({"alg": "ES256", "typ": kind})).algorithm == "ES256"
+    @pytest.mark.parametrize("prefix", ["", "application/", "Application/"])
+    def test_the_types_of_real_issuers_are_read(self, kind: str, prefix: str) -> None:
+        """typ-application-jwt: with and without the prefix it is one type (RFC 7515, 4.1.9)."""
+        assert jwt.parse(token({"alg": "ES256", "typ": prefix + kind})).algorithm == "ES256"
+
+    @pytest.mark.parametrize(
+        "kind", ["application/", "application/application/jwt", "text/jwt", "/jwt", "application"]
+    )
+    def test_other_media_types_are_refused(self, kind: str) -> None:
+        with pytest.raises(MalformedTokenError, match="typ"):
+            jwt.parse(token({"alg": "ES256", "typ": kind}))
 
     @given(
         st.text() | st.from_regex(r"[A-Za-z0-9_-]{0,40}\.[A-Za-z0-9_-]{0,40}\.[A-Za-z0-9_-]{0,9}")

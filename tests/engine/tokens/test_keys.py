@@ -95,6 +95,31 @@ class TestJwks:
             require_keys(nobody)
 
     @pytest.mark.parametrize(
+        ("odd", "why"),
+        [
+            ('{"kty": "oct", "kty": "RSA"}', "a name stands twice"),
+            ('{"kty": "oct", "x": NaN}', "NaN is not JSON"),
+            ('{"kty": "oct", "x": 1e999}', "beyond a double"),
+            ('{"kty": "oct", "x": 99999999999999999999999}', "beyond 64 bits"),
+            (r'{"kty": "oct", "kid": "\ud800"}', "surrogate"),
+            ('{"kty": "oct", "x": [{"a": 1, "a": 2}]}', "a name stands twice"),
+            ('{"kty": "oct", "x": ' + "[" * 9 + "]" * 9 + "}", "deep"),
+            ("NaN", "NaN is not JSON"),
+            ("-Infinity", "not JSON"),
+        ],
+    )
+    def test_an_odd_member_takes_no_other_key_away(
+        self, private_keys: Keys, odd: str, why: str
+    ) -> None:
+        good = json.dumps(jwk(private_keys["p256"], kid="good"))
+        read = parse_jwks(f'{{"keys": [{odd}, {good}], "more": NaN}}'.encode())
+
+        assert [key.key_id for key in read.keys] == ["good"]
+        [left_out] = read.left_out
+        assert "a key that is no strict JSON: " in left_out
+        assert why in left_out
+
+    @pytest.mark.parametrize(
         "key",
         [
             lambda: rsa.generate_private_key(65537, 1024),

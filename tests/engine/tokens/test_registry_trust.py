@@ -1,6 +1,9 @@
 """Registry tokens are verified as Distribution verifies them, and everything odd is refused."""
 
 import base64
+import json
+import sys
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -8,7 +11,7 @@ from hashlib import sha256
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
@@ -20,6 +23,7 @@ from regauth.engine.tokens.jwks import (
     KeySet,
     PrivateKey,
     SigningKey,
+    algorithms_of,
     jwks,
     key_id,
     known_ids,
@@ -403,3 +407,91 @@ def test_the_generators_ids_are_those_of_the_generators(curve: ec.EllipticCurve)
     thumbprint = base64.urlsafe_b64encode(sha256(text.encode()).digest()).decode().rstrip("=")
 
     assert thumbprint in known_ids(ec.generate_private_key(curve).public_key())
+
+
+def counted(work: Callable[[], object]) -> Counter[str]:
+    """Count the calls into cryptography's compiled code, by name."""
+    called: Counter[str] = Counter()
+
+    def note(_frame: object, event: str, argument: object) -> None:
+        if event == "c_call":
+            called[getattr(argument, "__name__", "")] += 1
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(before)
+    return called
+
+
+def strangers_chain(length: int) -> tuple[x509.Certificate, ...]:
+    """A chain that is whole in itself, and that no root of ours leads to."""
+    authorities = [open_root()]
+    for number in range(length - 2):
+        authorities.append(intermediate(f"level {number}", None, authorities[-1]))
+    leaf = make_leaf(authorities[-1], KEY.public_key(), "leaf", NOW, DAY)
+    return (leaf, *(one.certificate for one in reversed(authorities)))
+
+
+def test_s6_no_stranger_s_key_verifies_anything() -> None:
+    token = signed(None, *strangers_chain(8))
+
+    assert verify_registry_token(token, by_roots(), NOW) is Reason.UNKNOWN_KEY
+    called = counted(lambda: verify_registry_token(token, by_roots(), NOW))
+    assert called["load_der_x509_certificate"] == 8
+    assert called["verify_directly_issued_by"] == 0
+
+
+def test_s6_a_chain_that_only_names_a_root_costs_one_verification_by_the_root() -> None:
+    false = Authority(make_key("ES256"), AUTHORITY.certificate)
+    leaf = make_leaf(false, KEY.public_key(), "leaf", NOW, DAY)
+    above = strangers_chain(5)[1:]
+    token = signed(None, leaf, *above)
+
+    assert verify_registry_token(token, by_roots(), NOW) is Reason.UNKNOWN_KEY
+    called = counted(lambda: verify_registry_token(token, by_roots(), NOW))
+    assert called["verify_directly_issued_by"] == 1
+
+
+def test_s6_a_chain_that_breaks_below_a_root_is_refused_at_the_break() -> None:
+    root = open_root()
+    first = intermediate("first", None, root)
+    second = intermediate("second", None)  # the authority of another root
+    leaf = make_leaf(second, KEY.public_key(), "leaf", NOW, DAY)
+    token = signed(None, leaf, second.certificate, first.certificate)
+
+    assert verify_registry_token(token, by_roots(root.certificate), NOW) is Reason.UNKNOWN_KEY
+    good = intermediate("second", None, first)
+    leaf = make_leaf(good, KEY.public_key(), "leaf", NOW, DAY)
+    token = signed(None, leaf, good.certificate, first.certificate, root.certificate)
+    assert isinstance(verify_registry_token(token, by_roots(root.certificate), NOW), RegistryToken)
+
+
+def test_s6_a_chain_that_is_too_long_is_not_read() -> None:
+    token = signed(None, *strangers_chain(9))
+
+    assert verify_registry_token(token, by_roots(), NOW) is Reason.UNKNOWN_KEY
+    called = counted(lambda: verify_registry_token(token, by_roots(), NOW))
+    assert called["load_der_x509_certificate"] == 0
+
+
+def test_s6_an_rsa_key_with_a_long_exponent_verifies_nothing() -> None:
+    """One verification with an exponent of 8192 bits takes 43 ms."""
+    modulus = make_key("RS256").public_key().public_numbers().n  # type: ignore[union-attr]
+    for bits, fits in ((32, True), (33, False), (2040, False)):
+        key = rsa.RSAPublicNumbers((1 << (bits - 1)) + 1, modulus).public_key()
+        if fits:
+            assert algorithms_of(key)
+            continue
+        with pytest.raises(KeysError, match="exponent of more than 32 bits"):
+            algorithms_of(key)
+        assert "exponent" in parse_jwks(jwks([(key, "k", "RS256")])).why_empty
+        leaf = make_leaf(AUTHORITY, key, "leaf", NOW, DAY)
+        token = signed(None, LEAF).split(".")
+        header = json.loads(base64.urlsafe_b64decode(token[0] + "=="))
+        header["x5c"] = [base64.b64encode(leaf.public_bytes(Encoding.DER)).decode()]
+        header["alg"] = "RS256"
+        token[0] = base64.urlsafe_b64encode(json.dumps(header).encode()).rstrip(b"=").decode()
+        assert verify_registry_token(".".join(token), by_roots(), NOW) is Reason.UNKNOWN_KEY

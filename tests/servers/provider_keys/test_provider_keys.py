@@ -71,8 +71,9 @@ def test_keys_are_found_through_the_discovery_document(
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"issuer": "https://else.example.com"}, "its `issuer` is another"),
-        ({"issuer": None}, "its `issuer` is another"),
+        ({"issuer": "https://else.example.com"}, "its `issuer` is 'https://else.example.com'"),
+        ({"issuer": None}, "it names no `issuer`"),
+        ({"issuer": "\x1b[2J"}, r"its `issuer` is '\x1b[2J'"),
         ({"jwks_uri": None}, "names no `jwks_uri`"),
         ({"jwks_uri": "http://keys.example.com/keys"}, "is not https"),
         ({"jwks_uri": "file:///etc/passwd"}, "is not an https address"),
@@ -92,7 +93,10 @@ def test_a_discovery_document_that_lies_gives_no_keys(
 def test_an_issuer_with_a_slash_at_its_end_is_another_issuer(provider: Provider) -> None:
     provider.answers[WELL_KNOWN] = document(provider, issuer=f"{provider.url}/")
 
-    assert isinstance(keys_of(discovering(provider)), KeysUnavailable)
+    found = keys_of(discovering(provider))
+
+    assert isinstance(found, KeysUnavailable)
+    assert f"its `issuer` is '{provider.url}/', with a slash at its end" in found.reason
 
 
 @pytest.mark.parametrize("what", ["discovery", "keys"])
@@ -138,7 +142,8 @@ def test_a_key_set_that_is_broken_or_huge_or_elsewhere_gives_no_keys(
     ("answer", "problem"),
     [
         (Answer(b"not json"), "is not a discovery document"),
-        (Answer(b"[]"), "its `issuer` is another"),
+        (Answer(b"[]"), "is not a discovery document"),
+        (Answer(b'{"issuer": 1, "issuer": 2}'), "a name stands twice"),
         (Answer(b'{"issuer": ' + b"[" * 9000), "is not a discovery document"),
         (Answer(b" " * 20_001), "larger than 20000 bytes"),
         (Answer(status=404), "answered 404"),
