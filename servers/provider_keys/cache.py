@@ -151,6 +151,10 @@ class RemoteKeys:
         if wait and (unknown_kid or not self._usable(now) or not self._failures):
             self._wait(flight)
         keys = self._keys
+        if unknown_kid and self._problem:
+            # The key may be one that the provider has by now, so "unknown" would be a guess: the
+            # client is told to come back.
+            return KeysUnavailable(self._problem)
         if keys is not None and self._clock() < self._stale_until:
             return keys
         return KeysUnavailable(self._problem or "its keys have not arrived yet")

@@ -66,12 +66,19 @@ class KeyFile:
         self._content = _Content()
         self._good_at = 0.0
 
-    def current(self) -> KeySet | KeysUnavailable:
-        """Return the keys in the file."""
+    def current(self, *, unknown_kid: bool = False) -> KeySet | KeysUnavailable:
+        """
+        Return the keys in the file.
+
+        Args:
+            unknown_kid: The keys that this returned before lack the one a token names; then keys
+                of a file that cannot be read now are no answer.
+        """
         content, now = self._look(), self._clock()
         if not content.problem:
             self._good_at = now
-        if content.keys is None or now >= self._good_at + self._stale:
+        stale = unknown_kid or now >= self._good_at + self._stale
+        if content.keys is None or (content.problem and stale):
             return KeysUnavailable(content.problem)
         return content.keys
 
@@ -183,9 +190,10 @@ class ProviderKeys:
         if entry is None:
             return KeysUnavailable("this server does not serve the provider")
         cache = entry[1]
+        unknown_kid = need.unknown_kid is not None
         if isinstance(cache, RemoteKeys):
-            return cache.current(unknown_kid=need.unknown_kid is not None, wait=wait)
-        return cache.current()
+            return cache.current(unknown_kid=unknown_kid, wait=wait)
+        return cache.current(unknown_kid=unknown_kid)
 
     def state_of(self, provider: Provider) -> KeyState:
         """Tell how things stand with a provider's keys."""

@@ -53,7 +53,7 @@ class Prepared:
 class _Entry:
     prepared: Prepared
     state: State
-    keys: object
+    keys: KeySet | None
     until: datetime
 
 
@@ -126,7 +126,9 @@ class AnswerCache:
         ends = [answer.now + self._seconds, *(end for end in times.ends if end > answer.now)]
         if outcome.login is not None:
             ends.append(end_of(outcome.login))
-        keys = self._keys_of(outcome)
+        # The keys that verified the login, not those of now: a key that was taken back between the
+        # two must end the answer as it ends the login.
+        keys = outcome.keys
         self._entries.put(name, _Entry(prepared, state, keys, min(ends)))
 
     def _keys_of(self, issued: Issued) -> object:

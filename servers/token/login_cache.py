@@ -58,16 +58,14 @@ class LoginCache:
 
     def login(
         self, policy: Policy, credentials: Credentials, service: str, now: datetime
-    ) -> Authenticated | Refusal:
-        """Return whose login this is, or why it is refused."""
-        if not self._entries.size:
-            return run(login(policy, credentials, service, now), self._keys_for)
+    ) -> tuple[Authenticated | Refusal, KeySet | None]:
+        """Return whose login this is, or why it is refused, and the keys that verified it."""
         # The digest stands for the token, so that no token is kept in memory.
         digest = hashlib.sha256(credentials.password.encode("utf-8", "surrogatepass")).digest()
         name = (digest, credentials.username, service)
         entry = self._entries.get(name)
         if entry is not None and self._holds(entry, policy, now):
-            return entry.authenticated
+            return entry.authenticated, entry.keys
         used: list[KeySet] = []
 
         def keys_for(need: NeedKeys) -> Keys:
@@ -77,10 +75,12 @@ class LoginCache:
             return keys
 
         outcome = run(login(policy, credentials, service, now), keys_for)
-        if isinstance(outcome, Authenticated) and not outcome.provider.depends_on_time:
+        if isinstance(outcome, Refusal):
+            return outcome, None
+        if self._entries.size and not outcome.provider.depends_on_time:
             until = min(now + self._seconds, end_of(outcome))
             self._entries.put(name, _Entry(outcome, policy, used[-1], until))
-        return outcome
+        return outcome, used[-1]
 
     def _holds(self, entry: _Entry, policy: Policy, now: datetime) -> bool:
         provider = entry.authenticated.provider

@@ -17,6 +17,7 @@ from regauth.engine import (
     Credentials,
     Decision,
     Identity,
+    KeySet,
     Policy,
     Reason,
     Refusal,
@@ -77,6 +78,8 @@ class Issued:
     jti: str
     login: Authenticated | None
     """Whose login it was; None for an anonymous request."""
+    keys: KeySet | None = field(repr=False)
+    """The provider's keys that verified it; None where a session or nobody logged in."""
     refresh_token: str = field(default="", repr=False)
 
 
@@ -138,15 +141,15 @@ class TokenService:
                 too often.
         """
         now = self.now()
-        login, decided = self._decide(state.policy, asked, now, self._logins, admit)
+        login, keys, decided = self._decide(state.policy, asked, now, self._logins, admit)
         outcome: Issued | Refusal
         if isinstance(decided, Refusal):
             outcome = decided
         else:
-            outcome = self._sign(state, decided, login, now)
+            outcome = self._sign(state, decided, login, keys, now)
         if state.shadow is None:
             return Answer(asked, outcome, state.policy, now)
-        _, shadow = self._decide(state.shadow, asked, now, self._shadow_logins)
+        _, _, shadow = self._decide(state.shadow, asked, now, self._shadow_logins)
         return Answer(asked, outcome, state.policy, now, state.shadow, shadow)
 
     def with_session(self, answer: Answer, issued: Issued) -> Issued:
@@ -176,19 +179,19 @@ class TokenService:
         now: datetime,
         logins: LoginCache,
         admit: Admit = lambda _: None,
-    ) -> tuple[Authenticated | None, Decision | Refusal]:
+    ) -> tuple[Authenticated | None, KeySet | None, Decision | Refusal]:
         wanted = accesses(asked.scopes)
         if asked.credentials is None:
-            return None, anonymous(policy, asked.service, wanted, now)
-        login = self._login(policy, asked, asked.credentials, now, logins)
+            return None, None, anonymous(policy, asked.service, wanted, now)
+        login, keys = self._login(policy, asked, asked.credentials, now, logins)
         if isinstance(login, Refusal):
-            return None, login
+            return None, None, login
         # Deciding and signing cost more than a login that is remembered, so the rate comes first.
         admit(login.identity)
         decided = decide(policy, login.identity, login.claims, asked.service, wanted, now)
         if isinstance(decided, Refusal):  # a session's login was checked as of its beginning
             decided = replace(decided, at=login.at)
-        return login, decided
+        return login, keys, decided
 
     def _login(
         self,
@@ -197,20 +200,25 @@ class TokenService:
         credentials: Credentials,
         now: datetime,
         logins: LoginCache,
-    ) -> Authenticated | Refusal:
+    ) -> tuple[Authenticated | Refusal, KeySet | None]:
         token = credentials.password
         if not asked.refreshing or not is_session(token):
             return logins.login(policy, credentials, asked.service, now)
         if self._sessions is None:
-            return _NO_SESSIONS
+            return _NO_SESSIONS, None
         try:
-            return self._sessions.resume(token, policy, asked.service, now)
+            return self._sessions.resume(token, policy, asked.service, now), None
         except SessionsError as error:
             _log.error("a session cannot be looked up: %s", error)
-            return _UNAVAILABLE
+            return _UNAVAILABLE, None
 
     def _sign(
-        self, state: State, decision: Decision, login: Authenticated | None, now: datetime
+        self,
+        state: State,
+        decision: Decision,
+        login: Authenticated | None,
+        keys: KeySet | None,
+        now: datetime,
     ) -> Issued:
         jti = secrets.token_urlsafe(16)
         lists = any(scope.resource.type == REGISTRY for scope in decision.granted)
@@ -224,4 +232,4 @@ class TokenService:
             jti=jti,
             workload=Workload.of(login, now) if shown else None,
         )
-        return Issued(decision, token, jti, login)
+        return Issued(decision, token, jti, login, keys)

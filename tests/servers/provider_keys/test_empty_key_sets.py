@@ -146,7 +146,8 @@ class OfProxyUri(Source):
 
     def keys(self) -> KeySet | KeysUnavailable:
         self.clock.now += KeyTimes().max_fresh
-        trust = self._reader.current(unknown_kid=True)
+        self._reader.current(unknown_kid=True)  # so that they are fetched before this returns
+        trust = self._reader.current()
         return trust if isinstance(trust, KeysUnavailable) else trust.keys
 
 

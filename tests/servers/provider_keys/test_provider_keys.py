@@ -517,3 +517,41 @@ def test_keys_are_refreshed_whatever_becomes_of_telling_of_them() -> None:
     for _ in range(2):
         calls.get(timeout=PATIENCE)
     keys.close()
+
+
+def test_o11_a_new_key_while_the_provider_is_down_is_not_said_to_be_unknown(
+    desk: Desk,
+    provider: Provider,
+    published: Callable[..., bytes],
+    private_keys: dict[str, PrivateKey],
+) -> None:
+    """A key that was rotated a moment before an outage: the client must come back, not give up."""
+    provider.answers["/keys"] = Answer(published("rsa"))
+    before = desk.ask(desk.token(iss=provider.url)).status_code
+    provider.answers[WELL_KNOWN] = Answer(b"", 502)
+    known = desk.token(iss=provider.url)
+    desk.issuer = SigningKey(private_keys["rsa-other"], "RS256", "rsa-other")
+    down = desk.ask(desk.token(iss=provider.url))
+    still = desk.ask(known)
+
+    assert before == 200
+    assert (down.status_code, down.headers["retry-after"]) == (503, "5")
+    assert down.json["errors"][0]["detail"]["reason"] == "provider-unavailable"
+    assert still.status_code == 200, "the keys that were fetched serve on"
+
+
+def test_o11_a_new_key_while_the_key_file_is_broken_is_not_said_to_be_unknown(
+    tmp_path: Path, private_keys: dict[str, PrivateKey], published: Callable[..., bytes]
+) -> None:
+    file = tmp_path / "keys.json"
+    file.write_bytes(published("rsa"))
+    desk = make_desk(tmp_path, policy_text("{jwksFile: keys.json}"), private_keys["rsa"])
+    known, before = desk.token(), desk.ask(desk.token()).status_code
+    file.write_bytes(b"half a fi")
+    desk.issuer = SigningKey(private_keys["rsa-other"], "RS256", "rsa-other")
+
+    assert before == 200
+    assert desk.ask(desk.token()).status_code == 503
+    assert desk.ask(known).status_code == 200
+    file.write_bytes(published("rsa"))
+    assert desk.ask(desk.token()).status_code == 401

@@ -1,5 +1,6 @@
 """Caches: what is remembered, and everything that must end it."""
 
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,11 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from regauth.engine.tokens.jwks import PrivateKey
+from regauth.engine import Credentials
+from regauth.engine.tokens.jwks import PrivateKey, jwks
 from regauth.servers.bounded_cache import BoundedCache
 from regauth.servers.configuration.settings import KeyFolder, SigningSettings
 from regauth.servers.signing import key_folder
 from regauth.servers.signing.signer import load_signer
+from regauth.servers.token.answer_cache import AnswerCache, Prepared
+from regauth.servers.token.login_cache import LoginCache
+from regauth.servers.token.request import TokenRequest
+from regauth.servers.token.service import Issued, TokenService
 from tests.servers.desk import NOW, SERVICE, Desk, basic, compiled, make_desk, pem_keys, policy_text
 
 SCOPE = "repository:acme/app:pull,push"
@@ -311,3 +317,35 @@ def test_many_threads_may_use_a_cache_at_once() -> None:
 
     assert wrong == []
     assert len(cache) <= 50
+
+
+@pytest.mark.parametrize("seconds", [0.0, 30.0])
+def test_s12_a_key_that_is_taken_back_while_a_token_is_signed_ends_the_answer(
+    tmp_path: Path, private_keys: dict[str, PrivateKey], seconds: float
+) -> None:
+    """The keys that verified the login count, not those there are when the answer is kept."""
+    file = tmp_path / "issuer.json"
+
+    def publish(name: str) -> None:
+        file.write_text(json.dumps(jwks([(private_keys[name].public_key(), "sample", "RS256")])))
+
+    publish("rsa")
+    desk = make_desk(tmp_path, policy_text("{jwksFile: issuer.json}"), private_keys["rsa"])
+    logins = LoginCache(desk.keys, seconds=seconds)
+    service = TokenService(
+        desk.service.state,
+        logins,
+        issuer="registry-token-issuer",
+        lifetime=timedelta(minutes=5),
+        now=lambda: NOW,
+    )
+    cache = AnswerCache(desk.keys, service.lifetime)
+    asked = TokenRequest(Credentials("github", desk.token()), SERVICE, ())
+    for name, found in (("rsa", True), ("rsa-other", False)):
+        answer = service.answer(asked, service.state)
+        if not found:
+            publish(name)  # between the login and what is kept of it
+        assert isinstance(answer.outcome, Issued)
+        kept = Prepared(answer, answer.outcome, "", "", "")
+        cache.put(name.encode(), kept, service.state)
+        assert (cache.get(name.encode(), service.state, NOW) is kept) is found
