@@ -34,7 +34,7 @@ from regauth.servers.http_client.documents import (
 from regauth.servers.protocol.challenges import Challenge, read_challenges, strongest
 from regauth.servers.signing.compat import FIRST_VERIFIERS
 from regauth.servers.signing.signer import certified
-from regauth.servers.token.service import State
+from regauth.servers.state.state import State
 
 from .registry_file import Finding, compare_file, right, wrong
 

@@ -18,7 +18,7 @@ from regauth.engine.source.nodes import MappingNode, parse
 from regauth.engine.tokens.jwks import KeysError, load_certificates, parse_jwks
 from regauth.servers.configuration.settings import Settings, SigningSettings
 from regauth.servers.signing.signer import certified
-from regauth.servers.token.service import State
+from regauth.servers.state.state import State
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,32 +1,48 @@
 """
-The state that a server works by, and changing it while the server runs.
+Loading the state that a server works by, and replacing it while the server runs.
 
-What lives here: loading policy, shadow policy and signing keys together, and noticing that their
-files have changed.  What must not: what they mean, and processes.
+What lives here: loading policy, shadow policy and signing keys together, and when that is done
+again.
+Not here: what they mean, and processes.
 
-New state is loaded whole before the old is let go.  What cannot be loaded is reported and changes
-nothing.
+New state is loaded whole before the old one is dropped.  State that cannot be loaded is reported
+and changes nothing.
+
+A policy that is copied file by file passes through states that compile and mean something else: for
+a moment a denial is not there.  So files must keep still for `SETTLE` seconds before they are read,
+and for `SETTLE_AFTER_LOSS` when a file of the policy is gone.  A folder that is replaced by a
+rename (`docs/token-server.md`) has no such moments.
 """
 
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
-from regauth.servers.configuration.settings import KeyFolder, Settings
+from regauth.servers.configuration.settings import Settings
 from regauth.servers.provider_keys.providers import ProviderKeys
 from regauth.servers.signing.signer import SigningError, load_signer
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.metrics import Metrics
-from regauth.servers.token.service import FileStamp, State
 
 from .policy import PolicyFolderError, PolicyProblemsError, load_policy
+from .stamps import fingerprint, policy_files
+from .state import State
 
 TICK: Final = 1.0
 """Seconds between two looks at the files."""
+
+SETTLE: Final = 3.0
+"""Seconds that changed files keep still before they are read."""
+
+SETTLE_AFTER_LOSS: Final = 15.0
+"""The same when a file of the policy is gone: it may be on its way."""
+
+MAX_ATTEMPTS: Final = 5
+"""Times that state is read at the start, while its files go on changing."""
 
 MAX_REPORTED: Final = 20
 """Problems of a broken policy that are logged."""
@@ -43,6 +59,14 @@ def load_state(settings: Settings) -> State:
         PolicyProblemsError: A policy does not compile.
         SigningError: The keys cannot sign.
     """
+    for _ in range(MAX_ATTEMPTS):
+        state = _load_once(settings)
+        if fingerprint(settings) == state.files:
+            break  # else a file changed between two that were read, and the state is a mix
+    return state
+
+
+def _load_once(settings: Settings) -> State:
     files, seen = fingerprint(settings), settings.sees_references
     policy = load_policy(settings.policy, sees_references=seen)
     shadow = None
@@ -59,66 +83,41 @@ def serve_keys(settings: Settings, state: State, keys: ProviderKeys) -> None:
     keys.serve(policies)
 
 
-def fingerprint(settings: Settings) -> frozenset[FileStamp]:
-    """Return what is different as soon as a file that the state comes from is."""
-    return frozenset(_stamps(settings))
-
-
-def _stamps(settings: Settings) -> Iterator[FileStamp]:
-    for path in _files(settings):
-        try:
-            found = path.stat()
-        except OSError:
-            continue  # a file that goes is a change, too: its stamp is missing
-        yield str(path), found.st_mtime_ns, found.st_size, found.st_ino
-
-
-def _files(settings: Settings) -> Iterator[Path]:
-    for folder in (settings.policy, settings.shadow_policy):
-        if folder is not None:
-            yield from _below(folder)
-    source = settings.signing.source
-    if isinstance(source, KeyFolder):
-        yield from _below(source.folder)
-    else:
-        yield from (one for one in (source.key, source.chain) if one is not None)
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    try:
-        yield from (path for path in folder.rglob("*") if not path.is_dir())
-    except OSError:
-        return
-
-
 class Reloader:
     """
-    Loads state again when it is asked to, or when a file has changed and then kept still.
+    Loads state again when it is asked to, or when files have changed and then kept still.
 
     Args:
         settings: The configuration; it is not read again itself.
-        loaded: The files that the state comes from, as they were; what has changed since is loaded.
+        state: The state that is served; what has changed since it was loaded is loaded.
         take: Gets the new state.
         log: Is told what was loaded, or what is wrong.
         metrics: Likewise.
         load: Loads the state.
+        clock: Monotonic seconds.
     """
 
     def __init__(
         self,
         settings: Settings,
-        loaded: frozenset[FileStamp],
+        state: State,
         take: Callable[[State], None],
         log: EventLog,
         metrics: Metrics | None = None,
         load: Callable[[Settings], State] = load_state,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._settings = settings
+        self._state = state
         self._take = take
         self._log = log
         self._metrics = metrics
         self._load = load
-        self._loaded = self._seen = loaded
+        self._clock = clock
+        self._loaded = self._seen = state.files
+        self._still_since = clock()
+        self.problem = ""
+        """Why the files as they are now are not served; empty when they are."""
         # An Event takes a lock: a signal within the handler of another would wait for it for ever.
         self._asked: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._ended = False
@@ -141,10 +140,14 @@ class Reloader:
             self._thread.join()
 
     def look(self) -> bool:
-        """Load state when files have changed since it was loaded, and are not just changing."""
-        now = fingerprint(self._settings)
-        still, self._seen = now == self._seen, now
-        if now == self._loaded or not still:
+        """Load state when files have changed since it was loaded and have kept still since."""
+        found, now = fingerprint(self._settings), self._clock()
+        if found != self._seen:
+            self._seen, self._still_since = found, now
+        if found == self._loaded:
+            return False
+        lost = policy_files(self._settings, self._state.files) - policy_files(self._settings, found)
+        if now - self._still_since < (SETTLE_AFTER_LOSS if lost else SETTLE):
             return False
         return self.reload()
 
@@ -163,13 +166,36 @@ class Reloader:
         except Exception as error:  # whatever it is, the old state goes on serving
             logging.getLogger(__name__).exception("loading failed unexpectedly")
             return self._refused(f"unexpected {type(error).__name__}", [])
+        if state.files != fingerprint(self._settings):
+            # A file changed between two that were read: the state may be a mix of two policies.
+            # The next look sees the change, and waits until the files keep still.
+            self._loaded = state.files
+            return False
+        self._warn_of_losses(self._state, state)
         self._take(state)
+        self._state, self._loaded, self.problem = state, state.files, ""
         if self._metrics is not None:
             self._metrics.reloaded(taken=True)
         self._log.event("reloaded", policy=state.policy.hash, kid=state.signer.key.key_id)
         return True
 
+    def _warn_of_losses(self, before: State, after: State) -> None:
+        """Warn of what is rarely meant: a policy with a file less, or with no denial any more."""
+        lost = policy_files(self._settings, before.files) - policy_files(
+            self._settings, after.files
+        )
+        denials = [] if after.policy.denials else [one.name for one in before.policy.denials]
+        if lost or denials:
+            self._log.event(
+                "reload-lost",
+                "warning",
+                files=sorted(lost)[:MAX_REPORTED],
+                denials=denials[:MAX_REPORTED],
+                policy=after.policy.hash,
+            )
+
     def _refused(self, reason: str, problems: list[str]) -> bool:
+        self.problem = reason
         if self._metrics is not None:
             self._metrics.reloaded(taken=False)
         self._log.event("reload-refused", "error", reason=reason, problems=problems)

@@ -61,6 +61,7 @@ class _Gauges:
     key_usable: Gauge
     policy: Gauge
     expires: Gauge
+    reload_refused: Gauge
     dropped: Gauge
 
 
@@ -89,6 +90,11 @@ def _gauges(registry: CollectorRegistry) -> _Gauges:
             "token_server_certificate_expires_timestamp_seconds",
             "When the signing key's certificates end, in Unix time; 0 when tokens carry none.",
             multiprocess_mode="livemin",
+        ),
+        reload_refused=gauge(
+            "token_server_reload_refused",
+            "1 while policy or keys as they are on disk cannot be used and the ones before serve.",
+            multiprocess_mode="livemax",
         ),
         dropped=gauge(
             "token_server_log_lines_dropped",
@@ -171,6 +177,7 @@ class Metrics:
     def reloaded(self, *, taken: bool) -> None:
         """Count a reload."""
         self._reloads.labels("taken" if taken else "refused").inc()
+        self._gauges.reload_refused.set(0 if taken else 1)
 
     def keys(self, states: Mapping[str, KeyState]) -> None:
         """Tell how things stand with the keys of all providers that there are."""

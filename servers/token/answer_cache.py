@@ -27,9 +27,10 @@ from typing import Final
 from regauth.engine import KeySet, NeedKeys, Policy
 from regauth.servers.bounded_cache import BoundedCache
 from regauth.servers.provider_keys.providers import ProviderKeys
+from regauth.servers.state.state import State
 
 from .login_cache import end_of
-from .service import Answer, Issued, State
+from .service import Answer, Issued
 
 MIN_LIFETIME: Final = timedelta(seconds=60)
 """A reply never says that a token is good for less: clients would take it for this much."""

@@ -30,7 +30,11 @@ App = falcon.App[falcon.Request, falcon.Response]
 
 
 def create_app(
-    settings: Settings, service: TokenService, keys: ProviderKeys, observer: Observer
+    settings: Settings,
+    service: TokenService,
+    keys: ProviderKeys,
+    observer: Observer,
+    reload_problem: Callable[[], str] = lambda: "",
 ) -> App:
     """
     Make the application.
@@ -40,6 +44,7 @@ def create_app(
         service: Issues the tokens.
         keys: The providers' keys, for readiness.
         observer: Is told of each request.
+        reload_problem: Tells why changed files are not served, for readiness.
     """
     app = falcon.App(media_type=falcon.MEDIA_JSON)
     app.set_error_serializer(_serialize_error)
@@ -58,7 +63,7 @@ def create_app(
     for path in settings.paths:
         app.add_route(path, token)
     app.add_route("/healthz", HealthResource())
-    app.add_route("/readyz", ReadyResource(service, keys))
+    app.add_route("/readyz", ReadyResource(service, keys, reload_problem))
     app.add_route("/metrics", MetricsResource(service, keys, observer))
     app.add_route("/.well-known/jwks.json", KeysResource(service))
     return app
@@ -82,12 +87,15 @@ class ReadyResource:
     others' users.
     """
 
-    def __init__(self, service: TokenService, keys: ProviderKeys) -> None:
+    def __init__(
+        self, service: TokenService, keys: ProviderKeys, reload_problem: Callable[[], str]
+    ) -> None:
         self._service = service
         self._keys = keys
+        self._reload_problem = reload_problem
 
     def on_get(self, _request: falcon.Request, response: falcon.Response) -> None:
-        """Answer with the state of each provider's keys."""
+        """Answer with the state of each provider's keys, of the certificate and of reloading."""
         state = self._service.state
         found = self._keys.states(state.policy)
         usable = [one.usable for one in found.values()]
@@ -100,11 +108,18 @@ class ReadyResource:
             }
             for name, one in found.items()
         }
-        status = "ready" if all(usable) else "degraded" if ready else "unavailable"
+        problem = self._reload_problem()
+        well = all(usable) and not problem
+        status = "ready" if well else "degraded" if ready else "unavailable"
         response.status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         response.set_header("Cache-Control", "no-store")
         response.text = json.dumps(
-            {"status": status, "policy": state.policy.hash, "providers": providers}
+            {
+                "status": status,
+                "policy": state.policy.hash,
+                "providers": providers,
+                **({"reloadRefused": problem} if problem else {}),
+            }
         )
 
     on_head = on_get

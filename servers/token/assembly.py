@@ -13,6 +13,7 @@ from regauth.servers.provider_keys.providers import ProviderKeys
 from regauth.servers.sessions.sessions import Sessions
 from regauth.servers.sessions.store import SessionsError, open_store
 from regauth.servers.state.reloading import Reloader, serve_keys
+from regauth.servers.state.state import State
 from regauth.servers.telemetry.decision_log import DecisionLog, make_file
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.metrics import Metrics
@@ -20,7 +21,7 @@ from regauth.servers.telemetry.metrics import Metrics
 from .app import App, create_app
 from .login_cache import LoginCache
 from .observer import Observer
-from .service import State, TokenService
+from .service import TokenService
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +99,8 @@ def assemble(settings: Settings, state: State, log: EventLog) -> Assembly:
         metrics.serving(new.policy.hash, new.signer.expires)
 
     metrics.serving(state.policy.hash, state.signer.expires)
-    reloader = Reloader(settings, state.files, take, log, metrics)
-    app = create_app(settings, service, keys, observer)
+    reloader = Reloader(settings, state, take, log, metrics)
+    app = create_app(settings, service, keys, observer, lambda: reloader.problem)
     return Assembly(app, service, keys, reloader, observer, sessions)
 
 

@@ -25,13 +25,13 @@ from regauth.servers.sessions.store import StoreSettingsError, open_store
 from regauth.servers.signing.signer import SigningError
 from regauth.servers.state.policy import PolicyFolderError, PolicyProblemsError
 from regauth.servers.state.reloading import TICK, Reloader, load_state
+from regauth.servers.state.state import State
 from regauth.servers.telemetry.decision_log import DecisionLogError, make_file
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.metrics import forget_process
 from regauth.servers.telemetry.turned_away import RejectionLog
 
 from .assembly import assemble, tell_of_sessions
-from .service import State
 
 RESTART_PAUSE: Final = 0.5
 """Seconds after which a worker that died at once is started again."""
@@ -157,7 +157,7 @@ class Overseer:
         self._alive = os.pipe()
         self._ending = False
         quiet = EventLog(settings.log_format, "error")  # the workers tell what they loaded
-        self._reloader = Reloader(settings, state.files, self._take, quiet)
+        self._reloader = Reloader(settings, state, self._take, quiet)
 
     def run(self) -> None:
         """Watch over the workers until the last has ended."""

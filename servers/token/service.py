@@ -31,7 +31,7 @@ from regauth.engine.decisions.prospects import is_out_of_reach
 from regauth.engine.decisions.workload import Workload
 from regauth.servers.sessions.sessions import Sessions, is_session
 from regauth.servers.sessions.store import SessionsError
-from regauth.servers.signing.signer import Signer
+from regauth.servers.state.state import State
 
 from .login_cache import LoginCache
 from .request import TokenRequest
@@ -48,25 +48,10 @@ _UNAVAILABLE: Final = Refusal(
 Now = Callable[[], datetime]
 Admit = Callable[[Identity], object]
 
-FileStamp = tuple[str, int, int, int]
-"""A file's path, and of its last change the time in nanoseconds, the size and the inode."""
-
 
 def utc_now() -> datetime:
     """Return the time, with its zone."""
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class State:
-    """What a request is decided and signed with; replaced as a whole."""
-
-    policy: Policy
-    signer: Signer
-    shadow: Policy | None = None
-    """A policy that decides beside the live one, and whose answer nobody gets."""
-    files: frozenset[FileStamp] = frozenset()
-    """What it was loaded from, as it was just before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,12 @@ from regauth.servers.provider_keys.providers import KeyHosting, ProviderKeys
 from regauth.servers.setup.sample import public_pem, sample_claims
 from regauth.servers.signing import key_folder
 from regauth.servers.signing.signer import load_signer
+from regauth.servers.state.state import State
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.token.app import create_app
 from regauth.servers.token.login_cache import LoginCache
 from regauth.servers.token.observer import Observer
-from regauth.servers.token.service import State, TokenService
+from regauth.servers.token.service import TokenService
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 ISSUER = "https://sample-issuer.example.com"
