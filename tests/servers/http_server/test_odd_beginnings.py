@@ -4,6 +4,7 @@ import http.client
 import resource
 import socket
 import struct
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -66,6 +67,9 @@ class Subject:
 
     running: Running
     request: bytes
+    refusal: bytes = b"HTTP/1.1 401 "
+    logs: bool = True
+    """Whether a refused request is in its log."""
 
     def connect(self, client: str) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.running.port), PATIENCE, (client, 0))
@@ -76,8 +80,9 @@ class Subject:
             name = agent if number == times - 1 else "x"
             with self.connect(f"127.{network}.{number // 250}.{1 + number % 250}") as connection:
                 connection.sendall(self.request % name.encode())
-                assert connection.recv(65536).startswith(b"HTTP/1.1 401 ")
-        self.running.wait_for(lambda event: agent in str(event))
+                assert connection.recv(65536).startswith(self.refusal)
+        if self.logs:
+            self.running.wait_for(lambda event: agent in str(event))
 
     def keep(self, client: str) -> http.client.HTTPConnection:
         """Return a connection for many requests."""
@@ -126,11 +131,49 @@ def begin(
     return begin
 
 
+ENDPOINTS = """
+import json, signal, sys, threading
+from regauth.controller.endpoints import Endpoints, yes_or_no
+ended = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: ended.set())
+endpoints = Endpoints(("127.0.0.1", 0), {"/healthz": yes_or_no(lambda: True, "healthy")})
+address = f"127.0.0.1:{endpoints.port}"
+print(json.dumps({"event": "listening", "addresses": [address]}), file=sys.stderr, flush=True)
+ended.wait()
+endpoints.close()
+"""
+
+
+@pytest.fixture
+def begin_endpoints(start: Callable[..., Running]) -> Callable[[], Subject]:
+    """Start the controller's endpoints, without a cluster."""
+
+    def begin() -> Subject:
+        running = start(command=(sys.executable, "-c", ENDPOINTS))
+        asked = b"GET /%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        return Subject(running, asked, b"HTTP/1.0 404 ", logs=False)
+
+    return begin
+
+
 def test_s2_odd_beginnings_cost_little_processor_time_and_log(
     begin: Callable[..., Subject],
 ) -> None:
+    _bear_odd_beginnings(begin())
+
+
+def test_s9_odd_beginnings_cost_the_controller_little_processor_time_and_log(
+    begin_endpoints: Callable[[], Subject],
+) -> None:
+    subject = begin_endpoints()
+    _bear_odd_beginnings(subject)
+
+    assert subject.running.end() == 0
+    assert [one["event"] for one in subject.running.events] == ["listening"]
+
+
+def _bear_odd_beginnings(subject: Subject) -> None:
     """They stay open while others' requests are refused, and are compared with such requests."""
-    subject = begin()
     count = ROUNDS * len(BEGINNINGS)
     subject.refuse(count, 1, "warm")
     began, logged = subject.processor(), subject.logged()
@@ -176,6 +219,30 @@ def test_s7_no_descriptor_left_costs_little_and_ends_by_itself(
 
     assert beside <= 3 * usual
     assert len([one for one in subject.running.events if one["event"] == "log"]) <= 2
+
+
+def test_s9_no_descriptor_left_costs_the_controller_little_and_ends_by_itself(
+    begin_endpoints: Callable[[], Subject],
+) -> None:
+    """Clients wait to be accepted, for as long as another such server refuses 500 requests."""
+    subject, other = begin_endpoints(), begin_endpoints()
+    other.refuse(500, 7, "warm")
+    server = subject.running.process.pid
+    soft, hard = resource.prlimit(server, resource.RLIMIT_NOFILE)
+    used = {int(one.name) for one in Path(f"/proc/{server}/fd").iterdir()}
+    least = min(set(range(len(used) + 1)) - used)
+    with ExitStack() as stack:
+        resource.prlimit(server, resource.RLIMIT_NOFILE, (least, hard))
+        began, usual = subject.processor(), other.processor()
+        waiting = [stack.enter_context(subject.connect(f"127.8.0.{one}")) for one in range(1, 6)]
+        other.refuse(500, 9, "usual")
+        beside, usual = subject.processor() - began, other.processor() - usual
+        resource.prlimit(server, resource.RLIMIT_NOFILE, (soft, hard))
+        for connection in waiting:
+            connection.sendall(subject.request % b"x")
+            assert connection.recv(65536).startswith(subject.refusal)
+
+    assert beside <= usual
 
 
 def test_s7_a_low_limit_leaves_room_for_files_beside_connections(

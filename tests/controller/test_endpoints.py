@@ -1,0 +1,94 @@
+"""The controller's endpoints: what they answer, and what one client may take of them."""
+
+import http.client
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from regauth.controller.endpoints import MAX_CONNECTIONS, Endpoints, yes_or_no
+
+PATIENCE = 30.0
+PROBE = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture
+def endpoints() -> Iterator[Endpoints]:
+    made = Endpoints(("127.0.0.1", 0), {"/healthz": yes_or_no(lambda: True, "healthy")}, 3600)
+    yield made
+    made.close()
+
+
+def connect(endpoints: Endpoints) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", endpoints.port), PATIENCE)
+
+
+def test_what_there_is_is_answered_and_nothing_else(endpoints: Endpoints) -> None:
+    answers = []
+    for path in ("/healthz", "/healthz?verbose", "/metrics"):
+        connection = http.client.HTTPConnection("127.0.0.1", endpoints.port, timeout=PATIENCE)
+        connection.request("GET", path)
+        reply = connection.getresponse()
+        answers.append((reply.status, reply.read()))
+        connection.close()
+
+    healthy = (200, b'{"healthy": true}')
+    assert answers == [healthy, healthy, (404, b"not found\n")]
+
+
+def test_s9_one_connection_too_many_ends_the_oldest_so_that_probes_are_answered(
+    endpoints: Endpoints,
+) -> None:
+    with ExitStack() as stack:
+        held = [stack.enter_context(connect(endpoints)) for _ in range(MAX_CONNECTIONS)]
+        for one in held:
+            one.sendall(b"GET /healthz HTTP/1.1\r\nX-Half: ")
+        probe = stack.enter_context(connect(endpoints))
+        probe.sendall(PROBE)
+
+        assert probe.recv(65536).startswith(b"HTTP/1.0 200 ")
+        assert held[0].recv(1) == b""
+        held[-1].sendall(b"x\r\n\r\n")
+        assert held[-1].recv(65536).startswith(b"HTTP/1.0 200 ")
+
+
+@pytest.mark.parametrize("piece", [b"", b"X: a\r\n"], ids=["silent", "a field at a time"])
+def test_s9_a_request_ends_at_its_deadline_however_it_is_sent(piece: bytes) -> None:
+    endpoints = Endpoints(("127.0.0.1", 0), {}, 0.3)
+    with connect(endpoints) as slow:
+        slow.settimeout(0.02)
+        slow.sendall(b"GET /healthz HTTP/1.1\r\n")
+        ended = False
+        for _ in range(90):  # http.server takes a hundred fields
+            try:
+                slow.sendall(piece)
+                ended = slow.recv(65536) == b""
+            except TimeoutError:
+                continue
+            except OSError:
+                ended = True
+            if ended:
+                break
+    endpoints.close()
+
+    assert ended
+
+
+def test_s9_a_client_that_reads_nothing_holds_its_place_until_the_deadline_alone() -> None:
+    endless = b"x" * (64 << 20)
+    endpoints = Endpoints(("127.0.0.1", 0), {"/": lambda: (200, "text/plain", endless)}, 0.3)
+    with connect(endpoints) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        got = 0
+        while got < 1024:
+            got += len(slow.recv(1024))
+        # The rest is taken after the server gave up: it is cut off.
+        for thread in [one for one in threading.enumerate() if "process_request" in one.name]:
+            thread.join(PATIENCE)
+        while piece := slow.recv(1 << 20):
+            got += len(piece)
+    endpoints.close()
+
+    assert got < len(endless)
