@@ -9,13 +9,13 @@ files are started here, and threads do not survive a fork (gunicorn: no `--prelo
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from regauth.servers.configuration.server_file import read_settings
 from regauth.servers.state.reloading import load_state
 from regauth.servers.telemetry.event_log import EventLog
-from regauth.servers.token.app import App
 from regauth.servers.token.assembly import assemble, tell_of_sessions
 
 _UNDERSCORES: Final = (
@@ -25,7 +25,7 @@ _UNDERSCORES: Final = (
 )
 
 
-def make_application() -> App:
+def make_application() -> Callable[..., Any]:
     """
     Make the application and start what runs beside it.
 
@@ -47,10 +47,10 @@ def make_application() -> App:
     tell_of_sessions(settings, state, log)
     assembly = assemble(settings, state, log)
     assembly.start()
-    return assembly.app
+    return assembly.application
 
 
-def __getattr__(name: str) -> App:
+def __getattr__(name: str) -> Callable[..., Any]:
     """Make `application` when a host asks for it, so that importing the module does nothing."""
     if name != "application":
         raise AttributeError(name)

@@ -23,9 +23,9 @@ from waitress.channel import HTTPChannel
 
 from regauth.engine.source.addresses import Network, is_within
 from regauth.servers.protocol.errors import error_body
+from regauth.servers.protocol.request_info import client_of
 from regauth.servers.telemetry.turned_away import RejectionLog, Why
 
-from .forwarded import client_of
 from .framing import FramedRequest
 
 _TLS_HANDSHAKE: Final = b"\x16\x03"

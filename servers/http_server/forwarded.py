@@ -12,24 +12,16 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from ipaddress import IPv6Network
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final
 
 from regauth.engine.source.addresses import Network, is_within, parse_ip
-from regauth.servers.protocol.request_info import RequestInfo
+from regauth.servers.protocol.request_info import REQUEST_INFO, Origin, RequestInfo
 
 MAX_AGENT: Final = 200
 MAX_HOPS: Final = 20
-IPV6_CLIENT: Final = 64
-"""Bits of an IPv6 address that are one client's: a host has all addresses of such a network."""
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
-_HOST: Final = re.compile(
-    r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?",
-    re.ASCII,
-)
-_SCHEMES: Final = ("http", "https")
 _FIELDS: Final = {
     "HTTP_X_FORWARDED_FOR": "X-Forwarded-For",
     "HTTP_X_FORWARDED_PROTO": "X-Forwarded-Proto",
@@ -56,6 +48,7 @@ class _Forwarded:
     host: str = ""
     names: tuple[str, str] = ("X-Forwarded-Proto", "X-Forwarded-Host")
     """The headers that scheme and host stand in."""
+    trusted: bool = True
 
 
 class ForwardedFields:
@@ -80,46 +73,41 @@ class ForwardedFields:
         self._rfc7239 = rfc7239
         self._ignored = ignored
 
-    def read(self, environ: Environ, host_variable: str = "") -> RequestInfo:
+    def read(self, environ: Environ) -> RequestInfo:
         """
-        Return what is known of a request by its WSGI environment.
+        Return what is known of a request by its WSGI environment (PEP 3333).
 
         An `X-Request-Id` is taken over when it is one word, so that logs of several servers can be
         joined.
-
-        Args:
-            environ: The environment (PEP 3333).
-            host_variable: The variable of the header in which a gateway says the host that the
-                client asked; it stands instead of those that proxies say it in.
         """
         began = time.perf_counter()
         given = _text(environ, "HTTP_X_REQUEST_ID")
         if _REQUEST_ID.fullmatch(given) is None:
             given = os.urandom(8).hex()
-        found = self._believed(environ, host_variable)
-        origin, fault = _origin(environ, found)
+        found = self._believed(environ)
         agent = _text(environ, "HTTP_USER_AGENT")[:MAX_AGENT]
-        return RequestInfo(given, found.client, agent, began, origin, fault)
+        asked = Origin(
+            found.scheme or _text(environ, "wsgi.url_scheme"),
+            found.host or _text(environ, "HTTP_HOST"),
+            found.names[0],
+            found.names[1] if found.host else "Host",
+        )
+        return RequestInfo(given, found.client, agent, began, asked, found.trusted)
 
-    def _believed(self, environ: Environ, host_variable: str) -> _Forwarded:
+    def _believed(self, environ: Environ) -> _Forwarded:
         peer = _plain_ip(_text(environ, "REMOTE_ADDR"))
         if not self._trusted or not is_within(peer, self._trusted):
             self._tell(environ, peer, _FIELDS)
-            return _Forwarded(peer)
+            return _Forwarded(peer, trusted=False)
         if self._rfc7239:
             self._tell(environ, peer, _X_FORWARDED)
-            found = _by_rfc7239(peer, _text(environ, "HTTP_FORWARDED"), self._trusted)
-        else:
-            self._tell(environ, peer, ("HTTP_FORWARDED",))
-            found = _Forwarded(
-                client_address(peer, _text(environ, "HTTP_X_FORWARDED_FOR"), self._trusted),
-                _first(environ, "HTTP_X_FORWARDED_PROTO").lower(),
-                _first(environ, "HTTP_X_FORWARDED_HOST"),
-            )
-        if not host_variable:
-            return found
-        name = host_variable.removeprefix("HTTP_").replace("_", "-").title()
-        return replace(found, host=_first(environ, host_variable), names=(found.names[0], name))
+            return _by_rfc7239(peer, _text(environ, "HTTP_FORWARDED"), self._trusted)
+        self._tell(environ, peer, ("HTTP_FORWARDED",))
+        return _Forwarded(
+            client_address(peer, _text(environ, "HTTP_X_FORWARDED_FOR"), self._trusted),
+            _first(environ, "HTTP_X_FORWARDED_PROTO").lower(),
+            _first(environ, "HTTP_X_FORWARDED_HOST"),
+        )
 
     def _tell(self, environ: Environ, peer: str, variables: Iterable[str]) -> None:
         """Tell of a field that is ignored, once: any client can send one with each request."""
@@ -130,6 +118,24 @@ class ForwardedFields:
                 tell, self._ignored = self._ignored, None
                 tell(_FIELDS[one], peer)
                 return
+
+
+class WithRequestInfo:
+    """
+    A WSGI application whose requests say who sent them, by `request_info`.
+
+    The fields are read here alone, before the application is asked, so that nothing behind it can
+    read them in another way.
+    """
+
+    def __init__(self, application: Callable[..., Any], fields: ForwardedFields) -> None:
+        self._application = application
+        self._fields = fields
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:  # noqa: ANN401 - WSGI
+        """Pass a request on (PEP 3333)."""
+        environ[REQUEST_INFO] = self._fields.read(environ)
+        return self._application(environ, start_response)
 
 
 def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
@@ -147,16 +153,6 @@ def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str
             break
         client = hop
     return client
-
-
-def client_of(address: str) -> str:
-    """Return what stands for the client that has an address: itself, or its IPv6 network."""
-    if ":" not in address:
-        return address
-    parsed = parse_ip(address.partition("%")[0])
-    if parsed is None or parsed.version == 4:  # noqa: PLR2004 - IPv4
-        return address if parsed is None else str(parsed)
-    return str(IPv6Network((int(parsed), IPV6_CLIENT), strict=False))
 
 
 def _by_rfc7239(peer: str, text: str, trusted: Sequence[Network]) -> _Forwarded:
@@ -202,23 +198,6 @@ def _elements(text: str) -> list[dict[str, str]]:
 def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
     match = pattern.match(text, at)
     return at if match is None else match.end()
-
-
-def _origin(environ: Environ, found: _Forwarded) -> tuple[str | None, str]:
-    """
-    Return the origin that a request was sent to, or None and which header is wrong.
-
-    A host that is no host is refused: what a client writes there comes back in headers.  A scheme
-    that is not understood is refused too: to go on with the scheme of the last connection would
-    send clients to plain HTTP.
-    """
-    scheme = found.scheme or _text(environ, "wsgi.url_scheme")
-    if scheme not in _SCHEMES:
-        return None, f"{found.names[0]} is neither http nor https"
-    host = found.host or _text(environ, "HTTP_HOST")
-    if _HOST.fullmatch(host) is None:
-        return None, f"the {found.names[1] if found.host else 'Host'} header is not a host"
-    return f"{scheme}://{host}", ""
 
 
 def _first(environ: Environ, variable: str) -> str:

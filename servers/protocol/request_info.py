@@ -1,12 +1,53 @@
 """
 A request's circumstances: who sent it, to which address, and what logs call it.
 
-What lives here: the value.  Not here: reading it from a request
+What lives here: the value, and where applications find it.  Not here: reading it from a request
 (`regauth.servers.http_server.forwarded`), and what the request asks for.
 """
 
+import re
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from ipaddress import IPv6Network
+from typing import Any, Final
+
+from regauth.engine.source.addresses import parse_ip
+
+REQUEST_INFO: Final = "regauth.request_info"
+"""The variable of the WSGI environment; no client can set one without the prefix `HTTP_`."""
+IPV6_CLIENT: Final = 64
+"""Bits of an IPv6 address that are one client's: a host has all addresses of such a network."""
+
+_HOST: Final = re.compile(
+    r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The scheme and host that a client asked, as headers say them."""
+
+    scheme: str
+    host: str
+    scheme_header: str = "X-Forwarded-Proto"
+    host_header: str = "Host"
+
+    @property
+    def fault(self) -> str:
+        """
+        Which header is wrong; empty when none is.
+
+        A host that is no host is refused: what a client writes there comes back in headers.  So is
+        a scheme that is not understood: to go on with that of the last connection would send
+        clients to plain HTTP.
+        """
+        if self.scheme not in ("http", "https"):
+            return f"{self.scheme_header} is neither http nor https"
+        if _HOST.fullmatch(self.host) is None:
+            return f"the {self.host_header} header is not a host"
+        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +61,49 @@ class RequestInfo:
     """The `User-Agent`, cut."""
     began: float
     """When it came, by `time.perf_counter`."""
-    origin: str | None = None
-    """Where the client believes the server to be, as `https://registry.example.com`."""
-    origin_fault: str = ""
-    """Which header is wrong, where there is no origin."""
+    asked: Origin = Origin("", "")
+    trusted: bool = False
+    """Whether a trusted proxy sent it."""
+
+    @property
+    def origin_fault(self) -> str:
+        """Which header is wrong, where there is no origin."""
+        return self.asked.fault
+
+    @property
+    def origin(self) -> str | None:
+        """Where the client believes the server to be, as `https://registry.example.com`."""
+        return None if self.asked.fault else f"{self.asked.scheme}://{self.asked.host}"
+
+    def at_host(self, host: str, header: str) -> "RequestInfo":
+        """
+        Return it with the host that a gateway says in a header of its own, if that is trusted.
+
+        Args:
+            host: The header's value; the first counts, if it is a list.
+            header: The header's name.
+        """
+        if not self.trusted:
+            return self
+        first = host.partition(",")[0].strip()
+        return replace(self, asked=replace(self.asked, host=first, host_header=header))
 
     def milliseconds(self) -> float:
         """Return how long ago it came."""
         return round((time.perf_counter() - self.began) * 1000, 2)
+
+
+def request_info(environ: Mapping[str, Any]) -> RequestInfo:
+    """Return what the server found out about a request before the application got it."""
+    found: RequestInfo = environ[REQUEST_INFO]
+    return found
+
+
+def client_of(address: str) -> str:
+    """Return what stands for the client that has an address: itself, or its IPv6 network."""
+    if ":" not in address:
+        return address
+    parsed = parse_ip(address.partition("%")[0])
+    if parsed is None or parsed.version == 4:  # noqa: PLR2004 - IPv4
+        return address if parsed is None else str(parsed)
+    return str(IPv6Network((int(parsed), IPV6_CLIENT), strict=False))

@@ -30,7 +30,7 @@ from regauth.servers.configuration.proxy_settings import (
 )
 from regauth.servers.http_client.pool import Connecting
 from regauth.servers.http_server.connections import ClientBounds, Clients
-from regauth.servers.http_server.forwarded import ForwardedFields
+from regauth.servers.http_server.forwarded import ForwardedFields, WithRequestInfo
 from regauth.servers.protocol.errors import error_body
 from regauth.servers.state.reloading import load_state
 from regauth.servers.telemetry.event_log import EventLog
@@ -105,10 +105,11 @@ class Proxy:
         forwarded = ForwardedFields(
             settings.trusted_proxies, rfc7239=settings.rfc7239, ignored=warn_of_ignored(log)
         )
-        app = _app(gate, log, forwarded, self._upstream)
-        self.app: Wsgi = app
+        app = _app(gate, log, self._upstream)
+        both: Wsgi = app
         if self.embedded is not None and isinstance(keys, EmbeddedKeys):
-            self.app = _Beside(app, self.embedded.app, keys.server.paths)
+            both = _Beside(app, self.embedded.app, keys.server.paths)
+        self.app = WithRequestInfo(both, forwarded)
         self.clients = _clients(settings, log, self.embedded)
 
     def start(self) -> None:
@@ -147,19 +148,19 @@ class _Beside:
         return (self._token_server if mine else self._app)(environ, start_response)
 
 
-def _app(gate: Gate, log: EventLog, forwarded: ForwardedFields, upstream: Upstream | None) -> App:
+def _app(gate: Gate, log: EventLog, upstream: Upstream | None) -> App:
     app = falcon.App()
     app.resp_options.default_media_type = None  # type: ignore[assignment]
     app.add_error_handler(Exception, _failed)
     app.set_error_serializer(_serialize)
     app.add_route("/healthz", HealthResource())
     if upstream is not None:  # first, because the sink that is added last is asked first
-        app.add_sink(RegistryProxy(gate, upstream, log, forwarded), r"/|\*")
+        app.add_sink(RegistryProxy(gate, upstream, log), r"/|\*")
     # Sinks take every method; a route would answer 405 to those it has no responder for.
-    app.add_sink(authorize_resource.nginx(gate, log, forwarded), r"/authorize(?:/nginx)?\Z")
-    app.add_sink(authorize_resource.traefik(gate, log, forwarded), r"/authorize/traefik\Z")
+    app.add_sink(authorize_resource.nginx(gate, log), r"/authorize(?:/nginx)?\Z")
+    app.add_sink(authorize_resource.traefik(gate, log), r"/authorize/traefik\Z")
     app.add_sink(
-        authorize_resource.EnvoyAuthorization(gate, log, forwarded),
+        authorize_resource.EnvoyAuthorization(gate, log),
         authorize_resource.ENVOY_PREFIX + "/",
     )
     return app

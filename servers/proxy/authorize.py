@@ -15,9 +15,8 @@ from typing import Final
 
 import falcon
 
-from regauth.servers.http_server.forwarded import ForwardedFields
 from regauth.servers.protocol.errors import ErrorCode
-from regauth.servers.protocol.request_info import RequestInfo
+from regauth.servers.protocol.request_info import RequestInfo, request_info
 from regauth.servers.telemetry.event_log import EventLog
 
 from .gate import Admitted, Asked, Gate, TurnedAway
@@ -36,7 +35,6 @@ class AuthorizeResource:
         method: The header with the method, as WSGI names it.
         target: The header with the target.
         host: The header with the host that the client asked.
-        forwarded: Reads who sent a request, through trusted gateways.
     """
 
     def __init__(
@@ -47,14 +45,12 @@ class AuthorizeResource:
         method: str,
         target: str,
         host: str,
-        forwarded: ForwardedFields,
     ) -> None:
         self._gate = gate
         self._log = log
         self._method = method
         self._target = target
         self._host = host
-        self._forwarded = forwarded
 
     def __call__(self, req: falcon.Request, resp: falcon.Response, **_: object) -> None:
         """
@@ -65,7 +61,9 @@ class AuthorizeResource:
         """
         environ = req.env
         method, target = environ.get(self._method, ""), environ.get(self._target, "")
-        info = self._forwarded.read(environ, self._host)
+        host = self._host if environ.get(self._host) else "HTTP_HOST"
+        name = host.removeprefix("HTTP_").replace("_", "-").title()
+        info = request_info(environ).at_host(environ.get(host, ""), name)
         asked = _asked(method, target, environ, info)
         answer(self._gate, self._log, asked, (info, resp, HTTPStatus.NO_CONTENT))
 
@@ -73,21 +71,20 @@ class AuthorizeResource:
 class EnvoyAuthorization:
     """Decides for Envoy, which sends the client's method, path and headers as they are."""
 
-    def __init__(self, gate: Gate, log: EventLog, forwarded: ForwardedFields) -> None:
+    def __init__(self, gate: Gate, log: EventLog) -> None:
         self._gate = gate
         self._log = log
-        self._forwarded = forwarded
 
     def __call__(self, req: falcon.Request, resp: falcon.Response, **_: object) -> None:
         """Answer for the request itself, without the prefix of its path."""
         environ = req.env
         target = str(environ.get("REQUEST_URI", "")).removeprefix(ENVOY_PREFIX)
-        info = self._forwarded.read(environ)
+        info = request_info(environ)
         asked = _asked(req.method, target, environ, info)
         answer(self._gate, self._log, asked, (info, resp, HTTPStatus.OK))
 
 
-def nginx(gate: Gate, log: EventLog, forwarded: ForwardedFields) -> AuthorizeResource:
+def nginx(gate: Gate, log: EventLog) -> AuthorizeResource:
     """Return the resource for `auth_request`, with the headers of `deploy/nginx`."""
     return AuthorizeResource(
         gate,
@@ -95,11 +92,10 @@ def nginx(gate: Gate, log: EventLog, forwarded: ForwardedFields) -> AuthorizeRes
         method="HTTP_X_ORIGINAL_METHOD",
         target="HTTP_X_ORIGINAL_URI",
         host="HTTP_X_ORIGINAL_HOST",
-        forwarded=forwarded,
     )
 
 
-def traefik(gate: Gate, log: EventLog, forwarded: ForwardedFields) -> AuthorizeResource:
+def traefik(gate: Gate, log: EventLog) -> AuthorizeResource:
     """Return the resource for `forwardAuth`."""
     return AuthorizeResource(
         gate,
@@ -107,7 +103,6 @@ def traefik(gate: Gate, log: EventLog, forwarded: ForwardedFields) -> AuthorizeR
         method="HTTP_X_FORWARDED_METHOD",
         target="HTTP_X_FORWARDED_URI",
         host="HTTP_X_FORWARDED_HOST",
-        forwarded=forwarded,
     )
 
 

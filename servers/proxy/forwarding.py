@@ -15,9 +15,8 @@ import falcon
 
 from regauth.servers.http_client.origins import origin_of
 from regauth.servers.http_client.pool import Answer, UpstreamError
-from regauth.servers.http_server.forwarded import ForwardedFields
 from regauth.servers.protocol.errors import ErrorCode, error_body
-from regauth.servers.protocol.request_info import RequestInfo
+from regauth.servers.protocol.request_info import RequestInfo, request_info
 from regauth.servers.protocol.routes import Route, RouteFault
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.upstream.credentials import UpstreamRefusedError
@@ -50,21 +49,17 @@ class RegistryProxy:
         gate: Decides.
         upstream: The registry.
         log: Is told of each request.
-        forwarded: Reads who sent a request, through trusted proxies.
     """
 
-    def __init__(
-        self, gate: Gate, upstream: Upstream, log: EventLog, forwarded: ForwardedFields
-    ) -> None:
+    def __init__(self, gate: Gate, upstream: Upstream, log: EventLog) -> None:
         self._gate = gate
         self._upstream = upstream
         self._log = log
-        self._forwarded = forwarded
 
     def __call__(self, req: falcon.Request, resp: falcon.Response, **_: object) -> None:
         """Answer a request."""
         environ = req.env
-        info = self._forwarded.read(environ)
+        info = request_info(environ)
         resp.set_header("X-Request-Id", info.request_id)
         asked = Asked(
             environ["REQUEST_METHOD"],

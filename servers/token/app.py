@@ -14,11 +14,9 @@ from typing import Any
 import falcon
 
 from regauth.servers.configuration.settings import Settings
-from regauth.servers.http_server.forwarded import ForwardedFields
 from regauth.servers.protocol.errors import error_body
 from regauth.servers.provider_keys.providers import ProviderKeys
 from regauth.servers.telemetry.metrics import CONTENT_TYPE
-from regauth.servers.telemetry.turned_away import warn_of_ignored
 
 from .answer_cache import AnswerCache
 from .observer import Observer
@@ -37,7 +35,7 @@ def create_app(
     reload_problem: Callable[[], str] = lambda: "",
 ) -> App:
     """
-    Make the application.
+    Make the application.  Its host puts `request_info` into each request's environment.
 
     Args:
         settings: The configuration.
@@ -49,9 +47,6 @@ def create_app(
     app = falcon.App(media_type=falcon.MEDIA_JSON)
     app.set_error_serializer(_serialize_error)
     app.add_error_handler(Exception, _unexpected(observer))
-    forwarded = ForwardedFields(
-        settings.trusted_proxies, rfc7239=settings.rfc7239, ignored=warn_of_ignored(observer.log)
-    )
     style = ResponseStyle(settings.realm, settings.verbose_errors)
     limits = Limits(
         RateLimit(settings.rates.client),
@@ -59,7 +54,7 @@ def create_app(
         RateLimit(settings.rates.identity),
     )
     answers = AnswerCache(keys, service.lifetime, seconds=settings.answer_cache)
-    token = TokenResource(service, answers, observer, style, limits, forwarded)
+    token = TokenResource(service, answers, observer, style, limits)
     for path in settings.paths:
         app.add_route(path, token)
     app.add_route("/healthz", HealthResource())

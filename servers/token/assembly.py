@@ -6,9 +6,12 @@ server can host the result.
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from regauth.servers.configuration.settings import Settings
+from regauth.servers.http_server.forwarded import ForwardedFields, WithRequestInfo
 from regauth.servers.provider_keys.providers import ProviderKeys
 from regauth.servers.sessions.sessions import Sessions
 from regauth.servers.sessions.store import SessionsError, open_store
@@ -17,6 +20,7 @@ from regauth.servers.state.state import State
 from regauth.servers.telemetry.decision_log import DecisionLog, make_file
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.metrics import Metrics
+from regauth.servers.telemetry.turned_away import warn_of_ignored
 
 from .app import App, create_app
 from .login_cache import LoginCache
@@ -29,6 +33,9 @@ class Assembly:
     """One process's parts."""
 
     app: App
+    """The application, for a host that puts `request_info` into the environment."""
+    application: Callable[..., Any]
+    """The application, for any host."""
     service: TokenService
     keys: ProviderKeys
     reloader: Reloader
@@ -101,7 +108,11 @@ def assemble(settings: Settings, state: State, log: EventLog) -> Assembly:
     metrics.serving(state.policy.hash, state.signer.expires)
     reloader = Reloader(settings, state, take, log, metrics)
     app = create_app(settings, service, keys, observer, lambda: reloader.problem)
-    return Assembly(app, service, keys, reloader, observer, sessions)
+    fields = ForwardedFields(
+        settings.trusted_proxies, rfc7239=settings.rfc7239, ignored=warn_of_ignored(log)
+    )
+    application = WithRequestInfo(app, fields)
+    return Assembly(app, application, service, keys, reloader, observer, sessions)
 
 
 def tell_of_sessions(settings: Settings, state: State, log: EventLog) -> None:

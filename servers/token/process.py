@@ -103,7 +103,9 @@ def serve(
         ),
         RejectionLog(log, assembly.observer.metrics),
     )
-    server = hosting.Server(assembly.app, listeners, threads=settings.threads, clients=clients)
+    server = hosting.Server(
+        assembly.application, listeners, threads=settings.threads, clients=clients
+    )
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         log.event("ending", pid=os.getpid())

@@ -15,10 +15,9 @@ from typing import Final
 import falcon
 
 from regauth.engine import Identity, Reason, Refusal
-from regauth.servers.http_server.forwarded import ForwardedFields, client_of
 from regauth.servers.protocol.challenges import basic_challenge
 from regauth.servers.protocol.errors import error_body
-from regauth.servers.protocol.request_info import RequestInfo
+from regauth.servers.protocol.request_info import RequestInfo, client_of, request_info
 
 from .answer_cache import AnswerCache, Prepared
 from .observer import Observer
@@ -81,14 +80,12 @@ class TokenResource:
         observer: Observer,
         style: ResponseStyle,
         limits: Limits,
-        forwarded: ForwardedFields | None = None,
     ) -> None:
         self._service = service
         self._answers = answers
         self._observer = observer
         self._style = style
         self._limits = limits
-        self._forwarded = forwarded or ForwardedFields()
         self._challenge = basic_challenge(style.realm)
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
@@ -115,7 +112,7 @@ class TokenResource:
         self._respond(request, response, info, body)
 
     def _begin(self, request: falcon.Request, response: falcon.Response) -> RequestInfo:
-        info = self._forwarded.read(request.env)
+        info = request_info(request.env)
         response.set_header("Cache-Control", "no-store")
         response.set_header("X-Request-Id", info.request_id)
         return info

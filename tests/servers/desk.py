@@ -17,6 +17,7 @@ from regauth.engine.policy.policy import Policy
 from regauth.engine.tokens import jwt
 from regauth.engine.tokens.jwks import PrivateKey, SigningKey
 from regauth.servers.configuration.settings import KeyFolder, Settings, SigningSettings
+from regauth.servers.http_server.forwarded import ForwardedFields, WithRequestInfo
 from regauth.servers.provider_keys.providers import KeyHosting, ProviderKeys
 from regauth.servers.setup.sample import public_pem, sample_claims
 from regauth.servers.signing import key_folder
@@ -163,7 +164,7 @@ def make_desk(
     observer = Observer(EventLog("json", "info", descriptor))
     app = create_app(configured, service, keys, observer)
     return Desk(
-        falcon.testing.TestClient(app),
+        falcon.testing.TestClient(WithRequestInfo(app, ForwardedFields())),
         service,
         keys,
         observer,

@@ -11,9 +11,9 @@ from regauth.servers.http_server.forwarded import (
     MAX_AGENT,
     MAX_HOPS,
     ForwardedFields,
-    client_of,
+    WithRequestInfo,
 )
-from regauth.servers.protocol.request_info import RequestInfo
+from regauth.servers.protocol.request_info import RequestInfo, client_of, request_info
 
 TRUSTED = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("::1/128"))
 X_FORWARDED = ForwardedFields(TRUSTED)
@@ -176,22 +176,30 @@ def test_fields_that_proxies_do_not_write_are_not_read() -> None:
 
 
 def test_a_gateway_says_the_host_in_a_header_of_its_own() -> None:
-    environ = {
-        "REMOTE_ADDR": "10.0.0.1",
-        "wsgi.url_scheme": "http",
-        "HTTP_HOST": "authorizer:5000",
-        "HTTP_X_FORWARDED_HOST": "client.example.com",
-        "HTTP_X_ORIGINAL_HOST": "registry.example.com",
-    }
-    variable = "HTTP_X_ORIGINAL_HOST"
-    wrong = {**environ, variable: "a b"}
-
     for fields in (X_FORWARDED, RFC7239):
-        assert fields.read(environ, variable).origin == "http://registry.example.com"
-        assert fields.read(wrong, variable).origin_fault == (
+        info = read(fields, x_forwarded_host="client.example.com")
+
+        assert info.at_host("registry.example.com", "X-Original-Host").origin == (
+            "http://registry.example.com"
+        )
+        assert info.at_host("a b", "X-Original-Host").origin_fault == (
             "the X-Original-Host header is not a host"
         )
-    assert ForwardedFields().read(environ, variable).origin == "http://authorizer:5000"
+    stranger = read(X_FORWARDED, "192.0.2.1")
+    assert stranger.at_host("registry.example.com", "X-Original-Host") == stranger
+
+
+def test_what_was_found_out_is_given_to_the_application() -> None:
+    given: list[RequestInfo] = []
+
+    def application(environ: dict[str, object], _start: object) -> list[bytes]:
+        given.append(request_info(environ))
+        return []
+
+    environ = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "198.51.100.7"}
+    WithRequestInfo(application, X_FORWARDED)(environ, lambda *_: None)
+
+    assert [one.client for one in given] == ["198.51.100.7"]
 
 
 @pytest.mark.parametrize(

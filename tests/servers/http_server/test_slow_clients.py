@@ -16,7 +16,7 @@ from regauth.engine.source.addresses import parse_network
 from regauth.servers.configuration.settings import Address
 from regauth.servers.http_server import server as hosting
 from regauth.servers.http_server.connections import ClientBounds, Clients, ConnectionCounts
-from regauth.servers.http_server.forwarded import client_of
+from regauth.servers.protocol.request_info import client_of
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.metrics import Metrics
 from regauth.servers.telemetry.turned_away import RejectionLog, Why

@@ -293,7 +293,7 @@ def test_a_policy_for_nobody_is_refused_and_readiness_says_so(server: Server) ->
     """An author's error, unlike a key set for nobody: a file that is empty is nobody's wish."""
     settings = server.settings()
     assembly = assemble(settings, load_state(settings), server.log())
-    client = falcon.testing.TestClient(assembly.app)
+    client = falcon.testing.TestClient(assembly.application)
     before = client.simulate_get("/readyz")
     server.write("policy/policy.yaml", "version: 1\nservices: [registry.example.com]\n")
     taken = assembly.reloader.reload()
