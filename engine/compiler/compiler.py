@@ -22,6 +22,7 @@ from .document import Document
 from .expressions import Expressions, Sight
 from .lints import lint
 from .providers import Providers
+from .silencing import silence
 from .statements import Statements
 
 
@@ -71,7 +72,7 @@ def compile_policy(
     if not problems.error_count:
         policy = _policy(compiled, statements.services, expressions, sights, digest)
         problems.extend(lint(policy, written, now))
-    found = document.silence(texts, problems)
+    found = silence(texts, problems)
     sources = {name: _bytes(content).decode(errors="replace") for name, content in files.items()}
     return Compilation(policy, _sorted(found), sources)
 

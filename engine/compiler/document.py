@@ -1,20 +1,16 @@
 """
 The policy as written: several files put together, before anything is compiled.
 
-What lives here: composition (policy language, "Meaning", 7), names that must be unique, and
-comments that silence a warning.  What must not: what an expression or a pattern means.
+What lives here: composition (policy language, "Meaning", 7) and names that must be unique.  Not
+here: what an expression or a pattern means, and comments that silence warnings (`silencing`).
 """
 
-import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
 from regauth.engine.source import nodes, schema
 from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
-from regauth.engine.source.problems import Location, Problem, Problems, Severity
-
-_SILENCE: Final = re.compile(r"#\s*policytest:\s*ignore\[([a-z0-9, -]+)\](.*)", re.DOTALL)
+from regauth.engine.source.problems import Location, Problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,78 +175,3 @@ class _Merge:
 
 def _items(node: Node | None) -> Iterable[Node]:
     return node.items if isinstance(node, SequenceNode) else ()
-
-
-UNSILENCED: Final = frozenset({"silence-without-reason", "silence-unused"})
-
-
-def silence(files: Mapping[str, str], found: Iterable[Problem]) -> list[Problem]:
-    """
-    Leave out the warnings that a comment silences, in the warning's line or in the line above.
-
-    The comment is `# policytest: ignore[CODE] REASON`, with several codes separated by commas.
-    One without a reason silences nothing, and one that silences nothing is reported itself:
-    otherwise it would go on to hide the next mistake.  Errors cannot be silenced; as long as there
-    is one not every warning is known, and so it is not said which comments are of no use.
-    """
-    found = list(found)
-    silences = [one for name in sorted(files) for one in _silences(name, files[name])]
-    by_line: dict[tuple[str, int], list[_Silence]] = {}
-    for one in silences:
-        for line in one.lines:
-            by_line.setdefault((one.location.file, line), []).append(one)
-    used: set[tuple[Location, str]] = set()
-    kept: list[Problem] = []
-    for problem in found:
-        near = by_line.get((problem.location.file, problem.location.line), ())
-        silencing = [one for one in near if one.reason and problem.code in one.codes]
-        if problem.severity is Severity.ERROR or not silencing:
-            kept.append(problem)
-        used.update((one.location, problem.code) for one in silencing)
-    whole = not any(problem.severity is Severity.ERROR for problem in found)
-    for one in silences:
-        kept.extend(one.problems(used if whole else None))
-    return kept
-
-
-@dataclass(frozen=True, slots=True)
-class _Silence:
-    location: Location
-    codes: tuple[str, ...]
-    reason: str
-    lines: range
-
-    def problems(self, used: Container[tuple[Location, str]] | None) -> Iterator[Problem]:
-        """Say what is wrong with the comment; `used` is None where that is not known."""
-        if not self.reason:
-            yield Problem(
-                self.location,
-                "silence-without-reason",
-                "a warning is silenced without a reason",
-                "write the reason behind the bracket; until then nothing is silenced",
-                Severity.WARNING,
-            )
-            return
-        for code in self.codes if used is not None else ():
-            if used is not None and (self.location, code) not in used:
-                yield Problem(
-                    self.location,
-                    "silence-unused",
-                    f"there is no warning `{code}` here to silence",
-                    "remove the comment",
-                    Severity.WARNING,
-                )
-
-
-def _silences(name: str, text: str) -> Iterator[_Silence]:
-    if "policytest:" not in text or not name.endswith((".yaml", ".yml")):
-        return
-    for comment in nodes.comments(text, name):
-        match = _SILENCE.match(comment.text)
-        if match is not None:
-            yield _Silence(
-                comment.location,
-                tuple(code.strip() for code in match[1].split(",") if code.strip()),
-                match[2].strip(" -:\r"),
-                comment.lines,
-            )

@@ -45,7 +45,7 @@ from regauth.engine.cel import STEPS, CelError, Program, request_budget, timesta
 from regauth.engine.policy.index import Index, Lookup, ruled_out
 from regauth.engine.policy.patterns.names import Pattern
 from regauth.engine.policy.patterns.tags import TagPattern
-from regauth.engine.policy.patterns.text import PatternValueError
+from regauth.engine.policy.patterns.text import PATTERN_VALUE, PatternValueError
 from regauth.engine.policy.policy import Denial, Policy, Statement
 from regauth.engine.tokens.jwt import Claims
 
@@ -323,7 +323,7 @@ class Request:
         except CelError as failure:
             return ConditionError(statement.name, failure.code, str(failure))
         except PatternValueError as failure:
-            return ConditionError(statement.name, "pattern-value", str(failure))
+            return ConditionError(statement.name, PATTERN_VALUE, str(failure))
 
     def is_open(self, statement: Statement, when: Program, access: Access) -> bool:
         """Tell whether a grant's condition may ask for a reference that nobody has named."""

@@ -9,7 +9,6 @@ strings.  Anchors, aliases, tags and several documents in one file are refused: 
 says what it says where it says it, and an alias is how a small file becomes an endless one.
 """
 
-import bisect
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from typing import Final, Protocol
 
 import yaml
 
+from . import yaml_faults
 from .alignment import align
 from .problems import Location, Problems
 
@@ -175,73 +175,27 @@ def placed(value: object, location: Location) -> Node:
 
 
 @dataclass(frozen=True, slots=True)
-class Comment:
-    """
-    A comment, from its `#` to the end of the line.
+class Scalar:
+    """Where a scalar stands in a text, in characters, and how it is written: `|`, `>`, a quote."""
 
-    `lines` are those it is about: its own, and where it stands alone the next; and of a block
-    scalar (`|`, `>`) that begins in one of them all.
-    """
-
-    text: str
-    location: Location
-    lines: range
+    start: int
+    end: int
+    style: str | None
+    line: int
 
 
-def comments(text: str, file: str) -> Iterator[Comment]:
-    """Return the comments of a document; none of one that is not YAML."""
-    text = text.removeprefix("\ufeff")
+def scalars(text: str) -> list[Scalar] | None:
+    """Return the scalars of a document in their order, or None when it is not YAML."""
     try:
-        scalars = [
-            (token.start_mark.index, token.end_mark.index, token.style, token.start_mark.line + 1)
+        return [
+            Scalar(
+                token.start_mark.index, token.end_mark.index, token.style, token.start_mark.line + 1
+            )
             for token in yaml.scan(text, _Loader)
             if isinstance(token, yaml.ScalarToken)
         ]
     except yaml.YAMLError:
-        return
-    blocks = {
-        line: _last_line(text, start, end)
-        for start, end, style, line in scalars
-        if style in _BLOCKS
-    }
-    covered = _Covered(text, scalars)
-    at = 0
-    for number, line in enumerate(text.split("\n"), 1):
-        for found in re.finditer(r"(?:^|(?<=[ \t]))#", line):
-            if covered(at + found.start()):
-                continue
-            alone = not line[: found.start()].strip()
-            last = number + alone
-            yield Comment(
-                line[found.start() :],
-                Location(file, number, found.start() + 1, number, len(line) + 1),
-                range(number, max(last, blocks.get(last, 0)) + 1),
-            )
-            break
-        at += len(line) + 1
-
-
-_BLOCKS: Final = ("|", ">")
-
-
-def _last_line(text: str, start: int, end: int) -> int:
-    return text.count("\n", 0, start + len(text[start:end].rstrip())) + 1
-
-
-class _Covered:
-    """Tells whether a place in a document is inside a scalar, and so is no comment's."""
-
-    def __init__(self, text: str, scalars: list[tuple[int, int, str | None, int]]) -> None:
-        self._starts = [start for start, *_ in scalars]
-        self._ends = []
-        for start, end, style, _ in scalars:
-            # The line that a block scalar begins in can end with a comment.
-            first = text.find("\n", start) if style in _BLOCKS else start
-            self._ends.append((first, end))
-
-    def __call__(self, at: int) -> bool:
-        index = bisect.bisect_right(self._starts, at) - 1
-        return index >= 0 and self._ends[index][0] <= at < self._ends[index][1]
+        return None
 
 
 def _check_events(text: str, file: str, problems: Problems) -> bool:
@@ -268,14 +222,14 @@ def _check_events(text: str, file: str, problems: Problems) -> bool:
 def _unsupported(event: yaml.Event, depth: int, documents: int) -> Iterator[tuple[str, str]]:
     """Say what of an event is not part of the language, each with a hint."""
     if isinstance(event, yaml.AliasEvent):
-        hint = "write the value out; `definitions` name a condition used twice"
+        hint = "quote a text that begins with `*`; `definitions` name a condition used twice"
         yield f"an alias (*{event.anchor}) is not part of the language", hint
     elif isinstance(event, yaml.NodeEvent) and event.anchor is not None:
-        hint = "write the value out where it is used"
+        hint = "write the value out where it is used; quote a text that begins with `&`"
         yield f"an anchor (&{event.anchor}) is not part of the language", hint
     tag = getattr(event, "tag", None)
     if tag is not None:
-        hint = "quote the value if it must be a string"
+        hint = "quote the value: YAML reads what begins with `!` as a tag"
         short = tag.replace("tag:yaml.org,2002:", "!!")
         yield f"a tag ({short}) is not part of the language", hint
     if isinstance(event, yaml.DocumentStartEvent) and documents > 1:
@@ -297,26 +251,20 @@ def _syntax_problem(text: str, file: str, error: yaml.YAMLError) -> tuple[Locati
         where = f" at character {position + 1}" if isinstance(position, int) else ""
         reason = getattr(error, "reason", None) or "it cannot be read"
         return Location(file), "yaml-syntax", f"this is not YAML: {reason}{where}", ""
-    line, column = mark.line, mark.column
-    lines = text.rstrip().split("\n")
-    if line >= len(lines):  # the end of the file: point behind its last character
-        line, column = len(lines) - 1, len(lines[-1])
-    location = Location(file, line + 1, column + 1, line + 1, column + 2)
-    problem = getattr(error, "problem", None) or "it cannot be read"
-    context = getattr(error, "context", None)
-    message = f"this is not YAML: {problem}" + (f" {context}" if context else "")
-    return location, "yaml-syntax", message, _syntax_hint(message, lines[line][column:])
-
-
-def _syntax_hint(message: str, rest: str) -> str:
-    """Say what to do about the mistakes that policies invite; `rest` is the line from there on."""
-    if rest.startswith("\t"):
-        return "indent with spaces"
-    if "while scanning an alias" in message:
-        return 'quote what begins with `*`, as in "**"'
-    if "mapping values are not allowed" in message:
-        return "quote the text if the colon belongs to it, or write it as a block after `|`"
-    return ""
+    began = getattr(error, "context_mark", None)
+    fault = yaml_faults.explain(
+        text,
+        yaml_faults.Complaint(
+            getattr(error, "problem", None) or "it cannot be read",
+            getattr(error, "context", None) or "",
+            mark.line,
+            mark.column,
+            None if began is None else (began.line, began.column),
+        ),
+    )
+    line, column = fault.line + 1, fault.column + 1
+    location = Location(file, line, column, line, column + 1)
+    return location, "yaml-syntax", fault.message, fault.hint
 
 
 class _Mark(Protocol):

@@ -186,7 +186,7 @@ def _report(error: ValidationError, root: Node, problems: Problems) -> None:
     saying = _saying(error, "x-message")
     if saying and error.validator not in ("type", "required"):
         kind = "missing-key" if error.validator == "dependentRequired" else "wrong-value"
-        problems.error(location, kind, saying, _saying(error, "x-hint"))
+        problems.error(location, kind, saying, _meant(error) or _saying(error, "x-hint"))
         return
     code, message, hint = _words(error, what, node)
     problems.error(location, code, message, hint)
@@ -300,7 +300,23 @@ def _kinds_of(branches: list[Any]) -> str:
     return " or ".join(_KINDS[kind] for kind in kinds if isinstance(kind, str))
 
 
+def _meant(error: ValidationError) -> str:
+    """Return the hint for a value that authors write for another, or that is misspelt."""
+    written = error.instance
+    about: Mapping[str, Any] = error.schema if isinstance(error.schema, Mapping) else {}
+    others: Mapping[str, str] = about.get("x-hint-for", {})
+    if not isinstance(written, str) or error.validator != "enum" or not others:
+        return ""
+    return others.get(written.lower()) or did_you_mean(written, map(str, about["enum"]), "")
+
+
 def _type_hint(error: ValidationError, wanted: object, node: Node) -> str:
+    if isinstance(node, MappingNode) and wanted == "array":
+        return _as_items(node)
+    if isinstance(node, SequenceNode):
+        if wanted == "object":
+            return "write each under its name, `NAME:`, without `- `"
+        return _saying(error, "x-hint-list") or _single(node)
     if not isinstance(node, ScalarNode) or not node.text:
         return ""
     pattern: Any = error.schema.get("pattern", "") if isinstance(error.schema, Mapping) else ""
@@ -309,6 +325,24 @@ def _type_hint(error: ValidationError, wanted: object, node: Node) -> str:
     if wanted == "array" and "\n" not in node.text:
         return f"write it as a list: [{node.text}]"
     return ""
+
+
+def _as_items(node: MappingNode) -> str:
+    """Say how a mapping is written as the list that is wanted."""
+    if not node.entries:
+        return "write each item behind `- `"
+    first = next(iter(node.entries))
+    if "name" in node.entries:
+        return f"an item of a list begins with `- `: write `- {first}: ...`, its other keys below"
+    if all(isinstance(entry.value, MappingNode) for entry in node.entries.values()):
+        return f"write each as an item of a list, with its name in it: `- name: {first}`"
+    return "write each item behind `- `"
+
+
+def _single(node: SequenceNode) -> str:
+    """Say that one value is wanted where a list of one stands."""
+    one = node.items[0] if len(node.items) == 1 else None
+    return f"write it without the brackets: {one.text}" if isinstance(one, ScalarNode) else ""
 
 
 def _kind(value: object) -> str:

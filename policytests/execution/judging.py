@@ -15,6 +15,7 @@ from typing import Final, TypeGuard
 
 from regauth.engine.access.outcomes import Refusal, Verdict, Why
 from regauth.engine.access.scope import Access
+from regauth.engine.policy.patterns.text import PATTERN_VALUE
 from regauth.policytests.suites.suite import Because, Cell, Mark, RequestTest
 
 from .evaluation import Answer
@@ -81,7 +82,7 @@ def judge_cell(cell: Cell, answer: Answer) -> Judgment:
     got = mark_of(answer)
     summary = f"expected {MEANING[cell.mark]}, got {describe(answer)}"
     if allowed_despite_error(answer):
-        hint = "guard the condition with has(), or expect it by a request's `errors`"
+        hint = f"{_guard(answer)}, or expect it by a request's `errors`"
         return Judgment(Outcome.ERROR, f"{summary}; `{answer.source}` allows it; {hint}")
     waiting = judge_named([answer])
     if waiting is not PASSED:
@@ -95,6 +96,13 @@ def judge_cell(cell: Cell, answer: Answer) -> Judgment:
             Outcome.ERROR, f"{summary}, so the policy was never asked; write U if that is meant"
         )
     return Judgment(Outcome.FAILED, summary)
+
+
+def _guard(answer: Verdict) -> str:
+    """Say how a statement avoids its error."""
+    if answer.errors[0].code == PATTERN_VALUE:
+        return "let the pattern's statement match only tokens whose value can stand there"
+    return "guard the condition with has()"
 
 
 def describe(answer: Answer) -> str:

@@ -20,6 +20,7 @@ from regauth.engine.cel.library.types import (
     Type,
     accepts,
 )
+from regauth.engine.cel.syntax import other_languages
 from regauth.engine.cel.syntax.analysis import Path
 from regauth.engine.cel.syntax.errors import Finding, FindingCode
 from regauth.engine.cel.syntax.nodes import Binary, Call, Constant, Index, Node, Select
@@ -33,7 +34,7 @@ def _named(start: int, name: str, code: FindingCode, message: str, hint: str) ->
 
 def undeclared(start: int, name: str, what: str, known: Iterable[str]) -> Finding:
     """Say that a variable or definition does not exist."""
-    hint = did_you_mean(name, known)
+    hint = other_languages.name(name) or did_you_mean(name, known)
     message = f"there is no {what} '{name}' here"
     return _named(start, name, FindingCode.UNDECLARED, message, hint)
 
@@ -126,7 +127,8 @@ def _equality_hint(node: Binary, left: Type, right: Type) -> str:
 def unknown_function(node: Call, known: Iterable[str]) -> Finding:
     """Say that there is no such function, in CEL or in the policy language."""
     message = f"the policy language has no function '{node.function}'"
-    hint = did_you_mean(node.function, known, "")
+    meant = other_languages.function(node.function)
+    hint = f"CEL calls it `{meant}`" if meant else did_you_mean(node.function, known, "")
     return _named(node.name_start, node.function, FindingCode.UNSUPPORTED, message, hint)
 
 

@@ -17,6 +17,7 @@ from typing import Final
 import celpy
 from celpy.celparser import CELParseError
 
+from . import other_languages
 from .errors import FindingCode, RejectedError, reject
 from .nodes import Node
 from .reading import read_tree
@@ -60,7 +61,8 @@ def _syntax_error(text: str, error: CELParseError) -> RejectedError:
     token = getattr(error.__context__, "token", None)
     if token is not None and token.type == "$END":
         end = len(text.rstrip())
-        return reject(FindingCode.SYNTAX, end - 1, end, "the expression is not complete")
+        message = "the expression is not complete"
+        return reject(FindingCode.SYNTAX, end - 1, end, message, other_languages.unfinished(text))
     if not isinstance(error.line, int) or not isinstance(error.column, int):
         message = f"'{token}' cannot stand where it does"
         return reject(FindingCode.SYNTAX, 0, len(text), message)
@@ -71,5 +73,5 @@ def _syntax_error(text: str, error: CELParseError) -> RejectedError:
     while end < len(text) and text[start].isalnum() and text[end].isalnum():
         end += 1
     message = f"'{text[start:end]}' cannot stand here"
-    hints = {"=": "equality is '=='", "&": "and is '&&'", "|": "or is '||'"}
-    return reject(FindingCode.SYNTAX, start, end, message, hints.get(text[start], ""))
+    hint = other_languages.hint(text, start, end)
+    return reject(FindingCode.SYNTAX, start, end, message, hint)

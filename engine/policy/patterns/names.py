@@ -86,9 +86,7 @@ def _text(part: Part, variables: Mapping[str, object]) -> str | Wildcard:
         return part
     value = part.evaluate(variables)
     if not isinstance(value, str) or not is_repository_path(value):
-        raise PatternValueError(
-            f"the value of ${{{part.text}}} is not a part of a repository's name"
-        )
+        raise PatternValueError(part.text, value, "a repository's name")
     return value
 
 

@@ -53,7 +53,7 @@ def _text(part: str | Program, variables: Mapping[str, object]) -> str:
         return part
     value = part.evaluate(variables)
     if not isinstance(value, str) or not is_tag_part(value):
-        raise PatternValueError(f"the value of ${{{part.text}}} is not a part of a tag")
+        raise PatternValueError(part.text, value, "a tag")
     return value
 
 

@@ -7,15 +7,32 @@ which pieces a kind of pattern allows and what they match (`patterns`, `tag_patt
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from regauth.engine.cel import Program
 
 Part = TypeVar("Part")
 
 
+PATTERN_VALUE: Final = "pattern-value"
+"""The code of a `ConditionError` that a `PatternValueError` is told as."""
+
+_SHOWN: Final = 60
+"""Characters of a value that a message shows: a record of decisions must not grow with claims."""
+
+
 class PatternValueError(ValueError):
-    """A `${...}` came to a value that cannot stand where the pattern has it."""
+    """
+    A `${...}` came to a value that cannot stand where the pattern has it.
+
+    The message shows the value, which can be a claim's: it is for the log and the author, never
+    for a client.
+    """
+
+    def __init__(self, expression: str, value: object, place: str) -> None:
+        shown = repr(value) if isinstance(value, str) else str(value)
+        shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
+        super().__init__(f"{shown}, the value of ${{{expression}}}, cannot stand in {place}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -313,7 +313,7 @@ def test_importing_the_package_leaves_the_process_as_it_was() -> None:
 def test_nothing_but_the_parser_of_cel_python_is_used() -> None:
     """Its compiled runner swaps results between threads, its interpreter is lax."""
     used: set[str] = set()
-    for path in Path(str(package.__file__)).parent.glob("*.py"):
+    for path in Path(str(package.__file__)).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("celpy"):
                 used |= {alias.name for alias in node.names}

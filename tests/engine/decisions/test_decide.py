@@ -144,6 +144,18 @@ class TestPatterns:
         (error,) = decision.verdicts[0].errors
 
         assert (error.source, error.code) == ("g", "pattern-value")
+        assert error.message == (
+            "'A B', the value of ${claims.team}, cannot stand in a repository's name"
+        )
+
+    def test_pattern_hint_a_long_value_is_cut_in_the_message(
+        self, ask: Callable[..., Decision]
+    ) -> None:
+        claims = {"team": "A" * 5000}
+        decision = ask(GRANT % '"${claims.team}/**"', "repository:a/b:pull", claims=claims)
+        (error,) = decision.verdicts[0].errors
+
+        assert len(error.message) < 150
 
 
 class TestGrants:

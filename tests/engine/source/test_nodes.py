@@ -130,7 +130,7 @@ class TestRefused:
             ("a: !!python/object:x 1", ["1:4 yaml-unsupported"]),
             ("a: 1\n---\nb: 2", ["2:1 yaml-unsupported"]),
             ("[x]: 1", ["1:1 yaml-unsupported"]),
-            ("a: [1", ["1:6 yaml-syntax"]),
+            ("a: [1", ["1:4 yaml-syntax"]),
             ("a:\n\t- b", ["2:1 yaml-syntax"]),
             ("a: b: c", ["1:5 yaml-syntax"]),
             ("a: \x00", ["1:4 yaml-syntax"]),
