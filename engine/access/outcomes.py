@@ -71,6 +71,8 @@ class ConditionError:
     """The name of the grant or denial."""
     code: str
     message: str
+    everywhere: bool = field(default=False, compare=False)
+    """Whether it is the same for every access of the request: nothing in it depends on `scope`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,19 +195,19 @@ class Request:
 
     def _granted(self, access: Access) -> Verdict:
         """Return the verdict of the grants, as if there were no denial."""
-        errors: tuple[ConditionError, ...] = ()
+        failed: list[ConditionError] = []
         waiting = ""
         for grant in self.grants(access):
             match = self.match(grant, access)
             if match is True:
-                return Verdict(access, Why.GRANTED, grant.name, errors)
+                return Verdict(access, Why.GRANTED, grant.name, tuple(failed))
             if isinstance(match, ConditionError):
-                errors = (*errors, match)
+                failed.append(match)
             elif match is not False:
                 waiting = waiting or grant.name
         if waiting:
-            return Verdict(access, Why.DEPENDS_ON_REFERENCE, waiting, errors)
-        return Verdict(access, Why.NO_GRANT, errors=errors)
+            return Verdict(access, Why.DEPENDS_ON_REFERENCE, waiting, tuple(failed))
+        return Verdict(access, Why.NO_GRANT, errors=tuple(failed))
 
     def denials(self, access: Access) -> list[Statement]:
         """Return the denials that could match."""
@@ -320,10 +320,11 @@ class Request:
         """Tell whether one pattern of a statement matches a repository's name or a tag."""
         try:
             return pattern.matches(text, self.variables)
-        except CelError as failure:
-            return ConditionError(statement.name, failure.code, str(failure))
-        except PatternValueError as failure:
-            return ConditionError(statement.name, PATTERN_VALUE, str(failure))
+        except (CelError, PatternValueError) as error:
+            failure: CelError | PatternValueError = error
+        everywhere = all("scope" not in part.variables for part in pattern.programs)
+        code = failure.code if isinstance(failure, CelError) else PATTERN_VALUE
+        return ConditionError(statement.name, code, str(failure), everywhere)
 
     def is_open(self, statement: Statement, when: Program, access: Access) -> bool:
         """Tell whether a grant's condition may ask for a reference that nobody has named."""
@@ -348,7 +349,8 @@ class Request:
             if "scope" not in program.variables:
                 self._known[id(program)] = holds
         if isinstance(holds, CelError):
-            return ConditionError(source, holds.code, str(holds))
+            everywhere = "scope" not in program.variables
+            return ConditionError(source, holds.code, str(holds), everywhere)
         return holds
 
 

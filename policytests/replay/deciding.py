@@ -60,6 +60,7 @@ class Undecided(StrEnum):
     UNKNOWN_SERVICE = "unknown-service"
     NO_CLAIMS = "no-claims"
     REDACTED = "redacted"
+    CUT = "cut"
 
 
 class Change(StrEnum):
@@ -122,6 +123,8 @@ class Replay:
         """
         if record.redacted:
             return Undecided.REDACTED
+        if record.cut:
+            return Undecided.CUT
         asked = asked_of(record)
         before = (login_refused(record.reason),) * len(asked.names)
         if record.answered:

@@ -30,6 +30,9 @@ _ROUTINGS: Final = frozenset({"issuer", "session", "workload"})
 _NEEDED: Final = frozenset(
     {"version", "time", "requestId", "client", "policy", "service", "asked", "outcome"}
 )
+_NOT_NEEDED: Final = frozenset({"errors", "shadow"})
+"""What may be cut off a record and leave all that deciding needs."""
+
 _TEXTS: Final = (
     *("time", "requestId", "client", "policy", "service", "outcome", "reason", "provider"),
     *("subject", "routing", "trust"),
@@ -100,6 +103,8 @@ class Record(NamedTuple):
     """What decided that its claims were not believed, as a digest (`engine.trust`)."""
     redacted: bool
     """Whether something that deciding needs was taken out, because it looked like a token."""
+    cut: bool = False
+    """Whether something that deciding needs was cut off, because the record was too long."""
 
     @property
     def by_reference(self) -> bool:
@@ -169,8 +174,16 @@ def _record(data: dict[str, Any], *, redacted: bool) -> Record:
         checked=_moment(data["checked"]) if "checked" in data else None,
         routing=data.get("routing", ""),
         trust=data.get("trust", ""),
+        cut=_is_cut(data.get("cut", [])),
         redacted=redacted and REDACTED in repr((claims, asked, data["service"])),
     )
+
+
+def _is_cut(names: object) -> bool:
+    """Tell whether what deciding needs is not whole; errors of conditions are not needed."""
+    if type(names) is not list or not all(type(one) is str for one in names):
+        _refuse("`cut` is not a list of members")
+    return any(one not in _NOT_NEEDED for one in names)
 
 
 def _check_routing(routing: str, outcome: str) -> None:

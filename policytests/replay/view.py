@@ -31,6 +31,7 @@ MATTER: Final[Mapping[Undecided, str]] = {
     Undecided.UNKNOWN_SERVICE: "a login for a service that only this policy answers for",
     Undecided.NO_CLAIMS: "the log was written without claims",
     Undecided.REDACTED: "holds [token] in place of a claim, a scope or the service",
+    Undecided.CUT: "was too long, so that its scopes, accesses or claims were cut off",
 }
 """What is the matter with a line that is not decided again."""
 

@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from regauth.engine import (
-    ConditionError,
     Decision,
     Identity,
     Policy,
     Refusal,
-    Verdict,
     trust_digest,
 )
 from regauth.engine.tokens.registry_trust import RegistryToken
@@ -29,6 +27,7 @@ from regauth.servers.sessions.sessions import is_session
 from regauth.servers.token.service import Answer, Issued
 
 from .event_log import encoded, redacted
+from .record_bounds import MAX_RECORD, decided, shortened
 
 VERSION: Final = 1
 
@@ -110,7 +109,11 @@ class DecisionLog:
         self._append(record)
 
     def _append(self, record: dict[str, object]) -> None:
-        line = redacted(encoded(record)).encode("utf-8", "backslashreplace") + b"\n"
+        line = _line(record)
+        for shorter in shortened(record, len(line)):
+            line = _line(shorter)
+            if len(line) <= MAX_RECORD:
+                break
         # Under the lock: a descriptor that another thread closes may be anybody's a moment later.
         with self._lock:
             if self._torn:
@@ -154,6 +157,10 @@ class DecisionLog:
             found = os.fstat(opened)
             self._handle = handle = (opened, found.st_dev, found.st_ino)
         return handle[0]
+
+
+def _line(record: dict[str, object]) -> bytes:
+    return redacted(encoded(record)).encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _opened(file: Path) -> int:
@@ -235,7 +242,7 @@ def _outcome(outcome: Issued | Decision | Refusal) -> dict[str, object]:
     return {
         "outcome": "issued",
         **_identity(decision.identity, ""),
-        "accesses": [_verdict(verdict) for verdict in decision.verdicts],
+        **decided(decision.verdicts),
     }
 
 
@@ -245,22 +252,3 @@ def _identity(identity: Identity | None, provider: str) -> dict[str, object]:
     if identity.anonymous:
         return {"anonymous": True}
     return {"provider": identity.provider, "subject": identity.subject}
-
-
-def _verdict(verdict: Verdict) -> dict[str, object]:
-    resource = verdict.access.resource
-    return {
-        "type": resource.type,
-        **({"class": resource.class_} if resource.class_ else {}),
-        "name": resource.name,
-        "action": verdict.access.action,
-        **({"reference": verdict.access.reference} if verdict.access.reference else {}),
-        "allowed": verdict.allowed,
-        "why": str(verdict.why),
-        **({"source": verdict.source} if verdict.source else {}),
-        **({"errors": [_error(one) for one in verdict.errors]} if verdict.errors else {}),
-    }
-
-
-def _error(error: ConditionError) -> dict[str, str]:
-    return {"source": error.source, "code": error.code, "message": error.message}

@@ -836,6 +836,20 @@ def test_what_was_taken_out_of_a_record_is_not_guessed(production: Production, m
     assert undecided(production.report("--policy", production.folder / "policy")) == {"redacted": 1}
 
 
+@pytest.mark.parametrize(
+    ("cut", "decided"),
+    [(["errors"], True), (["errors", "shadow"], True), (["asked"], False), (["claims"], False)],
+)
+def test_s5_a_record_that_was_cut_is_not_guessed(
+    production: Production, cut: list[str], decided: bool
+) -> None:
+    record = production.records()[0]
+    production.log.write_text(json.dumps({**record, "cut": cut}) + "\n")
+    found = undecided(production.report("--policy", production.folder / "policy"))
+
+    assert found == ({} if decided else {"cut": 1})
+
+
 def test_a_log_without_claims_is_decided_by_the_very_policy_alone(production: Production) -> None:
     records = production.records()
     for record in records:
