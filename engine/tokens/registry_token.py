@@ -19,7 +19,11 @@ from .jwks import SigningKey
 MIN_LIFETIME: Final = timedelta(seconds=60)
 """Clients take a shorter life for this one (distribution docs/spec/auth/token.md)."""
 
-_BACKDATED: Final = timedelta(seconds=10)  # `nbf`: a registry's clock may be behind ours
+_BACKDATED: Final = timedelta(seconds=10)
+"""By which `nbf` and `iat` lie before the time of issue: a registry's clock may be behind ours.
+
+Distribution checks `nbf` with a leeway, and zot refuses an `iat` that is a second ahead.
+"""
 
 
 def registry_token(
@@ -66,13 +70,14 @@ def claim_set(
 ) -> Mapping[str, object]:
     """Return the claims of a registry token (distribution docs/spec/auth/jwt.md)."""
     issued = int(now.timestamp())
+    begins = issued - int(_BACKDATED.total_seconds())
     return {
         "iss": issuer,
         "sub": decision.identity.subject,
         "aud": decision.service,
         "exp": issued + int(lifetime.total_seconds()),
-        "nbf": issued - int(_BACKDATED.total_seconds()),
-        "iat": issued,
+        "nbf": begins,
+        "iat": begins,
         "jti": jti,
         "access": [_access(scope) for scope in decision.granted],
     }

@@ -42,6 +42,9 @@ from .settings import (
     SqliteSettings,
 )
 
+ZOT_HOLE: Final = "zot-opens-other-repositories"
+"""The word by which an operator accepts zot's bearer mode."""
+
 MIN_LIFETIME: Final = timedelta(seconds=60)
 MAX_LIFETIME: Final = timedelta(hours=24)
 MAX_LOGIN_CACHE: Final = timedelta(minutes=5)
@@ -107,6 +110,7 @@ class _ServerReader:
                 ),
                 realm=plain(node, "realm"),
                 verbose_errors=plain(node, "verboseErrors"),
+                browser_origins=_origins(node.get("browserOrigins")),
                 paths=_paths(node),
                 workers=plain(node, "workers"),
                 pin_workers=plain(node, "pinWorkers"),
@@ -136,6 +140,7 @@ class _ServerReader:
                 self._path(node["keyFile"] if key is None else key),
                 None if chain is None else self._path(chain),
             )
+        self._check_zot(node)
         return SigningSettings(
             source,
             **only_given(
@@ -143,8 +148,24 @@ class _ServerReader:
                 key_id=_key_id(node.get("keyId")),
                 x5c=plain(node, "x5c"),
                 compat=_strings(node.get("compat")),
+                accept=_strings(node.get("accept")),
             ),
         )
+
+    def _check_zot(self, node: MappingNode) -> None:
+        """Refuse zot's bearer mode unless the operator says to know what it opens."""
+        compat = node.get("compat")
+        if "zot" in (_strings(compat) or ()) and ZOT_HOLE not in (
+            _strings(node.get("accept")) or ()
+        ):
+            assert compat is not None  # noqa: S101 - for the type checker
+            self._values.wrong(
+                compat,
+                "zot's bearer mode opens other repositories: it checks neither a token's audience "
+                "nor the source of a mount, so a token for one repository reads another's blobs",
+                "put registry-auth-proxy before zot (docs/howto/zot.md), "
+                f"or write `accept: [{ZOT_HOLE}]`",
+            )
 
     def _caches(self, node: MappingNode) -> dict[str, float | None]:
         return {
@@ -179,6 +200,11 @@ def decision_log(node: MappingNode, folder: Path) -> dict[str, object]:
     file = plain(node, "file")
     there = None if file is None else STANDARD_OUTPUT if file == "-" else folder / str(file)
     return {"decision_log": there, "decision_log_claims": plain(node, "claims")}
+
+
+def _origins(node: Node | None) -> frozenset[str] | None:
+    listed = _strings(node)
+    return None if listed is None else frozenset(listed)
 
 
 def _paths(node: MappingNode) -> tuple[str, ...] | None:

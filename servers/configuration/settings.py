@@ -79,6 +79,8 @@ class SigningSettings:
     """None: when the key has certificates."""
     compat: tuple[Registry, ...] = ()
     """The registries that must accept the tokens."""
+    accept: tuple[str, ...] = ()
+    """The holes of those registries that the operator has accepted, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,8 @@ class Settings:
     lifetime: timedelta = timedelta(minutes=5)
     realm: str = "token-server"
     verbose_errors: bool = False
+    browser_origins: frozenset[str] = frozenset()
+    """The origins of pages that may ask for tokens from a browser."""
     log_format: LogFormat = "json"
     log_level: LogLevel = "info"
     paths: tuple[str, ...] = TOKEN_PATHS

@@ -19,6 +19,7 @@ from regauth.servers.provider_keys.providers import ProviderKeys
 from regauth.servers.telemetry.metrics import CONTENT_TYPE
 
 from .answer_cache import AnswerCache
+from .browser_origins import BrowserOrigins
 from .observer import Observer
 from .rate_limit import RateLimit
 from .resource import Limits, ResponseStyle, TokenResource
@@ -54,7 +55,8 @@ def create_app(
         RateLimit(settings.rates.identity),
     )
     answers = AnswerCache(keys, service.lifetime, seconds=settings.answer_cache)
-    token = TokenResource(service, answers, observer, style, limits)
+    origins = BrowserOrigins(settings.browser_origins)
+    token = TokenResource(service, answers, observer, style, limits, origins)
     for path in settings.paths:
         app.add_route(path, token)
     app.add_route("/healthz", HealthResource())
@@ -79,7 +81,8 @@ class ReadyResource:
     Whether every provider's tokens can be verified.
 
     Answers 503 only when none can: a provider that is down must not take the server away from the
-    others' users.
+    others' users.  It answers 503 too when the certificates in the tokens have expired, because
+    registries then refuse every token.
     """
 
     def __init__(
@@ -94,7 +97,9 @@ class ReadyResource:
         state = self._service.state
         found = self._keys.states(state.policy)
         usable = [one.usable for one in found.values()]
-        ready = any(usable) or not usable
+        expires = state.signer.expires
+        expired = expires is not None and self._service.now() >= expires
+        ready = (any(usable) or not usable) and not expired
         providers = {
             name: {
                 "usable": one.usable,
@@ -113,6 +118,7 @@ class ReadyResource:
                 "status": status,
                 "policy": state.policy.hash,
                 "providers": providers,
+                **({"certificateExpires": expires.isoformat()} if expires else {}),
                 **({"reloadRefused": problem} if problem else {}),
             }
         )

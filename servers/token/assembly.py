@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from regauth.servers.configuration.settings import Settings
+from regauth.servers.configuration.settings import KeyFolder, Settings
 from regauth.servers.http_server.forwarded import ForwardedFields, WithRequestInfo
 from regauth.servers.provider_keys.providers import ProviderKeys
 from regauth.servers.sessions.sessions import Sessions
@@ -23,6 +23,7 @@ from regauth.servers.telemetry.metrics import Metrics
 from regauth.servers.telemetry.turned_away import warn_of_ignored
 
 from .app import App, create_app
+from .certificate_watch import CertificateWatch
 from .login_cache import LoginCache
 from .observer import Observer
 from .service import TokenService
@@ -41,6 +42,7 @@ class Assembly:
     reloader: Reloader
     observer: Observer
     sessions: Sessions | None
+    certificates: CertificateWatch
 
     def start(self) -> None:
         """Begin what runs beside requests; in the process that serves them, after any fork."""
@@ -50,7 +52,12 @@ class Assembly:
             threading.Thread(target=self._warm, args=(self.sessions,), daemon=True).start()
 
     def _tell_of_keys(self) -> None:
-        """Put into the metrics how things stand here; another process may be asked for them."""
+        """
+        Tell how things stand here, about once a second.
+
+        The metrics have it because another process may be asked for them.
+        """
+        self.certificates.look(self.service.state.signer.expires)
         if self.observer.metrics is not None:
             self.observer.metrics.keys(self.keys.states(self.service.state.policy))
 
@@ -112,7 +119,27 @@ def assemble(settings: Settings, state: State, log: EventLog) -> Assembly:
         settings.trusted_proxies, rfc7239=settings.rfc7239, ignored=warn_of_ignored(log)
     )
     application = WithRequestInfo(app, fields)
-    return Assembly(app, application, service, keys, reloader, observer, sessions)
+    watch = CertificateWatch(log, service.now)
+    return Assembly(app, application, service, keys, reloader, observer, sessions, watch)
+
+
+def tell_of_zot(settings: Settings, log: EventLog) -> None:
+    """Say at the start what zot's bearer mode opens, and what a key rotation does to it."""
+    if "zot" not in settings.signing.compat:
+        return
+    log.event(
+        "zot-opens-other-repositories",
+        "warning",
+        reason="a token for one repository reads another's blobs by a mount, and a token for any "
+        "service of this issuer is taken; put registry-auth-proxy before zot",
+    )
+    if isinstance(settings.signing.source, KeyFolder):
+        log.event(
+            "zot-trusts-one-key",
+            "warning",
+            reason="zot knows one certificate: after `keys rotate` it refuses every token until "
+            "its `cert` is the new one and it was restarted (docs/howto/zot.md)",
+        )
 
 
 def tell_of_sessions(settings: Settings, state: State, log: EventLog) -> None:

@@ -31,7 +31,7 @@ from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.metrics import forget_process
 from regauth.servers.telemetry.turned_away import RejectionLog
 
-from .assembly import assemble, tell_of_sessions
+from .assembly import assemble, tell_of_sessions, tell_of_zot
 
 RESTART_PAUSE: Final = 0.5
 """Seconds after which a worker that died at once is started again."""
@@ -67,6 +67,7 @@ def run(settings: Settings) -> None:
         workers=settings.workers,
     )
     tell_of_sessions(settings, state, log)
+    tell_of_zot(settings, log)
     if settings.workers == 1:
         serve(settings, state, listeners, log, os.getpid())
         log.event("ended")

@@ -121,7 +121,7 @@ def _request(
             "the parameter `service` is missing; it is what the registry's challenge says"
         )
     try:
-        scopes = parse_scopes(_several(parameters, "scope"))
+        scopes = parse_scopes(map(_without_nothing, _several(parameters, "scope")))
     except ScopeError as error:
         raise BadRequestError(str(error)) from error
     return TokenRequest(
@@ -133,6 +133,18 @@ def _request(
         offline=offline,
         refreshing=refreshing,
     )
+
+
+def _without_nothing(text: str) -> str:
+    """
+    Leave out scopes without a name.
+
+    zot's challenge for its catalog asks for `repository::pull`, and its clients send that on.
+    Nothing can be granted for it, and an error would keep them from logging in at all.
+    """
+    if "::" not in text:
+        return text
+    return " ".join(word for word in text.split(" ") if not word.startswith("repository::"))
 
 
 def _password(form: Parameters, authorization: str | None) -> Credentials | None:

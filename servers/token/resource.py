@@ -6,7 +6,7 @@ docs/spec/auth/token.md and oauth.md; RFC 9110).  What must not: deciding, signi
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from http import HTTPStatus
 from json.encoder import encode_basestring_ascii as _quote
@@ -20,6 +20,7 @@ from regauth.servers.protocol.errors import error_body
 from regauth.servers.protocol.request_info import RequestInfo, client_of, request_info
 
 from .answer_cache import AnswerCache, Prepared
+from .browser_origins import BrowserOrigins
 from .observer import Observer
 from .rate_limit import RateLimit
 from .request import (
@@ -80,12 +81,14 @@ class TokenResource:
         observer: Observer,
         style: ResponseStyle,
         limits: Limits,
+        origins: BrowserOrigins | None = None,
     ) -> None:
         self._service = service
         self._answers = answers
         self._observer = observer
         self._style = style
         self._limits = limits
+        self._origins = origins or BrowserOrigins()
         self._challenge = basic_challenge(style.realm)
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
@@ -95,6 +98,12 @@ class TokenResource:
             self._turn_away(response, info, HTTPStatus.REQUEST_URI_TOO_LONG, "too-long", _TOO_LONG)
             return
         self._respond(request, response, info, None)
+
+    on_head = on_get  # RFC 9110, section 9.3.2; the server leaves the body out
+
+    def on_options(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Answer a browser's preflight; it carries no credentials and costs nothing."""
+        self._origins.preflight(request, response)
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Answer a request by POST (docs/spec/auth/oauth.md)."""
@@ -115,6 +124,7 @@ class TokenResource:
         info = request_info(request.env)
         response.set_header("Cache-Control", "no-store")
         response.set_header("X-Request-Id", info.request_id)
+        self._origins.answer(request, response)
         return info
 
     def _respond(
@@ -133,6 +143,8 @@ class TokenResource:
                 return
             if body is None:
                 asked = read_get(request.params, authorization)
+                if request.method == "HEAD":  # nobody would ever have the session's token
+                    asked = replace(asked, offline=False)
             else:
                 asked = read_post(body, authorization)
             self._answer(name, asked, response, info)

@@ -241,11 +241,32 @@ def test_a_mistake_about_running_is_reported_at_its_place(text: str, found: str)
 
 
 def test_compat_is_read_and_an_unknown_registry_is_a_mistake() -> None:
-    signing = "signing: {keyFolder: keys, compat: [distribution-2.8, zot]}\n"
+    signing = (
+        "signing: {keyFolder: keys, compat: [distribution-2.8, zot],"
+        " accept: [zot-opens-other-repositories]}\n"
+    )
     settings = read("policy: policy\nissuer: auth\n" + signing)
 
     assert settings.signing.compat == ("distribution-2.8", "zot")
+    assert settings.signing.accept == ("zot-opens-other-repositories",)
     assert (
         "not a registry whose demands are known"
         in wrong("policy: policy\nissuer: auth\n" + signing.replace("zot", "quay"))[0]
     )
+
+
+def test_o1_zot_is_refused_without_a_consent_that_names_its_hole() -> None:
+    text = "policy: policy\nissuer: auth\nsigning: {keyFolder: keys, compat: [zot]}\n"
+    (problem,) = wrong(text)
+
+    assert "3:36: error: zot's bearer mode opens other repositories" in problem
+    assert "accept: [zot-opens-other-repositories]" in problem
+    assert "registry-auth-proxy" in problem
+    assert wrong(text.replace("]}", "], accept: [zot]}")) != []
+
+
+@pytest.mark.parametrize("origin", ["*", "ui.example.com", "https://ui.example.com/", "null"])
+def test_a_browser_s_origin_is_written_as_browsers_send_it(origin: str) -> None:
+    (problem,) = wrong(f"{LEAST}browserOrigins: ['{origin}']\n")
+
+    assert "this is not an origin" in problem

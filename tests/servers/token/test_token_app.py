@@ -12,6 +12,7 @@ from cryptography import x509
 from regauth.engine.tokens.jwks import Key, KeySet, PrivateKey, key_id
 from regauth.engine.tokens.jwt import parse, verify_signature
 from regauth.servers.configuration.settings import TOKEN_PATHS
+from regauth.servers.token.certificate_watch import CertificateWatch
 from tests.servers.desk import (
     ANONYMOUS,
     NOW,
@@ -59,7 +60,7 @@ def test_the_token_is_what_distribution_2_accepts(desk: Desk) -> None:
     assert {name: claims[name] for name in ("iss", "aud", "iat", "exp")} == {
         "iss": "registry-token-issuer",
         "aud": SERVICE,
-        "iat": issued,
+        "iat": issued - 10,  # zot has no leeway for it (O2)
         "exp": issued + 300,
     }
     assert claims["sub"] == "repo:acme/app:ref:refs/heads/main"
@@ -396,3 +397,109 @@ def test_no_token_and_no_password_is_ever_logged(
         for part in secret.split(".")[1:]:
             assert part[:40] not in written
     assert "hunter2" not in written
+
+
+def test_head_is_answered_as_get_is_and_begins_no_session(desk: Desk) -> None:
+    got = desk.ask(desk.token(), "repository:acme/app:pull")
+    head = desk.client.simulate_head(
+        "/auth/token",
+        params={"service": SERVICE, "offline_token": "true"},
+        headers=basic("github", desk.token()),
+    )
+    refused = desk.client.simulate_head("/auth/token", params={"service": SERVICE})
+
+    assert (got.status_code, head.status_code, refused.status_code) == (200, 200, 401)
+    assert (head.content, refused.content) == (b"", b"")
+    assert head.headers["x-request-id"]
+    assert refused.headers["www-authenticate"].startswith("Basic")
+
+
+UI = "https://ui.example.com"
+
+
+@pytest.fixture
+def browsed(tmp_path: Path, private_keys: dict[str, PrivateKey]) -> Desk:
+    text = policy_text(pem_keys(private_keys["rsa"]))
+    return make_desk(tmp_path, text, private_keys["rsa"], browser_origins=frozenset({UI}))
+
+
+def test_a_page_of_a_known_origin_may_ask_from_a_browser(browsed: Desk) -> None:
+    asked = {"Origin": UI, "Access-Control-Request-Method": "GET"}
+    preflight = browsed.client.simulate_options("/auth/token", headers=asked)
+    answers = [
+        browsed.client.simulate_get(
+            "/auth/token",
+            params={"service": SERVICE},
+            headers={"Origin": UI, **basic("github", password)},
+        )
+        for password in (browsed.token(), "nonsense")
+    ]
+
+    assert preflight.status_code == 204
+    assert preflight.headers["access-control-allow-headers"] == "Authorization, Content-Type"
+    assert [one.status_code for one in answers] == [200, 401]
+    for answer in (preflight, *answers):
+        assert answer.headers["access-control-allow-origin"] == UI
+        assert answer.headers["vary"] == "Origin"
+    assert len(browsed.events()) == 2, "a preflight is no request for a token"
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example.com", f"{UI}.evil.example", "null", UI.upper()]
+)
+def test_no_other_page_may(browsed: Desk, origin: str) -> None:
+    preflight = browsed.client.simulate_options("/auth/token", headers={"Origin": origin})
+    answer = browsed.client.simulate_get(
+        "/auth/token",
+        params={"service": SERVICE},
+        headers={"Origin": origin, **basic("github", browsed.token())},
+    )
+
+    for one in (preflight, answer):
+        assert not [name for name in one.headers if name.startswith("access-control")]
+        assert one.headers["vary"] == "Origin"
+
+
+def test_without_known_origins_nothing_is_said_to_browsers(desk: Desk) -> None:
+    answer = desk.client.simulate_options("/auth/token", headers={"Origin": UI})
+
+    assert answer.status_code == 204
+    assert not {"vary", "access-control-allow-origin"} & answer.headers.keys()
+
+
+@pytest.mark.parametrize("more", [(), ("repository:acme/app:pull",)])
+def test_o2_the_scope_without_a_name_of_zot_s_challenge_is_no_error(
+    desk: Desk, more: tuple[str, ...]
+) -> None:
+    result = desk.ask(desk.token(), "repository::pull", *more)
+
+    assert result.status_code == 200
+    assert result.json["scope"] == " ".join(more)
+
+
+def test_o2_a_token_is_good_for_a_registry_whose_clock_is_behind(desk: Desk) -> None:
+    claims = desk.claims(desk.ask(desk.token()))
+
+    assert claims["iat"] == claims["nbf"] == int(NOW.timestamp()) - 10
+    assert claims["exp"] == int(NOW.timestamp()) + 300
+
+
+def test_o5_a_certificate_s_end_is_told_before_it_comes_and_ends_readiness(desk: Desk) -> None:
+    expires = desk.service.state.signer.expires
+    assert expires is not None
+    watch = CertificateWatch(desk.observer.log, lambda: desk.times[-1])
+    told = []
+    for before in (timedelta(31), timedelta(30), timedelta(29.5), timedelta(29), timedelta(0)):
+        desk.times.append(expires - before)
+        watch.look(expires)
+        ready = desk.client.simulate_get("/readyz")
+        told.append((len(desk.events()), ready.status_code))
+        assert ready.json["certificateExpires"] == expires.isoformat()
+    watch.look(None)
+
+    assert told == [(0, 200), (1, 200), (1, 200), (2, 200), (3, 503)]
+    assert [one["event"] for one in desk.events()] == [
+        *("certificate-expires", "certificate-expires", "certificate-expired")
+    ]
+    assert desk.events()[0]["days"] == 30
+    assert "keys rotate" in desk.events()[-1]["remedy"]
