@@ -219,12 +219,21 @@ def programs_page(repository: Path) -> str:
     return _text(lines)
 
 
+_COMMANDS = {
+    "kube-controller": "regauth.controller.kube_controller",
+    "registry-auth-proxy": "regauth.servers.commands.registry_auth_proxy",
+    "token-server": "regauth.servers.commands.token_server",
+}
+"""The command of each console script that looks for its extra first."""
+
+
 def _help(name: str, module: str) -> Iterator[tuple[str, str]]:
     if name == "policytest":
         yield name, importlib.import_module("regauth.policytests.commands.help").HELP
         commands = importlib.import_module("regauth.policytests.commands.group").main
         yield from _click_help(commands, name, None, commands_only=True)
         return
+    module = _COMMANDS.get(name, module)
     main = importlib.import_module(module).main
     if isinstance(main, click.Command):
         yield from _click_help(main, name, None)
