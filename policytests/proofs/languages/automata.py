@@ -18,7 +18,7 @@ from .expressions import Chain, Edge, Either, Expression, Nothing, OneOf, Star
 MAX_STATES: Final = 4_000
 """States of an automaton; an expression that needs more is not decided."""
 
-_SMALL: Final = 300
+_SMALL: Final = 100
 """States up to which minimising pays."""
 
 DEAD: Final = -1

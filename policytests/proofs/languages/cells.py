@@ -12,6 +12,7 @@ first.
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
@@ -21,6 +22,9 @@ from .language import Language
 
 MAX_VISITED: Final = 60_000
 """States of the product that are visited, counted as often as they are."""
+
+MAX_REMEMBERED: Final = 2_000
+"""Divisions that are kept to be found again."""
 
 _PREFERRED: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -57,7 +61,15 @@ def cut(
     Raises:
         UndecidedError: A language is not decided, or there are too many states.
     """
-    listed = list(languages)
+    listed = tuple(languages)
+    return list(_cut(listed, wanted, bound, tuple(examples)))
+
+
+# The claims of one issuer are asked the same again and again, in one policy and its changes.
+@lru_cache(maxsize=MAX_REMEMBERED)
+def _cut(
+    listed: tuple[Language, ...], wanted: int, bound: int | None, examples: tuple[str, ...]
+) -> tuple[Cell, ...]:
     product = _Product(listed, wanted)
     product.visit()
     cells = product.cells(bound)
@@ -68,7 +80,7 @@ def cut(
             if cell.languages == where and cell.long == long:
                 others = tuple(sample for sample in cell.samples if sample != example)
                 cells[number] = replace(cell, samples=(example, *others))
-    return cells
+    return tuple(cells)
 
 
 class _Product:
@@ -78,7 +90,7 @@ class _Product:
     Languages that list their texts are read together, by one automaton for all of the texts.
     """
 
-    def __init__(self, languages: list[Language], wanted: int) -> None:
+    def __init__(self, languages: Sequence[Language], wanted: int) -> None:
         self._wanted = wanted
         self._listing = [one for one in languages if one.texts is not None]
         self._others = [one for one in languages if one.texts is None]
@@ -215,6 +227,7 @@ def _stretches(machines: Sequence[Automaton], wanted: int) -> list[Stretch]:
     return sorted(found, key=lambda stretch: (stretch[1][0] not in _PREFERRED, stretch[0]))
 
 
+@lru_cache(maxsize=MAX_REMEMBERED)
 def _some(low: int, high: int, wanted: int) -> list[str]:
     """Return so many characters of a stretch, or all; readable ones first."""
     readable = [one for one in _PREFERRED if low <= ord(one) <= high][:wanted]

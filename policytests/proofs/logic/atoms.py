@@ -192,9 +192,15 @@ def added(left: Linear, right: Linear, times: Number = 1) -> Linear:
     found: dict[Quantity, Number] = dict(left.terms)
     for one, factor in right.terms:
         found[one] = found.get(one, 0) + times * factor
-    terms = tuple(sorted(((one, by) for one, by in found.items() if by), key=repr))
+    kept = [(one, by) for one, by in found.items() if by]
+    if len(kept) > 1:
+        kept.sort(key=lambda term: _order.setdefault(term[0], len(_order)))
+    terms = tuple(kept)
     return Linear(terms, left.constant + times * right.constant)
 
+
+_order: Final[dict[Quantity, int]] = {}
+"""The order in which quantities stand in sums: that in which they were first added."""
 
 Comparison = Literal["<", "<=", "=="]
 

@@ -8,7 +8,7 @@ Quantities are taken as numbers with fractions, but a comparison of whole quanti
 to the whole numbers it means: `2 < n < 3` has no solution.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
@@ -19,96 +19,179 @@ from regauth.policytests.proofs.logic.atoms import Compares, Linear, Quantity
 Literals = Mapping[Compares, bool]
 """Comparisons, and whether each holds."""
 
-_ZERO: Final = Quantity("opaque", "zero")
+Values = dict[Quantity, Fraction]
+
 MAX_SPLITS: Final = 12
 """Inequalities (`a != 1`) that are looked at; what is beyond is left out."""
 
+_ZERO: Final = Quantity("opaque", "zero")
+
 
 @dataclass(frozen=True, slots=True)
-class Edge:
-    """`second - first` is at most a number, or below it, because of a comparison."""
+class _Bound:
+    """`second - first` is at most a number, or below it."""
 
     first: Quantity
     second: Quantity
-    bound: Fraction
+    most: Fraction
     strict: bool
-    because: Compares
 
 
-Values = dict[Quantity, Fraction]
+Arc = tuple[int, int, int, int, int]
+"""Two places, the length between them, the one in whole numbers, and the comparison's number."""
 
 
 def is_followed(comparison: Compares) -> bool:
     """Tell whether a comparison is decided here."""
-    return _edge(comparison.sum, comparison, strict=False) is not None
+    return _bound(comparison.sum, strict=False) is not None
 
 
-def conflict(literals: Literals) -> list[Compares] | None:
-    """Return some comparisons that cannot hold together, or None when all can."""
-    edges, splits = _read(literals)
-    ring = _shortest(edges, whole=False)
-    if isinstance(ring, list):
-        return list(dict.fromkeys(edge.because for edge in ring))
-    if not splits or solve(literals) is not None:
-        return None
-    core = dict(literals)
-    for comparison in list(core):
-        kept = core.pop(comparison)
-        if solve(core) is not None:
-            core[comparison] = kept
-    return list(core)
-
-
-def solve(literals: Literals, *, whole: bool = False) -> Values | None:
+class Arithmetic:
     """
-    Return values for which comparisons hold as they should, or None when there are none.
+    Some comparisons, any of which may hold or not.
 
-    With `whole` every quantity is a whole number; where there is none so, there may be others.
+    Lengths are whole numbers: all bounds times `_scale`, which is more than there are arcs, less
+    one for each bound that may not be reached itself.
     """
-    edges, splits = _read(literals)
-    return _split(edges, splits[:MAX_SPLITS], whole=whole)
 
+    def __init__(self, comparisons: Iterable[Compares]) -> None:
+        self._numbers = {one: number for number, one in enumerate(comparisons)}
+        self._comparisons = list(self._numbers)
+        bounds = [_bounds(one) for one in self._comparisons]
+        every = [bound for sides in bounds for side in sides for bound in side]
+        self._scale = lcm(*(one.most.denominator for one in every)) * (len(every) + 1)
+        self._places: dict[Quantity, int] = {_ZERO: 0}
+        self._arcs = [
+            tuple(tuple(self._arc(bound, number) for bound in side) for side in sides)
+            for number, sides in enumerate(bounds)
+        ]
 
-def _read(literals: Literals) -> tuple[list[Edge], list[Compares]]:
-    """Return what must hold as edges, and the sums that must not be zero."""
-    edges: list[Edge | None] = []
-    splits: list[Compares] = []
-    for one, holds in literals.items():
-        if one.operator == "==":
+    def _arc(self, bound: _Bound, number: int) -> Arc:
+        first = self._places.setdefault(bound.first, len(self._places))
+        second = self._places.setdefault(bound.second, len(self._places))
+        floor = bound.most.numerator // bound.most.denominator
+        tight = (floor - 1 if bound.strict and floor == bound.most else floor) * self._scale
+        length = int(bound.most * self._scale) - bound.strict
+        if all(one is _ZERO or one.is_whole for one in (bound.first, bound.second)):
+            length = tight
+        return first, second, length, tight, number
+
+    def conflict(self, literals: Literals) -> list[Compares] | None:
+        """Return some comparisons that cannot hold together, or None when all can."""
+        arcs, splits = self._read(literals)
+        ring = self._shortest(arcs, whole=False)
+        if isinstance(ring, set):
+            return [self._comparisons[number] for number in sorted(ring)]
+        if not splits or self.solve(literals) is not None:
+            return None
+        core = dict(literals)
+        for comparison in list(core):
+            kept = core.pop(comparison)
+            if self.solve(core) is not None:
+                core[comparison] = kept
+        return list(core)
+
+    def solve(self, literals: Literals, *, whole: bool = False) -> Values | None:
+        """
+        Return values for which comparisons hold as they should, or None when there are none.
+
+        With `whole` every quantity is a whole number; where there is none so, there may be others.
+        """
+        arcs, splits = self._read(literals)
+        return self._split(arcs, splits[:MAX_SPLITS], whole=whole)
+
+    def _read(self, literals: Literals) -> tuple[list[Arc], list[int]]:
+        """Return what must hold as arcs, and the sums that must not be zero."""
+        arcs: list[Arc] = []
+        splits: list[int] = []
+        for one, holds in literals.items():
+            number = self._numbers[one]
             if holds:
-                edges.append(_edge(one.sum, one, strict=False))
-                edges.append(_edge(_negated(one.sum), one, strict=False))
+                arcs += self._arcs[number][0]
+            elif one.operator == "==":
+                splits.append(number)
             else:
-                splits.append(one)
-        elif holds:
-            edges.append(_edge(one.sum, one, strict=one.operator == "<"))
-        else:
-            edges.append(_edge(_negated(one.sum), one, strict=one.operator == "<="))
-    return [edge for edge in edges if edge is not None], splits
+                arcs += self._arcs[number][1]
+        return arcs, splits
+
+    def _split(self, arcs: list[Arc], splits: Sequence[int], *, whole: bool) -> Values | None:
+        """Solve, with each of some sums other than zero: below it or above."""
+        if not splits:
+            found = self._shortest(arcs, whole=whole)
+            return found if isinstance(found, dict) else None
+        first, *rest = splits
+        for arc in self._arcs[first][1]:
+            found = self._split([*arcs, arc], rest, whole=whole)
+            if found is not None:
+                return found
+        return None if self._arcs[first][1] else self._split(arcs, rest, whole=whole)
+
+    def _shortest(self, arcs: Sequence[Arc], *, whole: bool) -> Values | set[int]:
+        """
+        Return values by shortest paths from zero (Bellman and Ford).
+
+        Where there is a ring of negative length, return the comparisons on it.
+        """
+        lengths = [
+            (first, second, tight if whole else length) for first, second, length, tight, _ in arcs
+        ]
+        distance, before = [0] * len(self._places), [-1] * len(self._places)
+        changed = -1
+        for _ in range(len(self._places) + 1):
+            changed = -1
+            for at, (first, second, length) in enumerate(lengths):
+                reached = distance[first] + length
+                if reached < distance[second]:
+                    distance[second], before[second] = reached, at
+                    changed = second
+            if changed < 0:
+                zero = distance[0]
+                return {
+                    one: Fraction(distance[at] - zero, self._scale)
+                    for one, at in self._places.items()
+                    if at
+                }
+        return _ring(arcs, before, changed)
 
 
-def _split(edges: list[Edge], splits: Sequence[Compares], *, whole: bool) -> Values | None:
-    """Solve, with each of some sums other than zero: below it or above."""
-    if not splits:
-        found = _shortest(edges, whole=whole)
-        return found if isinstance(found, dict) else None
-    first, *rest = splits
-    for side in (first.sum, _negated(first.sum)):
-        edge = _edge(side, first, strict=True)
-        if edge is None:
-            return _split(edges, rest, whole=whole)
-        found = _split([*edges, edge], rest, whole=whole)
-        if found is not None:
+def _ring(arcs: Sequence[Arc], before: list[int], place: int) -> set[int]:
+    """Return the comparisons on the ring that a place was reached by again."""
+    for _ in range(len(before)):
+        place = arcs[before[place]][0]
+    found: set[int] = set()
+    at = place
+    while True:
+        arc = arcs[before[at]]
+        found.add(arc[4])
+        at = arc[0]
+        if at == place:
             return found
-    return None
+
+
+def _bounds(one: Compares) -> tuple[list[_Bound], list[_Bound]]:
+    """
+    Return what a comparison says when it holds, and when it does not.
+
+    An equality that does not hold says one of two things.
+    """
+    opposite = _negated(one.sum)
+    if one.operator == "==":
+        holds = [_bound(one.sum, strict=False), _bound(opposite, strict=False)]
+        fails = [_bound(one.sum, strict=True), _bound(opposite, strict=True)]
+    else:
+        holds = [_bound(one.sum, strict=one.operator == "<")]
+        fails = [_bound(opposite, strict=one.operator == "<=")]
+    return [each for each in holds if each is not None], [
+        each for each in fails if each is not None
+    ]
 
 
 def _negated(total: Linear) -> Linear:
     return Linear(tuple((one, -by) for one, by in total.terms), -total.constant)
 
 
-def _edge(total: Linear, because: Compares, *, strict: bool) -> Edge | None:
-    """Return `total <= 0`, or `< 0`, as an edge."""
+def _bound(total: Linear, *, strict: bool) -> _Bound | None:
+    """Return `total <= 0`, or `< 0`, as a bound."""
     match total.terms:
         case ((one, by),):
             places = (_ZERO, one) if by > 0 else (one, _ZERO)
@@ -116,62 +199,4 @@ def _edge(total: Linear, because: Compares, *, strict: bool) -> Edge | None:
             places = (other, one) if by > 0 else (one, other)
         case _:
             return None
-    return Edge(*places, -Fraction(total.constant) / abs(Fraction(by)), strict, because)
-
-
-def _is_whole(one: Quantity) -> bool:
-    return one is _ZERO or one.is_whole
-
-
-def _shortest(edges: list[Edge], *, whole: bool) -> Values | list[Edge] | None:
-    """
-    Return values by shortest paths from zero (Bellman and Ford), or a ring of negative length.
-
-    Lengths are whole numbers: all bounds times `scale`, which is more than there are edges, less
-    one for each bound that may not be reached itself.
-    """
-    scale = lcm(*(edge.bound.denominator for edge in edges)) * (len(edges) + 1)
-    places: dict[Quantity, int] = {_ZERO: 0}
-    arcs = []
-    for edge in edges:
-        first = places.setdefault(edge.first, len(places))
-        second = places.setdefault(edge.second, len(places))
-        arcs.append((first, second, _length(edge, scale, whole=whole)))
-    distance, before = [0] * len(places), [-1] * len(places)
-    changed = -1
-    for _ in range(len(places) + 1):
-        changed = -1
-        for number, (first, second, length) in enumerate(arcs):
-            reached = distance[first] + length
-            if reached < distance[second]:
-                distance[second], before[second] = reached, number
-                changed = second
-        if changed < 0:
-            zero = distance[0]
-            return {
-                one: Fraction(distance[at] - zero, scale)
-                for one, at in places.items()
-                if one is not _ZERO
-            }
-    return _ring(edges, arcs, before, changed)
-
-
-def _length(edge: Edge, scale: int, *, whole: bool) -> int:
-    if whole or (_is_whole(edge.first) and _is_whole(edge.second)):
-        floor = edge.bound.numerator // edge.bound.denominator
-        return (floor - 1 if edge.strict and floor == edge.bound else floor) * scale
-    return int(edge.bound * scale) - edge.strict
-
-
-def _ring(
-    edges: list[Edge], arcs: list[tuple[int, int, int]], before: list[int], place: int
-) -> list[Edge]:
-    """Return the edges of the ring that a place was reached by again."""
-    for _ in range(len(before)):
-        place = arcs[before[place]][0]
-    found, at = [], place
-    while True:
-        found.append(edges[before[at]])
-        at = arcs[before[at]][0]
-        if at == place:
-            return found
+    return _Bound(*places, -Fraction(total.constant) / abs(Fraction(by)), strict)

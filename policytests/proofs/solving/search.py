@@ -22,7 +22,7 @@ from regauth.policytests.proofs.logic.atoms import (
 from regauth.policytests.proofs.logic.formulas import FALSE, Formula
 from regauth.policytests.proofs.logic.universe import Kind, Universe
 
-from . import arithmetic
+from .arithmetic import Arithmetic
 from .expansion import Expansion
 from .solver import Solver, Steps
 from .theory import Choice, Examples, Holder, Theory
@@ -90,30 +90,26 @@ class Search:
 
     def _solve(self, theory: Theory, solver: Solver, accept: Accept) -> Model | None:
         refused = 0
+        arithmetic = Arithmetic([*theory.comparisons, *self.wishes])
         for _ in range(MAX_ROUNDS):
             if not solver.solve():
                 if refused:
                     raise UnprovedError(self._reason())
                 return None
             chosen = _chosen(theory, solver)
-            clash = _clash(theory, solver)
-            if clash is not None:
-                solver.add(clash)
+            clause = _clash(theory, solver, arithmetic) or _different_texts(theory, solver, chosen)
+            if clause is not None:
+                solver.add(clause)
                 continue
-            differing = _different_texts(theory, solver, chosen)
-            if differing is not None:
-                solver.add(differing)
-                continue
+            numbers = _numbers(arithmetic, _literals(theory, solver), self.wishes)
             for variant in range(VARIANTS if self.blamed or refused else 1):
-                model = _model(theory, solver, chosen, variant, self.wishes)
+                model = Model(chosen, _model_texts(theory, solver, chosen, variant), numbers)
                 if accept(model):
                     return model
             refused += 1
             if refused > MAX_REFUSED:
                 break
-            solver.add(
-                [-theory.atoms[one] * solver.value(theory.atoms[one]) for one in theory.atoms]
-            )
+            solver.add([-literal * solver.value(literal) for literal in theory.atoms.values()])
         raise UnprovedError(self._reason())
 
     def _reason(self) -> str:
@@ -131,12 +127,10 @@ def _literals(theory: Theory, solver: Solver) -> dict[Compares, bool]:
     return {one: solver.value(theory.atoms[one]) == 1 for one in theory.comparisons}
 
 
-def _clash(theory: Theory, solver: Solver) -> list[int] | None:
+def _clash(theory: Theory, solver: Solver, arithmetic: Arithmetic) -> list[int] | None:
     """Return the clause of comparisons that cannot hold together, if some do not."""
     literals = _literals(theory, solver)
-    if not literals:
-        return None
-    core = arithmetic.conflict(literals)
+    core = arithmetic.conflict(literals) if literals else None
     if core is None:
         return None
     return [-theory.atoms[one] * solver.value(theory.atoms[one]) for one in core]
@@ -253,33 +247,38 @@ def _samples(choice: Choice, variant: int) -> list[str]:
     return samples[turn:] + samples[:turn]
 
 
-def _model(
-    theory: Theory,
-    solver: Solver,
-    chosen: Mapping[Holder, Choice],
-    variant: int,
-    wishes: Sequence[Compares],
-) -> Model:
+def _model_texts(
+    theory: Theory, solver: Solver, chosen: Mapping[Holder, Choice], variant: int
+) -> dict[Holder, str]:
+    """Return a text for each holder that has one."""
     texts = {
         holder: _samples(choice, variant)[0]
         for holder, choice in chosen.items()
         if choice.cell is not None
     }
     pairs = _pairs(theory, solver, chosen)
-    texts.update(_texts(pairs, chosen, variant) or _texts(pairs, chosen, 0) or {})
-    literals = _literals(theory, solver)
-    return Model(chosen, texts, _numbers(literals, wishes))
+    if pairs:
+        texts.update(_texts(pairs, chosen, variant) or _texts(pairs, chosen, 0) or {})
+    return texts
 
 
 def _numbers(
-    literals: dict[Compares, bool], wishes: Sequence[Compares]
+    arithmetic: Arithmetic, literals: dict[Compares, bool], wishes: Sequence[Compares]
 ) -> dict[Quantity, Fraction]:
     """Return values for which comparisons hold, and as many wishes as can."""
+    if not literals:
+        return {}
     asked = {one for comparison in literals for one, _ in comparison.sum.terms}
     wished = dict(literals)
+    found = None
     for wish in wishes:
         if all(one in asked for one, _ in wish.sum.terms) and wish not in wished:
             wished[wish] = True
-            if arithmetic.solve(wished, whole=True) is None:
+            better = arithmetic.solve(wished, whole=True)
+            if better is None:
                 del wished[wish]
-    return arithmetic.solve(wished, whole=True) or arithmetic.solve(literals) or {}
+            else:
+                found = better
+    if found is None:
+        found = arithmetic.solve(literals, whole=True) or arithmetic.solve(literals) or {}
+    return {one: value for one, value in found.items() if one in asked}

@@ -14,7 +14,7 @@ from regauth.policytests.proofs.logic.atoms import (
     constant,
     quantity,
 )
-from regauth.policytests.proofs.solving import arithmetic
+from regauth.policytests.proofs.solving.arithmetic import Arithmetic
 from regauth.policytests.proofs.solving.solver import OutOfStepsError, Solver, Steps
 
 
@@ -104,6 +104,7 @@ def test_comparisons_that_clash_have_no_solution_and_others_have_one(seed: int) 
             Compares(choose.choice(["<", "<=", "=="]), random_sum(choose)): choose.random() < 0.6
             for _ in range(choose.randrange(1, 8))
         }
+        arithmetic = Arithmetic(literals)
         clash = arithmetic.conflict(literals)
         outcomes.add(clash is None)
         if clash is None:
