@@ -8,10 +8,12 @@ Only what a mutant can change is decided again: the answers it touches are found
 statement that changed, and of the cases only those that got such an answer are judged.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from regauth.engine.access.outcomes import Reason, Refusal
 from regauth.engine.access.scope import Access
@@ -27,6 +29,9 @@ from regauth.policytests.suites.linking import Linked
 from .mutants import Mutant, mutants
 from .places import Places
 from .witnesses import Witness, Witnesses
+
+if TYPE_CHECKING:
+    from .equivalence import Undecided
 
 AFTER_SIGNATURE: Final = frozenset(
     {Reason.WRONG_AUDIENCE, Reason.WRONG_ISSUER, Reason.TOO_OLD, Reason.EXPIRED}
@@ -50,7 +55,9 @@ class Mutation:
     killed: list[Mutant] = field(default_factory=list)
     survivors: list[Survivor] = field(default_factory=list)
     equivalent: list[Mutant] = field(default_factory=list)
-    """No token was found that tells them apart: they are left out of the score."""
+    """It is proved that no request tells them apart: they are left out of the score."""
+    undecided: list[Undecided] = field(default_factory=list)
+    """No token was found that tells them apart, and no proof that there is none."""
 
     @property
     def score(self) -> float:
@@ -141,18 +148,24 @@ class Mutator:
 
     def run(self, most: int | None = None) -> Mutation:
         """Try every mutant, or the first so many."""
+        from .equivalence import Equivalences, Undecided  # noqa: PLC0415 - the prover, on demand
+
         witnesses: Witnesses | None = None
+        equivalences: Equivalences | None = None
         for mutant in islice(mutants(self._policy, self._places), most):
             if self._is_killed(mutant):
                 self._mutation.killed.append(mutant)
                 continue
-            if witnesses is None:
+            if witnesses is None or equivalences is None:
                 witnesses = Witnesses(self._policy, self._sessions.values(), self._names())
-            witness = witnesses.find(mutant)
-            if witness is None:
+                equivalences = Equivalences(self._policy, self._sessions.values())
+            found = witnesses.find(mutant) or equivalences.judge(mutant)
+            if found is None:
                 self._mutation.equivalent.append(mutant)
+            elif isinstance(found, Undecided):
+                self._mutation.undecided.append(found)
             else:
-                self._mutation.survivors.append(Survivor(mutant, witness))
+                self._mutation.survivors.append(Survivor(mutant, found))
         return self._mutation
 
     def _names(self) -> list[str]:

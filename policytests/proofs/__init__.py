@@ -15,7 +15,7 @@ confirms every token that it finds.
         ...                         # witness.claims, witness.access, witness.source, ...
 
 An invariant is a question whose bound is "everything but this"; a grant that is never used, a
-question about a policy without the others.  `docs/explanation/proofs.md` says why a proof is one.
+question about a policy without the others.  `docs/proofs.md` says why a proof is one.
 """
 
 from .answers import (

@@ -15,12 +15,13 @@ from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statem
 from .answers import About, Answer, Longer, Question, Unknown, Witness
 from .comparison import are_apart, believes, is_about, login_key, statement_key
 from .evaluation.quantifiers import Lists
+from .guarantees import guaranteed, paths_of
 from .instants import seconds
 from .logic import formulas
 from .logic.atoms import Path
 from .logic.universe import Universe
 from .logins import Login, time_facts
-from .refinement import Count, GrantQuestion, Pair
+from .refinement import Count, GrantQuestion, Pair, assumed
 from .solving.search import Search, UnprovedError
 from .solving.solver import OutOfStepsError, Steps
 from .statements import Reference, Side, Target
@@ -143,8 +144,8 @@ class _Prover:
     def _pair(
         self, provider: Provider | None, olds: tuple[str, ...], others: tuple[str, ...]
     ) -> Pair:
-        record = None if provider is None else provider.claims.type
-        universe = Universe(record, anything=self._about is About.ANY_JSON)
+        schema = None if provider is None else provider.claims
+        universe = Universe(schema, anything=self._about is About.ANY_JSON)
         at = self._question.at
         same = provider is None or (
             provider.name in olds
@@ -185,6 +186,14 @@ class _Prover:
                     lists.facts(pair.universe),
                 )
             )
+            if self._about is About.SCHEMA:
+                known = guaranteed(provider.claims, new.evaluator, paths_of(formula))
+                assumptions = (
+                    assumed(new.evaluator, one)
+                    for one in pair.assumptions
+                    if one.providers is None or provider.name in one.providers
+                )
+                formula = formulas.every((formula, known, *assumptions))
             if all(slots.get(path, 1) >= count for path, count in lists.needed.items()):
                 break
             slots = lists.needed
@@ -246,7 +255,7 @@ class _Prover:
         """Tell whether the bound has a grant of the same formula, for every action."""
         if grant.tags or pair.name not in ("", *pair.olds):
             return False
-        universe = Universe(pair.universe.record, anything=True)
+        universe = Universe(pair.universe.schema, anything=True)
         for action in sorted(grant.actions) or ["*"]:
             target = Target(service, action, grant.class_, grant.catalog)
             key = (pair.name, service, action, grant.class_, grant.catalog)

@@ -26,6 +26,7 @@ from .comparison import are_apart, reads_provider, share_a_value
 from .confirmation import Asked, ask
 from .evaluation.evaluator import Evaluator
 from .evaluation.quantifiers import Lists
+from .guarantees import guaranteed, paths_of
 from .instants import moment
 from .logic import atoms, formulas
 from .logic.atoms import Path
@@ -211,7 +212,12 @@ class GrantQuestion:
         for old in pair.olds if pair.provider is not None else ("",):
             parts.append(self._refused(old, target, used, lists, sessions=sessions))
         parts += [time_facts(), lists.facts(pair.universe)]
-        return target, formulas.every(parts)
+        formula = formulas.every(parts)
+        schema = pair.universe.schema
+        if pair.about is About.SCHEMA and schema is not None and formula is not FALSE:
+            known = guaranteed(schema, side.evaluator, paths_of(formula))
+            formula = formulas.both(formula, known)
+        return target, formula
 
     def _assumed(self, evaluator: Evaluator) -> Formula:
         if self._pair.about is About.ANY_JSON:

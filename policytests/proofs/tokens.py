@@ -111,7 +111,7 @@ class _Claims:
 
     def __init__(self, universe: Universe, examples: Examples, model: Model) -> None:
         self._universe = universe
-        self._conforming = Universe(universe.record, anything=False)
+        self._conforming = Universe(universe.schema, anything=False)
         self._examples = examples
         self._model = model
         self._choices: dict[Path, Choice] = {}
@@ -197,7 +197,7 @@ class _Claims:
     def map_at(self, path: Path) -> dict[str, object]:
         """Return the map at a path: what is asked for, and what the schema says is always there."""
         names = {one for one in self._below.get(path, ()) if isinstance(one, str)}
-        declared = self._conforming.declared(path) if self._universe.record else None
+        declared = self._conforming.declared(path) if self._universe.schema else None
         if declared is not None and isinstance(declared[0], RecordType):
             names |= {name for name, member in declared[0].fields.items() if member.required}
         found = {}

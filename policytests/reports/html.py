@@ -239,7 +239,15 @@ def _mutants(report: Report) -> Iterator[str]:
     for mutation in report.mutation:
         total = len(mutation.killed) + len(mutation.survivors)
         yield f"<h3>{escape(mutation.folder)}</h3><p>{len(mutation.killed)} of {total} noticed "
-        yield f"({mutation.score:.1f} %), {len(mutation.equivalent)} equivalent</p>"
+        yield f"({mutation.score:.1f} %), {len(mutation.equivalent)} proved equivalent, "
+        yield f"{len(mutation.undecided)} undecided</p>"
+        for undecided in mutation.undecided:
+            mutant = undecided.mutant
+            head = f"{mutant.location} {mutant.owner}: {mutant.operator}"
+            yield f"<details class='undecided'><summary>{escape(head)}</summary>"
+            yield f"<pre>{''.join(map(_diff_line, mutant.diff().split(chr(10))))}</pre>"
+            yield "<p>not proved equivalent because of "
+            yield f"{escape(undecided.construct)}</p></details>"
         for survivor in mutation.survivors:
             mutant = survivor.mutant
             head = f"{mutant.location} {mutant.owner}: {mutant.operator}"

@@ -103,6 +103,16 @@ def _mutation(mutation: Mutation) -> dict[str, object]:
             {"operator": one.operator, "owner": one.owner, "diff": one.diff()}
             for one in mutation.equivalent
         ],
+        "undecided": [
+            {
+                "operator": one.mutant.operator,
+                "owner": one.mutant.owner,
+                **_place(one.mutant.location),
+                "diff": one.mutant.diff(),
+                "construct": one.construct,
+            }
+            for one in mutation.undecided
+        ],
         "survivors": [
             {
                 "operator": one.mutant.operator,

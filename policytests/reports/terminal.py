@@ -216,7 +216,8 @@ def _policy(coverage: Coverage, mutation: Mutation | None, out: TerminalReporter
     if mutation is not None:
         total = len(mutation.killed) + len(mutation.survivors)
         line += f"; mutants {len(mutation.killed)}/{total} ({mutation.score:.1f} %)"
-        line += f", {len(mutation.equivalent)} equivalent" if mutation.equivalent else ""
+        line += f", {len(mutation.equivalent)} proved equivalent" if mutation.equivalent else ""
+        line += f", {len(mutation.undecided)} undecided" if mutation.undecided else ""
     out.write_line(line)
     uncovered = describe_uncovered(coverage)
     for text in uncovered[:MOST]:
@@ -240,6 +241,14 @@ def _survivors(mutation: Mutation, out: TerminalReporter) -> None:
         out.write_line(
             f"  survived     {len(mutation.survivors) - MOST} more; --html FILE shows all"
         )
+    for undecided in mutation.undecided[:MOST]:
+        mutant = undecided.mutant
+        out.write_line(
+            f"  undecided    {mutant.location} {mutant.owner}: {mutant.operator}", yellow=True
+        )
+        for line in mutant.diff().split("\n"):
+            out.write_line(f"      {line}", **{"red" if line.startswith("-") else "green": True})
+        out.write_line(f"      not proved equivalent because of {undecided.construct}")
 
 
 def describe_uncovered(coverage: Coverage) -> list[str]:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Final
 
 from regauth.engine.cel import BOOL, DOUBLE, DYN, INT, STRING, ListType, MapType, RecordType, Type
+from regauth.engine.issuers import ClaimSchema
 from regauth.engine.tokens.jwt import MAX_TOKEN_LENGTH
 
 from .atoms import Path, Slot
@@ -46,12 +47,13 @@ class Universe:
     """
     The tokens of one provider.
 
-    `record` is the type of their claims; None is for requests without credentials, which have no
-    claims.  `anything` is whether they may hold any JSON, or conform to that type.
+    `schema` is what is known of their claims; None is for requests without credentials, which have
+    no claims.  `anything` is whether they may hold any JSON, or only what the schema says: of each
+    claim its type, and that it is there where the issuer guarantees it.
     """
 
-    def __init__(self, record: RecordType | None, *, anything: bool) -> None:
-        self.record = record
+    def __init__(self, schema: ClaimSchema | None, *, anything: bool) -> None:
+        self.schema = schema
         self.anything = anything
         self._kinds: dict[Path, tuple[Kind, ...]] = {}
 
@@ -65,7 +67,7 @@ class Universe:
     def _find(self, path: Path) -> tuple[Kind, ...]:
         if not path:
             return (Kind.MAP,)
-        if self.record is None:
+        if self.schema is None:
             return (Kind.ABSENT,)
         if path[0] == "aud":
             return self._audience(path)
@@ -76,7 +78,12 @@ class Universe:
             return (Kind.ABSENT,)
         kind, always = declared
         kinds = _kinds(kind)
-        return kinds if always else (*kinds, Kind.ABSENT)
+        claim = self.schema.claim(tuple(map(str, path)))
+        if claim is not None and claim.nullable and Kind.NULL not in kinds:
+            kinds = (*kinds, Kind.NULL)
+        if always and claim is not None and claim.presence_guaranteed:
+            return kinds
+        return (*kinds, Kind.ABSENT)
 
     def _audience(self, path: Path) -> tuple[Kind, ...]:
         """`aud` is a list of texts, whichever way it was sent (`authentication`)."""
@@ -86,7 +93,7 @@ class Universe:
 
     def declared(self, path: Path) -> tuple[Type, bool] | None:
         """Return the type that the schema gives a path, and whether it is always there; or None."""
-        kind: Type = self.record if self.record is not None else DYN
+        kind: Type = DYN if self.schema is None else self.schema.type
         always = True
         for name in path:
             if isinstance(name, Slot):

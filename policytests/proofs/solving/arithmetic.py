@@ -55,8 +55,8 @@ class Arithmetic:
     """
 
     def __init__(self, comparisons: Iterable[Compares]) -> None:
-        self._numbers = {one: number for number, one in enumerate(comparisons)}
-        self._comparisons = list(self._numbers)
+        self._comparisons = list(dict.fromkeys(comparisons))
+        self._numbers = {one: number for number, one in enumerate(self._comparisons)}
         bounds = [_bounds(one) for one in self._comparisons]
         every = [bound for sides in bounds for side in sides for bound in side]
         self._scale = lcm(*(one.most.denominator for one in every)) * (len(every) + 1)
@@ -117,8 +117,8 @@ class Arithmetic:
     def _split(self, arcs: list[Arc], splits: Sequence[int], *, whole: bool) -> Values | None:
         """Solve, with each of some sums other than zero: below it or above."""
         if not splits:
-            found = self._shortest(arcs, whole=whole)
-            return found if isinstance(found, dict) else None
+            values = self._shortest(arcs, whole=whole)
+            return values if isinstance(values, dict) else None
         first, *rest = splits
         for arc in self._arcs[first][1]:
             found = self._split([*arcs, arc], rest, whole=whole)

@@ -154,7 +154,7 @@ class Theory:
 
     def _ordered(self, path: Path) -> list[Kind]:
         """Return the kinds a claim can have, that which its schema gives it first."""
-        declared = Universe(self._universe.record, anything=False).kinds(path)
+        declared = Universe(self._universe.schema, anything=False).kinds(path)
         kinds = self._universe.kinds(path)
         first = [kind for kind in declared if kind in kinds]
         return [*first, *(kind for kind in kinds if kind not in first)]

@@ -1,5 +1,8 @@
 """Mutation: what a suite does not notice is named, with a token that would show it."""
 
+import pytest
+
+from regauth.policytests.analysis import equivalence
 from regauth.policytests.analysis.mutants import mutants
 from regauth.policytests.analysis.mutation import Mutation, mutate
 from regauth.policytests.analysis.places import Places
@@ -33,6 +36,8 @@ tests:
       many   broken/x     A     .     .
       frozen acme/frozen  A     .     .
       frozen acme/frozenx A     .     .
+      thawed acme/frozenx A     A     .
+      own    other/mine   A     A     .
       alien  acme/app     U     U     U
       near   acme/app     U     U     U
       aud    acme/app     U     U     U
@@ -46,6 +51,8 @@ MANY = (
   few: {from: main, claims: {run_number: "10"}}
   many: {from: main, claims: {run_number: "11"}}
   frozen: {from: main, claims: {repository: acme/frozen}}
+  thawed: {from: main, claims: {repository: acme/frozenx}}
+  own: {from: main, claims: {repository: other/mine}}
   alien: {from: main, claims: {repository_owner_id: "999"}}
   near: {from: main, claims: {repository_owner_id: "1342004-x"}}
   aud: {from: main, claims: {aud: https://another.example.com}}
@@ -108,6 +115,38 @@ def test_a_mutant_that_changes_nothing_is_left_out_of_the_score(house: Repositor
     assert ("remove-denial", "frozen-again") in [
         (one.operator, one.owner) for one in mutation.equivalent
     ]
+
+
+def test_what_the_search_does_not_find_is_a_survivor_by_the_prover(house: Repository) -> None:
+    rows = (
+        "      thawed acme/frozenx A     A     .\n",
+        "      own    other/mine   A     A     .\n",
+    )
+    text = STRONG
+    for row in rows:
+        assert row in text
+        text = text.replace(row, "")
+    listed = MANY.replace("  thawed: {from: main, claims: {repository: acme/frozenx}}\n", "")
+    listed = listed.replace("  own: {from: main, claims: {repository: other/mine}}\n", "")
+    _, mutation = tried(house, text, listed)
+    found = {(one.mutant.operator, one.mutant.owner): one.witness for one in mutation.survivors}
+    assert {("drop-action", "push-own"), ("widen-suffix", "frozen")} == set(found)
+    assert "claims:" in str(found["drop-action", "push-own"])
+
+
+def test_what_is_not_proved_is_undecided_and_not_equivalent(
+    house: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(equivalence, "STEPS", 10)
+    policy = house.root / "policy" / "policy.yaml"
+    policy.write_text(
+        policy.read_text()
+        + "  - {name: frozen-again, repositories: [acme/frozen*], actions: [push]}\n"
+    )
+    _, mutation = tried(house, WEAK)
+    assert mutation.undecided
+    assert all("steps" in one.construct for one in mutation.undecided)
+    assert mutation.equivalent == []
 
 
 def test_every_mutant_differs_from_its_policy_and_from_the_others(house: Repository) -> None:
