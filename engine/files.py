@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 
 from regauth.engine.source.configuration_file import ConfigurationError
 from regauth.engine.source.problems import Location, Problems
+from regauth.engine.source.startup import Fault, StartupError
 
 T = TypeVar("T")
 
@@ -22,8 +23,10 @@ MAX_FILES: Final = 2000
 """Files in one policy folder."""
 
 
-class PolicyFolderError(Exception):
+class PolicyFolderError(StartupError):
     """A policy folder cannot be read; the author's or the operator's fault, and said so."""
+
+    fault = Fault.POLICY
 
 
 def read_text(file: Path, problems: Problems, hint: str = "") -> str | None:

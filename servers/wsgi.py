@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+from regauth.engine.source.startup import StartupError
 from regauth.servers.configuration.server_file import read_settings
 from regauth.servers.state.reloading import load_state
 from regauth.servers.telemetry.event_log import EventLog
@@ -30,18 +31,17 @@ def make_application() -> Callable[..., Any]:
     Make the application and start what runs beside it.
 
     Raises:
-        RuntimeError: `TOKEN_SERVER_CONFIG` is not set, or `trustedProxies` cannot be trusted here.
-        ConfigurationError, PolicyFolderError, PolicyProblemsError, SigningError,
-            StoreSettingsError: As the command shows them.
+        StartupError: `TOKEN_SERVER_CONFIG` is not set, `trustedProxies` cannot be trusted here, or
+            what is wrong is what the command shows, too.
     """
     file = os.environ.get("TOKEN_SERVER_CONFIG")
     if not file:
-        raise RuntimeError("TOKEN_SERVER_CONFIG must name the configuration, such as server.yaml")
+        raise StartupError("TOKEN_SERVER_CONFIG must name the configuration, such as server.yaml")
     settings = read_settings(Path(file))
     if settings.trusted_proxies and not settings.front_strips_underscores:
         # WSGI has one name for `X-Forwarded-For` and `X_Forwarded_For` (PEP 3333, as CGI), and a
         # proxy overwrites only the one that it writes itself.
-        raise RuntimeError(_UNDERSCORES)
+        raise StartupError(_UNDERSCORES)
     log = EventLog(settings.log_format, settings.log_level)
     state = load_state(settings)
     tell_of_sessions(settings, state, log)

@@ -15,9 +15,10 @@ from .addresses import Network, parse_address, parse_network
 from .nodes import MappingNode, Node, ScalarNode, SequenceNode
 from .problems import Problem, Problems
 from .quantities import parse_duration
+from .startup import StartupError
 
 
-class ConfigurationError(Exception):
+class ConfigurationError(StartupError):
     """A configuration cannot be used; `problems` say where and why, `sources` has the texts."""
 
     def __init__(self, problems: Problems, sources: Mapping[str, str]) -> None:

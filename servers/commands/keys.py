@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from .terminal import fail
+from .terminal import startup_errors_shown
 
 if TYPE_CHECKING:
     from regauth.servers.signing.key_folder import StoredKey, StoredKeys
@@ -83,10 +83,8 @@ def new(folder: Path, algorithm: str, days: int) -> None:
     """
     from regauth.servers.signing import key_folder  # noqa: PLC0415
 
-    try:
+    with startup_errors_shown():
         stored = key_folder.create(folder, algorithm, _now(), timedelta(days=days))
-    except key_folder.KeyFolderError as error:
-        fail(str(error))
     _show(folder, stored)
 
 
@@ -109,14 +107,12 @@ def rotate(folder: Path, algorithm: str, days: int, retire_after: int | None) ->
     """
     from regauth.servers.signing import key_folder  # noqa: PLC0415
 
-    try:
+    with startup_errors_shown():
         stored = key_folder.rotate(folder, algorithm, _now(), timedelta(days=days))
         removed: tuple[str, ...] = ()
         if retire_after is not None:
             removed = key_folder.retire(folder, _now() - timedelta(days=retire_after))
             stored = key_folder.read(folder)
-    except key_folder.KeyFolderError as error:
-        fail(str(error))
     for name in removed:
         click.echo(f"removed {name}")
     _show(folder, stored)
@@ -128,10 +124,8 @@ def show(folder: Path) -> None:
     """Show the keys, the ids that registries know them by, and the registry's configuration."""
     from regauth.servers.signing import key_folder  # noqa: PLC0415
 
-    try:
+    with startup_errors_shown():
         stored = key_folder.read(folder)
-    except key_folder.KeyFolderError as error:
-        fail(str(error))
     _show(folder, stored)
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
-from .terminal import EXIT_POLICY, EXIT_USAGE, fail_with_problems
+from .terminal import EXIT_USAGE, startup_errors_shown
 
 if TYPE_CHECKING:
     from regauth.servers.configuration.proxy_settings import LoginSettings, ProxySettings
@@ -75,13 +75,10 @@ def _fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
 
 
 def _from_file(config: Path) -> "ProxySettings":
-    from regauth.engine.source.configuration_file import ConfigurationError  # noqa: PLC0415
     from regauth.servers.configuration.proxy_file import read_proxy_settings  # noqa: PLC0415
 
-    try:
+    with startup_errors_shown("registry-auth-proxy"):
         return read_proxy_settings(config)
-    except ConfigurationError as error:
-        fail_with_problems(error.problems, error.sources, EXIT_USAGE)
 
 
 def _from_options(upstream: str, options: dict[str, object]) -> "ProxySettings":
@@ -166,10 +163,8 @@ def _serve(settings: "ProxySettings") -> None:
     log.take_over_logging()
     if settings.limits.spool is not None:
         tempfile.tempdir = str(settings.limits.spool)
-    try:
+    with startup_errors_shown("registry-auth-proxy"):
         listeners = hosting.bind(settings.listen)
-    except OSError as error:
-        _fail(f"cannot listen on {error.filename}: {error.strerror}")
     server = hosting.Server(
         proxy.app,
         listeners,
@@ -201,30 +196,15 @@ def _serve(settings: "ProxySettings") -> None:
 def _proxy_or_exit(settings: "ProxySettings", log: "EventLog") -> "Proxy":
     from regauth.servers.http_client.pool import UpstreamError  # noqa: PLC0415
     from regauth.servers.proxy.app import Proxy  # noqa: PLC0415
-    from regauth.servers.proxy.trust import TrustError  # noqa: PLC0415
-    from regauth.servers.signing.signer import SigningError  # noqa: PLC0415
-    from regauth.servers.state.policy import PolicyFolderError, PolicyProblemsError  # noqa: PLC0415
-    from regauth.servers.telemetry.decision_log import DecisionLogError  # noqa: PLC0415
-    from regauth.servers.upstream.upload_locations import UploadKeyError  # noqa: PLC0415
 
     spool = settings.limits.spool
     if spool is not None and not os.access(spool, os.W_OK | os.X_OK):
         _fail(f"the spool folder {spool} cannot be written")
-    try:
-        return Proxy(settings, log)
-    except PolicyProblemsError as error:
-        fail_with_problems(error.problems, error.sources, EXIT_POLICY)
-    except PolicyFolderError as error:
-        _fail(str(error), EXIT_POLICY)
-    except (
-        TrustError,
-        UpstreamError,
-        UploadKeyError,
-        SigningError,
-        DecisionLogError,
-        OSError,
-    ) as error:
-        _fail(str(error))
+    with startup_errors_shown("registry-auth-proxy"):
+        try:
+            return Proxy(settings, log)
+        except (UpstreamError, OSError) as error:
+            _fail(str(error))
 
 
 if __name__ == "__main__":

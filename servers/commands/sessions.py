@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from .terminal import EXIT_USAGE, fail, fail_with_problems
+from .terminal import fail, startup_errors_shown
 
 if TYPE_CHECKING:
     from regauth.servers.sessions.store import SessionStore
@@ -79,7 +79,6 @@ def prune(config: Path) -> None:
 @contextmanager
 def _store(config: Path) -> "Iterator[SessionStore]":
     """Open the store that a server is configured with; end the process when it cannot be used."""
-    from regauth.engine.source.configuration_file import ConfigurationError  # noqa: PLC0415
     from regauth.servers.configuration.server_file import read_settings  # noqa: PLC0415
     from regauth.servers.sessions.store import (  # noqa: PLC0415
         COMMAND_SECONDS,
@@ -88,15 +87,14 @@ def _store(config: Path) -> "Iterator[SessionStore]":
         open_store,
     )
 
-    try:
+    with startup_errors_shown():
         settings = read_settings(config).sessions
         if settings is None:
             fail(f"{config} has no `refreshTokens`, so this server keeps no sessions")
-        store = open_store(settings, COMMAND_SECONDS, connections=1)
-    except ConfigurationError as error:
-        fail_with_problems(error.problems, error.sources, EXIT_USAGE)
-    except StoreSettingsError as error:
-        fail(f"{config}: {error}")
+        try:
+            store = open_store(settings, COMMAND_SECONDS, connections=1)
+        except StoreSettingsError as error:
+            fail(f"{config}: {error}")
     try:
         yield store
     except SessionsError as error:

@@ -9,7 +9,8 @@ import base64
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
@@ -28,10 +29,22 @@ def fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
     sys.exit(code)
 
 
-def fail_with_problems(
-    problems: "tuple[Problem, ...]", sources: Mapping[str, str], code: int
-) -> NoReturn:
-    """Show all problems with their lines and end."""
+@contextmanager
+def startup_errors_shown(program: str = "token-server") -> Iterator[None]:
+    """Show what keeps a program from doing its work, and end: 10 if it is the policy, else 2."""
+    from regauth.engine.source.startup import Fault, StartupError  # noqa: PLC0415
+
+    try:
+        yield
+    except StartupError as error:
+        if error.problems:
+            _show_problems(error.problems, error.sources)
+        else:
+            click.echo(f"{program}: {error}", err=True)
+        sys.exit(EXIT_POLICY if error.fault is Fault.POLICY else EXIT_USAGE)
+
+
+def _show_problems(problems: "tuple[Problem, ...]", sources: Mapping[str, str]) -> None:
     from regauth.engine.source.problems import Severity  # noqa: PLC0415
     from regauth.engine.source.rendering import render_text, wants_color  # noqa: PLC0415
 
@@ -39,7 +52,6 @@ def fail_with_problems(
     click.echo(render_text(problems, sources, color=color), err=True, color=color)
     errors = sum(problem.severity is Severity.ERROR for problem in problems)
     click.echo(f"\n{errors} error{'s' * (errors != 1)}; nothing is served", err=True)
-    sys.exit(code)
 
 
 def shown_token(token: str) -> str:

@@ -16,7 +16,7 @@ import click
 
 from .keys import keys
 from .sessions import sessions
-from .terminal import EXIT_REFUSED, EXIT_USAGE, fail, fail_with_problems, shown_token
+from .terminal import EXIT_REFUSED, fail, shown_token, startup_errors_shown
 
 if TYPE_CHECKING:
     from regauth.servers.configuration.settings import Settings
@@ -89,7 +89,8 @@ def main(context: click.Context, /, config: Path | None, **overrides: object) ->
     with shared_metrics(processes=settings.workers):
         from regauth.servers.token.process import run  # noqa: PLC0415 - prometheus-client looks at the folder now
 
-        run(settings)
+        with startup_errors_shown():
+            run(settings)
 
 
 def _overridden(settings: "Settings", overrides: Mapping[str, object]) -> "Settings":
@@ -106,13 +107,10 @@ _ENVIRONMENT: Final = click.core.ParameterSource.ENVIRONMENT
 
 
 def _settings(file: Path) -> "Settings":
-    from regauth.engine.source.configuration_file import ConfigurationError  # noqa: PLC0415
     from regauth.servers.configuration.server_file import read_settings  # noqa: PLC0415
 
-    try:
+    with startup_errors_shown():
         return read_settings(file)
-    except ConfigurationError as error:
-        fail_with_problems(error.problems, error.sources, EXIT_USAGE)
 
 
 @main.command()
@@ -158,10 +156,8 @@ def init(folder: Path, service: str, port: int, registry_port: int, algorithm: s
     from regauth.servers.setup import starter  # noqa: PLC0415
 
     choices = starter.Choices(service, port, registry_port, algorithm)
-    try:
+    with startup_errors_shown():
         written = starter.create(folder, choices, datetime.now(UTC))
-    except starter.StarterError as error:
-        fail(str(error))
     for place in written:
         click.echo(f"wrote {place}", err=True)
     click.echo(f"\n{starter.next_steps(folder, choices)}", err=True)
@@ -198,9 +194,10 @@ def sample_jwt(
     try:
         life = parse_duration(lifetime)
         everything = sample.sample_claims(repository, ref, event) | dict(map(_claim, claims))
-        token = sample.sample_token(folder, everything, datetime.now(UTC), life)
-    except (sample.SampleError, ValueError) as error:
+    except ValueError as error:
         fail(str(error))
+    with startup_errors_shown():
+        token = sample.sample_token(folder, everything, datetime.now(UTC), life)
     click.echo(token)
 
 
@@ -286,11 +283,13 @@ def doctor(
     settings = _settings(config)
     from regauth.servers.http_client.documents import Place  # noqa: PLC0415
     from regauth.servers.setup.doctor import examine  # noqa: PLC0415
-    from regauth.servers.token.process import state_or_exit  # noqa: PLC0415
+    from regauth.servers.state.reloading import load_state  # noqa: PLC0415
 
     place = Place(ca_file=ca_file, allow_http=allow_http)
     well = True
-    for finding in examine(url, settings, state_or_exit(settings), place, registry_config):
+    with startup_errors_shown():
+        state = load_state(settings)
+    for finding in examine(url, settings, state, place, registry_config):
         well = well and finding.right
         click.echo(f"{'ok   ' if finding.right else 'WRONG'} {finding.fact}")
         if finding.remedy:

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import waitress
 
+from regauth.engine.source.startup import Fault, StartupError
 from regauth.servers.configuration.settings import Address
 
 from .connections import Channel, Clients
@@ -50,12 +51,18 @@ _ADJUSTMENTS: Final[Mapping[str, int]] = {
 Application = Callable[..., Any]
 
 
+class ListenError(StartupError):
+    """An address cannot be listened on."""
+
+    fault = Fault.MACHINE
+
+
 def bind(addresses: Sequence[Address]) -> list[socket.socket]:
     """
     Listen on all addresses.
 
     Raises:
-        OSError: An address cannot be listened on; its `filename` names it.
+        ListenError: An address cannot be listened on.
     """
     bound: list[socket.socket] = []
     try:
@@ -64,7 +71,7 @@ def bind(addresses: Sequence[Address]) -> list[socket.socket]:
     except OSError as error:
         for one in bound:
             one.close()
-        raise OSError(error.errno, error.strerror, str(address)) from error
+        raise ListenError(f"cannot listen on {address}: {error.strerror}") from error
     return bound
 
 

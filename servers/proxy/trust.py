@@ -16,6 +16,7 @@ from typing import Final, Protocol
 from regauth.engine import Reason
 from regauth.engine.decisions.exchange import KeysUnavailable
 from regauth.engine.policy.policy import JwksUri
+from regauth.engine.source.startup import StartupError
 from regauth.engine.tokens.jwks import KeysError, KeySet, parse_jwks
 from regauth.engine.tokens.registry_trust import (
     LEEWAY,
@@ -39,7 +40,7 @@ MAX_REMEMBERED_LENGTH: Final = 8 * 1024
 """Characters of such a token; what a longer one holds would take too much memory."""
 
 
-class TrustError(Exception):
+class TrustError(StartupError):
     """The keys of the token server cannot be used; the message says why."""
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
 
+from regauth.engine.source.startup import StartupError
 from regauth.servers.configuration.settings import PostgresqlSettings, SessionSettings
 
 STORE_SECONDS: Final = 2.0
@@ -23,7 +24,7 @@ class SessionsError(Exception):
     """A store cannot be used right now: a database that is away, a file that is broken, no room."""
 
 
-class StoreSettingsError(Exception):
+class StoreSettingsError(StartupError):
     """A store cannot be used as it is configured; the message says where, what, and what to do."""
 
 

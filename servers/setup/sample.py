@@ -13,6 +13,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from regauth.engine.source.startup import StartupError
 from regauth.engine.tokens import jwt
 from regauth.engine.tokens.jwks import KeysError, PrivateKey, SigningKey, load_private_key
 from regauth.servers.signing.certificates import make_key, private_pem
@@ -23,7 +24,7 @@ KEY_FILE: Final = Path("sample") / "issuer.key"
 _ALGORITHM: Final = "RS256"
 
 
-class SampleError(Exception):
+class SampleError(StartupError):
     """No sample token can be made; the message says why."""
 
 

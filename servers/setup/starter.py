@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from regauth.engine.source.startup import StartupError
 from regauth.servers.signing import key_folder
 from regauth.servers.signing.key_folder import write_file
 
@@ -99,7 +100,7 @@ registry-data/
 """
 
 
-class StarterError(Exception):
+class StarterError(StartupError):
     """The folder cannot be filled; the message says why."""
 
 

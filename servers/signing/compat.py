@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from regauth.engine.source.startup import StartupError
 from regauth.servers.configuration.settings import FixedKeyId, KeyIdChoice, Registry
 
 
-class IncompatibleError(Exception):
+class IncompatibleError(StartupError):
     """No form of token is accepted by all the registries; the message says who objects to what."""
 
 

@@ -24,6 +24,7 @@ from typing import Final
 
 from cryptography import x509
 
+from regauth.engine.source.startup import StartupError
 from regauth.engine.tokens.jwks import (
     KeysError,
     PrivateKey,
@@ -48,7 +49,7 @@ LEAF_LIFE: Final = timedelta(days=397)
 _NAME: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z(?:-[0-9]+)?", re.ASCII)
 
 
-class KeyFolderError(Exception):
+class KeyFolderError(StartupError):
     """A key folder cannot be used or changed; the message says which file and why."""
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cryptography import x509
 
+from regauth.engine.source.startup import StartupError
 from regauth.engine.tokens.jwks import (
     KeysError,
     PrivateKey,
@@ -29,7 +30,7 @@ from . import key_folder
 from .compat import Form, IncompatibleError, choose_form
 
 
-class SigningError(Exception):
+class SigningError(StartupError):
     """The configured keys cannot sign tokens; the message says why."""
 
 

@@ -13,12 +13,15 @@ from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.files import PolicyFolderError, read_policy_folder
 from regauth.engine.policy.policy import Policy, Statement
 from regauth.engine.source.problems import Problem
+from regauth.engine.source.startup import Fault, StartupError
 
 __all__ = ["PolicyFolderError", "PolicyProblemsError", "load_policy"]
 
 
-class PolicyProblemsError(Exception):
+class PolicyProblemsError(StartupError):
     """A policy does not compile; `problems` say where and why, `sources` has its files."""
+
+    fault = Fault.POLICY
 
     def __init__(self, problems: tuple[Problem, ...], sources: Mapping[str, str]) -> None:
         super().__init__("\n".join(map(str, problems)))

@@ -19,6 +19,7 @@ from regauth.engine import (
     Refusal,
     trust_digest,
 )
+from regauth.engine.source.startup import StartupError
 from regauth.engine.tokens.registry_trust import RegistryToken
 from regauth.servers.configuration.settings import STANDARD_OUTPUT
 from regauth.servers.protocol.request_info import RequestInfo
@@ -32,7 +33,7 @@ from .record_bounds import MAX_RECORD, decided, shortened
 VERSION: Final = 1
 
 
-class DecisionLogError(Exception):
+class DecisionLogError(StartupError):
     """The file cannot be written; the operator's fault."""
 
 

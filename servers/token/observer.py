@@ -121,7 +121,7 @@ class Observer:
             client=info.client,
             agent=info.agent,
             request_id=info.request_id,
-            ms=milliseconds,
+            milliseconds=milliseconds,
         )
 
     def _compare(

@@ -17,16 +17,13 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Final, NoReturn
 
-from regauth.servers.commands.terminal import EXIT_POLICY, fail, fail_with_problems
 from regauth.servers.configuration.settings import Settings
 from regauth.servers.http_server import server as hosting
 from regauth.servers.http_server.connections import ClientBounds, Clients
 from regauth.servers.sessions.store import StoreSettingsError, open_store
-from regauth.servers.signing.signer import SigningError
-from regauth.servers.state.policy import PolicyFolderError, PolicyProblemsError
 from regauth.servers.state.reloading import TICK, Reloader, load_state
 from regauth.servers.state.state import State
-from regauth.servers.telemetry.decision_log import DecisionLogError, make_file
+from regauth.servers.telemetry.decision_log import make_file
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.metrics import forget_process
 from regauth.servers.telemetry.turned_away import RejectionLog
@@ -40,24 +37,23 @@ _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 def run(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; end the process when settings or policy are wrong."""
-    state = state_or_exit(settings)
+    """
+    Serve until SIGTERM or SIGINT.
+
+    Raises:
+        StartupError: Settings or policy are wrong, or an address is taken.
+    """
+    state = load_state(settings)
     log = EventLog(settings.log_format, settings.log_level)
     log.take_over_logging()
     if settings.decision_log is not None:
-        try:
-            make_file(settings.decision_log)
-        except DecisionLogError as error:
-            fail(str(error))
+        make_file(settings.decision_log)
     if settings.sessions is not None:
         try:
             open_store(settings.sessions).close()
         except StoreSettingsError as error:
-            fail(f"{settings.file}: {error}")
-    try:
-        listeners = hosting.bind(settings.listen)
-    except OSError as error:
-        fail(f"cannot listen on {error.filename}: {error.strerror}")
+            raise StoreSettingsError(f"{settings.file}: {error}") from error
+    listeners = hosting.bind(settings.listen)
     # Whoever reads that we listen may tell us to end: from here on, that is done in order.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     log.event(
@@ -73,18 +69,6 @@ def run(settings: Settings) -> None:
         log.event("ended")
     else:
         Overseer(settings, state, listeners, log).run()
-
-
-def state_or_exit(settings: Settings) -> State:
-    """Load policy and keys; end the process with everything that is wrong with them."""
-    try:
-        return load_state(settings)
-    except PolicyProblemsError as error:
-        fail_with_problems(error.problems, error.sources, EXIT_POLICY)
-    except PolicyFolderError as error:
-        fail(str(error), EXIT_POLICY)
-    except SigningError as error:
-        fail(str(error))
 
 
 def serve(

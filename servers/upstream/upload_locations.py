@@ -18,6 +18,8 @@ import re
 from pathlib import Path
 from typing import Final
 
+from regauth.engine.source.startup import StartupError
+
 MIN_KEY: Final = 32
 """Bytes in a key's file, at least."""
 
@@ -32,7 +34,7 @@ _QUERY: Final = re.compile(r"[!$&-:=?@A-Z_a-z~%]*")
 _MAC: Final = 16
 
 
-class UploadKeyError(Exception):
+class UploadKeyError(StartupError):
     """The key for sealing cannot be used; the operator's fault."""
 
 

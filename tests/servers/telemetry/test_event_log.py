@@ -45,7 +45,14 @@ def descriptor(file: Path) -> Iterator[int]:
 
 def test_a_json_line_holds_the_fields_that_are_not_empty(file: Path, descriptor: int) -> None:
     log = EventLog("json", "info", descriptor, lambda: NOW)
-    log.event("token", outcome="issued", granted=["repository:a:pull"], refused=[], reason="", ms=0)
+    log.event(
+        "token",
+        outcome="issued",
+        granted=["repository:a:pull"],
+        refused=[],
+        reason="",
+        milliseconds=0,
+    )
 
     assert json.loads(file.read_text()) == {
         "time": "2026-11-01T12:00:00.123Z",
@@ -53,7 +60,7 @@ def test_a_json_line_holds_the_fields_that_are_not_empty(file: Path, descriptor:
         "event": "token",
         "outcome": "issued",
         "granted": ["repository:a:pull"],
-        "ms": 0,
+        "milliseconds": 0,
     }
 
 

@@ -347,7 +347,7 @@ def test_a_request_leaves_one_line_that_says_who_got_what(desk: Desk) -> None:
     assert wanted == {name: events[0][name] for name in wanted}
     assert events[0]["jti"] == desk.claims(result)["jti"]
     assert events[0]["request_id"] == result.headers["x-request-id"]
-    assert events[0]["ms"] > 0
+    assert events[0]["milliseconds"] > 0
 
 
 def test_a_refusal_leaves_one_line_that_says_why(desk: Desk) -> None:
