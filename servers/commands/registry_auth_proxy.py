@@ -169,6 +169,7 @@ def _serve(settings: "ProxySettings") -> None:
         proxy.app,
         listeners,
         threads=settings.threads,
+        drain=settings.drain,
         adjustments=hosting.streaming(settings.limits.max_body, settings.threads),
         clients=proxy.clients,
     )

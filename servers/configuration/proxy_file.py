@@ -81,6 +81,7 @@ class _ProxyReader:
             **only_given(
                 listen=tuple(Address(*one) for one in listen) or None,
                 threads=plain(node, "threads"),
+                drain=_seconds(node, "drain"),
                 connections=connection_limits(node, self._values),
                 trusted_proxies=self._values.networks(node.get("trustedProxies")),
                 rfc7239=rfc7239(node),

@@ -59,7 +59,8 @@ class UpstreamSettings:
     login: LoginSettings = None
     ca_file: str | None = None
     connect_seconds: float = 5.0
-    read_seconds: float = 60.0
+    read_seconds: float = 900.0
+    """As long as in the shipped nginx files: a registry may commit a large layer for minutes."""
     connections: int = 64
     upload_key_file: Path | None = None
     """What uploads to addresses of its own are sealed with; None is a key of the process."""
@@ -130,5 +131,7 @@ class ProxySettings:
     """Whether trusted proxies write `Forwarded` (RFC 7239); else they write `X-Forwarded-*`."""
     limits: BodyLimits = field(default_factory=BodyLimits)
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)
+    drain: float = 300.0
+    """Seconds that transfers under way have to end after SIGTERM."""
     log_format: LogFormat = "json"
     log_level: LogLevel = "info"

@@ -59,7 +59,7 @@ class Connecting:
 
     ca_file: str | None = None
     connect_seconds: float = 5.0
-    read_seconds: float = 60.0
+    read_seconds: float = 900.0
     connections: int = 64
 
 
@@ -78,13 +78,16 @@ class Answer:
 
     def chunks(self, size: int = CHUNK) -> Iterator[bytes]:
         """
-        Yield the body as it came, not decoded.
+        Yield the body as it comes, not decoded; each piece as soon as it is there.
 
         Raises:
             UpstreamError: The upstream broke off.
         """
         try:
-            yield from self._response.stream(size, decode_content=False)
+            # `stream` would wait until a piece is full, and withhold the first bytes of a slow
+            # upstream for as long.
+            while data := self._response.read1(size, decode_content=False):
+                yield data
             self._ended = True
         except (HTTPError, OSError) as error:
             raise _error(error) from error

@@ -26,7 +26,7 @@ from regauth.servers.protocol.errors import error_body
 from regauth.servers.protocol.request_info import client_of
 from regauth.servers.telemetry.turned_away import RejectionLog, Why
 
-from .framing import FramedRequest
+from .framing import FramedRequest, SpoolFullError
 
 _TLS_HANDSHAKE: Final = b"\x16\x03"
 _NOT_TLS: Final = (
@@ -189,6 +189,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def service(self) -> None:
         """Answer a request, in a thread of its own."""
         self._used = True
+        if self.requests and isinstance(self.requests[0].error, SpoolFullError):
+            self._clients.tell("spool-full", self.addr[0])
         self._map.serve(self)
         super().service()
 

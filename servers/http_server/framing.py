@@ -5,11 +5,15 @@ What lives here: what waitress's parser is too lenient about, and what takes it 
 not: how long a client may take (`regauth.servers.http_server.connections`), and what is asked.
 """
 
+import contextlib
+import errno
 import re
-from typing import Final
+from io import BytesIO
+from typing import Any, Final
 
+from waitress.buffers import OverflowableBuffer
 from waitress.parser import HTTPRequestParser, ParsingError
-from waitress.utilities import BadRequest
+from waitress.utilities import BadRequest, Error
 
 MAX_FIELDS: Final = 256
 """Header fields of a request; ten thousand took 50 ms, in which nobody is served."""
@@ -22,6 +26,51 @@ MAX_CHUNK_TEXT: Final = 8 * 1024
 
 
 _ABSOLUTE: Final = re.compile(r"https?://([^/?#@]*)([/?].*)?", re.ASCII | re.IGNORECASE)
+_NO_ROOM: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+
+
+class SpoolFullError(Error):  # type: ignore[misc]
+    """A body that the disk has no room for (RFC 4918, section 11.5)."""
+
+    code = 507
+    reason = "Insufficient Storage"
+
+
+class _Spool:
+    """
+    Where a body waits until it is whole, which may be a disk that is full.
+
+    What there is no room for is thrown away instead of ending the connection at once: a client that
+    is still sending would see a reset connection instead of the answer, and try again for ever.
+    """
+
+    def __init__(self, buffer: OverflowableBuffer) -> None:
+        self._buffer = buffer
+        self.full = False
+
+    def __len__(self) -> int:
+        return 0 if self.full else len(self._buffer)
+
+    def append(self, data: bytes) -> None:
+        """Keep a piece of the body."""
+        if self.full:
+            return
+        try:
+            self._buffer.append(data)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            self.full = True
+            self.close()
+
+    def getfile(self) -> Any:  # noqa: ANN401 - waitress's own
+        """Return the body, to be read."""
+        return BytesIO() if self.full else self._buffer.getfile()
+
+    def close(self) -> None:
+        """Let the body go; closing a file writes what is left of it, which may fail once more."""
+        with contextlib.suppress(OSError):
+            self._buffer.close()
 
 
 class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
@@ -34,6 +83,7 @@ class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
 
     request_uri: str
     path: str
+    _spool: _Spool | None = None
 
     def received(self, data: bytes) -> int:
         """Take what came; a request that is whole is not asked to go on (RFC 9110, 10.1.1)."""
@@ -44,6 +94,8 @@ class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
             self.error, self.completed = BadRequest(message), True
         if self.completed:  # else waitress would take the next request's headers for this one's
             self.expect_continue = False
+            if self._spool is not None and self._spool.full and self.error is None:
+                self.error = SpoolFullError("the server has no room for the request's body")
         return taken
 
     def parse_header(self, header_plus: bytes) -> None:
@@ -68,6 +120,8 @@ class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
             self.chunked and "CONTENT_LENGTH" in self.headers
         ):
             raise ParsingError("the end of the body is said in two ways")
+        if self.body_rcv is not None:
+            self._spool = self.body_rcv.buf = _Spool(self.body_rcv.buf)
 
     def _take_absolute_form(self) -> None:
         """

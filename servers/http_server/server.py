@@ -210,6 +210,7 @@ class Server:
         deadline = time.monotonic() + self._drain
         while self._close_idle() and time.monotonic() < deadline:
             self._map.turn(_POLL, look=True)
+            self._look()  # a client that takes nothing must not hold the end up
         self._server.task_dispatcher.shutdown(timeout=1)
         self._map.close()
 

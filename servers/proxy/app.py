@@ -36,6 +36,8 @@ from regauth.servers.state.reloading import load_state
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.turned_away import RejectionLog, warn_of_ignored
 from regauth.servers.token.app import HealthResource
+from regauth.servers.token.app import MetricsResource as TokenMetricsResource
+from regauth.servers.token.app import ReadyResource as TokenReadyResource
 from regauth.servers.token.assembly import Assembly, assemble, tell_of_sessions
 from regauth.servers.upstream.credentials import UpstreamCredentials
 from regauth.servers.upstream.docker_login import (
@@ -51,7 +53,9 @@ from . import authorize as authorize_resource
 from . import trust as registry_trust_source
 from .forwarding import RegistryProxy
 from .gate import Challenger, Gate
+from .measures import ProxyMetrics
 from .policy import ProxyPolicy
+from .readiness import MetricsResource, ReadyResource, UpstreamState
 from .trust import TrustSource, Verifier
 
 App = falcon.App[falcon.Request, falcon.Response]
@@ -95,22 +99,52 @@ class Proxy:
                 now=now,
             )
             decisions = self.embedded.observer.decisions
+        metrics = ProxyMetrics()
+        source = _trust(settings, self.embedded)
         gate = Gate(
-            Verifier(_trust(settings, self.embedded), now),
+            Verifier(source, now),
             Challenger(settings.token.realm, settings.token.service, settings.token.redirect_path),
             policy,
             decisions,
+            metrics,
         )
         self._upstream = None if settings.upstream is None else make_upstream(settings.upstream)
+        found = registry = None
+        if self._upstream is not None:
+            found = UpstreamState(self._upstream.look, log, metrics)
+            registry = RegistryProxy(gate, self._upstream, log, metrics, found)
+        app = _app(gate, log, registry)
+        self._observe(app, source, found, metrics, log)
         forwarded = ForwardedFields(
             settings.trusted_proxies, rfc7239=settings.rfc7239, ignored=warn_of_ignored(log)
         )
-        app = _app(gate, log, self._upstream)
         both: Wsgi = app
         if self.embedded is not None and isinstance(keys, EmbeddedKeys):
             both = _Beside(app, self.embedded.app, keys.server.paths)
         self.app = WithRequestInfo(both, forwarded)
-        self.clients = _clients(settings, log, self.embedded)
+        self.clients = _clients(settings, log, metrics)
+
+    def _observe(
+        self,
+        app: App,
+        source: TrustSource,
+        found: UpstreamState | None,
+        metrics: ProxyMetrics,
+        log: EventLog,
+    ) -> None:
+        """Serve readiness and metrics, the embedded token server's among them."""
+        beside = self.embedded
+        ready_beside = metrics_beside = None
+        if beside is not None:
+            ready_beside = TokenReadyResource(
+                beside.service, beside.keys, lambda: beside.reloader.problem
+            ).on_get
+            metrics_beside = TokenMetricsResource(
+                beside.service, beside.keys, beside.observer
+            ).on_get
+        ready = ReadyResource(source, found, ready_beside)
+        app.add_route("/readyz", ready)
+        app.add_route("/metrics", MetricsResource(metrics, ready, log, metrics_beside))
 
     def start(self) -> None:
         """Begin what runs beside requests."""
@@ -125,13 +159,13 @@ class Proxy:
             self._upstream.close()
 
 
-def _clients(settings: ProxySettings, log: EventLog, embedded: Assembly | None) -> Clients:
+def _clients(settings: ProxySettings, log: EventLog, metrics: ProxyMetrics) -> Clients:
     bounds = ClientBounds(
         settings.connections.per_client,
         (*settings.trusted_proxies, *settings.connections.exempt),
         body_rate=BODY_RATE,
     )
-    return Clients(bounds, RejectionLog(log, embedded.observer.metrics if embedded else None))
+    return Clients(bounds, RejectionLog(log, metrics))
 
 
 class _Beside:
@@ -140,7 +174,7 @@ class _Beside:
     def __init__(self, app: App, token_server: App, paths: tuple[str, ...]) -> None:
         self._app = app
         self._token_server = token_server
-        self._paths = frozenset((*paths, "/readyz", "/metrics", "/.well-known/jwks.json"))
+        self._paths = frozenset((*paths, "/.well-known/jwks.json"))
 
     def __call__(self, environ: dict[str, Any], start_response: Wsgi) -> Any:  # noqa: ANN401 - WSGI
         """Answer by the application whose path it is (PEP 3333)."""
@@ -148,14 +182,14 @@ class _Beside:
         return (self._token_server if mine else self._app)(environ, start_response)
 
 
-def _app(gate: Gate, log: EventLog, upstream: Upstream | None) -> App:
+def _app(gate: Gate, log: EventLog, registry: RegistryProxy | None) -> App:
     app = falcon.App()
     app.resp_options.default_media_type = None  # type: ignore[assignment]
     app.add_error_handler(Exception, _failed)
     app.set_error_serializer(_serialize)
     app.add_route("/healthz", HealthResource())
-    if upstream is not None:  # first, because the sink that is added last is asked first
-        app.add_sink(RegistryProxy(gate, upstream, log), r"/|\*")
+    if registry is not None:  # first, because the sink that is added last is asked first
+        app.add_sink(registry, r"/|\*")
     # Sinks take every method; a route would answer 405 to those it has no responder for.
     app.add_sink(authorize_resource.nginx(gate, log), r"/authorize(?:/nginx)?\Z")
     app.add_sink(authorize_resource.traefik(gate, log), r"/authorize/traefik\Z")

@@ -128,7 +128,7 @@ def answer(
     outcome = gate.decide(asked)
     if isinstance(outcome, Admitted) and (undecided := _undecided(outcome)):
         outcome = TurnedAway(403, ErrorCode.DENIED, undecided, "undecided")
-    gate.record(outcome, info)
+    gate.record(outcome, info, "gateway")
     response.set_header("Cache-Control", "no-store")
     if isinstance(outcome, Admitted):
         status, reason, subject = int(good), "", outcome.token.subject

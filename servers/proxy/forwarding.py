@@ -5,6 +5,7 @@ What lives here: what passes in which direction, and what a client is told when 
 What must not: the decision (`regauth.servers.proxy.gate`), and connections.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -26,6 +27,8 @@ from regauth.servers.upstream.registry import Body, Upstream
 from .catalog import Page, read_catalog
 from .gate import API_VERSION, Admitted, Asked, Gate, TurnedAway
 from .headers import client_headers, upstream_headers
+from .measures import ProxyMetrics
+from .readiness import UpstreamState
 
 _BODIES: Final = frozenset(("POST", "PUT", "PATCH"))
 _NO_BODY: Final = frozenset((HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED))
@@ -49,12 +52,23 @@ class RegistryProxy:
         gate: Decides.
         upstream: The registry.
         log: Is told of each request.
+        metrics: Count each request.
+        state: Is told whether the registry answers.
     """
 
-    def __init__(self, gate: Gate, upstream: Upstream, log: EventLog) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        upstream: Upstream,
+        log: EventLog,
+        metrics: ProxyMetrics,
+        state: UpstreamState,
+    ) -> None:
         self._gate = gate
         self._upstream = upstream
         self._log = log
+        self._metrics = metrics
+        self._state = state
 
     def __call__(self, req: falcon.Request, resp: falcon.Response, **_: object) -> None:
         """Answer a request."""
@@ -70,7 +84,7 @@ class RegistryProxy:
             info.origin_fault,
         )
         outcome = self._gate.decide(asked)
-        self._gate.record(outcome, info)
+        self._gate.record(outcome, info, "proxy")
         if isinstance(outcome, Admitted) and info.origin is None:
             outcome = asked.no_origin
         if isinstance(outcome, TurnedAway):
@@ -81,6 +95,7 @@ class RegistryProxy:
     def _turn_away(
         self, asked: Asked, outcome: TurnedAway, response: falcon.Response, info: RequestInfo
     ) -> None:
+        self._metrics.answered("", asked.method, outcome.status)
         response.status = outcome.status
         response.set_headers(list(outcome.headers))
         response.content_type = falcon.MEDIA_JSON
@@ -108,6 +123,9 @@ class RegistryProxy:
         body = None
         if route.method in _BODIES:
             body = Body(environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0))
+            self._metrics.passed("in", body.length)
+        self._metrics.began()
+        began = time.perf_counter()
         answer: Answer | None = None
         try:
             if admitted.visible is not None:
@@ -115,6 +133,8 @@ class RegistryProxy:
                 self._give_page(page, admitted, response, info)
                 return
             answer = self._upstream.send(route, headers, body)
+            self._metrics.upstream_answered(time.perf_counter() - began)
+            self._state.answered()
             rewritten = self._rewritten(answer, route, public, info)
             chunks = answer.chunks()
             # An answer that breaks off at once is the upstream's failure, and can still be told.
@@ -122,6 +142,8 @@ class RegistryProxy:
         except (UpstreamError, UpstreamRefusedError, CredentialsError) as error:
             if answer is not None:
                 answer.close()
+            elif isinstance(error, UpstreamError):
+                self._state.failed(str(error))
             self._fail(error, route, response, info)
             return
         response.status = answer.status
@@ -199,6 +221,7 @@ class RegistryProxy:
                 yield chunk
         except UpstreamError as error:
             broken = str(error)
+            self._metrics.upstream_failed("broken-off")
             raise  # so that the connection ends before the length that was announced
         except GeneratorExit:
             broken = "the client went away"
@@ -208,6 +231,9 @@ class RegistryProxy:
             self._tell(passing, passed, broken)
 
     def _tell(self, passing: _Passing, passed: int, broken: str = "") -> None:
+        self._metrics.ended()
+        self._metrics.passed("out", passed)
+        self._metrics.answered(passing.route.kind, passing.route.method, passing.status)
         self._log.event(
             "broken-off" if broken else "passed",
             "warning" if broken else "info",
@@ -236,6 +262,10 @@ class RegistryProxy:
         message = "the upstream registry did not answer in time"
         if not late:
             message = "the upstream registry cannot be used; the proxy's log says why"
+        self._metrics.ended()
+        self._metrics.answered(route.kind, route.method, int(status))
+        refused = isinstance(error, UpstreamRefusedError | CredentialsError)
+        self._metrics.upstream_failed("late" if late else "refused" if refused else "unusable")
         outcome = TurnedAway(status, ErrorCode.UNAVAILABLE, message, str(error))
         response.status = status
         response.content_type = falcon.MEDIA_JSON

@@ -22,6 +22,7 @@ from regauth.servers.protocol.request_info import RequestInfo
 from regauth.servers.protocol.routes import Kind, Route, RouteFault, read_route
 from regauth.servers.telemetry.decision_log import DecisionLog
 
+from .measures import ProxyMetrics
 from .policy import ProxyPolicy, Ruling
 from .trust import Verifier
 
@@ -123,6 +124,7 @@ class Gate:
         challenger: Writes challenges to those that have none that is good.
         policy: Decides what tokens leave open, where the proxy has a policy.
         decisions: The decision log, if there is one.
+        metrics: Count each decision, if there are any.
     """
 
     def __init__(
@@ -131,11 +133,13 @@ class Gate:
         challenger: Challenger,
         policy: ProxyPolicy | None = None,
         decisions: DecisionLog | None = None,
+        metrics: ProxyMetrics | None = None,
     ) -> None:
         self._verifier = verifier
         self._challenger = challenger
         self._policy = policy
         self._decisions = decisions
+        self._metrics = metrics
 
     def decide(self, asked: Asked) -> Admitted | TurnedAway:
         """Let a request through, or turn it away."""
@@ -190,8 +194,18 @@ class Gate:
             token,
         )
 
-    def record(self, outcome: Admitted | TurnedAway, info: RequestInfo) -> None:
-        """Write down what the policy said of a request, if it was asked."""
+    def record(self, outcome: Admitted | TurnedAway, info: RequestInfo, asked_by: str) -> None:
+        """
+        Count a decision, and write down what the policy said, if it was asked.
+
+        Args:
+            outcome: What was decided.
+            info: Who sent the request.
+            asked_by: `proxy`, or `gateway` when another program moves the bytes.
+        """
+        if self._metrics is not None:
+            reason = outcome.reason if isinstance(outcome, TurnedAway) else ""
+            self._metrics.decided(asked_by, reason)
         if self._decisions is not None and outcome.ruling is not None and outcome.token is not None:
             self._decisions.write_ruling(outcome.ruling, outcome.token, info)
 

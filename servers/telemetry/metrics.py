@@ -141,7 +141,7 @@ class Metrics:
         self._turned_away = counter(
             "token_server_connections_turned_away",
             "Connections that were refused or ended: too-many, slow-headers, slow-body, pipelined, "
-            "urgent.",
+            "urgent, spool-full.",
             ("why",),
         )
 

@@ -8,15 +8,21 @@ them away (`regauth.servers.http_server.connections`).
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from .event_log import EventLog
-from .metrics import Metrics
 
-Why = Literal["too-many", "slow-headers", "slow-body", "pipelined", "urgent"]
+Why = Literal["too-many", "slow-headers", "slow-body", "pipelined", "urgent", "spool-full"]
 
 LOG_SECONDS: Final = 10.0
 """Between two lines about connections that were turned away for the same reason."""
+
+
+class CountsTurnedAway(Protocol):
+    """Metrics that count connections which were turned away."""
+
+    def turned_away(self, why: str) -> None:
+        """Count one."""
 
 
 class RejectionLog:
@@ -34,7 +40,7 @@ class RejectionLog:
     def __init__(
         self,
         log: EventLog,
-        metrics: Metrics | None = None,
+        metrics: CountsTurnedAway | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log

@@ -6,9 +6,9 @@ at the upstream.  What must not: the client's headers (`regauth.servers.proxy.he
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
-from typing import IO
+from typing import IO, Final
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from regauth.engine.source.foreign_text import quoted
@@ -18,6 +18,9 @@ from regauth.servers.protocol.routes import Kind, Route, is_address, passes
 
 from .credentials import UpstreamCredentials
 from .upload_locations import SealedSessions
+
+LOOK_SECONDS: Final = 2.0
+"""That the registry may take to connect, and to answer, when only its state is asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,8 @@ class Upstream:
         self._prefix = parts.path.rstrip("/")
         self._host = parts.netloc
         self._pool = Pool(self._origin, connecting)
+        quick = replace(connecting, connect_seconds=LOOK_SECONDS, read_seconds=LOOK_SECONDS)
+        self._looking = Pool(self._origin, quick)
         self._credentials = credentials
         self._sessions = sessions
 
@@ -110,6 +115,18 @@ class Upstream:
 
     def _ping(self) -> Answer:
         return self._pool.send("GET", f"{self._prefix}/v2/", {"Host": self._host})
+
+    def look(self) -> None:
+        """
+        Ask `GET /v2/` without a login, to see whether the registry answers at all.
+
+        Raises:
+            UpstreamError: It does not, or only with a failure of its own.
+        """
+        answer = self._looking.send("GET", f"{self._prefix}/v2/", {"Host": self._host})
+        answer.close()
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise UpstreamError(f"the upstream registry answers {answer.status}")
 
     def location(self, value: str, route: Route, public: str, *, redirect: bool) -> str:
         """
@@ -193,3 +210,4 @@ class Upstream:
     def close(self) -> None:
         """Close the connections that are kept."""
         self._pool.close()
+        self._looking.close()
