@@ -46,7 +46,7 @@ def list_(config: Path) -> None:
     with _store(config) as store:
         for one in store.all():
             click.echo(
-                f"{_shown(one.provider)}  {_shown(one.subject)}  {_shown(one.service)}  "
+                f"{one.id}  {_shown(one.provider)}  {_shown(one.subject)}  {_shown(one.service)}  "
                 f"began {_moment(one.began)}  ends {_moment(one.ends)}"
             )
 
@@ -55,13 +55,26 @@ def list_(config: Path) -> None:
 @_CONFIG
 @click.option("--provider", help="Whose sessions; all providers' without it.")
 @click.option("--subject", help="One subject's; needs --provider.")
+@click.option("--id", "session_id", help="One session, by the id that `sessions list` shows.")
 @click.option("--all", "everything", is_flag=True, help="Every session there is.")
-def revoke(config: Path, provider: str | None, subject: str | None, *, everything: bool) -> None:
+def revoke(
+    config: Path,
+    provider: str | None,
+    subject: str | None,
+    session_id: str | None,
+    *,
+    everything: bool,
+) -> None:
     """End sessions; a registry token that was issued already is good until it expires."""
-    if everything == (provider is not None) or (subject is not None and provider is None):
-        fail("say either --all, or --provider and perhaps --subject")
+    ways = (everything, provider is not None, session_id is not None)
+    if sum(ways) != 1 or (subject is not None and provider is None):
+        fail("say one of --all, --id, and --provider with or without --subject")
     with _store(config) as store:
-        ended = store.revoke(provider, subject)
+        try:
+            ended = store.revoke(provider, subject) if session_id is None else 0
+            ended += 0 if session_id is None else store.revoke_id(session_id)
+        except ValueError:
+            fail(f"{session_id!r} is not an id; `token-server sessions list` shows them")
     click.echo(f"{_counted(ended)} ended")
 
 

@@ -16,7 +16,7 @@ import psycopg
 from regauth.servers.configuration.settings import PostgresqlSettings
 
 from .postgresql_connections import Connection, Database
-from .store import SessionRecord
+from .store import SessionRecord, id_range
 
 VERSION: Final = 1
 """Of the tables' form."""
@@ -58,6 +58,7 @@ DELETE FROM regauth_sessions WHERE digest IN
     (SELECT digest FROM regauth_sessions WHERE ends <= %s
         ORDER BY ends LIMIT %s FOR UPDATE SKIP LOCKED)
 """
+_REVOKE_ID: Final = "DELETE FROM regauth_sessions WHERE digest BETWEEN %s AND %s"
 _REVOKE: Final = """
 DELETE FROM regauth_sessions
     WHERE provider = coalesce(%s, provider) AND subject = coalesce(%s, subject)
@@ -111,6 +112,11 @@ class PostgresqlSessions:
         values = (provider, subject)
         # Not done again when the connection is lost: the count would be of what is left.
         return self._database.call(lambda one: one.execute(_REVOKE, values).rowcount, again=False)
+
+    def revoke_id(self, session_id: str) -> int:
+        """Forget one session; the database has it before this returns."""
+        between = id_range(session_id)
+        return self._database.call(lambda one: one.execute(_REVOKE_ID, between).rowcount)
 
     def prune(self, now: datetime) -> int:
         """Forget sessions that have ended."""

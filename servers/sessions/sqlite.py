@@ -14,7 +14,7 @@ from typing import Final
 
 from regauth.servers.configuration.settings import SqliteSettings
 
-from .store import SessionRecord, SessionsError, StoreSettingsError
+from .store import SessionRecord, SessionsError, StoreSettingsError, id_range
 
 VERSION: Final = 1
 """Of the file's form, kept in its `user_version`."""
@@ -44,6 +44,7 @@ _ALL: Final = "SELECT * FROM sessions ORDER BY began DESC"
 _REVOKE: Final = """
 DELETE FROM sessions WHERE provider = coalesce(?, provider) AND subject = coalesce(?, subject)
 """
+_REVOKE_ID: Final = "DELETE FROM sessions WHERE digest BETWEEN ? AND ?"
 _PRUNE: Final = """
 DELETE FROM sessions WHERE digest IN
     (SELECT digest FROM sessions WHERE ends <= ? ORDER BY ends LIMIT ?)
@@ -95,6 +96,12 @@ class SqliteSessions:
         """Forget sessions; the disk has it before this returns."""
         with self._connection(durable=True) as connection:
             return connection.execute(_REVOKE, (provider, subject)).rowcount
+
+    def revoke_id(self, session_id: str) -> int:
+        """Forget one session; the disk has it before this returns."""
+        between = id_range(session_id)
+        with self._connection(durable=True) as connection:
+            return connection.execute(_REVOKE_ID, between).rowcount
 
     def prune(self, now: datetime) -> int:
         """Forget sessions that have ended."""

@@ -6,6 +6,7 @@ how each keeps them (`sqlite_sessions`, `postgresql_sessions`), and what a sessi
 (`regauth.servers.sessions.sessions`).
 """
 
+import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
@@ -18,6 +19,24 @@ STORE_SECONDS: Final = 2.0
 
 COMMAND_SECONDS: Final = 60.0
 """The same for a command, which may look at many sessions."""
+
+
+ID_BYTES: Final = 8
+"""Bytes of a digest that are a session's id; two sessions of one id are not expected."""
+
+
+def id_range(session_id: str) -> tuple[bytes, bytes]:
+    """
+    Return the first and the last digest that an id stands for.
+
+    Raises:
+        ValueError: This is not an id.
+    """
+    beginning = bytes.fromhex(session_id)
+    if len(beginning) != ID_BYTES:
+        raise ValueError(f"an id has {2 * ID_BYTES} hexadecimal digits")
+    rest = hashlib.sha256().digest_size - ID_BYTES
+    return beginning + b"\x00" * rest, beginning + b"\xff" * rest
 
 
 class SessionsError(Exception):
@@ -43,6 +62,11 @@ class SessionRecord:
     ends: datetime
     """When it ends by the policy that it was begun under."""
 
+    @property
+    def id(self) -> str:
+        """A name for it that lets nobody in: the beginning of the digest, in hexadecimal."""
+        return self.digest[:ID_BYTES].hex()
+
 
 class SessionStore(Protocol):
     """
@@ -66,6 +90,13 @@ class SessionStore(Protocol):
         Forget the sessions of a provider, of one subject of it, or all; return how many.
 
         When it returns, no other process finds them.
+        """
+
+    def revoke_id(self, session_id: str) -> int:
+        """
+        Forget the session of an id; return how many that were, one or none.
+
+        When it returns, no other process finds it.  Raises `ValueError` when this is not an id.
         """
 
     def prune(self, now: datetime) -> int:

@@ -132,6 +132,11 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
+        self._refused = counter(
+            "token_server_refused_requests",
+            "Token requests that got no token, by the reason code.",
+            ("provider", "reason"),
+        )
         self._reused = counter("token_server_reused_answers", "Answers given a second time.")
         self._reloads = counter(
             "token_server_reloads",
@@ -152,6 +157,10 @@ class Metrics:
             child = self._children[outcome, provider] = self._requests.labels(outcome, provider)
         child.inc()
         self._seconds.observe(seconds)
+
+    def refused(self, provider: str, reason: str) -> None:
+        """Count a request that got no token; reasons are the engine's, a rule's or our own."""
+        self._refused.labels(provider, reason).inc()
 
     def reused(self) -> None:
         """Count an answer that was given a second time."""

@@ -110,6 +110,8 @@ class Observer:
         milliseconds = info.milliseconds()
         if self.metrics is not None:
             self.metrics.request(outcome, provider, milliseconds / 1000)
+            if status != HTTPStatus.OK:
+                self.metrics.refused(provider, str(fields.get("reason", "")))
         self.log.event(
             "token",
             "info" if status == HTTPStatus.OK else "warning",

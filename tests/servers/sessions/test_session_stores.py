@@ -127,6 +127,19 @@ def test_revoking_ends_what_is_named_and_nothing_else(store: SessionStore) -> No
     assert store.all() == []
 
 
+def test_o12_revoking_an_id_ends_that_session_alone(store: SessionStore) -> None:
+    for name in ("a", "b"):
+        store.add(record(name))
+    [one] = [one for one in store.all() if one.subject == "repo:acme/a"]
+
+    assert store.revoke_id(one.id) == 1
+    assert store.revoke_id(one.id) == 0
+    assert [left.subject for left in store.all()] == ["repo:acme/b"]
+    for wrong in ("", "00", "zz" * 8, "%" * 16):
+        with pytest.raises(ValueError):
+            store.revoke_id(wrong)
+
+
 def test_new_sessions_make_room_of_ended_ones(store: SessionStore) -> None:
     store.add(record("old", ends=NOW))
     store.add(record("current", ends=NOW + timedelta(microseconds=1)))

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -322,12 +323,32 @@ def test_sessions_are_shown_and_revoked_by_command(
     ended = CliRunner().invoke(main, [*revoke, "--subject", "repo:acme/app:ref:refs/heads/main"])
     after = refresh(desk, refresh_token).status_code
 
-    assert shown.output == (
+    session_id, _, rest = shown.output.partition("  ")
+    assert session_id == sha256(refresh_token.encode()).hexdigest()[:16]
+    assert rest == (
         "github  repo:acme/app:ref:refs/heads/main  registry.example.com  "
         "began 2026-11-01T12:00:00Z  ends 2026-11-01T20:00:00Z\n"
     )
     assert (other.output, ended.output) == ("0 sessions ended\n", "1 session ended\n")
     assert (before, after) == (200, 401)
+
+
+def test_o12_one_session_is_ended_by_the_id_that_is_shown(
+    desk: Desk, configuration: Path, refresh_token: str
+) -> None:
+    other = desk.ask(desk.token(run_id="2"), offline_token="true").json["refresh_token"]
+    command = ["sessions", "revoke", "--config", str(configuration), "--id"]
+    session_id = sha256(refresh_token.encode()).hexdigest()[:16]
+    ended = [CliRunner().invoke(main, [*command, session_id]).output for _ in range(2)]
+    wrong = [CliRunner().invoke(main, [*command, one]) for one in ("", "ab", "zz" * 8)]
+
+    assert ended == ["1 session ended\n", "0 sessions ended\n"]
+    assert (refresh(desk, refresh_token).status_code, refresh(desk, other).status_code) == (
+        401,
+        200,
+    )
+    assert [one.exit_code for one in wrong] == [2, 2, 2]
+    assert all("is not an id" in one.output for one in wrong)
 
 
 def test_every_session_can_be_ended_at_once(desk: Desk, configuration: Path) -> None:
@@ -351,7 +372,9 @@ def test_ended_sessions_are_removed_by_command_and_by_new_ones(
     assert pruned.output == "1 session removed\n"
 
 
-@pytest.mark.parametrize("options", [[], ["--subject", "x"], ["--all", "--provider", "x"]])
+@pytest.mark.parametrize(
+    "options", [[], ["--subject", "x"], ["--all", "--provider", "x"], ["--id", "a", "--all"]]
+)
 def test_revoking_needs_to_be_told_what(tmp_path: Path, options: list[str]) -> None:
     command = ["sessions", "revoke", "--config", str(tmp_path / "server.yaml"), *options]
 

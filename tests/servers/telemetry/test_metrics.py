@@ -41,6 +41,8 @@ def test_metrics_count_requests_and_decisions_without_names_of_repositories(desk
         'token_server_requests_total{outcome="issued",provider="github"} 1.0',
         'token_server_requests_total{outcome="refused",provider="github"} 1.0',
         'token_server_requests_total{outcome="refused",provider=""} 1.0',
+        'token_server_refused_requests_total{provider="github",reason="rule:our-organisation"} 1.0',
+        'token_server_refused_requests_total{provider="",reason="malformed-token"} 1.0',
         'token_server_decisions_total{source="push-own-repository",why="granted"} 2.0',
         'token_server_decisions_total{source="",why="no-grant"} 1.0',
         'token_server_provider_keys_usable{provider="github"} 1.0',
