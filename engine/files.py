@@ -6,7 +6,7 @@ every host must read a policy in the same way, and a second reader would be a se
 what the policy is.  What must not live here: what is in the files.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -94,37 +94,49 @@ def read_policy_folder(folder: Path) -> Mapping[str, bytes]:
         root = folder.resolve(strict=True)
         if not root.is_dir():
             raise PolicyFolderError(f"{folder} is not a folder; a policy is a folder of YAML files")
-        names = sorted(_names(folder, root))
+        here = (path.name for path in root.iterdir() if path.suffix.lower() != ".json")
+        below = (path.relative_to(root).as_posix() for path in root.rglob("*.json"))
+        names = policy_names((*here, *below), folder)
         files = {name: _read(folder, root, name) for name in names}
     except OSError as error:
         raise PolicyFolderError(f"{folder} cannot be read: {error.strerror or error}") from error
     except RuntimeError as error:  # a loop of symbolic links, before Python 3.13
         raise PolicyFolderError(f"{folder}: {error}") from error
-    if not any(name.endswith((".yaml", ".yml")) for name in files):
-        raise PolicyFolderError(f"{folder} holds no *.yaml file; there is no policy in it")
     return files
 
 
-def _names(folder: Path, root: Path) -> list[str]:
-    names = [
-        path.name
-        for path in root.iterdir()
-        if path.suffix.lower() in (".yaml", ".yml") and not path.name.startswith(".")
-    ]
-    for name in names:
-        if not name.endswith((".yaml", ".yml")):
-            raise PolicyFolderError(
-                f"{folder / name} would not be read; write its ending in lower case"
-            )
-    for path in root.rglob("*.json"):
-        relative = path.relative_to(root)
-        if not any(part.startswith(".") for part in relative.parts):
-            names.append(relative.as_posix())
-    if len(names) > MAX_FILES:
+def policy_names(names: Iterable[str], folder: Path) -> list[str]:
+    """
+    Return which files of a folder make up its policy, in the order of the names.
+
+    Args:
+        names: The paths of the files in and below the folder, relative to it, with slashes.
+        folder: What messages call the folder.
+
+    Raises:
+        PolicyFolderError: There are too many, none is YAML, or the ending of one is in capitals:
+            passed over, its denials would be lost.
+    """
+    found: list[str] = []
+    for name in sorted(names):
+        steps = name.split("/")
+        if any(step.startswith(".") for step in steps):
+            continue
+        if len(steps) == 1 and name.lower().endswith((".yaml", ".yml")):
+            if not name.endswith((".yaml", ".yml")):
+                raise PolicyFolderError(
+                    f"{folder / name} would not be read; write its ending in lower case"
+                )
+            found.append(name)
+        elif name.endswith(".json"):
+            found.append(name)
+    if len(found) > MAX_FILES:
         raise PolicyFolderError(
-            f"{folder} holds {len(names)} files; at most {MAX_FILES} make a policy"
+            f"{folder} holds {len(found)} files; at most {MAX_FILES} make a policy"
         )
-    return names
+    if not any(name.endswith((".yaml", ".yml")) for name in found):
+        raise PolicyFolderError(f"{folder} holds no *.yaml file; there is no policy in it")
+    return found
 
 
 def _read(folder: Path, root: Path, name: str) -> bytes:

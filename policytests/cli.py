@@ -17,7 +17,7 @@ from typing import Final
 from .exit_codes import INTERRUPTED, USAGE
 
 COMMANDS: Final = (
-    *("check", "why", "can", "who-can", "replay", "init", "schema", "migrate", "hostile"),
+    *("check", "why", "can", "who-can", "diff", "replay", "init", "schema", "migrate", "hostile"),
     "completion",
 )
 """The first words that are no path."""

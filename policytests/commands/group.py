@@ -139,6 +139,55 @@ def replay(logs: tuple[str, ...], **options: object) -> None:
     raise SystemExit(Replaying.of(options).run(logs))
 
 
+@main.command(epilog=_example("diff"))
+@click.argument("base", required=False)
+@click.argument("head", required=False)
+@click.option(
+    "--policy",
+    type=_PATH,
+    multiple=True,
+    help="The policy's folder, or one that holds several (default: policy).",
+)
+@click.option(
+    "-f",
+    "--format",
+    "formats",
+    metavar="FORMAT[=FILE]",
+    multiple=True,
+    help="text, json, markdown, github or html; default: text.",
+)
+@click.option("--at", metavar="TIME", help="The time that examples are preferred to have.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="Differences shown of each kind; 0: all.",
+)
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    default=20_000_000,
+    show_default=True,
+    help="Steps of the solver for each direction; what is left is not excluded.",
+)
+@click.option("--accept-widening", metavar="REASON", help="New access is meant.")
+@click.option("--accept-undecided", metavar="REASON", help="What is not excluded may be let go.")
+@click.option("--fail-on-narrowing", is_flag=True, help="End with 1 when access is lost.")
+@click.option("--explain", is_flag=True, help="Show both decisions about each example.")
+def diff(base: str | None, head: str | None, **options: object) -> None:
+    """Show who gains and who loses access by a change, for every possible token.
+
+    BASE and HEAD are git revisions or folders. BASE defaults to the merge base with the main
+    branch, HEAD to the working tree. "Proved none" is a proof. Exit codes: 0 nobody gains access,
+    12 new access, 13 new access is not excluded, 10 a policy does not compile, 4 there is nothing
+    to compare.
+    """
+    from .diff import Diffing  # noqa: PLC0415 - on demand
+
+    raise SystemExit(Diffing.of(options).run(base, head))
+
+
 @main.command(epilog=_example("init"))
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
 @click.option(

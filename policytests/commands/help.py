@@ -29,6 +29,7 @@ Beside the tests (policytest COMMAND --help):
   why         one decision, step by step
   can         everything a token can do
   who-can     which tokens may do something
+  diff        who gains and who loses access by a change, proved for every token
   replay      a server's decision log, decided again: who gains what, who loses what
   hostile     list the forgeries, or send them to a running server
   schema      JSON Schemas for your editor
@@ -54,6 +55,12 @@ EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
         "cat token.jwt | policytest can --policy policy/ -",
     ),
     "who-can": ("policytest who-can push acme/app",),
+    "diff": (
+        "policytest diff",
+        "policytest diff main HEAD --policy policy/",
+        "policytest diff old/ new/ --explain",
+        "policytest diff -f github -f markdown=summary.md --accept-widening 'team B moves in'",
+    ),
     "replay": (
         "policytest replay decisions.jsonl --policy policy/",
         "policytest replay decisions.jsonl.2.gz decisions.jsonl.1 decisions.jsonl --limit 0",

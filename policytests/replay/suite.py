@@ -8,7 +8,6 @@ A token here has the claims of a recorded one, but for its times and its `jti`: 
 when the suite runs.  Tokens that differ in nothing that the policy reads are one.
 """
 
-import json
 import os
 import re
 from collections import Counter
@@ -28,6 +27,7 @@ from regauth.engine.source.problems import Location
 from regauth.engine.tokens.jwt import Claims
 from regauth.policytests.execution.evaluation import ask
 from regauth.policytests.execution.judging import sources_of_errors
+from regauth.policytests.suites.writing import yaml_value
 from regauth.policytests.tokens.issuing import claims_of
 from regauth.policytests.tokens.profiles.profile import TIMES
 from regauth.policytests.tokens.spec import TokenSpec
@@ -129,7 +129,7 @@ class RecordedSuite:
         policy = os.path.relpath(folder.resolve(), suite.resolve().parent)
         head = (
             "# Written by `policytest replay --suite`: what was asked for, and what was decided.",
-            f"policy: {_yaml(Path(policy).as_posix())}",
+            f"policy: {yaml_value(Path(policy).as_posix())}",
             f"at: {at:%Y-%m-%dT%H:%M:%SZ}",
         )
         return "\n".join((*head, "tokens:", *tokens, "tests:", *tests)) + "\n"
@@ -218,11 +218,5 @@ def _name(record: Record, names: Counter[str]) -> str:
 def _block(entries: Mapping[str, object], indent: int) -> Iterator[str]:
     """Yield a mapping, an entry a line."""
     for key, value in entries.items():
-        name = key if _PLAIN.fullmatch(key) else _yaml(key)
-        yield f"{' ' * indent}{name}: {_yaml(value)}"
-
-
-def _yaml(value: object) -> str:
-    """Return JSON, which YAML reads too, without characters that YAML does not let through."""
-    text = json.dumps(value, ensure_ascii=False)
-    return "".join(one if one.isprintable() else f"\\U{ord(one):08x}" for one in text)
+        name = key if _PLAIN.fullmatch(key) else yaml_value(key)
+        yield f"{' ' * indent}{name}: {yaml_value(value)}"

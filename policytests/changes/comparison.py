@@ -1,0 +1,109 @@
+"""
+A change of a policy, compared in both directions by the prover.
+
+What lives here: which question is asked, and what of the change may not be used to answer it.  Not
+here: the prover (`regauth.policytests.proofs`), and how the answer is shown.
+
+A change must not excuse itself: the claim schemas that bound the tokens are those of the base.  A
+schema that comes with the change proves nothing.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from regauth import schemas
+from regauth.engine.compiler.claim_schemas import known_schema
+from regauth.engine.issuers import ClaimSchema
+from regauth.engine.policy.policy import Policy, Provider
+from regauth.policytests.proofs import About, Answer, Question, Status, Unknown, more_access
+
+CHANGED_SCHEMA: Final = "a claim schema that comes with the change"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """
+    What a change means.
+
+    Attributes:
+        base: The policy before; None where there was none.
+        head: The policy after; None where it is gone.
+        gained: Who has more access than before.
+        lost: Who has less.
+        base_folder: What messages call the policy before.
+        head_folder: What they call it after.
+    """
+
+    base: Policy | None
+    head: Policy | None
+    gained: Answer
+    lost: Answer
+    base_folder: str
+    head_folder: str
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing was to be compared: the files mean the same, byte for byte."""
+        return self.base is not None and self.head is not None and self.base.hash == self.head.hash
+
+
+def compare(
+    base: Policy | None,
+    head: Policy | None,
+    folders: tuple[str, str],
+    steps: int,
+    at: datetime | None,
+) -> Comparison:
+    """
+    Compare two states of a policy.
+
+    Args:
+        base: The policy before; None where there was none: then everything is gained.
+        head: The policy after; None where it is gone.
+        folders: What messages call each.
+        steps: How many steps of the solver each direction may take.
+        at: The time that is preferred for witnesses.
+    """
+    present = head or base
+    if present is None:
+        raise ValueError("there is no policy on either side")
+    nothing = replace(present, grants=(), denials=(), anonymous=None)
+    before, after = base or nothing, head or nothing
+    judged = replace(after, providers=dict(_by_known_schemas(after, base)))
+    own = _own_schemas(after, base)
+    gained = more_access(Question(new=judged, bound=before, steps=steps, at=at))
+    lost = more_access(Question(new=before, bound=judged, steps=steps, at=at))
+    return Comparison(base, head, _doubted(gained, own), lost, *folders)
+
+
+def _by_known_schemas(head: Policy, base: Policy | None) -> Iterator[tuple[str, Provider]]:
+    """Yield the head's providers, each with the claim schema that the base has for it."""
+    known: Mapping[str, Provider] = {} if base is None else base.providers
+    for name, provider in head.providers.items():
+        old = known.get(name)
+        yield name, provider if old is None else replace(provider, claims=old.claims)
+
+
+def _own_schemas(head: Policy, base: Policy | None) -> list[str]:
+    """Return the providers whose claim schema is not the base's and not one of ours."""
+    known: Mapping[str, Provider] = {} if base is None else base.providers
+    return [
+        name
+        for name, provider in head.providers.items()
+        if (provider.claims != known[name].claims if name in known else _is_own(provider.claims))
+    ]
+
+
+def _is_own(schema: ClaimSchema) -> bool:
+    known = schema.name in schemas.claims_names()
+    return not known or known_schema(schema.name) is not schema
+
+
+def _doubted(answer: Answer, providers: list[str]) -> Answer:
+    """Return an answer without a proof that hangs on a schema that comes with the change."""
+    if answer.about is About.ANY_JSON or answer.status is not Status.PROVED or not providers:
+        return answer
+    doubts = tuple(Unknown(name, "", "", CHANGED_SCHEMA) for name in providers)
+    return replace(answer, unknown=(*answer.unknown, *doubts))

@@ -1,0 +1,330 @@
+"""
+The formats of a comparison: text, JSON, Markdown, GitHub annotations, HTML.
+
+What lives here: their text.  Not here: anything that is not in the view.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from html import escape
+from importlib.resources import files
+from typing import Final
+
+import click
+
+from regauth.engine.source.foreign_text import visible
+from regauth.engine.source.problems import Location, Problem, Severity
+from regauth.policytests.proofs import Answer, Witness
+from regauth.policytests.reports.machine import problem_annotations
+from regauth.policytests.reports.markdown import MARKER, cell
+from regauth.policytests.suites.writing import yaml_value
+
+from .comparison import Comparison
+from .view import (
+    View,
+    compared,
+    named,
+    place_of,
+    read_claims,
+    title,
+    token,
+    unknown_words,
+    who,
+    witnesses,
+)
+
+SCHEMA_VERSION: Final = 1
+"""The version of the JSON report's shape."""
+
+_SECURITY: Final = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+# --- text ----------------------------------------------------------------------------------------
+
+
+def text(view: View) -> str:
+    """Return the comparison as text for a terminal."""
+
+    def paint(words: str, colour: str) -> str:
+        return click.style(words, fg=colour, bold=True) if view.color else words
+
+    out = [f"{visible(view.base)} -> {visible(view.head)}"]
+    for one in view.comparisons:
+        out += ["", paint(visible(title(one)), "cyan"), *_direction(view, one, paint, gained=True)]
+        out += _direction(view, one, paint, gained=False)
+    out += ["", *(paint(line, "red" if view.code else "green") for line in view.verdict())]
+    return "".join(f"{line}\n" for line in out)
+
+
+def _direction(
+    view: View, one: Comparison, paint: Callable[[str, str], str], *, gained: bool
+) -> Iterator[str]:
+    answer = one.gained if gained else one.lost
+    head = "GAINED" if gained else "LOST"
+    if answer.proved:
+        yield f"  {head}  proved none: {compared(answer)}"
+        return
+    shown = witnesses(answer)[: view.limit or None]
+    yield f"  {paint(head, 'red' if gained else 'yellow')}  {compared(answer)}"
+    for witness in shown:
+        yield from _witness(view, one, witness, gained=gained)
+    left = len(answer.witnesses) - len(shown)
+    if left:
+        yield f"    and {left} more; --limit 0 shows all"
+    for longer in answer.longer:
+        yield f"    {visible(str(longer))}" if gained else f"    {visible(_shorter(str(longer)))}"
+    for unknown in answer.unknown:
+        yield f"    {paint('?', 'yellow')} {visible(unknown_words(unknown))}"
+
+
+def _shorter(words: str) -> str:
+    return f"{words} (shorter after the change)"
+
+
+def _witness(view: View, one: Comparison, witness: Witness, *, gained: bool) -> Iterator[str]:
+    allows, refuses = (one.head, one.base) if gained else (one.base, one.head)
+    yield f"    {visible(str(witness.access))}  by {visible(who(witness))}"
+    yield f"      service  {visible(witness.service)}, at {witness.now:%Y-%m-%dT%H:%M:%SZ}"
+    now, then = ("now", "before") if gained else ("before", "now")
+    yield f"      {now:<8} allowed by {visible(named(allows, witness.source))}"
+    yield f"      {then:<8} {visible(named(refuses, witness.obstacle))}"
+    read = read_claims(one.head, one.base)
+    shown = [
+        f"{name}: {yaml_value(witness.claims[name])}"
+        for name in sorted(read)
+        if name in witness.claims
+    ]
+    for number, line in enumerate(shown):
+        yield f"      {'token' if number == 0 else '':<8} {line}"
+    if view.explained is not None:
+        yield "      as a suite writes it"
+        yield from (f"        {line}" for line in token(witness))
+        yield from (f"      {visible(line)}".rstrip() for line in view.explained[id(witness)])
+
+
+# --- JSON ----------------------------------------------------------------------------------------
+
+
+def json_text(view: View) -> str:
+    """Return the comparison as JSON."""
+    document = {
+        "version": SCHEMA_VERSION,
+        "base": view.base,
+        "head": view.head,
+        "exitCode": view.code,
+        "accepted": {"widening": view.accepted.widening, "undecided": view.accepted.undecided},
+        "policies": [
+            {
+                "base": None if one.base is None else one.base_folder,
+                "head": None if one.head is None else one.head_folder,
+                "gained": _json(one, one.gained, gained=True),
+                "lost": _json(one, one.lost, gained=False),
+            }
+            for one in view.comparisons
+        ],
+    }
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _json(one: Comparison, answer: Answer, *, gained: bool) -> dict[str, object]:
+    allows, refuses = (one.head, one.base) if gained else (one.base, one.head)
+    return {
+        "status": answer.status.value,
+        "about": answer.about.value,
+        "compared": answer.compared,
+        "identical": answer.identical,
+        "steps": answer.steps,
+        "witnesses": [
+            {
+                "access": str(witness.access),
+                "provider": witness.provider or None,
+                "service": witness.service,
+                "at": witness.now.isoformat(),
+                "login": witness.at.isoformat(),
+                "claims": dict(witness.claims),
+                "allowedBy": witness.source,
+                "allowedAt": str(place_of(allows, witness.source)) or None,
+                "refusedBy": witness.obstacle,
+                "refusedAt": str(place_of(refuses, witness.obstacle)) or None,
+            }
+            for witness in witnesses(answer)
+        ],
+        "longer": [
+            {"provider": each.provider, "what": each.what, "from": each.before, "to": each.after}
+            for each in answer.longer
+        ],
+        "unknown": [
+            {
+                "provider": each.provider or None,
+                "statement": each.statement or None,
+                "action": each.action or None,
+                "construct": each.construct,
+            }
+            for each in answer.unknown
+        ],
+    }
+
+
+# --- Markdown ------------------------------------------------------------------------------------
+
+
+def markdown(view: View) -> str:
+    """Return the comparison as Markdown, for a job summary or a comment on a pull request."""
+    return "\n".join(_markdown(view)) + "\n"
+
+
+def _markdown(view: View) -> Iterator[str]:
+    yield MARKER
+    yield f"### policytest diff: {'passed' if view.code == 0 else 'failed'}"
+    yield ""
+    yield f"{cell(visible(view.base))} → {cell(visible(view.head))}"
+    yield from (cell(line) for line in view.verdict())
+    for one in view.comparisons:
+        yield from ("", f"**{cell(visible(title(one)))}**")
+        for gained in (True, False):
+            yield from _markdown_direction(view, one, gained=gained)
+
+
+def _markdown_direction(view: View, one: Comparison, *, gained: bool) -> Iterator[str]:
+    answer = one.gained if gained else one.lost
+    head = "access gained" if gained else "access lost"
+    if answer.proved:
+        yield from ("", f"{head}: **proved none** ({compared(answer)})")
+        return
+    yield from ("", f"{head} ({compared(answer)}):")
+    allows, refuses = (one.head, one.base) if gained else (one.base, one.head)
+    shown = witnesses(answer)[: view.limit or None]
+    if shown:
+        yield from ("", "| access | by | allowed by | otherwise |", "|---|---|---|---|")
+    for witness in shown:
+        cells = (
+            str(witness.access),
+            who(witness),
+            named(allows, witness.source),
+            named(refuses, witness.obstacle),
+        )
+        yield f"| {' | '.join(cell(visible(each)) for each in cells)} |"
+    if len(answer.witnesses) > len(shown):
+        yield from ("", f"and {len(answer.witnesses) - len(shown)} more")
+    rest = [*map(str, answer.longer), *map(unknown_words, answer.unknown)]
+    if rest:
+        yield ""
+    yield from (f"* {cell(visible(line))}" for line in rest)
+    for witness in shown:
+        if witness.provider:
+            summary = f"the token of {cell(visible(str(witness.access)))}"
+            yield from ("", f"<details><summary>{summary}</summary>", "", "```yaml")
+            yield from (line.replace("```", "` ` `") for line in token(witness))
+            yield from ("```", "", "</details>")
+
+
+# --- GitHub --------------------------------------------------------------------------------------
+
+
+def github(view: View) -> str:
+    """Return the comparison as workflow commands, at the statements of the policy that changed."""
+    return "".join(f"{line}\n" for line in problem_annotations(_problems(view)))
+
+
+def _problems(view: View) -> Iterator[Problem]:
+    widening = Severity.WARNING if view.accepted.widening else Severity.ERROR
+    undecided = Severity.WARNING if view.accepted.undecided else Severity.ERROR
+    for one in view.comparisons:
+        folder = Location(one.head_folder)
+        for witness in witnesses(one.gained):
+            place = place_of(one.head, witness.source)
+            words = (
+                f"{witness.access} by {who(witness)} is allowed by {witness.source}; "
+                f"before: {named(one.base, witness.obstacle)}"
+            )
+            where = place if place.file else folder
+            yield Problem(where, "access-gained", visible(words), severity=widening)
+        for longer in one.gained.longer:
+            yield Problem(folder, "access-gained", visible(str(longer)), severity=widening)
+        for unknown in one.gained.unknown:
+            place = place_of(one.head, unknown.statement)
+            where = place if place.file else folder
+            words = visible(unknown_words(unknown))
+            yield Problem(where, "access-not-excluded", words, severity=undecided)
+        for witness in witnesses(one.lost):
+            place = place_of(one.head, witness.obstacle)
+            words = (
+                f"{witness.access} by {who(witness)} was allowed by {witness.source}; "
+                f"now: {named(one.head, witness.obstacle)}"
+            )
+            where = place if place.file else folder
+            yield Problem(where, "access-lost", visible(words), severity=Severity.WARNING)
+
+
+# --- HTML ----------------------------------------------------------------------------------------
+
+
+def html(view: View) -> str:
+    """Return the comparison as one HTML page, without a script and without the network."""
+    style = (files("regauth.policytests.reports") / "report.css").read_text(encoding="utf-8")
+    outcome = "failed" if view.code else "passed"
+    body = "\n".join(_page(view))
+    return f"""<!DOCTYPE html>
+<html lang="en" data-outcome="{outcome}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="{_SECURITY}">
+<title>policytest diff: {outcome}</title>
+<style>
+{style}</style>
+</head>
+<body>
+<header><h1>policytest diff</h1></header>
+<main>
+{body}
+</main>
+</body>
+</html>
+"""
+
+
+def _page(view: View) -> Iterator[str]:
+    yield f"<p>{escape(visible(view.base))} → {escape(visible(view.head))}</p>"
+    yield "<ul>"
+    yield from (f"<li><strong>{escape(line)}</strong></li>" for line in view.verdict())
+    yield "</ul>"
+    for one in view.comparisons:
+        yield f"<section><h2>{escape(visible(title(one)))}</h2>"
+        for gained in (True, False):
+            yield from _page_direction(one, gained=gained)
+        yield "</section>"
+
+
+def _page_direction(one: Comparison, *, gained: bool) -> Iterator[str]:
+    answer = one.gained if gained else one.lost
+    yield f"<h3>{'Access gained' if gained else 'Access lost'}</h3>"
+    proved = "Proved none. " if answer.proved else ""
+    yield f"<p>{proved}<small>{escape(compared(answer))}</small></p>"
+    rest = [*map(str, answer.longer), *map(unknown_words, answer.unknown)]
+    if rest:
+        yield f"<ul>{''.join(f'<li>{escape(visible(line))}</li>' for line in rest)}</ul>"
+    if not answer.witnesses:
+        return
+    allows, refuses = (one.head, one.base) if gained else (one.base, one.head)
+    yield "<div class='scroll'><table><thead><tr><th scope='col'>access</th><th scope='col'>by</th>"
+    yield "<th scope='col'>allowed by</th><th scope='col'>otherwise</th></tr></thead><tbody>"
+    for witness in witnesses(answer):
+        written = escape("\n".join(token(witness)))
+        details = f"<details><summary>token</summary><pre>{written}</pre></details>"
+        yield f"<tr><td class='{'bad' if gained else 'out'}'>{escape(visible(str(witness.access)))}"
+        yield f"</td><td>{escape(visible(who(witness)))}{details if witness.provider else ''}</td>"
+        yield f"<td>{escape(visible(named(allows, witness.source)))}</td>"
+        yield f"<td>{escape(visible(named(refuses, witness.obstacle)))}</td></tr>"
+    yield "</tbody></table></div>"
+
+
+FORMATS: Final[Mapping[str, Callable[[View], str]]] = {
+    "text": text,
+    "json": json_text,
+    "markdown": markdown,
+    "github": github,
+    "html": html,
+}
+"""Every format by the name that `--format` takes."""

@@ -1,0 +1,176 @@
+"""
+What is shown of a change, and the sentences that all its formats share.
+
+What lives here: differences with their places, words, and the exit code.  Not here: any format
+(`formats`).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from regauth.engine.policy.policy import Policy
+from regauth.engine.source.foreign_text import visible
+from regauth.engine.source.problems import Location
+from regauth.policytests.exit_codes import NEW_ACCESS, NOT_EXCLUDED
+from regauth.policytests.proofs import About, Answer, Longer, Unknown, Witness
+from regauth.policytests.suites.writing import yaml_value
+
+from .comparison import Comparison
+
+LOST_ACCESS: Final = 1
+"""The exit code of `--fail-on-narrowing`."""
+
+WORDS: Final[Mapping[str, str]] = {
+    "no-grant": "no grant",
+    "no-credentials": "no anonymous access",
+    "unknown-provider": "no such provider",
+    "unknown-service": "no such service",
+}
+"""What the prover's reasons say to people."""
+
+_MADE: Final = ("iss", "iat", "nbf", "exp")
+"""Claims that a suite's token gets by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What the caller has said to be meant, with the reason; empty where nothing was said."""
+
+    widening: str = ""
+    undecided: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is shown: every policy of the change, and what it comes to."""
+
+    comparisons: Sequence[Comparison]
+    base: str
+    head: str
+    accepted: Accepted
+    fail_on_narrowing: bool = False
+    limit: int = 0
+    color: bool = False
+    explained: Mapping[int, Sequence[str]] | None = None
+    """With `--explain`, the two decisions about each witness, by the witness's `id`."""
+
+    @property
+    def code(self) -> int:
+        """The exit code."""
+        if any(_more(one.gained) for one in self.comparisons) and not self.accepted.widening:
+            return NEW_ACCESS
+        if any(one.gained.unknown for one in self.comparisons) and not self.accepted.undecided:
+            return NOT_EXCLUDED
+        lost = any(_more(one.lost) for one in self.comparisons)
+        return LOST_ACCESS if lost and self.fail_on_narrowing else 0
+
+    def verdict(self) -> Iterator[str]:
+        """Yield what the exit code is about, and what can be done."""
+        gained = sum(len(_more(one.gained)) for one in self.comparisons)
+        unknown = sum(len(one.gained.unknown) for one in self.comparisons)
+        if gained:
+            yield (
+                f"new access, accepted: {visible(self.accepted.widening)}"
+                if self.accepted.widening
+                else 'new access; accept it with --accept-widening "REASON"'
+            )
+        if unknown:
+            yield (
+                f"what is not excluded is accepted: {visible(self.accepted.undecided)}"
+                if self.accepted.undecided
+                else 'new access is not excluded; accept that with --accept-undecided "REASON"'
+            )
+        if not gained and not unknown:
+            yield "nobody gains access: proved"
+
+
+def witnesses(answer: Answer) -> list[Witness]:
+    """Return the witnesses, those that concern most people first: strangers, then providers."""
+    return sorted(
+        answer.witnesses,
+        key=lambda one: (one.provider != "", one.provider, one.source, str(one.access)),
+    )
+
+
+def _more(answer: Answer) -> Sequence[Witness | Longer]:
+    return (*answer.witnesses, *answer.longer)
+
+
+def title(comparison: Comparison) -> str:
+    """Return what messages call a policy of the change."""
+    if comparison.head is None:
+        return f"{comparison.base_folder} (removed)"
+    if comparison.base is None:
+        return f"{comparison.head_folder} (new)"
+    return comparison.head_folder
+
+
+def compared(answer: Answer) -> str:
+    """Return how much was compared, and about which tokens."""
+    about = {
+        About.ANY_JSON: "for every token that the providers' keys can sign",
+        About.SCHEMA: "for every token of the claim schemas",
+    }[answer.about]
+    statements = f"{answer.compared} statements compared, {answer.identical} identical"
+    return f"{statements}; {about}"
+
+
+def who(witness: Witness) -> str:
+    """Return who a witness is."""
+    if not witness.provider:
+        return "anybody, without credentials"
+    return f"a token of {witness.provider}{' in a session' if witness.session else ''}"
+
+
+def place_of(policy: Policy | None, name: str) -> Location:
+    """Return where a grant or a denial stands; nowhere when there is none of the name."""
+    if policy is None:
+        return Location("")
+    if policy.anonymous is not None and policy.anonymous.name == name:
+        return policy.anonymous.location
+    found = [one for one in (*policy.denials, *policy.grants) if one.name == name]
+    return found[0].location if found else Location("")
+
+
+def named(policy: Policy | None, source: str) -> str:
+    """Return a grant, a denial or a reason in words, with its place."""
+    place = place_of(policy, source)
+    if place.file:
+        denials = () if policy is None else policy.denials
+        kind = "denial" if source in {one.name for one in denials} else "grant"
+        return f"{kind} {source} ({place})"
+    return WORDS.get(source, source)
+
+
+def unknown_words(unknown: Unknown) -> str:
+    """Return what could not be decided, as a sentence."""
+    where = " of ".join(one for one in (unknown.statement, unknown.provider) if one)
+    action = f" ({unknown.action})" if unknown.action else ""
+    return f"{where or 'the policy'}{action}: not excluded because of {unknown.construct}"
+
+
+def read_claims(*policies: Policy | None) -> frozenset[str]:
+    """Return the claims that some policies read: the others decide nothing."""
+    return frozenset(
+        path[1]
+        for policy in policies
+        if policy is not None
+        for program in policy.programs(logins=True)
+        for path in program.paths
+        if path[0] == "claims" and len(path) > 1
+    )
+
+
+def token(witness: Witness) -> Iterator[str]:
+    """Yield the token of a witness as a suite writes it, a line each."""
+    if not witness.provider:
+        return
+    yield "profile: plain"
+    yield f"provider: {yaml_value(witness.provider)}"
+    if witness.session or witness.now != witness.at:
+        yield f"at: {witness.at.isoformat()}"
+    yield "claims:"
+    for name, value in witness.claims.items():
+        if name not in _MADE:
+            yield f"  {yaml_value(name)}: {yaml_value(value)}"
