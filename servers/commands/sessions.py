@@ -93,12 +93,8 @@ def prune(config: Path) -> None:
 def _store(config: Path) -> "Iterator[SessionStore]":
     """Open the store that a server is configured with; end the process when it cannot be used."""
     from regauth.servers.configuration.server_file import read_settings  # noqa: PLC0415
-    from regauth.servers.sessions.store import (  # noqa: PLC0415
-        COMMAND_SECONDS,
-        SessionsError,
-        StoreSettingsError,
-        open_store,
-    )
+    from regauth.servers.sessions.opening import COMMAND_SECONDS, open_store  # noqa: PLC0415
+    from regauth.servers.sessions.store import SessionsError, StoreSettingsError  # noqa: PLC0415
 
     with startup_errors_shown():
         settings = read_settings(config).sessions

@@ -1,9 +1,9 @@
 """
 Session stores: where sessions are kept.
 
-What lives here: what a store is asked to do, and which one a configuration names.  What must not:
-how each keeps them (`sqlite_sessions`, `postgresql_sessions`), and what a session is worth
-(`regauth.servers.sessions.sessions`).
+What lives here: what a store is asked to do, and how it fails.  Not here: which one a configuration
+names (`opening`), how each keeps them (`sqlite`, `postgresql`), and what a session is worth
+(`sessions`).
 """
 
 import hashlib
@@ -12,14 +12,6 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from regauth.engine.source.startup import StartupError
-from regauth.servers.configuration.settings import PostgresqlSettings, SessionSettings
-
-STORE_SECONDS: Final = 2.0
-"""How long a request waits for a store, altogether; then it is answered without it."""
-
-COMMAND_SECONDS: Final = 60.0
-"""The same for a command, which may look at many sessions."""
-
 
 ID_BYTES: Final = 8
 """Bytes of a digest that are a session's id; two sessions of one id are not expected."""
@@ -104,31 +96,3 @@ class SessionStore(Protocol):
 
     def close(self) -> None:
         """Let go of what is open."""
-
-
-def open_store(
-    settings: SessionSettings, seconds: float = STORE_SECONDS, connections: int = 4
-) -> SessionStore:
-    """
-    Return the store that is configured; nothing is read or connected yet.
-
-    Args:
-        settings: Where sessions are kept.
-        seconds: How long one call may take.
-        connections: How many calls at a time, where each needs a connection.
-
-    Raises:
-        StoreSettingsError: It cannot be used as it is configured.
-    """
-    if isinstance(settings, PostgresqlSettings):
-        try:
-            from .postgresql import PostgresqlSessions  # noqa: PLC0415 - optional libraries
-        except ImportError as error:
-            raise StoreSettingsError(
-                f"`refreshTokens.postgresql` needs psycopg, which is not here ({error}); "
-                "install it: pip install 'jwt-registry-auth[postgresql]'"
-            ) from error
-        return PostgresqlSessions(settings, seconds, connections)
-    from .sqlite import SqliteSessions  # noqa: PLC0415 - one of the two is enough
-
-    return SqliteSessions(settings, seconds)

@@ -13,8 +13,9 @@ from typing import Any
 from regauth.servers.configuration.settings import KeyFolder, Settings
 from regauth.servers.http_server.forwarded import ForwardedFields, WithRequestInfo
 from regauth.servers.provider_keys.providers import ProviderKeys
+from regauth.servers.sessions.opening import open_store
 from regauth.servers.sessions.sessions import Sessions
-from regauth.servers.sessions.store import SessionsError, open_store
+from regauth.servers.sessions.store import SessionsError
 from regauth.servers.state.reloading import Reloader, serve_keys
 from regauth.servers.state.state import State
 from regauth.servers.telemetry.decision_log import DecisionLog, make_file

@@ -20,7 +20,8 @@ from typing import Final, NoReturn
 from regauth.servers.configuration.settings import Settings
 from regauth.servers.http_server import server as hosting
 from regauth.servers.http_server.connections import ClientBounds, Clients
-from regauth.servers.sessions.store import StoreSettingsError, open_store
+from regauth.servers.sessions.opening import open_store
+from regauth.servers.sessions.store import StoreSettingsError
 from regauth.servers.state.reloading import TICK, Reloader, load_state
 from regauth.servers.state.state import State
 from regauth.servers.telemetry.decision_log import make_file

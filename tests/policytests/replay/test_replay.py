@@ -21,8 +21,8 @@ from regauth.policytests.execution.run import Run
 from regauth.policytests.replay.deciding import Replay
 from regauth.policytests.replay.records import read_record
 from regauth.servers.configuration.settings import SqliteSettings
+from regauth.servers.sessions.opening import open_store
 from regauth.servers.sessions.sessions import PREFIX, Sessions
-from regauth.servers.sessions.store import open_store
 from regauth.servers.telemetry.decision_log import DecisionLog
 from tests.policytests.test_plugin import COMMAND
 from tests.servers.desk import NOW, SERVICE, Desk, compiled, make_desk, pem_keys, policy_text

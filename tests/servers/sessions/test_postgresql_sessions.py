@@ -16,15 +16,11 @@ import pytest
 
 from regauth.engine.tokens.jwks import PrivateKey
 from regauth.servers.configuration.settings import PostgresqlSettings
+from regauth.servers.sessions.opening import open_store
 from regauth.servers.sessions.postgresql import PostgresqlSessions
 from regauth.servers.sessions.postgresql_connections import PAUSE_SECONDS
 from regauth.servers.sessions.sessions import Sessions
-from regauth.servers.sessions.store import (
-    SessionRecord,
-    SessionsError,
-    StoreSettingsError,
-    open_store,
-)
+from regauth.servers.sessions.store import SessionRecord, SessionsError, StoreSettingsError
 from tests.servers.clock import Clock
 from tests.servers.desk import SERVICE, Desk, make_desk, pem_keys, policy_text
 from tests.servers.postgresql import PASSWORD, Cluster

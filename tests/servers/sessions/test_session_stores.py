@@ -15,7 +15,8 @@ from regauth.servers.configuration.settings import (
     SessionSettings,
     SqliteSettings,
 )
-from regauth.servers.sessions.store import SessionRecord, SessionsError, SessionStore, open_store
+from regauth.servers.sessions.opening import open_store
+from regauth.servers.sessions.store import SessionRecord, SessionsError, SessionStore
 from tests.servers.postgresql import Cluster
 from tests.servers.process import PATIENCE
 
@@ -204,7 +205,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
-from regauth.servers.sessions.store import SessionRecord, open_store
+from regauth.servers.sessions.opening import open_store
+from regauth.servers.sessions.store import SessionRecord
 from regauth.servers.configuration.settings import PostgresqlSettings, SqliteSettings
 kind, where, password = sys.argv[1:]
 store = open_store(

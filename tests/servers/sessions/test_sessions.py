@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from regauth.engine.tokens.jwks import PrivateKey
 from regauth.servers.commands.token_server import main
 from regauth.servers.configuration.settings import Rate, Rates, SessionSettings, SqliteSettings
+from regauth.servers.sessions.opening import open_store
 from regauth.servers.sessions.sessions import PREFIX, Sessions
-from regauth.servers.sessions.store import open_store
 from tests.servers.desk import SERVICE, Desk, basic, compiled, make_desk, pem_keys, policy_text
 from tests.servers.postgresql import Cluster
 

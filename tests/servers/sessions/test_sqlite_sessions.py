@@ -11,13 +11,9 @@ from pathlib import Path
 import pytest
 
 from regauth.servers.configuration.settings import SqliteSettings
+from regauth.servers.sessions.opening import open_store
 from regauth.servers.sessions.sqlite import SqliteSessions
-from regauth.servers.sessions.store import (
-    SessionRecord,
-    SessionsError,
-    StoreSettingsError,
-    open_store,
-)
+from regauth.servers.sessions.store import SessionRecord, SessionsError, StoreSettingsError
 from tests.servers.full_disk import no_file_larger_than
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
