@@ -22,6 +22,7 @@ from regauth.servers.protocol.request_info import RequestInfo
 from regauth.servers.protocol.routes import Kind, Route, RouteFault, read_route
 from regauth.servers.telemetry.decision_log import DecisionLog
 
+from .decision_record import write_ruling
 from .measures import ProxyMetrics
 from .policy import ProxyPolicy, Ruling
 from .trust import Verifier
@@ -207,7 +208,7 @@ class Gate:
             reason = outcome.reason if isinstance(outcome, TurnedAway) else ""
             self._metrics.decided(asked_by, reason)
         if self._decisions is not None and outcome.ruling is not None and outcome.token is not None:
-            self._decisions.write_ruling(outcome.ruling, outcome.token, info)
+            write_ruling(self._decisions, outcome.ruling, outcome.token, info)
 
     def _unauthorized(
         self, asked: Asked, route: Route, reason: str, error: str, message: str = NO_ACCESS

@@ -1,9 +1,10 @@
 """
 The decision log: what was decided, for audits and for deciding it again with another policy.
 
-What lives here: the form of a record (`schemas/decision-log.schema.json`) and appending it to a
-file.  What must not: tokens, passwords and keys.  Claims are what a provider says of a workload;
-without the signature they let nobody in.
+What lives here: what all records share (`schemas/decision-log.schema.json`), and appending one to
+a file.  Not here: the other members of a record (`regauth.servers.token.decision_record`,
+`regauth.servers.proxy.decision_record`), and tokens, passwords and keys.  Claims are what a
+provider says of a workload; without the signature they let nobody in.
 """
 
 import os
@@ -20,15 +21,11 @@ from regauth.engine import (
     trust_digest,
 )
 from regauth.engine.source.startup import StartupError
-from regauth.engine.tokens.registry_trust import RegistryToken
 from regauth.servers.configuration.settings import STANDARD_OUTPUT
 from regauth.servers.protocol.request_info import RequestInfo
-from regauth.servers.proxy.policy import Ruling
-from regauth.servers.sessions.sessions import is_session
-from regauth.servers.token.service import Answer, Issued
 
 from .event_log import encoded, redacted
-from .record_bounds import MAX_RECORD, decided, shortened
+from .record_bounds import MAX_RECORD, Members, decided, shortened
 
 VERSION: Final = 1
 
@@ -68,7 +65,7 @@ class DecisionLog:
 
     def __init__(self, file: Path, *, claims: bool = True) -> None:
         self._file = file
-        self._claims = claims
+        self.claims = claims
         self._lock = threading.Lock()
         self._handle: tuple[int, int, int] | None = None
         self._torn = False
@@ -86,30 +83,8 @@ class DecisionLog:
         with self._lock:
             self._descriptor()
 
-    def write(self, answer: Answer, info: RequestInfo, *, reused: bool = False) -> None:
-        """Write down what became of a request."""
-        record = _record(answer, info, claims=self._claims)
-        if _unverified(answer):
-            record["trust"] = self._trust_of(answer.policy)
-        if reused:
-            record["reused"] = True
-        self._append(record)
-
-    def write_ruling(self, ruling: Ruling, token: RegistryToken, info: RequestInfo) -> None:
-        """Write down what the proxy's policy said of a request that a token left open."""
-        record = {**_head(info, ruling.policy, ruling.now, ruling.service), **_ruled(ruling)}
-        record["routing"] = "workload"
-        if token.id:
-            record["jti"] = token.id
-        workload = token.workload
-        if workload is not None and workload.provider:
-            record |= {"claims": workload.claims} if self._claims else {}
-            record["checked"] = _time(workload.at)
-        if info.agent:
-            record["agent"] = info.agent
-        self._append(record)
-
-    def _append(self, record: dict[str, object]) -> None:
+    def append(self, record: Members) -> None:
+        """Write a record down; one that is too long is cut, and says so."""
         line = _line(record)
         for shorter in shortened(record, len(line)):
             line = _line(shorter)
@@ -136,7 +111,8 @@ class DecisionLog:
                 os.close(self._handle[0])
                 self._handle = None
 
-    def _trust_of(self, policy: Policy) -> str:
+    def trust_of(self, policy: Policy) -> str:
+        """Return the digest of what a policy trusts, which is made once for each policy."""
         known = self._trust
         if known is None or known[0] is not policy:
             self._trust = known = (policy, trust_digest(policy))
@@ -160,7 +136,7 @@ class DecisionLog:
         return handle[0]
 
 
-def _line(record: dict[str, object]) -> bytes:
+def _line(record: Members) -> bytes:
     return redacted(encoded(record)).encode("utf-8", "backslashreplace") + b"\n"
 
 
@@ -168,55 +144,11 @@ def _opened(file: Path) -> int:
     return os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640)
 
 
-def _record(answer: Answer, info: RequestInfo, *, claims: bool) -> dict[str, object]:
-    asked, outcome = answer.asked, answer.outcome
-    record: dict[str, object] = {
-        **_head(info, answer.policy, answer.now, asked.service),
-        "asked": [str(scope) for scope in asked.scopes],
-        **_outcome(outcome),
-    }
-    if isinstance(outcome, Issued):
-        record |= {"jti": outcome.jti}
-    record |= _login(answer, claims=claims)
-    if answer.shadow is not None and answer.shadow_policy is not None:
-        record |= {"shadow": {"policy": answer.shadow_policy.hash, **_outcome(answer.shadow)}}
-    optional = {"account": asked.account, "clientId": asked.client_id, "agent": info.agent}
-    return record | {name: value for name, value in optional.items() if value}
-
-
-def _unverified(answer: Answer) -> bool:
-    """Tell whether a login was refused before its claims were believed."""
-    outcome, asked = answer.outcome, answer.asked
-    return isinstance(outcome, Refusal) and outcome.claims is None and asked.credentials is not None
-
-
-def _login(answer: Answer, *, claims: bool) -> dict[str, object]:
-    """Return what of a login with verified claims is needed to check it again."""
-    outcome = answer.outcome
-    login = outcome.login if isinstance(outcome, Issued) else outcome
-    if login is None or login.claims is None or login.at is None:
-        return {}
-    record: dict[str, object] = {"claims": login.claims} if claims else {}
-    if login.at != answer.now:
-        record |= {"checked": _time(login.at)}
-    credentials = answer.asked.credentials
-    provider = login.provider if isinstance(login, Refusal) else login.provider.name
-    if credentials is not None and answer.asked.refreshing and is_session(credentials.password):
-        record |= {"routing": "session"}
-    elif credentials is not None and credentials.username != provider:
-        record |= {"routing": "issuer"}
-    return record
-
-
-def _time(moment: datetime) -> str:
-    """Return the moment that the engine was given: a rounded one may be decided otherwise."""
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _head(info: RequestInfo, policy: Policy, now: datetime, service: str) -> dict[str, object]:
+def head(info: RequestInfo, policy: Policy, now: datetime, service: str) -> Members:
+    """Return the members that each record begins with."""
     return {
         "version": VERSION,
-        "time": _time(now),
+        "time": time_of(now),
         "requestId": info.request_id,
         "client": info.client,
         "policy": policy.hash,
@@ -224,30 +156,23 @@ def _head(info: RequestInfo, policy: Policy, now: datetime, service: str) -> dic
     }
 
 
-def _ruled(ruling: Ruling) -> dict[str, object]:
-    """Say what was asked and what became of it; no token was issued for it."""
-    record = {"asked": [str(one) for one in ruling.asked], **_outcome(ruling.outcome)}
-    if isinstance(ruling.outcome, Decision):
-        record["outcome"] = "decided"
-    return record
-
-
-def _outcome(outcome: Issued | Decision | Refusal) -> dict[str, object]:
+def outcome_of(outcome: Decision | Refusal) -> Members:
+    """Return the members that say what was decided, of whom."""
     if isinstance(outcome, Refusal):
         return {
             "outcome": "unavailable" if outcome.upstream else "refused",
             "reason": str(outcome.reason),
             **_identity(outcome.identity, outcome.provider),
         }
-    decision = outcome.decision if isinstance(outcome, Issued) else outcome
-    return {
-        "outcome": "issued",
-        **_identity(decision.identity, ""),
-        **decided(decision.verdicts),
-    }
+    return {"outcome": "issued", **_identity(outcome.identity, ""), **decided(outcome.verdicts)}
 
 
-def _identity(identity: Identity | None, provider: str) -> dict[str, object]:
+def time_of(moment: datetime) -> str:
+    """Return the moment that the engine was given: a rounded one may be decided otherwise."""
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _identity(identity: Identity | None, provider: str) -> Members:
     if identity is None:
         return {"provider": provider} if provider else {}
     if identity.anonymous:

@@ -13,6 +13,7 @@ from regauth.servers.telemetry.decision_log import DecisionLog
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.metrics import Metrics
 
+from .decision_record import write_answer
 from .service import Answer, Issued
 
 
@@ -47,7 +48,7 @@ class Observer:
             provider = outcome.decision.identity.provider
             self._event("issued", provider, info, status, prepared)
         if self.decisions is not None:
-            self.decisions.write(answer, info)
+            write_answer(self.decisions, answer, info)
         if answer.shadow is not None and answer.shadow_policy is not None:
             self._compare(answer, answer.shadow, answer.shadow_policy.hash, info)
 
@@ -59,7 +60,7 @@ class Observer:
             self.metrics.reused()
         self._event("issued", provider, info, HTTPStatus.OK, prepared, reused=True)
         if self.decisions is not None:
-            self.decisions.write(answer, info, reused=True)
+            write_answer(self.decisions, answer, info, reused=True)
 
     def prepare(self, answer: Answer, issued: Issued) -> str:
         """Encode what the event log says of an answer, for each time that it is given."""
