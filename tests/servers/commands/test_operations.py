@@ -61,11 +61,14 @@ def test_the_published_keys_verify_what_is_issued(desk: Desk) -> None:
 
 def test_a_server_whose_keys_are_in_its_policy_is_ready(desk: Desk) -> None:
     result = desk.client.simulate_get("/readyz")
+    expires = desk.service.state.signer.expires
 
     assert result.status_code == 200
+    assert expires is not None
     assert result.json == {
         "status": "ready",
         "policy": desk.service.state.policy.hash,
+        "certificateExpires": expires.isoformat(),
         "providers": {"github": {"usable": True}},
     }
 
@@ -159,7 +162,7 @@ def test_a_record_says_who_asked_and_what_the_shadow_policy_says(
     assert {name: first.get(name) for name in said} == said
     assert isinstance(shadow, dict)
     assert shadow["accesses"][0]["allowed"] is False
-    assert shadow["accesses"][0]["errors"][0]["source"] == "frozen"
+    assert shadow["errors"][0]["source"] == "frozen"
     assert (second.get("reused"), third.get("reused")) == (None, True)
     assert second["jti"] == third["jti"]
 
