@@ -12,6 +12,11 @@ FOLDERS := controller engine policytests schemas servers
 STAMP := .venv/.installed-$(shell { find $(FOLDERS) -type f -not -path '*/__pycache__/*' -not -path 'policytests/cases/*' | LC_ALL=C sort; cat pyproject.toml; } | cksum | cut -d' ' -f1)
 APT_PACKAGES := docker-registry skopeo nginx
 PROGRAMS := .programs
+# How many processes `make test` runs tests in: a number, or auto for one a core.
+PROCESSES ?= auto
+# What `make quick` runs; --pure has a test fail that starts a process or uses a socket.
+PURE := $(addprefix tests/,engine schemas controller/planning servers/configuration servers/signing \
+  $(addprefix policytests/,analysis execution suites tokens))
 
 .PHONY: help
 help: ## list the targets
@@ -50,8 +55,17 @@ demo: $(STAMP) registry ## test the reference policies, then exchange a JWT and 
 
 .PHONY: test
 test: $(STAMP) registry ## run all tests
-	@PATH="$(CURDIR)/$(PROGRAMS)/bin:$$PATH" $(BIN)/python -m pytest -q tests
+	@PATH="$(CURDIR)/$(PROGRAMS)/bin:$$PATH" $(BIN)/python -m pytest -q --numprocesses $(PROCESSES) --dist loadfile tests
 	@$(BIN)/policytest policytests/cases
+
+.PHONY: quick
+quick: $(STAMP) ## run the pure tests: no process, no socket, no generated input
+	@$(BIN)/python -m pytest -q --pure -m 'not e2e and not fuzz and not slow' $(PURE)
+
+.PHONY: watch
+watch: $(STAMP) ## run the pure tests after each change of a file
+	@$(BIN)/watchmedo shell-command --recursive --drop --wait --patterns '*.py;*.json;*.yaml;*.txt' \
+	  --ignore-patterns '*/.*;*/__pycache__/*' --command '$(MAKE) --no-print-directory quick' $(FOLDERS) tests
 
 .PHONY: fuzz
 fuzz: $(STAMP) ## run the generated tests for FUZZ_SECONDS (default 600), from a new seed
@@ -81,6 +95,11 @@ bench: $(STAMP) ## measure, as ratios within one run
 .PHONY: docs
 docs: $(STAMP) ## build the documentation's site in site/, warnings are errors
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+.PHONY: picture
+picture: $(STAMP) ## write the rooms and the walks of docs/architecture.md as they are; needs Graphviz
+	@$(BIN)/python docs/rooms.py
+	@$(BIN)/python -m pytest -q --golden-update tests/house/test_walks.py
 
 .PHONY: dist
 dist: $(STAMP) ## build dist/: the sdist, then the wheel from it, both checked; with uv where it is

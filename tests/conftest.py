@@ -1,7 +1,9 @@
 """What all tests share: golden files and keys."""
 
+import fcntl
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from regauth.engine.tokens.jwks import PrivateKey
 from tests.house.installing import copy_sources, run
 
+from .forkserver.programs import forkserver
+
 REPOSITORY = Path(__file__).parent.parent
+
+IMPURE = {"os.fork", "os.posix_spawn", "socket.bind", "socket.connect", "subprocess.Popen"}
+"""Events of Python's audit hooks that no pure test causes."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--pure", action="store_true", help="fail tests that use processes or sockets")
     parser.addoption(
         "--golden-update",
         action="store_true",
@@ -35,6 +43,27 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, str], None]:
     return compare
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("pure"):
+        sys.addaudithook(_refuse)
+
+
+def _refuse(event: str, arguments: tuple[object, ...]) -> None:
+    """Fail what a pure test does not do; Python calls this for each event (PEP 578)."""
+    if event in IMPURE:
+        raise RuntimeError(f"a pure test does not do {event}: mark it slow")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forkserver(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Start the project's programs from a process that has imported what they need."""
+    if request.config.getoption("pure"):
+        yield
+        return
+    with forkserver():
+        yield
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the checkout."""
@@ -44,10 +73,18 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def dist(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that `make dist` would fill, built from a copy of what git would give."""
-    folder = tmp_path_factory.mktemp("release")
-    copy_sources(repository, folder / "source")
-    built = run([sys.executable, "-m", "build", "--outdir", folder / "dist", folder / "source"])
-    assert built.returncode == 0, built.stdout[-4000:] + built.stderr[-4000:]
+    base = tmp_path_factory.getbasetemp()
+    # Processes of xdist share what one of them has built.
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "release"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "dist").exists():
+            copy_sources(repository, folder / "source")
+            build = [sys.executable, "-m", "build", "--outdir", folder / "made", folder / "source"]
+            built = run(build)
+            assert built.returncode == 0, built.stdout[-4000:] + built.stderr[-4000:]
+            (folder / "made").rename(folder / "dist")
     return folder / "dist"
 
 

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.error
@@ -21,6 +20,7 @@ import pytest
 from regauth.controller.configuration import read_configuration
 from regauth.controller.event_log import EventLog
 from regauth.controller.running import Process
+from tests.forkserver.programs import forked
 
 from .api_server import ApiServer
 from .conftest import PATIENCE, Api, connection, only_own, only_real, run_main, run_module, wait_for
@@ -91,7 +91,7 @@ class Site:
     def start(self) -> "subprocess.Popen[bytes]":
         log = self.stack.enter_context((self.folder / "log").open("ab"))
         process = subprocess.Popen(
-            [sys.executable, "-m", "regauth.controller.kube_controller", *self.arguments()],
+            [*forked("kube-controller"), *self.arguments()],
             stderr=log,
             stdin=subprocess.DEVNULL,
         )

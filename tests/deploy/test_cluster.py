@@ -9,7 +9,6 @@ is enforced.
 import json
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ import yaml
 from tests.controller.kube_apiserver import KubeApiServer
 from tests.docs.pages import blocks, pages
 from tests.e2e.programs import run
+from tests.forkserver.programs import forked
 
 from .objects import kustomized, name, read
 
@@ -93,7 +93,7 @@ def controller(repository: Path, tmp_path: Path) -> list[Object]:
     kubernetes = repository / "deploy" / "kubernetes"
     shutil.copy(kubernetes / "controller" / "controller.yaml", tmp_path)
     shutil.copytree(kubernetes / "example" / "policy", tmp_path / "policy")
-    program = [sys.executable, "-m", "regauth.controller.kube_controller", "manifests"]
+    program = [*forked("kube-controller"), "manifests"]
     config = ["--config", tmp_path / "controller.yaml", "--namespace", NAMESPACE]
     done = run([*program, *config, "--image", "kube-controller:0.1.0"])
     assert done.returncode == 0, done.stderr

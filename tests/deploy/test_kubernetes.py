@@ -15,6 +15,7 @@ from regauth.engine import compile_policy
 from regauth.servers.configuration.proxy_file import read_proxy_settings
 from regauth.servers.configuration.server_file import read_settings
 from tests.e2e.programs import TOKEN_SERVER, free_ports, run, running
+from tests.forkserver.programs import forked
 
 from .objects import kustomized, loose_ends, misshapen, name, read, unsafe
 
@@ -314,7 +315,7 @@ def test_the_controller_may_do_what_its_own_manifests_ask_for(folder: Path, tmp_
     """`kube-controller manifests` is the other way to install it; the rights are the same."""
     shutil.copy(folder / "controller" / "controller.yaml", tmp_path)
     shutil.copytree(folder / "example" / "policy", tmp_path / "policy")
-    program = [sys.executable, "-m", "regauth.controller.kube_controller", "manifests"]
+    program = [*forked("kube-controller"), "manifests"]
     config = ["--config", tmp_path / "controller.yaml", "--namespace", "registry-auth"]
     done = run([*program, *config, "--image", "kube-controller:0.1.0"])
     assert done.returncode == 0, done.stderr

@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.e2e.programs import free_ports, running
+from tests.forkserver.programs import commands
 
 from .pages import SHELL, Block
 
@@ -37,7 +38,7 @@ class Follower:
         self._shown: str | None = None
         self.environment = {
             **os.environ,
-            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": f"{commands(folder.with_name('programs'))}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(folder),
             "COLUMNS": "100",
             "NO_COLOR": "1",

@@ -4,7 +4,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.forkserver.programs import forked
+
 from .needed_programs import PROGRAMS
 
-TOKEN_SERVER = (sys.executable, "-m", "regauth.servers.commands.token_server")
+TOKEN_SERVER = forked("token-server")
 PATIENCE = 30.0
 
 

@@ -3,15 +3,16 @@
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.forkserver.programs import forked
+
 from .conftest import Site
 from .programs import free_ports, running
 
-PROXY = (sys.executable, "-m", "regauth.servers.commands.registry_auth_proxy")
+PROXY = forked("registry-auth-proxy")
 SERVICE, ISSUER = "registry.example.com", "registry-token-issuer"
 DEPLOY = Path(__file__).parents[2] / "deploy" / "nginx"
 

@@ -8,7 +8,6 @@ API server as it does in a pod.  Needs `KUBEBUILDER_ASSETS`; `make test-kube` sa
 import base64
 import json
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import pytest
 
 from tests.controller.installation import token_of
 from tests.controller.kube_apiserver import ISSUER, KubeApiServer
+from tests.forkserver.programs import forked
 
 from .conftest import Site
 from .decisions import MAIN
@@ -26,7 +26,7 @@ from .programs import TOKEN_SERVER, free_ports, require, run, running
 pytestmark = pytest.mark.e2e
 
 CONTENT = b"hello from a pull secret\n"
-CONTROLLER = (sys.executable, "-m", "regauth.controller.kube_controller")
+CONTROLLER = forked("kube-controller")
 COPY = ("skopeo", "--insecure-policy", "copy", "--src-tls-verify=false", "--dest-tls-verify=false")
 CLUSTER = f"""\
   cluster:

@@ -2,11 +2,11 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 from regauth.engine import Problems
 from regauth.engine.source.nodes import parse
+from tests.forkserver.programs import forked
 
 from .decisions import DECISIONS
 from .programs import TOKEN_SERVER, run
@@ -49,7 +49,7 @@ def test_policytest_passes_them_on_the_same_policy(tmp_path: Path) -> None:
     assert made.returncode == 0, made.stderr
     shutil.copy(SUITE, site / "decisions.policytest.yaml")
     done = subprocess.run(
-        [Path(sys.executable).parent / "policytest", "."],
+        [*forked("policytest"), "."],
         cwd=site, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -67,7 +67,7 @@ def test_policytest_fails_when_the_policy_changes(tmp_path: Path) -> None:
     text = policy.read_text(encoding="utf-8")
     policy.write_text(text.replace("    when: defs.on_main\n", ""), encoding="utf-8")
     done = subprocess.run(
-        [Path(sys.executable).parent / "policytest", "."],
+        [*forked("policytest"), "."],
         cwd=site, capture_output=True, text=True, check=False,
     )  # fmt: skip
 

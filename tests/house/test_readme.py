@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 from regauth.engine import compile_policy, render_text
 from tests.docs.picture import svg
+from tests.forkserver.programs import forked
 
 SUITE = """\
 policy: policy
@@ -92,7 +93,7 @@ def test_its_picture_is_what_policytest_prints(
     (tmp_path / "policy" / "policy.yaml").write_text(policy)
     (tmp_path / "registry.policytest.yaml").write_text(SUITE)
     done = subprocess.run(
-        [Path(sys.executable).parent / "policytest", "--mutate"],
+        [*forked("policytest"), "--mutate"],
         cwd=tmp_path,
         env={**os.environ, "FORCE_COLOR": "1", "COLUMNS": "120"},
         capture_output=True, text=True, check=False,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import TOKENS, Repository
+from tests.forkserver.programs import forked
 
-COMMAND = "import sys; from regauth.policytests.cli import main; sys.exit(main())"
+from .conftest import TOKENS, Repository
 
 GRID = """
 tests:
@@ -25,9 +25,8 @@ def run(
     folder: Path, *arguments: str, command: bool = True, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `policytest`, or `pytest`, in a folder."""
-    program = ["-c", COMMAND] if command else ["-m", "pytest"]
     return subprocess.run(
-        [sys.executable, *program, *arguments],
+        [*forked("policytest" if command else "pytest"), *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -191,7 +190,11 @@ def test_the_plugin_alone_imports_next_to_nothing() -> None:
 def test_a_run_without_suites_never_imports_the_engine(tmp_path: Path) -> None:
     test = "import sys\ndef test(): assert 'regauth.engine' not in sys.modules\n"
     (tmp_path / "test_it.py").write_text(test)
-    assert "1 passed" in run(tmp_path, command=False).stdout
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tmp_path / "test_it.py"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "1 passed" in done.stdout, done.stdout
 
 
 @pytest.mark.parametrize("words", [("-v",), ("why", "main", "repository:acme/app:pull")])
@@ -203,7 +206,7 @@ def test_a_reader_that_goes_away_ends_it_without_a_traceback(
     os.close(reading)
     with os.fdopen(writing, "wb") as output:
         done = subprocess.run(
-            [sys.executable, "-c", COMMAND, *words],
+            [*forked("policytest"), *words],
             cwd=house.root, stdout=output, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
 

@@ -8,7 +8,12 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-COMMAND = (sys.executable, "-m", "regauth.servers.commands.token_server")
+from tests.forkserver.programs import forked
+
+COMMAND = forked("token-server")
+OWN_PROCESS = (sys.executable, "-m", "regauth.servers.commands.token_server")
+"""For a test that looks at the process itself, not at one that stands in for it."""
+
 PATIENCE = 30.0
 
 

@@ -8,6 +8,8 @@ purpose; and nothing is accepted here that the C++ checker refuses.
 import re
 from collections import Counter
 
+import pytest
+
 from regauth.engine.cel import (
     BOOL,
     DOUBLE,
@@ -27,6 +29,8 @@ from regauth.engine.source.problems import Severity
 from .generating import Typed
 from .oracles import Cpp
 from .test_differential import SEED
+
+pytestmark = pytest.mark.slow
 
 NAMES = {
     "s": "STRING",

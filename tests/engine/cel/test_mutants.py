@@ -29,6 +29,8 @@ from .generating import Untyped
 from .oracles import Cpp, Outcome, evaluate, ours, same
 from .test_differential import NOW, SEED, SPAN, errors
 
+pytestmark = pytest.mark.slow
+
 Patch = Callable[[pytest.MonkeyPatch], None]
 MUTANTS: dict[str, Patch] = {}
 

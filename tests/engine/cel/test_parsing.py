@@ -299,6 +299,7 @@ def test_no_text_takes_long_or_raises_anything_else(text: str) -> None:
     assert refused(text)[0].startswith("cel-")
 
 
+@pytest.mark.slow
 def test_importing_the_package_leaves_the_process_as_it_was() -> None:
     """The recursion limit stays, and celpy does not log claims."""
     code = (
@@ -310,6 +311,7 @@ def test_importing_the_package_leaves_the_process_as_it_was() -> None:
     assert done.stdout.split() == ["1234", str(logging.CRITICAL)]
 
 
+@pytest.mark.slow
 def test_nothing_but_the_parser_of_cel_python_is_used() -> None:
     """Its compiled runner swaps results between threads, its interpreter is lax."""
     used: set[str] = set()

@@ -390,6 +390,7 @@ def test_no_refusal_holds_the_token(
         assert password.rpartition(".")[2][:20] not in told or password.endswith(".")
 
 
+@pytest.mark.slow
 def test_every_reason_of_a_login_comes_from_an_exchange(
     policy: Policy, key: SigningKey, private_keys: Mapping[str, PrivateKey]
 ) -> None:

@@ -12,6 +12,8 @@ from regauth.engine.decisions.authentication import authenticate
 from regauth.engine.policy.policy import Policy
 from regauth.engine.tokens.jwt import Claims
 
+pytestmark = pytest.mark.slow
+
 SERVICE = "registry.example.com"
 HEAD = """
 version: 1

@@ -2,7 +2,6 @@
 
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +11,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from regauth.policytests.tokens.forgeries.known import FORGERIES
 from regauth.policytests.tokens.issuing import generate_key
+from tests.forkserver.programs import forked
 from tests.policytests.test_plugin import run
 
-SERVER = "import sys; from regauth.servers.commands.token_server import main; sys.exit(main())"
 SUITE = """\
 policy: demo/policy
 at: 2026-11-01T12:00:00Z
@@ -31,13 +30,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str
     """Run the starter's token server; yield its folder and its token endpoint."""
     root = tmp_path_factory.mktemp("live")
     (root / ".git").mkdir()
-    subprocess.run([sys.executable, "-c", SERVER, "init", "demo"], cwd=root, check=True)
+    subprocess.run([*forked("token-server"), "init", "demo"], cwd=root, check=True)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     config = root / "demo" / "server.yaml"
     text = config.read_text().replace("127.0.0.1:5001", f"127.0.0.1:{port}")
     config.write_text(text + "rateLimits: {client: false, failures: false}\n")
-    command = [sys.executable, "-c", SERVER, "--config", "demo/server.yaml"]
+    command = [*forked("token-server"), "--config", "demo/server.yaml"]
     process = subprocess.Popen(command, cwd=root, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}"
     retries = urllib3.Retry(total=200, backoff_factor=0.1, backoff_max=0.1)

@@ -5,7 +5,6 @@ import json
 import random
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -24,7 +23,7 @@ from regauth.servers.configuration.settings import SqliteSettings
 from regauth.servers.sessions.opening import open_store
 from regauth.servers.sessions.sessions import PREFIX, Sessions
 from regauth.servers.telemetry.decision_log import DecisionLog
-from tests.policytests.test_plugin import COMMAND
+from tests.forkserver.programs import forked
 from tests.servers.desk import NOW, SERVICE, Desk, compiled, make_desk, pem_keys, policy_text
 
 MORE = """\
@@ -992,7 +991,7 @@ def test_a_log_of_which_nothing_can_be_a_test_writes_no_suite(production: Produc
 
 
 def test_an_interrupted_replay_says_nothing_about_the_policy(production: Production) -> None:
-    command = [sys.executable, "-c", COMMAND, "replay", "-", "--policy"]
+    command = [*forked("policytest"), "replay", "-", "--policy"]
     lines = production.log.read_bytes()
     with subprocess.Popen(
         [*command, str(production.folder / "policy")],

@@ -168,6 +168,7 @@ def test_a_mutant_of_a_tag_that_nobody_notices_comes_with_a_tag_that_would(
     assert "acme/app:" in told["widen-to-all"]
 
 
+@pytest.mark.slow
 def test_questions_take_a_tag(tagged: Repository) -> None:
     tagged.suite(WHOLE)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.process import COMMAND, PATIENCE, Running
+from tests.servers.process import OWN_PROCESS, PATIENCE, Running
 from tests.servers.proxy.test_policy import POLICY, make_folder
-from tests.servers.proxy.test_signals import COMMAND as PROXY
+from tests.servers.proxy.test_signals import OWN_PROCESS as PROXY
 
 HALF = b"GET /v2/ HTTP/1.1\r\nHost: x\r\nX-Half: "
 TLS = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 100
@@ -120,7 +120,7 @@ def begin(
 
     if request.param == "token server":
         folder: Path = request.getfixturevalue("folder")
-        file, command = folder / "server.yaml", COMMAND
+        file, command = folder / "server.yaml", OWN_PROCESS
         asked = b"GET /auth/token?service=%s HTTP/1.1\r\nHost: x\r\nAuthorization: Basic eDp5\r\n"
     else:
         make_folder(tmp_path / "proxy", POLICY)

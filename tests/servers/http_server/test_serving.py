@@ -17,7 +17,7 @@ import pytest
 from regauth.servers.configuration.server_file import read_settings
 from regauth.servers.setup import starter
 from regauth.servers.signing import key_folder
-from tests.servers.process import PATIENCE, Running, run
+from tests.servers.process import OWN_PROCESS, PATIENCE, Running, run
 
 
 def test_a_new_folder_serves_tokens_at_once(folder: Path, start: Callable[..., Running]) -> None:
@@ -310,7 +310,7 @@ def test_the_number_of_threads_can_be_overridden(
     folder: Path, start: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def threads(*options: str) -> int:
-        server = start("--config", folder / "server.yaml", *options)
+        server = start("--config", folder / "server.yaml", *options, command=OWN_PROCESS)
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
         connection.request("GET", "/healthz")  # all are there when one answers
         connection.getresponse().read()

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from tests.forkserver.programs import forked
 from tests.servers.process import PATIENCE, Running
 
 from .test_policy import POLICY, make_folder
 
-COMMAND = (sys.executable, "-m", "regauth.servers.commands.registry_auth_proxy")
+COMMAND = forked("registry-auth-proxy")
+OWN_PROCESS = (sys.executable, "-m", "regauth.servers.commands.registry_auth_proxy")
 
 
 def test_signals_are_taken_as_soon_as_it_says_that_it_listens(

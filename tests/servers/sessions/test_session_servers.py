@@ -18,7 +18,7 @@ from regauth.servers.configuration.settings import (
 )
 from tests.servers.desk import basic
 from tests.servers.postgresql import PASSWORD, Cluster
-from tests.servers.process import PATIENCE, Running, run
+from tests.servers.process import OWN_PROCESS, PATIENCE, Running, run
 
 SERVICE = "registry.example.com"
 
@@ -103,7 +103,8 @@ def test_servers_that_share_a_database_share_sessions_and_their_end(
     start: Callable[..., Running],
 ) -> None:
     configuration = configure(folder, database)
-    first, second = start("--config", configuration), start("--config", configuration)
+    first = start("--config", configuration)
+    second = start("--config", configuration, command=OWN_PROCESS)
     one, two = Client(first.port), Client(second.port)
     token = one.login(jwt)["refresh_token"]
     first.process.kill()

@@ -1,0 +1,131 @@
+"""
+Draws docs/rooms.svg, the picture of the rooms in docs/architecture.md: `python docs/rooms.py`.
+
+The rooms and arrows are read from the import graph by grimp, the library of import-linter.
+Graphviz's `dot` draws them (on Debian: apt-get install graphviz).  An arrow says that a room
+imports another.  One that other arrows already imply is left out.
+"""
+
+import re
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import grimp
+
+PACKAGES: Final = ("policytests", "servers", "controller", "engine")
+COLOURS: Final = {
+    "policytests": "#e8f0fe",
+    "servers": "#e6f4ea",
+    "controller": "#fef7e0",
+    "engine": "#fce8e6",
+}
+PICTURE: Final = Path(__file__).with_name("rooms.svg")
+
+Arrows = Mapping[str, frozenset[str]]
+"""Which rooms each room imports; a room is called `servers/token`."""
+
+
+@cache
+def arrows() -> Arrows:
+    """Return what each room imports within its package."""
+    graph = grimp.build_graph(*(f"regauth.{name}" for name in PACKAGES), "regauth.schemas")
+    found: dict[str, set[str]] = {}
+    for module in graph.modules:
+        room = room_of(module)
+        if room is None:
+            continue
+        imported = map(room_of, graph.find_modules_directly_imported_by(module))
+        found.setdefault(room, set()).update(
+            one for one in imported if one and one != room and package(one) == package(room)
+        )
+    return {room: frozenset(others) for room, others in sorted(found.items())}
+
+
+def room_of(module: str) -> str | None:
+    """Return the room of a module; a module beside the rooms is one by itself."""
+    _, name, *rest = module.split(".")
+    return f"{name}/{rest[0]}" if name in PACKAGES and rest else None
+
+
+def package(room: str) -> str:
+    """Return the package that a room is in."""
+    return room.partition("/")[0]
+
+
+def reduced(found: Arrows) -> Iterator[tuple[str, str]]:
+    """Return the arrows that no others imply; in a circle, all of them."""
+    for room, others in found.items():
+        onwards = {one: reached(found, one) for one in others}
+        straight = {one: ahead for one, ahead in onwards.items() if room not in ahead}
+        implied = {far for one, ahead in straight.items() for far in ahead - {one}}
+        yield from ((room, other) for other in sorted(others - implied))
+
+
+def reached(found: Arrows, start: str) -> set[str]:
+    """Return every room that a room imports, by way of others too."""
+    passed: set[str] = set()
+    ahead = [start]
+    while ahead:
+        for other in found[ahead.pop()] - passed:
+            passed.add(other)
+            ahead.append(other)
+    return passed
+
+
+def dot(found: Arrows) -> str:
+    """Return the picture in Graphviz's language."""
+    lines = [
+        "digraph rooms {",
+        "compound=true; newrank=true; ranksep=0.35; nodesep=0.2;",
+        'graph [fontname="sans-serif", style="filled,rounded", labeljust=l];',
+        'node [shape=box, style="filled,rounded", fillcolor=white, height=0.3];',
+        'node [fontname="sans-serif", fontsize=11];',
+        'edge [color="#5f6368", arrowsize=0.6];',
+    ]
+    for name in PACKAGES:
+        rooms = [room for room in found if package(room) == name]
+        lines += [
+            f"subgraph cluster_{name} {{",
+            f'label="{name}"; color="{COLOURS[name]}";',
+            *(f'"{room}" [label="{room.partition("/")[2]}"];' for room in rooms),
+            "}",
+        ]
+    lines += [f'"{one}" -> "{other}";' for one, other in reduced(found)]
+    bottom, top = ends(found, PACKAGES[:-1]), "engine/explaining"
+    lines += [
+        f'"{one}" -> "{top}" [ltail=cluster_{package(one)}, lhead=cluster_engine, style=dashed];'
+        for one in bottom
+    ]
+    return "\n".join([*lines, "}", ""])
+
+
+def ends(found: Arrows, names: Iterable[str]) -> Iterator[str]:
+    """Return a room of each package that imports no other; an arrow of the package begins there."""
+    for name in names:
+        yield next(room for room, others in found.items() if package(room) == name and not others)
+
+
+def drawn(text: str) -> set[tuple[str, str]]:
+    """Return the arrows of a picture that `dot` has drawn; it writes each as a title."""
+    titles = re.findall(r"<title>(.+?)&#45;&gt;(.+?)</title>", text)
+    return {(one.replace("&#45;", "-"), other.replace("&#45;", "-")) for one, other in titles}
+
+
+def main() -> None:
+    """Draw the picture."""
+    made = subprocess.run(
+        ["dot", "-Tsvg"],  # noqa: S607 - Graphviz, wherever it is installed
+        input=dot(arrows()),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    comments = re.compile(r"<!--.*?-->\n?", re.DOTALL)  # they name the version of dot
+    PICTURE.write_text(comments.sub("", made).replace("\n\n", "\n"), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The rooms: how full they are, how long their functions are, and the picture of them."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from docs.rooms import PACKAGES, PICTURE, arrows, drawn, package, reached, reduced
+
+MAX_MODULES = 16
+"""In a folder of the product, beside `__init__`."""
+
+MAX_LINES = 45
+"""Of a function, so that it fits a screen."""
+
+LONG = {
+    "controller/installing/admission.py admission_policy",
+    "controller/installing/manifests.py plugin_manifests",
+    "policytests/analysis/mutants.py _redefined",
+    "servers/proxy/app.py __init__",
+    "servers/proxy/catalog.py read_catalog",
+    "servers/proxy/forwarding.py _pass",
+    "servers/proxy/measures.py __init__",
+    "servers/upstream/registry.py location",
+}
+"""Functions that are longer; each is to be split."""
+
+CIRCLES = {
+    *("servers/commands", "servers/http_server", "servers/proxy", "servers/setup", "servers/state"),
+    *("servers/telemetry", "servers/token", "engine/decisions", "engine/policy", "engine/tokens"),
+}
+"""Rooms that are in a circle of imports; each is to be led out of it."""
+
+
+def folders(repository: Path) -> Iterator[Path]:
+    """Return the folders of the product with Python in them."""
+    for name in (*PACKAGES, "schemas"):
+        yield from sorted({path.parent for path in (repository / name).rglob("*.py")})
+
+
+def test_no_folder_has_more_modules_than_one_can_keep_in_mind(repository: Path) -> None:
+    counts = {
+        path.relative_to(repository).as_posix(): len({*path.glob("*.py")} - {path / "__init__.py"})
+        for path in folders(repository)
+    }
+
+    assert len(counts) > 30
+    assert {path: count for path, count in counts.items() if count > MAX_MODULES} == {}
+
+
+def test_every_function_fits_a_screen(repository: Path) -> None:
+    lengths = {
+        f"{path.relative_to(repository)} {node.name}": node.end_lineno - node.lineno + 1
+        for folder in folders(repository)
+        for path in folder.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno
+    }
+
+    assert len(lengths) > 1000
+    long = {name: lines for name, lines in lengths.items() if lines >= MAX_LINES}
+    assert long.keys() - LONG == set()
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_no_rooms_import_each_other_in_a_circle(name: str) -> None:
+    found = arrows()
+    rooms = [room for room in found if package(room) == name]
+
+    assert len(rooms) > 5
+    assert {room for room in rooms if room in reached(found, room)} - CIRCLES == set()
+
+
+def test_the_picture_shows_the_imports_that_there_are() -> None:
+    """`make picture` draws it again."""
+    shown = {
+        (one, other)
+        for one, other in drawn(PICTURE.read_text(encoding="utf-8"))
+        if package(one) == package(other)
+    }
+
+    assert shown == set(reduced(arrows()))
