@@ -7,11 +7,9 @@ served.
 
 import os
 import re
-import signal
 import sys
 import tempfile
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
@@ -156,6 +154,7 @@ def _docker_login() -> "LoginSettings":
 def _serve(settings: "ProxySettings") -> None:
     """Serve until SIGTERM or SIGINT; end the process when something is wrong."""
     from regauth.servers.http_server import server as hosting  # noqa: PLC0415
+    from regauth.servers.http_server.signals import obey_signals  # noqa: PLC0415
     from regauth.servers.telemetry.event_log import EventLog  # noqa: PLC0415
 
     log = EventLog(settings.log_format, settings.log_level)
@@ -174,17 +173,7 @@ def _serve(settings: "ProxySettings") -> None:
         clients=proxy.clients,
     )
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        log.event("ending", pid=os.getpid())
-        server.stop()
-
-    def reload(_number: int, _frame: FrameType | None) -> None:
-        if proxy.embedded is not None:
-            proxy.embedded.reloader.ask()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGHUP, reload)
+    obey_signals(server, log, proxy.reload)
     # Whoever reads that it listens may send it signals.
     upstream = settings.upstream.url if settings.upstream is not None else ""
     log.event("listening", addresses=hosting.addresses_of(listeners), upstream=upstream)

@@ -151,6 +151,11 @@ class Proxy:
         if self.embedded is not None:
             self.embedded.start()
 
+    def reload(self) -> None:
+        """Have policy and keys loaded soon, where there are some; safe in a signal handler."""
+        if self.embedded is not None:
+            self.embedded.reloader.ask()
+
     def close(self) -> None:
         """End what runs beside requests."""
         if self.embedded is not None:

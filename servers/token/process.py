@@ -14,12 +14,12 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from types import FrameType
 from typing import Final, NoReturn
 
 from regauth.servers.configuration.settings import Settings
 from regauth.servers.http_server import server as hosting
 from regauth.servers.http_server.connections import ClientBounds, Clients
+from regauth.servers.http_server.signals import obey_signals
 from regauth.servers.sessions.opening import open_store
 from regauth.servers.sessions.store import StoreSettingsError
 from regauth.servers.state.reloading import TICK, Reloader, load_state
@@ -69,7 +69,7 @@ def run(settings: Settings) -> None:
         serve(settings, state, listeners, log, os.getpid())
         log.event("ended")
     else:
-        Overseer(settings, state, listeners, log).run()
+        Supervisor(settings, state, listeners, log).run()
 
 
 def serve(
@@ -93,17 +93,7 @@ def serve(
         assembly.application, listeners, threads=settings.threads, clients=clients
     )
 
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        log.event("ending", pid=os.getpid())
-        server.stop()
-
-    def reload(_number: int, _frame: FrameType | None) -> None:
-        assembly.reloader.ask()
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGHUP, reload)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+    obey_signals(server, log, assembly.reloader.ask)
     assembly.start()
     server.run()
     assembly.close()
@@ -121,7 +111,7 @@ def pin(core: int) -> None:
         os.sched_setaffinity(0, {allowed[core % len(allowed)]})
 
 
-class Overseer:
+class Supervisor:
     """
     The parent of several workers on the same listening sockets.
 
