@@ -31,7 +31,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from regauth.engine.tokens import jwt
-from regauth.engine.tokens.jwks import SigningKey
+from regauth.engine.tokens.keys import SigningKey
 from regauth.servers.signing import key_folder
 
 PROXY = (sys.executable, "-m", "regauth.servers.commands.registry_auth_proxy")

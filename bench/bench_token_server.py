@@ -45,7 +45,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from go_peers import peers
 
 from regauth.engine.tokens import jwt
-from regauth.engine.tokens.jwks import SigningKey, load_private_key
+from regauth.engine.tokens.keys import SigningKey
+from regauth.engine.tokens.pem import load_private_key
 from regauth.servers.configuration.settings import Address
 from regauth.servers.http_server import server as hosting
 from regauth.servers.setup import sample, starter

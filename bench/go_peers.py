@@ -12,7 +12,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from regauth.engine.tokens.jwks import load_private_key
+from regauth.engine.tokens.pem import load_private_key
 from regauth.servers.setup import sample, starter
 
 MODULE = "github.com/jetstack/jwt-registry-auth/cmd/token-server@latest"

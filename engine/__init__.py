@@ -47,8 +47,8 @@ from regauth.engine.explaining.narration import narrate
 from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
 from regauth.engine.source.problems import Location, Problem, Problems, Severity
 from regauth.engine.source.rendering import render_text
-from regauth.engine.tokens.jwks import KeysError, KeySet, SigningKey
 from regauth.engine.tokens.jwt import Claims, UnverifiedClaims
+from regauth.engine.tokens.keys import KeysError, KeySet, SigningKey
 from regauth.engine.tokens.registry_token import registry_token
 
 __all__ = [

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from regauth.engine.tokens.jwks import PrivateKey
+from regauth.engine.tokens.keys import PrivateKey
 from tests.house.installing import copy_sources, run
 
 from .forkserver.programs import forkserver

@@ -26,14 +26,9 @@ from regauth.engine.source.addresses import is_loopback
 from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Location, Problems
 from regauth.engine.source.quantities import parse_duration
-from regauth.engine.tokens.jwks import (
-    ALGORITHMS,
-    KeysError,
-    KeySet,
-    parse_jwks,
-    parse_pem,
-    require_keys,
-)
+from regauth.engine.tokens.jwks import parse_jwks
+from regauth.engine.tokens.keys import ALGORITHMS, KeysError, KeySet, require_keys
+from regauth.engine.tokens.pem import parse_pem
 
 from .claim_schemas import ClaimSchemas
 from .expressions import Expressions, Sight

@@ -18,8 +18,8 @@ from regauth.engine.access.outcomes import Decision, Identity, Reason, Refusal
 from regauth.engine.access.scope import Access
 from regauth.engine.policy.policy import Policy, Provider
 from regauth.engine.tokens import jwt
-from regauth.engine.tokens.jwks import KeySet
 from regauth.engine.tokens.jwt import Claims, MalformedTokenError, UnverifiedToken
+from regauth.engine.tokens.keys import KeySet
 
 from .authentication import Authenticated, authenticate, refusal
 from .decide import NO_CLAIMS, decide

@@ -17,7 +17,7 @@ from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.patterns.names import Pattern
 from regauth.engine.policy.patterns.tags import TagPattern
 from regauth.engine.source.problems import Location
-from regauth.engine.tokens.jwks import KeySet
+from regauth.engine.tokens.keys import KeySet
 
 from .index import Index
 

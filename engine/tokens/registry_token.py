@@ -14,7 +14,7 @@ from regauth.engine.access.scope import Scope
 from regauth.engine.decisions.workload import DEFERRED, WORKLOAD, Workload
 
 from . import jwt
-from .jwks import SigningKey
+from .keys import SigningKey
 
 MIN_LIFETIME: Final = timedelta(seconds=60)
 """Clients take a shorter life for this one (distribution docs/spec/auth/token.md)."""

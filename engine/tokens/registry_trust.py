@@ -21,17 +21,10 @@ from regauth.engine.decisions.workload import DEFERRED, WORKLOAD, Workload, read
 from regauth.engine.source import strictjson
 
 from . import jwt
-from .jwks import (
-    ALGORITHMS,
-    Key,
-    KeysError,
-    KeySet,
-    PublicKey,
-    algorithms_of,
-    known_ids,
-    load_certificates,
-)
 from .jwt import MalformedTokenError, UnverifiedToken
+from .key_ids import known_ids
+from .keys import ALGORITHMS, Key, KeysError, KeySet, PublicKey, algorithms_of
+from .pem import load_certificates
 
 LEEWAY: Final = timedelta(seconds=60)
 """By which a clock may be wrong; Distribution's."""

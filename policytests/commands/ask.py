@@ -33,8 +33,9 @@ from regauth.engine.policy.patterns.names import Pattern, Wildcard
 from regauth.engine.policy.policy import Policy, Provider
 from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.rendering import render_text
-from regauth.engine.tokens.jwks import KeysError, KeySet, parse_jwks, require_keys
+from regauth.engine.tokens.jwks import parse_jwks
 from regauth.engine.tokens.jwt import Claims, MalformedTokenError, parse
+from regauth.engine.tokens.keys import KeysError, KeySet, require_keys
 from regauth.policytests.execution.access_table import DEPENDS, AccessTable, Row
 from regauth.policytests.execution.judging import depends_on_reference
 from regauth.policytests.execution.policies import FOLDER, compile_folder

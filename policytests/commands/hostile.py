@@ -19,7 +19,8 @@ from typing import Final, cast
 import urllib3
 
 from regauth.engine.access.scope import REPOSITORY_ACTIONS
-from regauth.engine.tokens.jwks import KeysError, SigningKey, algorithms_of, load_private_key
+from regauth.engine.tokens.keys import KeysError, SigningKey, algorithms_of
+from regauth.engine.tokens.pem import load_private_key
 from regauth.policytests.execution.run import Loaded, Run, SuiteError
 from regauth.policytests.tokens.forgeries.known import FORGERIES
 from regauth.policytests.tokens.issuing import IssuerKeys, Sample, make_sample

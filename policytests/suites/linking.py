@@ -18,8 +18,9 @@ from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.policy import Policy, Provider
 from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.problems import Location, Problems
-from regauth.engine.tokens.jwks import KeysError, KeySet, parse_jwks, require_keys
+from regauth.engine.tokens.jwks import parse_jwks
 from regauth.engine.tokens.jwt import MalformedTokenError, parse
+from regauth.engine.tokens.keys import KeysError, KeySet, require_keys
 from regauth.policytests.tokens.issuing import IssuerKeys, Sample, make_sample, profile_of
 from regauth.policytests.tokens.profiles.known import PLAIN
 from regauth.policytests.tokens.spec import TokenSpec

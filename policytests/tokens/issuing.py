@@ -26,8 +26,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
 
 from regauth.engine.policy.policy import Provider
-from regauth.engine.tokens.jwks import Key, KeySet, PrivateKey, SigningKey, algorithms_of
 from regauth.engine.tokens.jwt import sign
+from regauth.engine.tokens.keys import Key, KeySet, PrivateKey, SigningKey, algorithms_of
 from regauth.policytests.tokens.profiles.profile import Claims, Issue, Profile, merge
 
 from .forgeries import known as forgeries

@@ -136,7 +136,8 @@ def _show(folder: Path, stored: "StoredKeys") -> None:
 
 
 def _described(stored: "StoredKey", *, current: bool) -> str:
-    from regauth.engine.tokens.jwks import algorithms_of, key_id  # noqa: PLC0415
+    from regauth.engine.tokens.key_ids import key_id  # noqa: PLC0415
+    from regauth.engine.tokens.keys import algorithms_of  # noqa: PLC0415
 
     public = stored.key.public_key()
     ends = stored.chain[0].not_valid_after_utc

@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from regauth.engine.decisions.exchange import KeysUnavailable
-from regauth.engine.tokens.jwks import KeySet
+from regauth.engine.tokens.keys import KeySet
 from regauth.servers.http_client.documents import FetchError
 
 from .documents import FetchedKeys

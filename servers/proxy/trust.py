@@ -17,7 +17,8 @@ from regauth.engine import Reason
 from regauth.engine.decisions.exchange import KeysUnavailable
 from regauth.engine.policy.policy import JwksUri
 from regauth.engine.source.startup import StartupError
-from regauth.engine.tokens.jwks import KeysError, KeySet, parse_jwks
+from regauth.engine.tokens.jwks import parse_jwks
+from regauth.engine.tokens.keys import KeysError, KeySet
 from regauth.engine.tokens.registry_trust import (
     LEEWAY,
     RegistryToken,

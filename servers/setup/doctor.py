@@ -21,7 +21,9 @@ from urllib.parse import urlencode, urlsplit
 
 from regauth.engine import Decision, Identity, SigningKey, registry_token
 from regauth.engine.source.foreign_text import quoted
-from regauth.engine.tokens.jwks import KeysError, key_id, parse_jwks
+from regauth.engine.tokens.jwks import parse_jwks
+from regauth.engine.tokens.key_ids import key_id
+from regauth.engine.tokens.keys import KeysError
 from regauth.servers.configuration.settings import Settings, SigningSettings
 from regauth.servers.http_client.documents import (
     Bounds,

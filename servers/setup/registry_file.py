@@ -15,7 +15,9 @@ from cryptography.x509 import Certificate
 
 from regauth.engine import Problems, SigningKey
 from regauth.engine.source.nodes import MappingNode, parse
-from regauth.engine.tokens.jwks import KeysError, load_certificates, parse_jwks
+from regauth.engine.tokens.jwks import parse_jwks
+from regauth.engine.tokens.keys import KeysError
+from regauth.engine.tokens.pem import load_certificates
 from regauth.servers.configuration.settings import Settings, SigningSettings
 from regauth.servers.signing.signer import certified
 from regauth.servers.state.state import State

@@ -32,7 +32,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from regauth.engine.tokens.jwks import PrivateKey, PublicKey
+from regauth.engine.tokens.keys import PrivateKey, PublicKey
 
 RSA_BITS: Final = 2048
 RSA_EXPONENT: Final = 65537

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from regauth.engine.tokens.jwks import PrivateKey
+from regauth.engine.tokens.keys import PrivateKey
 from regauth.servers.configuration.proxy_settings import (
     BundleKeys,
     ProxySettings,

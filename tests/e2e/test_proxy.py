@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from regauth.engine.tokens import jwt
-from regauth.engine.tokens.jwks import SigningKey
+from regauth.engine.tokens.keys import SigningKey
 from regauth.servers.protocol.routes import Kind, Route, read_route
 from regauth.servers.signing import key_folder
 from tests.servers.proxy.corpus import targets

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.policy.policy import Policy
 from regauth.engine.source.problems import Severity
-from regauth.engine.tokens.jwks import PrivateKey
+from regauth.engine.tokens.keys import PrivateKey
 
 
 @pytest.fixture

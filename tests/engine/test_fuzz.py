@@ -34,8 +34,8 @@ from regauth.engine import (
     render_text,
     run,
 )
-from regauth.engine.tokens.jwks import Key, PrivateKey, algorithms_of
 from regauth.engine.tokens.jwt import sign
+from regauth.engine.tokens.keys import Key, PrivateKey, algorithms_of
 
 pytestmark = pytest.mark.fuzz
 

@@ -15,7 +15,7 @@ import falcon.testing
 from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.policy.policy import Policy
 from regauth.engine.tokens import jwt
-from regauth.engine.tokens.jwks import PrivateKey, SigningKey
+from regauth.engine.tokens.keys import PrivateKey, SigningKey
 from regauth.servers.configuration.settings import KeyFolder, Settings, SigningSettings
 from regauth.servers.http_server.forwarded import ForwardedFields, WithRequestInfo
 from regauth.servers.provider_keys.providers import KeyHosting, ProviderKeys

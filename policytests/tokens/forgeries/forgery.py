@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from regauth.engine.tokens.jwks import PrivateKey, SigningKey
 from regauth.engine.tokens.jwt import signature
+from regauth.engine.tokens.keys import PrivateKey, SigningKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-from regauth.engine.tokens.jwks import SigningKey, public_jwk
+from regauth.engine.tokens.jwks import public_jwk
+from regauth.engine.tokens.keys import SigningKey
 
 from .forgery import Forgery, Make, Material, base64url, encode, genuine, signed, stranger
 

@@ -27,8 +27,8 @@ from regauth.engine import (
     parse_scopes,
     run,
 )
-from regauth.engine.tokens.jwks import Key, PrivateKey, algorithms_of
 from regauth.engine.tokens.jwt import MAX_TOKEN_LENGTH, Claims, sign
+from regauth.engine.tokens.keys import Key, PrivateKey, algorithms_of
 
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 T = int(NOW.timestamp())

@@ -25,7 +25,8 @@ from regauth.engine import (
     run,
 )
 from regauth.engine.tokens import jwt
-from regauth.engine.tokens.jwks import PrivateKey, parse_jwks, public_jwk
+from regauth.engine.tokens.jwks import parse_jwks, public_jwk
+from regauth.engine.tokens.keys import PrivateKey
 
 POLICY = """
 version: 1

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from regauth.engine.tokens.jwks import PrivateKey, SigningKey
+from regauth.engine.tokens.keys import PrivateKey, SigningKey
 from regauth.policytests.cli import main
 from regauth.policytests.execution.run import Run
 from regauth.policytests.replay.deciding import Replay

@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from regauth import schemas
-from regauth.engine.tokens.jwks import SigningKey, jwks
+from regauth.engine.tokens.jwks import jwks
 from regauth.engine.tokens.jwt import sign
+from regauth.engine.tokens.keys import SigningKey
 from regauth.policytests.execution.run import SuiteError
 from regauth.policytests.tokens.forgeries.known import FORGERIES
 from regauth.policytests.tokens.issuing import generate_key

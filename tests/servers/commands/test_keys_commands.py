@@ -5,7 +5,7 @@ from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from regauth.engine.tokens.jwks import key_id
+from regauth.engine.tokens.key_ids import key_id
 from regauth.servers.commands.token_server import main
 from regauth.servers.signing import key_folder
 

@@ -11,8 +11,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from regauth import schemas
-from regauth.engine.tokens.jwks import PrivateKey, SigningKey, parse_jwks
+from regauth.engine.tokens.jwks import parse_jwks
 from regauth.engine.tokens.jwt import parse, verify_signature
+from regauth.engine.tokens.keys import PrivateKey, SigningKey
 from regauth.servers.http_client.documents import Bounds, Document, FetchError, Place
 from regauth.servers.provider_keys.cache import KeyTimes
 from regauth.servers.provider_keys.providers import KeyHosting

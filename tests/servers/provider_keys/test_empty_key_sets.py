@@ -12,7 +12,8 @@ import pytest
 
 from regauth.engine import KeysUnavailable, NeedKeys
 from regauth.engine.policy.policy import JwksUri, RemoteAccess
-from regauth.engine.tokens.jwks import KeySet, PrivateKey, jwks, public_jwk
+from regauth.engine.tokens.jwks import jwks, public_jwk
+from regauth.engine.tokens.keys import KeySet, PrivateKey
 from regauth.engine.tokens.registry_trust import RegistryTrust
 from regauth.servers.http_client.documents import Bounds, Document, FetchError, Place
 from regauth.servers.provider_keys.cache import KeyState, KeyTimes

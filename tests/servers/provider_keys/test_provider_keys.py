@@ -11,7 +11,8 @@ import pytest
 
 from regauth.engine import KeysUnavailable, NeedKeys
 from regauth.engine.policy.policy import JwksUri, Policy
-from regauth.engine.tokens.jwks import KeySet, PrivateKey, SigningKey, jwks
+from regauth.engine.tokens.jwks import jwks
+from regauth.engine.tokens.keys import KeySet, PrivateKey, SigningKey
 from regauth.servers.http_client.documents import MAX_MESSAGE, Bounds, Document, Place
 from regauth.servers.provider_keys.cache import KeyTimes
 from regauth.servers.provider_keys.documents import fetch_keys

@@ -11,7 +11,8 @@ from urllib.parse import urlencode
 import pytest
 
 from regauth.engine.tokens import jwt
-from regauth.engine.tokens.jwks import PrivateKey, SigningKey, jwks
+from regauth.engine.tokens.jwks import jwks
+from regauth.engine.tokens.keys import PrivateKey, SigningKey
 from regauth.servers.setup.sample import sample_claims
 from tests.servers.desk import basic
 from tests.servers.local_http import Answer, Provider

@@ -13,7 +13,7 @@ from typing import Any
 
 from regauth.engine.access.scope import parse_scopes
 from regauth.engine.tokens import jwt
-from regauth.engine.tokens.jwks import SigningKey
+from regauth.engine.tokens.keys import SigningKey
 from regauth.servers.configuration.proxy_settings import (
     BundleKeys,
     ProxySettings,

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from regauth.engine.tokens.jwks import jwks, key_id
+from regauth.engine.tokens.jwks import jwks
+from regauth.engine.tokens.key_ids import key_id
 from regauth.servers.configuration.proxy_settings import FileKeys, TokenSettings, UriKeys
 from regauth.servers.protocol.routes import Route, read_route
 

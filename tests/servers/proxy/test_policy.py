@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from regauth.engine.tokens import jwt
-from regauth.engine.tokens.jwks import SigningKey
+from regauth.engine.tokens.keys import SigningKey
 from regauth.servers.commands.registry_auth_proxy import main
 from regauth.servers.configuration.proxy_file import read_proxy_settings
 from regauth.servers.configuration.proxy_settings import UpstreamSettings

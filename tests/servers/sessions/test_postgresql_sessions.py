@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import falcon.testing
 import pytest
 
-from regauth.engine.tokens.jwks import PrivateKey
+from regauth.engine.tokens.keys import PrivateKey
 from regauth.servers.configuration.settings import PostgresqlSettings
 from regauth.servers.sessions.opening import open_store
 from regauth.servers.sessions.postgresql import PostgresqlSessions

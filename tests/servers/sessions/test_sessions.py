@@ -13,7 +13,7 @@ import falcon.testing
 import pytest
 from click.testing import CliRunner
 
-from regauth.engine.tokens.jwks import PrivateKey
+from regauth.engine.tokens.keys import PrivateKey
 from regauth.servers.commands.token_server import main
 from regauth.servers.configuration.settings import Rate, Rates, SessionSettings, SqliteSettings
 from regauth.servers.sessions.opening import open_store

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from cryptography.x509 import BasicConstraints
 
-from regauth.engine.tokens.jwks import algorithms_of, key_id, load_certificates, parse_jwks
+from regauth.engine.tokens.jwks import parse_jwks
+from regauth.engine.tokens.key_ids import key_id
+from regauth.engine.tokens.keys import algorithms_of
+from regauth.engine.tokens.pem import load_certificates
 from regauth.servers.signing import key_folder
 from regauth.servers.signing.certificates import make_key
 from regauth.servers.signing.key_folder import KeyFolderError

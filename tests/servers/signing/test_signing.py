@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from regauth.engine.tokens.jwks import key_id
+from regauth.engine.tokens.key_ids import key_id
 from regauth.servers.configuration.settings import FixedKeyId, KeyFiles, KeyFolder, SigningSettings
 from regauth.servers.signing import key_folder
 from regauth.servers.signing.certificates import (

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from regauth.engine.tokens.jwks import PrivateKey, jwks
+from regauth.engine.tokens.jwks import jwks
+from regauth.engine.tokens.keys import PrivateKey
 from regauth.servers.configuration.settings import Rate, Rates
 from regauth.servers.http_client.documents import Bounds, Document, FetchError, Place
 from regauth.servers.provider_keys.cache import KeyState, KeyTimes

@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from regauth import schemas
-from regauth.engine.tokens.jwks import PrivateKey
+from regauth.engine.tokens.keys import PrivateKey
 from regauth.policytests.replay.records import read_record
 from regauth.servers.telemetry.decision_log import DecisionLog
 from regauth.servers.telemetry.record_bounds import (

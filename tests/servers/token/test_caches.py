@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from regauth.engine import Credentials
-from regauth.engine.tokens.jwks import PrivateKey, jwks
+from regauth.engine.tokens.jwks import jwks
+from regauth.engine.tokens.keys import PrivateKey
 from regauth.servers.bounded_cache import BoundedCache
 from regauth.servers.configuration.settings import KeyFolder, SigningSettings
 from regauth.servers.signing import key_folder

@@ -11,7 +11,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from regauth.engine.tokens.jwks import PrivateKey
+from regauth.engine.tokens.keys import PrivateKey
 from regauth.servers.configuration.settings import Address
 from regauth.servers.http_server import server as hosting
 from tests.servers.desk import Desk, make_desk, pem_keys, policy_text

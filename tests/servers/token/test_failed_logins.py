@@ -9,7 +9,7 @@ from types import FrameType
 import falcon.testing
 import pytest
 
-from regauth.engine.tokens.jwks import PrivateKey, SigningKey
+from regauth.engine.tokens.keys import PrivateKey, SigningKey
 from regauth.servers.telemetry.metrics import Metrics
 from regauth.servers.token.login_cache import LoginCache
 from tests.servers.desk import SERVICE, Desk, basic, make_desk, pem_keys, policy_text

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from regauth.engine.tokens.jwks import PrivateKey
+from regauth.engine.tokens.keys import PrivateKey
 from regauth.servers.configuration.settings import Rate, Rates
 from regauth.servers.token.rate_limit import RateLimit
 from tests.servers.desk import ANONYMOUS, SERVICE, Desk, basic, make_desk, pem_keys, policy_text

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from regauth.engine.tokens.jwks import Key, KeySet, PrivateKey, key_id
 from regauth.engine.tokens.jwt import parse, verify_signature
+from regauth.engine.tokens.key_ids import key_id
+from regauth.engine.tokens.keys import Key, KeySet, PrivateKey
 from regauth.servers.configuration.settings import TOKEN_PATHS
 from regauth.servers.token.certificate_watch import CertificateWatch
 from tests.servers.desk import (

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import falcon.testing
 import pytest
 
-from regauth.engine.tokens.jwks import PrivateKey
+from regauth.engine.tokens.keys import PrivateKey
 from regauth.servers.token.resource import MAX_FORM, MAX_QUERY
 from tests.servers.desk import ANONYMOUS, SERVICE, Desk, basic, make_desk, pem_keys, policy_text
 
