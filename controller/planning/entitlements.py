@@ -14,6 +14,7 @@ from regauth.controller.observing.observed import Account, Namespace
 from regauth.controller.settings import MIN_TOKEN, Registry, Selection
 from regauth.engine import Authenticated, Claims, Policy, may_be_granted
 from regauth.engine.decisions.authentication import authenticate
+from regauth.engine.tokens.jwt import supposed
 
 _NO_UID: Final = "00000000-0000-0000-0000-000000000000"
 _KUBE: Final = "kube-"
@@ -86,7 +87,7 @@ class Entitlements:
         assert self.policy is not None  # noqa: S101 - asked only when there is one
         namespace, name = account.key
         seconds = int(now.timestamp())
-        return Claims(
+        return supposed(
             {
                 "iss": self.policy.providers[registry.provider].issuer,
                 "sub": f"system:serviceaccount:{namespace}:{name}",

@@ -14,7 +14,7 @@ from typing import Final
 from regauth.engine.access.outcomes import Identity, Reason, Refusal
 from regauth.engine.cel import STEPS, CelError, request_budget, timestamp
 from regauth.engine.policy.policy import Provider, Rule
-from regauth.engine.tokens.jwt import Claims
+from regauth.engine.tokens.jwt import Claims, restated
 
 _DATES: Final = ("exp", "nbf", "iat")
 
@@ -121,7 +121,7 @@ def _authenticate(
 
 def _normal(claims: Claims) -> Claims:
     """Return the claims with `aud` as a list, whichever way it was sent."""
-    return Claims({**claims, "aud": _audiences(claims)})
+    return restated(claims, {"aud": _audiences(claims)})
 
 
 def seen_by_conditions(claims: Claims) -> Claims:
@@ -136,7 +136,7 @@ def seen_by_conditions(claims: Claims) -> Claims:
         for name in _DATES
         if isinstance(value := claims.get(name), float) and _is_time(value)
     }
-    return Claims({**claims, **changed}) if changed else claims
+    return restated(claims, changed) if changed else claims
 
 
 def rule_variables(

@@ -51,9 +51,6 @@ from regauth.engine.tokens.jwt import Claims
 
 from .authentication import refusal, seen_by_conditions
 
-NO_CLAIMS: Final[Claims] = Claims({})
-"""The claims of a request without credentials."""
-
 STATEMENT_STEPS: Final = 20
 """Steps that looking at one statement takes, its condition not counted."""
 

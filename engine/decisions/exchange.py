@@ -18,11 +18,11 @@ from regauth.engine.access.outcomes import Decision, Identity, Reason, Refusal
 from regauth.engine.access.scope import Access
 from regauth.engine.policy.policy import Policy, Provider
 from regauth.engine.tokens import jwt
-from regauth.engine.tokens.jwt import Claims, MalformedTokenError, UnverifiedToken
+from regauth.engine.tokens.jwt import NO_CLAIMS, Claims, MalformedTokenError, UnverifiedToken
 from regauth.engine.tokens.keys import KeySet
 
 from .authentication import Authenticated, authenticate, refusal
-from .decide import NO_CLAIMS, decide
+from .decide import decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +113,10 @@ def login(policy: Policy, credentials: Credentials, service: str, now: datetime)
     provider = _provider(policy, credentials.username, token.claims.get("iss"))
     if isinstance(provider, Refusal):
         return provider
-    reason, detail = yield from _verify(provider, token)
-    if reason is not None:
-        return refusal(reason, detail, provider=provider.name)
-    return authenticate(provider, Claims(token.claims), service, now)
+    claims = yield from _verify(provider, token)
+    if isinstance(claims, Refusal):
+        return claims
+    return authenticate(provider, claims, service, now)
 
 
 def login_verified(
@@ -155,22 +155,27 @@ def _provider(policy: Policy, username: str, issuer: object) -> Provider | Refus
 
 def _verify(
     provider: Provider, token: UnverifiedToken
-) -> Generator[NeedKeys, Keys, tuple[Reason | None, str]]:
+) -> Generator[NeedKeys, Keys, Claims | Refusal]:
+    def refused(reason: Reason, detail: str) -> Refusal:
+        return refusal(reason, detail, provider=provider.name)
+
+    # Before the keys: a token of an algorithm that nobody wants must not make for a fetch.
     if token.algorithm not in provider.algorithms:
         allowed = ", ".join(provider.algorithms)
-        return Reason.ALGORITHM_NOT_ALLOWED, f"alg is {token.algorithm!r}, not one of {allowed}"
+        detail = f"alg is {token.algorithm!r}, not one of {allowed}"
+        return refused(Reason.ALGORITHM_NOT_ALLOWED, detail)
     keys = yield NeedKeys(provider)
     if isinstance(keys, KeySet) and token.key_id is not None and not keys.named(token.key_id):
         keys = yield NeedKeys(provider, unknown_kid=token.key_id)
     if isinstance(keys, KeysUnavailable):
-        return Reason.PROVIDER_UNAVAILABLE, keys.reason
-    reason = jwt.verify_signature(token, keys, provider.algorithms)
-    if reason is None:
-        return None, ""
+        return refused(Reason.PROVIDER_UNAVAILABLE, keys.reason)
+    claims = jwt.verify(token, keys, provider.algorithms)
+    if not isinstance(claims, Reason):
+        return claims
     number = len(jwt.fitting_keys(token, keys))
     most = jwt.MAX_TRIED_KEYS
     untried = f"; tried the first {most} of {number} keys that fit" if number > most else ""
-    return reason, f"alg {token.algorithm!r}, kid {token.key_id!r}{untried}"
+    return refused(claims, f"alg {token.algorithm!r}, kid {token.key_id!r}{untried}")
 
 
 def run(steps: Generator[NeedKeys, Keys, Answer], keys_for: Callable[[NeedKeys], Keys]) -> Answer:

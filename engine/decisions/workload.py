@@ -1,71 +1,30 @@
 """
-The workload behind a registry token: what a proxy needs to decide once it sees the request.
+Deciding for the workload behind a registry token, once a proxy sees the request.
 
-What lives here: the claims `workload` and `deferred`, private ones (RFC 7519, section 4.3) beside
-Distribution's, and deciding for a workload by the current policy.  What must not: signatures, and
-requests.
-
-A registry knows neither claim and goes by `access` alone, so that it allows none of what is left
-open.
+What lives here: checking the workload's login again by the current policy, and deciding by it.
+Not here: the form of the claim (`regauth.engine.tokens.workload_claim`), signatures, and requests.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Final, Self
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
 
 from regauth.engine.access.outcomes import Decision, Reason, Refusal, Verdict
 from regauth.engine.access.scope import Access
 from regauth.engine.policy.policy import Policy
-from regauth.engine.tokens.jwt import Claims
+from regauth.engine.tokens.jwt import NO_CLAIMS
+from regauth.engine.tokens.workload_claim import Workload
 
 from .authentication import Authenticated, authenticate, refusal
 from .decide import decide
 from .exchange import anonymous
 
-WORKLOAD: Final = "workload"
-DEFERRED: Final = "deferred"
 
-_LATEST: Final = 253_402_300_800  # the year 10000, where datetime ends
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """
-    Whose login a registry token came of, as its claims were verified.
-
-    `provider` is empty for a request without credentials, which has no claims.
-    """
-
-    provider: str
-    claims: Claims
-    at: datetime
-    """As of when the login is good; its own token may have expired since."""
-
-    @classmethod
-    def of(cls, login: Authenticated | None, now: datetime) -> Self:
-        """Return the workload of a login, or of a request without credentials."""
-        if login is None:
-            return cls("", Claims({}), now)
-        return cls(login.provider.name, login.claims, login.at)
-
-    def claim(self) -> Mapping[str, object]:
-        """Return the claim `workload`."""
-        return {"provider": self.provider, "claims": self.claims, "at": self.at.timestamp()}
-
-
-def read_workload(value: object) -> Workload | None:
-    """Read the claim `workload`; None for anything else, so that nothing comes of it."""
-    if not isinstance(value, dict) or value.keys() != {"provider", "claims", "at"}:
-        return None
-    provider, claims, at = value["provider"], value["claims"], value["at"]
-    if not isinstance(provider, str) or not isinstance(claims, dict):
-        return None
-    if not isinstance(at, int | float) or isinstance(at, bool):
-        return None
-    if not 0 <= at < _LATEST or (not provider and claims):
-        return None
-    return Workload(provider, Claims(claims), datetime.fromtimestamp(at, UTC))
+def workload_of(login: Authenticated | None, now: datetime) -> Workload:
+    """Return the workload of a login, or of a request without credentials."""
+    if login is None:
+        return Workload("", NO_CLAIMS, now)
+    return Workload(login.provider.name, login.claims, login.at)
 
 
 def decide_for(

@@ -18,14 +18,13 @@ from regauth.engine.access.references import is_tag
 from regauth.engine.access.scope import Access
 from regauth.engine.cel import Trace
 from regauth.engine.decisions.authentication import CHECKS, Authenticated, identify, rule_variables
-from regauth.engine.decisions.decide import NO_CLAIMS, Match, Request, decide
+from regauth.engine.decisions.decide import Match, Request, decide
 from regauth.engine.decisions.exchange import Credentials, Keys, NeedKeys, anonymous, login
 from regauth.engine.policy.patterns.names import Pattern
 from regauth.engine.policy.patterns.tags import TagPattern
 from regauth.engine.policy.policy import Denial, Policy, Provider, Statement
 from regauth.engine.source.problems import Location
-from regauth.engine.tokens import jwt
-from regauth.engine.tokens.jwt import Claims, MalformedTokenError
+from regauth.engine.tokens.jwt import NO_CLAIMS, Claims, recalled
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +125,7 @@ def explain(
         return _explain_accesses(policy, outcome, NO_CLAIMS, None, given, now)
     answer = yield from login(policy, credentials, service, now)
     if isinstance(answer, Refusal):
-        return _explain_refusal(policy, answer, credentials, service, now)
+        return _explain_refusal(policy, answer, service, now)
     decided = decide(policy, answer.identity, answer.claims, service, accesses, now)
     steps = (
         *(Step(name, passed=True) for name, _ in _BEFORE_CLAIMS),
@@ -144,9 +143,7 @@ def explain_verified(
     return _explain_accesses(policy, decided, answer.claims, answer.provider, steps, now)
 
 
-def _explain_refusal(
-    policy: Policy, answer: Refusal, credentials: Credentials, service: str, now: datetime
-) -> Explanation:
+def _explain_refusal(policy: Policy, answer: Refusal, service: str, now: datetime) -> Explanation:
     provider = policy.providers.get(answer.provider)
     steps: list[Step] = []
     for name, reasons in _BEFORE_CLAIMS:
@@ -158,12 +155,9 @@ def _explain_refusal(
             steps += [Step(later, passed=None) for later in unreached]
             return Explanation(answer, provider, tuple(steps))
         steps.append(Step(name, passed=True))
-    if provider is not None:
-        try:
-            token = jwt.parse(credentials.password)
-        except MalformedTokenError:  # it was parsed before, so this does not come
-            return Explanation(answer, provider, tuple(steps))
-        steps += _claim_steps(provider, Claims(token.claims), service, now)
+    # A refusal has claims when their signature was verified; without, there is nothing to check.
+    if provider is not None and answer.claims is not None:
+        steps += _claim_steps(provider, recalled(dict(answer.claims)), service, now)
     return Explanation(answer, provider, tuple(steps))
 
 

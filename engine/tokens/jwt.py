@@ -42,7 +42,12 @@ UnverifiedClaims = NewType("UnverifiedClaims", dict[str, object])
 """Claims anybody may have written.  Only good for choosing which provider to verify with."""
 
 Claims = NewType("Claims", dict[str, object])
-"""Claims whose signature was verified with a key of their provider."""
+"""
+Claims whose signature was verified with a key of their provider.
+
+The type is the proof: `verify` alone makes them of a token.  `recalled` and `supposed` say why the
+others are taken for verified, and `tests/house` holds who may call which.
+"""
 
 _COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)", re.ASCII)
 _TYPES: Final = ("jwt", "jose", "at+jwt")
@@ -59,6 +64,9 @@ _ecdsa: Final = {
 _encode_json: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 _FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+
+NO_CLAIMS: Final[Claims] = Claims({})
+"""The claims of a request without credentials."""
 
 _REMEMBERED_HEADER: Final = 512
 """Characters of the longest encoded header that is read once for many tokens."""
@@ -180,11 +188,33 @@ def _decode(part: str, what: str) -> bytes:
         raise MalformedTokenError(f"the {what} is not base64url") from None
 
 
-def verify_signature(
-    token: UnverifiedToken, keys: KeySet, algorithms: Collection[str]
-) -> Reason | None:
+def recalled(claims: dict[str, object]) -> Claims:
     """
-    Check a token's signature (RFC 7515, section 5.2) and return None, or why it is refused.
+    Return claims that were verified before, and kept where nobody but us writes.
+
+    That is the store of sessions, a registry token whose own signature was verified, or the record
+    of a decision.
+    """
+    return Claims(claims)
+
+
+def restated(claims: Claims, changes: Mapping[str, object]) -> Claims:
+    """Return verified claims with some of them in another form that means the same."""
+    return Claims({**claims, **changes})
+
+
+def supposed(claims: Mapping[str, object]) -> Claims:
+    """
+    Return claims as if a token with them had been verified.
+
+    For tools that ask what a policy would decide.  No host that answers clients calls this.
+    """
+    return Claims(dict(claims))
+
+
+def verify(token: UnverifiedToken, keys: KeySet, algorithms: Collection[str]) -> Claims | Reason:
+    """
+    Check a token's signature (RFC 7515, section 5.2); return its claims, or why it is refused.
 
     Args:
         token: The token.
@@ -201,7 +231,7 @@ def verify_signature(
     if not fitting:
         return Reason.ALGORITHM_NOT_ALLOWED
     if any(_verifies(token, key) for key in fitting[:MAX_TRIED_KEYS]):
-        return None
+        return Claims(token.claims)
     return Reason.BAD_SIGNATURE
 
 

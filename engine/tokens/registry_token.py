@@ -11,10 +11,10 @@ from typing import Final
 
 from regauth.engine.access.outcomes import Decision
 from regauth.engine.access.scope import Scope
-from regauth.engine.decisions.workload import DEFERRED, WORKLOAD, Workload
 
 from . import jwt
 from .keys import SigningKey
+from .workload_claim import DEFERRED, WORKLOAD, Workload
 
 MIN_LIFETIME: Final = timedelta(seconds=60)
 """Clients take a shorter life for this one (distribution docs/spec/auth/token.md)."""

@@ -17,14 +17,14 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from regauth.engine.access.outcomes import Reason
 from regauth.engine.access.scope import Access, Resource
-from regauth.engine.decisions.workload import DEFERRED, WORKLOAD, Workload, read_workload
 from regauth.engine.source import strictjson
 
 from . import jwt
-from .jwt import MalformedTokenError, UnverifiedToken
+from .jwt import Claims, MalformedTokenError, UnverifiedToken
 from .key_ids import known_ids
 from .keys import ALGORITHMS, Key, KeysError, KeySet, PublicKey, algorithms_of
 from .pem import load_certificates
+from .workload_claim import DEFERRED, WORKLOAD, Workload, read_workload
 
 LEEWAY: Final = timedelta(seconds=60)
 """By which a clock may be wrong; Distribution's."""
@@ -135,21 +135,23 @@ def verify_registry_token(text: str, trust: RegistryTrust, now: datetime) -> Reg
         token = jwt.parse(text, max_length=MAX_TOKEN_LENGTH, max_depth=MAX_DEPTH)
     except MalformedTokenError as error:
         return error.reason
-    reason = _signed(token, trust, now) or _claims(token.claims, trust, now)
+    claims = _signed(token, trust, now)
+    if isinstance(claims, Reason):
+        return claims
+    reason = _claims(claims, trust, now)
     if reason is not None:
         return reason
-    access = _access(token.claims.get("access"))
+    access = _access(claims.get("access"))
     if access is None:
         return Reason.MALFORMED_TOKEN
-    subject = token.claims.get("sub")
-    expires = datetime.fromtimestamp(_number(token.claims.get("exp")) or 0, tz=now.tzinfo)
+    expires = datetime.fromtimestamp(_number(claims.get("exp")) or 0, tz=now.tzinfo)
     return RegistryToken(
-        _text(subject),
+        _text(claims.get("sub")),
         expires,
         access,
-        read_workload(token.claims.get(WORKLOAD)),
-        _access(token.claims.get(DEFERRED), classes=True) or {},
-        _text(token.claims.get("jti")),
+        read_workload(claims.get(WORKLOAD)),
+        _access(claims.get(DEFERRED), classes=True) or {},
+        _text(claims.get("jti")),
     )
 
 
@@ -166,7 +168,7 @@ def unknown_key_id(text: str, keys: KeySet) -> str | None:
     return token.key_id if token.key_id is not None and not keys.named(token.key_id) else None
 
 
-def _signed(token: UnverifiedToken, trust: RegistryTrust, now: datetime) -> Reason | None:
+def _signed(token: UnverifiedToken, trust: RegistryTrust, now: datetime) -> Claims | Reason:
     if token.certificates and trust.roots:
         leaf = _trusted_leaf(token.certificates, trust.roots, now)
         if leaf is None:
@@ -176,10 +178,10 @@ def _signed(token: UnverifiedToken, trust: RegistryTrust, now: datetime) -> Reas
         return Reason.UNKNOWN_KEY
     else:
         keys = KeySet(tuple(key for key in trust.keys.named(token.key_id) if key.key_id))
-    return jwt.verify_signature(token, keys, trust.algorithms)
+    return jwt.verify(token, keys, trust.algorithms)
 
 
-def _claims(claims: Mapping[str, object], trust: RegistryTrust, now: datetime) -> Reason | None:
+def _claims(claims: Claims, trust: RegistryTrust, now: datetime) -> Reason | None:
     if claims.get("iss") != trust.issuer:
         return Reason.WRONG_ISSUER
     audience = claims.get("aud")

@@ -20,7 +20,7 @@ from regauth.engine.policy.patterns.names import Pattern
 from regauth.engine.policy.patterns.tags import TagPattern
 from regauth.engine.policy.policy import Policy, Provider, Statement
 from regauth.engine.source.problems import Location
-from regauth.engine.tokens.jwt import Claims, MalformedTokenError, parse
+from regauth.engine.tokens.jwt import MalformedTokenError, parse, supposed
 from regauth.policytests.execution.evaluation import Session
 
 from .parts import ERROR, FALSE, TRUE, Parts
@@ -158,7 +158,7 @@ class _Collector:
             return
         else:
             try:
-                claims = Claims(parse(session.sample.text).claims)
+                claims = supposed(parse(session.sample.text).claims)
             except MalformedTokenError:
                 return
         variables = rule_variables(provider, claims, session.service, session.sample.now)

@@ -19,7 +19,7 @@ from regauth.engine.access.outcomes import Reason, Refusal
 from regauth.engine.access.scope import Access
 from regauth.engine.decisions.authentication import Authenticated, authenticate
 from regauth.engine.policy.policy import Policy, Statement
-from regauth.engine.tokens.jwt import Claims, MalformedTokenError, parse
+from regauth.engine.tokens.jwt import MalformedTokenError, parse, supposed
 from regauth.policytests.execution.cases import Case, SnapshotCase
 from regauth.policytests.execution.evaluation import Evaluation, Session, ask
 from regauth.policytests.execution.judging import Outcome
@@ -102,7 +102,7 @@ def _login(session: Session, mutant: Mutant) -> Authenticated | Refusal:
     elif outcome.reason in AFTER_SIGNATURE or outcome.reason.startswith("rule:"):
         name = outcome.provider
         try:
-            claims = Claims(parse(session.sample.text).claims)
+            claims = supposed(parse(session.sample.text).claims)
         except MalformedTokenError:
             return outcome
     else:

@@ -19,7 +19,7 @@ from regauth.engine.decisions.decide import Request
 from regauth.engine.policy.patterns.names import Pattern, Wildcard
 from regauth.engine.policy.patterns.tags import STAR, TagPattern
 from regauth.engine.policy.policy import Policy, Statement
-from regauth.engine.tokens.jwt import Claims
+from regauth.engine.tokens.jwt import supposed
 from regauth.policytests.execution.evaluation import Session, ask
 
 from .mutants import Mutant
@@ -188,7 +188,7 @@ def _variations(mutant: Mutant) -> list[Variation]:
 def _request(policy: Policy, candidate: _Candidate) -> Request | Refusal:
     base = candidate.base
     provider = policy.providers[base.provider]
-    outcome = authenticate(provider, Claims(dict(candidate.claims)), base.service, base.now)
+    outcome = authenticate(provider, supposed(dict(candidate.claims)), base.service, base.now)
     if isinstance(outcome, Refusal):
         return outcome
     return ask(policy, outcome, base.service, base.now, mutant=True)

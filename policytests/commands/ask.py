@@ -34,7 +34,7 @@ from regauth.engine.policy.policy import Policy, Provider
 from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.rendering import render_text
 from regauth.engine.tokens.jwks import parse_jwks
-from regauth.engine.tokens.jwt import Claims, MalformedTokenError, parse
+from regauth.engine.tokens.jwt import MalformedTokenError, parse, supposed
 from regauth.engine.tokens.keys import KeysError, KeySet, require_keys
 from regauth.policytests.execution.access_table import DEPENDS, AccessTable, Row
 from regauth.policytests.execution.judging import depends_on_reference
@@ -302,7 +302,7 @@ def _authenticated(login: _Login) -> Authenticated | Refusal:
             return outcome
     claims = parse(login.text).claims
     provider = _provider(login, claims.get("iss"))
-    return authenticate(provider, Claims(claims), login.service, login.now)
+    return authenticate(provider, supposed(claims), login.service, login.now)
 
 
 def _provider(login: _Login, issuer: object) -> Provider:

@@ -12,10 +12,10 @@ from datetime import datetime
 from regauth.engine.access.outcomes import Identity, Refusal
 from regauth.engine.access.scope import Access
 from regauth.engine.decisions.authentication import Authenticated, authenticate
-from regauth.engine.decisions.decide import NO_CLAIMS, Request
+from regauth.engine.decisions.decide import Request
 from regauth.engine.decisions.session import Begun, resume
 from regauth.engine.policy.policy import Policy, Provider
-from regauth.engine.tokens.jwt import Claims
+from regauth.engine.tokens.jwt import NO_CLAIMS, Claims, supposed
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def ask(policy: Policy, asked: Asked, providers: Sequence[str]) -> Said:
 
 
 def _login(policy: Policy, provider: Provider, asked: Asked) -> Authenticated | Refusal:
-    claims = Claims(dict(asked.claims or {}))
+    claims = supposed(dict(asked.claims or {}))
     if not asked.session:
         return authenticate(provider, claims, asked.service, asked.now)
     begun = Begun(asked.session, claims, asked.service, asked.at)

@@ -16,13 +16,14 @@ from typing import Final, NamedTuple
 
 from regauth.engine.access.outcomes import Decision, Identity, Reason, Refusal
 from regauth.engine.decisions.authentication import Authenticated, refusal
-from regauth.engine.decisions.decide import NO_CLAIMS, Request, decide
+from regauth.engine.decisions.decide import Request, decide
 from regauth.engine.decisions.exchange import anonymous, login_verified
 from regauth.engine.decisions.session import Begun, resume
 from regauth.engine.decisions.trust import trust_digest
-from regauth.engine.decisions.workload import Workload, choose, login_again
+from regauth.engine.decisions.workload import choose, login_again
 from regauth.engine.policy.policy import Policy
-from regauth.engine.tokens.jwt import Claims
+from regauth.engine.tokens.jwt import NO_CLAIMS, Claims
+from regauth.engine.tokens.workload_claim import Workload
 
 from .dependencies import Reads
 from .questions import Asked, IncoherentError, asked_of

@@ -12,9 +12,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from regauth.engine.access.outcomes import Identity
-from regauth.engine.decisions.decide import NO_CLAIMS
 from regauth.engine.policy.policy import Policy
-from regauth.engine.tokens.jwt import Claims
+from regauth.engine.tokens.jwt import NO_CLAIMS, Claims
 
 from .records import Record
 

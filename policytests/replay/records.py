@@ -18,7 +18,7 @@ from regauth.engine.access import references
 from regauth.engine.access.outcomes import Why
 from regauth.engine.source import strictjson
 from regauth.engine.source.redaction import REDACTED
-from regauth.engine.tokens.jwt import Claims
+from regauth.engine.tokens.jwt import Claims, recalled
 
 VERSION: Final = 1
 MAX_DEPTH: Final = strictjson.MAX_DEPTH + 1
@@ -170,7 +170,7 @@ def _record(data: dict[str, Any], *, redacted: bool) -> Record:
         provider=data.get("provider", ""),
         subject=data.get("subject", ""),
         accesses=_accesses(data.get("accesses", None if outcome in _ANSWERED else [])),
-        claims=None if claims is None else Claims(claims),
+        claims=None if claims is None else recalled(claims),
         checked=_moment(data["checked"]) if "checked" in data else None,
         routing=data.get("routing", ""),
         trust=data.get("trust", ""),

@@ -20,11 +20,11 @@ from typing import Final
 from regauth.engine.access.outcomes import Refusal, Verdict, Why
 from regauth.engine.access.scope import Access, accesses, parse_scopes, scopes
 from regauth.engine.decisions.authentication import Authenticated
-from regauth.engine.decisions.decide import NO_CLAIMS, unknown
+from regauth.engine.decisions.decide import unknown
 from regauth.engine.decisions.exchange import login_verified
 from regauth.engine.policy.policy import Policy, Provider
 from regauth.engine.source.problems import Location
-from regauth.engine.tokens.jwt import Claims
+from regauth.engine.tokens.jwt import NO_CLAIMS, supposed
 from regauth.policytests.execution.evaluation import ask
 from regauth.policytests.execution.judging import sources_of_errors
 from regauth.policytests.suites.writing import yaml_value
@@ -145,7 +145,7 @@ class RecordedSuite:
         without = [key for key in made if key not in recorded]
         for key in without:
             made.pop(key)
-        login = login_verified(self.policy, chosen.name, Claims(made), record.service, at)
+        login = login_verified(self.policy, chosen.name, supposed(made), record.service, at)
         expected = self._expected(record, asked.reach, login, at)
         if expected is None:
             self.left_out["answers that depend on their time"] += 1

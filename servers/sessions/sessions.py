@@ -12,10 +12,11 @@ import secrets
 from datetime import datetime
 from typing import Final
 
-from regauth.engine import Authenticated, Claims, Policy, Refusal
+from regauth.engine import Authenticated, Policy, Refusal
 from regauth.engine.access.outcomes import Reason
 from regauth.engine.decisions.authentication import refusal
 from regauth.engine.decisions.session import Begun, resume
+from regauth.engine.tokens.jwt import recalled
 
 from .store import SessionRecord, SessionStore
 
@@ -71,7 +72,7 @@ class Sessions:
             return refusal(Reason.UNKNOWN_SESSION, "no session has this token")
         if now >= record.ends:  # a policy that allows longer ones does so for new ones
             return refusal(Reason.UNKNOWN_SESSION, f"it ended at {record.ends.isoformat()}")
-        claims = Claims(json.loads(record.claims))
+        claims = recalled(json.loads(record.claims))
         return resume(
             policy, Begun(record.provider, claims, record.service, record.began), service, now
         )

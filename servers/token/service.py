@@ -28,7 +28,7 @@ from regauth.engine import (
 from regauth.engine.access.scope import REGISTRY
 from regauth.engine.decisions.exchange import anonymous
 from regauth.engine.decisions.prospects import is_out_of_reach
-from regauth.engine.decisions.workload import Workload
+from regauth.engine.decisions.workload import workload_of
 from regauth.servers.sessions.sessions import Sessions, is_session
 from regauth.servers.sessions.store import SessionsError
 from regauth.servers.state.state import State
@@ -215,6 +215,6 @@ class TokenService:
             now=now,
             lifetime=self.lifetime,
             jti=jti,
-            workload=Workload.of(login, now) if shown else None,
+            workload=workload_of(login, now) if shown else None,
         )
         return Issued(decision, token, jti, login, keys)

@@ -94,6 +94,41 @@ def test_the_engine_opens_no_file(repository: Path) -> None:
         assert not {"open", "print", "input", "exec", "eval"} & set(calls), path
 
 
+CLAIMS_ARE_MADE_BY = {
+    "Claims": r"engine/tokens/jwt\.py$",
+    "restated": r"engine/decisions/authentication\.py$",
+    "recalled": (
+        r"engine/(explaining/explanation|tokens/workload_claim)\.py$|servers/sessions/sessions\.py$"
+        r"|policytests/replay/records\.py$"
+    ),
+    "supposed": r"policytests/|controller/planning/",
+}
+"""Who may take claims for verified: `jwt.verify`, and those that say why."""
+
+
+@pytest.mark.parametrize("maker", CLAIMS_ARE_MADE_BY)
+def test_claims_come_from_a_verified_token_or_from_who_says_why(
+    repository: Path, maker: str
+) -> None:
+    """mypy holds that unverified claims are of another type; here, that nobody casts them."""
+    callers = {
+        path.relative_to(repository).as_posix()
+        for path in modules(repository)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Call) and maker == getattr(node.func, "id", None))
+        or (isinstance(node, ast.Call) and maker == getattr(node.func, "attr", None))
+    }
+    casts = [
+        path
+        for path in modules(repository)
+        if re.search(r"cast\([^)]*\bClaims\b", path.read_text(encoding="utf-8"))
+    ]
+
+    assert callers
+    assert [name for name in callers if not re.match(CLAIMS_ARE_MADE_BY[maker], name)] == []
+    assert casts == []
+
+
 def test_every_module_says_what_lives_in_it(repository: Path) -> None:
     for path in modules(repository):
         assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path

@@ -28,9 +28,8 @@ from regauth.engine.cel import (
     compile_expression,
 )
 from regauth.engine.decisions.authentication import authenticate
-from regauth.engine.decisions.decide import NO_CLAIMS
 from regauth.engine.policy.policy import Discovery, JwksFile, JwksUri, StaticKeys
-from regauth.engine.tokens.jwt import Claims
+from regauth.engine.tokens.jwt import NO_CLAIMS, Claims
 
 FOLDER = Path(__file__).parent / "cases" / "valid-every-feature"
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)

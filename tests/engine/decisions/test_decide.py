@@ -7,9 +7,9 @@ import pytest
 
 from regauth.engine.access.outcomes import Decision, Identity, Why
 from regauth.engine.access.scope import accesses, parse_scopes
-from regauth.engine.decisions.decide import NO_CLAIMS, decide
+from regauth.engine.decisions.decide import decide
 from regauth.engine.policy.policy import Policy
-from regauth.engine.tokens.jwt import Claims
+from regauth.engine.tokens.jwt import NO_CLAIMS, Claims
 
 HEAD = """
 version: 1
