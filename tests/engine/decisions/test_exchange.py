@@ -398,8 +398,8 @@ def test_every_reason_of_a_login_comes_from_an_exchange(
     seen = {refusal.reason for _, refusal in refusals(policy, key, other)}
     seen.add(reason(ask(policy, None, Host())))
 
-    # Ages and sessions are in test_authentication.
-    assert set(Reason) - seen == {Reason.TOO_OLD, Reason.UNKNOWN_SESSION}
+    # Ages are in test_authentication, sessions in test_session, costs in test_request_budget.
+    assert set(Reason) - seen == {Reason.TOO_OLD, Reason.UNKNOWN_SESSION, Reason.TOO_COSTLY}
 
 
 def test_what_clients_are_told_holds_no_value(
