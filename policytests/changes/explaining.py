@@ -12,7 +12,7 @@ from regauth.engine.decisions.authentication import Authenticated, authenticate
 from regauth.engine.explaining.explanation import Explanation, explain, explain_verified
 from regauth.engine.explaining.narration import narrate
 from regauth.engine.policy.policy import Policy
-from regauth.engine.tokens.jwt import Claims
+from regauth.engine.tokens.jwt import supposed
 from regauth.policytests.proofs import Witness
 
 
@@ -41,7 +41,7 @@ def _decision(policy: Policy | None, witness: Witness) -> list[str]:
     if provider is None:
         return [f"there is no provider {witness.provider}"]
     login: Authenticated | Refusal = authenticate(
-        provider, Claims(dict(witness.claims)), witness.service, witness.at
+        provider, supposed(witness.claims), witness.service, witness.at
     )
     if isinstance(login, Refusal):
         return [f"REFUSED {login.reason}: {login.message}"]
