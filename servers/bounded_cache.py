@@ -1,7 +1,7 @@
 """
 A cache with a bound.
 
-What lives here: keeping values by key, the oldest dropped first.  What must not: when a value is
+What lives here: keeping values by key, the oldest dropped first.  Not here: when a value is
 still good, which its owner asks of each one it takes out.
 """
 

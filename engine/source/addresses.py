@@ -7,9 +7,12 @@ no name is resolved.  Not here: URLs, and who is trusted.
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Final
 
 MAX_PORT: Final = 65535
+_MAX_IP: Final = 64
+"""Characters of an address, with a zone; clients send longer texts, which are not remembered."""
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -39,6 +42,11 @@ def parse_ip(text: str) -> IpAddress | None:
     An IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2) is the IPv4 address: a socket for both
     families calls its IPv4 peers so, and lists of networks name them the other way.
     """
+    return _parse_ip(text) if len(text) <= _MAX_IP else None
+
+
+@lru_cache(maxsize=1024)
+def _parse_ip(text: str) -> IpAddress | None:
     try:
         found = ipaddress.ip_address(text)
     except ValueError:

@@ -2,7 +2,7 @@
 Reading `proxy.yaml`, and the command line that says the same.
 
 What lives here: from the file's text to `ProxySettings`, with everything that is wrong reported at
-its line and column.  What must not: what the settings bring about.
+its line and column.  Not here: what the settings bring about.
 """
 
 from pathlib import Path

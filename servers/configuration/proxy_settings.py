@@ -1,7 +1,7 @@
 """
 Settings: what `proxy.yaml` says, as values.
 
-What lives here: the values and their defaults.  What must not: reading a file
+What lives here: the values and their defaults.  Not here: reading a file
 (`regauth.servers.configuration.proxy_file`).
 """
 

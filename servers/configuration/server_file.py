@@ -2,7 +2,7 @@
 Reading `server.yaml`.
 
 What lives here: from the file's text to `Settings`, with everything that is wrong reported at its
-line and column.  What must not: what the settings bring about.
+line and column.  Not here: what the settings bring about.
 """
 
 from collections.abc import Mapping

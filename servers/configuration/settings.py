@@ -1,7 +1,7 @@
 """
 Settings: what `server.yaml` says, as values.
 
-What lives here: the values and their defaults.  What must not: reading a file
+What lives here: the values and their defaults.  Not here: reading a file
 (`regauth.servers.configuration.server_file`).
 """
 
@@ -172,6 +172,6 @@ class Settings:
     sessions: SessionSettings | None = None
     """Where sessions are kept; None: nobody gets a refresh token, whatever the policy allows."""
     sees_references: bool = False
-    """Whether it is embedded in a proxy, which decides statements with `tags`."""
+    """Whether it is embedded in a proxy, which sees tags and decides statements with `tags`."""
     filter_catalog: bool = False
-    """Whether its tokens for the catalog say whose they are, for a proxy that filters it."""
+    """Whether tokens for the catalog name their workload, for a proxy that filters the catalog."""

@@ -1,8 +1,8 @@
 """
 Connecting in time, however many addresses a host's name has.
 
-What lives here: urllib3's connections with one deadline for all addresses; by themselves they give
-each as long as the first.  What must not: where to connect, and what is asked there
+What lives here: urllib3's connections with one deadline for all addresses.  urllib3 itself gives
+each address the whole time-out.  Not here: where to connect, and what is asked there
 (`regauth.servers.http_client.documents`).
 """
 
@@ -15,7 +15,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 class _InTime:
     """
-    Makes the socket, as urllib3 lets its connections do by themselves.
+    Opens the socket of a connection within a deadline; urllib3 calls `_new_conn` for it.
 
     Args:
         deadline: Monotonic seconds; past it no address is tried.
@@ -41,7 +41,7 @@ class _InTime:
             if left <= 0:
                 break
             try:
-                # One that is silent leaves time for the next.
+                # Half of the time that is left, so that a silent address leaves time for the next.
                 address = (str(where[0]), self.port)
                 made = socket.create_connection(address, left / 2 if left_over else left)
             except OSError as error:

@@ -1,11 +1,12 @@
 """
-HTTP out: the one module of the servers that opens a connection to somebody else.
+HTTP out, whole: small documents from other servers.
 
-What lives here: fetching a small document within bounds of time, size and place.  What must not:
-what the document means, and when to fetch it (`regauth.servers.provider_keys.providers`).
+What lives here: fetching a small document within bounds of time, size and place.  Not here: what
+the document means, and when to fetch it (`regauth.servers.provider_keys.providers`).
 
-Built on urllib3's connections rather than its pools: a document is fetched every few minutes, and
-owning the connection is what lets a deadline cut a peer that answers a byte a second.
+It uses urllib3's connections without a pool.  A document is fetched every few minutes, so a kept
+connection saves little, and a deadline can close a connection under a peer that sends a byte a
+second.
 """
 
 import re
@@ -222,7 +223,7 @@ def _get(
 
 
 def _cut(connection: HTTPConnection, late: threading.Event) -> Callable[[], None]:
-    """Return what ends a connection from outside: its reads then fail at once."""
+    """Return a function that shuts a connection down, so that reads in another thread fail."""
 
     def cut() -> None:
         late.set()
@@ -231,7 +232,7 @@ def _cut(connection: HTTPConnection, late: threading.Event) -> Callable[[], None
             try:
                 sock.shutdown(socket.SHUT_RDWR)
             except OSError:
-                return  # the peer was faster
+                return  # the peer closed it first
 
     return cut
 
@@ -289,7 +290,7 @@ def _read(response: HTTPResponse, size: int, url: str) -> bytes:
 
 
 def _reason(error: BaseException) -> str:
-    """Say why in a few words; urllib3 wraps what the system said."""
+    """Return the cause in a few words; urllib3 wraps the error of the system several times."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):

@@ -2,7 +2,7 @@
 HTTP out, in a stream: connections to one upstream that are kept and used again.
 
 What lives here: sending a request with a body of any length and reading the answer piece by piece,
-within bounds of time.  What must not: what is sent, and with whose credentials
+within bounds of time.  Not here: what is sent, and with whose credentials
 (`regauth.servers.upstream.registry`).
 
 It is the other half of `regauth.servers.http_client.documents`, which fetches small documents

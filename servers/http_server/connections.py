@@ -1,12 +1,12 @@
 """
 Connections: how many one client may have, and how long it may take to send a request.
 
-What lives here: waitress's channels, counted and timed.  What must not: the loop that serves them
+What lives here: waitress's channels, counted and timed.  Not here: the loop that serves them
 (`regauth.servers.http_server.server`), and what is served.
 
-A connection that waits for a slow client takes no thread, but it is one of those that a process
-has.  The times here bound how long one client can keep one of them for one request, however it
-sends; the count bounds how many of them.
+A connection that waits for a slow client takes no thread, but a process has a bounded number of
+connections.  The times here bound how long one client can hold one of them for one request, however
+slowly it sends.  The count bounds how many of them it can hold.
 """
 
 import contextlib
@@ -41,14 +41,14 @@ _TOO_MANY: Final = (
 _DRAINED: Final = 64 * 1024
 MAX_PIPELINED: Final = 100
 """
-Requests that wait in one connection while another piece of what it sent at once is read.
+Requests of one connection that may wait while more of its bytes are read.
 
-Clients send one.  It matters where much is read at once (`hosting.streaming`): else waitress reads
-no more while requests wait.
+Clients send one at a time.  The bound matters where many bytes are read at once
+(`server.streaming`); elsewhere waitress stops reading while requests wait.
 """
 
 _PIECE: Final = 16 * 1024
-"""Bytes that are read at a time: waitress copies what is left after each chunk and request."""
+"""Bytes that are parsed at a time: waitress copies the rest after each chunk and each request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +58,18 @@ class ClientBounds:
     connections: int | None = 100
     """Of one client at a time; None is without bound."""
     exempt: tuple[Network, ...] = ()
-    """Reverse proxies, whose connections are everybody's."""
+    """Clients without that bound: reverse proxies, which connect for others, and named networks."""
     header_seconds: float = 20.0
-    """From a connection's begin, or a later request's first byte, to the end of its headers."""
+    """From the connection's start, or a later request's first byte, to the end of the headers."""
     body_seconds: float = 30.0
     """From the end of the headers to the end of the body."""
     body_rate: float | None = None
-    """Bytes of a body that earn another second; None earns nothing."""
+    """Bytes of a body that add one second to `body_seconds`; None adds nothing."""
     stall_seconds: float = 120.0
-    """For which a client may take nothing of its answer, which holds a thread."""
+    """How long a client may read nothing of a response, which holds a thread."""
 
     def body_limit(self, received: int) -> float:
-        """Return how many seconds a body may take of which so many bytes have come."""
+        """Return the time limit in seconds for a body of which `received` bytes have arrived."""
         return self.body_seconds + (received / self.body_rate if self.body_rate else 0.0)
 
 
@@ -86,7 +86,7 @@ class ConnectionCounts:
         self._counts: Counter[str] = Counter()
 
     def admit(self, address: str) -> bool:
-        """Count one more connection from an address, if its client may have it."""
+        """Count a new connection from an address; return False if its client has too many."""
         most, client = self._bounds.connections, client_of(address)
         if most is not None and self._counts[client] >= most and not self._exempt(address):
             return False
@@ -94,7 +94,7 @@ class ConnectionCounts:
         return True
 
     def leave(self, address: str) -> None:
-        """Count one less."""
+        """Count a connection that ended."""
         client = client_of(address)
         self._counts[client] -= 1
         if not self._counts[client]:
@@ -106,7 +106,7 @@ class ConnectionCounts:
 
 class Request(FramedRequest):
     """
-    A request that is being received, which knows since when.
+    A request that is being received, with the times of its parts.
 
     Args:
         adjustments: waitress's.
@@ -121,14 +121,14 @@ class Request(FramedRequest):
         self.body_began: float | None = None
 
     def received(self, data: bytes) -> int:
-        """Take what came, and note when the headers were whole."""
+        """Read the bytes that arrived, and note when the headers are complete."""
         taken = int(super().received(data))
         if self.headers_finished and self.body_began is None:
             self.body_began = self._clock()
         return taken
 
     def restart(self, now: float) -> None:
-        """Begin to count anew: nothing was read meanwhile."""
+        """Restart the clock: nothing was read while the request before was answered."""
         if self.body_began is None:
             self.began = now
         else:
@@ -137,11 +137,11 @@ class Request(FramedRequest):
 
 class Channel(HTTPChannel):  # type: ignore[misc]
     """
-    A connection that is ended when its client is late.
+    A connection that is closed when its client is too slow.
 
-    A client that speaks TLS is told at once that nobody else does here: clients of registries try
-    TLS first and would else wait for their time-out; the words are those of Go's servers, which
-    some of them know.
+    A client that starts a TLS handshake gets an answer in plain HTTP at once.  Registry clients try
+    TLS first, and without the answer they wait for their time-out.  The words are those of Go's
+    HTTP server, which some clients recognize.
     """
 
     def __init__(self, clients: "Clients", *arguments: Any, **named: Any) -> None:  # noqa: ANN401
@@ -155,7 +155,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return Request(adjustments, self._clients.clock)
 
     def received(self, data: bytes) -> bool:
-        """Take what came, unless it begins as a TLS handshake (RFC 8446, section 5.1)."""
+        """Read the bytes that arrived, unless they begin a TLS handshake (RFC 8446, 5.1)."""
         if self.request is None and not self.requests and data[:2] == _TLS_HANDSHAKE:
             self.say(_NOT_TLS)
             self.handle_close()
@@ -173,21 +173,21 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def handle_expt(self) -> None:
         """
-        Hang up on a client that sends a TCP urgent byte.
+        Close the connection of a client that sends a TCP urgent byte.
 
-        HTTP has no use for one, and no read takes it away.  Only a loop that watches for one comes
-        here: waitress's own does, which serves where there is no epoll.
+        HTTP has no use for one, and no read removes it.  Only a loop that watches for urgent bytes
+        calls this: waitress's own, which serves where there is no epoll.
         """
         self._clients.tell("urgent", self.addr[0])
         self.handle_close()
 
     def handle_error(self) -> None:
-        """Hang up after a failure of our own; waitress's line would quote what was sent."""
+        """Close after a failure of our own; the log line of waitress would quote the client."""
         logging.getLogger(__name__).error("a connection failed", exc_info=sys.exc_info())
         self.handle_close()
 
     def service(self) -> None:
-        """Answer a request, in a thread of its own."""
+        """Answer a request; waitress calls this in a thread of its pool."""
         self._used = True
         if self.requests and isinstance(self.requests[0].error, SpoolFullError):
             self._clients.tell("spool-full", self.addr[0])
@@ -195,7 +195,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         super().service()
 
     def late(self, now: float) -> Why | None:
-        """Tell which part of a request is late."""
+        """Return which part of the request is too slow, or None."""
         request, bounds = self.request, self._clients.bounds
         if self.requests or self.total_outbufs_len:
             if request is not None:
@@ -213,18 +213,18 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return "slow-headers" if now - began >= bounds.header_seconds else None
 
     def end_late(self) -> None:
-        """Say that the request took too long, where one was begun, and hang up."""
+        """Answer 408 if a request has begun, and close."""
         if self.request is not None:
             self.say(_LATE)
         self.handle_close()
 
     def say(self, words: bytes) -> None:
-        """Send a few bytes at once, as far as that can be done."""
+        """Send a few bytes now; if the socket takes none, they are lost."""
         with contextlib.suppress(OSError):
             self.socket.send(words)
 
     def del_channel(self, map: dict[int, Any] | None = None) -> None:  # noqa: A002 - waitress's word
-        """Forget the connection, once."""
+        """Remove the connection from the count; waitress may call this more than once."""
         if self._fileno is not None:
             self._clients.leave(self.addr[0])
         super().del_channel(map)
@@ -236,7 +236,7 @@ class Clients:
 
     Args:
         bounds: What they may take.
-        rejections: Is told of those that are turned away.
+        rejections: Logs and counts those that are turned away.
         clock: Monotonic seconds.
     """
 
@@ -259,7 +259,7 @@ class Clients:
         adjustments: object,
         map: dict[int, Any],  # noqa: A002 - waitress's word
     ) -> None:
-        """Take a connection in, as waitress would with a class of channels, or refuse it."""
+        """Accept or refuse a connection; waitress calls this as it would a class of channels."""
         if not self._counts.admit(address[0]):
             self.tell("too-many", address[0])
             _refuse(connection)
@@ -271,11 +271,11 @@ class Clients:
             raise
 
     def leave(self, address: str) -> None:
-        """Take note that a connection is gone."""
+        """Count a connection that ended."""
         self._counts.leave(address)
 
     def end_late(self, channels: list[Channel]) -> None:
-        """Hang up on all whose request is late."""
+        """Close all connections whose request is too slow."""
         now = self.clock()
         for channel in channels:
             why = channel.late(now)
@@ -284,13 +284,18 @@ class Clients:
                 channel.end_late()
 
     def tell(self, why: Why, address: str) -> None:
-        """Tell of a connection that was turned away."""
+        """Log and count a connection that was turned away."""
         if self._rejections is not None:
             self._rejections.turned_away(why, address)
 
 
 def _refuse(connection: socket.socket) -> None:
-    """Answer 503 and hang up; what the client sent is read, for else it may not see the answer."""
+    """
+    Answer 503 and close.
+
+    What the client sent is read first: closing a socket with unread bytes sends a reset, and the
+    client may then miss the response (RFC 9112, section 9.6).
+    """
     with contextlib.suppress(OSError), connection:
         connection.settimeout(0)
         connection.send(_TOO_MANY)

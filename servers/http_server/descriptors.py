@@ -2,7 +2,7 @@
 File descriptors: how many a process may open, and what it does when none is left.
 
 What lives here: the bound on connections that follows from the limit of open files, and the pause
-in accepting connections.  What must not: the loop that serves them
+in accepting connections.  Not here: the loop that serves them
 (`regauth.servers.http_server.server`).
 """
 
@@ -14,9 +14,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 RESERVE: Final = 64
-"""Descriptors of a process that are no connection's: logs, listening sockets, files it reads."""
+"""Descriptors for everything but connections: logs, listening sockets, files that are read."""
 OF_A_THREAD: Final = 2
-"""Descriptors that a thread opens to answer: a connection to the upstream or the store, a file."""
+"""Descriptors that a thread needs for a request: a connection to the upstream or store, a file."""
 MIN_CONNECTIONS: Final = 16
 PAUSE: Final = 1.0
 """Seconds without accepting, after no descriptor was left."""
@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 
 def connection_bound(wanted: int, threads: int, of_a_connection: int) -> int:
     """
-    Return how many connections the limit of open files has room for, `wanted` at most.
+    Return how many connections the limit of open files allows, at most `wanted`.
 
     The soft limit is raised as far as that takes and the hard limit allows.  A bound below
     `wanted` is logged.
@@ -69,7 +69,7 @@ class Accepting:
     """
     Accepts connections of one listening socket, and pauses when no descriptor is left.
 
-    Without a pause the loop would spin: the connection that waits wakes it again at once.
+    Without a pause the loop would spin: the waiting connection makes the socket readable again.
 
     Args:
         listener: waitress's dispatcher, whose methods this replaces.

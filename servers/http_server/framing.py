@@ -1,8 +1,9 @@
 """
 Framing: where a request and its header fields end (RFC 9112, sections 5 and 6).
 
-What lives here: what waitress's parser is too lenient about, and what takes it too long.  What must
-not: how long a client may take (`regauth.servers.http_server.connections`), and what is asked.
+What lives here: stricter checks than those of waitress's parser, and bounds on what takes it too
+long.  Not here: how long a client may take (`regauth.servers.http_server.connections`), and what
+is asked.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import BadRequest, Error
 
 MAX_FIELDS: Final = 256
-"""Header fields of a request; ten thousand took 50 ms, in which nobody is served."""
+"""Header fields of a request.  Parsing ten thousand took 50 ms, during which nobody is served."""
 
 MAX_BLANKS: Final = 64
 """Spaces and tabs in a row.  waitress matches a field in time that grows with their square."""
@@ -75,10 +76,10 @@ class _Spool:
 
 class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
     """
-    A request that has one end, where waitress takes requests that could have two.
+    A request whose end can be read in one way; waitress accepts some with two.
 
-    Whoever stands in front and reads another end than we do sends us the rest of one client's
-    request as another client's (request smuggling).
+    If a proxy in front reads another end than this server, the rest of one client's request
+    becomes the start of another client's (request smuggling).
     """
 
     request_uri: str
@@ -86,7 +87,7 @@ class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
     _spool: _Spool | None = None
 
     def received(self, data: bytes) -> int:
-        """Take what came; a request that is whole is not asked to go on (RFC 9110, 10.1.1)."""
+        """Read the bytes that arrived; send no 100 for a complete request (RFC 9110, 10.1.1)."""
         taken = int(super().received(data))
         body = self.body_rcv if self.chunked else None
         if body is not None and len(body.control_line) + len(body.trailer) > MAX_CHUNK_TEXT:
@@ -103,9 +104,9 @@ class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
         Read line and headers.
 
         Raises:
-            ParsingError: The version is not ours, the body's end is said in two ways, or a field
-                goes on in a second line (RFC 9112, sections 2.3, 5.2, 6.1 and 6.3); there are more
-                fields or blanks than anybody needs; or a number or an address is none.
+            ParsingError: The version is not 1.0 or 1.1, the end of the body is ambiguous, or a
+                field continues on a second line (RFC 9112, sections 2.3, 5.2, 6.1 and 6.3); there
+                are too many fields or blanks; or the target or a length is malformed.
         """
         _check_cost(header_plus)
         try:
@@ -115,7 +116,7 @@ class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
         if self.version not in ("1.0", "1.1"):
             raise ParsingError("HTTP/1.0 or HTTP/1.1 is spoken here")
         self._take_absolute_form()
-        # waitress has taken away a coding that it knows, which HTTP/1.0 has not
+        # waitress removes the coding `chunked` for HTTP/1.1 alone; HTTP/1.0 has no codings.
         if "TRANSFER_ENCODING" in self.headers or (
             self.chunked and "CONTENT_LENGTH" in self.headers
         ):
@@ -147,15 +148,15 @@ class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
 
 def _check_cost(header_plus: bytes) -> None:
     """
-    Refuse what would keep waitress's parser, and with it every connection of the process, busy.
+    Refuse what keeps waitress's parser busy, which stops all connections of the process.
 
     Raises:
         ParsingError: A field is folded, or there are too many fields or blanks.
     """
     blanks = header_plus.replace(b"\t", b" ")
-    if b"\n " in blanks:  # folding would also make one long run of many short ones
+    if b"\n " in blanks:  # waitress joins folded lines, so short runs become one long run
         raise ParsingError("a header field goes on in a second line")
     if b" " * (MAX_BLANKS + 1) in blanks:
         raise ParsingError(f"more than {MAX_BLANKS} blanks in a row")
-    if header_plus.count(b"\n") > MAX_FIELDS + 2:  # the first line and the last are none
+    if header_plus.count(b"\n") > MAX_FIELDS + 2:  # the first and the last line are no fields
         raise ParsingError(f"more than {MAX_FIELDS} header fields")

@@ -1,14 +1,14 @@
 """
 Waiting for connections that have something to do.
 
-What lives here: what the kernel watches each of waitress's channels for.  What must not: what is
-done with them.
+What lives here: what the kernel watches each of waitress's channels for.  Not here: what is done
+with them.
 
-waitress's own loop asks every channel, on every turn, what to watch it for, so that a request costs
-more the more connections there are, idle ones included; and every answer wakes the loop, though
-hardly any leaves it something to do.  Here each channel is watched for one event at a time
-(epoll's `EPOLLONESHOT`), and whoever has dealt with the event, the loop or the thread that answered
-a request, has it watched for the next.  Where there is no epoll, waitress's own loop serves.
+waitress's own loop asks every channel on every turn what to watch it for.  So a request costs more
+the more connections there are, idle ones included.  Every response also wakes that loop, though it
+rarely has anything to do then.  Here the kernel watches each channel for one event at a time
+(epoll's `EPOLLONESHOT`).  The loop, or the thread that answered a request, handles the event and
+then registers the channel for the next one.  Where there is no epoll, waitress's own loop serves.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ from waitress import wasyncore
 
 _READ: Final = select.POLLIN
 """
-Without `POLLPRI`: no read takes a TCP urgent byte (RFC 9293, section 3.8.5) away, so one byte would
+Without `POLLPRI`: no read removes a TCP urgent byte (RFC 9293, section 3.8.5), so one byte would
 wake the loop for as long as its connection is open.
 """
 _EITHER: Final = _READ | select.POLLOUT
 _LOOK: Final = 1.0
-"""Seconds after which every channel is asked: time alone may have told it to close."""
+"""Seconds between two turns that ask every channel: some close because time has passed."""
 
 Channel = Any
 """One of waitress's dispatchers."""
@@ -36,10 +36,10 @@ class Channels(dict[int, Channel]):
     """waitress's map of channels by file descriptor, and its loop, one turn at a time."""
 
     def serve(self, channel: Channel) -> None:
-        """Say that this thread serves the channel from now on."""
+        """Note that this thread answers the channel's request from now on."""
 
     def served(self) -> None:
-        """Have the channel that this thread serves watched for what it wants now."""
+        """Watch the channel of this thread's request for what it needs next."""
         for one in list(self.values()):
             if one.accepting:
                 with contextlib.suppress(BlockingIOError):  # full of reasons to wake
@@ -48,11 +48,11 @@ class Channels(dict[int, Channel]):
 
     def turn(self, seconds: float, *, look: bool = False) -> None:  # noqa: ARG002 - it always looks
         """
-        Wait until a channel has something to do, at most so many seconds, and let it.
+        Wait until a channel has something to do, at most `seconds`, and handle it.
 
         Args:
             seconds: How long to wait.
-            look: Ask every channel whether it is to be closed, as is else done once in a while.
+            look: Ask every channel whether it must be closed; otherwise that is once a second.
         """
         wasyncore.loop(timeout=seconds, use_poll=True, map=self, count=1)
 
@@ -84,20 +84,20 @@ class WatchedChannels(Channels):
         self._epoll.unregister(descriptor)
 
     def serve(self, channel: Channel) -> None:
-        """Say that this thread serves the channel from now on."""
+        """Note that this thread answers the channel's request from now on."""
         self._serving.channel = channel
 
     def served(self) -> None:
-        """Have the channel that this thread serves watched for what it wants now."""
+        """Watch the channel of this thread's request for what it needs next."""
         self._watch(self._serving.channel)
 
     def turn(self, seconds: float, *, look: bool = False) -> None:
-        """Wait until a channel has something to do, at most so many seconds, and let it."""
+        """Wait until a channel has something to do, at most `seconds`, and handle it."""
         now = time.monotonic()
         if look or self._full or now - self._looked >= _LOOK:
             self._looked, self._full = now, False
             for channel in list(self.values()):
-                # What waits to be read from is watched already.
+                # A channel that waits for bytes is registered already.
                 if channel.accepting or channel.writable():
                     self._watch(channel)
         for descriptor, flags in self._epoll.poll(seconds):
@@ -116,27 +116,27 @@ class WatchedChannels(Channels):
 
     def _watch(self, channel: Channel) -> None:
         """
-        Watch a channel for what it wants, once.
+        Watch a channel for one event.
 
-        One that wants nothing is busy: whoever answers its request comes here afterwards.  Two
-        that come here at a time can only mistake a channel for one that has something to write,
-        and writing nothing brings the loop here again.
+        A channel that needs nothing is busy: the thread that answers its request calls this
+        afterwards.  If two threads call it at a time, the worst case is one wake-up for a channel
+        with nothing to write, after which the loop calls this again.
         """
         wanted, descriptor = _wanted(channel), channel._fileno  # noqa: SLF001 - the map's key
         if not wanted and channel.accepting:
-            self._full = True  # until a connection goes, which only the next turns can tell
+            self._full = True  # until a connection ends, which only the next turns can notice
         if wanted and descriptor is not None:
-            with contextlib.suppress(OSError):  # the loop may have closed it meanwhile
+            with contextlib.suppress(OSError):  # the loop may have closed it in between
                 self._epoll.modify(descriptor, wanted | select.EPOLLONESHOT)
 
 
 def _wanted(channel: Channel) -> int:
     """Return what a channel waits for now, as `poll` flags."""
     flags = _READ if channel.readable() else 0
-    # A listening socket says that it is writable, too.
+    # waitress calls a listening socket writable, but there is nothing to write.
     return flags | select.POLLOUT if channel.writable() and not channel.accepting else flags
 
 
 def channels() -> Channels:
-    """Return what serves best here."""
+    """Return the channels for this system: watched by epoll, or else by waitress's loop."""
     return WatchedChannels() if hasattr(select, "epoll") else Channels()

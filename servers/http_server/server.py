@@ -1,7 +1,7 @@
 """
 Hosting on waitress: sockets, the serving loop, and an orderly end.
 
-What lives here: everything that knows waitress, but its channels (`connections`).  What must not:
+What lives here: everything that knows waitress, except its channels (`connections`).  Not here:
 what is served.
 """
 
@@ -46,7 +46,7 @@ _ADJUSTMENTS: Final[Mapping[str, int]] = {
     "connection_limit": 1000,
     "backlog": BACKLOG,
 }
-"""waitress's, for a token server."""
+"""Adjustments of waitress for a token server."""
 
 Application = Callable[..., Any]
 
@@ -128,10 +128,10 @@ def streaming(max_body: int, threads: int) -> Mapping[str, int]:
 @contextlib.contextmanager
 def _signals_wake(descriptor: int) -> Iterator[None]:
     """
-    Have signals write to a pipe that the loop reads, where this thread is the one they interrupt.
+    Make signals write to a pipe that the loop reads, if this is the main thread.
 
-    One that comes just before the loop waits does not interrupt its waiting, and Python runs its
-    handler only afterwards.
+    A signal that arrives just before the loop waits does not interrupt the wait, and Python runs
+    its handler only after the wait.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -2,12 +2,12 @@
 Routes of a registry: from a request's method and target to what it is about and what it needs.
 
 What lives here: the grammar of the OCI Distribution Spec 1.1 ("Endpoints", "Pulling manifests") and
-the access that Distribution asks for (`registry/handlers/app.go`).  Pure.  What must not: tokens,
-and moving bytes.
+the access that Distribution asks for (`registry/handlers/app.go`).  Pure.  Not here: tokens, and
+moving bytes.
 
-There is one reading of a target, or none.  Names and references are checked before anything is
-decided, nothing percent-encoded is taken in a path, and what goes upstream is written anew from
-what was read, so that the registry cannot read another resource than the one that was decided.
+A target has one reading, or none.  Names and references are checked before anything is decided, and
+a path with percent-encoding is refused.  What goes upstream is written anew from what was read, so
+the registry cannot read another resource than the one that was decided.
 """
 
 import re

@@ -1,8 +1,8 @@
 """
 The event log: what happened, one line each, on one stream.
 
-What lives here: the form of log lines, JSON (RFC 8259) or text, for events of ours and for what
-libraries log.  What must not: tokens, passwords and keys; nothing that is logged may hold one.
+What lives here: the form of log lines, JSON (RFC 8259) or text, for our events and for what
+libraries log.  Not here: tokens, passwords and keys; nothing that is logged may hold one.
 
 A log that cannot be written never stops a request: the line is dropped and counted.
 """
@@ -46,7 +46,7 @@ _AS_JSON_DOES: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH
 
 
 def redacted(line: str) -> str:
-    """Return a line with whatever looks like a token taken out."""
+    """Return a line without anything that looks like a token."""
     line = without_tokens(line)
     return _SESSION.sub(REDACTED, line) if "-session-" in line else line
 
@@ -57,7 +57,7 @@ class EventLog:
 
     Args:
         form: `json` or `text`.
-        level: The least that is written.
+        level: The lowest level that is written.
         descriptor: Where to; standard error by default.
         now: The clock.
     """
@@ -99,7 +99,7 @@ class EventLog:
         self._write(redacted(line).encode("utf-8", "backslashreplace") + b"\n")
 
     def prepare(self, fields: Mapping[str, object]) -> str:
-        """Encode fields for an event, for those that are written again and again."""
+        """Encode fields once for an event that is written several times."""
         given = {name: value for name, value in fields.items() if value or value == 0}
         if self._json:
             return f",{encoded(given)[1:-1]}" if given else ""
@@ -151,7 +151,7 @@ class _Handler(logging.Handler):
         if len(place.said) >= (MAX_OWN_MESSAGES if record.name.startswith(_OWN) else 1):
             place.unsaid += 1
             return
-        # What is cut is looked through before: half a token may not look like one.
+        # Redact before cutting: half a token does not look like one.
         message, trace = redacted(record.getMessage())[:MAX_MESSAGE], _trace(record)
         if (message, trace) in place.said:
             place.unsaid += 1
@@ -180,7 +180,7 @@ class _Handler(logging.Handler):
 
 
 def _trace(record: logging.LogRecord) -> str:
-    """Say only where an exception happened: its own text may quote what a client sent."""
+    """Return where an exception happened, without its text, which may quote what a client sent."""
     if not record.exc_info or record.exc_info[0] is None:
         return ""
     frames = traceback.extract_tb(record.exc_info[2])
@@ -189,7 +189,7 @@ def _trace(record: logging.LogRecord) -> str:
 
 
 def encoded(value: object) -> str:
-    """Encode in JSON, in ASCII: what a terminal shows of a log is what stands there."""
+    """Encode as JSON in ASCII, so that no character of a client's can steer a terminal."""
     try:
         data = orjson.dumps(value, option=_AS_JSON_DOES)
     except orjson.JSONEncodeError:
@@ -198,7 +198,7 @@ def encoded(value: object) -> str:
 
 
 def _text(value: object) -> str:
-    """Quote what would not be one word: a client must not be able to write lines of ours."""
+    """Quote what is not one word, so that a client cannot forge fields or lines of the log."""
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         text = "; ".join(value)
     else:

@@ -1,8 +1,8 @@
 """
 Metrics, for Prometheus.
 
-What lives here: the metrics and their names.  What must not: names of repositories, subjects or
-clients, which are without bound; the decision log has those.
+What lives here: the metrics and their names.  Not here: names of repositories, subjects or
+clients, whose number has no bound; the decision log has those.
 
 With several processes, `PROMETHEUS_MULTIPROC_DIR` names the folder they share; it must be set
 before this module is imported.
@@ -36,16 +36,16 @@ _BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 
 
 def forget_process(pid: int) -> None:
-    """Leave a process that has ended out of what the living show."""
+    """Remove a process that has ended from the metrics of all processes."""
     if os.environ.get(FOLDER_VARIABLE):
         mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 def _forget_the_dead() -> None:
     """
-    Leave out processes that have ended and whose host did not say so.
+    Remove processes that have ended without `forget_process`.
 
-    `token-server` does; other WSGI servers replace theirs without a word.
+    `token-server` calls it; other WSGI servers replace their processes without telling anybody.
     """
     for file in Path(os.environ[FOLDER_VARIABLE]).glob("gauge_live*_*.db"):
         pid = file.stem.rpartition("_")[2]

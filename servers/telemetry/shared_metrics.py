@@ -1,8 +1,8 @@
 """
 The folder that several processes share their metrics in.
 
-What lives here: making it and taking it away.  It must be there before prometheus-client is
-imported, so this module does not import it.  What must not: metrics.
+What lives here: making the folder and removing it.  The folder must exist before
+prometheus-client is imported, so this module does not import it.  Not here: metrics.
 """
 
 import os
@@ -16,7 +16,7 @@ FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 @contextmanager
 def shared_metrics(*, processes: int) -> Iterator[None]:
-    """Have a folder while the block runs, unless there is one process or one is set already."""
+    """Keep a folder while the block runs, if there are several processes and none is set yet."""
     if processes == 1 or os.environ.get(FOLDER_VARIABLE):
         yield
         return
