@@ -18,14 +18,19 @@ import click
 if TYPE_CHECKING:  # the engine is for commands that do something; `--help` is not one of them
     from regauth.engine.source.problems import Problem
 
+LINES: Final = "\n"
+"""What a message may hold beside printable characters."""
+
 EXIT_REFUSED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_POLICY: Final = 10
 
 
 def fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
-    """Say what is wrong and end."""
-    click.echo(f"token-server: {message}", err=True)
+    """Say what is wrong and end; what a peer has written of it is made visible."""
+    from regauth.engine.source.foreign_text import visible  # noqa: PLC0415
+
+    click.echo(f"token-server: {visible(message, keep=LINES)}", err=True)
     sys.exit(code)
 
 
@@ -55,8 +60,16 @@ def _show_problems(problems: "tuple[Problem, ...]", sources: Mapping[str, str]) 
 
 
 def shown_token(token: str) -> str:
-    """Return a token's header and claims as JSON, with certificates shortened."""
-    header, claims = (_part(part) for part in token.split(".")[:2])
+    """
+    Return a token's header and claims as JSON, with certificates shortened.
+
+    Raises:
+        ValueError: The token is no JWT.
+    """
+    try:
+        header, claims = (_part(part) for part in token.split(".")[:2])
+    except (ValueError, TypeError) as error:
+        raise ValueError("the server's token is no JWT; --raw shows it as it is") from error
     if isinstance(chain := header.get("x5c"), list):
         header["x5c"] = [f"{str(one)[:24]}..." for one in chain]
     return json.dumps({"header": header, "claims": claims}, indent=2)

@@ -244,7 +244,10 @@ def exchange(url: str, username: str, service: str, scopes: tuple[str, ...], *, 
         fail(str(error))
     except RefusedError as error:
         fail(f"refused: {error}", EXIT_REFUSED)
-    click.echo(token if raw else shown_token(token))
+    try:
+        click.echo(token if raw else shown_token(token))
+    except ValueError as error:
+        fail(str(error))
 
 
 @main.command()
@@ -258,7 +261,13 @@ def exchange(url: str, username: str, service: str, scopes: tuple[str, ...], *, 
 @click.option(
     "--registry-config",
     type=click.Path(dir_okay=False, exists=True, path_type=Path),
-    help="The registry's own configuration file, to compare it, too.",
+    help="The registry's own configuration file, to compare it, too: Distribution's, zot's, or "
+    "the proxy.yaml of registry-auth-proxy.",
+)
+@click.option(
+    "--registry-env",
+    type=click.Path(dir_okay=False, exists=True, path_type=Path),
+    help="A file of NAME=VALUE with the variables that Distribution runs with.",
 )
 @click.option("--ca-file", help="Trust these authorities instead of the system's.")
 @click.option("--allow-http", is_flag=True, help="Reach hosts other than this one without TLS.")
@@ -266,6 +275,7 @@ def doctor(
     url: str,
     config: Path,
     registry_config: Path | None,
+    registry_env: Path | None,
     ca_file: str | None,
     *,
     allow_http: bool,
@@ -281,19 +291,20 @@ def doctor(
       token-server doctor http://localhost:5000 --config trial/server.yaml
     """  # noqa: D301 - click reads \b
     settings = _settings(config)
+    from regauth.engine.source.foreign_text import visible  # noqa: PLC0415
     from regauth.servers.http_client.documents import Place  # noqa: PLC0415
-    from regauth.servers.setup.doctor import examine  # noqa: PLC0415
+    from regauth.servers.setup.doctor import Examined, examine  # noqa: PLC0415
     from regauth.servers.state.reloading import load_state  # noqa: PLC0415
 
     place = Place(ca_file=ca_file, allow_http=allow_http)
     well = True
     with startup_errors_shown():
         state = load_state(settings)
-    for finding in examine(url, settings, state, place, registry_config):
+    for finding in examine(Examined(url, settings, state, place, registry_config, registry_env)):
         well = well and finding.right
-        click.echo(f"{'ok   ' if finding.right else 'WRONG'} {finding.fact}")
+        click.echo(f"{'ok   ' if finding.right else 'WRONG'} {visible(finding.fact)}")
         if finding.remedy:
-            click.echo(f"      {finding.remedy}")
+            click.echo(f"      {visible(finding.remedy)}")
     sys.exit(0 if well else EXIT_REFUSED)
 
 

@@ -1,128 +1,181 @@
 """
-A registry's configuration file, compared with this server's.
+A registry's own configuration, read as the registry reads it.
 
-What lives here: `auth: token:` of Distribution (docs/about/configuration.md), the files it trusts,
-and what the doctor finds.  What must not: asking a live registry (`regauth.servers.setup.doctor`).
+What lives here: what Distribution (docs/about/configuration.md), zot (`http.auth.bearer`) and our
+proxy (`proxy.yaml`) say about tokens, from their files and from environment variables.
+Not here: comparing it with ours (`regauth.servers.setup.comparison`), and asking a live registry.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
+from typing import Final
 
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.x509 import Certificate
+import yaml
 
-from regauth.engine import Problems, SigningKey
-from regauth.engine.source.nodes import MappingNode, parse
-from regauth.engine.tokens.jwks import parse_jwks
-from regauth.engine.tokens.keys import KeysError
-from regauth.engine.tokens.pem import load_certificates
-from regauth.servers.configuration.settings import Settings, SigningSettings
-from regauth.servers.signing.signer import certified
-from regauth.servers.state.state import State
+from regauth.engine.source.configuration_file import ConfigurationError
+from regauth.engine.source.foreign_text import visible
+from regauth.servers.configuration.proxy_file import read_proxy_settings
+from regauth.servers.configuration.proxy_settings import BundleKeys, FileKeys
+
+MAX_FILE: Final = 1024 * 1024
+VARIABLE: Final = "REGISTRY_AUTH_TOKEN_"
+"""Before the names of `auth: token:` in Distribution's environment."""
+
+
+class RegistryKind(StrEnum):
+    """Whose configuration it is."""
+
+    DISTRIBUTION = "Distribution"
+    ZOT = "zot"
+    PROXY = "registry-auth-proxy"
+
+
+class RegistryFileError(Exception):
+    """
+    A registry's configuration cannot be read; the message says why.
+
+    Args:
+        message: What is wrong, and where.
+        remedy: What to do about it.
+    """
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at: whether it is right, and what to do when it is not."""
+class RegistryConfiguration:
+    """What a registry is told about tokens; empty and None where it says nothing."""
 
-    right: bool
-    fact: str
-    remedy: str = ""
-
-
-def right(fact: str) -> Finding:
-    """Say what is as it must be."""
-    return Finding(right=True, fact=fact)
-
-
-def wrong(fact: str, remedy: str) -> Finding:
-    """Say what is not, and what to do about it."""
-    return Finding(right=False, fact=fact, remedy=remedy)
+    kind: RegistryKind
+    realm: str = ""
+    service: str = ""
+    issuer: str | None = None
+    certificates: Path | None = None
+    key_set: Path | None = None
+    algorithms: tuple[str, ...] | None = None
 
 
-def compare_file(file: Path, settings: Settings, state: State) -> Iterator[Finding]:
+def read_registry_configuration(
+    file: Path | None, environment: Path | None
+) -> RegistryConfiguration:
     """
-    Compare a Distribution configuration file with ours, and yield what was found.
+    Read a registry's file, or the variables that it runs with, or both.
 
     Args:
-        file: The registry's file.
-        settings: This server's configuration.
-        state: Its policy and keys.
+        file: The configuration file.
+        environment: A file of lines NAME=VALUE, as `docker --env-file` takes it; Distribution's
+            `REGISTRY_AUTH_TOKEN_...` go before the file.
+
+    Raises:
+        RegistryFileError: One cannot be read, or says nothing about tokens.
     """
-    token = _token_section(file)
-    if token is None:
-        yield wrong(f"{file} has no `auth: token:`", "configure it in the registry")
-        return
-    issuer = token.get("issuer")
-    if issuer == settings.issuer:
-        yield right(f"the registry's issuer is ours, {issuer!r}")
-    else:
-        yield wrong(
-            f"the registry's `auth.token.issuer` is {issuer!r}, ours is {settings.issuer!r}",
-            "make them the same, letter for letter",
+    content = {} if file is None else _content(file)
+    if file is not None and "token" in content and "auth" not in content:
+        return _of_proxy(file)
+    http = _mapping(content.get("http"))
+    bearer = _mapping(_mapping(http.get("auth")).get("bearer"))
+    if bearer:
+        return RegistryConfiguration(
+            RegistryKind.ZOT,
+            _text(bearer.get("realm")),
+            _text(bearer.get("service")),
+            certificates=_path(bearer.get("cert"), file),
         )
-    bundle, key_set = token.get("rootcertbundle"), token.get("jwks")
-    if isinstance(bundle, str) and bundle:
-        yield _compare_bundle(Path(bundle), settings.signing, state.signer.key)
-    if isinstance(key_set, str) and key_set:
-        yield _compare_key_set(Path(key_set), state.signer.key)
-
-
-def _token_section(file: Path) -> Mapping[str, object] | None:
-    try:
-        node = parse(file.read_text(encoding="utf-8"), str(file), Problems())
-    except (OSError, UnicodeDecodeError):
-        return None
-    for name in ("auth", "token"):
-        node = node.get(name) if isinstance(node, MappingNode) else None
-    plain = node.plain() if node is not None else None
-    return plain if isinstance(plain, dict) else None
-
-
-def _compare_bundle(file: Path, signing: SigningSettings, key: SigningKey) -> Finding:
-    try:
-        trusted = load_certificates(file.read_bytes())
-    except (OSError, KeysError) as error:
-        return wrong(f"the registry's rootcertbundle cannot be read: {error}", "correct its path")
-    if any(one.public_key() == key.public_key for one in trusted):
-        return right(f"{file} holds our key's own certificate")
-    full = certified(signing, key, datetime.now(UTC))
-    if full is None:
-        return wrong(
-            f"{file} does not hold our key's certificate, and our tokens carry none",
-            "put the key's own certificate there and restart the registry",
+    if "distSpecVersion" in content:
+        raise RegistryFileError(
+            f"{file} has no `http.auth.bearer`",
+            "zot asks for no tokens so: put registry-auth-proxy before it, and reach it alone",
         )
-    if not any(_issued(full.x5c[-1], authority) for authority in trusted):
-        return wrong(
-            f"{file} holds neither our key's certificate nor its authority's",
-            "copy root.crt of the key folder there and restart the registry",
+    token = dict(_mapping(_mapping(content.get("auth")).get("token")))
+    if environment is not None:
+        token |= _variables(environment)
+    if not token:
+        places = " and ".join(str(one) for one in (file, environment) if one is not None)
+        raise RegistryFileError(
+            f"{places} has no `auth: token:`",
+            "configure it in the registry; for variables alone give --registry-env",
         )
-    if not key.x5c:
-        return wrong(
-            f"{file} holds the authority of our certificates, but our tokens carry none",
-            "say `signing: {x5c: true}` in server.yaml",
-        )
-    return right(f"{file} holds the authority of our certificates")
+    return _of_distribution(token, file)
 
 
-def _issued(certificate: Certificate, authority: Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(authority)
-    except (InvalidSignature, UnsupportedAlgorithm, TypeError, ValueError):
-        return False
-    return True
-
-
-def _compare_key_set(file: Path, key: SigningKey) -> Finding:
-    try:
-        known = {one.key_id for one in parse_jwks(file.read_bytes()).keys}
-    except (OSError, KeysError) as error:
-        return wrong(f"the registry's jwks cannot be read: {error}", "correct its path")
-    if key.key_id in known:
-        return right(f"{file} holds our key")
-    return wrong(
-        f"{file} does not hold our key {key.key_id!r}",
-        "copy jwks.json of the key folder there and restart the registry",
+def _of_distribution(token: Mapping[str, object], file: Path | None) -> RegistryConfiguration:
+    algorithms = token.get("signingalgorithms")
+    if isinstance(algorithms, str):
+        algorithms = yaml.safe_load(algorithms)
+    return RegistryConfiguration(
+        RegistryKind.DISTRIBUTION,
+        _text(token.get("realm")),
+        _text(token.get("service")),
+        _text(token.get("issuer")),
+        _path(token.get("rootcertbundle"), file),
+        _path(token.get("jwks"), file),
+        tuple(map(str, algorithms)) if isinstance(algorithms, list) else None,
     )
+
+
+def _of_proxy(file: Path) -> RegistryConfiguration:
+    try:
+        token = read_proxy_settings(file).token
+    except ConfigurationError as error:
+        first = error.problems[0]
+        raise RegistryFileError(
+            f"{first.location}: {first.message}", first.hint or "correct it there"
+        ) from error
+    keys = token.keys
+    return RegistryConfiguration(
+        RegistryKind.PROXY,
+        token.realm,
+        token.service,
+        token.issuer,
+        keys.file if isinstance(keys, BundleKeys) else None,
+        keys.file if isinstance(keys, FileKeys) else None,
+    )
+
+
+def _content(file: Path) -> Mapping[str, object]:
+    """Read YAML, which JSON is too, with the aliases and merge keys that registries take."""
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(MAX_FILE)
+        content = yaml.safe_load(text)
+    except OSError as error:
+        raise RegistryFileError(f"{file} cannot be read: {error.strerror}", "correct it") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = "" if mark is None else f":{mark.line + 1}:{mark.column + 1}"
+        why = visible(str(getattr(error, "problem", None) or "it is not YAML"))
+        raise RegistryFileError(f"{file}{where}: {why}", "correct it there") from error
+    return _mapping(content)
+
+
+def _variables(file: Path) -> dict[str, object]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RegistryFileError(f"{file} cannot be read", "correct its path") from error
+    pairs = (line.strip().removeprefix("export ").partition("=") for line in text.splitlines())
+    return {
+        name.removeprefix(VARIABLE).lower(): value.strip("\"'")
+        for name, equals, value in pairs
+        if equals and name.startswith(VARIABLE)
+    }
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _path(value: object, file: Path | None) -> Path | None:
+    """Return a file that is named; a relative one counts from where the registry's own file is."""
+    if not isinstance(value, str) or not value:
+        return None
+    path = Path(value)
+    return path if path.is_absolute() or file is None else file.parent / path
