@@ -16,7 +16,7 @@ from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.problems import Location, Problem, Severity
 from regauth.policytests.proofs import Answer, Witness
 from regauth.policytests.reports.machine import problem_annotations
-from regauth.policytests.reports.markdown import MARKER, cell
+from regauth.policytests.reports.markdown import cell
 from regauth.policytests.suites.writing import yaml_value
 
 from .comparison import Comparison
@@ -32,6 +32,9 @@ from .view import (
     who,
     witnesses,
 )
+
+MARKER: Final = "<!-- policytest diff -->"
+"""By this the action finds the comment that it wrote before."""
 
 SCHEMA_VERSION: Final = 1
 """The version of the JSON report's shape."""

@@ -134,6 +134,7 @@ _WORKFLOW: Final = """\
 name: policy
 on:
   pull_request:
+    types: [opened, synchronize, reopened, labeled, unlabeled]
   push:
     branches: [main]
 permissions:
@@ -143,10 +144,22 @@ jobs:
     runs-on: ubuntu-latest
     steps:
       - uses: actions/checkout@v5
+        # The whole history: policytest diff looks for the merge base.
+        with: {fetch-depth: 0, persist-credentials: false}
       - uses: actions/setup-python@v6
         with: {python-version: "3.13"}
       # OWNER is whoever publishes it where you are: no name that anybody could take is trusted here
       - run: pip install "jwt-registry-auth[policytest] @ git+https://github.com/OWNER/jwt-registry-auth@v0.1.0"
+      # Before the tests, which run Python of the checkout: who gains access by this change?
+      # New access is accepted by a label: only people with a role in the repository can set one.
+      - if: github.event_name == 'pull_request'
+        run: >-
+          policytest diff -f github -f "markdown=$GITHUB_STEP_SUMMARY"
+          ${LABEL:+--accept-widening "the label $LABEL"}
+        env:
+          LABEL: >-
+            ${{ contains(github.event.pull_request.labels.*.name, 'new-access-accepted')
+            && 'new-access-accepted' || '' }}
       - run: policytest check policy -f github
       - run: policytest --cov-fail-under 100 --min-mutation-score 100 -f github -f junit=junit.xml
 """

@@ -22,6 +22,8 @@ BASH = (shutil.which("bash") or "bash", "--noprofile", "--norc", "-eo", "pipefai
 SECONDS = 240
 _EXPRESSION = re.compile(r"\$\{\{\s*(.*?)\s*\}\}")
 _STEP_KEYS = {"id", "shell", "run", "env"}
+_AFTER_INSTALL = "${{ !cancelled() && steps.install.outcome == 'success' }}"
+"""The one condition of a step that is understood: it runs also when a step after `install` failed."""
 
 Outputs = Mapping[str, dict[str, str]]
 """The outputs of steps, by the steps' ids."""
@@ -38,6 +40,8 @@ class Job:
     masked: list[str] = field(default_factory=list)
     summary: str = ""
     output: str = ""
+    github: dict[str, str] = field(default_factory=dict)
+    """The `github` context, by paths such as `event.pull_request.number`."""
 
     def run(
         self, action: Path, *, known: Outputs | None = None, **inputs: str
@@ -48,10 +52,12 @@ class Job:
         steps = dict(known or {})
         code = 0
         for step in document["runs"]["steps"]:
-            if not code and step["id"] not in steps:
-                code, steps[step["id"]] = self._step(action.parent, step, given, steps)
+            runs = not code or ("if" in step and "install" in steps)
+            if runs and step["id"] not in steps:
+                ended, steps[step["id"]] = self._step(action.parent, step, given, steps)
+                code = code or ended
         return code, {
-            name: _filled(output["value"], given, steps)
+            name: self._filled(output["value"], given, steps)
             for name, output in document["outputs"].items()
         }
 
@@ -76,7 +82,7 @@ class Job:
             file.write_text("")
         script = self.folder / "script.sh"
         script.write_text(step["run"])
-        own = {name: _filled(value, inputs, steps) for name, value in step["env"].items()}
+        own = {name: self._filled(value, inputs, steps) for name, value in step["env"].items()}
         done = subprocess.run(
             [*BASH, script],
             stdin=subprocess.DEVNULL,
@@ -103,6 +109,19 @@ class Job:
         path = os.pathsep.join([*self.path, self.environment["PATH"]])
         return {**self.environment, "PATH": path, "RUNNER_TEMP": str(self.folder / "temp")}
 
+    def _filled(self, text: str, inputs: Mapping[str, str], steps: Outputs) -> str:
+        def value(match: re.Match[str]) -> str:
+            match match[1].split("."):
+                case ["inputs", name]:
+                    return inputs[name]
+                case ["steps", step, "outputs", name]:
+                    return steps.get(step, {}).get(name, "")
+                case ["github", *path]:
+                    return self.github.get(".".join(path), "")
+            raise AssertionError(f"an expression that is not understood: {match[0]}")
+
+        return _EXPRESSION.sub(value, text)
+
     def _heard(self, output: str) -> None:
         """Keep what a reader of the log sees: masked, without the lines that do the masking."""
         for line in output.splitlines():
@@ -115,7 +134,9 @@ class Job:
 def _read(action: Path) -> dict[str, Any]:
     document: dict[str, Any] = yaml.safe_load(action.read_text(encoding="utf-8"))
     assert document["runs"]["using"] == "composite"
-    assert all(set(step) == _STEP_KEYS for step in document["runs"]["steps"])
+    for step in document["runs"]["steps"]:
+        assert set(step) - {"if"} == _STEP_KEYS
+        assert step.get("if", _AFTER_INSTALL) == _AFTER_INSTALL
     return document
 
 
@@ -125,18 +146,6 @@ def _inputs(declared: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, 
     return {
         name: names.get(name, str(about.get("default", ""))) for name, about in declared.items()
     }
-
-
-def _filled(text: str, inputs: Mapping[str, str], steps: Outputs) -> str:
-    def value(match: re.Match[str]) -> str:
-        match match[1].split("."):
-            case ["inputs", name]:
-                return inputs[name]
-            case ["steps", step, "outputs", name]:
-                return steps.get(step, {}).get(name, "")
-        raise AssertionError(f"an expression that is not understood: {match[0]}")
-
-    return _EXPRESSION.sub(value, text)
 
 
 def _pairs(file: Path) -> dict[str, str]:

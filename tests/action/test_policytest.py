@@ -168,6 +168,115 @@ def test_a_wrong_input_is_named(check: Checks, inputs: dict[str, str], wrong: st
     assert wrong in job.output
 
 
+WIDER = POLICY.replace(' && claims.event_name == "push"', "")
+
+
+@pytest.fixture
+def compared(action: Path, installed: dict[str, str], tmp_path: Path) -> Checks:
+    """Run the action on a pull request that changes the policy."""
+
+    def checked(
+        policy: str = WIDER, fork: bool = False, **inputs: str
+    ) -> tuple[Job, int, dict[str, str]]:
+        checkout = tmp_path / "checkout"
+        (checkout / "policy").mkdir(parents=True)
+        (checkout / "policy" / "policy.yaml").write_text(POLICY)
+        (checkout / "acme.policytest.yaml").write_text(SUITE)
+        git = ["git", "-C", checkout, "-c", "user.name=a", "-c", "user.email=a@example.com"]
+        for words in (["init", "-q", "-b", "main"], ["add", "-A"], ["commit", "-qm", "base"]):
+            run([*git, *words])
+        run([*git, "checkout", "-qb", "feature"])
+        (checkout / "policy" / "policy.yaml").write_text(policy)
+        run([*git, "commit", "-qam", "change"])
+        (tmp_path / "temp").mkdir()
+        programs = tmp_path / "programs"
+        programs.mkdir()
+        gh = programs / "gh"
+        gh.write_text(
+            "#!/bin/sh\n"
+            f"printf '%s\\n' \"$@\" >>'{tmp_path}/gh'\n"
+            f"case $* in *--paginate*) cat '{tmp_path}/comments' 2>/dev/null || true ;; esac\n"
+        )
+        gh.chmod(0o755)
+        environment = {
+            **os.environ,
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "GITHUB_REPOSITORY": "acme/policies",
+        }
+        job = Job(tmp_path, environment, workspace=checkout)
+        job.github = {
+            "event_name": "pull_request",
+            "event.pull_request.number": "7",
+            "event.pull_request.head.repo.full_name": "fork/policies" if fork else "acme/policies",
+        }
+        code, outputs = job.run(action, known={"install": installed}, diff="true", **inputs)
+        return job, code, outputs
+
+    return checked
+
+
+def test_new_access_is_annotated_and_summarised_and_the_tests_run_all_the_same(
+    compared: Checks,
+) -> None:
+    job, code, outputs = compared()
+
+    assert (12, "12", "0") == (code, outputs["diff-exit-code"], outputs["exit-code"]), job.output
+    assert "::error file=policy/policy.yaml,line=12,col=11,title=access-gained::" in job.output
+    assert "### policytest diff: failed" in job.summary
+    assert "### policytest: passed" in job.summary
+    assert "</html>" in Path(outputs["diff-html"]).read_text()
+
+
+def test_new_access_is_accepted_by_an_input_of_the_workflow(compared: Checks) -> None:
+    job, code, outputs = compared(accept_widening="the label new-access-accepted")
+
+    assert (0, "0") == (code, outputs["diff-exit-code"]), job.output
+    assert "new access, accepted: the label new-access-accepted" in job.summary
+
+
+def test_a_change_that_gives_nobody_more_is_proved(compared: Checks) -> None:
+    job, code, _ = compared(policy=POLICY + "\n# words\n")
+
+    assert code == 0, job.output
+    assert "nobody gains access: proved" in job.summary
+
+
+@pytest.mark.parametrize("known", ["", "41\n42\n"])
+def test_a_comment_is_written_once_and_then_over(
+    compared: Checks, tmp_path: Path, known: str
+) -> None:
+    (tmp_path / "comments").write_text(known)
+    job, code, _ = compared(comment="true")
+    said = (tmp_path / "gh").read_text()
+
+    assert code == 12, job.output
+    assert "body=<!-- policytest diff -->" in said
+    assert ("PATCH\nrepos/acme/policies/issues/comments/41" in said) == bool(known)
+    assert ("POST\nrepos/acme/policies/issues/7/comments" in said) != bool(known)
+
+
+def test_a_fork_gets_no_comment(compared: Checks, tmp_path: Path) -> None:
+    job, code, _ = compared(comment="true", fork=True)
+
+    assert code == 12
+    assert "::notice title=No comment::" in job.output
+    assert not (tmp_path / "gh").exists()
+
+
+def test_a_wrong_input_of_the_comparison_fails_and_lets_the_tests_run(check: Checks) -> None:
+    job, code, outputs = check(diff="yes")
+
+    assert (1, "0") == (code, outputs["exit-code"])
+    assert "'diff' is 'yes'; it is true or false." in job.output
+
+
+def test_a_commit_that_is_missing_says_what_to_fetch(compared: Checks) -> None:
+    job, code, outputs = compared(diff_base="origin/main")
+
+    assert (4, "4") == (code, outputs["diff-exit-code"])
+    assert "actions/checkout needs the input fetch-depth: 0" in job.output
+
+
 def test_without_a_python_the_step_says_what_to_add(action: Path, tmp_path: Path) -> None:
     programs = tmp_path / "programs"
     programs.mkdir()

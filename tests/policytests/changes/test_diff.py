@@ -479,7 +479,7 @@ def test_several_formats_are_written_at_once(site: Site) -> None:
 
     assert code == 12
     assert said.startswith("::error")
-    assert summary.startswith("<!-- policytest -->\n### policytest diff: failed\n")
+    assert summary.startswith("<!-- policytest diff -->\n### policytest diff: failed\n")
     assert (
         "| repository:acme/app:push | a token of github | grant push (policy/policy.yaml:14:11) |"
         in (summary)
