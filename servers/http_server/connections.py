@@ -104,7 +104,7 @@ class ConnectionCounts:
         return is_within(address, self._bounds.exempt)
 
 
-class Request(FramedRequest):
+class TimedRequest(FramedRequest):
     """
     A request that is being received, with the times of its parts.
 
@@ -150,9 +150,9 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self._used = False
         super().__init__(*arguments, **named)
 
-    def parser_class(self, adjustments: object) -> Request:
+    def parser_class(self, adjustments: object) -> TimedRequest:
         """Make the parser of the next request; waitress calls this as it would a class."""
-        return Request(adjustments, self._clients.clock)
+        return TimedRequest(adjustments, self._clients.clock)
 
     def received(self, data: bytes) -> bool:
         """Read the bytes that arrived, unless they begin a TLS handshake (RFC 8446, 5.1)."""

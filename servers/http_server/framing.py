@@ -114,13 +114,13 @@ class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
         except ValueError as error:  # waitress would hang up and log a traceback
             raise ParsingError("the target or the body's length is malformed") from error
         if self.version not in ("1.0", "1.1"):
-            raise ParsingError("HTTP/1.0 or HTTP/1.1 is spoken here")
+            raise ParsingError("the version must be HTTP/1.0 or HTTP/1.1")
         self._take_absolute_form()
         # waitress removes the coding `chunked` for HTTP/1.1 alone; HTTP/1.0 has no codings.
         if "TRANSFER_ENCODING" in self.headers or (
             self.chunked and "CONTENT_LENGTH" in self.headers
         ):
-            raise ParsingError("the end of the body is said in two ways")
+            raise ParsingError("the end of the body is ambiguous")
         if self.body_rcv is not None:
             self._spool = self.body_rcv.buf = _Spool(self.body_rcv.buf)
 
@@ -155,8 +155,8 @@ def _check_cost(header_plus: bytes) -> None:
     """
     blanks = header_plus.replace(b"\t", b" ")
     if b"\n " in blanks:  # waitress joins folded lines, so short runs become one long run
-        raise ParsingError("a header field goes on in a second line")
+        raise ParsingError("a header field continues on a second line")
     if b" " * (MAX_BLANKS + 1) in blanks:
-        raise ParsingError(f"more than {MAX_BLANKS} blanks in a row")
+        raise ParsingError(f"more than {MAX_BLANKS} spaces or tabs in a row")
     if header_plus.count(b"\n") > MAX_FIELDS + 2:  # the first and the last line are no fields
         raise ParsingError(f"more than {MAX_FIELDS} header fields")

@@ -214,7 +214,7 @@ def read_route(method: str, target: str, content_type: str = "") -> Route | Rout
     if method not in METHODS[kind]:
         allowed = METHODS[kind]
         return RouteFault(
-            405, ErrorCode.UNSUPPORTED, f"only {', '.join(allowed)} can be asked", allowed
+            405, ErrorCode.UNSUPPORTED, f"the methods here are {', '.join(allowed)}", allowed
         )
     repeatable = ("tag",) if kind is Kind.MANIFEST and method == "PUT" else ()
     pairs = _read_query(query, repeatable)
@@ -222,7 +222,7 @@ def read_route(method: str, target: str, content_type: str = "") -> Route | Rout
         return pairs
     if kind in (Kind.UPLOADS, Kind.UPLOAD) and _may_be_form(content_type):
         return RouteFault(
-            400, ErrorCode.UNSUPPORTED, "a blob is not sent as a form; leave Content-Type"
+            400, ErrorCode.UNSUPPORTED, "a blob is not sent as a form; leave out Content-Type"
         )
     return _route(kind, method, name, reference, pairs)
 
@@ -239,7 +239,7 @@ def passes(path: str, query: str) -> bool:
     return not isinstance(found, RouteFault) and names <= PARAMETERS[found[0]]
 
 
-_UNKNOWN: Final = RouteFault(404, ErrorCode.NOT_FOUND, "this is no address of the distribution API")
+_UNKNOWN: Final = RouteFault(404, ErrorCode.NOT_FOUND, "the distribution API has no such address")
 
 
 def _read_path(path: str) -> tuple[Kind, str, str] | RouteFault:
@@ -296,7 +296,7 @@ def _read_query(
     The specification itself repeats `tag` (OCI Distribution Spec 1.1, end-7b), so there each reader
     takes all of them.
     """
-    bad = RouteFault(400, ErrorCode.UNSUPPORTED, "the query cannot be read in one way alone")
+    bad = RouteFault(400, ErrorCode.UNSUPPORTED, "the query is ambiguous")
     if _QUERY.fullmatch(query) is None or _BAD_ESCAPE.search(query):
         return bad
     try:

@@ -10,7 +10,7 @@ import pytest
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 
-from regauth.servers.http_server.connections import MAX_PIPELINED, Channel, Clients, Request
+from regauth.servers.http_server.connections import MAX_PIPELINED, Channel, Clients, TimedRequest
 from regauth.servers.http_server.framing import MAX_BLANKS, MAX_CHUNK_TEXT, MAX_FIELDS
 from regauth.servers.http_server.server import MAX_HEADER_BYTES, streaming
 from regauth.servers.telemetry.event_log import EventLog
@@ -23,7 +23,7 @@ ADJUSTMENTS = Adjustments(
 )
 
 
-class Sized(Request):
+class Sized(TimedRequest):
     """A request that writes down how much it is given at a time."""
 
     sizes: tuple[int, ...] = ()
