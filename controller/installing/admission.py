@@ -38,6 +38,17 @@ def admission_policy(settings: Settings, account: str) -> Object:
         _rule("serviceaccounts", "UPDATE"),
         _rule("secrets", "CREATE", "UPDATE", "DELETE"),
     ]
+    user = f"request.userInfo.username == {json.dumps(account)}"
+    return {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": rules},
+        "matchConditions": [{"name": "is-the-controller", "expression": user}],
+        "validations": _validations(settings),
+    }
+
+
+def _validations(settings: Settings) -> list[Object]:
+    """Return what must hold of each request of the controller's account."""
     audiences = sorted({one.audience for one in settings.registries})
     on_tokens = f'{_SUBRESOURCE} == "token"'
     on_secrets = 'request.resource.resource == "secrets"'
@@ -69,13 +80,7 @@ def admission_policy(settings: Settings, account: str) -> Object:
     if not settings.selection.kube_namespaces:
         outside = '!request.namespace.startsWith("kube-")'
         validations.append(_validation("true", outside, "kube- namespaces are left alone"))
-    user = f"request.userInfo.username == {json.dumps(account)}"
-    return {
-        "failurePolicy": "Fail",
-        "matchConstraints": {"resourceRules": rules},
-        "matchConditions": [{"name": "is-the-controller", "expression": user}],
-        "validations": validations,
-    }
+    return validations
 
 
 def _rule(resource: str, *operations: str) -> Object:

@@ -81,27 +81,10 @@ def plugin_manifests(settings: Settings) -> list[Object]:
     groups: dict[tuple[str, str], list[str]] = {}
     for one in settings.registries:
         groups.setdefault((one.audience, one.username), []).append(one.host)
-    providers = []
-    for number, ((audience, username), hosts) in enumerate(sorted(groups.items())):
-        registries = dict.fromkeys(host.partition("/")[0] for host in hosts)
-        providers.append(
-            {
-                # The kubelet finds the program by this name; further ones are links to it.
-                "name": f"{_PLUGIN}-{number + 1}" if number else _PLUGIN,
-                "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
-                "matchImages": hosts,
-                "defaultCacheDuration": "0s",
-                "args": [
-                    *(f"--registry={registry}" for registry in registries),
-                    f"--username={username}",
-                ],
-                "tokenAttributes": {
-                    "serviceAccountTokenAudience": audience,
-                    "cacheType": "Token",
-                    "requireServiceAccount": True,
-                },
-            }
-        )
+    providers = [
+        _credential_provider(number, audience, username, hosts)
+        for number, ((audience, username), hosts) in enumerate(sorted(groups.items()))
+    ]
     audiences = sorted({audience for audience, _ in groups})
     name = f"{_PLUGIN}-audiences"
     rule = {
@@ -119,6 +102,26 @@ def plugin_manifests(settings: Settings) -> list[Object]:
         {**_head(_RBAC, "ClusterRole", "", name), "rules": [rule]},
         _binding("ClusterRole", "", name, kubelets),
     ]
+
+
+def _credential_provider(number: int, audience: str, username: str, hosts: list[str]) -> Object:
+    registries = dict.fromkeys(host.partition("/")[0] for host in hosts)
+    return {
+        # The kubelet finds the program by this name; further ones are links to it.
+        "name": f"{_PLUGIN}-{number + 1}" if number else _PLUGIN,
+        "apiVersion": "credentialprovider.kubelet.k8s.io/v1",
+        "matchImages": hosts,
+        "defaultCacheDuration": "0s",
+        "args": [
+            *(f"--registry={registry}" for registry in registries),
+            f"--username={username}",
+        ],
+        "tokenAttributes": {
+            "serviceAccountTokenAudience": audience,
+            "cacheType": "Token",
+            "requireServiceAccount": True,
+        },
+    }
 
 
 def _head(version: str, kind: str, namespace: str, name: str = _NAME) -> Object:

@@ -240,17 +240,7 @@ class _Maker:
         after: str,
         place: Location | None,
     ) -> Mutant:
-        def again(used: Program) -> Program:
-            if name in used.definitions:
-                others = {one: again(its) for one, its in used.definitions.items()}
-                return make(used.text, used.node, used.type, {**others, name: program})
-            if not used.definitions:
-                return used
-            others = {one: again(its) for one, its in used.definitions.items()}
-            if all(others[one] is its for one, its in used.definitions.items()):
-                return used
-            return make(used.text, used.node, used.type, others)
-
+        again = _redefining(name, program)
         statements: set[str] = set()
 
         def with_definition(statement: Statement) -> Statement:
@@ -284,6 +274,23 @@ class _Maker:
             providers=frozenset(moved),
             program=self._policy.definitions[name],
         )
+
+
+def _redefining(name: str, program: Program) -> Callable[[Program], Program]:
+    """Return what makes a program again that uses a definition, with another in its place."""
+
+    def again(used: Program) -> Program:
+        if name in used.definitions:
+            others = {one: again(its) for one, its in used.definitions.items()}
+            return make(used.text, used.node, used.type, {**others, name: program})
+        if not used.definitions:
+            return used
+        others = {one: again(its) for one, its in used.definitions.items()}
+        if all(others[one] is its for one, its in used.definitions.items()):
+            return used
+        return make(used.text, used.node, used.type, others)
+
+    return again
 
 
 def _changed_parts(pattern: AnyPattern, change: Callable[[Program], Program]) -> AnyPattern:

@@ -15,9 +15,6 @@ MAX_LINES = 45
 """Of a function, so that it fits a screen."""
 
 LONG = {
-    "controller/installing/admission.py admission_policy",
-    "controller/installing/manifests.py plugin_manifests",
-    "policytests/analysis/mutants.py _redefined",
     "servers/proxy/app.py __init__",
     "servers/proxy/catalog.py read_catalog",
     "servers/proxy/forwarding.py _pass",
