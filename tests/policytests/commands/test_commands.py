@@ -14,7 +14,7 @@ from regauth.policytests.cli import COMMANDS
 from regauth.policytests.commands.help import EXAMPLES, HELP
 from regauth.policytests.tokens.forgeries.known import FORGERIES
 from tests.policytests.conftest import TOKENS, Repository
-from tests.policytests.test_plugin import COMMAND, run
+from tests.policytests.test_plugin import run
 from tests.policytests.tokens.test_tokens import AT, capture
 
 GRID = """
@@ -27,7 +27,7 @@ tests:
 
 
 def test_help_teaches_by_example_without_importing_the_engine() -> None:
-    code = f"import sys; sys.argv=['policytest','--help']\ntry:\n exec({COMMAND!r})\nexcept SystemExit: pass\nprint('regauth.engine' in sys.modules)"
+    code = "import sys; sys.argv=['policytest','--help']\ntry:\n from regauth.policytests.cli import main\n sys.exit(main())\nexcept SystemExit: pass\nprint('regauth.engine' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.startswith(HELP)
     assert done.stdout.endswith("False\n")
