@@ -10,17 +10,19 @@ A subschema may say in its own words what is wrong when it fails, by `x-message`
 import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
-
-import jsonschema
-from jsonschema.exceptions import ValidationError
+from typing import TYPE_CHECKING, Any, Final
 
 from regauth import schemas
 
 from . import nodes
+from .conformance import Unsure, conforms
 from .nearest import did_you_mean
 from .nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from .problems import Location, Problems
+
+if TYPE_CHECKING:
+    import jsonschema
+    from jsonschema.exceptions import ValidationError
 
 _KINDS: Final = {
     "string": "a string",
@@ -77,9 +79,15 @@ def fitting(node: Node, schema: str, problems: Problems) -> Node | None:
     Returns:
         The document itself when all of it fits; None when nothing is left.
     """
+    document = node.plain()
+    try:
+        if conforms(document, schema):
+            return node
+    except Unsure:
+        pass
     unfit: set[_Path] = set()
     found = False
-    for error in _leaves(_validator(schema).iter_errors(node.plain())):
+    for error in _leaves(_validator(schema).iter_errors(document)):
         _report(error, node, problems)
         unfit.update(_unfit(error, node))
         found = True
@@ -89,7 +97,7 @@ def fitting(node: Node, schema: str, problems: Problems) -> Node | None:
 _Path = tuple[str | int, ...]
 
 
-def _unfit(error: ValidationError, root: Node) -> Iterator[_Path]:
+def _unfit(error: "ValidationError", root: Node) -> Iterator[_Path]:
     """Return the paths of what must go for an error to go, as far as leaving out can do that."""
     path = tuple(error.absolute_path)
     node, _ = _find(root, path)
@@ -122,11 +130,13 @@ def _without(node: Node, unfit: set[_Path], path: _Path) -> Node | None:
 
 
 @functools.cache
-def _validator(schema: str) -> jsonschema.Draft202012Validator:
+def _validator(schema: str) -> "jsonschema.Draft202012Validator":
+    import jsonschema  # noqa: PLC0415 - slow to import, and needed for what is wrong alone
+
     return jsonschema.Draft202012Validator(schemas.load(schema))
 
 
-def _leaves(errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
+def _leaves(errors: "Iterable[ValidationError]") -> "Iterator[ValidationError]":
     """
     Follow errors down to those that say something.
 
@@ -152,20 +162,20 @@ def _leaves(errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
             yield from _leaves(error.context)
 
 
-def _depth(branch: list[ValidationError]) -> int:
+def _depth(branch: "list[ValidationError]") -> int:
     return min(len(error.absolute_path) for error in branch)
 
 
-def _own_words(error: ValidationError) -> bool:
+def _own_words(error: "ValidationError") -> bool:
     return bool(_saying(error, "x-message"))
 
 
-def _saying(error: ValidationError, keyword: str) -> str:
+def _saying(error: "ValidationError", keyword: str) -> str:
     text = error.schema.get(keyword) if isinstance(error.schema, Mapping) else None
     return text if isinstance(text, str) else ""
 
 
-def _report(error: ValidationError, root: Node, problems: Problems) -> None:
+def _report(error: "ValidationError", root: Node, problems: Problems) -> None:
     node, key = _find(root, error.absolute_path)
     path = error.absolute_path
     if "propertyNames" in error.absolute_schema_path and isinstance(node, MappingNode):
@@ -192,7 +202,7 @@ def _report(error: ValidationError, root: Node, problems: Problems) -> None:
     problems.error(location, code, message, hint)
 
 
-def _words(error: ValidationError, what: str, node: Node) -> tuple[str, str, str]:
+def _words(error: "ValidationError", what: str, node: Node) -> tuple[str, str, str]:
     """Say what a validator's keyword found: code, message and hint."""
     value: Any = error.validator_value
     got: Any = error.instance
@@ -236,7 +246,7 @@ _SAYINGS: Final[dict[str, tuple[str, str]]] = {
 }
 
 
-def _report_unknown_keys(error: ValidationError, node: MappingNode, problems: Problems) -> None:
+def _report_unknown_keys(error: "ValidationError", node: MappingNode, problems: Problems) -> None:
     schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]
     known = list(schema.get("properties", {}))
     patterns = schema.get("patternProperties", {})
@@ -274,7 +284,7 @@ def _first_line(location: Location) -> Location:
     )
 
 
-def _describe(error: ValidationError, name: str) -> str:
+def _describe(error: "ValidationError", name: str) -> str:
     schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]
     about = schema.get("properties", {}).get(name, {})
     hint = about.get("x-hint") or schema.get("x-hint")
@@ -287,7 +297,7 @@ def _describe(error: ValidationError, name: str) -> str:
     return text.partition(". ")[0].rstrip(".") if isinstance(text, str) else ""
 
 
-def _examples(error: ValidationError) -> str:
+def _examples(error: "ValidationError") -> str:
     schema: Mapping[str, Any] = error.schema if isinstance(error.schema, Mapping) else {}
     if hint := _saying(error, "x-hint"):
         return hint
@@ -300,7 +310,7 @@ def _kinds_of(branches: list[Any]) -> str:
     return " or ".join(_KINDS[kind] for kind in kinds if isinstance(kind, str))
 
 
-def _meant(error: ValidationError) -> str:
+def _meant(error: "ValidationError") -> str:
     """Return the hint for a value that authors write for another, or that is misspelt."""
     written = error.instance
     about: Mapping[str, Any] = error.schema if isinstance(error.schema, Mapping) else {}
@@ -310,7 +320,7 @@ def _meant(error: ValidationError) -> str:
     return others.get(written.lower()) or did_you_mean(written, map(str, about["enum"]), "")
 
 
-def _type_hint(error: ValidationError, wanted: object, node: Node) -> str:
+def _type_hint(error: "ValidationError", wanted: object, node: Node) -> str:
     if isinstance(node, MappingNode) and wanted == "array":
         return _as_items(node)
     if isinstance(node, SequenceNode):
