@@ -16,9 +16,7 @@ from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.files import PolicyFolderError, read_policy_folder
 from regauth.engine.source.problems import Location, Problem, Severity
 from regauth.engine.source.rendering import render_text, wants_color
-from regauth.policytests.execution.policies import FOLDER
 from regauth.policytests.exit_codes import POLICY_BROKEN
-from regauth.policytests.reports.machine import problem_annotations, problem_json, problem_sarif
 
 
 def check_folders(folders: Sequence[Path], form: str, *, strict: bool) -> int:
@@ -48,15 +46,23 @@ def _instead(folder: Path) -> str:
         return "name the policy's folder; `policytest init` writes one to begin with"
     if not folder.is_dir():
         return f"policytest check {folder.parent}"
+    from regauth.policytests.execution.policies import FOLDER  # noqa: PLC0415 - on demand
+
     return f"policytest check {folder / FOLDER}" if (folder / FOLDER).is_dir() else ""
 
 
 def _show(problems: Sequence[Problem], sources: dict[str, str], form: str) -> None:
     if form == "json":
+        from regauth.policytests.reports.machine import problem_json  # noqa: PLC0415 - on demand
+
         text = json.dumps([problem_json(problem) for problem in problems], indent=2) + "\n"
     elif form == "github":
+        from regauth.policytests.reports.machine import problem_annotations  # noqa: PLC0415
+
         text = "".join(f"{line}\n" for line in problem_annotations(problems))
     elif form == "sarif":
+        from regauth.policytests.reports.machine import problem_sarif  # noqa: PLC0415
+
         text = problem_sarif(problems)
     else:
         color = wants_color(os.environ, terminal=sys.stdout.isatty())

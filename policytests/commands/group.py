@@ -11,7 +11,6 @@ from typing import Final, TypeVar
 
 import click
 
-from .ask import Asking
 from .help import EXAMPLES
 
 _FORMATS: Final = click.Choice(["text", "json", "github", "sarif"])
@@ -68,6 +67,8 @@ def why(token: str, scopes: tuple[str, ...], **options: object) -> None:
 
     TOKEN is the name of a suite's token, a file with a JWT, or - for standard input.
     """
+    from .ask import Asking  # noqa: PLC0415 - on demand
+
     raise SystemExit(Asking.of(options).why(token, scopes))
 
 
@@ -77,6 +78,8 @@ def why(token: str, scopes: tuple[str, ...], **options: object) -> None:
 @_asking
 def can(token: str, repositories: tuple[str, ...], **options: object) -> None:
     """Show everything that a token can do."""
+    from .ask import Asking  # noqa: PLC0415 - on demand
+
     raise SystemExit(Asking.of(options).can(token, repositories))
 
 
@@ -87,6 +90,8 @@ def can(token: str, repositories: tuple[str, ...], **options: object) -> None:
 @_SERVICE
 def who_can(action: str, repository: str, **options: object) -> None:
     """Show which of the suites' tokens may do something, and by which grant."""
+    from .ask import Asking  # noqa: PLC0415 - on demand
+
     raise SystemExit(Asking.of(options).who_can(action, repository))
 
 
