@@ -10,8 +10,8 @@ the kubelet ends a controller whose probes fail.
 
 import io
 import json
-import logging
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -56,6 +56,7 @@ class Endpoints:
         address: Host and port; port 0 takes a free one.
         routes: What answers, by path.
         seconds: From a connection's begin to the end of its answer.
+        failed: Is told of an endpoint that raises; its client is answered 500.
 
     Raises:
         OSError: The address is taken.
@@ -66,9 +67,11 @@ class Endpoints:
         address: tuple[str, int],
         routes: Mapping[str, Callable[[], Answer]],
         seconds: float = MAX_SECONDS,
+        failed: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
-        handler = type("Handler", (_Handler,), {"routes": routes, "seconds": seconds})
-        self._server = _BoundedServer(address, handler)
+        values = {"routes": routes, "seconds": seconds, "failed": staticmethod(failed)}
+        self._server = _BoundedServer(address, type("Handler", (_Handler,), values))
+        self._server.failed = failed
         # A daemon: whatever happens, no process lives on to say that it is healthy.
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="endpoints", daemon=True
@@ -100,6 +103,7 @@ class _BoundedServer(ThreadingHTTPServer):
 
     def __init__(self, *arguments: Any) -> None:  # noqa: ANN401 - the base's
         self.closing = threading.Event()
+        self.failed: Callable[[BaseException], None] = lambda _: None
         self._open: dict[socket.socket, None] = {}
         self._lock = threading.Lock()
         super().__init__(*arguments)
@@ -133,8 +137,10 @@ class _BoundedServer(ThreadingHTTPServer):
             super().shutdown_request(request)
 
     def handle_error(self, *_: object) -> None:
-        """Log a failure of ours; the base writes a traceback for each client that hangs up."""
-        logging.getLogger(__name__).error("an endpoint failed", exc_info=True)  # noqa: LOG014
+        """Report a failure of ours; the base writes a traceback for each client that hangs up."""
+        error = sys.exc_info()[1]
+        if error is not None:
+            self.failed(error)
 
 
 def _end(connection: socket.socket) -> None:
@@ -178,6 +184,7 @@ class _Timed(io.RawIOBase):
 class _Handler(BaseHTTPRequestHandler):
     routes: Mapping[str, Callable[[], Answer]]
     seconds: float
+    failed: Callable[[BaseException], None]
     server_version = "kube-controller"
     sys_version = ""
 
@@ -195,7 +202,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         route = self.routes.get(self.path.partition("?")[0])
-        status, kind, body = route() if route else (404, "text/plain", b"not found\n")
+        try:
+            status, kind, body = route() if route else (404, "text/plain", b"not found\n")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the client and the log hear of it
+            self.failed(error)
+            status, kind, body = 500, "text/plain", b"the endpoint failed; the log says why\n"
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))

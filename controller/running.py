@@ -117,6 +117,9 @@ class Process:
                 "/leader": yes_or_no(self._leads, "leader"),
                 "/metrics": metrics(self._page),
             },
+            failed=lambda error: self._log.event(
+                "endpoint-failed", "error", reason=repr(error)[:500]
+            ),
         )
 
     def _page(self) -> bytes:

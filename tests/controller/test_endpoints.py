@@ -92,3 +92,19 @@ def test_s9_a_client_that_reads_nothing_holds_its_place_until_the_deadline_alone
     endpoints.close()
 
     assert got < len(endless)
+
+
+def test_an_endpoint_that_fails_is_answered_500_and_reported() -> None:
+    told: list[BaseException] = []
+
+    def fail() -> tuple[int, str, bytes]:
+        raise ValueError("a failure of ours")
+
+    endpoints = Endpoints(("127.0.0.1", 0), {"/metrics": fail}, failed=told.append)
+    with connect(endpoints) as client:
+        client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        answer = client.recv(65536)
+    endpoints.close()
+
+    assert answer.startswith(b"HTTP/1.0 500 ")
+    assert [str(one) for one in told] == ["a failure of ours"]
