@@ -1,60 +1,80 @@
 """
-Answers given a moment ago.
+The token service with its answers of a moment ago.
 
-What lives here: when the same question may get the same registry token again.  What must not:
-making tokens.
+What lives here: when the same question may get the same registry token again.
+Not here: making tokens (`service`), and HTTP (`resource`).
 
 Clients ask the same several times within a second or two: a push asks once for each connection.
 An answer is given again only
 
 - to the very same request: method, `Authorization` header, query or form, byte for byte;
 - while policy and signing keys are the same objects: reading them again ends it;
-- while the provider's keys are the same object: a provider that takes a key back ends it;
+- while the provider's keys are those that verified the login: a provider that takes a key back ends
+  it;
 - until the login's own token expires or grows too old, and at most for some seconds, within which
-  no grant of the policy ends, and the clock is not set back;
-- when nothing that was decided by asks for the time;
-- and never for refusals, sessions (a revoked one ends at once), or while a shadow policy is
+  no grant of the policy ends and the clock is not set back;
+- when nothing that decided it asks for the time;
+- and never for refusals, for sessions (a revoked one ends at once), or while a shadow policy is
   compared.
 
 The reply's `expires_in` is counted from when the token was signed.
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Generic, TypeVar
 
-from regauth.engine import KeySet, NeedKeys, Policy
+from regauth.engine import KeySet, NeedKeys, Policy, Refusal
 from regauth.servers.bounded_cache import BoundedCache
 from regauth.servers.provider_keys.providers import ProviderKeys
 from regauth.servers.state.state import State
 
 from .login_cache import end_of
-from .service import Answer, Issued
+from .request import TokenRequest
+from .service import Admit, Answer, Issued, TokenService
 
 MIN_LIFETIME: Final = timedelta(seconds=60)
 """A reply never says that a token is good for less: clients would take it for this much."""
 
+MAX_ANSWERS: Final = 2000
+"""Answers that one process keeps."""
+
+Prepared = TypeVar("Prepared")
+
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """An answer with what is written of it each time that it is given."""
+class Question:
+    """One request: a name for its exact bytes, and how it is read when it is new."""
+
+    name: bytes
+    read: Callable[[], TokenRequest]
+
+    @staticmethod
+    def name_of(method: str, authorization: str | None, text: bytes) -> bytes:
+        """Return a digest of a request, which stands for it without holding its token."""
+        parts = f"{method} {authorization or ''}\n".encode("utf-8", "surrogatepass")
+        return hashlib.sha256(parts + text).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Granted(Generic[Prepared]):
+    """An answer with a token, what was prepared of it, and for how long the token is good."""
 
     answer: Answer
     issued: Issued
-    before: str
-    """The reply up to the seconds that the token is good for."""
-    after: str
-    """The reply after them."""
-    logged: str
-    """What the event log says of it."""
+    prepared: Prepared
+    left: timedelta
+    reused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _Entry(Generic[Prepared]):
+    answer: Answer
+    issued: Issued
     prepared: Prepared
     state: State
-    keys: KeySet | None
     until: datetime
 
 
@@ -67,77 +87,99 @@ class _PolicyTimes:
     """When its statements end by themselves."""
 
 
-class AnswerCache:
+class AnswerCache(Generic[Prepared]):
     """
-    Keeps answers for some seconds.
+    Answers requests by the token service, or as it did a moment ago.
 
     Args:
+        service: Answers what is new.
         keys: The providers' keys.
-        lifetime: How long registry tokens are good for.
-        size: How many answers are kept.
-        seconds: For how long at most; 0 keeps none.
+        prepare: Makes of an answer what is the same each time that it is given.
+        seconds: For how long answers are kept at most; 0 keeps none.
     """
 
     def __init__(
         self,
+        service: TokenService,
         keys: ProviderKeys,
-        lifetime: timedelta,
-        size: int = 2000,
+        prepare: Callable[[Answer, Issued], Prepared],
         seconds: float = 5,
     ) -> None:
         # What remains of a token that is given again must still be a life that clients believe.
-        spare = max(timedelta(0), lifetime - MIN_LIFETIME)
-        self._seconds = min(timedelta(seconds=seconds), spare)
-        self._entries: BoundedCache[bytes, _Entry] = BoundedCache(size if self._seconds else 0)
+        spare = max(timedelta(0), service.lifetime - MIN_LIFETIME)
+        self._service = service
         self._keys = keys
+        self._prepare = prepare
+        self._seconds = min(timedelta(seconds=seconds), spare)
+        size = MAX_ANSWERS if self._seconds else 0
+        self._entries: BoundedCache[bytes, _Entry[Prepared]] = BoundedCache(size)
         self._times: _PolicyTimes | None = None
 
-    @staticmethod
-    def name(method: str, authorization: str | None, question: bytes) -> bytes:
-        """Return a digest of a request, which stands for it without holding its token."""
-        parts = f"{method} {authorization or ''}\n".encode("utf-8", "surrogatepass")
-        return hashlib.sha256(parts + question).digest()
+    def answer(
+        self, question: Question, admit: Admit = lambda _: None
+    ) -> Granted[Prepared] | Answer:
+        """
+        Answer a request.
 
-    def get(self, name: bytes, state: State, now: datetime) -> Prepared | None:
+        Args:
+            question: The request.
+            admit: Is told who logged in, before anything more is done for them; raises when they
+                ask too often.
+
+        Returns:
+            What was granted, or an answer whose outcome is a refusal.
+        """
+        state = self._service.state
+        kept = self._kept(question.name, state, self._service.now())
+        if kept is not None:
+            admit(kept.issued.decision.identity)
+            return kept
+        answer = self._service.answer(question.read(), state, admit)
+        issued = answer.outcome
+        if isinstance(issued, Refusal):
+            return answer
+        prepared = self._prepare(answer, issued)
+        self._keep(question.name, answer, issued, prepared, state)
+        return Granted(answer, issued, prepared, self._service.lifetime)
+
+    def _kept(self, name: bytes, state: State, now: datetime) -> Granted[Prepared] | None:
         """Return the answer that may be given again, if there is one."""
         entry = self._entries.get(name)
         if entry is None or entry.state is not state:
             return None
-        if not entry.prepared.answer.now <= now < entry.until:  # a clock can be set back
+        if not entry.answer.now <= now < entry.until:  # a clock can be set back
             return None
-        if self._keys_of(entry.prepared.issued) is not entry.keys:
+        if not self._has_same_keys(entry.issued):
             return None
-        return entry.prepared
+        left = self._service.lifetime - (now - entry.answer.now)
+        return Granted(entry.answer, entry.issued, entry.prepared, left, reused=True)
 
-    def put(self, name: bytes, prepared: Prepared, state: State) -> None:
+    def _keep(
+        self, name: bytes, answer: Answer, issued: Issued, prepared: Prepared, state: State
+    ) -> None:
         """Keep an answer, if it is one that may be given again."""
-        answer, outcome = prepared.answer, prepared.issued
-        if (
-            not self._seconds
-            or answer.asked.offline
-            or answer.asked.refreshing
-            or answer.shadow_policy is not None
-        ):
+        asked = answer.asked
+        if not self._seconds or asked.offline or asked.refreshing or state.shadow is not None:
             return
         times = self._times
         if times is None or times.policy is not answer.policy:
-            self._times = times = _times_of(answer.policy)
+            asks = answer.policy.depends_on_time(logins=True)
+            self._times = times = _PolicyTimes(answer.policy, asks, answer.policy.ends)
         if times.asks:
             return
         ends = [answer.now + self._seconds, *(end for end in times.ends if end > answer.now)]
-        if outcome.login is not None:
-            ends.append(end_of(outcome.login))
-        # The keys that verified the login, not those of now: a key that was taken back between the
-        # two must end the answer as it ends the login.
-        keys = outcome.keys
-        self._entries.put(name, _Entry(prepared, state, keys, min(ends)))
+        if issued.login is not None:
+            ends.append(end_of(issued.login))
+        self._entries.put(name, _Entry(answer, issued, prepared, state, min(ends)))
 
-    def _keys_of(self, issued: Issued) -> object:
+    def _has_same_keys(self, issued: Issued) -> bool:
+        """
+        Tell whether the provider's keys are still those that verified the login.
+
+        Compared with the login's own keys, not with those there were when the answer was kept: a
+        key that was taken back between the two must end the answer as it ends the login.
+        """
         if issued.login is None:
-            return None
+            return True
         keys = self._keys.keys_for(NeedKeys(issued.login.provider))
-        return keys if isinstance(keys, KeySet) else object()
-
-
-def _times_of(policy: Policy) -> _PolicyTimes:
-    return _PolicyTimes(policy, policy.depends_on_time(logins=True), policy.ends)
+        return isinstance(keys, KeySet) and keys is issued.keys

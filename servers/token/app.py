@@ -18,7 +18,6 @@ from regauth.servers.protocol.errors import error_body
 from regauth.servers.provider_keys.providers import ProviderKeys
 from regauth.servers.telemetry.metrics import CONTENT_TYPE
 
-from .answer_cache import AnswerCache
 from .browser_origins import BrowserOrigins
 from .observer import Observer
 from .rate_limit import RateLimit
@@ -54,9 +53,8 @@ def create_app(
         RateLimit(settings.rates.failures),
         RateLimit(settings.rates.identity),
     )
-    answers = AnswerCache(keys, service.lifetime, seconds=settings.answer_cache)
     origins = BrowserOrigins(settings.browser_origins)
-    token = TokenResource(service, answers, observer, style, limits, origins)
+    token = TokenResource(service, keys, observer, style, limits, origins, settings.answer_cache)
     for path in settings.paths:
         app.add_route(path, token)
     app.add_route("/healthz", HealthResource())

@@ -18,8 +18,9 @@ from regauth.engine import Identity, Reason, Refusal
 from regauth.servers.protocol.challenges import basic_challenge
 from regauth.servers.protocol.errors import error_body
 from regauth.servers.protocol.request_info import RequestInfo, client_of, request_info
+from regauth.servers.provider_keys.providers import ProviderKeys
 
-from .answer_cache import AnswerCache, Prepared
+from .answer_cache import AnswerCache, Granted, Question
 from .browser_origins import BrowserOrigins
 from .observer import Observer
 from .rate_limit import RateLimit
@@ -31,7 +32,7 @@ from .request import (
     read_get,
     read_post,
 )
-from .service import Issued, TokenService
+from .service import Answer, Issued, TokenService
 
 RETRY_AFTER: Final = 5
 """Seconds after which a client may try again when a provider cannot be reached."""
@@ -62,6 +63,18 @@ class ResponseStyle:
     verbose: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A reply that can be given again."""
+
+    before: str
+    """The reply up to the seconds that the token is good for."""
+    after: str
+    """The reply after them."""
+    logged: str
+    """What the event log says of it."""
+
+
 class TooManyRequestsError(Exception):
     """A client or an identity asks too often; `seconds` says when it may again."""
 
@@ -77,14 +90,18 @@ class TokenResource:
     def __init__(
         self,
         service: TokenService,
-        answers: AnswerCache,
+        keys: ProviderKeys,
         observer: Observer,
         style: ResponseStyle,
         limits: Limits,
         origins: BrowserOrigins | None = None,
+        answer_cache: float = 5,
     ) -> None:
-        self._service = service
-        self._answers = answers
+        def prepare(answer: Answer, issued: Issued) -> Reply:
+            before, after = _reply(issued, answer.now)
+            return Reply(before, after, observer.prepare(answer, issued))
+
+        self._answers = AnswerCache(service, keys, prepare, answer_cache)
         self._observer = observer
         self._style = style
         self._limits = limits
@@ -134,20 +151,9 @@ class TokenResource:
         info: RequestInfo,
         body: bytes | None,
     ) -> None:
-        authorization = request.env.get("HTTP_AUTHORIZATION")
-        question = request.query_string.encode() if body is None else body
-        name = self._answers.name(request.method, authorization, question)
         try:
             self._admit(info)
-            if self._answer_again(name, response, info):
-                return
-            if body is None:
-                asked = read_get(request.params, authorization)
-                if request.method == "HEAD":  # nobody would ever have the session's token
-                    asked = replace(asked, offline=False)
-            else:
-                asked = read_post(body, authorization)
-            self._answer(name, asked, response, info)
+            answered = self._answers.answer(_question(request, body), self._admit_identity)
         except BadRequestError as error:
             self._turn_away(response, info, HTTPStatus.BAD_REQUEST, "bad-request", str(error))
         except UnsupportedGrantError as error:
@@ -160,6 +166,25 @@ class TokenResource:
         except TooManyRequestsError as error:
             response.set_header("Retry-After", str(math.ceil(error.seconds)))
             self._turn_away(response, info, HTTPStatus.TOO_MANY_REQUESTS, error.reason, str(error))
+        else:
+            self._answer(answered, response, info)
+
+    def _answer(
+        self, answered: Granted[Reply] | Answer, response: falcon.Response, info: RequestInfo
+    ) -> None:
+        if isinstance(answered, Answer):
+            refusal = answered.outcome
+            assert isinstance(refusal, Refusal)  # noqa: S101 - `AnswerCache.answer` says so
+            status = self._refuse(refusal, response, info)
+            self._observer.answered(answered, info, status)
+            return
+        reply = answered.prepared
+        response.text = f"{reply.before}{int(answered.left.total_seconds())}{reply.after}"
+        if answered.reused:
+            provider = answered.issued.decision.identity.provider
+            self._observer.answered_again(answered.answer, provider, reply.logged, info)
+        else:
+            self._observer.answered(answered.answer, info, HTTPStatus.OK, reply.logged)
 
     def _admit(self, info: RequestInfo) -> None:
         """Hold clients to their rates, before anything that costs is done for them."""
@@ -167,37 +192,6 @@ class TokenResource:
         seconds = self._limits.failures.take(client, 0) or self._limits.client.take(client)
         if seconds:
             raise TooManyRequestsError("client", seconds)
-
-    def _answer(
-        self, name: bytes, asked: TokenRequest, response: falcon.Response, info: RequestInfo
-    ) -> None:
-        state = self._service.state
-        answer = self._service.answer(asked, state, self._admit_identity)
-        outcome, logged = answer.outcome, ""
-        if isinstance(outcome, Refusal):
-            status = self._refuse(outcome, response, info)
-        else:
-            outcome = self._service.with_session(answer, outcome)
-            status = HTTPStatus.OK
-            before, after = _reply(outcome, answer.now)
-            lifetime = int(self._service.lifetime.total_seconds())
-            response.text = f"{before}{lifetime}{after}"
-            logged = self._observer.prepare(answer, outcome)
-            self._answers.put(name, Prepared(answer, outcome, before, after, logged), state)
-        self._observer.answered(answer, info, status, logged)
-
-    def _answer_again(self, name: bytes, response: falcon.Response, info: RequestInfo) -> bool:
-        """Give the answer of a moment ago to the same question, if that may be."""
-        now = self._service.now()
-        given = self._answers.get(name, self._service.state, now)
-        if given is None:
-            return False
-        self._admit_identity(given.issued.decision.identity)
-        left = self._service.lifetime - (now - given.answer.now)
-        response.text = f"{given.before}{int(left.total_seconds())}{given.after}"
-        provider = given.issued.decision.identity.provider
-        self._observer.answered_again(given.answer, provider, given.logged, info)
-        return True
 
     def _admit_identity(self, identity: Identity) -> None:
         seconds = 0.0 if identity.anonymous else self._limits.identity.take(str(identity))
@@ -237,6 +231,21 @@ class TokenResource:
         response.text = error_body(status, message, reason)
         if status == HTTPStatus.UNAUTHORIZED:
             response.set_header("WWW-Authenticate", self._challenge)
+
+
+def _question(request: falcon.Request, body: bytes | None) -> Question:
+    """Return a request as the answer cache knows it; it is read only when it is new."""
+    authorization = request.env.get("HTTP_AUTHORIZATION")
+    text = request.query_string.encode() if body is None else body
+
+    def read() -> TokenRequest:
+        if body is not None:
+            return read_post(body, authorization)
+        asked = read_get(request.params, authorization)
+        # Nobody would ever have the token of a session that HEAD begins.
+        return replace(asked, offline=False) if request.method == "HEAD" else asked
+
+    return Question(Question.name_of(request.method, authorization, text), read)
 
 
 def _reply(issued: Issued, issued_at: datetime) -> tuple[str, str]:

@@ -127,31 +127,33 @@ class TokenService:
         """
         now = self.now()
         login, keys, decided = self._decide(state.policy, asked, now, self._logins, admit)
+        shadow = None
+        if state.shadow is not None:
+            _, _, shadow = self._decide(state.shadow, asked, now, self._shadow_logins)
         outcome: Issued | Refusal
         if isinstance(decided, Refusal):
             outcome = decided
         else:
-            outcome = self._sign(state, decided, login, keys, now)
-        if state.shadow is None:
-            return Answer(asked, outcome, state.policy, now)
-        _, _, shadow = self._decide(state.shadow, asked, now, self._shadow_logins)
+            issued = self._sign(state, decided, login, keys, now)
+            outcome = self._with_session(issued, asked, state.policy, now)
         return Answer(asked, outcome, state.policy, now, state.shadow, shadow)
 
-    def with_session(self, answer: Answer, issued: Issued) -> Issued:
+    def _with_session(
+        self, issued: Issued, asked: TokenRequest, policy: Policy, now: datetime
+    ) -> Issued:
         """
-        Begin a session, where one is asked for and may be given; else return what was issued.
+        Begin a session where one is asked for and allowed; otherwise return what was issued.
 
-        It is kept for hours, so this is only for who is given the answer, and not for whom every
-        grant is ruled out by a claim, where they all compare one: of some issuers anybody has a
-        token.
+        A session is kept for hours.  So none is begun for a login whose claims rule out every
+        grant: anybody has tokens of some issuers.
         """
-        asked, login = answer.asked, issued.login
+        login = issued.login
         if self._sessions is None or login is None or not asked.offline or asked.refreshing:
             return issued
-        if is_out_of_reach(answer.policy, login):
+        if is_out_of_reach(policy, login):
             return issued
         try:
-            token = self._sessions.begin(login, asked.service, answer.now)
+            token = self._sessions.begin(login, asked.service, now)
         except SessionsError as error:  # the client keeps its password, and the login is as good
             _log.error("a session cannot be stored: %s", error)
             return issued
