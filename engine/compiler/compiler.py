@@ -14,13 +14,13 @@ from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy import index
 from regauth.engine.policy.index import Index
 from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
-from regauth.engine.source.problems import Location, Problem, Problems
+from regauth.engine.source.problems import Location, Problem, Problems, Severity
 
 from . import document
 from .claim_schemas import ClaimSchemas
 from .document import Document
 from .expressions import Expressions, Sight
-from .lints import lint
+from .lints import CODES, lint
 from .providers import Providers
 from .silencing import silence
 from .statements import Statements
@@ -72,7 +72,9 @@ def compile_policy(
     if not problems.error_count:
         policy = _policy(compiled, statements.services, expressions, sights, digest)
         problems.extend(lint(policy, written, now))
-    found = silence(texts, problems)
+    found = silence(texts, problems, CODES)
+    if any(problem.severity is Severity.ERROR for problem in found):
+        policy = None
     sources = {name: _bytes(content).decode(errors="replace") for name, content in files.items()}
     return Compilation(policy, _sorted(found), sources)
 

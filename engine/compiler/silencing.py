@@ -18,14 +18,18 @@ _SILENCE: Final = re.compile(r"#\s*policytest:\s*ignore\[([a-z0-9, -]+)\](.*)", 
 UNSILENCED: Final = frozenset({"silence-without-reason", "silence-unused"})
 
 
-def silence(files: Mapping[str, str], found: Iterable[Problem]) -> list[Problem]:
+def silence(
+    files: Mapping[str, str], found: Iterable[Problem], lints: Container[str] = ()
+) -> list[Problem]:
     """
     Leave out the warnings that a comment silences, in the warning's line or in the line above.
 
     The comment is `# policytest: ignore[CODE] REASON`, with several codes separated by commas.
     One without a reason silences nothing, and one that silences nothing is reported itself:
-    otherwise it would go on to hide the next mistake.  Errors cannot be silenced; as long as there
-    is one not every warning is known, and so it is not said which comments are of no use.
+    otherwise it would go on to hide the next mistake.  Of errors only those with the codes of
+    `lints` can be silenced: they rest on what is known of an issuer, which may have grown.  As long
+    as there is another error not every warning is known, and so it is not said which comments are
+    of no use.
     """
     found = list(found)
     silences = [one for name in sorted(files) for one in _silences(name, files[name])]
@@ -38,10 +42,13 @@ def silence(files: Mapping[str, str], found: Iterable[Problem]) -> list[Problem]
     for problem in found:
         near = by_line.get((problem.location.file, problem.location.line), ())
         silencing = [one for one in near if one.reason and problem.code in one.codes]
-        if problem.severity is Severity.ERROR or not silencing:
+        lasting = problem.severity is Severity.ERROR and problem.code not in lints
+        if lasting or not silencing:
             kept.append(problem)
         used.update((one.location, problem.code) for one in silencing)
-    whole = not any(problem.severity is Severity.ERROR for problem in found)
+    whole = not any(
+        problem.severity is Severity.ERROR and problem.code not in lints for problem in found
+    )
     for one in silences:
         kept.extend(one.problems(used if whole else None))
     return kept

@@ -1,9 +1,9 @@
 """
 Lints: what compiles and is probably not what its author meant.
 
-What lives here: which lints there are, and walking a policy with them.  What must not: errors,
-which are the compiler's, and type findings, which are CEL's.  Each code has one function, one test
-and one section in docs/problems.md.
+What lives here: which lints there are, and walking a policy with them.  What must not: the errors
+of the language, which are the compiler's, and type findings, which are CEL's.  Each code has one
+function, one test and one section in docs/problems.md.
 
 A lint that is not sure stays silent: a missing warning costs less than one that teaches authors to
 ignore warnings.
@@ -18,13 +18,16 @@ from regauth.engine.cel.syntax.nodes import definition_of
 from regauth.engine.compiler.document import Document
 from regauth.engine.policy.policy import Denial, Policy, Provider, Statement
 from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
-from regauth.engine.source.problems import Location, Problem, Severity
+from regauth.engine.source.problems import Location, Problem
 
 from .conditions import CONDITION_LINTS
+from .narrowing import open_issuer
 from .statements import GRANTS_LINTS, PROVIDER_LINTS, STATEMENT_LINTS
 from .subject import Condition, Finding, Path
+from .values import VALUE_CODES, value_findings
 
-CODES: Final = (*CONDITION_LINTS, *PROVIDER_LINTS, *STATEMENT_LINTS, *GRANTS_LINTS)
+_OF_PROVIDERS: Final = {**PROVIDER_LINTS, "open-issuer": open_issuer}
+CODES: Final = (*CONDITION_LINTS, *VALUE_CODES, *_OF_PROVIDERS, *STATEMENT_LINTS, *GRANTS_LINTS)
 """The codes of all lints."""
 
 
@@ -39,7 +42,7 @@ def lint(policy: Policy, written: Document, now: datetime | None) -> Iterator[Pr
     """
     yield from _lint_conditions(policy, written)
     for entry, provider in _providers(policy, written):
-        for code, check in PROVIDER_LINTS.items():
+        for code, check in _OF_PROVIDERS.items():
             for found in check(provider, policy):
                 yield _problem(entry.key.location, code, found)
     for statement in (*policy.grants, *policy.denials):
@@ -56,10 +59,12 @@ def _lint_conditions(policy: Policy, written: Document) -> Iterator[Problem]:
         for code, check in CONDITION_LINTS.items():
             for found in check(condition):
                 yield _problem(node.locate(found.start, found.end), code, found)
+        for code, found in value_findings(condition):
+            yield _problem(node.locate(found.start, found.end), code, found)
 
 
 def _problem(location: Location, code: str, found: Finding) -> Problem:
-    return Problem(location, code, found.message, found.hint, Severity.WARNING)
+    return Problem(location, code, found.message, found.hint, found.severity)
 
 
 def _providers(policy: Policy, written: Document) -> Iterator[tuple[Entry, Provider]]:

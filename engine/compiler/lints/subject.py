@@ -18,6 +18,7 @@ from regauth.engine.cel.syntax.nodes import (
     walk,
 )
 from regauth.engine.issuers import Claim, ClaimSchema
+from regauth.engine.source.problems import Severity
 
 Path = tuple[str, ...]
 
@@ -30,6 +31,7 @@ class Finding:
     hint: str
     start: int = 0
     end: int = 0
+    severity: Severity = Severity.WARNING
 
 
 @dataclass(frozen=True, slots=True)

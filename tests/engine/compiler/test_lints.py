@@ -18,7 +18,7 @@ version: 1
 services: [registry.example.com]
 providers:
   github:
-    issuer: https://token.actions.githubusercontent.com
+    issuer: https://token.actions.githubusercontent.com/acme
     audience: registry.example.com
     claims: github-actions
 """
@@ -40,10 +40,17 @@ denials:
     actions: [pull]
 """
 OTHERS = """
-  gitlab: {issuer: "https://gitlab.com", audience: me, claims: gitlab-ci}
+  gitlab: {issuer: "https://gitlab.example.com", audience: me, claims: gitlab-ci}
   cluster: {issuer: "https://k.example.com", audience: me, claims: kubernetes}
   generic: {issuer: "https://g.example.com", audience: me}
-  buildkite: {issuer: "https://agent.buildkite.com", audience: me, claims: buildkite}
+  buildkite:
+    issuer: https://agent.buildkite.com
+    audience: me
+    claims: buildkite
+    rules:
+      - name: ours
+        check: >-
+          has(claims.cluster_id) && claims.cluster_id == "0191f956-042f-7ec4-aa62-8e5eeae396d0"
 """
 
 
@@ -81,9 +88,9 @@ class TestMutableName:
             '"acme" == claims.repository_owner',
             'claims.repository in ["acme/app", "acme/lib"]',
             'claims.repository == "acme/app" && claims.ref == "refs/heads/main"',
-            'claims.sha == "a" || claims.repository == "acme/app"',
-            '!(claims.sha == "a" || !(claims.repository == "acme/app"))',
-            'claims.sha == "a" ? claims.repository == "acme/app" : claims.sha == "b"',
+            'claims.run_id == "7" || claims.repository == "acme/app"',
+            '!(claims.run_id == "7" || !(claims.repository == "acme/app"))',
+            'claims.run_id == "7" ? claims.repository == "acme/app" : claims.run_id == "8"',
             'claims.actor == "alice"',
         ],
     )
@@ -253,7 +260,7 @@ class TestUnanchoredMatches:
         ],
     )
     def test_a_part_of_the_text_is_enough(self, pattern: str) -> None:
-        assert of_condition(f'claims.ref.matches("{pattern}")') == ["unanchored-matches"]
+        assert of_condition(f'claims.workflow.matches("{pattern}")') == ["unanchored-matches"]
 
     @pytest.mark.parametrize(
         "pattern",
@@ -273,7 +280,7 @@ class TestUnanchoredMatches:
         ],
     )
     def test_an_anchored_pattern_is_good(self, pattern: str) -> None:
-        assert of_condition(f'claims.ref.matches("{pattern}")') == []
+        assert of_condition(f'claims.workflow.matches("{pattern}")') == []
 
     def test_what_refuses_may_be_broad(self) -> None:
         assert of_condition('!claims.ref.matches("dependabot")') == []
@@ -286,7 +293,7 @@ class TestPullRequestTarget:
         [
             'claims.event_name == "pull_request_target"',
             'claims.event_name in ["push", "pull_request_target"]',
-            'claims.sha == "a" || claims.event_name == "pull_request_target"',
+            'claims.run_id == "7" || claims.event_name == "pull_request_target"',
         ],
     )
     def test_it_runs_for_strangers(self, condition: str) -> None:
@@ -342,7 +349,7 @@ class TestDefaultAudience:
         [
             ("https://github.com/acme", ["default-audience"]),
             ("https://github.com/acme/", ["default-audience"]),
-            ("https://token.actions.githubusercontent.com", ["default-audience"]),
+            ("https://token.actions.githubusercontent.com/acme", ["default-audience"]),
             ("[registry, https://github.com/acme]", ["default-audience"]),
             ("https://github.com/acme/app", []),
             ("https://registry.example.com", []),
@@ -351,7 +358,7 @@ class TestDefaultAudience:
     def test_it_is_in_tokens_for_others(self, audience: str, expected: list[str]) -> None:
         text = HEAD.replace("audience: registry.example.com", f"audience: {audience}")
 
-        assert found(text + REST % ("github", 'claims.sha == "a"')) == expected
+        assert found(text + REST % ("github", 'claims.run_id == "7"')) == expected
 
 
 class TestLongSession:
@@ -360,14 +367,14 @@ class TestLongSession:
         [("24h", []), ("1d1ms", ["long-session"]), ("30d", ["long-session"])],
     )
     def test_it_outlasts_a_job(self, longest: str, expected: list[str]) -> None:
-        rest = REST % ("github", 'claims.sha == "a"')
+        rest = REST % ("github", 'claims.run_id == "7"')
 
         assert found(HEAD + f"    refreshTokens: {{maxSession: {longest}}}\n" + rest) == expected
 
 
 class TestUnusedProvider:
     def test_a_provider_without_a_grant(self) -> None:
-        text = HEAD + OTHERS + REST % ("github", 'claims.sha == "a"')
+        text = HEAD + OTHERS + REST % ("github", 'claims.run_id == "7"')
         codes = [problem.code for problem in compiled(text).problems]
 
         assert codes == ["unused-provider"] * 4
@@ -442,7 +449,7 @@ grants:
     def test_a_denial_of_push_alone_is_good(self) -> None:
         text = HEAD + DENIAL.replace("actions: [pull]\n", "actions: [push]\n")
 
-        assert found(text % 'claims.sha == "a"') == []
+        assert found(text % 'claims.run_id == "7"') == []
 
 
 class TestPushAnywhere:
@@ -518,11 +525,11 @@ class TestShadowedGrant:
             ],
             [
                 'name: a, repositories: ["**"], actions: [pull, push]',
-                'name: b, when: claims.sha == "a", repositories: ["${claims.repository}"], actions: [pull, push]',
+                'name: b, when: claims.run_id == "7", repositories: ["${claims.repository}"], actions: [pull, push]',
             ],
             [
-                'name: a, when: claims.sha == "a", repositories: [x, y], actions: [pull]',
-                'name: b, when: claims.sha == "a", repositories: [y], actions: [pull], expires: 2027-01-01',
+                'name: a, when: claims.run_id == "7", repositories: [x, y], actions: [pull]',
+                'name: b, when: claims.run_id == "7", repositories: [y], actions: [pull], expires: 2027-01-01',
             ],
         ],
     )
@@ -547,7 +554,7 @@ class TestShadowedGrant:
                 "name: b, repositories: [acme/x], actions: [pull, push]",
             ],
             [
-                'name: a, when: claims.sha == "a", repositories: ["acme/**"], actions: [pull]',
+                'name: a, when: claims.run_id == "7", repositories: ["acme/**"], actions: [pull]',
                 "name: b, repositories: [acme/x], actions: [pull]",
             ],
             [
@@ -587,10 +594,14 @@ FIRING: Mapping[str, str] = {
     "unanchored-matches": REST % ("github", 'claims.ref.matches("v1")'),
     "pull-request-target": REST % ("github", 'claims.event_name == "pull_request_target"'),
     "legacy-kubernetes-claim": REST % ("generic", TestLegacyKubernetesClaim.LEGACY),
-    "default-audience": REST % ("github", 'claims.sha == "a"'),
+    "impossible-value": REST % ("github", 'claims.event_name == "pull-request"'),
+    "glob-in-comparison": REST % ("github", 'claims.ref == "refs/heads/*"'),
+    "always-true": REST % ("github", 'claims.head_ref == "" && claims.repository.contains("/")'),
+    "default-audience": REST % ("github", 'claims.run_id == "7"'),
+    "open-issuer": REST % ("github", 'claims.ref == "refs/heads/main"'),
     "unused-provider": REST % ("generic", "claims.exp > 1"),
     "long-session": "    refreshTokens: {maxSession: 7d}\n"
-    + REST % ("github", 'claims.sha == "a"'),
+    + REST % ("github", 'claims.run_id == "7"'),
     "push-without-pull": "\ngrants: [{name: g, repositories: [a], actions: [push]}]\n",
     "push-anywhere": "\ngrants: [{name: g, repositories: ['**'], actions: [pull, push]}]\n",
     "expired": "\ngrants: [{name: g, repositories: [a], actions: [pull], expires: 2020-01-01}]\n",
@@ -607,6 +618,8 @@ def firing(code: str) -> str:
     head = HEAD
     if code == "default-audience":
         head = head.replace("audience: registry.example.com", "audience: https://github.com/acme")
+    if code == "open-issuer":
+        head = head.replace("githubusercontent.com/acme", "githubusercontent.com")
     generic = '  generic: {issuer: "https://g.example.com", audience: me}\n'
     return head + (generic if "generic" in FIRING[code] else "") + FIRING[code]
 
@@ -645,7 +658,7 @@ class TestSilence:
             + REST
             % (
                 "github",
-                'claims.sha == "a"',
+                'claims.run_id == "7"',
             )
         )
 
@@ -658,7 +671,7 @@ grants:
     repositories: [a]
     actions: [pull]
     %swhen: |%s
-      claims.sha == "a"
+      claims.run_id == "7"
         && claims.repository_owner == "acme"
 """
         comment = "# policytest: ignore[mutable-name] we know"
@@ -673,7 +686,7 @@ grants:
             'claims.repository_owner == "# policytest: ignore[mutable-name] x"',
         )
 
-        assert found(HEAD + text) == ["mutable-name"]
+        assert found(HEAD + text) == ["mutable-name", "impossible-value"]
 
 
 class TestClaimSchemas:

@@ -44,7 +44,7 @@ def test_null_claim_denial_is_content_once_it_is_asked_for() -> None:
 @pytest.mark.parametrize("claim", ["build_tag", "step_key"])
 def test_buildkite_claims_can_be_null(claim: str) -> None:
     """`wire/buildkite-claims`: `build_tag` and `step_key` are null in a branch build."""
-    guard = f'has(claims.{claim}) && claims.{claim}.startsWith("v0.")'
+    guard = f'has(claims.{claim}) && claims.{claim}.startsWith("v0")'
     codes = [
         one.code for one in compile_policy({"p.yaml": POLICY.replace("GUARD", guard)}).problems
     ]

@@ -33,7 +33,7 @@ BASE: Mapping[str, str] = {
     "services": "services: [registry.example.com]\n",
     "providers": """providers:
   github:
-    issuer: https://token.actions.githubusercontent.com
+    issuer: https://token.actions.githubusercontent.com/acme
     audience: registry
     claims: github-actions
 """,

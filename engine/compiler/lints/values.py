@@ -1,0 +1,228 @@
+"""
+Lints of values: what a claim can never be, and what it always is.
+
+What lives here: comparisons and tests of claims with literals that the issuer's claim schema
+decides.  Not here: which claim an operand is (`operands`).
+
+A comparison that no token satisfies is an error where that opens something: in a denial, which then
+denies nothing, and where a grant or a rule asks that it be false.  Elsewhere it is a warning: a
+grant that never matches lets nobody in.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from regauth.engine import languages
+from regauth.engine.cel.syntax.nodes import Binary, Call, Constant, ListLiteral, Node
+from regauth.engine.issuers import Values, nearest, nearest_beginning
+from regauth.engine.issuers.values import language_of
+from regauth.engine.languages import Language
+from regauth.engine.source.problems import Severity
+
+from .operands import Operand, items_of, operand_of
+from .subject import Condition, Finding
+
+_GLOBS: Final = "*?"
+_TESTS: Final[Mapping[str, tuple[str, Callable[[str], Language | None]]]] = {
+    "startsWith": ("begins with", languages.prefixed),
+    "endsWith": ("ends with", languages.suffixed),
+    "contains": ("contains", languages.containing),
+    "matches": ("matches", language_of),
+}
+"""The functions that ask a text about a literal: how a message says it, and what satisfies them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """One literal that a claim is compared with; `verb` says how."""
+
+    node: Node
+    operand: Operand
+    literal: Constant
+    verb: str
+    language: Language | None
+    admits: bool | None
+    """Whether it lets something through by holding; None where that cannot be said."""
+
+    @property
+    def text(self) -> str:
+        return self.literal.value if isinstance(self.literal.value, str) else ""
+
+
+def value_findings(condition: Condition) -> Iterator[tuple[str, Finding]]:
+    """Return what is found about every literal that a claim is compared with, with its code."""
+    for test in _tests(condition):
+        if _has_glob(test):
+            yield "glob-in-comparison", _glob_in_comparison(test, condition)
+        elif not _is_possible(test):
+            yield "impossible-value", _impossible_value(test, condition)
+        elif test.verb != "is" and test.text and _is_certain(test):
+            yield "always-true", _always_true(test)
+
+
+def _impossible_value(test: _Test, condition: Condition) -> Finding:
+    """A literal that a claim can never equal, begin with, end with, contain or match."""
+    said = "equals" if test.verb == "is" else test.verb
+    message = f"`{test.operand.name}` never {said} {_quoted(test)}"
+    return _finding(test, condition, message, _meant(test))
+
+
+def _glob_in_comparison(test: _Test, condition: Condition) -> Finding:
+    """A `*` where the text is compared as it is written."""
+    how = "`==` and `in` compare" if test.verb == "is" else "the test compares"
+    message = f"a wildcard has no meaning here: {how} {_quoted(test)} as it is written"
+    return _finding(test, condition, message, _without_glob(test))
+
+
+def _always_true(test: _Test) -> Finding:
+    """A test that every token of the issuer passes."""
+    return Finding(
+        f"this is always true: `{test.operand.name}` always {test.verb} {_quoted(test)}",
+        "remove it, or ask for more of the value",
+        test.node.start,
+        test.node.end,
+    )
+
+
+def _tests(condition: Condition) -> Iterator[_Test]:
+    for part, admits in condition.parts():
+        if isinstance(part, Binary) and part.operator in ("==", "!=", "in"):
+            flipped = part.operator == "!=" and admits is not None
+            yield from _comparisons(condition, part, not admits if flipped else admits)
+        elif isinstance(part, Call) and part.function in _TESTS and part.target is not None:
+            yield from _calls(condition, part, admits)
+
+
+def _comparisons(condition: Condition, part: Binary, admits: bool | None) -> Iterator[_Test]:  # noqa: FBT001 - a value
+    sides = [(part.left, part.right), (part.right, part.left)]
+    if part.operator == "in":
+        sides = sides[:1]
+        if isinstance(part.left, Constant):
+            items = items_of(condition, part.right)
+            if items is not None:
+                yield _equality(part, items, part.left, admits)
+            return
+    for side, other in sides:
+        literals = _literals(other)
+        operand = operand_of(condition, side) if literals else None
+        if operand is not None:
+            for literal in literals:
+                yield replace(_equality(part, operand, literal, admits), node=literal)
+
+
+def _equality(node: Node, operand: Operand, literal: Constant, admits: bool | None) -> _Test:  # noqa: FBT001 - a value
+    text = literal.value
+    language = languages.literals([text]) if isinstance(text, str) else None
+    return _Test(node, operand, literal, "is", language, admits)
+
+
+def _calls(condition: Condition, part: Call, admits: bool | None) -> Iterator[_Test]:  # noqa: FBT001 - a value
+    literal = part.arguments[0] if part.arguments else None
+    operand = operand_of(condition, part.target) if part.target is not None else None
+    if operand is None or not isinstance(literal, Constant) or not isinstance(literal.value, str):
+        return
+    verb, make = _TESTS[part.function]
+    yield _Test(part, operand, literal, verb, make(literal.value), admits)
+
+
+def _literals(node: Node) -> list[Constant]:
+    """Return the literals of a comparison's other side, null and computed values left out."""
+    if isinstance(node, Constant):
+        return [] if node.value is None else [node]
+    if isinstance(node, ListLiteral):
+        return [item for item in node.items if isinstance(item, Constant)]
+    return []
+
+
+def _is_possible(test: _Test) -> bool:
+    operand = test.operand
+    if not operand.limited:
+        return True
+    if test.verb == "is" and not operand.changed:
+        return any(values.can_equal(test.literal.value) for values in operand.values)
+    if test.language is None or _example_passes(test):
+        return True
+    return operand.can_be_in(test.language)
+
+
+def _is_certain(test: _Test) -> bool:
+    if test.language is None or not test.operand.limited or _example_fails(test):
+        return False
+    return test.operand.is_always_in(test.language)
+
+
+def _examples(operand: Operand) -> Iterator[str]:
+    for claim in operand.claims:
+        yield from (one for one in claim.examples if isinstance(one, str))
+
+
+def _example_passes(test: _Test) -> bool:
+    """Whether a known value answers at once, before languages are compared."""
+    if test.language is None or test.operand.changed:
+        return False
+    return any(example in test.language for example in _examples(test.operand))
+
+
+def _example_fails(test: _Test) -> bool:
+    if test.language is None or test.operand.changed:
+        return False
+    return any(example not in test.language for example in _examples(test.operand))
+
+
+def _has_glob(test: _Test) -> bool:
+    """
+    Whether a literal is written as if it were a pattern.
+
+    A `*` in an equality always is; otherwise a sign is one that the claim can never have.
+    """
+    if test.verb == "matches" or not any(sign in test.text for sign in _GLOBS):
+        return False
+    if test.verb == "is" and "*" in test.text:
+        return True
+    plain = replace(test.operand, changed=())
+    signs = [sign for sign in _GLOBS if sign in test.text]
+    return plain.limited and not any(plain.can_be_in(languages.containing(sign)) for sign in signs)
+
+
+def _finding(test: _Test, condition: Condition, message: str, hint: str) -> Finding:
+    opens = (condition.denial or test.admits is False) and not _is_possible(test)
+    severity = Severity.ERROR if opens else Severity.WARNING
+    return Finding(message, hint, test.node.start, test.node.end, severity)
+
+
+def _quoted(test: _Test) -> str:
+    value = test.literal.value
+    return repr(value) if isinstance(value, str) else str(value).lower()
+
+
+def _meant(test: _Test) -> str:
+    """Say which value was probably meant, or which values there are."""
+    for values in test.operand.values:
+        near = _near(test, values)
+        if near is not None and near != test.text:
+            return f"did you mean {near!r}?"
+    return f"it is {test.operand.values[0].described()}"
+
+
+def _near(test: _Test, values: Values) -> str | None:
+    """Return the nearest possible text, as it stands in the condition."""
+    for function in test.operand.changed:
+        changed = test.text.lower() if function == "lowerAscii" else test.text.upper()
+        if changed != test.text:
+            return changed
+    if test.verb == "is":
+        return nearest(values, test.literal.value)
+    return nearest_beginning(values, test.text) if test.verb == "begins with" else None
+
+
+def _without_glob(test: _Test) -> str:
+    text = test.text
+    before, _, after = text.partition("*")
+    if test.verb == "is" and before and not after and "?" not in before:
+        return f"ask for the beginning: {test.operand.name}.startsWith({before!r})"
+    return f"use a pattern: {test.operand.name}.matches(...), from ^ to $"
+
+
+VALUE_CODES: Final = ("impossible-value", "glob-in-comparison", "always-true")
+"""The codes of what `value_findings` finds."""
