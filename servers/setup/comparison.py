@@ -23,31 +23,18 @@ from regauth.servers.signing.signer import certified
 from regauth.servers.state.state import State
 
 from .findings import Finding, right, wrong
-from .registry_file import (
-    RegistryConfiguration,
-    RegistryFileError,
-    RegistryKind,
-    read_registry_configuration,
-)
+from .registry_file import RegistryConfiguration, RegistryKind
 
 
-def compare_files(
-    file: Path | None, environment: Path | None, settings: Settings, state: State
-) -> Iterator[Finding]:
+def compare(found: RegistryConfiguration, settings: Settings, state: State) -> Iterator[Finding]:
     """
     Compare what a registry is told with what this server does, and yield what was found.
 
     Args:
-        file: The registry's configuration file.
-        environment: A file with the variables that it runs with.
-        settings: This server's configuration.
+        found: The registry's configuration.
+        settings: This server's.
         state: Its policy and keys.
     """
-    try:
-        found = read_registry_configuration(file, environment)
-    except RegistryFileError as error:
-        yield wrong(str(error), error.remedy)
-        return
     yield right(f"the configuration is {found.kind}'s")
     if found.issuer is not None:
         yield _compare_issuer(found, settings)

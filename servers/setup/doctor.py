@@ -20,6 +20,8 @@ from typing import Final
 from urllib.parse import urlencode, urlsplit
 
 from regauth.engine import Decision, Identity, SigningKey, registry_token
+from regauth.engine.access.outcomes import Verdict, Why
+from regauth.engine.access.scope import REPOSITORY, Access, Resource
 from regauth.engine.source.addresses import is_loopback
 from regauth.engine.source.foreign_text import quoted, visible
 from regauth.engine.tokens.jwks import parse_jwks
@@ -40,14 +42,15 @@ from regauth.servers.signing.compat import FIRST_VERIFIERS
 from regauth.servers.signing.signer import certified
 from regauth.servers.state.state import State
 
-from .comparison import compare_files
+from .comparison import compare
 from .findings import Finding, right, wrong
+from .registry_file import RegistryFileError, RegistryKind, read_registry_configuration
 
 MAX_SKEW: Final = timedelta(seconds=30)
 """Clocks that differ by less do no harm: registries allow a minute."""
 
-MAX_ZOT_SKEW: Final = timedelta(seconds=2)
-"""zot has no leeway for `iat`; HTTP tells the time in whole seconds (RFC 9110, section 5.6.7)."""
+MAX_ZOT_SKEW: Final = timedelta(seconds=8)
+"""zot has no leeway for `iat`, which is written 10 seconds early; HTTP tells whole seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,15 @@ class Examined:
 
 def examine(given: Examined) -> Iterator[Finding]:
     """Examine a registry; yield each finding as it is made.  One that stops the rest is last."""
+    zot = False
     if given.file is not None or given.environment is not None:
-        yield from compare_files(given.file, given.environment, given.settings, given.state)
+        try:
+            found = read_registry_configuration(given.file, given.environment)
+        except RegistryFileError as error:
+            yield wrong(str(error), error.remedy)
+        else:
+            zot = found.kind is RegistryKind.ZOT
+            yield from compare(found, given.settings, given.state)
     base = given.url.rstrip("/").removesuffix("/v2")
     try:
         reply, theirs = _asked(f"{base}/v2/", given.place)
@@ -95,7 +105,7 @@ def examine(given: Examined) -> Iterator[Finding]:
     yield from _realm_address(challenge, base)
     findings, ours = _realm(challenge, given)
     yield from findings
-    yield _clock(theirs, ours, zot="zot" in reply.headers.get("server", "").lower())
+    yield _clock(theirs, ours, zot=zot)
     yield _try_tokens(f"{base}/v2/", challenge, given, timedelta() if ours is None else ours)
 
 
@@ -269,12 +279,20 @@ def _forms(signing: SigningSettings, key: SigningKey) -> Iterator[tuple[str, Sig
         )
 
 
+_PING: Final = Verdict(Access(Resource(REPOSITORY, ""), "pull"), Why.GRANTED)
+"""
+What zot wants of a token for `/v2/`: access to the repository without a name, which is none.
+
+Distribution wants a valid token there and no access.
+"""
+
+
 def _tried(
     url: str, challenge: Challenge, given: Examined, key: SigningKey, ahead: timedelta
 ) -> int | None:
     """Return the status of a request with a token of the server's time; None for no answer."""
     token = registry_token(
-        Decision(Identity("doctor", "doctor"), challenge.service, ()),
+        Decision(Identity("doctor", "doctor"), challenge.service, (_PING,)),
         issuer=given.settings.issuer,
         key=key,
         now=datetime.now(UTC) + ahead,

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final
 from urllib.parse import SplitResult, urlencode, urlsplit
 
@@ -176,7 +177,9 @@ class UpstreamCredentials:
             if known is None or now >= known[1]:
                 answer = ping()
                 try:
-                    found = _demand(answer.header("WWW-Authenticate"))
+                    # Some registries name a scheme in good answers too, and take any request.
+                    refused = answer.status == HTTPStatus.UNAUTHORIZED
+                    found = _demand(answer.header("WWW-Authenticate")) if refused else None
                 finally:
                     answer.close()
                 known = self._challenge = (found, now + CHALLENGE_AGE)
@@ -221,7 +224,7 @@ class UpstreamCredentials:
             raise UpstreamRefusedError(
                 "the upstream's token server does not accept the proxy's login"
             )
-        token, life = _read_token(body) if answer.status == _OK else ("", 0.0)
+        token, life = _read_token(body) if answer.status == HTTPStatus.OK else ("", 0.0)
         if not token:
             raise UpstreamError(
                 f"the upstream's token server answered {answer.status} without a token"
@@ -289,9 +292,6 @@ def _demand(field: str | None) -> Challenge | None:
     if found is None:
         return None
     return Challenge(found.scheme, {"realm": found.realm, "service": found.service})
-
-
-_OK: Final = 200
 
 
 def _is_inside(host: str) -> bool:

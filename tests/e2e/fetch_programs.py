@@ -6,8 +6,10 @@ Best effort: what cannot be had within the time is named, and the tests that nee
 code is 0 either way.  Programs end up in FOLDER/bin.
 """
 
+import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -15,7 +17,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from .needed_programs import PROGRAMS, Debian, Go, Source
+from .needed_programs import PROGRAMS, Debian, Go, GoSource, Source
 
 SECONDS = float(os.environ.get("PROGRAMS_SECONDS", "600"))
 """How long all of it may take."""
@@ -57,6 +59,8 @@ class Fetcher:
         """
         if isinstance(source, Go):
             self._build(name, source)
+        elif isinstance(source, GoSource):
+            self._build_in_module(name, source)
         elif source.unpacked:
             self._unpack(name, source)
         else:
@@ -77,6 +81,20 @@ class Fetcher:
                 CGO_ENABLED="0",
             )
             [program] = Path(built).iterdir()
+            program.replace(self.bin / name)
+
+    def _build_in_module(self, name: str, source: GoSource) -> None:
+        if shutil.which("go") is None:
+            raise MissingError("there is no Go")
+        told = json.loads(self._run(("go", "mod", "download", "-json", source.module)))
+        with tempfile.TemporaryDirectory(dir=self._folder) as built:
+            tree = Path(built) / "module"
+            shutil.copytree(told["Dir"], tree)
+            for place in (tree, *tree.rglob("*")):
+                place.chmod(place.stat().st_mode | stat.S_IWUSR)  # the module cache is read-only
+            program = Path(built) / name
+            options = ("-trimpath", "-ldflags=-s -w", "-tags", source.tags, "-o", program)
+            self._run(("go", "build", *options, source.package), cwd=tree, CGO_ENABLED="0")
             program.replace(self.bin / name)
 
     def _install(self, source: Debian) -> None:
@@ -115,7 +133,10 @@ class Fetcher:
             self._run(("apt-get", "update"))
         self._updated = True
 
-    def _run(self, command: Sequence[str], cwd: Path | None = None, **environment: str) -> None:
+    def _run(
+        self, command: Sequence[str | Path], cwd: Path | None = None, **environment: str
+    ) -> str:
+        """Run a command within the time that is left; return what it prints."""
         left = self._until - time.monotonic()
         if left <= 0:
             raise MissingError("no time is left")
@@ -138,6 +159,7 @@ class Fetcher:
         if done.returncode:
             lines = (done.stderr or done.stdout).strip().splitlines()
             raise MissingError(f"{command[0]}: {lines[-1] if lines else 'failed'}")
+        return done.stdout
 
 
 def main(folder: Path) -> None:

@@ -38,7 +38,24 @@ class Go:
         return f"go install {self.module}"
 
 
-Source = Debian | Go
+@dataclass(frozen=True, slots=True)
+class GoSource:
+    """
+    A program that is built in the unpacked module.
+
+    `go install` refuses a module that replaces others, and one that calls itself otherwise than it
+    is fetched by.
+    """
+
+    module: str
+    package: str
+    tags: str = ""
+
+    def __str__(self) -> str:
+        return f"go build {self.package} in {self.module}"
+
+
+Source = Debian | Go | GoSource
 
 _DISTRIBUTION: Final = "github.com/distribution/distribution/v3/cmd/registry"
 
@@ -65,6 +82,7 @@ PROGRAMS: Final[Mapping[str, Source]] = {
     "oras": Go("oras.land/oras/cmd/oras@v1.3.6"),
     "registry-3.1": Go(f"{_DISTRIBUTION}@v3.1.2"),
     "registry-3.0": Go(f"{_DISTRIBUTION}@v3.0.0"),
+    "zot": GoSource("github.com/project-zot/zot@v1.4.3", "./cmd/zot", "containers_image_openpgp"),
     "helm": Go("helm.sh/helm/v3/cmd/helm@v3.22.0"),
 }
 """By the name that tests call them by, the quickest to get first."""
