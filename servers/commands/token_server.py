@@ -291,12 +291,12 @@ def doctor(
       token-server doctor http://localhost:5000 --config trial/server.yaml
     """  # noqa: D301 - click reads \b
     settings = _settings(config)
+    from regauth.engine.policy.policy import RemoteAccess  # noqa: PLC0415
     from regauth.engine.source.foreign_text import visible  # noqa: PLC0415
-    from regauth.servers.http_client.documents import Place  # noqa: PLC0415
     from regauth.servers.setup.doctor import Examined, examine  # noqa: PLC0415
     from regauth.servers.state.reloading import load_state  # noqa: PLC0415
 
-    place = Place(ca_file=ca_file, allow_http=allow_http)
+    place = RemoteAccess(ca_file=ca_file, allow_http=allow_http)
     well = True
     with startup_errors_shown():
         state = load_state(settings)

@@ -26,6 +26,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError
 from urllib3.response import HTTPResponse
 
+from regauth.engine.policy.policy import RemoteAccess
 from regauth.engine.source.addresses import is_loopback
 
 from .deadline import PlainConnection, TlsConnection
@@ -63,20 +64,6 @@ class PlainHttpError(FetchError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """
-    How to reach an address.
-
-    `ca_file` replaces the system's certificate authorities; `bearer_token_file` is read anew for
-    each fetch, because projected tokens change; `allow_http` admits plain HTTP to any host.
-    """
-
-    ca_file: str | None = None
-    bearer_token_file: str | None = None
-    allow_http: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Bounds:
     """How much a fetch may take: `seconds` altogether, `size` in bytes."""
 
@@ -106,7 +93,7 @@ def origin(url: str) -> Origin:
     return found
 
 
-def fetch(url: str, place: Place, bounds: Bounds, accept: str = ACCEPT) -> Document:
+def fetch(url: str, place: RemoteAccess, bounds: Bounds, accept: str = ACCEPT) -> Document:
     """
     Fetch a document by GET.
 
@@ -151,7 +138,7 @@ class Reply:
     body: bytes
 
 
-def ask(url: str, place: Place, bounds: Bounds, headers: Mapping[str, str]) -> Reply:
+def ask(url: str, place: RemoteAccess, bounds: Bounds, headers: Mapping[str, str]) -> Reply:
     """
     Send a GET request and return the answer, whatever its status; follow no redirect.
 
@@ -175,14 +162,14 @@ def _split(url: str) -> SplitResult:
     return parts
 
 
-def _check_scheme(parts: SplitResult, place: Place) -> None:
+def _check_scheme(parts: SplitResult, place: RemoteAccess) -> None:
     if parts.scheme == "http" and not place.allow_http and not is_loopback(parts.hostname or ""):
         raise PlainHttpError(f"{parts.geturl()} is not https; `allowHttp: true` admits it")
 
 
 def _get(
     parts: SplitResult,
-    place: Place,
+    place: RemoteAccess,
     bounds: Bounds,
     deadline: float,
     headers: Mapping[str, str],
@@ -238,7 +225,7 @@ def _cut(connection: HTTPConnection, late: threading.Event) -> Callable[[], None
 
 
 def _connection(
-    parts: SplitResult, place: Place, seconds: float, deadline: float
+    parts: SplitResult, place: RemoteAccess, seconds: float, deadline: float
 ) -> HTTPConnection:
     host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
     if parts.scheme == "http":
@@ -247,7 +234,7 @@ def _connection(
     return TlsConnection(host, port, timeout=seconds, ssl_context=tls, deadline=deadline)
 
 
-def _stamp(place: Place) -> tuple[int, int] | None:
+def _stamp(place: RemoteAccess) -> tuple[int, int] | None:
     """Return what changes when the CA file does, so that a renewed authority is noticed."""
     if place.ca_file is None:
         return None
@@ -259,7 +246,7 @@ def _stamp(place: Place) -> tuple[int, int] | None:
 
 
 @lru_cache(maxsize=64)
-def _tls(place: Place, stamp: tuple[int, int] | None) -> ssl.SSLContext:  # noqa: ARG001 - cache key
+def _tls(place: RemoteAccess, stamp: tuple[int, int] | None) -> ssl.SSLContext:  # noqa: ARG001 - cache key
     try:
         context = ssl.create_default_context(cafile=place.ca_file)
     except (OSError, ssl.SSLError) as error:
@@ -268,7 +255,7 @@ def _tls(place: Place, stamp: tuple[int, int] | None) -> ssl.SSLContext:  # noqa
     return context
 
 
-def _authorization(place: Place) -> dict[str, str]:
+def _authorization(place: RemoteAccess) -> dict[str, str]:
     if place.bearer_token_file is None:
         return {}
     try:

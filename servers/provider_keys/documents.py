@@ -17,14 +17,14 @@ from regauth.engine.source.foreign_text import quoted
 from regauth.engine.source.strictjson import JsonError, Odd, loads_marked, why_odd
 from regauth.engine.tokens.jwks import parse_jwks
 from regauth.engine.tokens.keys import KeysError, KeySet
-from regauth.servers.http_client.documents import Bounds, Document, FetchError, Place, origin
+from regauth.servers.http_client.documents import Bounds, Document, FetchError, origin
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 """OpenID Connect Discovery 1.0, section 4.1: appended to the issuer."""
 
 _MAX_AGE: Final = re.compile(r"(?:^|,)\s*max-age=([0-9]{1,9})\s*(?:,|$)", re.ASCII | re.IGNORECASE)
 
-Fetch = Callable[[str, Place, Bounds], Document]
+Fetch = Callable[[str, RemoteAccess, Bounds], Document]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def fetch_keys(
     Raises:
         FetchError: A document cannot be had, or is not what it must be.
     """
-    place = _place(source.access)
+    place = source.access
     if isinstance(source, JwksUri):
         return _jwks(source.uri, place, fetch, bounds)
     url = issuer.rstrip("/") + WELL_KNOWN
@@ -52,11 +52,7 @@ def fetch_keys(
     return _jwks(*_jwks_uri(issuer, document, place), fetch, bounds)
 
 
-def _place(access: RemoteAccess) -> Place:
-    return Place(access.ca_file, access.bearer_token_file, access.allow_http)
-
-
-def _jwks_uri(issuer: str, document: Document, place: Place) -> tuple[str, Place]:
+def _jwks_uri(issuer: str, document: Document, place: RemoteAccess) -> tuple[str, RemoteAccess]:
     """
     Return where a discovery document says the keys are.
 
@@ -86,7 +82,7 @@ def _jwks_uri(issuer: str, document: Document, place: Place) -> tuple[str, Place
     local = is_loopback(parts.hostname or "") and is_loopback(urlsplit(url).hostname or "")
     if parts.scheme != "https" and not place.allow_http and not local:
         raise FetchError(f"{url} names a `jwks_uri` that is not https")
-    return uri, Place(place.ca_file, None, place.allow_http)
+    return uri, RemoteAccess(place.ca_file, None, place.allow_http)
 
 
 def _other_issuer(found: object, issuer: str) -> str:
@@ -100,7 +96,7 @@ def _other_issuer(found: object, issuer: str) -> str:
     return told
 
 
-def _jwks(url: str, place: Place, fetch: Fetch, bounds: Bounds) -> FetchedKeys:
+def _jwks(url: str, place: RemoteAccess, fetch: Fetch, bounds: Bounds) -> FetchedKeys:
     document = fetch(url, place, bounds)
     try:
         key_set = parse_jwks(document.body)

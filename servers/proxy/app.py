@@ -47,7 +47,7 @@ from regauth.servers.upstream.docker_login import (
     read_config,
 )
 from regauth.servers.upstream.registry import Upstream
-from regauth.servers.upstream.upload_locations import SealedSessions, read_key
+from regauth.servers.upstream.upload_locations import SealedLocations, read_key
 
 from . import authorize as authorize_resource
 from . import trust as registry_trust_source
@@ -238,7 +238,7 @@ def make_upstream(settings: UpstreamSettings) -> Upstream:
         f"{parts.scheme}://{parts.netloc}", connecting, login_of(settings.login, parts.netloc)
     )
     key = None if settings.upload_key_file is None else read_key(settings.upload_key_file)
-    return Upstream(settings.url, connecting, credentials, SealedSessions(settings.url, key))
+    return Upstream(settings.url, connecting, credentials, SealedLocations(settings.url, key))
 
 
 def login_of(settings: LoginSettings, registry: str) -> Callable[[], UpstreamLogin]:

@@ -22,6 +22,7 @@ from urllib.parse import urlencode, urlsplit
 from regauth.engine import Decision, Identity, SigningKey, registry_token
 from regauth.engine.access.outcomes import Verdict, Why
 from regauth.engine.access.scope import REPOSITORY, Access, Resource
+from regauth.engine.policy.policy import RemoteAccess
 from regauth.engine.source.addresses import is_loopback
 from regauth.engine.source.foreign_text import quoted, visible
 from regauth.engine.tokens.jwks import parse_jwks
@@ -31,7 +32,6 @@ from regauth.servers.configuration.settings import Settings, SigningSettings
 from regauth.servers.http_client.documents import (
     Bounds,
     FetchError,
-    Place,
     PlainHttpError,
     Reply,
     ask,
@@ -70,7 +70,7 @@ class Examined:
     url: str
     settings: Settings
     state: State
-    place: Place
+    place: RemoteAccess
     file: Path | None = None
     environment: Path | None = None
 
@@ -109,7 +109,7 @@ def examine(given: Examined) -> Iterator[Finding]:
     yield _try_tokens(f"{base}/v2/", challenge, given, timedelta() if ours is None else ours)
 
 
-def _asked(url: str, place: Place) -> tuple[Reply, timedelta | None]:
+def _asked(url: str, place: RemoteAccess) -> tuple[Reply, timedelta | None]:
     """
     Ask, and return the answer with how far the peer's clock is ahead of this machine's.
 

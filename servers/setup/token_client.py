@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from urllib.parse import urlencode
 
-from regauth.servers.http_client.documents import Bounds, FetchError, Place, Reply, ask
+from regauth.engine.policy.policy import RemoteAccess
+from regauth.servers.http_client.documents import Bounds, FetchError, Reply, ask
 
 
 class AskError(Exception):
@@ -38,7 +39,7 @@ def ask_for_token(
         pair = base64.b64encode(f"{username}:{password}".encode()).decode()
         headers["Authorization"] = f"Basic {pair}"
     try:
-        reply = ask(f"{url}?{query}", Place(), Bounds(), headers)
+        reply = ask(f"{url}?{query}", RemoteAccess(), Bounds(), headers)
     except FetchError as error:
         raise AskError(str(error)) from error
     content = _content(url, reply)

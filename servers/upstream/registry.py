@@ -17,7 +17,7 @@ from regauth.servers.http_client.pool import Answer, Connecting, Pool, UpstreamE
 from regauth.servers.protocol.routes import Kind, Route, is_address, passes
 
 from .credentials import UpstreamCredentials
-from .upload_locations import SealedSessions
+from .upload_locations import SealedLocations
 
 LOOK_SECONDS: Final = 2.0
 """That the registry may take to connect, and to answer, when only its state is asked."""
@@ -47,7 +47,7 @@ class Upstream:
         url: Its address, perhaps with a path under which it is served.
         connecting: How it is reached.
         credentials: What it asks for.
-        sessions: Seals the addresses of its uploads.
+        sealed: Seals the addresses of its uploads.
 
     Raises:
         UpstreamError: The CA file cannot be used.
@@ -58,7 +58,7 @@ class Upstream:
         url: str,
         connecting: Connecting,
         credentials: UpstreamCredentials,
-        sessions: SealedSessions,
+        sealed: SealedLocations,
     ) -> None:
         parts = urlsplit(url)
         self._origin = f"{parts.scheme}://{parts.netloc}"
@@ -68,7 +68,7 @@ class Upstream:
         quick = replace(connecting, connect_seconds=LOOK_SECONDS, read_seconds=LOOK_SECONDS)
         self._looking = Pool(self._origin, quick)
         self._credentials = credentials
-        self._sessions = sessions
+        self._sealed = sealed
 
     def send(self, route: Route, headers: Mapping[str, str], body: Body | None) -> Answer:
         """
@@ -107,7 +107,7 @@ class Upstream:
     def _target(self, route: Route) -> str:
         """Return what is asked of the upstream: what was read, or what its session stands for."""
         if route.kind is Kind.UPLOAD:
-            opened = self._sessions.open(route.name, route.reference)
+            opened = self._sealed.open(route.name, route.reference)
             if opened is not None:
                 joint = "&" if "?" in opened else "?"
                 return joint.join(filter(None, (opened, urlencode(route.query))))
@@ -166,7 +166,7 @@ class Upstream:
             return value
         if not known or (not redirect and not passes(path, parts.query)):
             if route.kind in (Kind.UPLOADS, Kind.UPLOAD):
-                sealed = self._sessions.seal(route.name, parts.path, parts.query)
+                sealed = self._sealed.seal(route.name, parts.path, parts.query)
                 if sealed is not None:
                     return f"{public}/v2/{route.name}/blobs/uploads/{sealed}"
             raise UpstreamError(

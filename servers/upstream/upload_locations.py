@@ -58,7 +58,7 @@ def read_key(file: Path) -> bytes:
     return hashlib.sha256(b"upload sessions\n" + content).digest()
 
 
-class SealedSessions:
+class SealedLocations:
     """
     Seals addresses.  Safe to use from many threads.
 

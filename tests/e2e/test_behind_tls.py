@@ -17,7 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
-from regauth.servers.http_client.documents import Bounds, Place, Reply, ask
+from regauth.engine.policy.policy import RemoteAccess
+from regauth.servers.http_client.documents import Bounds, Reply, ask
 from regauth.servers.signing.certificates import (
     certificate_pem,
     make_authority,
@@ -44,7 +45,7 @@ class Behind:
 
     def get(self, target: str, **headers: str) -> Reply:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
-        return ask(f"{self.url}{target}", Place(ca_file=str(self.ca)), Bounds(), given)
+        return ask(f"{self.url}{target}", RemoteAccess(ca_file=str(self.ca)), Bounds(), given)
 
 
 @contextmanager
@@ -173,7 +174,7 @@ def test_s8_the_gate_strips_fields_with_an_underscore(
     odd = ("X_Forwarded_For", "X-Forwarded_For", "x_forwarded-for", "X_Forwarded_Proto", "X_Any")
     with gate(tmp_path, repository / "deploy", port, tls_port):
         url = f"https://localhost:{tls_port}/auth/token"
-        reply = ask(url, Place(ca_file=str(ca)), Bounds(), dict.fromkeys(odd, "192.0.2.7"))
+        reply = ask(url, RemoteAccess(ca_file=str(ca)), Bounds(), dict.fromkeys(odd, "192.0.2.7"))
     server.shutdown()
     server.server_close()
 

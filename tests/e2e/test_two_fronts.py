@@ -16,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from regauth.servers.http_client.documents import Bounds, Place, ask
+from regauth.engine.policy.policy import RemoteAccess
+from regauth.servers.http_client.documents import Bounds, ask
 
 from .conftest import Site
 from .decisions import NO_PUSH, PULL, PUSH, Decision
@@ -275,7 +276,7 @@ def test_o3_what_the_policy_does_not_grant_is_refused_there_too(
 
 
 def test_o3_the_challenge_names_the_realm_that_the_client_can_reach(fronts: Fronts) -> None:
-    place = Place(ca_file=str(fronts.certificates / "ca.crt"))
+    place = RemoteAccess(ca_file=str(fronts.certificates / "ca.crt"))
     reply = ask(f"https://localhost:{fronts.tls}/v2/", place, Bounds(), {})
 
     assert reply.status == 401
@@ -302,6 +303,6 @@ def test_o7_a_decision_that_hangs_is_refused_within_seconds(
         monkeypatch.setattr(f"{__name__}._decisions", lambda *_: sleeping)
         shipped(inner, stack)
         url = f"http://127.0.0.1:{port}/v2/"
-        reply = ask(url, Place(), Bounds(seconds=20), {"Authorization": "Bearer x"})
+        reply = ask(url, RemoteAccess(), Bounds(seconds=20), {"Authorization": "Bearer x"})
 
     assert reply.status == 500

@@ -10,10 +10,10 @@ from queue import SimpleQueue
 import pytest
 
 from regauth.engine import KeysUnavailable, NeedKeys
-from regauth.engine.policy.policy import JwksUri, Policy
+from regauth.engine.policy.policy import JwksUri, Policy, RemoteAccess
 from regauth.engine.tokens.jwks import jwks
 from regauth.engine.tokens.keys import KeySet, PrivateKey, SigningKey
-from regauth.servers.http_client.documents import MAX_MESSAGE, Bounds, Document, Place
+from regauth.servers.http_client.documents import MAX_MESSAGE, Bounds, Document
 from regauth.servers.provider_keys.cache import KeyTimes
 from regauth.servers.provider_keys.documents import fetch_keys
 from regauth.servers.provider_keys.providers import MAX_KEY_FILE, KeyHosting, ProviderKeys
@@ -215,7 +215,7 @@ def test_keys_over_tls_are_not_fetched_over_plain_http(
 def test_a_provider_elsewhere_cannot_send_the_server_to_this_machine_s_plain_http(uri: str) -> None:
     asked: list[str] = []
 
-    def fetch(url: str, _place: Place, _bounds: Bounds) -> Document:
+    def fetch(url: str, _place: RemoteAccess, _bounds: Bounds) -> Document:
         asked.append(url)
         content = {"issuer": "https://sample-issuer.example.com", "jwks_uri": uri}
         return Document(url, json.dumps(content).encode(), {})
@@ -236,7 +236,7 @@ def test_the_document_is_below_the_issuer(issuer: str, published: Callable[..., 
         "https://x.example.com/keys": published("rsa"),
     }
 
-    def fetch(url: str, _place: Place, _bounds: Bounds) -> Document:
+    def fetch(url: str, _place: RemoteAccess, _bounds: Bounds) -> Document:
         return Document(url, answers[url], {})
 
     text = policy_text("{discovery: true}").replace("https://sample-issuer.example.com", issuer)
@@ -271,7 +271,7 @@ def test_keys_are_fetched_before_anybody_asks_and_once_for_two_policies(
 ) -> None:
     asked: list[str] = []
 
-    def fetch(url: str, _place: Place, _bounds: Bounds) -> Document:
+    def fetch(url: str, _place: RemoteAccess, _bounds: Bounds) -> Document:
         asked.append(url)
         return Document(url, published("rsa"), {})
 
@@ -292,7 +292,7 @@ def test_keys_are_fetched_again_in_time_though_nobody_asks(
     clock, again = Clock(), threading.Event()
     asked: list[str] = []
 
-    def fetch(url: str, _place: Place, _bounds: Bounds) -> Document:
+    def fetch(url: str, _place: RemoteAccess, _bounds: Bounds) -> Document:
         asked.append(url)
         if len(asked) == 2:
             again.set()

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from regauth.servers.commands.registry_auth_proxy import main
 from regauth.servers.configuration.proxy_settings import UpstreamSettings
 from regauth.servers.proxy.app import make_upstream
-from regauth.servers.upstream.upload_locations import SealedSessions, UploadKeyError
+from regauth.servers.upstream.upload_locations import SealedLocations, UploadKeyError
 
 from .standing import Registry, Standing, plain, registry, standing
 
@@ -118,15 +118,15 @@ def test_only_uploads_are_sealed(proxy: Standing, upstream: Registry, place: str
 
 
 def test_a_seal_cannot_be_made_elsewhere_and_not_be_changed() -> None:
-    sessions = SealedSessions("https://r.example.com")
+    sessions = SealedLocations("https://r.example.com")
     sealed = sessions.seal("acme/app", "/a/uploads/1", "x=1")
 
     assert sealed is not None
     assert sessions.open("acme/app", sealed) == "/a/uploads/1?x=1"
     assert sessions.open("acme/ap", sealed) is None
-    assert SealedSessions("https://r.example.com").open("acme/app", sealed) is None
+    assert SealedLocations("https://r.example.com").open("acme/app", sealed) is None
     content, _, mac = sealed.partition(".")
-    other = SealedSessions("https://r.example.com").seal("acme/app", "/admin/uploads/1", "") or ""
+    other = SealedLocations("https://r.example.com").seal("acme/app", "/admin/uploads/1", "") or ""
     for forged in (
         *(content, f"{content}.", f".{mac}", f"{content}.{mac[:-1]}", f"{content}.{mac}.{mac}"),
         *(other, f"{other.partition('.')[0]}.{mac}", "~.~", "é.é", "0f4c-1", "a.b", ""),
@@ -186,7 +186,7 @@ def test_the_command_says_it_too(tmp_path: Path) -> None:
 
 
 def test_one_registry_s_sessions_are_not_another_s() -> None:
-    first, other = (SealedSessions(url, b"k" * 32) for url in ("https://a.example.com", HERE))
+    first, other = (SealedLocations(url, b"k" * 32) for url in ("https://a.example.com", HERE))
     sealed = first.seal("acme/app", "/a/uploads/1", "")
 
     assert sealed is not None
