@@ -49,6 +49,8 @@ tokens: # sample tokens, really signed; the profile fills in what is not given
       repository_owner_id: "1342004"
   branch: {from: main, claims: {ref: refs/heads/feature}}
   pr: {from: main, claims: {event_name: pull_request, ref: refs/pull/7/merge}}
+  # An organisation can get another name; its number stays.
+  renamed: {from: main, claims: {repository: acme-labs/app}}
   stranger: {from: main, claims: {repository: stranger/app, repository_owner_id: "999"}}
   forged: {from: main, forge: alg-none}
 
@@ -56,15 +58,16 @@ tests:
   - name: only main pushes
     # A allowed, . refused by the policy, U not authenticated, E error
     grid: |
-      token     repository  pull  push  delete
-      main      acme/app    A     A     .
-      main      acme/lib    A     .     .
-      main      acme/app-x  A     .     .
-      main      other/app   .     .     .
-      branch    acme/app    A     .     .
-      pr        acme/app    A     .     .
-      stranger  acme/app    U     U     U
-      forged    acme/app    U     U     U
+      token     repository     pull  push  delete
+      main      acme/app       A     A     .
+      main      acme/lib       A     .     .
+      main      acme/app-x     A     .     .
+      main      other/app      .     .     .
+      renamed   acme-labs/app  A     A     .
+      branch    acme/app       A     .     .
+      pr        acme/app       A     .     .
+      stranger  acme/app       U     U     U
+      forged    acme/app       U     U     U
     because: {main: [pull-our-images, push-own-repository]}
 
 hostile: # every forgery and near miss of these must be refused

@@ -14,15 +14,14 @@ from regauth.engine.compiler.expressions import SCOPE
 from regauth.engine.decisions.exchange import anonymous
 from regauth.engine.policy.policy import Policy
 from regauth.engine.source import nodes, strictjson
-from regauth.engine.tokens import jwks as keys
-from regauth.engine.tokens import jwt
+from regauth.engine.tokens import jwks, jwt, keys
 
 LIMITS = {
     f"{files.MAX_FILE_BYTES // 1024 // 1024} MiB, {nodes.MAX_DEPTH} levels of nesting",
     f"{files.MAX_FILES:,}",
     f"{scope.MAX_NAME_LENGTH} characters",
     f"{jwt.MAX_TOKEN_LENGTH // 1024} KiB, {strictjson.MAX_DEPTH} levels of nesting",
-    f"{keys.MAX_KEYS}; RSA keys of {keys.MIN_RSA_BITS:,} to {keys.MAX_RSA_BITS:,} bits",
+    f"{jwks.MAX_KEYS}; RSA keys of {keys.MIN_RSA_BITS:,} to {keys.MAX_RSA_BITS:,} bits",
     f"{scope.MAX_SCOPES}, each with {scope.MAX_ACTIONS} actions; {scope.MAX_ACCESSES} actions together",
 }
 

@@ -17,6 +17,8 @@ from tests.policytests.conftest import TOKENS, Repository
 from tests.policytests.test_plugin import run
 from tests.policytests.tokens.test_tokens import AT, capture
 
+COMMAND = "import sys; from regauth.policytests.cli import main; sys.exit(main())"
+
 GRID = """
 tests:
   - name: grid
