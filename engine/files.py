@@ -6,7 +6,7 @@ every host must read a policy in the same way, and a second reader would be a se
 what the policy is.  What must not live here: what is in the files.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -80,23 +80,23 @@ def read_policy_folder(folder: Path) -> Mapping[str, bytes]:
 
     These are the folder's own `*.yaml` and `*.yml`, and every `*.json` in or below it (claim
     schemas, key sets), without hidden ones.  A symbolic link is followed inside the folder only,
-    which is how Kubernetes mounts a ConfigMap.
+    which is how Kubernetes mounts a ConfigMap.  Suites (`*.policytest.yaml`) below the folder are
+    no part of it.
 
     Returns:
         The contents by the path relative to the folder, in the order of the names.
 
     Raises:
         PolicyFolderError: The folder or a file cannot be read, a link leads out of it, something
-            is no regular file, it is too large, there is no YAML file at all, or one whose ending
-            is in capitals: passed over, its denials would be lost.
+            is no regular file, it is too large, there is no YAML file at all, or one that would
+            not be read because it lies deeper or its ending is in capitals: its denials would be
+            lost.
     """
     try:
         root = folder.resolve(strict=True)
         if not root.is_dir():
             raise PolicyFolderError(f"{folder} is not a folder; a policy is a folder of YAML files")
-        here = (path.name for path in root.iterdir() if path.suffix.lower() != ".json")
-        below = (path.relative_to(root).as_posix() for path in root.rglob("*.json"))
-        names = policy_names((*here, *below), folder)
+        names = policy_names(_below(folder, root, root), folder)
         files = {name: _read(folder, root, name) for name in names}
     except OSError as error:
         raise PolicyFolderError(f"{folder} cannot be read: {error.strerror or error}") from error
@@ -114,8 +114,8 @@ def policy_names(names: Iterable[str], folder: Path) -> list[str]:
         folder: What messages call the folder.
 
     Raises:
-        PolicyFolderError: There are too many, none is YAML, or the ending of one is in capitals:
-            passed over, its denials would be lost.
+        PolicyFolderError: There are too many, none is YAML, or one that is would not be read,
+            because it lies deeper or its ending is in capitals: its denials would be lost.
     """
     found: list[str] = []
     for name in sorted(names):
@@ -130,6 +130,11 @@ def policy_names(names: Iterable[str], folder: Path) -> list[str]:
             found.append(name)
         elif name.endswith(".json"):
             found.append(name)
+        elif _is_yaml(name):
+            raise PolicyFolderError(
+                f"{folder / name} would not be read; a policy's YAML files lie in the folder "
+                f"itself: move it to {folder / '-'.join(steps)}"
+            )
     if len(found) > MAX_FILES:
         raise PolicyFolderError(
             f"{folder} holds {len(found)} files; at most {MAX_FILES} make a policy"
@@ -137,6 +142,38 @@ def policy_names(names: Iterable[str], folder: Path) -> list[str]:
     if not any(name.endswith((".yaml", ".yml")) for name in found):
         raise PolicyFolderError(f"{folder} holds no *.yaml file; there is no policy in it")
     return found
+
+
+def _below(folder: Path, root: Path, place: Path) -> Iterator[str]:
+    """
+    Yield the files in and below a place in the folder, and folders that are called like files.
+
+    Links to folders are not followed, but for the YAML files right behind them: those are not read,
+    which must be said.  A volume of Kubernetes has such links (`teams -> ..data/teams`).
+    """
+    for path in place.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.is_symlink() and path.is_dir():
+            target = path.resolve()
+            behind = [] if target in (root, *root.parents) else list(path.iterdir())
+            yaml = [one.relative_to(root).as_posix() for one in behind if _is_yaml(one.name)]
+            if yaml and not target.is_relative_to(root):
+                raise PolicyFolderError(
+                    f"{folder / yaml[0]} is behind a link out of the policy's folder; "
+                    "it is not read"
+                )
+            yield from yaml
+        elif path.is_dir() and path.suffix not in (".yaml", ".yml", ".json"):
+            yield from _below(folder, root, path)
+        else:
+            yield path.relative_to(root).as_posix()
+
+
+def _is_yaml(name: str) -> bool:
+    name = name.lower()
+    suite = name.endswith((".policytest.yaml", ".policytest.yml"))
+    return name.endswith((".yaml", ".yml")) and not suite
 
 
 def _read(folder: Path, root: Path, name: str) -> bytes:

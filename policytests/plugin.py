@@ -19,7 +19,8 @@ from .collection.options import OPTIONS
 if TYPE_CHECKING:
     from regauth.policytests.collection.fixtures import AskedPolicy
 
-_SUFFIX: Final = ".policytest.yaml"
+_ENDINGS: Final = (".policytest.yaml", ".policytest.yml")
+"""As `regauth.policytests.suites.suite.ENDINGS`, which takes time to import."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,8 +37,8 @@ def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> Non
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect a suite."""
-    if not file_path.name.endswith(_SUFFIX):
+    """Collect a suite; one whose ending is spelled otherwise is an error, not passed over."""
+    if not file_path.name.lower().endswith(_ENDINGS):
         return None
     if find_spec("syrupy") is None:
         return _UncollectedSuite.from_parent(parent, path=file_path)

@@ -31,7 +31,7 @@ class Indexable(Protocol):
     def patterns(self) -> tuple[Pattern, ...]: ...  # noqa: D102 - a protocol's member
 
 
-class _ByName:
+class ByName:
     """Positions of statements by the literal beginning of their patterns."""
 
     __slots__ = ("anywhere", "below", "exact")
@@ -42,6 +42,7 @@ class _ByName:
         self.anywhere: list[int] = []
 
     def add(self, position: int, patterns: Sequence[Pattern]) -> None:
+        """File a statement under its patterns."""
         for pattern in patterns:
             if not pattern.prefix:
                 self.anywhere.append(position)
@@ -51,6 +52,7 @@ class _ByName:
                 self.below.setdefault(pattern.prefix, []).append(position)
 
     def find(self, name: str, found: set[int]) -> None:
+        """Add the positions of the statements whose patterns can match a name."""
         found.update(self.anywhere)
         if self.exact and (listed := self.exact.get(name)):
             found.update(listed)
@@ -68,9 +70,9 @@ class Lookup:
 
     errors_match: bool
     """Whether a condition that fails makes the statement match: true for denials."""
-    _by_claim: dict[Path, dict[str, _ByName]] = field(default_factory=dict)
-    _unread: dict[Path, _ByName] = field(default_factory=dict)
-    _rest: _ByName = field(default_factory=_ByName)
+    _by_claim: dict[Path, dict[str, ByName]] = field(default_factory=dict)
+    _unread: dict[Path, ByName] = field(default_factory=dict)
+    _rest: ByName = field(default_factory=ByName)
 
     def candidates(self, claims: Mapping[str, object], name: str) -> list[int]:
         """Return the positions of the statements that could match, in their order."""
@@ -143,8 +145,8 @@ def build(
         # Without a value, too: `a == "x" && a == "y"` is still an error where there is no `a`.
         drawers = lookup._by_claim.setdefault(path, {})  # noqa: SLF001
         for value in found[path]:
-            drawers.setdefault(value, _ByName()).add(position, patterns)
-        lookup._unread.setdefault(path, _ByName()).add(position, patterns)  # noqa: SLF001
+            drawers.setdefault(value, ByName()).add(position, patterns)
+        lookup._unread.setdefault(path, ByName()).add(position, patterns)  # noqa: SLF001
     return lookup
 
 

@@ -19,7 +19,7 @@ from regauth.policytests.proofs import Witness as Proved
 from regauth.policytests.proofs.confirmation import Asked, ask
 
 from .mutants import Mutant
-from .witnesses import Witness
+from .witnesses import MutantWitness
 
 STEPS: Final = 4_000_000
 """Steps of the solver for one mutant and one direction."""
@@ -47,7 +47,7 @@ class Equivalences:
             if isinstance(session.outcome, Authenticated) and "~" not in name:
                 self._bases.setdefault(name, session)
 
-    def judge(self, mutant: Mutant) -> Witness | Undecided | None:
+    def judge(self, mutant: Mutant) -> MutantWitness | Undecided | None:
         """Return a token that tells a mutant apart, what is undecided, or None: no token does."""
         unknown: tuple[Unknown, ...] = ()
         for new, bound in ((mutant.policy, self._policy), (self._policy, mutant.policy)):
@@ -64,7 +64,7 @@ class Equivalences:
     def _moment(self) -> datetime | None:
         return next((one.sample.now for one in self._bases.values()), None)
 
-    def _witness(self, proved: Proved, new: Policy, bound: Policy) -> Witness:
+    def _witness(self, proved: Proved, new: Policy, bound: Policy) -> MutantWitness:
         gained = new is not self._policy
         before, after = ("refused", "allowed") if gained else ("allowed", "refused")
         nearest: _Made | None = None
@@ -77,9 +77,11 @@ class Equivalences:
                 nearest = made
         if nearest is None:
             variation = f"claims: {_flow(proved.claims)}" if proved.provider else ""
-            return Witness(proved.provider or "~", variation, str(proved.access), before, after)
+            return MutantWitness(
+                proved.provider or "~", variation, str(proved.access), before, after
+            )
         least = nearest.reduced(proved, new, bound)
-        return Witness(least.name, str(least), str(proved.access), before, after)
+        return MutantWitness(least.name, str(least), str(proved.access), before, after)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,12 @@ from regauth.engine.cel.evaluation.program import make
 from regauth.engine.cel.syntax.analysis import references
 from regauth.engine.policy.patterns.names import Pattern
 from regauth.engine.policy.patterns.tags import TagPattern
-from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Rule, Statement
+from regauth.engine.policy.policy import Denial, Policy, Provider, Rule, Statement
 from regauth.engine.source.problems import Location
 
-from .changed_conditions import conditions
-from .changed_patterns import wider_patterns, wider_tags
 from .places import Places
+from .weakening import conditions, wider_patterns, wider_tags
 
-AnyStatement = TypeVar("AnyStatement", Grant, Denial)
 AnyPattern = TypeVar("AnyPattern", Pattern, TagPattern)
 
 

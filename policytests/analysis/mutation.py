@@ -28,7 +28,7 @@ from regauth.policytests.suites.linking import Linked
 
 from .mutants import Mutant, mutants
 from .places import Places
-from .witnesses import Witness, Witnesses
+from .witnesses import MutantWitness, Witnesses
 
 if TYPE_CHECKING:
     from .equivalence import Undecided
@@ -44,7 +44,7 @@ class Survivor:
     """A mutant that no case notices, with a token and an access that tell it apart."""
 
     mutant: Mutant
-    witness: Witness
+    witness: MutantWitness
 
 
 @dataclass(slots=True)
@@ -111,10 +111,6 @@ def _login(session: Session, mutant: Mutant) -> Authenticated | Refusal:
         return outcome
     provider = mutant.policy.providers[name]
     return authenticate(provider, claims, session.service, session.sample.now)
-
-
-Question = tuple[Loaded, str, str, Access]
-"""A suite's token, service and access."""
 
 
 class Mutator:
@@ -233,6 +229,9 @@ def questions(loaded: Loaded, case: Case) -> Iterator[tuple[Session, Access]]:
     test = getattr(case, "test", None)
     service = services[test.name if test is not None else ""]
     for token, access in case.accesses():
+        # A forgery is made when its case is judged; of a token that is not let in there is none.
+        if token not in loaded.evaluation.linked.samples:
+            continue
         yield loaded.evaluation.session(token, service), access
 
 

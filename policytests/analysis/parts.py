@@ -41,19 +41,14 @@ class Parts:
         """Return the whole condition's value."""
         return _value(self.program, variables)
 
-    def combined(self, values: Sequence[str]) -> str:
-        """Return the whole condition's value, as the parts' values make it."""
-        known = {id(part.node): value for part, value in zip(self.parts, values, strict=True)}
-        return _combine(self.program.node, known)
-
     def effects(self, values: Sequence[str]) -> Iterator[int]:
         """Yield the parts whose value alone decides the whole, where the others are as they are."""
         known = {id(part.node): value for part, value in zip(self.parts, values, strict=True)}
-        whole = _combine(self.program.node, known) == TRUE
+        whole = combine(self.program.node, known) == TRUE
         for number, part in enumerate(self.parts):
             value = values[number]
             flipped = {**known, id(part.node): FALSE if value == TRUE else TRUE}
-            if value != ERROR and (_combine(self.program.node, flipped) == TRUE) != whole:
+            if value != ERROR and (combine(self.program.node, flipped) == TRUE) != whole:
                 yield number
 
 
@@ -64,20 +59,20 @@ def _value(program: Program, variables: Mapping[str, object]) -> str:
         return ERROR
 
 
-def _combine(node: Node, known: Mapping[int, str]) -> str:
+def combine(node: Node, known: Mapping[int, str]) -> str:
     """Combine the values of parts as CEL does: one decisive operand outweighs an error."""
     match node:
         case Logic(operator=operator, operands=operands):
-            values = [_combine(operand, known) for operand in operands]
+            values = [combine(operand, known) for operand in operands]
             decisive = FALSE if operator == "&&" else TRUE
             if decisive in values:
                 return decisive
             return ERROR if ERROR in values else (TRUE if operator == "&&" else FALSE)
         case Unary(operator="!", operand=operand):
-            value = _combine(operand, known)
+            value = combine(operand, known)
             return {TRUE: FALSE, FALSE: TRUE}.get(value, ERROR)
         case Conditional(test=test, yes=yes, no=no):
-            value = _combine(test, known)
-            return ERROR if value == ERROR else _combine(yes if value == TRUE else no, known)
+            value = combine(test, known)
+            return ERROR if value == ERROR else combine(yes if value == TRUE else no, known)
         case _:
             return known[id(node)]

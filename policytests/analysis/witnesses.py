@@ -30,7 +30,7 @@ MAX_BASES: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Witness:
+class MutantWitness:
     """A token, made from one of the run's, and what it gets before and after the change."""
 
     token: str
@@ -69,7 +69,7 @@ class Witnesses:
         self._names = list(names)
         self._requests: dict[tuple[str, str], Request | Refusal] = {}
 
-    def find(self, mutant: Mutant) -> Witness | None:
+    def find(self, mutant: Mutant) -> MutantWitness | None:
         """Return a token and an access that the mutant answers otherwise, or None."""
         names = self._repositories(mutant)
         for candidate in self._varied(mutant):
@@ -88,7 +88,7 @@ class Witnesses:
 
     def _compare(
         self, mutant: Mutant, candidate: _Candidate, names: Collection[str]
-    ) -> Witness | None:
+    ) -> MutantWitness | None:
         before = self._request(candidate)
         pairs: list[Pair] | None = None
         if not mutant.providers:
@@ -106,7 +106,7 @@ class Witnesses:
             old, new = _answer(before, access), _answer(after, access)
             if old != new:
                 base = candidate.base
-                return Witness(base.token, candidate.variation, str(access), old, new)
+                return MutantWitness(base.token, candidate.variation, str(access), old, new)
         return None
 
     def _request(self, candidate: _Candidate) -> Request | Refusal:

@@ -15,7 +15,7 @@ import click
 from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.problems import Location, Problem, Severity
 from regauth.policytests.proofs import Answer, Witness
-from regauth.policytests.reports.machine import problem_annotations
+from regauth.policytests.reports.github import problem_annotations
 from regauth.policytests.reports.markdown import cell
 from regauth.policytests.suites.writing import yaml_value
 

@@ -16,6 +16,7 @@ from _pytest._code.code import ReprFileLocation, TerminalRepr
 from _pytest._io import TerminalWriter
 
 from regauth.policytests.execution.cases import Case, SnapshotCase
+from regauth.policytests.execution.causes import Cause
 from regauth.policytests.execution.judging import Judgment, Outcome
 from regauth.policytests.execution.run import Loaded, SuiteError
 
@@ -55,7 +56,10 @@ class SuiteFile(pytest.File):
                 item = CaseItem.from_parent(self, name=one.id, **shared)
                 # The fixtures of one case are those of every other.
                 shared["fixtureinfo"] = item._fixtureinfo  # noqa: SLF001 - as Module does
+            _parse_id(item)
             item.prepare(loaded, one)
+            if isinstance(one, SnapshotCase):
+                recorder.snapshots.expect(item.nodeid)
             recorder.know(item.nodeid, loaded.suite.file, one.id, one.location)
             yield item
 
@@ -66,6 +70,19 @@ class SuiteFile(pytest.File):
         if isinstance(excinfo.value, SuiteError):
             return excinfo.value.render()
         return super().repr_failure(excinfo)
+
+
+def _parse_id(item: pytest.Item) -> None:
+    """
+    Give an item the id that pytest reads from its cache.
+
+    pytest 9.2 keeps ids in parts and takes the text in brackets for parameters, which it knows only
+    of functions that it has parametrized itself.  A cached id would equal none, and `--lf` would
+    run everything.
+    """
+    known = getattr(item, "id", None)
+    if known is not None:
+        item._id = type(known).parse(item.nodeid)  # noqa: SLF001
 
 
 def case() -> None:
@@ -125,10 +142,24 @@ class CaseItem(pytest.Function):
         self, excinfo: pytest.ExceptionInfo[BaseException]
     ) -> str | TerminalRepr:
         """Show what was expected and what happened, and no traceback."""
-        if isinstance(excinfo.value, CaseFailed | CaseError):
-            lines = list(self.one.tell(self.loaded.evaluation))
-            return CaseRepr(self.one, str(excinfo.value), lines)
-        return super().repr_failure(excinfo)
+        return self._shown(excinfo) or super().repr_failure(excinfo)
+
+    def _repr_failure_py(
+        self,
+        excinfo: pytest.ExceptionInfo[BaseException],
+        style: Any = None,  # noqa: ANN401 - as in Node
+    ) -> TerminalRepr:
+        """Show what is raised in the set-up likewise: pytest does not ask `repr_failure` there."""
+        return self._shown(excinfo) or super()._repr_failure_py(excinfo, style)
+
+    def _shown(self, excinfo: pytest.ExceptionInfo[BaseException]) -> TerminalRepr | None:
+        if not isinstance(excinfo.value, CaseFailed | CaseError):
+            return None
+        loaded = self.loaded
+        cause = self.one.cause(loaded.evaluation, loaded.causes)
+        told = recorder_of(self.config).tells(loaded, self.one.id, cause)
+        lines = list(self.one.tell(loaded.evaluation)) if told else []
+        return CaseRepr(self.one, str(excinfo.value), lines, cause)
 
 
 class SnapshotItem(CaseItem):
@@ -145,6 +176,7 @@ class SnapshotItem(CaseItem):
         one = self.one
         assert isinstance(one, SnapshotCase)  # noqa: S101 - for the type checker
         snapshot: Any = self.funcargs["snapshot"]
+        recorder_of(self.config).snapshots.reach(self.nodeid)
         compare(snapshot, one.table(self.loaded.evaluation), self.config)
 
     def repr_failure(  # type: ignore[override] # as in Function
@@ -159,10 +191,13 @@ class SnapshotItem(CaseItem):
 class CaseRepr(TerminalRepr):
     """The text of a case that did not pass."""
 
-    def __init__(self, one: Case, summary: str, lines: list[str]) -> None:
+    def __init__(
+        self, one: Case, summary: str, lines: list[str], cause: Cause | None = None
+    ) -> None:
         location = one.location
         self.reprcrash = ReprFileLocation(location.file, location.line, summary)
         self.lines = lines
+        self.cause = cause
         self.column = location.column
 
     def toterminal(self, tw: TerminalWriter) -> None:

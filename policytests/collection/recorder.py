@@ -14,9 +14,15 @@ from typing import Final
 import pytest
 
 from regauth.engine.source.problems import Location
-from regauth.policytests.execution.run import Run
+from regauth.policytests.execution.causes import Cause
+from regauth.policytests.execution.run import Loaded, Run
 from regauth.policytests.exit_codes import GATE_MISSED, POLICY_BROKEN, USAGE
-from regauth.policytests.reports.report import Broken, Gate, Report, Result, analyse
+from regauth.policytests.reports.report import Broken, CaseResult, Report, Threshold, analyse
+
+from .snapshots import UnreachedSnapshots
+
+MAX_TOLD: Final = 10
+"""Cases of one test that are told in full."""
 
 
 class Recorder:
@@ -25,10 +31,27 @@ class Recorder:
     def __init__(self, run: Run, config: pytest.Config) -> None:
         self.run = run
         self.report = Report()
+        self.snapshots = UnreachedSnapshots(run)
         self._config = config
         self._began = time.perf_counter()
         self._unwritten: list[str] = []
+        self._told: dict[tuple[str, str], set[Cause | str]] = {}
         self._places: dict[str, tuple[str, str, Location]] = {}
+
+    def tells(self, one: Loaded, case: str, cause: Cause | None) -> bool:
+        """
+        Tell whether a case that did not pass is told in full.
+
+        One case of each cause is, and at most `MAX_TOLD` of a test: whoever changes a definition
+        breaks ten thousand cells, and working out each story would take minutes.
+        """
+        test = (one.suite.file, case.partition("[")[0])
+        told = self._told.setdefault(test, set())
+        key = case if cause is None else cause
+        if key in told or len(told) >= MAX_TOLD:
+            return False
+        told.add(key)
+        return True
 
     def know(self, nodeid: str, suite: str, case: str, location: Location) -> None:
         """Remember which case pytest calls by an id."""
@@ -48,10 +71,11 @@ class Recorder:
             outcome = "error"
         suite, case, location = place
         summary, lines = _text(report) if outcome != "passed" else ("", ())
+        cause = getattr(report.longrepr, "cause", None)
         if outcome == "xfailed":
             summary = str(report.wasxfail).removeprefix("reason: ")
         self.report.results.append(
-            Result(suite, case, outcome, location, report.duration, summary, lines)
+            CaseResult(suite, case, outcome, location, report.duration, summary, lines, cause)
         )
 
     @pytest.hookimpl(trylast=True)
@@ -63,7 +87,11 @@ class Recorder:
         option = self._config.option
         if not option.collectonly:
             wanted = option.policytest_min_mutation_score
-            analyse(self.run, report, mutants=option.policytest_mutate or wanted is not None)
+            report.partial = _is_partial(self.run)
+            mutants = option.policytest_mutate or wanted is not None
+            shown = option.policytest_format or option.policytest_html
+            if not report.partial or mutants or shown or option.policytest_cov_fail_under:
+                analyse(self.run, report, mutants=mutants)
             self._gate("coverage", option.policytest_cov_fail_under)
             self._gate("mutation score", wanted)
         session.exitstatus = self._exit_code(int(session.exitstatus))
@@ -78,7 +106,7 @@ class Recorder:
             if name == "coverage"
             else [mutation.score for mutation in report.mutation]
         )
-        report.gates.append(Gate(name, min(reached, default=0.0), wanted))
+        report.gates.append(Threshold(name, min(reached, default=0.0), wanted))
 
     def _exit_code(self, status: int) -> int:
         if any(broken.error.policy for broken in self.report.broken):
@@ -145,7 +173,17 @@ def recorder_of(config: pytest.Config) -> Recorder:
     if recorder is None:
         recorder = config.stash[RECORDER] = Recorder(Run.at(config.rootpath), config)
         config.pluginmanager.register(recorder, "policytest-recorder")
+        config.pluginmanager.register(recorder.snapshots, "policytest-snapshots")
     return recorder
+
+
+def _is_partial(run: Run) -> bool:
+    """Tell whether cases of a suite were not to run, or the run ended before them."""
+    for loaded in run.loaded.values():
+        skipped = sum(one.exemption is not None and one.exemption.skip for one in loaded.cases)
+        if len(loaded.judged) < len(loaded.cases) - skipped:
+            return True
+    return False
 
 
 def _text(report: pytest.TestReport) -> tuple[str, tuple[str, ...]]:

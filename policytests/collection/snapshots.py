@@ -5,17 +5,25 @@ What lives here: the file's form, and the guard against accepting wider access u
 not: making a table (`cases`) and reading one (`access_table`).
 """
 
+import re
+from collections.abc import Generator, Iterable
 from typing import Final
 
 import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.exceptions import SnapshotDoesNotExist, TaintedSnapshotError
 from syrupy.extensions.amber import AmberSnapshotExtension
+from syrupy.session import ItemStatus
 
 from regauth.policytests.execution.access_table import AccessTable, parse_table
+from regauth.policytests.execution.run import Run
+from regauth.policytests.execution.telling import counted
 
 ACCEPTED: Final = "accepted: "
 """How a line begins that keeps the reason of a widening."""
+
+
+_ESCAPE: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class TableExtension(AmberSnapshotExtension):
@@ -63,11 +71,49 @@ def compare(snapshot: SnapshotAssertion, table: AccessTable, config: pytest.Conf
             "there is no snapshot yet", ["write it with --snapshot-update", "", *text.split("\n")]
         )
     widenings = [f"wider: {one}" for one in table.widenings(parse_table(before))]
-    lines = snapshot.get_assert_diff(diff_mode=config.option.diff_mode)
+    lines = _plain(snapshot.get_assert_diff(diff_mode=config.option.diff_mode))
     raise SnapshotMismatchError(
-        f"the table differs from the snapshot; {len(widenings)} cells are wider",
+        f"the table differs from the snapshot: {counted(len(widenings), 'wider cell')}",
         [*widenings, *lines],
     )
+
+
+class UnreachedSnapshots:
+    """
+    Keeps syrupy from taking snapshots for unused whose tests did not come to comparing them.
+
+    That is so when the run ends early (`-x`, Ctrl-C), when an access of the table cannot be judged,
+    and when a suite cannot be read, so that its snapshots are not known.  With
+    `--snapshot-update` syrupy would delete them.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._unreached: set[str] = set()
+
+    def expect(self, nodeid: str) -> None:
+        """Note that a snapshot is to be compared."""
+        self._unreached.add(nodeid)
+
+    def reach(self, nodeid: str) -> None:
+        """Note that a snapshot is being compared."""
+        self._unreached.discard(nodeid)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """Tell syrupy before it looks for what is unused."""
+        own = getattr(session.config, "_syrupy", None)
+        selected = getattr(own, "_selected_items", {})  # syrupy has no other way to be told
+        for nodeid in self._unreached & selected.keys():
+            selected[nodeid] = ItemStatus.SKIPPED
+        if self._run.broken:
+            session.config.option.no_cleanup = True
+        yield
+
+
+def _plain(lines: Iterable[str]) -> list[str]:
+    """Take the colours away, which syrupy writes whatever the output is."""
+    return [_ESCAPE.sub("", line) for line in lines]
 
 
 def _guarded(table: AccessTable, before: str, reason: str | None) -> str:
@@ -76,7 +122,7 @@ def _guarded(table: AccessTable, before: str, reason: str | None) -> str:
     kept = [line for line in before.split("\n") if line.startswith(ACCEPTED)]
     if widenings and not reason:
         raise SnapshotMismatchError(
-            f"the update widens access in {len(widenings)} cells",
+            f"the update widens access in {counted(len(widenings), 'cell')}",
             [*(f"wider: {one}" for one in widenings), 'accept it with --accept-widening "REASON"'],
         )
     if widenings:

@@ -53,25 +53,23 @@ def _instead(folder: Path) -> str:
 
 def _show(problems: Sequence[Problem], sources: dict[str, str], form: str) -> None:
     if form == "json":
-        from regauth.policytests.reports.machine import problem_json  # noqa: PLC0415 - on demand
+        from regauth.policytests.reports.json import problem_json  # noqa: PLC0415 - on demand
 
         text = json.dumps([problem_json(problem) for problem in problems], indent=2) + "\n"
     elif form == "github":
-        from regauth.policytests.reports.machine import problem_annotations  # noqa: PLC0415
+        from regauth.policytests.reports.github import problem_annotations  # noqa: PLC0415
 
         text = "".join(f"{line}\n" for line in problem_annotations(problems))
     elif form == "sarif":
-        from regauth.policytests.reports.machine import problem_sarif  # noqa: PLC0415
+        from regauth.policytests.reports.sarif import problem_sarif  # noqa: PLC0415
 
         text = problem_sarif(problems)
     else:
         color = wants_color(os.environ, terminal=sys.stdout.isatty())
         text = render_text(problems, sources, color=color)
+        from regauth.policytests.execution.telling import counted  # noqa: PLC0415 - on demand
+
         errors = sum(problem.severity is Severity.ERROR for problem in problems)
-        counts = f"{_count(errors, 'error')}, {_count(len(problems) - errors, 'warning')}"
+        counts = f"{counted(errors, 'error')}, {counted(len(problems) - errors, 'warning')}"
         text = f"{text}\n\n{counts}\n" if problems else "no problem found\n"
     sys.stdout.write(text)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"

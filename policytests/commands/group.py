@@ -65,11 +65,12 @@ def _asking(function: Command) -> Command:
 def why(token: str, scopes: tuple[str, ...], **options: object) -> None:
     """Explain one decision step by step.
 
-    TOKEN is the name of a suite's token, a file with a JWT, or - for standard input.
+    TOKEN is the name of a suite's token, a file with a JWT, or - for standard input. A scope is
+    `repository:NAME:ACTIONS`, or short: `acme/app:push`, `acme/app:v1:push`, `acme/app`.
     """
-    from .ask import Asking  # noqa: PLC0415 - on demand
+    from . import answers, questions  # noqa: PLC0415 - on demand
 
-    raise SystemExit(Asking.of(options).why(token, scopes))
+    raise SystemExit(answers.show(answers.why(questions.Options.of(options), token, scopes)))
 
 
 @main.command(epilog=_example("can"))
@@ -77,10 +78,14 @@ def why(token: str, scopes: tuple[str, ...], **options: object) -> None:
 @click.argument("repositories", nargs=-1)
 @_asking
 def can(token: str, repositories: tuple[str, ...], **options: object) -> None:
-    """Show everything that a token can do."""
-    from .ask import Asking  # noqa: PLC0415 - on demand
+    """Show everything that a token can do.
 
-    raise SystemExit(Asking.of(options).can(token, repositories))
+    A repository is a name, with a tag where the policy asks for one: `acme/app:v1`. Others are
+    `repository(CLASS):NAME` and `registry:catalog`.
+    """
+    from . import answers, questions  # noqa: PLC0415 - on demand
+
+    raise SystemExit(answers.show(answers.can(questions.Options.of(options), token, repositories)))
 
 
 @main.command("who-can", epilog=_example("who-can"))
@@ -90,9 +95,10 @@ def can(token: str, repositories: tuple[str, ...], **options: object) -> None:
 @_SERVICE
 def who_can(action: str, repository: str, **options: object) -> None:
     """Show which of the suites' tokens may do something, and by which grant."""
-    from .ask import Asking  # noqa: PLC0415 - on demand
+    from . import answers, questions  # noqa: PLC0415 - on demand
 
-    raise SystemExit(Asking.of(options).who_can(action, repository))
+    asked = questions.Options.of(options)
+    raise SystemExit(answers.show(answers.who_can(asked, action, repository)))
 
 
 @main.command(epilog=_example("replay"))

@@ -46,7 +46,7 @@ Exit codes: 0 all passed, 1 a case failed, 2 interrupted, 3 internal error, 4 wr
 EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
     "check": ("policytest check policy/", "policytest check -f sarif policy/ > policy.sarif"),
     "why": (
-        "policytest why main repository:acme/app:push",
+        "policytest why main acme/app:push",
         "policytest why --policy policy/ --keys jwks.json token.jwt repository:acme/app:pull",
     ),
     "can": (

@@ -5,6 +5,7 @@ What lives here: writing a starter, and the published schemas.  What must not: t
 """
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ from regauth import schemas
 from regauth.engine.source.nearest import did_you_mean
 from regauth.policytests.exit_codes import USAGE
 
-from .templates import STARTERS
+from .templates import STARTERS, in_folder
 
 _NEXT: Final = """
 Now:
@@ -30,29 +31,46 @@ _NEXT_KUBERNETES: Final = _NEXT.replace(
 
 def initialise(folder: Path, profile: str) -> int:
     """Write a starter; files that are there stay as they are, and are an error."""
-    starter = STARTERS[profile]
-    places = {name: folder / name for name in starter}
-    there = [name for name, one in places.items() if one.exists() or one.is_symlink()]
+    top = _repository(folder)
+    below = Path(os.path.relpath(folder.resolve(), top.resolve()))
+    starter: dict[Path, str] = {}
+    for name, text in STARTERS[profile].items():
+        if name.startswith(".github/"):
+            # GitHub reads workflows at the top of a repository alone.
+            own = "" if below == Path() else f"-{'-'.join(below.parts)}"
+            place = top / name.replace("policy.yml", f"policy{own}.yml")
+            starter[place] = in_folder(text, below.as_posix())
+        else:
+            starter[folder / name] = text
+    there = [str(place) for place in starter if place.exists() or place.is_symlink()]
     if there:
         sys.stderr.write(f"policytest: there already: {', '.join(there)}; nothing was written\n")
         return USAGE
     made: list[Path] = []
     try:
-        for name, text in starter.items():
-            _make_folder(places[name].parent, made)
-            with places[name].open("x", encoding="utf-8") as file:
-                made.append(places[name])
+        for place, text in starter.items():
+            _make_folder(place.parent, made)
+            with place.open("x", encoding="utf-8") as file:
+                made.append(place)
                 file.write(text)
     except OSError as error:
-        for place in reversed(made):
+        for one in reversed(made):
             with contextlib.suppress(OSError):
-                place.rmdir() if place.is_dir() else place.unlink()
+                one.rmdir() if one.is_dir() else one.unlink()
         sys.stderr.write(f"policytest: {folder} cannot be written: {error.strerror}\n")
         return USAGE
-    for name in starter:
-        sys.stdout.write(f"wrote {folder / name}\n")
+    for place in starter:
+        sys.stdout.write(f"wrote {place}\n")
     sys.stdout.write(_NEXT_KUBERNETES if profile == "kubernetes" else _NEXT)
     return 0
+
+
+def _repository(folder: Path) -> Path:
+    """Return the top of the repository that a folder is to lie in; the folder itself without."""
+    for above in folder.absolute().parents:
+        if (above / ".git").exists() and not (folder / ".git").exists():
+            return Path(os.path.relpath(above)) if not folder.is_absolute() else above
+    return folder
 
 
 def _make_folder(folder: Path, made: list[Path]) -> None:

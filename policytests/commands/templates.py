@@ -4,6 +4,7 @@ What `policytest init` writes.
 What lives here: the texts.  What must not: writing them (`command_init`).
 """
 
+import shlex
 from collections.abc import Mapping
 from typing import Final
 
@@ -179,3 +180,12 @@ STARTERS: Final[Mapping[str, Mapping[str, str]]] = {
     )
 }
 """The files of each starter, by their path."""
+
+
+def in_folder(workflow: str, folder: str) -> str:
+    """Return the workflow for a policy that lies in a folder of its repository."""
+    if folder == ".":
+        return workflow
+    policy, suites = shlex.quote(f"{folder}/policy"), shlex.quote(folder)
+    text = workflow.replace("policytest check policy", f"policytest check {policy}")
+    return text.replace("policytest --cov", f"policytest {suites} --cov")

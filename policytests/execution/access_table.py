@@ -14,7 +14,7 @@ from regauth.engine.access.outcomes import Refusal
 from regauth.engine.access.scope import REPOSITORY_ACTIONS
 from regauth.policytests.suites.suite import Mark
 
-from .evaluation import Answer
+from .evaluation import AccessAnswer
 from .judging import allowed_despite_error, depends_on_reference, mark_of
 
 DEPENDS: Final = "?"
@@ -31,7 +31,7 @@ class Row:
     repository: str
     cells: dict[str, str] = field(default_factory=dict)
 
-    def add(self, action: str, answer: Answer) -> None:
+    def add(self, action: str, answer: AccessAnswer) -> None:
         """Enter the answer for an action."""
         # `A!`: allowed although a condition failed; as a mere error a widening would not be seen.
         mark = f"{Mark.ALLOWED.value}!" if allowed_despite_error(answer) else mark_of(answer).value

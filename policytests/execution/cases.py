@@ -17,13 +17,15 @@ from regauth.policytests.suites.suite import (
     Cell,
     Exemption,
     GridTest,
+    Mark,
     RequestTest,
     SnapshotTest,
     Suite,
 )
 
 from .access_table import AccessTable, Row
-from .evaluation import Evaluation
+from .causes import Cause, Causes
+from .evaluation import AccessAnswer, Evaluation, Session
 from .judging import Judgment, judge_because, judge_cell, judge_named, judge_request, mark_of
 from .telling import tell_access, tell_login
 
@@ -48,6 +50,9 @@ class Case(Protocol):
 
     def tell(self, evaluation: Evaluation) -> Iterator[str]:
         """Say line by line what happened, for a case that did not pass."""
+
+    def cause(self, evaluation: Evaluation, causes: Causes) -> Cause | None:
+        """Return the part of the policy that made the case fail, as far as it is one part."""
 
     def accesses(self) -> Iterator[tuple[str, Access]]:
         """Yield each access that is decided for it, with its token."""
@@ -88,6 +93,12 @@ class CellCase:
         answer = session.answer(cell.access)
         policy = evaluation.linked.policy
         return tell_access(policy, session, cell.access, answer, cell.mark)
+
+    def cause(self, evaluation: Evaluation, causes: Causes) -> Cause | None:
+        """Return what decided the cell's access."""
+        cell = self.cell
+        session = evaluation.session(cell.token, evaluation.linked.services[self.test.name])
+        return causes.of(session, cell.access, session.answer(cell.access))
 
     def accesses(self) -> Iterator[tuple[str, Access]]:
         """Yield the cell's access."""
@@ -133,6 +144,17 @@ class BecauseCase:
             source = "" if isinstance(answer, Refusal) else answer.source
             yield f"{mark_of(answer).value:<9} {access}  {source}".rstrip()
 
+    def cause(self, evaluation: Evaluation, causes: Causes) -> Cause | None:
+        """Return what refused the login, or the first statement that decided unnamed."""
+        service = evaluation.linked.services[self.test.name]
+        for token, access in self.accesses():
+            answer = evaluation.answer(token, service, access)
+            if isinstance(answer, Refusal):
+                return causes.of_refusal(answer)
+            if answer.source not in ("", *self.because.names):
+                return causes.statement(answer.source)
+        return None
+
     def accesses(self) -> Iterator[tuple[str, Access]]:
         """Yield the token's accesses in the grid."""
         for cell in self.test.cells:
@@ -176,13 +198,28 @@ class RequestCase:
         yield from tell_login(policy, session)
         if isinstance(session.outcome, Refusal):
             return
+        for access, answer in self._unexpected(session):
+            yield ""
+            yield from list(tell_access(policy, session, access, answer, None))[1:]
+
+    def cause(self, evaluation: Evaluation, causes: Causes) -> Cause | None:
+        """Return what refused the login, or what decided the first unexpected access."""
+        session = evaluation.session(self.test.token, evaluation.linked.services[self.test.name])
+        if isinstance(session.outcome, Refusal):
+            return causes.of_refusal(session.outcome)
+        access, answer = next(self._unexpected(session), (None, None))
+        if access is None or answer is None:
+            return None
+        return causes.of(session, access, answer)
+
+    def _unexpected(self, session: Session) -> Iterator[tuple[Access, AccessAnswer]]:
+        """Yield each access that is not answered as expected."""
         wanted = self.test.granted or ()
         for access in accesses(self.test.scopes):
             answer = session.answer(access)
             allowed = not isinstance(answer, Refusal) and answer.allowed
-            if allowed != (access in wanted) or mark_of(answer).value == "E":
-                yield ""
-                yield from list(tell_access(policy, session, access, answer, None))[1:]
+            if allowed != (access in wanted) or mark_of(answer) is Mark.ERROR:
+                yield access, answer
 
     def accesses(self) -> Iterator[tuple[str, Access]]:
         """Yield each access asked for."""
@@ -222,6 +259,11 @@ class SnapshotCase:
         """Tell nothing: the difference is syrupy's to show."""
         del evaluation
         return iter(())
+
+    def cause(self, evaluation: Evaluation, causes: Causes) -> Cause | None:
+        """Return None: many parts of the policy make a table."""
+        del evaluation, causes
+        return None
 
     def accesses(self) -> Iterator[tuple[str, Access]]:
         """Yield every action on every repository, for every token."""

@@ -6,6 +6,7 @@ What lives here: the drawing.  What must not: evaluation, which is `Program.trac
 
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -14,16 +15,31 @@ from regauth.engine.cel import Program, Trace
 MAX_VALUE: Final = 48
 """Characters of a value that are shown."""
 
+MAX_WIDTH: Final = 120
+"""The columns of an output that is no terminal."""
+
+INDENT: Final = 16
+"""The columns that reports put before a drawing."""
+
 _DEFINITION: Final = re.compile(r"defs\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)\Z")
 _CONSTANT: Final = re.compile(r"(true|false|null)\Z|[-0-9\"'\[]|[rRbB]+[\"']")
 
 
-def draw(program: Program, variables: Mapping[str, object]) -> Iterator[str]:
+def draw(
+    program: Program, variables: Mapping[str, object], width: int | None = None
+) -> Iterator[str]:
     """
     Draw an expression with the value of every part under it, as `assert` does in pytest.
 
     Definitions that it uses are drawn after it, each once.
+
+    Args:
+        program: The expression.
+        variables: Its variables.
+        width: The columns there are; by default those of the terminal.  A drawing that needs more
+            would be wrapped and mean nothing: it becomes a list, a part and its value on a line.
     """
+    width = width or shutil.get_terminal_size((MAX_WIDTH, 24)).columns - INDENT
     drawn: set[str] = set()
     waiting = [("", program.text, program.trace(variables))]
     while waiting:
@@ -33,12 +49,29 @@ def draw(program: Program, variables: Mapping[str, object]) -> Iterator[str]:
         drawn.add(name)
         if name:
             yield f"where {name} is"
-        yield from _draw(text.rstrip().replace("\t", " "), trace)
+        drawing = list(_draw(text.rstrip().replace("\t", " "), trace))
+        if max(map(len, drawing), default=0) <= width:
+            yield from drawing
+        else:
+            yield from _list(trace)
         waiting += [
             (f"defs.{found[1]}", part.children[0].text, part.children[0])
             for part in _walk(trace)
             if (found := _DEFINITION.match(part.text)) and part.children
         ]
+
+
+def _list(trace: Trace, depth: int = 0) -> Iterator[str]:
+    """List an expression's parts with their values, each below the one that it is a part of."""
+    shown = _show(trace)
+    if shown is not None:
+        text = " ".join(trace.text.split())
+        yield f"{'  ' * depth}{text}  is  {shown}"
+    if _DEFINITION.match(trace.text):
+        return
+    for child in trace.children:
+        if child.element is None:
+            yield from _list(child, depth + (shown is not None))
 
 
 def _walk(trace: Trace) -> Iterator[Trace]:

@@ -19,7 +19,7 @@ from regauth.engine.policy.policy import Policy
 from regauth.policytests.suites.linking import Linked
 from regauth.policytests.tokens.issuing import Sample
 
-Answer = Verdict | Refusal
+AccessAnswer = Verdict | Refusal
 """What comes of one access: a verdict, or the refusal of its whole login."""
 
 
@@ -50,7 +50,7 @@ class Session:
     outcome: Authenticated | Refusal
     request: Request | None
 
-    def answer(self, access: Access) -> Answer:
+    def answer(self, access: Access) -> AccessAnswer:
         """Decide one access."""
         if self.request is None:
             assert isinstance(self.outcome, Refusal)  # noqa: S101 - for the type checker
@@ -88,11 +88,11 @@ class Evaluation:
             self._sessions[token, service] = session
         return session
 
-    def answer(self, token: str, service: str, access: Access) -> Answer:
+    def answer(self, token: str, service: str, access: Access) -> AccessAnswer:
         """Decide one access of a token."""
         return self.session(token, service).answer(access)
 
-    def answers(self, token: str, service: str, accesses: Sequence[Access]) -> list[Answer]:
+    def answers(self, token: str, service: str, accesses: Sequence[Access]) -> list[AccessAnswer]:
         """Decide several accesses of a token."""
         session = self.session(token, service)
         return [session.answer(access) for access in accesses]

@@ -18,6 +18,7 @@ from regauth.policytests.tokens.issuing import make_sample
 from regauth.policytests.tokens.near_misses import NearMiss, near_misses
 from regauth.policytests.tokens.spec import TokenSpec
 
+from .causes import Cause, Causes
 from .evaluation import Evaluation
 from .judging import PASSED, Judgment, Outcome, depends_on_reference, judge_named
 from .telling import tell_access, tell_login
@@ -48,8 +49,8 @@ class ForgeryCase:
 
     @property
     def location(self) -> Location:
-        """The place of `hostile`."""
-        return self.hostile.location
+        """The token's place in `hostile`."""
+        return self.hostile.token_locations[self.token]
 
     @property
     def exemption(self) -> Exemption | None:
@@ -64,10 +65,9 @@ class ForgeryCase:
     def judge(self, evaluation: Evaluation) -> Judgment:
         """Log the forged token in; it must be refused, and the genuine one must not."""
         service = evaluation.linked.services[""]
-        genuine = evaluation.session(self.token, service).outcome
-        if isinstance(genuine, Refusal):
-            summary = f"the genuine token is refused ({genuine.reason}), so this proves nothing"
-            return Judgment(Outcome.ERROR, summary)
+        refused = _refused(evaluation, self.token)
+        if refused is not None:
+            return _not_let_in(self.token, refused)
         self.prepare(evaluation)
         if isinstance(evaluation.session(self.sample, service).outcome, Refusal):
             return PASSED
@@ -83,10 +83,23 @@ class ForgeryCase:
             samples[self.sample] = replace(genuine, spec=spec)
 
     def tell(self, evaluation: Evaluation) -> Iterator[str]:
-        """Tell the login."""
-        self.prepare(evaluation)
-        session = evaluation.session(self.sample, evaluation.linked.services[""])
+        """Tell the forged token's login, or the genuine one's when that is refused."""
+        name = self.token
+        if _refused(evaluation, self.token) is None:
+            self.prepare(evaluation)
+            name = self.sample
+        session = evaluation.session(name, evaluation.linked.services[""])
         return tell_login(evaluation.linked.policy, session)
+
+    def cause(self, evaluation: Evaluation, causes: Causes) -> Cause | None:
+        """Return what refuses the genuine token, or the provider that accepts the forged one."""
+        refused = _refused(evaluation, self.token)
+        if refused is not None:
+            return causes.of_refusal(refused)
+        outcome = evaluation.session(self.sample, evaluation.linked.services[""]).outcome
+        if isinstance(outcome, Refusal):
+            return None
+        return Cause(outcome.provider.name, outcome.provider.location)
 
     def accesses(self) -> Iterator[tuple[str, Access]]:
         """Yield what the forged token asks for."""
@@ -110,8 +123,9 @@ class NearMissCase:
 
     @property
     def location(self) -> Location:
-        """The place of `hostile`, or of the exception in it."""
-        return self.hostile.except_.get(self.miss.name, self.hostile.location)
+        """The token's place in `hostile`, or that of the exception."""
+        place = self.hostile.token_locations[self.token]
+        return self.hostile.except_.get(self.miss.name, place)
 
     @property
     def exemption(self) -> Exemption | None:
@@ -125,11 +139,9 @@ class NearMissCase:
 
     def judge(self, evaluation: Evaluation) -> Judgment:
         """Compare what the near miss gets with what the token gets."""
-        service = evaluation.linked.services[""]
-        genuine = evaluation.session(self.token, service)
-        if isinstance(genuine.outcome, Refusal):
-            summary = f"the genuine token is refused ({genuine.outcome.reason})"
-            return Judgment(Outcome.ERROR, f"{summary}, so this proves nothing")
+        refused = _refused(evaluation, self.token)
+        if refused is not None:
+            return _not_let_in(self.token, refused)
         self.prepare(evaluation)
         got = [str(access) for access in self.guarded(evaluation) if self._gets(evaluation, access)]
         if self.excepted:
@@ -165,13 +177,27 @@ class NearMissCase:
             samples[self.sample] = make_sample(self.miss.spec, genuine.provider, at, genuine.keys)
 
     def tell(self, evaluation: Evaluation) -> Iterator[str]:
-        """Tell each access that the near miss gets."""
+        """Tell each access that the near miss gets, or why the genuine token gets nothing."""
+        if _refused(evaluation, self.token) is not None:
+            session = evaluation.session(self.token, evaluation.linked.services[""])
+            yield from tell_login(evaluation.linked.policy, session)
+            return
         self.prepare(evaluation)
         session = evaluation.session(self.sample, evaluation.linked.services[""])
         for access in self.guarded(evaluation):
             if self._gets(evaluation, access):
                 answer = session.answer(access)
                 yield from tell_access(evaluation.linked.policy, session, access, answer, None)
+
+    def cause(self, evaluation: Evaluation, causes: Causes) -> Cause | None:
+        """Return what refuses the genuine token, or what gives the near miss its first access."""
+        refused = _refused(evaluation, self.token)
+        if refused is not None:
+            return causes.of_refusal(refused)
+        session = evaluation.session(self.sample, evaluation.linked.services[""])
+        got = (one for one in self.guarded(evaluation) if self._gets(evaluation, one))
+        access = next(got, None)
+        return causes.of(session, access, session.answer(access)) if access is not None else None
 
     def accesses(self) -> Iterator[tuple[str, Access]]:
         """Yield what the near miss asks for."""
@@ -193,8 +219,8 @@ class GenuineCase:
 
     @property
     def location(self) -> Location:
-        """The place of `hostile`."""
-        return self.hostile.location
+        """The token's place in `hostile`."""
+        return self.hostile.token_locations[self.token]
 
     @property
     def exemption(self) -> Exemption | None:
@@ -203,6 +229,9 @@ class GenuineCase:
 
     def judge(self, evaluation: Evaluation) -> Judgment:
         """Ask for everything that its hostile twins ask for."""
+        refused = _refused(evaluation, self.token)
+        if refused is not None:
+            return _not_let_in(self.token, refused)
         service = evaluation.linked.services[""]
         answers = [evaluation.answer(token, service, access) for token, access in self.accesses()]
         waiting = judge_named(answers)
@@ -218,10 +247,26 @@ class GenuineCase:
         session = evaluation.session(self.token, evaluation.linked.services[""])
         return tell_login(evaluation.linked.policy, session)
 
+    def cause(self, evaluation: Evaluation, causes: Causes) -> Cause | None:
+        """Return what refuses the login."""
+        refused = _refused(evaluation, self.token)
+        return None if refused is None else causes.of_refusal(refused)
+
     def accesses(self) -> Iterator[tuple[str, Access]]:
         """Yield everything that its hostile twins ask for."""
         for access in _targets(self.hostile):
             yield self.token, access
+
+
+def _refused(evaluation: Evaluation, token: str) -> Refusal | None:
+    """Return why the genuine token is not let in, if it is not."""
+    outcome = evaluation.session(token, evaluation.linked.services[""]).outcome
+    return outcome if isinstance(outcome, Refusal) else None
+
+
+def _not_let_in(token: str, refused: Refusal) -> Judgment:
+    summary = f"the hostile token `{token}` is not let in: {refused.reason}"
+    return Judgment(Outcome.ERROR, f"{summary}; so its forgeries prove nothing")
 
 
 HostileCase = GenuineCase | ForgeryCase | NearMissCase

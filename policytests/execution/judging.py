@@ -18,7 +18,7 @@ from regauth.engine.access.scope import Access
 from regauth.engine.policy.patterns.text import PATTERN_VALUE
 from regauth.policytests.suites.suite import Because, Cell, Mark, RequestTest
 
-from .evaluation import Answer
+from .evaluation import AccessAnswer
 
 
 class Outcome(Enum):
@@ -48,7 +48,7 @@ MEANING: Final = {
 """What each mark says."""
 
 
-def mark_of(answer: Answer) -> Mark:
+def mark_of(answer: AccessAnswer) -> Mark:
     """Return the mark that an answer earns."""
     if isinstance(answer, Refusal):
         return Mark.UNAUTHENTICATED
@@ -57,12 +57,12 @@ def mark_of(answer: Answer) -> Mark:
     return Mark.ALLOWED if answer.allowed else Mark.REFUSED
 
 
-def depends_on_reference(answer: Answer) -> TypeGuard[Verdict]:
+def depends_on_reference(answer: AccessAnswer) -> TypeGuard[Verdict]:
     """Tell whether only a tag or digest would tell whether an access is allowed."""
     return isinstance(answer, Verdict) and answer.why is Why.DEPENDS_ON_REFERENCE
 
 
-def judge_named(answers: Sequence[Answer]) -> Judgment:
+def judge_named(answers: Sequence[AccessAnswer]) -> Judgment:
     """Judge that no answer waits for a tag: what is said of it would prove nothing."""
     waiting = next((answer for answer in answers if depends_on_reference(answer)), None)
     if waiting is None:
@@ -72,12 +72,12 @@ def judge_named(answers: Sequence[Answer]) -> Judgment:
     return Judgment(Outcome.ERROR, summary)
 
 
-def allowed_despite_error(answer: Answer) -> TypeGuard[Verdict]:
+def allowed_despite_error(answer: AccessAnswer) -> TypeGuard[Verdict]:
     """Tell whether an access is allowed although a condition failed on the way."""
     return isinstance(answer, Verdict) and answer.allowed and bool(answer.errors)
 
 
-def judge_cell(cell: Cell, answer: Answer) -> Judgment:
+def judge_cell(cell: Cell, answer: AccessAnswer) -> Judgment:
     """Judge a cell of a grid."""
     got = mark_of(answer)
     summary = f"expected {MEANING[cell.mark]}, got {describe(answer)}"
@@ -105,7 +105,7 @@ def _guard(answer: Verdict) -> str:
     return "guard the condition with has()"
 
 
-def describe(answer: Answer) -> str:
+def describe(answer: AccessAnswer) -> str:
     """Say an answer in a few words."""
     if isinstance(answer, Refusal):
         return f"not authenticated: {answer.reason}"
@@ -117,7 +117,7 @@ def describe(answer: Answer) -> str:
     return f"refused by `{answer.source}`" if answer.source else f"refused: {answer.why}"
 
 
-def sources_of_errors(answers: Sequence[Answer]) -> list[str]:
+def sources_of_errors(answers: Sequence[AccessAnswer]) -> list[str]:
     """Return the statements whose conditions failed, each once."""
     return list(
         dict.fromkeys(
@@ -129,7 +129,7 @@ def sources_of_errors(answers: Sequence[Answer]) -> list[str]:
     )
 
 
-def judge_because(because: Because, answers: Sequence[Answer]) -> Judgment:
+def judge_because(because: Because, answers: Sequence[AccessAnswer]) -> Judgment:
     """Judge that exactly the named grants and denials decided."""
     decided = dict.fromkeys(
         answer.source for answer in answers if isinstance(answer, Verdict) and answer.source
@@ -144,7 +144,10 @@ def judge_because(because: Because, answers: Sequence[Answer]) -> Judgment:
 
 
 def judge_request(
-    test: RequestTest, accesses: Sequence[Access], answers: Sequence[Answer], login: Refusal | None
+    test: RequestTest,
+    accesses: Sequence[Access],
+    answers: Sequence[AccessAnswer],
+    login: Refusal | None,
 ) -> Judgment:
     """Judge a login with scopes."""
     if test.refused is not None:
@@ -168,7 +171,7 @@ def judge_request(
     return _judge_verdicts(test, dict(zip(accesses, answers, strict=True)))
 
 
-def _judge_verdicts(test: RequestTest, answers: dict[Access, Answer]) -> Judgment:
+def _judge_verdicts(test: RequestTest, answers: dict[Access, AccessAnswer]) -> Judgment:
     failed = sources_of_errors(list(answers.values()))
     meant = [name for name, _ in test.errors]
     unexpected = [name for name in failed if name not in meant]

@@ -5,6 +5,7 @@ What lives here: what the cases of a run share, from a suite's path to its cases
 pytest; the plugin, the commands and Python tests all run through here.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,10 +16,11 @@ from regauth.engine.source.problems import Location, Problem, Problems
 from regauth.engine.source.rendering import render_text
 from regauth.policytests.suites.linking import Surroundings, link
 from regauth.policytests.suites.reading import read_suite
-from regauth.policytests.suites.suite import Suite
+from regauth.policytests.suites.suite import SUFFIX, Suite
 from regauth.policytests.tokens.issuing import IssuerKeys
 
 from .cases import Case, cases
+from .causes import Causes
 from .evaluation import Evaluation
 from .hostile import HostileCase, NearMissCase, hostile_cases
 from .policies import Compiled, OutsideError, Policies, shown
@@ -49,6 +51,7 @@ class Loaded:
     compiled: Compiled
     evaluation: Evaluation
     source: str
+    causes: Causes
     cases: tuple[Case, ...] = ()
     judged: list[Case] = field(default_factory=list)
     """The cases that were run."""
@@ -79,6 +82,8 @@ class Run:
         Raises:
             SuiteError: Something is wrong with the suite or with its policy.
         """
+        # `..` and all: which repository a path lies in is told by its folders.
+        path = Path(os.path.normpath(path.absolute()))
         known = self.loaded.get(path)
         if known is None:
             try:
@@ -91,6 +96,10 @@ class Run:
     def _load(self, path: Path) -> Loaded:
         file = shown(path, self.root)
         problems = Problems()
+        if not path.name.endswith(SUFFIX):
+            message = f"the name of a suite ends in {SUFFIX}, exactly so; this one is not read"
+            problems.error(Location(file), "suite-name", message, f"rename it to *{SUFFIX}")
+            raise SuiteError(tuple(problems), {})
         source = _read(path, file, problems)
         suite = None if problems.errors else read_suite(source, path, file, problems)
         sources = {file: source}
@@ -120,7 +129,7 @@ class Run:
         if problems.errors:
             raise SuiteError(tuple(problems), sources)
         every = (*cases(suite), *hostile)
-        return Loaded(suite, compiled, Evaluation(linked), source, every)
+        return Loaded(suite, compiled, Evaluation(linked), source, Causes(policy), every)
 
     def _compile(self, suite: Suite, problems: Problems) -> Compiled | None:
         try:

@@ -16,7 +16,7 @@ from regauth.engine.source.problems import Location
 from regauth.policytests.suites.suite import Mark
 
 from .drawing import draw
-from .evaluation import Answer, Session
+from .evaluation import AccessAnswer, Session
 from .judging import MEANING, mark_of
 
 MAX_GRANTS: Final = 5
@@ -24,7 +24,7 @@ MAX_GRANTS: Final = 5
 
 
 def tell_access(
-    policy: Policy, session: Session, access: Access, answer: Answer, expected: Mark | None
+    policy: Policy, session: Session, access: Access, answer: AccessAnswer, expected: Mark | None
 ) -> Iterator[str]:
     """Say line by line what was asked, expected and answered, and why."""
     yield from _head(session)
@@ -90,7 +90,10 @@ def _condition(statement: Statement, request: Request, access: Access) -> Iterat
 def _nearest(grants: Sequence[Statement], request: Request, access: Access) -> Iterator[str]:
     """Go through the grants that could have allowed, and say what each lacked."""
     told = 0
-    for grant in grants:
+    # Those about the name first: of three thousand grants only they explain anything.
+    about = [one for one in grants if not request.mismatch(one, access)]
+    about.sort(key=lambda one: request.named(one, access) is False)
+    for grant in about + [one for one in grants if request.mismatch(one, access)]:
         lines = list(_lacking(grant, request, access))
         if not lines:
             continue
@@ -131,6 +134,11 @@ def tell_login(policy: Policy, session: Session) -> Iterator[str]:
     else:
         identity = session.outcome.identity
         yield f"login     accepted as {identity}"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things: `1 cell`, `2 cells`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def _place(location: Location) -> str:

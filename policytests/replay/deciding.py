@@ -25,8 +25,8 @@ from regauth.engine.policy.policy import Policy
 from regauth.engine.tokens.jwt import NO_CLAIMS, Claims
 from regauth.engine.tokens.workload_claim import Workload
 
-from .dependencies import Reads
-from .questions import Asked, IncoherentError, asked_of
+from .dependencies import Dependencies
+from .questions import AskedAccesses, IncoherentError, asked_of
 from .records import LOGIN_ACCEPTED, Answered, Record, login_refused
 
 MAX_REMEMBERED: Final = 20_000
@@ -90,7 +90,7 @@ class Redecided:
     """What a record's request comes to now; `request` can tell why."""
 
     record: Record
-    asked: Asked
+    asked: AskedAccesses
     outcome: Decision | Refusal
     request: Request | None
 
@@ -107,12 +107,12 @@ class Replay:
 
     policy: Policy
     at: datetime | None = None
-    _reads: Reads = field(init=False)
+    _reads: Dependencies = field(init=False)
     _trust: str = field(init=False)
     _known: dict[bytes, tuple[Answered, ...]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._reads = Reads.of(self.policy)
+        self._reads = Dependencies.of(self.policy)
         self._trust = trust_digest(self.policy)
 
     def differences(self, record: Record) -> list[Difference] | Undecided:
@@ -201,7 +201,7 @@ class Replay:
         return Undecided.NOT_VERIFIED if record.reason in _BEFORE_CLAIMS else Undecided.NO_CLAIMS
 
     def _answers(
-        self, record: Record, login: "_Login", asked: Asked
+        self, record: Record, login: "_Login", asked: AskedAccesses
     ) -> tuple[Answered, ...] | Refusal:
         now = self.at or record.time
         key = self._reads.key(login.identity, login.claims, record, now)
@@ -251,7 +251,7 @@ def _of_refusal(record: Record, refused: Refusal) -> Iterator[Difference]:
 def _compared(
     record: Record,
     identity: Identity,
-    asked: Asked,
+    asked: AskedAccesses,
     before: Sequence[Answered],
     after: Sequence[Answered],
 ) -> Iterator[Difference]:

@@ -1,5 +1,5 @@
 """
-Reads: what of a request the conditions of a policy can depend on.
+Dependencies: what of a request the conditions of a policy can depend on.
 
 What lives here: the claims and times that a policy asks for, and requests as keys that are equal
 where it can tell no difference.  What must not: evaluating anything.
@@ -23,7 +23,7 @@ _FORM: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Reads:
+class Dependencies:
     """What of a request the conditions of a policy can depend on."""
 
     claims: tuple[str, ...] | None
@@ -34,7 +34,7 @@ class Reads:
     """When statements end by themselves."""
 
     @classmethod
-    def of(cls, policy: Policy, *, logins: bool = False) -> "Reads":
+    def of(cls, policy: Policy, *, logins: bool = False) -> "Dependencies":
         """Look through a policy: its grants and denials, with `logins` its providers too."""
         paths = {path for program in policy.programs(logins=logins) for path in program.paths}
         claims = {path[1] if len(path) > 1 else None for path in paths if path[0] == "claims"}

@@ -12,7 +12,7 @@ import click
 
 from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.problems import Location, Problem, Severity
-from regauth.policytests.reports.machine import problem_annotations
+from regauth.policytests.reports.github import problem_annotations
 from regauth.policytests.reports.markdown import MARKER, cell
 
 from .deciding import Change

@@ -1,5 +1,5 @@
 """
-Asked: what a record's request was for.
+AskedAccesses: what a record's request was for.
 
 What lives here: a record's texts as accesses, and which of its answers is about which.  What must
 not: deciding (`replaying`).
@@ -19,7 +19,7 @@ class IncoherentError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedAccesses:
     """What was asked for, in its order."""
 
     choices: tuple[tuple[Access, ...], ...]
@@ -30,7 +30,7 @@ class Asked:
     """What those of each choice are called."""
 
     @classmethod
-    def of(cls, choices: Iterable[tuple[Access, ...]]) -> "Asked":
+    def of(cls, choices: Iterable[tuple[Access, ...]]) -> "AskedAccesses":
         """Make it of choices."""
         listed = tuple(choices)
         names = tuple(tuple(map(str, choice)) for choice in listed)
@@ -49,7 +49,7 @@ class Asked:
         return tuple([answered for [answered] in found])
 
 
-def asked_of(record: Record) -> Asked:
+def asked_of(record: Record) -> AskedAccesses:
     """
     Return what a record's request was for.
 
@@ -63,14 +63,14 @@ def asked_of(record: Record) -> Asked:
 
 
 @lru_cache(maxsize=4096)
-def _scopes(texts: tuple[str, ...]) -> Asked:
-    return Asked.of((access,) for access in accesses(parse_scopes(texts)))
+def _scopes(texts: tuple[str, ...]) -> AskedAccesses:
+    return AskedAccesses.of((access,) for access in accesses(parse_scopes(texts)))
 
 
 @lru_cache(maxsize=4096)
-def _choices(texts: tuple[str, ...]) -> Asked:
+def _choices(texts: tuple[str, ...]) -> AskedAccesses:
     choices: dict[Access, dict[Access, None]] = {}
     for access in map(parse_access, texts):
         plain = replace(access, resource=replace(access.resource, class_=""))
         choices.setdefault(plain, {})[access] = None
-    return Asked.of(map(tuple, choices.values()))
+    return AskedAccesses.of(map(tuple, choices.values()))

@@ -32,7 +32,7 @@ from regauth.policytests.tokens.issuing import claims_of
 from regauth.policytests.tokens.profiles.profile import TIMES
 from regauth.policytests.tokens.spec import TokenSpec
 
-from .dependencies import Reads
+from .dependencies import Dependencies
 from .records import Answered, Record
 
 MAX_TOKENS: Final = 500
@@ -53,7 +53,7 @@ _PLAIN: Final = re.compile(r"(?!(?:null|true|false|yes|no|on|off)$)[a-z][a-z_]+"
 
 
 @dataclass(slots=True)
-class _Asked:
+class _RecordedLogin:
     """A recorded login, and what was asked with it."""
 
     record: Record
@@ -73,12 +73,12 @@ class RecordedSuite:
     policy: Policy
     left_out: Counter[str] = field(default_factory=Counter)
     """Requests, or accesses, that are not in the suite, by the reason."""
-    _reads: Reads = field(init=False)
-    _asked: dict[bytes, _Asked] = field(init=False, default_factory=dict)
+    _reads: Dependencies = field(init=False)
+    _asked: dict[bytes, _RecordedLogin] = field(init=False, default_factory=dict)
     _last: datetime | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self._reads = Reads.of(self.policy, logins=True)
+        self._reads = Dependencies.of(self.policy, logins=True)
 
     def add(self, record: Record, *, same: bool) -> None:
         """Take up a request; `same` tells whether the policy decides it as it was decided."""
@@ -98,7 +98,7 @@ class RecordedSuite:
             if len(self._asked) >= MAX_TOKENS:
                 self.left_out[f"requests of more than {MAX_TOKENS} tokens"] += 1
                 return
-            asked = self._asked[key] = _Asked(record)
+            asked = self._asked[key] = _RecordedLogin(record)
         if self._last is None or record.time > self._last:
             self._last = record.time
         for access in accesses(parse_scopes(record.asked)):
@@ -134,7 +134,7 @@ class RecordedSuite:
         )
         return "\n".join((*head, "tokens:", *tokens, "tests:", *tests)) + "\n"
 
-    def _written(self, name: str, asked: _Asked, at: datetime) -> tuple[str, str] | None:
+    def _written(self, name: str, asked: _RecordedLogin, at: datetime) -> tuple[str, str] | None:
         """Return a token and its test, or None when it is decided otherwise at that time."""
         record = asked.record
         recorded = record.claims or NO_CLAIMS

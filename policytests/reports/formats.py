@@ -8,10 +8,14 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from .coverage import cobertura, lcov
+from .github import github
 from .html import html
-from .machine import github, json_text, junit, sarif, tap
+from .json import json_text
+from .junit import junit
 from .markdown import markdown
 from .report import Report
+from .sarif import sarif
+from .tap import tap
 
 FORMATS: Final[Mapping[str, Callable[[Report], str]]] = {
     "json": json_text,

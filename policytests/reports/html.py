@@ -15,8 +15,9 @@ from typing import Final
 from regauth.engine.source.problems import Location
 from regauth.policytests.analysis.coverage import Coverage, Point
 from regauth.policytests.execution.access_table import AccessTable
+from regauth.policytests.execution.telling import counted
 
-from .report import Report, Result
+from .report import CaseResult, Report
 from .terminal import describe
 
 _MARKS: Final = {
@@ -96,29 +97,50 @@ def _results(report: Report) -> Iterator[str]:
         text = escape(broken.error.render())
         yield f"<details open class='error'><summary>{escape(broken.suite)} cannot be run</summary>"
         yield f"<pre>{text}</pre></details>"
-    for suite, results in report.suites():
+    suites = list(report.suites())
+    # What did not pass is what somebody opens the report for.
+    suites.sort(key=lambda one: not any(result.bad for result in one[1]))
+    for suite, results in suites:
         bad = sum(result.bad for result in results)
         state = "failed" if bad else "passed"
         opened = " open" if bad else ""
         yield f"<details class='suite {state}'{opened}><summary>{escape(suite)} "
-        yield f"<small>{len(results)} cases, {bad} not passed</small></summary><ul>"
-        yield from map(_result, results)
-        yield "</ul></details>"
+        yield f"<small>{counted(len(results), 'case')}, {bad} not passed</small></summary>"
+        yield from _listed(results)
+        yield "</details>"
     yield "</section>"
 
 
-def _result(result: Result) -> str:
+def _listed(results: list[CaseResult]) -> Iterator[str]:
+    """Yield what did not pass first; beside it the others are folded away."""
+    bad = [result for result in results if result.bad]
+    others = [result for result in results if not result.bad]
+    if bad:
+        yield "<ul>"
+        yield from map(_result, bad)
+        yield "</ul>"
+    if others:
+        if bad:
+            yield f"<details class='others'><summary>{counted(len(others), 'other case')}</summary>"
+        yield "<ul>"
+        yield from map(_result, others)
+        yield f"</ul>{'</details>' * bool(bad)}"
+
+
+def _result(result: CaseResult) -> str:
     where = f"{result.location.line}:{result.location.column}"
+    cause = result.cause
+    because = f" <small>{escape(cause.name)} ({cause.location})</small>" if cause else ""
     name = f"{escape(result.test)} <b>{escape(result.part)}</b>"
     head = f"<span class='mark'>{result.outcome}</span> <code>{where}</code> {name}"
     if not result.summary:
         return f"<li class='case {result.outcome}'>{head}</li>"
     lines = escape("\n".join(result.lines))
     detail = f"<pre>{lines}</pre>" if lines else ""
-    opened = " open" if result.bad else ""
+    opened = " open" if result.bad and lines else ""
     return (
         f"<li class='case {result.outcome}'><details{opened}><summary>{head}"
-        f"<br>{escape(result.summary)}</summary>{detail}</details></li>"
+        f"<br>{escape(result.summary)}{because}</summary>{detail}</details></li>"
     )
 
 
@@ -253,7 +275,8 @@ def _mutants(report: Report) -> Iterator[str]:
             head = f"{mutant.location} {mutant.owner}: {mutant.operator}"
             yield f"<details open class='survivor'><summary>{escape(head)}</summary>"
             yield f"<pre>{''.join(map(_diff_line, mutant.diff().split(chr(10))))}</pre>"
-            yield f"<p>killed by <code>{escape(str(survivor.witness))}</code></p></details>"
+            witness = escape(str(survivor.witness))
+            yield f"<p>would be noticed by <code>{witness}</code></p></details>"
     yield "</section>"
 
 

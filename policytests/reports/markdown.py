@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from regauth.policytests.execution.access_table import AccessTable
+from regauth.policytests.execution.telling import counted
 
-from .report import Report, Result
+from .report import CaseResult, Report
 from .terminal import describe_uncovered
 
 MOST: Final = 30
@@ -34,10 +35,14 @@ def _lines(report: Report) -> Iterator[str]:
     for broken in report.broken:
         yield from ("", f"**{cell(broken.suite)}** cannot be run:", "")
         yield from _block(broken.error.render().split("\n"))
-    for result in bad[:MOST]:
-        yield from _result(result)
-    if len(bad) > MOST:
-        yield from ("", f"and {len(bad) - MOST} more")
+    groups = list(report.groups())
+    for group in groups[:MOST]:
+        yield from _result(group[0])
+        if len(group) > 1:
+            yield from ("", f"and {counted(len(group) - 1, 'more case')} of this cause")
+    left = sum(map(len, groups[MOST:]))
+    if left:
+        yield from ("", f"and {counted(left, 'more case')}")
     yield from _policies(report)
     for suite, test, table in report.tables:
         summary = f"{cell(test)} ({cell(suite)})"
@@ -46,7 +51,7 @@ def _lines(report: Report) -> Iterator[str]:
         yield from ("", "</details>")
 
 
-def _result(result: Result) -> Iterator[str]:
+def _result(result: CaseResult) -> Iterator[str]:
     yield ""
     yield f"**{result.outcome}** `{result.case}` ({result.location}): {cell(result.summary)}"
     if result.lines:
@@ -77,7 +82,7 @@ def _policies(report: Report) -> Iterator[str]:
             mutant = survivor.mutant
             yield from ("", f"survived at {mutant.location} (`{mutant.owner}`):", "")
             yield from _block(mutant.diff().split("\n"), "diff")
-            yield f"killed by `{survivor.witness}`"
+            yield f"would be noticed by `{survivor.witness}`"
 
 
 def _table(table: AccessTable) -> Iterator[str]:

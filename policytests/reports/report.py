@@ -16,6 +16,7 @@ from regauth.policytests.analysis.mutation import Mutation, mutate, questions
 from regauth.policytests.analysis.places import Places
 from regauth.policytests.execution.access_table import AccessTable
 from regauth.policytests.execution.cases import SnapshotCase
+from regauth.policytests.execution.causes import Cause
 from regauth.policytests.execution.run import Loaded, Run, SuiteError
 
 OUTCOMES: Final = ("passed", "failed", "error", "skipped", "xfailed")
@@ -23,7 +24,7 @@ OUTCOMES: Final = ("passed", "failed", "error", "skipped", "xfailed")
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CaseResult:
     """What came of one case."""
 
     suite: str
@@ -33,6 +34,8 @@ class Result:
     seconds: float = 0.0
     summary: str = ""
     lines: tuple[str, ...] = ()
+    """What happened; empty when another case of the same cause tells it."""
+    cause: Cause | None = None
 
     @property
     def id(self) -> str:
@@ -69,7 +72,7 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class Threshold:
     """A threshold of the command line and what was reached."""
 
     name: str
@@ -89,14 +92,16 @@ class Gate:
 class Report:
     """Everything about one run."""
 
-    results: list[Result] = field(default_factory=list)
+    results: list[CaseResult] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
     coverage: list[Coverage] = field(default_factory=list)
     mutation: list[Mutation] = field(default_factory=list)
     tables: list[tuple[str, str, AccessTable]] = field(default_factory=list)
     """Each snapshot: its suite, its test's name, and what it shows."""
-    gates: list[Gate] = field(default_factory=list)
+    gates: list[Threshold] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
+    partial: bool = False
+    """Whether only some cases of the suites ran, so that coverage says nothing by itself."""
     seconds: float = 0.0
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -106,11 +111,26 @@ class Report:
         return counted + (len(self.broken) if outcome == "error" else 0)
 
     @property
-    def bad(self) -> list[Result]:
+    def bad(self) -> list[CaseResult]:
         """The cases that the run fails for."""
         return [result for result in self.results if result.bad]
 
-    def suites(self) -> Iterator[tuple[str, list[Result]]]:
+    def causes(self) -> Iterator[tuple[Cause | None, list[CaseResult]]]:
+        """Yield each cause with the cases that did not pass for it, in their order."""
+        found: dict[Cause | None, list[CaseResult]] = {}
+        for result in self.bad:
+            found.setdefault(result.cause, []).append(result)
+        yield from found.items()
+
+    def groups(self) -> Iterator[list[CaseResult]]:
+        """Yield the cases that did not pass: those of one test and one cause together."""
+        found: dict[object, list[CaseResult]] = {}
+        for result in self.bad:
+            own = result.id if result.cause is None else result.cause
+            found.setdefault((result.suite, result.test, own), []).append(result)
+        yield from found.values()
+
+    def suites(self) -> Iterator[tuple[str, list[CaseResult]]]:
         """Yield each suite with its results."""
         ordered = sorted(self.results, key=lambda result: result.suite)
         for suite, results in groupby(ordered, lambda result: result.suite):

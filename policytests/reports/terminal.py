@@ -11,6 +11,7 @@ terminals; pytest's writer knows.
 import sys
 import time
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Final
 
 import pytest
@@ -18,15 +19,22 @@ from _pytest.terminal import TerminalReporter
 
 from regauth.policytests.analysis.coverage import Coverage, Point
 from regauth.policytests.analysis.mutation import Mutation
+from regauth.policytests.execution.telling import counted
 from regauth.policytests.exit_codes import NOTHING_RUN
 
-from .report import OUTCOMES, Report, Result
+from .report import OUTCOMES, CaseResult, Report
 
 MOST: Final = 8
 """Uncovered places and surviving mutants that are listed for each policy."""
 
 MAX_TOLD: Final = 3
-"""Cases of one test that are told in full; of the others the line must do."""
+"""Cases of one test that are told in full."""
+
+MAX_OF_CAUSE: Final = 5
+"""Cases of one test and one cause that have a line; the others are counted."""
+
+MAX_LINES: Final = 20
+"""Cases of one test that have a line."""
 
 PATIENCE: Final = 1.0
 """Seconds after which a run shows how far it is."""
@@ -175,21 +183,41 @@ def tree(report: Report, out: TerminalReporter) -> None:
         if not bad:
             continue
         out.write_line(suite, bold=True)
-        test, told = "", 0
-        for result in bad:
-            if result.test != test:
-                test, told = result.test, 0
-                out.write_line(f"  {test}")
-            told += 1
-            _case(result, out, whole=told <= MAX_TOLD)
+        for test, listed in groupby(bad, lambda result: result.test):
+            out.write_line(f"  {test}")
+            _test(list(listed), out)
         out.write_line("")
 
 
-def _case(result: Result, out: TerminalReporter, *, whole: bool) -> None:
-    where = f"{result.location.line}:{result.location.column}"
+def _test(bad: list[CaseResult], out: TerminalReporter) -> None:
+    """Write the cases of one test, those of one cause together."""
+    groups: dict[object, list[CaseResult]] = {}
+    for result in bad:
+        groups.setdefault(result.id if result.cause is None else result.cause, []).append(result)
+    told = lines = accounted = 0
+    for group in groups.values():
+        if lines >= MAX_LINES:
+            break
+        whole = bool(group[0].lines) and told < MAX_TOLD
+        told += whole
+        shown = group[: min(MAX_OF_CAUSE, MAX_LINES - lines)]
+        for number, result in enumerate(shown):
+            _case(result, out, whole=whole and number == 0)
+        lines += len(shown)
+        accounted += len(group)
+        cause = group[0].cause
+        if cause is not None and len(group) > len(shown):
+            more = counted(len(group) - len(shown), "more case")
+            out.write_line(f"    and {more} because of `{cause.name}` ({cause.location})", red=True)
+    if accounted < len(bad):
+        left = counted(len(bad) - accounted, "more case")
+        out.write_line(f"    and {left}; --html FILE shows all", red=True)
+
+
+def _case(result: CaseResult, out: TerminalReporter, *, whole: bool) -> None:
     mark = "ERROR" if result.outcome == "error" else "FAIL"
     out.write(f"    {mark} ", red=True, bold=True)
-    out.write(f"{where} ")
+    out.write(f"{result.location} ")
     out.write(f"{result.part} " if result.part else "", bold=True)
     out.write_line(result.summary, red=True)
     for line in result.lines if whole else ():
@@ -198,7 +226,9 @@ def _case(result: Result, out: TerminalReporter, *, whole: bool) -> None:
 
 def summarise(report: Report, out: TerminalReporter) -> None:
     """Write coverage, mutants and gates: one screen."""
-    for coverage in report.coverage:
+    # What the cases that did not run would have covered is no news.
+    shown = report.coverage if not report.partial or report.gates or report.mutation else []
+    for coverage in shown:
         mutation = next((one for one in report.mutation if one.folder == coverage.folder), None)
         _policy(coverage, mutation, out)
     for gate in report.gates:
@@ -236,7 +266,7 @@ def _survivors(mutation: Mutation, out: TerminalReporter) -> None:
         )
         for line in mutant.diff().split("\n"):
             out.write_line(f"      {line}", **{"red" if line.startswith("-") else "green": True})
-        out.write_line(f"      killed by {survivor.witness}")
+        out.write_line(f"      would be noticed by {survivor.witness}")
     if len(mutation.survivors) > MOST:
         out.write_line(
             f"  survived     {len(mutation.survivors) - MOST} more; --html FILE shows all"

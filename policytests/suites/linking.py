@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 from regauth.engine.access.outcomes import Reason
-from regauth.engine.cel import RecordType
 from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.policy import Policy, Provider
 from regauth.engine.source.nearest import did_you_mean
@@ -21,6 +20,7 @@ from regauth.engine.source.problems import Location, Problems
 from regauth.engine.tokens.jwks import parse_jwks
 from regauth.engine.tokens.jwt import MalformedTokenError, parse
 from regauth.engine.tokens.keys import KeysError, KeySet, require_keys
+from regauth.policytests.tokens.claim_names import unknown_claims
 from regauth.policytests.tokens.issuing import IssuerKeys, Sample, make_sample, profile_of
 from regauth.policytests.tokens.profiles.known import PLAIN
 from regauth.policytests.tokens.spec import TokenSpec
@@ -136,17 +136,9 @@ class _Linker:
         """Report a claim that such a token cannot have: written wrong, it would test nothing."""
         if profile_of(spec) is PLAIN:
             return
-        for path, location in spec.named.items():
-            holder = _holder(claims.type, path[:-1])
-            whole = claims.type.field("/".join(path))  # which `without` names in one word
-            if holder is None or holder.field(path[-1]) or whole:
-                continue
-            within = [one for one in claims.claims if len(one) > 1 and one[-1] == path[-1]]
-            hint = did_you_mean(path[-1], list(holder.fields))
-            if within and not hint.startswith("did"):
-                hint = f"it is a part of `{'/'.join(within[0][:-1])}`"
-            message = f"tokens of {claims.name} have no claim `{'/'.join(path)}`"
-            self._problems.error(location, "unknown-claim", message, hint)
+        for unknown in unknown_claims(claims, spec.named):
+            location = spec.named[unknown.path]
+            self._problems.error(location, "unknown-claim", unknown.message, unknown.hint)
 
     def _captured(self, spec: TokenSpec, file: str) -> Sample | None:
         text, keys = self._read(spec, file), self._captured_keys(spec)
@@ -276,16 +268,6 @@ class _Linker:
                 f"no login is ever refused for `{reason}`",
                 did_you_mean(reason, known),
             )
-
-
-def _holder(claims: RecordType, path: tuple[str, ...]) -> RecordType | None:
-    """Return the object at a path; None where there is none, or its members are not known."""
-    for name in path:
-        member = claims.field(name)
-        if member is None or not isinstance(member.type, RecordType):
-            return None
-        claims = member.type
-    return claims
 
 
 def _becauses(test: Test) -> Iterator[Because]:

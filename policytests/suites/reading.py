@@ -40,12 +40,12 @@ def read_suite(text: str, path: Path, file: str, problems: Problems) -> Suite | 
             problems.error(location, "no-cases", "this suite is empty", "it needs `at` and `tests`")
         return None
     schema.check(root, "suite", problems)
-    reader = _Reader(root, problems)
+    reader = _SuiteReader(root, problems)
     suite = reader.read(path, file)
     return None if problems.errors else suite
 
 
-class _Reader:
+class _SuiteReader:
     """Reads the parts of one suite; what has the wrong shape was reported and is passed over."""
 
     def __init__(self, root: MappingNode, problems: Problems) -> None:
@@ -85,7 +85,7 @@ class _Reader:
         node = self._root.get("hostile")
         if not isinstance(node, MappingNode):
             return None
-        tokens: list[str] = []
+        tokens: dict[str, Location] = {}
         for item in _items(node.get("tokens")):
             members = names.members(item.text)
             if members is None:
@@ -96,10 +96,11 @@ class _Reader:
                     names.nearest(item.text),
                 )
             else:
-                tokens.extend(members)
+                for member in members:
+                    tokens.setdefault(member, item.location)
         exceptions = {item.text: item.location for item in _items(node.get("except"))}
         repositories = read_places(node.get("repositories"), self._problems)
-        return Hostile(node.location, tuple(dict.fromkeys(tokens)), repositories, exceptions)
+        return Hostile(node.location, tuple(tokens), repositories, exceptions, tokens)
 
     def _check_use(
         self,

@@ -19,6 +19,9 @@ from regauth.policytests.tokens.spec import TokenSpec
 SUFFIX: Final = ".policytest.yaml"
 """How the name of a suite ends."""
 
+ENDINGS: Final = (".policytest.yaml", ".policytest.yml")
+"""How names end, in any case, that are meant for suites; those that are not `SUFFIX` are errors."""
+
 
 class Mark(Enum):
     """What a cell of a grid expects."""
@@ -124,6 +127,8 @@ class Hostile:
     tokens: tuple[str, ...]
     repositories: tuple[str, ...]
     except_: Mapping[str, Location] = field(default_factory=dict)
+    token_locations: Mapping[str, Location] = field(default_factory=dict)
+    """Where each token stands in the list, by itself or by its group."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ def read_tests(node: Node | None, names: Names, problems: Problems) -> tuple[Tes
     for item in node.items if isinstance(node, SequenceNode) else ():
         if not isinstance(item, MappingNode) or not isinstance(item.get("name"), ScalarNode):
             continue
-        test = _Reader(item, names, problems).read()
+        test = _TestReader(item, names, problems).read()
         if test is None:
             continue
         first = tests.setdefault(test.name, test)
@@ -65,7 +65,7 @@ def read_places(node: Node | None, problems: Problems) -> tuple[str, ...]:
     return tuple(places)
 
 
-class _Reader:
+class _TestReader:
     """Reads one test."""
 
     def __init__(self, node: MappingNode, names: Names, problems: Problems) -> None:

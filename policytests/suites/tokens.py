@@ -27,7 +27,7 @@ def read_tokens(node: Node | None, problems: Problems) -> dict[str, TokenSpec]:
     """
     if not isinstance(node, MappingNode):
         return {}
-    reader = _Reader(node, problems)
+    reader = _TokenReader(node, problems)
     for name in node.entries:
         reader.spec(name, ())
     return {name: reader.known[name] for name in node.entries if name in reader.known}
@@ -59,7 +59,7 @@ def read_groups(
     return groups
 
 
-class _Reader:
+class _TokenReader:
     """Reads tokens in the order they are made from one another."""
 
     def __init__(self, node: MappingNode, problems: Problems) -> None:

@@ -31,7 +31,7 @@ def test_yaml_of_the_folder_and_json_below_it(folder: Path) -> None:
     (folder / "notes.md").write_bytes(b"no")
     (folder / "claims").mkdir()
     (folder / "claims" / "ours.json").write_bytes(b"{}")
-    (folder / "claims" / "not-this.yaml").write_bytes(b"no")
+    (folder / "claims" / "ours.policytest.yaml").write_bytes(b"a suite is no policy")
     (folder / "keys.json").write_bytes(b"[]")
     found = read_policy_folder(folder)
 
@@ -49,6 +49,38 @@ def test_a_policy_file_is_not_passed_over_for_its_ending(folder: Path, name: str
 
     with pytest.raises(PolicyFolderError, match="lower case"):
         read_policy_folder(folder)
+
+
+@pytest.mark.parametrize(
+    "name", ["denials.yaml", "denials.yml", "denials.YAML", "acme/denials.yaml"]
+)
+def test_yaml_below_the_folder_is_not_passed_over(folder: Path, name: str) -> None:
+    """`denials-in-subfolder-ignored`: denials that are not read refuse nothing."""
+    (folder / "teams" / name).parent.mkdir(parents=True)
+    (folder / "teams" / name).write_bytes(POLICY)
+
+    with pytest.raises(PolicyFolderError) as caught:
+        read_policy_folder(folder)
+    there = f"teams/{name}".replace("/", "-")
+    assert f"{folder / 'teams' / name} would not be read" in str(caught.value)
+    assert str(caught.value).endswith(f"move it to {folder / there}")
+
+
+def test_yaml_behind_a_link_to_a_folder_is_not_passed_over(folder: Path) -> None:
+    """A Kubernetes volume with `items: [{path: teams/denials.yaml}]` has such a link."""
+    (folder / "..data" / "teams").mkdir(parents=True)
+    (folder / "..data" / "teams" / "denials.yaml").write_bytes(POLICY)
+    (folder / "teams").symlink_to("..data/teams")
+
+    with pytest.raises(PolicyFolderError, match="teams/denials.yaml would not be read"):
+        read_policy_folder(folder)
+
+
+def test_a_link_to_the_folder_itself_is_no_end(folder: Path) -> None:
+    (folder / "self").symlink_to(".")
+    (folder / "up").symlink_to("..")
+
+    assert list(read_policy_folder(folder)) == ["b.yaml"]
 
 
 def test_nothing_hidden_is_read(folder: Path) -> None:

@@ -66,7 +66,7 @@ def test_a_failure_shows_the_cell_the_grant_and_both_places(house: Repository) -
     ours = run(house.root)
     summary = "expected refused by the policy, got allowed by `push-own`"
     assert f"suite.policytest.yaml:8:29: {summary}" in plain.stdout
-    assert f"FAIL 8:29 main-acme/app-push {summary}" in ours.stdout
+    assert f"FAIL suite.policytest.yaml:8:29 main-acme/app-push {summary}" in ours.stdout
     for done in (plain, ours):
         assert 1 == done.returncode
         assert "by        push-own  (policy/policy.yaml:16:11)" in done.stdout

@@ -1,5 +1,8 @@
 """A case that does not pass says where, what, which grant, and the value of each part."""
 
+import pytest
+
+from regauth.policytests.execution.drawing import draw
 from tests.policytests.conftest import Repository
 
 
@@ -74,3 +77,31 @@ def test_an_expression_over_several_lines_is_drawn_line_by_line(house: Repositor
     actor = next(number for number, line in enumerate(lines) if "claims.actor" in line)
     assert lines[actor + 1].lstrip().startswith("|")
     assert '"octocat"' in "\n".join(lines[actor + 1 :])
+
+
+LONG = (
+    'claims.repository_owner_id == "1342004" && claims.ref == "refs/heads/main" && '
+    'claims.event_name == "push" && claims.workflow_ref.endsWith("@refs/heads/main")'
+)
+
+
+@pytest.mark.parametrize("width", [30, 60, 100, 400])
+def test_a_drawing_that_does_not_fit_is_a_list(house: Repository, width: int) -> None:
+    policy = house.root / "policy" / "policy.yaml"
+    text = policy.read_text().replace('claims.ref == "refs/heads/main"', LONG)
+    policy.write_text(text)
+    loaded = house.load(GRID)
+    evaluation = loaded.evaluation
+    grant = next(one for one in evaluation.linked.policy.grants if one.name == "push-own")
+    request = evaluation.session("main", "registry.example.com").request
+    assert grant.when is not None
+    assert request is not None
+    lines = list(draw(grant.when, request.variables, width))
+
+    if width >= 400:
+        assert lines[0] == LONG
+        assert set(lines[1]) == {"|", " "}
+    else:
+        assert lines[0].endswith("  is  true")
+        assert '    claims.ref  is  "refs/heads/main"' in lines
+        assert '  claims.event_name == "push"  is  true' in lines

@@ -80,9 +80,11 @@ def test_junit_has_file_line_and_time(reports: Path) -> None:
     assert root.find("testsuite[@name='broken.policytest.yaml']/testcase/error") is not None
 
 
-def test_github_marks_the_line_of_the_suite(reports: Path) -> None:
+def test_github_marks_the_line_of_the_policy_and_then_of_the_suite(reports: Path) -> None:
     lines = read(reports, "github").splitlines()
-    assert lines[0].startswith("::error file=suite.policytest.yaml,line=8,col=29,title=grid <&>%3A")
+    policy = "::error file=policy/policy.yaml,line=16,col=11,title=push-own::1 case did not pass:"
+    assert lines[0].startswith(policy)
+    assert lines[1].startswith("::error file=suite.policytest.yaml,line=8,col=29,title=grid <&>%3A")
     assert all(line.startswith("::") for line in lines)
     assert any(line.startswith("::error file=broken.policytest.yaml,line=5") for line in lines)
 
@@ -169,5 +171,5 @@ def test_nothing_but_failures_and_one_summary_is_shown(house: Repository) -> Non
     done = run(house.root)
     assert "\033[" not in done.stdout
     assert "main-acme/app-pull" not in done.stdout
-    assert "FAIL 8:29 main-acme/app-push" in done.stdout
+    assert "FAIL suite.policytest.yaml:8:29 main-acme/app-push" in done.stdout
     assert "1 passed, 2 failed, 1 skipped, 1 xfailed" in done.stdout

@@ -81,5 +81,5 @@ def test_the_page_never_scrolls_sideways(page: Path, width: int) -> None:
 
 def test_the_report_is_whole_without_its_script(page: Path) -> None:
     text = page.read_text().partition("<script>")[0]
-    for words in ("main-acme/app-push", "push-own", "policy/policy.yaml", "killed by"):
+    for words in ("main-acme/app-push", "push-own", "policy/policy.yaml", "would be noticed by"):
         assert words in text
