@@ -1,8 +1,9 @@
 """
 Authentication: whether verified claims are what a provider's policy asks for.
 
-What lives here: issuer, audience, times (RFC 7519, section 4.1) and rules, after the signature
-was verified.  What must not: the signature itself (`regauth.engine.tokens.jwt`) and any repository.
+What lives here: issuer, audience, times (RFC 7519, section 4.1) and rules, after the signature was
+verified.
+Not here: the signature itself (`regauth.engine.tokens.jwt`) and any repository.
 """
 
 import math
@@ -273,7 +274,7 @@ CHECKS: Final = (
     Check("not-before", _not_before, _describe_claim("nbf", "iat")),
     Check("age", _age, _describe_age),
 )
-"""The checks of every provider's tokens, in their order; the first that refuses ends the login."""
+"""The checks of every token, in this order; the first that refuses ends the login."""
 
 
 _LATEST: Final = 253_402_300_800  # the year 10000, where datetime and CEL end

@@ -4,16 +4,16 @@ Deciding: which of the accesses asked for a verified identity gets.
 What lives here: the meaning of grants and denials (policy language, "Meaning", 3).  What must
 not: who the identity is (`authentication`), or anything a host does with the answer.
 
-Every access is decided alone: a denial that matches, or that cannot be evaluated, refuses; else
-the first grant that matches allows; else it is refused.
+Every access is decided alone.  A denial that matches, or that cannot be evaluated, refuses it.
+Otherwise the first grant that matches allows it.  Otherwise it is refused.
 
 All accesses of one request share a count of steps.  When it is used up, the request is refused as a
 whole: some accesses decided and others not would be an answer that depends on their order.
 
-A statement with `tags` is about tags, and content has none of its own.  Digests and uploads, which
-move no tag, are within a grant and outside a denial; deleting by digest, which takes tags along,
-and listing all tags are the reverse, so that it refuses.  While the reference is unknown such a
-statement is not decided at all, and what depends on it is refused.
+A statement with `tags` is about tags.  Requests by digest and uploads move no tag: a grant with
+`tags` matches them, and a denial with `tags` does not.  Deleting by digest removes tags too, and
+listing shows all tags: there a denial with `tags` matches, and a grant with `tags` does not.  While
+the reference is unknown, such a statement is not decided, and what depends on it is refused.
 """
 
 import sys
@@ -369,7 +369,7 @@ def _both(first: Match, second: Match, statement: Statement) -> Match:
 
 
 def unknown(access: Access) -> Why | None:
-    """Say what the language does not know about an access, if anything; no policy allows it."""
+    """Return why an access can never be allowed, or None."""
     resource = access.resource
     if access.reference and not _can_be_referred_to(access):
         return Why.INVALID_REFERENCE

@@ -1,12 +1,12 @@
 """
 The exchange of a JWT for a decision, without any input or output of its own.
 
-What lives here: the order of a login's steps, and the questions it asks its host.  What must not:
-how keys are fetched, cached or refreshed, and what the host does with the answer.
+What lives here: the order of a login's steps, and the questions it asks its host.
+Not here: how keys are fetched, cached or refreshed, and what the host does with the answer.
 
-A host drives the generator that `exchange` returns: it is asked `NeedKeys` and sends a `KeySet` or
-`KeysUnavailable` back; the generator's value is the answer.  `run` does that for hosts that can
-answer at once.
+`exchange` returns a generator, which the host drives.  The generator yields `NeedKeys`, the host
+sends a `KeySet` or `KeysUnavailable` back, and the generator's value is the answer.  `run` does
+this for hosts that answer at once.
 """
 
 from collections.abc import Callable, Generator, Sequence

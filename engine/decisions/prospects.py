@@ -2,10 +2,10 @@
 Prospects: whether a policy can give an identity anything at all.
 
 What lives here: asking `decide` about names that a policy's own patterns match, for hosts that
-prepare a login before anybody asks for a repository.  What must not: a decision of its own; what
-an identity gets is decided when it asks.
+prepare a login before anybody asks for a repository.
+Not here: a decision of its own; what an identity gets is decided when it asks.
 
-The answer errs on the side of "yes": a login that turns out to get nothing harms nobody.
+When in doubt the answer is "yes": a login that turns out to get nothing does no harm.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ from .authentication import Authenticated
 from .decide import Request
 
 _WORD: Final = "any-name"
-"""What stands for a wildcard; a policy that has something against this very name is rare."""
+"""Stands for a wildcard; few policies deny a repository by this name."""
 
 
 def is_out_of_reach(policy: Policy, login: Authenticated) -> bool:

@@ -1,8 +1,8 @@
 """
 Sessions: whether a login of a while ago still counts.
 
-What lives here: what a refresh token stands for, by the current policy.  What must not: the token,
-and where sessions are kept.
+What lives here: what a refresh token stands for, by the current policy.
+Not here: the token, and where sessions are kept.
 """
 
 from dataclasses import dataclass, replace

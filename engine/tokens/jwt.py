@@ -2,12 +2,12 @@
 JSON Web Tokens: reading them without trust, verifying their signature, signing our own.
 
 The one module that speaks JWT (RFC 7519) in JWS compact form (RFC 7515, section 7.1).  What lives
-here: form and signature.  What must not: what a provider's policy asks of the claims
-(`regauth.engine.decisions.authentication`).
+here: form and signature.
+Not here: what a provider's policy asks of the claims (`regauth.engine.decisions.authentication`).
 
-The form is read strictly by this module, because a lenient reader is where two parties come to
-see two different tokens; the signatures are PyJWT's, on keys and algorithms that the policy
-names, never the token.
+This module reads the form strictly: with a lenient reader, two parties can see two different tokens
+in one text.  PyJWT verifies signatures, with the keys and algorithms that the policy names and
+never with those that the token names.
 """
 
 import base64

@@ -43,7 +43,7 @@ _UNREADABLE: Final = (
     *(ValueError, UnsupportedAlgorithm, x509.InvalidVersion),  # a KeysError is a ValueError
     *(x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
 )
-"""What reading a stranger's certificate raises, at once or when one of its parts is looked at."""
+"""What cryptography raises for a malformed certificate, at once or when a part is read."""
 
 _KNOWN_CRITICAL: Final = (
     x509.BasicConstraints,

@@ -2,7 +2,8 @@
 One provider's remote keys over time.
 
 What lives here: when keys are fetched, how long they are good for, and what happens while the
-provider is down.  What must not: HTTP, documents and key formats, which `load` hides.
+provider is down.
+Not here: HTTP, documents and key formats, which `load` hides.
 
 The rules:
 
@@ -14,10 +15,11 @@ The rules:
    after `min_fresh`.
 3. Fetches are single flight.  After a failure the next attempt waits, twice as long each time.
 4. A token with an unknown `kid` makes for at most one fetch in `unknown_kid_interval`.
-5. A request waits only when no usable keys are there, at most `wait`, and while the provider keeps
-   failing at most `wait_failing`: each that waits has a thread, which others' logins need, and a
-   token that makes it wait needs no signature.  What is decided beside it, for a
-   shadow policy, does not wait at all.
+   While the provider cannot be reached, such a token is answered as "unavailable": its key may be a
+   new one, and nobody can know.
+5. A request waits only when there are no usable keys: at most `wait`, and at most `wait_failing`
+   while the provider keeps failing.  A request that waits holds a thread that other logins need,
+   and anybody can make a token that waits.  A shadow policy never waits.
 """
 
 import logging

@@ -1,8 +1,9 @@
 """
 From a provider's address to its keys: discovery documents and JWK sets.
 
-What lives here: which documents are fetched and what must be true of them.  What must not: when
-they are fetched and how long they are good for (`regauth.servers.provider_keys.cache`).
+What lives here: which documents are fetched and what must be true of them.
+Not here: when they are fetched and how long they are good for
+(`regauth.servers.provider_keys.cache`).
 """
 
 import re

@@ -2,8 +2,9 @@
 The keys of all providers of one process, kept warm.
 
 What lives here: which cache serves which provider, key files, and the thread that refreshes in
-time.  What must not: the life of one provider's keys (`regauth.servers.provider_keys.cache`) and
-HTTP (`regauth.servers.http_client.documents`).
+time.
+Not here: the life of one provider's keys (`regauth.servers.provider_keys.cache`) and HTTP
+(`regauth.servers.http_client.documents`).
 """
 
 import logging

@@ -1,8 +1,9 @@
 """
 Sessions in PostgreSQL: shared by servers on several machines.
 
-What lives here: the tables and their statements.  What must not: what a session means, and how the
-database is reached (`regauth.servers.sessions.postgresql_connections`).
+What lives here: the tables and their statements.
+Not here: what a session means, and how the database is reached
+(`regauth.servers.sessions.postgresql_connections`).
 """
 
 import time

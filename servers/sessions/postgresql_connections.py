@@ -2,11 +2,12 @@
 Connections to PostgreSQL: made beside requests, cut off when they are late.
 
 What lives here: which connection strings are taken, the pool, and what happens while the database
-is away.  What must not: what is kept in it (`regauth.servers.sessions.postgresql`).
+is away.
+Not here: what is kept in it (`regauth.servers.sessions.postgresql`).
 
-A call ends in time whatever the database does: connections are made beside it by psycopg's pool,
-and a statement that is late is cut off by its socket.  Once the database was found away, requests
-are told so at once, and one of them tries again every few seconds.
+A call ends in time whatever the database does.  psycopg's pool makes connections in threads of its
+own, and a late statement is cut off by shutting its socket.  When the database is away, requests
+fail at once, and one of them tries again every few seconds.
 """
 
 import contextlib
@@ -50,7 +51,7 @@ class LateError(psycopg.OperationalError):
 
 
 class Connection(psycopg.Connection[Row]):
-    """A connection that tells why it could not be made: the pool would only say that it is late."""
+    """A connection that reports why it failed; the pool alone reports only a time-out."""
 
     @classmethod
     def connect(  # type: ignore[override]  # `failed` is none of psycopg's parameters
@@ -230,8 +231,8 @@ def _in_time(connection: Connection, seconds: float) -> Iterator[None]:
     """
     Cut a connection off when the block takes longer.
 
-    A database that stopped in mid-answer would else hold the request for ever: its kernel goes on
-    acknowledging what we send.
+    Otherwise a database that stopped in the middle of an answer would hold the request for ever:
+    its kernel goes on acknowledging what we send, so that no TCP time-out fires.
     """
     late = threading.Event()
 

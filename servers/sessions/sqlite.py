@@ -1,7 +1,8 @@
 """
 Sessions in SQLite: one file, shared by the processes of one machine.
 
-What lives here: the file's form and its statements.  What must not: what a session means.
+What lives here: the file's form and its statements.
+Not here: what a session means.
 """
 
 import sqlite3
@@ -120,8 +121,8 @@ class SqliteSessions:
         """
         Yield this thread's connection, in a transaction.
 
-        A `durable` one outlives a power failure: a session that was lost is begun again, but one
-        that was revoked must not come back.
+        A `durable` one survives a power failure.  A lost session can begin again, but a revoked one
+        must not come back.
         """
         try:
             connection = self._current()

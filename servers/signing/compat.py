@@ -1,10 +1,12 @@
 """
 Compatibility: which token headers which registry accepts.
 
-What lives here: the demands of registries, as they were measured against the real programs, and
-the choice of a form that meets all of them.  What must not: reading keys.
+What lives here: the demands of registries, as they were measured against the real programs, and the
+choice of a form that meets all of them.
+Not here: reading keys.
 
-A registry looks at `x5c` first, then at `kid`; the first that is there decides, with no fall-back.
+A registry looks at `x5c` first and then at `kid`.  The first of the two that is present decides;
+there is no fall-back to the other.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -1,8 +1,8 @@
 """
 Signing: from key files to the key that signs tokens, in the form the registry knows it by.
 
-What lives here: reading the configured keys, and refusing forms that cannot work.  What must not:
-making keys (`regauth.servers.signing.key_folder`) and signing
+What lives here: reading the configured keys, and refusing forms that cannot work.
+Not here: making keys (`regauth.servers.signing.key_folder`) and signing
 (`regauth.engine.tokens.registry_token`).
 """
 
@@ -114,7 +114,7 @@ def _signing_key(form: Form, key: PrivateKey, chain: tuple[x509.Certificate, ...
 
 
 def _other(settings: SigningSettings, form: Form, key: PrivateKey) -> tuple[PublicKey, str, str]:
-    """Describe a key that has signed before; an algorithm that it never had is not its own."""
+    """Return an earlier key as it is published, with an algorithm that fits it."""
     public = key.public_key()
     fitting = algorithms_of(public)
     algorithm = settings.algorithm if settings.algorithm in fitting else fitting[0]

@@ -1,8 +1,8 @@
 """
 The policy that a server works by, from its folder.
 
-What lives here: reading and compiling a policy folder, whole or not at all.  What must not: what
-a policy means, which is the engine's.
+What lives here: reading and compiling a policy folder, whole or not at all.
+Not here: what a policy means, which is the engine's.
 """
 
 from collections.abc import Mapping
@@ -56,7 +56,7 @@ def load_policy(folder: Path, *, sees_references: bool = False) -> Policy:
 
 
 def _unseen(statement: Statement) -> Problem:
-    """Say that the token protocol has no tags, so that a statement with some is not decided."""
+    """Return the problem of a statement with `tags`, which the token protocol cannot show."""
     return Problem(
         statement.location,
         "tags-without-proxy",

@@ -1,8 +1,8 @@
 """
 The token server's WSGI application.
 
-What lives here: routes, and answers to what no route takes.  What must not: the token protocol
-(`regauth.servers.token.resource`).
+What lives here: routes, and answers to what no route takes.
+Not here: the token protocol (`regauth.servers.token.resource`).
 """
 
 import json

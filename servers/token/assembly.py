@@ -1,8 +1,8 @@
 """
 Assembly: from settings and state to an application that serves.
 
-What lives here: which part gets which.  What must not: processes and sockets, so that any WSGI
-server can host the result.
+What lives here: which part gets which.
+Not here: processes and sockets, so that any WSGI server can host the result.
 """
 
 import threading
@@ -63,7 +63,7 @@ class Assembly:
             self.observer.metrics.keys(self.keys.states(self.service.state.policy))
 
     def _warm(self, sessions: Sessions) -> None:
-        """Make sessions ready, or say why they are not: logins by JWT do not wait for them."""
+        """Make the session store ready, or log why it is not; logins by JWT do not need it."""
         try:
             sessions.warm(self.service.now())
         except SessionsError as error:

@@ -1,14 +1,14 @@
 """
 Logins that were verified a moment ago.
 
-What lives here: when the result of a login may stand in for doing it again.  What must not: doing
-it, and anything about repositories: every access is decided anew for every request.
+What lives here: when the result of a login may stand in for doing it again.
+Not here: doing it, and anything about repositories: every access is decided anew for every request.
 
-A result stands in only for the very same token, user name and service, under the very same
-policy and provider keys (the same objects: a policy that is read again, or keys that are fetched
-again, end it), until the token expires or grows too old, and at most `seconds`.  A provider whose
-rules or subject ask for the time is never cached.  Refusals are never cached: they cost what they
-cost, and a token refused a second ago may be good now.
+A result is used again only for the very same token, user name and service, under the very same
+policy and provider keys.  These are compared as objects, so that a policy that is read again, or
+keys that are fetched again, end it.  It ends too when the token expires or grows too old, and after
+`seconds`.  A provider whose rules or subject ask for the time is never cached.  Refusals are never
+cached: a token that was refused a second ago may be good now.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """
 Observing: what is told of each request, to whom.
 
-What lives here: one answer to the event log, the decision log and the metrics.  What must not: the
-form of any of them.
+What lives here: one answer to the event log, the decision log and the metrics.
+Not here: the form of any of them.
 """
 
 from http import HTTPStatus

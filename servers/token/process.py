@@ -2,8 +2,8 @@
 Running a token server: one process that serves, or one that watches over several.
 
 What lives here: the order in which things are loaded, bound, forked, started and ended, and the
-signals: SIGTERM and SIGINT end in order, SIGHUP loads policy and keys again.  What must not: how
-each of the parts works.
+signals: SIGTERM and SIGINT end in order, SIGHUP loads policy and keys again.
+Not here: how each of the parts works.
 """
 
 import gc
@@ -55,7 +55,8 @@ def run(settings: Settings) -> None:
         except StoreSettingsError as error:
             raise StoreSettingsError(f"{settings.file}: {error}") from error
     listeners = hosting.bind(settings.listen)
-    # Whoever reads that we listen may tell us to end: from here on, that is done in order.
+    # Whoever reads "listening" may send SIGTERM at once.  It is blocked until a handler is there,
+    # so that the process ends in order.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     log.event(
         "listening",
@@ -103,7 +104,7 @@ def pin(core: int) -> None:
     """
     Keep this process to one core, where the system allows it.
 
-    waitress's loop and its worker threads would else fight for the interpreter's lock across
+    Otherwise waitress's loop and its worker threads compete for the interpreter's lock across
     cores.
     """
     if hasattr(os, "sched_setaffinity"):
@@ -115,9 +116,9 @@ class Supervisor:
     """
     The parent of several workers on the same listening sockets.
 
-    It serves nothing itself.  A worker that dies is started again; signals are passed on.  It
-    loads policy and keys when the workers do, so that a worker which is started later has what
-    the others have.
+    It serves nothing itself.  It starts a worker again that has died, and passes signals on.  It
+    loads policy and keys when the workers do, so that a worker that starts later serves what the
+    others serve.
     """
 
     def __init__(
@@ -171,7 +172,7 @@ class Supervisor:
         self._log.event("worker-started", worker=index, pid=pid)
 
     def _follow(self) -> None:
-        """End this worker when its parent is gone, which alone holds the pipe's other end."""
+        """End this worker when its parent is gone; only the parent holds the pipe's other end."""
         os.read(self._alive[0], 1)
         os.kill(os.getpid(), signal.SIGTERM)
 

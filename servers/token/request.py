@@ -2,8 +2,8 @@
 The token request: what a client asks, read from what it sent.
 
 What lives here: the parameters of Distribution's token protocol by GET (docs/spec/auth/token.md)
-and by POST (docs/spec/auth/oauth.md), and Basic credentials (RFC 7617).  What must not: any
-judgement of the credentials.
+and by POST (docs/spec/auth/oauth.md), and Basic credentials (RFC 7617).
+Not here: any judgement of the credentials.
 """
 
 import base64
@@ -30,7 +30,7 @@ class BadRequestError(Exception):
 
 
 class UnsupportedGrantError(Exception):
-    """The grant type is one that this server does not have; answered 404, so clients try GET."""
+    """This server does not have the grant type; answered 404, so that clients try GET."""
 
 
 class BadCredentialsError(Exception):
@@ -73,8 +73,8 @@ def read_post(body: bytes, authorization: str | None) -> TokenRequest:
     """
     Read the form of a POST request.
 
-    A refresh token may be a JWT: that is what clients make of a credential helper which answers
-    with the user name `<token>`.
+    A refresh token may be a JWT: clients send it so when a credential helper answers with the user
+    name `<token>`.
 
     Raises:
         BadRequestError: The body is no form, or a parameter is missing, repeated or malformed.
@@ -156,7 +156,7 @@ def _password(form: Parameters, authorization: str | None) -> Credentials | None
 
 
 def _single(parameters: Parameters, name: str) -> str:
-    """Return a parameter that stands once at most; empty when it is not there."""
+    """Return a parameter that is given once at most; empty when it is absent."""
     value = _secret(parameters, name)
     if len(value) > MAX_PARAMETER:
         raise BadRequestError(f"the parameter `{name}` is longer than {MAX_PARAMETER} characters")
@@ -164,7 +164,7 @@ def _single(parameters: Parameters, name: str) -> str:
 
 
 def _secret(parameters: Parameters, name: str) -> str:
-    """Return a parameter of any length; how long a token may be, the engine says."""
+    """Return a parameter of any length; the engine bounds the length of a token."""
     value = parameters.get(name, "")
     if isinstance(value, str):
         return value

@@ -2,7 +2,8 @@
 The token endpoint.
 
 What lives here: the HTTP form of token requests and their answers (Distribution's
-docs/spec/auth/token.md and oauth.md; RFC 9110).  What must not: deciding, signing, fetching.
+docs/spec/auth/token.md and oauth.md; RFC 9110).
+Not here: deciding, signing, fetching.
 """
 
 import math
@@ -48,7 +49,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How often clients and identities may ask."""
+    """The rate limits of clients, of failed logins and of identities."""
 
     client: RateLimit = field(default_factory=lambda: RateLimit(None))
     failures: RateLimit = field(default_factory=lambda: RateLimit(None))
@@ -187,7 +188,7 @@ class TokenResource:
             self._observer.answered(answered.answer, info, HTTPStatus.OK, reply.logged)
 
     def _admit(self, info: RequestInfo) -> None:
-        """Hold clients to their rates, before anything that costs is done for them."""
+        """Check the client's rates before any work is done for it."""
         client = client_of(info.client)
         seconds = self._limits.failures.take(client, 0) or self._limits.client.take(client)
         if seconds:
@@ -252,7 +253,8 @@ def _reply(issued: Issued, issued_at: datetime) -> tuple[str, str]:
     """
     Return the reply before and after the seconds that its token is good for.
 
-    Written out, for this is on every request's path: a token, base64url, needs no escaping.
+    It is written by hand because every request passes here; a token is base64url and needs no
+    escaping.
     """
     token, moment = issued.token, issued_at.isoformat(timespec="seconds")[:19]
     scope = _quote(" ".join(map(str, issued.decision.granted)))
