@@ -19,6 +19,7 @@ from typing import Final, cast
 import urllib3
 
 from regauth.engine.access.scope import REPOSITORY_ACTIONS
+from regauth.engine.source.foreign_text import visible
 from regauth.engine.tokens.keys import KeysError, SigningKey, algorithms_of
 from regauth.engine.tokens.pem import load_private_key
 from regauth.policytests.execution.run import Loaded, Run, SuiteError
@@ -50,7 +51,7 @@ def run_hostile(options: Mapping[str, object]) -> int:
     try:
         accepted = list(_attack(options))
     except HostileError as error:
-        sys.stderr.write(f"policytest: {error}\n")
+        sys.stderr.write(f"policytest: {visible(str(error))}\n")
         return 4
     for line in accepted:
         sys.stdout.write(f"{line}\n")

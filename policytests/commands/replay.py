@@ -16,6 +16,7 @@ from typing import Final, cast
 
 from regauth.engine.access.outcomes import Refusal
 from regauth.engine.policy.policy import Policy
+from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.problems import Location
 from regauth.engine.source.rendering import render_text, wants_color
 from regauth.policytests.execution.judging import Outcome
@@ -81,7 +82,7 @@ class Replaying:
             progress = _progress if sys.stderr.isatty() else None
             read_logs(logs, replay, report, kept, progress)
         except (ReplayError, LogError) as error:
-            sys.stderr.write(f"policytest: {error}\n")
+            sys.stderr.write(f"policytest: {visible(str(error))}\n")
             return USAGE
         code = report.exit_code(accepted, fail_on_narrowing=self.fail_on_narrowing)
         told = {
@@ -94,7 +95,7 @@ class Replaying:
         try:
             self._write_suite(kept)
         except ReplayError as error:
-            sys.stderr.write(f"policytest: {error}\n")
+            sys.stderr.write(f"policytest: {visible(str(error))}\n")
             return code or USAGE
         return code
 

@@ -37,6 +37,7 @@ def fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
 @contextmanager
 def startup_errors_shown(program: str = "token-server") -> Iterator[None]:
     """Show what keeps a program from doing its work, and end: 10 if it is the policy, else 2."""
+    from regauth.engine.source.foreign_text import visible  # noqa: PLC0415
     from regauth.engine.source.startup import Fault, StartupError  # noqa: PLC0415
 
     try:
@@ -45,7 +46,7 @@ def startup_errors_shown(program: str = "token-server") -> Iterator[None]:
         if error.problems:
             _show_problems(error.problems, error.sources)
         else:
-            click.echo(f"{program}: {error}", err=True)
+            click.echo(f"{program}: {visible(str(error), keep=LINES)}", err=True)
         sys.exit(EXIT_POLICY if error.fault is Fault.POLICY else EXIT_USAGE)
 
 
