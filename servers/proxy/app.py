@@ -91,13 +91,7 @@ class Proxy:
             self.embedded = assemble(keys.server, state, log)
         policy, decisions = None, None
         if self.embedded is not None and isinstance(keys, EmbeddedKeys):
-            service = self.embedded.service
-            policy = ProxyPolicy(
-                lambda: service.state.policy,
-                settings.token.service,
-                filter_catalog=keys.server.filter_catalog,
-                now=now,
-            )
+            policy = _policy(self.embedded, settings, keys, now)
             decisions = self.embedded.observer.decisions
         metrics = ProxyMetrics()
         source = _trust(settings, self.embedded)
@@ -162,6 +156,18 @@ class Proxy:
             self.embedded.close()
         if self._upstream is not None:
             self._upstream.close()
+
+
+def _policy(
+    embedded: Assembly, settings: ProxySettings, keys: EmbeddedKeys, now: Callable[[], datetime]
+) -> ProxyPolicy:
+    service = embedded.service
+    return ProxyPolicy(
+        lambda: service.state.policy,
+        settings.token.service,
+        filter_catalog=keys.server.filter_catalog,
+        now=now,
+    )
 
 
 def _clients(settings: ProxySettings, log: EventLog, metrics: ProxyMetrics) -> Clients:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import chain
-from typing import Final
+from typing import Any, Final
 
 import falcon
 
@@ -118,11 +118,9 @@ class RegistryProxy:
         response: falcon.Response,
         info: RequestInfo,
     ) -> None:
-        environ, route = request.env, admitted.route
-        headers = upstream_headers(environ, info)
-        body = None
-        if route.method in _BODIES:
-            body = Body(environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0))
+        route = admitted.route
+        headers, body = upstream_headers(request.env, info), _body(request.env, route)
+        if body is not None:
             self._metrics.passed("in", body.length)
         self._metrics.began()
         began = time.perf_counter()
@@ -280,6 +278,12 @@ class RegistryProxy:
             status=int(status),
             reason=str(error),
         )
+
+
+def _body(environ: dict[str, Any], route: Route) -> Body | None:
+    if route.method not in _BODIES:
+        return None
+    return Body(environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0))
 
 
 def _has_body(route: Route, answer: Answer) -> bool:

@@ -29,7 +29,6 @@ class ProxyMetrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         counter = partial(Counter, registry=self._registry)
-        gauge = partial(Gauge, registry=self._registry)
         self._requests = counter(
             "registry_proxy_requests",
             "Requests, by the kind of route (`none` for what is no route), method and status.",
@@ -46,6 +45,19 @@ class ProxyMetrics:
             "`allowed`, or why not.",
             ("asked_by", "reason"),
         )
+        self._turned_away = counter(
+            "registry_proxy_connections_turned_away",
+            "Connections that were refused or ended, by why.",
+            ("why",),
+        )
+        for direction in ("in", "out"):
+            self._bytes.labels(direction)
+        self._measure_upstream()
+
+    def _measure_upstream(self) -> None:
+        """Make the metrics of how things stand."""
+        counter = partial(Counter, registry=self._registry)
+        gauge = partial(Gauge, registry=self._registry)
         self._open = gauge("registry_proxy_open_requests", "Requests on their way to the registry.")
         self._upstream_seconds = Histogram(
             "registry_proxy_upstream_seconds",
@@ -66,16 +78,9 @@ class ProxyMetrics:
             "registry_proxy_token_keys_usable",
             "1 when the keys that tokens are verified with can be had, else 0.",
         )
-        self._turned_away = counter(
-            "registry_proxy_connections_turned_away",
-            "Connections that were refused or ended, by why.",
-            ("why",),
-        )
         self._dropped = gauge(
             "registry_proxy_log_lines_dropped", "Lines that could not be written to the log."
         )
-        for direction in ("in", "out"):
-            self._bytes.labels(direction)
 
     def decided(self, asked_by: str, reason: str) -> None:
         """Count a decision; of a reason with details only its first word counts."""

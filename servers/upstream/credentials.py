@@ -14,15 +14,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import SplitResult, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
-from regauth.engine.source.addresses import is_loopback
 from regauth.engine.source.foreign_text import quoted
 from regauth.servers.bounded_cache import BoundedCache
 from regauth.servers.http_client.pool import Answer, Connecting, Pool, UpstreamError
 from regauth.servers.protocol.challenges import Challenge, read_challenges, strongest
 
 from .docker_login import UpstreamLogin
+from .realms import trusted_realm
 
 MAX_TOKENS: Final = 10_000
 """Tokens that are kept, one for each set of scopes."""
@@ -203,7 +203,7 @@ class UpstreamCredentials:
                 self._flights.pop(scopes, None)
 
     def _ask(self, challenge: Challenge, login: UpstreamLogin, scopes: tuple[str, ...]) -> _Kept:
-        realm = self._checked_realm(challenge.realm)
+        realm = trusted_realm(challenge.realm, self._origin)
         target = realm.path or "/"
         pool = Pool(f"{realm.scheme}://{realm.netloc}", self._connecting)
         began = self._clock()
@@ -258,33 +258,6 @@ class UpstreamCredentials:
         joined = "&".join(filter(None, (query, more)))
         return pool.send("GET", f"{path}?{joined}" if joined else path, headers)
 
-    def _checked_realm(self, text: str) -> SplitResult:
-        """
-        Return a realm that the proxy's login may be sent to.
-
-        Whoever answers for the upstream chooses the realm: it must be no way into this machine or
-        network, and no way to read the login on the wire.
-        """
-        try:
-            realm = urlsplit(text)
-            good = realm.port != 0 and bool(realm.hostname) and "@" not in realm.netloc
-        except ValueError:
-            good = False
-        if not good or realm.fragment or not text.isascii() or not text.isprintable():
-            raise UpstreamError("the upstream names a token server with no usable address")
-        host = realm.hostname or ""
-        secure = realm.scheme == "https"
-        if host == self._origin.hostname:
-            trusted = secure or (realm.scheme == self._origin.scheme == "http")
-        else:
-            at_home = is_loopback(self._origin.hostname or "") and is_loopback(host)
-            trusted = (secure and not _is_inside(host)) or at_home
-        if trusted and realm.scheme in ("http", "https"):
-            return realm
-        raise UpstreamError(
-            f"the upstream names a token server that is not trusted: {quoted(text)}"
-        )
-
 
 def _demand(field: str | None) -> Challenge | None:
     """Return the challenge to answer, without what differs from request to request (`scope`)."""
@@ -292,17 +265,6 @@ def _demand(field: str | None) -> Challenge | None:
     if found is None:
         return None
     return Challenge(found.scheme, {"realm": found.realm, "service": found.service})
-
-
-def _is_inside(host: str) -> bool:
-    """
-    Whether a host is written as an address, or is a name of this machine.
-
-    A name whose last label begins with a digit is an address to some resolvers (WHATWG URL, "ends
-    in a number").
-    """
-    last = host.rstrip(".").rpartition(".")[2]
-    return is_loopback(host.rstrip(".")) or ":" in host or last[:1].isdigit() or not last
 
 
 def _read_token(body: bytes) -> tuple[str, float]:

@@ -154,11 +154,8 @@ class Upstream:
         if named is None:
             raise UpstreamError("the upstream registry sends a Location that is no address")
         if not self._is_here(named, asked, redirect=redirect):
-            if not redirect and named.scheme == "http" and asked and asked.scheme == "https":
-                # The client would send its next request, its token included, without TLS.
-                raise UpstreamError(
-                    f"the upstream registry sends clients to plain HTTP at {quoted(named.host)}"
-                )
+            if not redirect:
+                _check_tls(named, asked)
             return value
         path = parts.path.removeprefix(self._prefix)
         known = is_address(path)
@@ -211,3 +208,16 @@ class Upstream:
         """Close the connections that are kept."""
         self._pool.close()
         self._looking.close()
+
+
+def _check_tls(named: Origin, asked: Origin | None) -> None:
+    """
+    Keep a client that came by TLS from sending its next request, its token included, without.
+
+    Raises:
+        UpstreamError: It would be sent there.
+    """
+    if named.scheme == "http" and asked is not None and asked.scheme == "https":
+        raise UpstreamError(
+            f"the upstream registry sends clients to plain HTTP at {quoted(named.host)}"
+        )

@@ -31,6 +31,7 @@ from regauth.servers.upstream.docker_login import (
     ask_helper,
     read_config,
 )
+from regauth.servers.upstream.realms import trusted_realm
 
 from .standing import Received, Registry, Standing, plain, registry, standing
 
@@ -301,12 +302,12 @@ REALMS.remove(("https://0x7f000001/", True))
 
 @pytest.mark.parametrize(("realm", "good"), REALMS)
 def test_a_realm_is_no_way_into_this_network(realm: str, good: bool) -> None:
-    made = UpstreamCredentials("https://registry.example.com", Connecting(), UpstreamLogin)
+    upstream = urlsplit("https://registry.example.com")
     if good:
-        assert made._checked_realm(realm).geturl() == realm
+        assert trusted_realm(realm, upstream).geturl() == realm
         return
     with pytest.raises(UpstreamError):
-        made._checked_realm(realm)
+        trusted_realm(realm, upstream)
 
 
 class Guarded:
