@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from regauth.engine.source.addresses import Network, is_within, parse_ip
-from regauth.servers.protocol.request_info import REQUEST_INFO, Origin, RequestInfo
+from regauth.servers.protocol.request_info import REQUEST_INFO, AskedAddress, RequestInfo
 
 MAX_AGENT: Final = 200
 MAX_HOPS: Final = 20
@@ -57,8 +57,8 @@ class ForwardedFields:
 
     Args:
         trusted: The networks of the proxies whose word is taken.
-        rfc7239: Whether they write `Forwarded`; else they write `X-Forwarded-*`.  Never both are
-            read: a proxy passes on what a client wrote in the fields that it does not know.
+        rfc7239: Whether they write `Forwarded`; else they write `X-Forwarded-*`.  The other fields
+            are not read: a proxy passes on what a client wrote in fields that it does not know.
         ignored: Is told once, of the first field that is ignored: its name, and who sent it.
     """
 
@@ -86,7 +86,7 @@ class ForwardedFields:
             given = os.urandom(8).hex()
         found = self._believed(environ)
         agent = _text(environ, "HTTP_USER_AGENT")[:MAX_AGENT]
-        asked = Origin(
+        asked = AskedAddress(
             found.scheme or _text(environ, "wsgi.url_scheme"),
             found.host or _text(environ, "HTTP_HOST"),
             found.names[0],
@@ -111,11 +111,12 @@ class ForwardedFields:
 
     def _tell(self, environ: Environ, peer: str, variables: Iterable[str]) -> None:
         """Tell of a field that is ignored, once: any client can send one with each request."""
-        if self._ignored is None:
+        tell = self._ignored
+        if tell is None:
             return
         for one in variables:
             if one in environ:
-                tell, self._ignored = self._ignored, None
+                self._ignored = None
                 tell(_FIELDS[one], peer)
                 return
 
@@ -161,7 +162,7 @@ def _by_rfc7239(peer: str, text: str, trusted: Sequence[Network]) -> _Forwarded:
 
     An element counts when a trusted proxy added it, so scheme and host are those of the outermost
     trusted proxy that says them.  A field with a fault counts for nothing: with one quote a client
-    could make a part of what proxies add its own.
+    could turn what a proxy appends into a part of its own element.
     """
     client, scheme, host = peer, "", ""
     elements = _elements(text)[-MAX_HOPS:]

@@ -26,7 +26,7 @@ _HOST: Final = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class AskedAddress:
     """The scheme and host that a client asked, as headers say them."""
 
     scheme: str
@@ -61,7 +61,7 @@ class RequestInfo:
     """The `User-Agent`, cut."""
     began: float
     """When it came, by `time.perf_counter`."""
-    asked: Origin = Origin("", "")
+    asked: AskedAddress = AskedAddress("", "")
     trusted: bool = False
     """Whether a trusted proxy sent it."""
 
