@@ -129,6 +129,11 @@ def json_text(view: View) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
+def _columns(*, gained: bool) -> tuple[str, ...]:
+    """Return the heads of a table of witnesses."""
+    return ("access", "by", *(("now allowed by", "before") if gained else ("allowed by", "now")))
+
+
 def _json(one: Comparison, answer: Answer, *, gained: bool) -> dict[str, object]:
     allows, refuses = (one.head, one.base) if gained else (one.base, one.head)
     return {
@@ -198,7 +203,7 @@ def _markdown_direction(view: View, one: Comparison, *, gained: bool) -> Iterato
     allows, refuses = (one.head, one.base) if gained else (one.base, one.head)
     shown = witnesses(answer)[: view.limit or None]
     if shown:
-        yield from ("", "| access | by | allowed by | otherwise |", "|---|---|---|---|")
+        yield from ("", f"| {' | '.join(_columns(gained=gained))} |", "|---|---|---|---|")
     for witness in shown:
         cells = (
             str(witness.access),
@@ -311,8 +316,8 @@ def _page_direction(one: Comparison, *, gained: bool) -> Iterator[str]:
     if not answer.witnesses:
         return
     allows, refuses = (one.head, one.base) if gained else (one.base, one.head)
-    yield "<div class='scroll'><table><thead><tr><th scope='col'>access</th><th scope='col'>by</th>"
-    yield "<th scope='col'>allowed by</th><th scope='col'>otherwise</th></tr></thead><tbody>"
+    heads = "".join(f"<th scope='col'>{name}</th>" for name in _columns(gained=gained))
+    yield f"<div class='scroll'><table><thead><tr>{heads}</tr></thead><tbody>"
     for witness in witnesses(answer):
         written = escape("\n".join(token(witness)))
         details = f"<details><summary>token</summary><pre>{written}</pre></details>"
