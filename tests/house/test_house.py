@@ -15,7 +15,8 @@ ONLY_SPEAKERS = {
     "celpy": "engine/cel/",
     "lark": "engine/cel/",
     "re2": "engine/(cel|issuers)/",
-    "yaml": "engine/source/nodes.py",
+    # A registry's own file may have anchors, which ours refuse.
+    "yaml": r"(engine/source/nodes|servers/setup/registry_file)\.py",
     "jsonschema": "engine/source/schema.py",
     "jwt": "engine/tokens/",
     "orjson": r"(engine/source/strictjson|servers/telemetry/event_log)\.py",
