@@ -6,14 +6,16 @@ and texts that must differ.  Not here: tokens made of the values (`tokens`), the
 (`confirmation`).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
 from regauth.policytests.proofs.languages.automata import UndecidedError
+from regauth.policytests.proofs.logic import formulas
 from regauth.policytests.proofs.logic.atoms import (
     Compares,
+    Opaque,
     OpaqueText,
     Quantity,
     SameText,
@@ -79,6 +81,18 @@ class Search:
         expansion = Expansion()
         expanded = expansion.expand(formula)
         self.blamed.update(expansion.blamed)
+        # Models in which nothing opaque has a value are the likeliest to be real.
+        plain = formulas.rewritten(expanded, _undefined)
+        if plain is not expanded and plain is not FALSE:
+            try:
+                model = self._find(plain, accept)
+            except UnprovedError:
+                model = None
+            if model is not None:
+                return model
+        return self._find(expanded, accept)
+
+    def _find(self, expanded: Formula, accept: Accept) -> Model | None:
         if expanded is FALSE:
             return None
         solver = Solver(self.steps)
@@ -114,6 +128,14 @@ class Search:
 
     def _reason(self) -> str:
         return "; ".join(sorted(self.blamed)) or "values that the engine sees otherwise"
+
+
+def _undefined(about: Hashable, one: Formula) -> Formula:
+    """Take what is opaque for an error."""
+    match about:
+        case Opaque(key=("defined", _)):
+            return FALSE
+    return one
 
 
 def _chosen(theory: Theory, solver: Solver) -> dict[Holder, Choice]:
@@ -270,15 +292,15 @@ def _numbers(
         return {}
     asked = {one for comparison in literals for one, _ in comparison.sum.terms}
     wished = dict(literals)
-    found = None
+    found = arithmetic.solve(literals, whole=True)
+    whole = found is not None
     for wish in wishes:
         if all(one in asked for one, _ in wish.sum.terms) and wish not in wished:
             wished[wish] = True
-            better = arithmetic.solve(wished, whole=True)
+            better = arithmetic.solve(wished, whole=whole)
             if better is None:
                 del wished[wish]
             else:
                 found = better
-    if found is None:
-        found = arithmetic.solve(literals, whole=True) or arithmetic.solve(literals) or {}
+    found = found or arithmetic.solve(literals) or {}
     return {one: value for one, value in found.items() if one in asked}

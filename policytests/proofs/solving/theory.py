@@ -112,11 +112,11 @@ class Theory:
         for holder in self._holders:
             groups.setdefault(self.group(holder), []).append(holder)
         for holders in groups.values():
-            cells = self._cells(holders)
+            cells, bound = self._cells(holders)
             for holder in holders:
-                self._choose(holder, cells)
+                self._choose(holder, _short(cells, holder, bound))
 
-    def _cells(self, holders: list[Holder]) -> list[Cell]:
+    def _cells(self, holders: list[Holder]) -> tuple[list[Cell], int | None]:
         languages = {one: None for holder in holders for one in self._languages.get(holder, ())}
         bounds = {self._bounds[holder] for holder in holders if holder in self._bounds}
         bound = min(bounds) if bounds else None
@@ -132,7 +132,7 @@ class Theory:
             for value in self._examples(holder.path)
             if isinstance(value, str)
         ]
-        return cut(sorted(languages), wanted, bound, examples)
+        return cut(sorted(languages), wanted, bound, examples), bound
 
     def _choose(self, holder: Holder, cells: list[Cell]) -> None:
         texts = [Choice(Kind.STRING, cell) for cell in cells]
@@ -255,6 +255,21 @@ class Theory:
                 self._solver.add([visit(option) for option in part.parts])
             else:
                 self._solver.add([visit(part)])
+
+
+def _short(cells: list[Cell], holder: Holder, bound: int | None) -> list[Cell]:
+    """Leave out what is longer than a name or a tag, where a text is one or a part of one."""
+    if bound is None or not isinstance(holder, Variable) or holder.is_claim:
+        return cells
+    kind = str(holder.path[0])
+    longest = next((most for start, most in _LONGEST.items() if kind.startswith(start)), None)
+    if longest is None or bound < longest:
+        return cells
+    return [cell for cell in cells if not cell.long]
+
+
+_LONGEST: Final = {"$name": 255, "$wildcard": 255, "$tag": 128, "$any": 128}
+"""Characters of names, tags and parts of them (`regauth.engine.access`)."""
 
 
 def _one_of(solver: Solver, literals: Sequence[int]) -> None:

@@ -13,7 +13,7 @@ import pytest
 from regauth.policytests.proofs import About, Question, Status, more_access
 from tests.policytests.proofs.random_policies import Random, compiled, refutation
 
-PAIRS = 4
+PAIRS = 20
 SEED = int(os.environ.get("SEED", "1"))
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "0")) / 10
 

@@ -1,0 +1,565 @@
+"""
+Planted bugs: each makes the prover wrong in one place, and a directed check finds it.
+
+A bug is a change of the prover's own text, loaded in its place.  Where the text has moved on, the
+bug no longer fits and its test says so: write it anew, do not take it out.
+"""
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import regauth.policytests.proofs
+
+PACKAGE = "regauth.policytests.proofs"
+FOLDER = Path(regauth.policytests.proofs.__file__).parent
+RELOADED = (
+    PACKAGE,
+    "tests.policytests.proofs.directed",
+    "tests.policytests.proofs.random_policies",
+)
+
+CONSTRUCTS, CELLS, EQUALS = "constructs", "cells", "equals"
+
+BUGS: dict[str, tuple[str, str, str, str]] = {
+    # name: file, what stands there, what is planted, the check that finds it
+    "and-is-error-when-one-is": (
+        "evaluation/evaluator.py",
+        "return truth(formulas.every(true), formulas.some(false))",
+        "return truth(formulas.every(true), formulas.both(formulas.some(false), formulas.every(one.defined for one in operands)))",
+        CONSTRUCTS,
+    ),
+    "or-does-not-forgive": (
+        "evaluation/evaluator.py",
+        "return truth(formulas.some(true), formulas.every(false))",
+        "return truth(formulas.both(formulas.some(true), formulas.every(one.defined for one in operands)), formulas.every(false))",
+        CONSTRUCTS,
+    ),
+    "not-of-an-error-is-true": (
+        "evaluation/evaluator.py",
+        "for when, value in self.condition(operand).cases\n                if isinstance(value, Bool)\n            )",
+        "for when, value in self.condition(operand).cases\n                if isinstance(value, Bool)\n            ) if self.condition(operand).defined is TRUE else truth(self.condition(operand).true.negation, self.condition(operand).true)",
+        CONSTRUCTS,
+    ),
+    "has-of-anything": (
+        "evaluation/evaluator.py",
+        "cases.append((when, Bool(self.is_there((*path, node.field)))))",
+        "cases.append((when, Bool(TRUE)))",
+        CONSTRUCTS,
+    ),
+    "null-is-absent": (
+        "evaluation/evaluator.py",
+        "return self.is_kind(path, Kind.ABSENT).negation",
+        "return formulas.both(self.is_kind(path, Kind.ABSENT).negation, self.is_kind(path, Kind.NULL).negation)",
+        CONSTRUCTS,
+    ),
+    "conditional-takes-both": (
+        "evaluation/evaluator.py",
+        "return outcome([*within(test.true, yes), *within(test.false, no)])",
+        "return outcome([*within(test.true, yes), *within(test.true.negation, no)])",
+        CONSTRUCTS,
+    ),
+    "null-equals-nothing": (
+        "evaluation/operations.py",
+        "return certain(Bool(formulas.of(left == right)))",
+        "return ERROR",
+        CONSTRUCTS,
+    ),
+    "other-kinds-are-unequal": (
+        "evaluation/operations.py",
+        'return evaluator.opaque(("==", _pair(left, right)), Kind.BOOL)\n    return ERROR',
+        'return evaluator.opaque(("==", left, right), Kind.BOOL)\n    return certain(Bool(formulas.FALSE))',
+        CONSTRUCTS,
+    ),
+    "order-the-wrong-way": (
+        "evaluation/operations.py",
+        'return _ordered(evaluator, "<" if operator == ">" else "<=", right, left)',
+        'return _ordered(evaluator, "<" if operator == ">" else "<=", left, right)',
+        CONSTRUCTS,
+    ),
+    "at-least-is-more-than": (
+        "evaluation/operations.py",
+        '"<" if operator == ">" else "<=", right, left',
+        '"<", right, left',
+        CONSTRUCTS,
+    ),
+    "in-a-list-without-errors": (
+        "evaluation/operations.py",
+        "        formulas.some(pair.true for pair in pairs), formulas.every(pair.false for pair in pairs)\n    )\n\n\n# -- subscripts",
+        "        formulas.some(pair.true for pair in pairs), formulas.some(pair.true for pair in pairs).negation\n    )\n\n\n# -- subscripts",
+        CONSTRUCTS,
+    ),
+    "key-of-a-map-is-its-value": (
+        "evaluation/operations.py",
+        "return certain(Bool(evaluator.is_there((*path, name))))",
+        "return certain(Bool(evaluator.is_kind((*path, name), Kind.STRING)))",
+        CONSTRUCTS,
+    ),
+    "lists-of-other-sizes-are-errors": (
+        "evaluation/operations.py",
+        "    if len(items) != len(others):\n        return certain(Bool(formulas.FALSE))",
+        "    if len(items) != len(others):\n        return ERROR",
+        'condition:[claims.a] == ["x", "y"]',
+    ),
+    "position-one-off": (
+        "evaluation/operations.py",
+        'piece = atoms.applied(Function("piece", (separator, number)), text)',
+        'piece = atoms.applied(Function("piece", (separator, max(number - 1, 0))), text)',
+        CONSTRUCTS,
+    ),
+    "piece-without-a-guard": (
+        "evaluation/operations.py",
+        "return certain(Str(piece), there)",
+        "return certain(Str(piece))",
+        CONSTRUCTS,
+    ),
+    "exists-without-errors": (
+        "evaluation/quantifiers.py",
+        "return truth(holds, both(holds.negation, formulas.some(failed).negation))",
+        "return truth(holds, holds.negation)",
+        CONSTRUCTS,
+    ),
+    "exists-of-what-is-not-there": (
+        "evaluation/quantifiers.py",
+        "true.append(both(here, found.true))",
+        "true.append(found.true)",
+        CONSTRUCTS,
+    ),
+    "all-is-exists": (
+        "evaluation/quantifiers.py",
+        'if self._node.kind == "exists":\n            return exists(',
+        'if self._node.kind != "":\n            return exists(',
+        CONSTRUCTS,
+    ),
+    "all-of-elements-is-exists": (
+        "evaluation/quantifiers.py",
+        "return truth(formulas.every(true), formulas.some(false))",
+        "return truth(formulas.some(true), formulas.every(false))",
+        CONSTRUCTS,
+    ),
+    "one-slot-for-all-quantifiers": (
+        "evaluation/quantifiers.py",
+        "return {path: len(keys) for path, keys in self.quantified.items()}",
+        "return {path: 1 for path, keys in self.quantified.items()}",
+        "pair:list-exists",
+    ),
+    "a-size-is-its-slots": (
+        "evaluation/quantifiers.py",
+        'reached = atoms.compares(atoms.constant(element.number), "<", size)',
+        'reached = atoms.compares(size, "==", atoms.constant(element.number + 1))',
+        "pair:sized-elements",
+    ),
+    "numbers-without-bounds-are-errors": (
+        "evaluation/calls.py",
+        "return certain(Num(kind, number), there)  # type: ignore[arg-type]",
+        "return certain(Num(kind, number), there.negation)  # type: ignore[arg-type]",
+        CONSTRUCTS,
+    ),
+    "what-is-not-followed-is-an-error": (
+        "evaluation/calls.py",
+        "    if found is None:\n        return evaluator.opaque((name, *values), _result(function, values))",
+        "    if found is None:\n        return ERROR",
+        'condition:!(claims.a.trim() == "x")',
+    ),
+    "minus-adds": (
+        "evaluation/calls.py",
+        'factor = 1 if operator == "+" else -1',
+        "factor = 1",
+        CONSTRUCTS,
+    ),
+    "substring-without-a-guard": (
+        "evaluation/calls.py",
+        'return certain(Str(atoms.applied(Function("part", (start, end)), text)), there)',
+        'return certain(Str(atoms.applied(Function("part", (start, end)), text)))',
+        "constructs",
+    ),
+    "a-character-at-the-end": (
+        "evaluation/calls.py",
+        '(atoms.compares(size, "==", atoms.constant(start)), Str(atoms.EMPTY_TEXT)),',
+        "",
+        CONSTRUCTS,
+    ),
+    "ends-with-begins-with": (
+        "evaluation/calls.py",
+        '"endsWith": languages.ends_with,',
+        '"endsWith": languages.starts_with,',
+        CONSTRUCTS,
+    ),
+    "seconds-are-milliseconds": (
+        "evaluation/calls.py",
+        "_SECOND: Final = 1_000_000_000",
+        "_SECOND: Final = 1_000_000",
+        CONSTRUCTS,
+    ),
+    "definitions-by-name-alone": (
+        "evaluation/closed_text.py",
+        "    return unparse(node), tuple(\n        (name, key_of(definitions[name])) for name in names if name in definitions\n    )",
+        "    return unparse(node), ()",
+        "pair:definition",
+    ),
+    "less-is-at-most": (
+        "logic/atoms.py",
+        '"<": ("<=", True),',
+        '"<": ("<", True),',
+        CONSTRUCTS,
+    ),
+    "equal-texts-of-one-case": (
+        "logic/atoms.py",
+        'case "lowerAscii", ():\n            return is_in(of, languages.matches("[A-Z]")).negation',
+        'case "lowerAscii", ():\n            return is_in(of, languages.matches("[a-z]")).negation',
+        CONSTRUCTS,
+    ),
+    "joined-ends-are-dropped": (
+        "logic/atoms.py",
+        "first, second = first[1:], second[1:]",
+        "first, second = first[1:], second[2:]",
+        "constructs",
+    ),
+    "null-is-no-kind": (
+        "logic/universe.py",
+        "if self.anything:\n            return ANY_KIND",
+        "if self.anything:\n            return tuple(kind for kind in ANY_KIND if kind is not Kind.NULL)",
+        CONSTRUCTS,
+    ),
+    "what-is-usual-is-certain": (
+        "logic/universe.py",
+        "if always and claim is not None and claim.presence_guaranteed:",
+        "if claim is not None:",
+        "schema pair:not-always-there",
+    ),
+    "strips-too-much": (
+        "logic/patterns.py",
+        "same = first.text[:size] == second.text[:size]",
+        "same = first.text[:1] == second.text[:1]",
+        'condition:("ab" + claims.a).startsWith("ac" + claims.a)',
+    ),
+    "between-begins-anywhere": (
+        "logic/patterns.py",
+        "starts = [size for size in range(len(text) + 1) if before.accepts(text[:size])]",
+        "starts = list(range(len(text) + 1))",
+        "constructs",
+    ),
+    "lower-case-of-capitals-too": (
+        "languages/images.py",
+        "return _by_character(base, lambda among: _unfolded(among, _UPPER, _LOWER, -32))",
+        "return _by_character(base, lambda among: _unfolded(among, (), _LOWER, -32))",
+        CELLS,
+    ),
+    "replace-forgets-what-it-holds": (
+        "languages/images.py",
+        "return self._base.run(at, self._text[:held]) in self._base.finals\n\n\nclass _Splitting",
+        "return at in self._base.finals\n\n\nclass _Splitting",
+        'condition:claims.a.replace("xy", "").endsWith("x")',
+    ),
+    "split-counts-overlapping": (
+        "languages/images.py",
+        "if found:\n            piece += 1",
+        "if found:\n            piece += 2",
+        CELLS,
+    ),
+    "star-is-plus": (
+        "languages/automata.py",
+        'self.moves[loop] += [("", end), ("", inside)]',
+        'self.moves[loop] += [("", inside)]\n                self.moves[after].append(("", end))',
+        CELLS,
+    ),
+    "end-is-anywhere": (
+        "languages/automata.py",
+        'reached = parts.reach(targets, ("",))',
+        'reached = parts.reach(targets, ("", "$"))',
+        CELLS,
+    ),
+    "minimised-too-far": (
+        "languages/automata.py",
+        "blocks = [int(state in automaton.finals) for state in range(len(rows))]",
+        "blocks = [int(bool(row)) for row in rows]",
+        CELLS,
+    ),
+    "line-ends-are-dots": (
+        "languages/re2_syntax.py",
+        "return OneOf(every if self._dot_all else characters.complement(((10, 10),)))",
+        "return OneOf(every)",
+        "pair:regex-line",
+    ),
+    "classes-end-early": (
+        "languages/re2_syntax.py",
+        '"alpha": characters.ranges("AZ", "az"),',
+        '"alpha": characters.ranges("az"),',
+        "pair:regex-class",
+    ),
+    "negated-class-is-not": (
+        "languages/re2_syntax.py",
+        "return characters.complement(among) if negated else among",
+        "return among",
+        CELLS,
+    ),
+    "cells-by-one-character": (
+        "languages/cells.py",
+        "at = low\n    while len(readable) < wanted and at <= high:",
+        "at = low\n    while not readable and at <= high:",
+        "cells-complete",
+    ),
+    "one-sample-is-enough": (
+        "solving/theory.py",
+        "wanted = max(MIN_SAMPLES, len(holders) + 1)",
+        "wanted = 1",
+        "pair:three-claims",
+    ),
+    "equal-texts-in-any-cell": (
+        "solving/theory.py",
+        "if also.kind is Kind.STRING and also.cell != choice.cell",
+        "if also.kind is Kind.STRING",
+        "schema pair:equal-claims",
+    ),
+    "two-kinds-at-once": (
+        "solving/theory.py",
+        "good = [",
+        "good = [] and [",
+        "pair:has",
+    ),
+    "whole-numbers-everywhere": (
+        "solving/arithmetic.py",
+        "if all(one is _ZERO or one.is_whole for one in (bound.first, bound.second)):",
+        "if True:",
+        "pair:doubles-between",
+    ),
+    "strict-is-not": (
+        "solving/arithmetic.py",
+        'fails = [_bound(opposite, strict=one.operator == "<=")]',
+        "fails = [_bound(opposite, strict=True)]",
+        "pair:numbers-border",
+    ),
+    "unequal-is-less": (
+        "solving/arithmetic.py",
+        "for arc in self._arcs[first][1]:",
+        "for arc in self._arcs[first][1][:1]:",
+        "schema pair:number-differs",
+    ),
+    "learns-too-much": (
+        "solving/solver.py",
+        "                if self._levels[variable] == level:\n                    open_ += 1\n                else:\n                    learnt.append(other)",
+        "                if self._levels[variable] == level:\n                    open_ += 1\n                elif self._levels[variable] == 1:\n                    learnt.append(other)",
+        "clauses",
+    ),
+    "a-failing-denial-lets-go": (
+        "statements.py",
+        "parts.append(when.false.negation if denies else when.true)",
+        "parts.append(when.true)",
+        "pair:denial-without-errors",
+    ),
+    "a-failing-pattern-lets-go": (
+        "statements.py",
+        "if errors and failing is not FALSE:",
+        "if False and failing is not FALSE:",
+        "pair:denial-template",
+    ),
+    "a-long-value-is-good": (
+        "statements.py",
+        "return formulas.atom(TooLong(text, bound))",
+        "return FALSE",
+        "pair:denial-long-template",
+    ),
+    "a-failing-tag-lets-go": (
+        "statements.py",
+        "found += [fitting, failing] if denies else [fitting]",
+        "found += [fitting]",
+        "pair:tag-denial-template",
+    ),
+    "tags-do-not-matter": (
+        "statements.py",
+        "self._tagged(statement) if statement.tags else TRUE,",
+        "TRUE,",
+        "pair:no-tag",
+    ),
+    "an-end-is-past": (
+        "statements.py",
+        'return atoms.compares(atoms.quantity(atoms.NOW), "<", atoms.constant(end))',
+        'return atoms.compares(atoms.quantity(atoms.NOW), "<=", atoms.constant(end))',
+        "pair:same-second",
+    ),
+    "statements-never-end": (
+        "statements.py",
+        "    if statement.expires is None:\n        return TRUE",
+        "    if True:\n        return TRUE",
+        "pair:no-end",
+    ),
+    "classes-do-not-matter": (
+        "statements.py",
+        "and (statement.class_ == class_ or any_class)",
+        "",
+        "pair:class-of-the-bound",
+    ),
+    "denials-of-one-class-alone": (
+        "statements.py",
+        "any_class = isinstance(statement, Denial) and not statement.class_",
+        "any_class = False",
+        "pair:class-denied-too",
+    ),
+    "one-wildcard-crosses-slashes": (
+        "languages/language.py",
+        '"*": expressions.Star(expressions.NOT_A_SLASH),',
+        '"*": ANYTHING,',
+        "pair:wider-name",
+    ),
+    "digests-are-of-sha256": (
+        "languages/language.py",
+        "if one or (two and not three):",
+        "if one and not two:",
+        "pair:digest",
+    ),
+    "skew-does-not-matter": (
+        "logins.py",
+        "skew = atoms.constant(length(self.provider.clock_skew))",
+        "skew = atoms.constant(30)",
+        "pair:skew-alone",
+    ),
+    "age-does-not-matter": (
+        "logins.py",
+        "    if oldest is None:\n            return TRUE",
+        "    if True:\n            return TRUE",
+        "pair:no-age",
+    ),
+    "any-audience": (
+        "logins.py",
+        "language = languages.one_of(frozenset(map(str, wanted)))",
+        "language = languages.EVERY_TEXT",
+        "pair:more-audiences",
+    ),
+    "rules-that-fail-hold": (
+        "logins.py",
+        "self.evaluator.condition(self.evaluator.program(rule.check)).true\n",
+        "self.evaluator.condition(self.evaluator.program(rule.check)).false.negation\n",
+        "pair:rule-that-only-fails",
+    ),
+    "subjects-may-fail": (
+        "logins.py",
+        "return formulas.every([*parts, self._moment(), self._subject(), *rules])",
+        "return formulas.every([*parts, self._moment(), *rules])",
+        "pair:subject",
+    ),
+    "gone-denials-are-left-out": (
+        "refinement.py",
+        "used = Slice(old={one.name: one for one in self._gone})",
+        "used = Slice()\n        self._gone = []",
+        "equal:gone-denial",
+    ),
+    "denials-of-other-providers-are-left-out": (
+        "refinement.py",
+        "denied |= {one.name: one for one in pair.bound.denials if reads_provider(one)}",
+        "pass",
+        "equal:provider-denial",
+    ),
+    "conditions-do-not-matter": (
+        "comparison.py",
+        "None if statement.when is None else key_of(statement.when),",
+        "",
+        "pair:wider-condition",
+    ),
+    "expiry-does-not-matter": (
+        "comparison.py",
+        "        statement.expires,\n",
+        "",
+        "pair:later-end",
+    ),
+    "providers-by-name": (
+        "comparison.py",
+        "        frozenset(key_of(rule.check) for rule in provider.rules),\n",
+        "",
+        "pair:no-rule",
+    ),
+    "logins-are-always-implied": (
+        "question.py",
+        "return search.find(formula, lambda _: True) is None",
+        "return True",
+        "pair:no-rule",
+    ),
+}
+
+
+class _Planted(importlib.machinery.SourceFileLoader):
+    """Loads a module with a bug in its text."""
+
+    def __init__(self, name: str, path: str, before: str, after: str) -> None:
+        super().__init__(name, path)
+        self._change = before, after
+
+    def get_data(self, path: str) -> bytes:
+        text = super().get_data(path)
+        if not path.endswith(".py"):
+            raise OSError
+        before, after = self._change
+        return text.replace(before.encode(), after.encode())
+
+
+class _Finder:
+    """Finds one module of the prover with its bug."""
+
+    def __init__(self, name: str, path: Path, before: str, after: str) -> None:
+        self._name = name
+        self._path = path
+        self._change = before, after
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> object:
+        if name != self._name:
+            return None
+        loader = _Planted(name, str(self._path), *self._change)
+        return importlib.util.spec_from_file_location(name, self._path, loader=loader)
+
+
+@contextmanager
+def planted(file: str, before: str, after: str) -> Iterator[ModuleType]:
+    """Load the prover with a bug, and the directed checks for it."""
+    path = FOLDER / file
+    assert path.read_text().count(before) == 1, f"{before!r} stands once in {file}"
+    name = ".".join((PACKAGE, *Path(file).with_suffix("").parts))
+    saved = {one: module for one, module in sys.modules.items() if one.startswith(RELOADED)}
+    for one in saved:
+        del sys.modules[one]
+    finder = _Finder(name, path, before, after)
+    sys.meta_path.insert(0, finder)  # type: ignore[arg-type]
+    try:
+        yield importlib.import_module("tests.policytests.proofs.directed")
+    finally:
+        sys.meta_path.remove(finder)  # type: ignore[arg-type]
+        for one in [one for one in sys.modules if one.startswith(RELOADED)]:
+            del sys.modules[one]
+        sys.modules.update(saved)
+
+
+def check(directed: ModuleType, by: str) -> None:
+    """Run the directed check that is to find a bug."""
+    kind, _, about = by.partition(":")
+    checks: dict[str, Callable[[], object]] = {
+        CONSTRUCTS: directed.check_constructs,
+        CELLS: directed.check_cells,
+        EQUALS: directed.check_equals,
+        "cells-complete": directed.check_complete_cells,
+        "clauses": directed.check_clauses,
+        "condition": lambda: directed.check_condition(about, directed.edge_tokens()),
+        "pair": lambda: directed.check_pair(about),
+        "schema pair": lambda: directed.check_pair(about, directed.About.SCHEMA),
+        "equal": lambda: directed.check_equal(about),
+    }
+    checks[kind]()
+
+
+@pytest.mark.parametrize("name", list(BUGS))
+def test_a_planted_bug_is_found(name: str) -> None:
+    file, before, after, by = BUGS[name]
+    with planted(file, before, after) as directed, pytest.raises(Exception):  # noqa: B017
+        check(directed, by)
+
+
+@pytest.mark.parametrize("by", sorted({by for *_, by in BUGS.values()}))
+def test_the_check_itself_passes_without_a_bug(by: str) -> None:
+    check(importlib.import_module("tests.policytests.proofs.directed"), by)
+
+
+def test_there_are_many_bugs() -> None:
+    assert len(BUGS) >= 40
