@@ -132,10 +132,8 @@ class Search:
 
 def _undefined(about: Hashable, one: Formula) -> Formula:
     """Take what is opaque for an error."""
-    match about:
-        case Opaque(key=("defined", _)):
-            return FALSE
-    return one
+    key = about.key if isinstance(about, Opaque) else None
+    return FALSE if isinstance(key, tuple) and key[:1] == ("defined",) else one
 
 
 def _chosen(theory: Theory, solver: Solver) -> dict[Holder, Choice]:
