@@ -13,6 +13,7 @@ of one key are one atom, so a key that left something out would prove too much.
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias, cast
 
 from regauth.policytests.proofs.languages import language as languages
@@ -187,6 +188,7 @@ def quantity(of: Quantity, times: Number = 1) -> Linear:
     return Linear(((of, times),), 0)
 
 
+@lru_cache(maxsize=4096)
 def added(left: Linear, right: Linear, times: Number = 1) -> Linear:
     """Return `left + times * right`."""
     found: dict[Quantity, Number] = dict(left.terms)

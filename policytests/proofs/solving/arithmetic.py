@@ -11,6 +11,7 @@ to the whole numbers it means: `2 < n < 3` has no solution.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import lcm
 from typing import Final
 
@@ -168,6 +169,8 @@ def _ring(arcs: Sequence[Arc], before: list[int], place: int) -> set[int]:
             return found
 
 
+# The times of every token are compared the same in every formula.
+@lru_cache(maxsize=4096)
 def _bounds(one: Compares) -> tuple[list[_Bound], list[_Bound]]:
     """
     Return what a comparison says when it holds, and when it does not.

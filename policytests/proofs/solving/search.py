@@ -104,12 +104,13 @@ class Search:
 
     def _solve(self, theory: Theory, solver: Solver, accept: Accept) -> Model | None:
         refused = 0
-        arithmetic = Arithmetic([*theory.comparisons, *self.wishes])
+        arithmetic: Arithmetic | None = None
         for _ in range(MAX_ROUNDS):
             if not solver.solve():
                 if refused:
                     raise UnprovedError(self._reason())
                 return None
+            arithmetic = arithmetic or Arithmetic([*theory.comparisons, *self.wishes])
             chosen = _chosen(theory, solver)
             clause = _clash(theory, solver, arithmetic) or _different_texts(theory, solver, chosen)
             if clause is not None:

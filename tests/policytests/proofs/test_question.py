@@ -64,7 +64,13 @@ WIDER = [
     ("github-actions", ('claims.ref == "refs/heads/main"', 'claims.ref.startsWith("refs/heads/")')),
     ("github-actions", ("    actions: [push, delete]\n", "    actions: [push]\n")),
     ("github-actions", ("maxTokenAge: 10m", "maxTokenAge: 11m")),
-    ("github-actions", ('claims.event_name != "pull_request_target"', 'true || claims.sub != ""')),
+    (
+        "github-actions",
+        (
+            'claims.event_name != "pull_request_target"',
+            'claims.event_name != "pull_request_target" || claims.ref == "refs/heads/main"',
+        ),
+    ),
     ("kubernetes", ('!defs.tenant.startsWith("kube-")', '!defs.tenant.startsWith("kube-s")')),
     ("gitlab-ci", (r"v[0-9]+[.][0-9]+[.][0-9]+$", r"v[0-9]+[.][0-9]+[.][0-9]+")),
     ("proxy-tags", ("tags: [main, ", "tags: [main*, ")),

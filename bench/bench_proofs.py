@@ -1,0 +1,185 @@
+"""
+The prover against the compiler, in one run.
+
+1. Every mutant of the reference policies, both ways, for any token and for tokens of the schema: all
+   decided, together at most 25 times what compiling 1,000 grants takes, the worst at most once.
+2. 1,000 and 10,000 grants of which five change, and of which all are written otherwise: proved or
+   with a witness, in at most so many times what compiling one of the two policies takes.
+3. Memory: at most 200 MiB beyond the policies.
+
+CPU time counts.  Run by `make bench`; exits with 1 when a bound is missed.  `bench_proofs.py 1000`
+leaves 10,000 grants out.
+"""
+
+import random
+import resource
+import sys
+import time
+from pathlib import Path
+
+from regauth.engine.compiler.compiler import compile_policy
+from regauth.engine.policy.policy import Policy
+from regauth.policytests.analysis.mutants import mutants
+from regauth.policytests.analysis.places import Places
+from regauth.policytests.proofs import About, Answer, Question, Status, more_access
+
+ROOT = Path(__file__).parent.parent
+MUTANTS_TOGETHER, MUTANTS_WORST = 25, 1
+BOUNDS = {1_000: (1.0, 1.0), 10_000: (0.5, 1.0)}
+"""By the number of grants: five changed, all written otherwise; times compiling one of the two."""
+MEBIBYTES = 200
+
+HEAD = """\
+version: 1
+services: [registry.example.com]
+providers:
+  github:
+    issuer: https://token.actions.githubusercontent.com
+    audience: https://registry.example.com
+    algorithms: [RS256]
+    claims: github-actions
+    maxTokenAge: 10m
+    rules:
+      - {name: our-organisation, check: 'claims.repository_owner_id == "1342004"'}
+      - {name: no-target, check: 'claims.event_name != "pull_request_target"'}
+grants:
+"""
+
+Row = tuple[str, str, list[str], str]
+
+
+def row(number: int) -> Row:
+    """Return a grant as people write them: one of five kinds."""
+    repository = f'claims.repository_id == "{number}"'
+    team = f"team{number // 7 % 500}"
+    name = f"g{number}"
+    match number % 5:
+        case 0:
+            when = f'{repository} && claims.ref == "refs/heads/main"'
+            return name, when, [f"acme/p{number}", f"acme/p{number}/**"], "[pull, push]"
+        case 1:
+            when = f'{repository} && claims.event_name == "push" && claims.ref.startsWith("refs/tags/v")'
+            return name, when, [f"release/p{number}/**"], "[pull, push]"
+        case 2:
+            when = f'claims.repository_id in ["{number}", "{number + 1}", "{number + 2}"]'
+            return name, when, [f"shared/{team}/*"], "[pull]"
+        case 3:
+            when = f'{repository} && claims.event_name == "schedule"'
+            return name, when, ["${claims.repository.lowerAscii()}/**"], "[delete]"
+    when = f'has(claims.environment) && claims.environment == "env{number}"'
+    return name, when, [f"deploy/{team}/e{number}", "tools/**"], "[pull, push]"
+
+
+def text(rows: list[Row]) -> str:
+    return HEAD + "".join(
+        f"  - name: {name}\n    when: '{when}'\n    repositories: {names!r}\n    actions: {actions}\n"
+        for name, when, names, actions in rows
+    )
+
+
+def changed(rows: list[Row]) -> list[Row]:
+    """Return the rows with five of them changed."""
+    found = list(rows)
+    for number, at in enumerate(random.Random(5).sample(range(len(rows)), 5)):
+        name, when, names, actions = found[at]
+        found[at] = [
+            (name, f'{when} && claims.runner_environment == "github-hosted"', names, actions),
+            (name, when.replace("==", "!=", 1), names, actions),
+            (name, when, [*names[:1], "extra/**"], actions),
+            (name, when, names, "[pull, push, delete]"),
+            (name, when.replace(" && ", " || ", 1), names, actions),
+        ][number]
+    return found
+
+
+def rewritten(rows: list[Row]) -> list[Row]:
+    """Return rows that mean the same, in another order, under other names, written otherwise."""
+    found = [
+        (f"new-{name}", " && ".join(reversed(when.split(" && "))), list(reversed(names)), actions)
+        for name, when, names, actions in rows
+    ]
+    random.Random(1).shuffle(found)
+    return found
+
+
+def load(source: str) -> tuple[Policy, float]:
+    """Compile a policy; return it, and the CPU time it took."""
+    start = time.process_time()
+    policy = compile_policy({"policy.yaml": source}).policy
+    assert policy is not None
+    return policy, time.process_time() - start
+
+
+def diff(new: Policy, old: Policy) -> tuple[Answer, Answer]:
+    return more_access(Question(new, old)), more_access(Question(old, new))
+
+
+def bench_grants(count: int) -> list[str]:
+    rows = [row(number) for number in range(count)]
+    old, compiling = load(text(rows))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    missed = []
+    for what, other, bound in (
+        ("five changed", changed(rows), BOUNDS[count][0]),
+        ("all written otherwise", rewritten(rows), BOUNDS[count][1]),
+    ):
+        new, _ = load(text(other))
+        start = time.process_time()
+        gained, lost = diff(new, old)
+        taken = time.process_time() - start
+        states = f"gained {gained.status}, lost {lost.status}"
+        print(
+            f"{count:,} grants, {what}: {taken:.1f} s, {taken / compiling:.2f} times compiling "
+            f"(bound {bound}); {states}, {len(gained.witnesses)} and {len(lost.witnesses)} witnesses"
+        )
+        if taken > bound * compiling:
+            missed.append(what)
+        wanted = Status.WITNESS if what == "five changed" else Status.PROVED
+        if gained.status is not wanted or lost.status is not wanted:
+            missed.append(f"{what}: {states}")
+    more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    print(
+        f"{count:,} grants: {more:.0f} MiB more, with both policies (bound {MEBIBYTES} beyond them)"
+    )
+    return missed
+
+
+def bench_mutants(compiling: float) -> list[str]:
+    together, worst, undecided, count = 0.0, 0.0, 0, 0
+    for folder in sorted((ROOT / "policy").iterdir()):
+        source = (folder / "policy.yaml").read_text()
+        policy, _ = load(source)
+        for mutant in mutants(policy, Places.of({"policy.yaml": source})):
+            for about in About:
+                count += 1
+                start = time.process_time()
+                for new, bound in ((mutant.policy, policy), (policy, mutant.policy)):
+                    answer = more_access(Question(new, bound, universes=(about,), first=True))
+                    undecided += answer.status is Status.UNKNOWN
+                taken = time.process_time() - start
+                together, worst = together + taken, max(worst, taken)
+    print(
+        f"{count} mutants and universes: {undecided} undecided; {together:.1f} s together, "
+        f"{together / compiling:.1f} times compiling 1,000 grants (bound {MUTANTS_TOGETHER}); the "
+        f"worst {worst / compiling:.2f} times (bound {MUTANTS_WORST})"
+    )
+    missed = ["mutants undecided"] if undecided else []
+    if together > MUTANTS_TOGETHER * compiling:
+        missed.append("mutants together")
+    return [*missed, "the worst mutant"] if worst > MUTANTS_WORST * compiling else missed
+
+
+def main() -> int:
+    _, compiling = load(text([row(number) for number in range(1_000)]))
+    print(f"compiling 1,000 grants: {compiling:.2f} s")
+    missed = bench_mutants(compiling)
+    for count in BOUNDS:
+        if len(sys.argv) < 2 or count <= int(sys.argv[1]):
+            missed += bench_grants(count)
+    for what in missed:
+        print(f"MISSED: {what}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
