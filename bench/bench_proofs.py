@@ -1,8 +1,8 @@
 """
 The prover against the compiler, in one run.
 
-1. Every mutant of the reference policies, both ways, for any token and for tokens of the schema: all
-   decided, together at most 25 times what compiling 1,000 grants takes, the worst at most once.
+1. Every mutant of the reference policies, both ways, for any token and for tokens of the schema:
+   all decided, together at most 25 times what compiling 1,000 grants takes, the worst at most once.
 2. 1,000 and 10,000 grants of which five change, and of which all are written otherwise: proved or
    with a witness, in at most so many times what compiling one of the two policies takes.
 3. Memory: at most 200 MiB beyond the policies.
@@ -58,7 +58,8 @@ def row(number: int) -> Row:
             when = f'{repository} && claims.ref == "refs/heads/main"'
             return name, when, [f"acme/p{number}", f"acme/p{number}/**"], "[pull, push]"
         case 1:
-            when = f'{repository} && claims.event_name == "push" && claims.ref.startsWith("refs/tags/v")'
+            pushed = 'claims.event_name == "push" && claims.ref.startsWith("refs/tags/v")'
+            when = f"{repository} && {pushed}"
             return name, when, [f"release/p{number}/**"], "[pull, push]"
         case 2:
             when = f'claims.repository_id in ["{number}", "{number + 1}", "{number + 2}"]'
@@ -72,7 +73,8 @@ def row(number: int) -> Row:
 
 def text(rows: list[Row]) -> str:
     return HEAD + "".join(
-        f"  - name: {name}\n    when: '{when}'\n    repositories: {names!r}\n    actions: {actions}\n"
+        f"  - name: {name}\n    when: '{when}'\n"
+        f"    repositories: {names!r}\n    actions: {actions}\n"
         for name, when, names, actions in rows
     )
 
@@ -130,7 +132,7 @@ def bench_grants(count: int) -> list[str]:
         states = f"gained {gained.status}, lost {lost.status}"
         print(
             f"{count:,} grants, {what}: {taken:.1f} s, {taken / compiling:.2f} times compiling "
-            f"(bound {bound}); {states}, {len(gained.witnesses)} and {len(lost.witnesses)} witnesses"
+            f"(bound {bound}); {states}, with {len(gained.witnesses)} and {len(lost.witnesses)}"
         )
         if taken > bound * compiling:
             missed.append(what)
