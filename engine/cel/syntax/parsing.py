@@ -8,6 +8,7 @@ The parser is made when this module is imported, under Python's import lock.  Pa
 several threads at once: lark keeps the state of a parse in objects made for that parse.
 """
 
+from functools import lru_cache
 from typing import Final
 
 from lark.exceptions import LarkError
@@ -16,7 +17,8 @@ from . import grammar, other_languages
 from .errors import FindingCode, RejectedError, reject
 from .nodes import Node
 from .reading import read_tree
-from .scanning import scan
+from .scanning import Scan, scan
+from .sharing import fill, shape_of
 
 _PARSER: Final = grammar.load()
 
@@ -33,6 +35,27 @@ def parse(text: str) -> Node:
     found = scan(text)
     if not text.strip():
         raise reject(FindingCode.SYNTAX, 0, len(text), "the expression is empty")
+    shape = shape_of(text, found)
+    tree = _parse_shape(shape.text)
+    # What is wrong is said of the text itself.
+    return parse_whole(text, found) if tree is None else fill(tree, shape)
+
+
+@lru_cache(maxsize=512)
+def _parse_shape(text: str) -> Node | None:
+    try:
+        return parse_whole(text, scan(text))
+    except RejectedError:
+        return None
+
+
+def parse_whole(text: str, found: Scan) -> Node:
+    """
+    Parse an expression as it stands; `found` is what the scan of it found.
+
+    Raises:
+        RejectedError: as `parse`.
+    """
     try:
         tree = _PARSER.parse(text)
     except LarkError as error:

@@ -1,0 +1,109 @@
+"""
+The author's clock: what `policytest check` costs, as ratios within one run.
+
+A small policy is compared with a bare import of what any run of policytests needs; large ones with
+a commit of before expressions of one shape shared a parse (`BASE`), which is taken from git.
+Medians of interleaved rounds of CPU seconds, all modules with bytecode, as an installation has it.
+"""
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+
+BASE = "f1d162c"
+BARE = "import pytest, yaml, click"
+CHECK = "import sys; from regauth.policytests.cli import main; sys.exit(main(sys.argv[1:]))"
+HEAD = """\
+version: 1
+services: [registry.example.com]
+providers:
+  github:
+    issuer: https://token.actions.githubusercontent.com
+    audience: https://registry.example.com
+    claims: github-actions
+    rules:
+      - name: our-organisation
+        check: claims.repository_owner_id == "1342004"
+        message: only workflows of our organisation may log in
+grants:
+"""
+GRANT = """\
+  - name: push-{0}
+    providers: [github]
+    when: >-
+      claims.repository == "acme/app-{0}" && claims.ref == "refs/heads/main"
+      && claims.event_name in ["push", "release"]
+    repositories: [acme/app-{0}, acme/app-{0}/**]
+    actions: [pull, push]
+"""
+
+
+def policy(folder: Path, grants: int) -> Path:
+    folder.mkdir()
+    text = HEAD + "".join(GRANT.format(number) for number in range(grants))
+    (folder / "policy.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def seconds(environment: dict[str, str], code: str, *arguments: str) -> float:
+    """Return the CPU seconds of a Python process."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        check=True,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def ratio(rounds: int, ours: Sequence[object], theirs: Sequence[object]) -> float:
+    """Return the median cost of one process to another's, in interleaved rounds."""
+    for each in (ours, theirs):
+        seconds(*each)  # type: ignore[arg-type] - writes bytecode
+    pairs = [(seconds(*ours), seconds(*theirs)) for _ in range(rounds)]  # type: ignore[arg-type]
+    mine, other = (statistics.median(column) for column in zip(*pairs, strict=True))
+    print(f"    {mine:.2f} s to {other:.2f} s of CPU")
+    return mine / other
+
+
+def unpack(commit: str, folder: Path) -> None:
+    archive = subprocess.run(["git", "archive", commit], capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=BytesIO(archive)) as tar:
+        tar.extractall(folder / "regauth", filter="data")
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        environment = {
+            **{
+                name: text for name, text in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+            },
+            "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
+        }
+        base = {**environment, "PYTHONPATH": str(folder / "base")}
+        unpack(BASE, folder / "base")
+        small = policy(folder / "small", 2)
+        print("policytest check of 2 grants to", BARE)
+        found = ratio(9, (environment, CHECK, "check", str(small)), (environment, BARE))
+        print(f"  {found:.2f} (at most 1.7)")
+        for grants, rounds, bound in ((1000, 5, 0.6), (10_000, 3, 0.45)):
+            large = str(policy(folder / str(grants), grants))
+            print(f"policytest check of {grants} grants to the same of {BASE}")
+            found = ratio(
+                rounds, (environment, CHECK, "check", large), (base, CHECK, "check", large)
+            )
+            print(f"  {found:.2f} (at most {bound})")
+
+
+if __name__ == "__main__":
+    main()
