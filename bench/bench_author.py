@@ -19,7 +19,11 @@ from pathlib import Path
 
 BASE = "f1d162c"
 BARE = "import pytest, yaml, click"
-CHECK = "import sys; from regauth.policytests.cli import main; sys.exit(main(sys.argv[1:]))"
+CHECK = (
+    # jsonschema's formats, which a development installation has and nobody's else: two seconds.
+    "import sys; sys.modules['rfc3987_syntax'] = None;"
+    "from regauth.policytests.cli import main; sys.exit(main(sys.argv[1:]))"
+)
 HEAD = """\
 version: 1
 services: [registry.example.com]

@@ -5,7 +5,7 @@ What lives here: the values that every lint takes and gives.  What must not: lin
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from regauth.engine.cel import Program
 from regauth.engine.cel.syntax.nodes import (
@@ -48,8 +48,15 @@ class Condition:
     admits: bool | None
     """Whether it lets something through by being true; None: that cannot be said."""
 
-    def parts(self) -> Iterator[tuple[Node, bool | None]]:
+    _parts: list[tuple[Node, bool | None]] = field(default_factory=list, init=False, compare=False)
+
+    def parts(self) -> Sequence[tuple[Node, bool | None]]:
         """Return every part of the expression, and whether that admits by being true."""
+        if not self._parts:  # each lint looks through them
+            self._parts.extend(self._walk())
+        return self._parts
+
+    def _walk(self) -> Iterator[tuple[Node, bool | None]]:
         for atom, admits in _atoms(self.program.node, self.admits):
             yield atom, admits
             for part in walk(atom):
