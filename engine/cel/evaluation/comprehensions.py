@@ -43,8 +43,9 @@ def _entrance(node: Comprehension, key: str, source: Closure, cost: int) -> Entr
         elements = source(frame)
         if type(elements) is not list and type(elements) is not dict:
             message = f"{node.kind}() needs a list or a map, not {kind(elements)}"
-            error = CelError(ErrorCode.TYPE, message, node.start, node.end)
-            raise naming_null(error, (node.source,), (elements,))
+            raise naming_null(
+                CelError(ErrorCode.TYPE, message, node.start, node.end), (node.source,), (elements,)
+            )
         charge(frame, len(elements) * cost, node)
         return elements, {**frame, key: None}
 

@@ -319,8 +319,9 @@ def _matches(node: Node, subject: Node, pattern: Node, scope: Scope) -> Closure:
         value = text(frame)
         if type(value) is not str:
             message = f"matches() does not take ({kind(value)}, string)"
-            error = CelError(ErrorCode.TYPE, message, node.start, node.end)
-            raise naming_null(error, (subject,), (value,))
+            raise naming_null(
+                CelError(ErrorCode.TYPE, message, node.start, node.end), (subject,), (value,)
+            )
         if len(value) >= limits.MATCHED_PER_STEP:
             charge_text(frame, node, value, per_step=limits.MATCHED_PER_STEP)
         try:
