@@ -6,6 +6,7 @@ What lives here: one small function for each code.  What must not: finding the c
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Final
 
 from regauth.engine.cel.syntax.nodes import Binary, Call, Constant, ListLiteral, Node, path_of
@@ -204,6 +205,26 @@ def legacy_kubernetes_claim(condition: Condition) -> Iterator[Finding]:
             )
 
 
+def unlisted_claim(condition: Condition) -> Iterator[Finding]:
+    """A claim of a family whose members are known, which is none of them."""
+    for part, _ in condition.parts():
+        path = path_of(part) or ()
+        if len(path) < 2 or path[0] != "claims":  # noqa: PLR2004 - claims.X
+            continue
+        name = path[1]
+        for schema in condition.claims:
+            family = schema.family(name)
+            if family is not None and family.listed and (name,) not in schema.claims:
+                known = [claim.name for claim in schema.claims.values()]
+                close = get_close_matches(name, known, n=1)
+                yield Finding(
+                    f"{schema.title} is not known to send '{name}'",
+                    f"did you mean '{close[0]}'?" if close else "it may be newer than the schema",
+                    part.start,
+                    part.end,
+                )
+
+
 CONDITION_LINTS: Final[Mapping[str, Callable[[Condition], Iterator[Finding]]]] = {
     "mutable-name": mutable_name,
     "subject-text": subject_text,
@@ -211,4 +232,5 @@ CONDITION_LINTS: Final[Mapping[str, Callable[[Condition], Iterator[Finding]]]] =
     "unanchored-matches": unanchored_matches,
     "pull-request-target": pull_request_target,
     "legacy-kubernetes-claim": legacy_kubernetes_claim,
+    "unlisted-claim": unlisted_claim,
 }

@@ -594,6 +594,11 @@ FIRING: Mapping[str, str] = {
     "unanchored-matches": REST % ("github", 'claims.ref.matches("v1")'),
     "pull-request-target": REST % ("github", 'claims.event_name == "pull_request_target"'),
     "legacy-kubernetes-claim": REST % ("generic", TestLegacyKubernetesClaim.LEGACY),
+    "unlisted-claim": REST
+    % (
+        "circle",
+        '"oidc.circleci.com/vcs-shaa" in claims && claims["oidc.circleci.com/vcs-shaa"] == "a"',
+    ),
     "impossible-value": REST % ("github", 'claims.event_name == "pull-request"'),
     "glob-in-comparison": REST % ("github", 'claims.ref == "refs/heads/*"'),
     "always-true": REST % ("github", 'claims.head_ref == "" && claims.repository.contains("/")'),
@@ -621,7 +626,11 @@ def firing(code: str) -> str:
     if code == "open-issuer":
         head = head.replace("githubusercontent.com/acme", "githubusercontent.com")
     generic = '  generic: {issuer: "https://g.example.com", audience: me}\n'
-    return head + (generic if "generic" in FIRING[code] else "") + FIRING[code]
+    circle = '  circle: {issuer: "https://c.example.com", audience: me, claims: circleci}\n'
+    others = (generic if "generic" in FIRING[code] else "") + (
+        circle if "circle" in FIRING[code] else ""
+    )
+    return head + others + FIRING[code]
 
 
 class TestSilence:

@@ -76,3 +76,5 @@ grants:
     sha = "b8962f4eaff8e14fc646cb22c596c81e67d71362"
     known = policy.replace("NAME", "vcs-sha").replace("VALUE", sha)
     assert compile_policy({"p.yaml": known}).problems == ()
+    newer = policy.replace("NAME", "brand-new").replace("VALUE", "x")
+    assert [one.code for one in compile_policy({"p.yaml": newer}).problems] == ["unlisted-claim"]
