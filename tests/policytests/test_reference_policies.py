@@ -23,22 +23,14 @@ NAMES = ("github-actions", "kubernetes", "proxy-tags")
 # What changes nothing anybody could see, and why.
 EQUIVALENT = {
     # Another grant allows the pull.
-    "github-actions: push-own-repository without pull",
     "kubernetes: build without pull",
-    # Everybody of the organisation may pull there already.
-    "github-actions: clean-up with pull",
     # No grant lets anybody delete there.
     "kubernetes: shared-names without delete",
     # Nobody has anything but pull where the denial would reach then.
     "kubernetes: shared-names widens production/**",
     "kubernetes: shared-names widens library/**",
-    # Everybody of the organisation may pull.
-    "proxy-tags: build-main without pull",
-    "proxy-tags: publish-version without pull",
     # No grant lets anybody delete.
     "proxy-tags: what-is-out-stays without delete",
-    # Nobody has anything elsewhere.
-    "proxy-tags: what-is-out-stays widens acme/**",
 }
 
 
