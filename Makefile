@@ -55,7 +55,8 @@ demo: $(STAMP) registry ## test the reference policies, then exchange a JWT and 
 
 .PHONY: test
 test: $(STAMP) registry ## run all tests
-	@PATH="$(CURDIR)/$(PROGRAMS)/bin:$$PATH" $(BIN)/python -m pytest -q --numprocesses $(PROCESSES) --dist loadfile tests
+	@# One seed of hashes for all processes: they must name the same tests.
+	@PYTHONHASHSEED=$$RANDOM PATH="$(CURDIR)/$(PROGRAMS)/bin:$$PATH" $(BIN)/python -m pytest -q --numprocesses $(PROCESSES) --dist loadfile tests
 	@$(BIN)/policytest policytests/cases
 
 .PHONY: quick
