@@ -875,7 +875,9 @@ def test_a_provider_that_could_not_be_reached_is_no_decision(production: Product
     assert undecided(production.report("--policy", production.changed())) == {"unavailable": 1}
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", gzip.compress(b"")])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n\n", gzip.compress(b"", mtime=0)], ids=["nothing", "blank", "gzip"]
+)
 def test_an_empty_log_is_no_success(production: Production, content: bytes) -> None:
     production.log.write_bytes(content)
     code, output, _ = production.replay("--policy", production.folder / "policy")
