@@ -255,7 +255,7 @@ def test_what_was_never_verified_cannot_be_judged_by_other_keys_or_issuers(
 def test_a_digest_of_trust_is_that_of_nothing_else(production: Production) -> None:
     """What comes after a signature is no part of it: a rule, a grant, an audience."""
     same = (
-        ('claims.repository_owner_id == "1342004"', 'claims.repository_owner_id != ""'),
+        ('claims.repository_owner_id == "1342004"', 'claims.repository_owner_id != "1"'),
         ("audience: https://registry.example.com", "audience: [https://elsewhere.example.com]"),
         ("    claims: github-actions", "    maxTokenAge: 1m\n    claims: github-actions"),
         ("name: catalog", "name: listing"),
@@ -275,7 +275,7 @@ def test_exactly_what_a_change_gives_is_found(production: Production) -> None:
 def test_what_a_rule_no_longer_refuses_is_new_access(production: Production) -> None:
     rule = (
         'check: claims.repository_owner_id == "1342004"',
-        'check: claims.repository_owner_id != ""',
+        'check: claims.repository_owner_id != "1"',
     )
 
     assert production.differences("--policy", production.changed(rule)) == [
@@ -372,7 +372,7 @@ def test_a_login_that_is_let_in_and_gets_nothing_is_new_all_the_same(
     record = next(one for one in production.records() if one.get("reason", "").startswith("rule:"))
     record["asked"] = ["repository:globex/app:pull"]
     production.log.write_text(json.dumps(record) + "\n")
-    rule = ('claims.repository_owner_id == "1342004"', 'claims.repository_owner_id != ""')
+    rule = ('claims.repository_owner_id == "1342004"', 'claims.repository_owner_id != "1"')
     folder = production.changed(rule)
 
     assert production.differences("--policy", folder) == [
