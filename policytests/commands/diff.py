@@ -2,7 +2,8 @@
 `policytest diff`: what a change of a policy means for every possible token.
 
 What lives here: driving the comparison, output and the exit code.  Not here: the two sides
-(`regauth.policytests.changes.sides`), the comparison, and how it is said (`changes.formats`).
+(`regauth.policytests.changes.sides`), reading commits (`changes.git`), the comparison, and how it
+is said (`changes.formats`).
 """
 
 import os

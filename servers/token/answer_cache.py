@@ -46,7 +46,11 @@ Prepared = TypeVar("Prepared")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One request: a name for its exact bytes, and how it is read when it is new."""
+    """
+    One request: the cache's key and how the request is read when it is new.
+
+    The key is called `name`, because keys are the providers' here.
+    """
 
     name: bytes
     read: Callable[[], TokenRequest]
