@@ -26,7 +26,17 @@ from .instants import seconds
 from .languages import language as languages
 from .languages.language import Language
 from .logic import atoms, formulas
-from .logic.atoms import Applied, Literal_, OpaqueText, Part, Text, TooLong, Variable, Wild
+from .logic.atoms import (
+    Applied,
+    Literal_,
+    OpaqueText,
+    Part,
+    Text,
+    TooLong,
+    Unclaimed,
+    Variable,
+    Wild,
+)
 from .logic.formulas import FALSE, TRUE, Formula, both
 from .logic.patterns import fits
 from .logic.universe import Kind, Universe
@@ -34,9 +44,9 @@ from .logic.universe import Kind, Universe
 MAX_TAG_PART: Final = 128
 """Characters of what can stand within a tag (`regauth.engine.access.references`)."""
 
-NAME: Final = Variable(("$name",))
-TAG: Final = Variable(("$tag",))
-DIGEST: Final = Variable(("$digest",))
+NAME: Final = Variable((Unclaimed("$name"),))
+TAG: Final = Variable((Unclaimed("$tag"),))
+DIGEST: Final = Variable((Unclaimed("$digest"),))
 
 
 class Reference(StrEnum):
@@ -249,7 +259,7 @@ class Side:
             if isinstance(part, Program):
                 template = self._template(part)
             elif isinstance(part, Wild):
-                made = Variable((f"{wildcard}{number}",))
+                made = Variable((Unclaimed(f"{wildcard}{number}"),))
                 template = [(atoms.is_in(made, languages.wildcard(part.written)), made)]
             else:
                 template = [(TRUE, Literal_(part))]

@@ -30,6 +30,7 @@ from .logic.atoms import (
     Quantity,
     Slot,
     Text,
+    Unclaimed,
     Variable,
 )
 from .logic.universe import Kind, Universe
@@ -115,7 +116,7 @@ class _Claims:
         self._examples = examples
         self._model = model
         self._choices: dict[Path, Choice] = {}
-        self._below: dict[Path, dict[str | Slot, None]] = {}
+        self._below: dict[Path, dict[str | Slot | Unclaimed, None]] = {}
         for holder, choice in model.choices.items():
             if isinstance(holder, Variable) and holder.is_claim:
                 self._choices[holder.path] = choice

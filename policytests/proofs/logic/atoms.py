@@ -24,8 +24,12 @@ from regauth.policytests.proofs.languages.language import Language
 from . import formulas
 from .formulas import FALSE, Formula
 
-Path = tuple["str | Slot", ...]
-"""The names that lead from the claims to a value in them; a slot is an element of a list."""
+Path = tuple["str | Slot | Unclaimed", ...]
+"""
+The names that lead from the claims to a value in them; a slot is an element of a list.
+
+What no token holds has a path of its own kind: a claim may have any name.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +45,26 @@ class Slot:
     position: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Unclaimed:
+    """A text that is not known and that no token holds, such as the repository's name."""
+
+    name: str
+
+
 # -- texts
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """The text at a path of the claims, or another text that is not known: `("$name",)`."""
+    """The text at a path of the claims, or another text that is not known (`Unclaimed`)."""
 
     path: Path
 
     @property
     def is_claim(self) -> bool:
         """Whether a token holds it."""
-        return not (self.path and isinstance(self.path[0], str) and self.path[0].startswith("$"))
+        return not (self.path and isinstance(self.path[0], Unclaimed))
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from regauth.engine.cel import BOOL, DOUBLE, DYN, INT, STRING, ListType, MapType
 from regauth.engine.issuers import ClaimSchema
 from regauth.engine.tokens.jwt import MAX_TOKEN_LENGTH
 
-from .atoms import Path, Slot
+from .atoms import Path, Slot, Unclaimed
 
 
 class Kind(StrEnum):
@@ -100,6 +100,8 @@ class Universe:
                 if not isinstance(kind, ListType) and kind != DYN:
                     return None
                 kind, always = kind.item if isinstance(kind, ListType) else DYN, False
+            elif isinstance(name, Unclaimed):
+                return None
             elif isinstance(kind, RecordType):
                 field = kind.field(name)
                 if field is None:

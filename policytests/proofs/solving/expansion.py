@@ -25,6 +25,7 @@ from regauth.policytests.proofs.logic.atoms import (
     Part,
     SameText,
     Text,
+    Unclaimed,
     Variable,
     Wild,
 )
@@ -237,8 +238,10 @@ def _shown(text: Part) -> str:
             return known
         case Wild(written=written):
             return written.removeprefix("tag")
+        case Variable(path=(Unclaimed(name=name),)):
+            return name
         case Variable(path=path):
-            return "claims." + ".".join(map(str, path)) if text.is_claim else str(path[0])
+            return "claims." + ".".join(map(str, path))
         case Applied(function=function, to=to):
             return f"{_shown(to)}.{function.name}({', '.join(map(repr, function.arguments))})"
         case Joined(parts=parts):

@@ -21,6 +21,7 @@ from regauth.policytests.proofs.logic.atoms import (
     Path,
     SameText,
     TooLong,
+    Unclaimed,
     Variable,
 )
 from regauth.policytests.proofs.logic.formulas import Formula
@@ -259,10 +260,12 @@ class Theory:
 
 def _short(cells: list[Cell], holder: Holder, bound: int | None) -> list[Cell]:
     """Leave out what is longer than a name or a tag, where a text is one or a part of one."""
-    if bound is None or not isinstance(holder, Variable) or holder.is_claim:
+    if bound is None or not isinstance(holder, Variable):
         return cells
-    kind = str(holder.path[0])
-    longest = next((most for start, most in _LONGEST.items() if kind.startswith(start)), None)
+    kind = holder.path[0] if holder.path else ""
+    if not isinstance(kind, Unclaimed):
+        return cells
+    longest = next((most for start, most in _LONGEST.items() if kind.name.startswith(start)), None)
     if longest is None or bound < longest:
         return cells
     return [cell for cell in cells if not cell.long]

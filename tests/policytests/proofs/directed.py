@@ -35,6 +35,7 @@ from regauth.policytests.proofs.logic.atoms import (
     Slot,
     Text,
     TooLong,
+    Unclaimed,
     Variable,
 )
 from regauth.policytests.proofs.logic.formulas import Formula
@@ -111,7 +112,7 @@ class Valuation:
         match text:
             case Literal_(text=known):
                 return known
-            case Variable(path=("$name",)):
+            case Variable(path=(Unclaimed(name="$name"),)):
                 return NAME
             case Variable(path=path):
                 value = self.at(path)
@@ -231,7 +232,7 @@ def slots_for(claims: dict[str, object]) -> dict[tuple[object, ...], int]:
 def formula_outcome(program: Program, claims: dict[str, object], schema_of: Policy) -> str | None:
     """Return the outcome by the prover's formulas, or None where something opaque matters."""
     universe = Universe(schema_of.providers["o"].claims, anything=True)
-    scope = ScopeTerms("repository", "", Variable(("$name",)), "pull", atoms.EMPTY_TEXT)
+    scope = ScopeTerms("repository", "", Variable((Unclaimed("$name"),)), "pull", atoms.EMPTY_TEXT)
     lists = Lists(slots_for(claims))  # type: ignore[arg-type]
     evaluator = Evaluator(universe, Context("o", "r", scope), lists)
     found: Outcome = evaluator.condition(evaluator.program(program))
@@ -703,6 +704,24 @@ GAINS: dict[str, tuple[Change, Change]] = {
         _set(*G, "when", 'claims.p.k == "x"'),
     ),
     "has": (_set(*G, "when", "has(claims.c)"), _set(*G, "when", 'claims.c != ""')),
+    "claim-like-the-name": (
+        _both(_set(*P, "claims", "generic"), _set(*P, "rules", ...),
+              _set("denials", ...), _set(*G, "when", 'claims["$name"] == "acme/x"')),
+        _both(_set(*P, "claims", "generic"), _set(*P, "rules", ...),
+              _set("denials", ...), _set(*G, "when", 'scope.name == "acme/x"')),
+    ),
+    "claim-like-the-tag": (
+        _both(_set(*P, "claims", "generic"), _set("denials", ...), _set(*G, "tags", ["*"]),
+              _set(*G, "when", 'claims["$any0"] == "x"')),
+        _both(_set(*P, "claims", "generic"), _set("denials", ...), _set(*G, "tags", ["*"]),
+              _set(*G, "when", 'scope.reference == "x"')),
+    ),
+    "long-claim-like-the-name": (
+        _both(_set(*P, "claims", "generic"), _set("denials", ...),
+              _set(*G, "when", 'claims["$name"].matches("^x+$")')),
+        _both(_set(*P, "claims", "generic"), _set("denials", ...),
+              _set(*G, "when", 'claims["$name"].matches("^x+$") && size(claims["$name"]) <= 255')),
+    ),
     "wrong-kind": (
         _set(*G, "when", '!(claims.y == "x") || has(claims.y)'),
         _set(*G, "when", '!(claims.y == "x")'),
