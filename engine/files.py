@@ -117,8 +117,12 @@ def policy_names(names: Iterable[str], folder: Path) -> list[str]:
         PolicyFolderError: There are too many, none is YAML, or one that is would not be read,
             because it lies deeper or its ending is in capitals: its denials would be lost.
     """
+    names = sorted(names)
     found: list[str] = []
-    for name in sorted(names):
+    # A folder above a policy is no policy that has lost files.
+    if not any("/" not in name and _is_yaml(name) for name in names):
+        raise PolicyFolderError(f"{folder} holds no *.yaml file; there is no policy in it")
+    for name in names:
         steps = name.split("/")
         if any(step.startswith(".") for step in steps):
             continue
@@ -139,8 +143,6 @@ def policy_names(names: Iterable[str], folder: Path) -> list[str]:
         raise PolicyFolderError(
             f"{folder} holds {len(found)} files; at most {MAX_FILES} make a policy"
         )
-    if not any(name.endswith((".yaml", ".yml")) for name in found):
-        raise PolicyFolderError(f"{folder} holds no *.yaml file; there is no policy in it")
     return found
 
 

@@ -109,8 +109,9 @@ def test_a_test_that_fails_is_annotated_at_its_cell(check: Checks) -> None:
     job, code, outputs = check(suite=SUITE.replace("A     A", "A     ."))
 
     assert (1, "1") == (code, outputs["exit-code"])
-    (annotation,) = [line for line in job.output.splitlines() if line.startswith("::error")]
-    assert "file=acme.policytest.yaml,line=11" in annotation
+    cause, cell = [line for line in job.output.splitlines() if line.startswith("::error")]
+    assert "file=policy/policy.yaml,line=12" in cause
+    assert "file=acme.policytest.yaml,line=11" in cell
     assert "main" in job.summary
     results = json.loads(Path(outputs["sarif"]).read_text())["runs"][0]["results"]
     assert [11] == [

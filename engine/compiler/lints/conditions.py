@@ -6,11 +6,11 @@ What lives here: one small function for each code.  What must not: finding the c
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import Final
 
 from regauth.engine.cel.syntax.nodes import Binary, Call, Constant, ListLiteral, Node, path_of
 from regauth.engine.issuers import MOVED, Claim
+from regauth.engine.source.nearest import did_you_mean
 
 from .subject import Condition, Finding, Path
 
@@ -216,10 +216,9 @@ def unlisted_claim(condition: Condition) -> Iterator[Finding]:
             family = schema.family(name)
             if family is not None and family.listed and (name,) not in schema.claims:
                 known = [claim.name for claim in schema.claims.values()]
-                close = get_close_matches(name, known, n=1)
                 yield Finding(
                     f"{schema.title} is not known to send '{name}'",
-                    f"did you mean '{close[0]}'?" if close else "it may be newer than the schema",
+                    did_you_mean(name, known, "it may be newer than the schema"),
                     part.start,
                     part.end,
                 )

@@ -47,7 +47,9 @@ def test_the_token_is_passed_through_with_exactly_the_fields_that_the_kubelet_de
 
 def test_the_program_answers_on_standard_output_and_nothing_on_standard_error() -> None:
     fresh = jwt(exp=4_000_000_000)
-    done = run_module("kubelet_plugin", *ARGUMENTS, stdin=request(serviceAccountToken=fresh))
+    done = run_module(
+        "helpers.kubelet_plugin", *ARGUMENTS, stdin=request(serviceAccountToken=fresh)
+    )
 
     assert (done.returncode, done.stderr) == (0, b"")
     assert json.loads(done.stdout)["auth"]["registry.example.com"]["password"] == fresh
@@ -55,7 +57,7 @@ def test_the_program_answers_on_standard_output_and_nothing_on_standard_error() 
 
 
 def test_the_program_says_on_standard_error_what_is_wrong_and_answers_nothing() -> None:
-    done = run_module("kubelet_plugin", *ARGUMENTS, stdin=request(serviceAccountToken=None))
+    done = run_module("helpers.kubelet_plugin", *ARGUMENTS, stdin=request(serviceAccountToken=None))
 
     assert (done.returncode, done.stdout) == (1, b"")
     assert done.stderr == (
