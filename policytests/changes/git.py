@@ -14,7 +14,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from regauth.engine.files import MAX_FILE_BYTES, PolicyFolderError, policy_names
@@ -158,6 +158,24 @@ class Repository:
             found[name] = (mode, oid.decode("ascii"), int(size) if size.isdigit() else 0)
         return found
 
+    def _refuse_link(self, commit: str, folder: str) -> None:
+        """Refuse a link or a submodule in a folder's place: a server would read what is behind."""
+        path = PurePosixPath(folder)
+        places = [str(one) for one in (path, *path.parents) if str(one) != "."]
+        if not places:
+            return
+        words = ("ls-tree", "-z", "--full-tree", commit, "--", *places)
+        listed = _run(self.program, self.root, words)
+        if listed is None:
+            raise GitError(f"git cannot list {folder} in {commit[:12]}")
+        for line in listed.split(b"\0")[:-1]:
+            place = os.fsdecode(line.partition(b"\t")[2])
+            if line.startswith((b"120000", b"160000")):
+                raise PolicyFolderError(
+                    f"{place} is a link or a submodule in "
+                    f"{commit[:12]}, not a folder; it is not followed"
+                )
+
     def policy(self, commit: str, folder: str) -> Mapping[str, bytes] | None:
         """
         Return the files of a policy in a commit, as `read_policy_folder` does of a folder.
@@ -171,6 +189,7 @@ class Repository:
         """
         listed = self.files(commit, folder)
         if not listed:
+            self._refuse_link(commit, folder)
             return None
         shown = Path(folder or ".")
         names = policy_names(listed, shown)

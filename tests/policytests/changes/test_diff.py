@@ -339,6 +339,18 @@ def test_a_link_in_a_commit_is_no_policy(site: Site) -> None:
     assert "policy/more.yaml is no regular file" in said
 
 
+def test_a_link_in_the_policy_s_place_is_not_a_policy_that_is_gone(site: Site) -> None:
+    base = site.git("rev-parse", "HEAD")
+    (site.root / "policy").rename(site.root / "wide")
+    (site.root / "policy").symlink_to("wide")
+    site.git("add", "-A")
+    site.git("commit", "-qm", "link")
+    code, said = site.diff(base, "HEAD")
+
+    assert code == 10
+    assert "policy is a link or a submodule" in said
+
+
 def trap(site: Site, name: str) -> Path:
     """A program that leaves a mark when it runs."""
     program = site.root / name
