@@ -24,7 +24,12 @@ tests:
 def run(
     folder: Path, *arguments: str, command: bool = True, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `policytest`, or `pytest`, in a folder."""
+    """
+    Run `policytest`, or `pytest`, in a folder, as a user would.
+
+    The variables of pytest-xdist stay behind: with them, syrupy takes itself for a worker's.
+    """
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     return subprocess.run(
         [*forked("policytest" if command else "pytest"), *arguments],
         cwd=folder,
@@ -32,7 +37,7 @@ def run(
         text=True,
         check=False,
         env={
-            **os.environ,
+            **own,
             "COLUMNS": "200",
             "PYTEST_ADDOPTS": "-p no:cacheprovider",
             **(env or {}),
