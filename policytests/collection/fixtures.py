@@ -28,6 +28,7 @@ from regauth.policytests.execution.judging import describe
 from regauth.policytests.execution.policies import compile_folder
 from regauth.policytests.execution.telling import tell_access
 from regauth.policytests.tokens.claim_names import ClaimPath, paths_of, unknown_claims
+from regauth.policytests.tokens.coherence import impossible_claims
 from regauth.policytests.tokens.forgeries.known import FORGERIES
 from regauth.policytests.tokens.issuing import IssuerKeys, make_sample, profile_of
 from regauth.policytests.tokens.profiles import known as profiles
@@ -133,15 +134,31 @@ class AskedToken:
             raise PolicyError(f"there is no forgery {forgery!r}; {hint}")
         return replace(self, spec=replace(self.spec, forge=forgery))
 
+    def impossible(self, reason: str) -> "AskedToken":
+        """
+        Return the token, which may now contradict its issuer's claim schema.
+
+        Args:
+            reason: Why the test needs a token that no issuer makes.
+
+        Raises:
+            PolicyError: The reason is empty.
+        """
+        if not reason.strip():
+            raise PolicyError("write why the test needs a token that no issuer makes")
+        return replace(self, spec=replace(self.spec, impossible=reason))
+
     def session(self, service: str | None = None) -> Session:
         """
         Log the token in.
 
         Raises:
-            PolicyError: The policy does not answer for the service, or for several and none is
-                named.
+            PolicyError: The token contradicts its issuer's claim schema, the policy does not answer
+                for the service, or for several and none is named.
         """
         sample = make_sample(self.spec, self.provider, self.asked.at, self.asked.keys)
+        for found in impossible_claims(sample):
+            raise PolicyError(f"{found.message}; {found.fix}; or call .impossible(REASON)")
         policy = self.asked.policy
         if service is None and len(policy.services) > 1:
             names = ", ".join(sorted(policy.services))

@@ -20,7 +20,8 @@ from regauth.engine.source.problems import Location, Problems
 from regauth.engine.tokens.jwks import parse_jwks
 from regauth.engine.tokens.jwt import MalformedTokenError, parse
 from regauth.engine.tokens.keys import KeysError, KeySet, require_keys
-from regauth.policytests.tokens.claim_names import unknown_claims
+from regauth.policytests.tokens.claim_names import ClaimPath, unknown_claims
+from regauth.policytests.tokens.coherence import impossible_claims
 from regauth.policytests.tokens.issuing import IssuerKeys, Sample, make_sample, profile_of
 from regauth.policytests.tokens.profiles.known import PLAIN
 from regauth.policytests.tokens.spec import TokenSpec
@@ -61,8 +62,9 @@ def link(suite: Suite, policy: Policy, surroundings: Surroundings, problems: Pro
     """
     Tie a suite to its policy.
 
-    The codes are `unknown-provider`, `ambiguous-provider`, `unknown-claim`, `unknown-service`,
-    `unknown-grant`, `unknown-reason`, `captured-token`, `leaked-token`, `expired-exemption`.
+    The codes are `unknown-provider`, `ambiguous-provider`, `unknown-claim`, `impossible-claim`,
+    `unknown-service`, `unknown-grant`, `unknown-reason`, `captured-token`, `leaked-token`,
+    `expired-exemption`.
     """
     linker = _Linker(suite, policy, surroundings, problems)
     linked = Linked(suite, policy)
@@ -88,6 +90,7 @@ class _Linker:
         self._resolve = surroundings.resolve
         self._now = surroundings.now
         self._problems = problems
+        self._told: set[tuple[ClaimPath, str]] = set()
         statements = (*policy.grants, *policy.denials)
         self._statements = [statement.name for statement in statements]
         if policy.anonymous is not None:
@@ -102,7 +105,9 @@ class _Linker:
         if provider is None:
             return None
         self._check_claims(spec, provider.claims)
-        return make_sample(spec, provider, self._suite.at, self._keys)
+        sample = make_sample(spec, provider, self._suite.at, self._keys)
+        self._check_coherence(sample)
+        return sample
 
     def _provider(self, spec: TokenSpec) -> Provider | None:
         providers = self._policy.providers
@@ -139,6 +144,18 @@ class _Linker:
         for unknown in unknown_claims(claims, spec.named):
             location = spec.named[unknown.path]
             self._problems.error(location, "unknown-claim", unknown.message, unknown.hint)
+
+    def _check_coherence(self, sample: Sample) -> None:
+        """Report what no token of the issuer has: at the claim, or else at the token's name."""
+        spec = sample.spec
+        for found in impossible_claims(sample):
+            location = spec.named.get(found.path)
+            if location is None and (found.path, found.message) in self._told:
+                continue  # the token that this one is made from has it, too
+            self._told.add((found.path, found.message))
+            place = location or spec.location
+            hint = f"{found.fix}; or write `impossible: REASON` or `profile: plain`"
+            self._problems.error(place, "impossible-claim", found.message, hint)
 
     def _captured(self, spec: TokenSpec, file: str) -> Sample | None:
         text, keys = self._read(spec, file), self._captured_keys(spec)

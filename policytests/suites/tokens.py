@@ -118,6 +118,7 @@ class _TokenReader:
             at=moment or base.at,
             shift=base.shift if shift is None else shift,
             forge=self._forgery(token) or base.forge,
+            impossible=_text(token.get("impossible")) or base.impossible,
             jwt=_text(token.get("jwt")) or base.jwt,
             keys=_text(token.get("keys")) or base.keys,
         )
@@ -126,7 +127,7 @@ class _TokenReader:
         """Refuse to change a captured token: nobody here can sign it again."""
         if base.jwt is None:
             return
-        for key in ("claims", "without", "forge", "sub"):
+        for key in ("claims", "without", "forge", "impossible", "sub"):
             if key in token:
                 location = token.entries[key].key.location
                 message = f"a captured token is signed; it cannot have `{key}`"

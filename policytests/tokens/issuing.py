@@ -146,7 +146,14 @@ def claims_of(spec: TokenSpec, provider: Provider, issued: datetime) -> Claims:
     found = profiles.find(spec.profile or "plain")
     profile, variant = found or (profiles.PLAIN, {})
     issue = Issue(provider.issuer, min(provider.audiences), issued, spec.immutable_subject)
-    claims = profile.claims(merge(variant, spec.claims), issue)
+    given = merge(variant, spec.claims)
+    for name in spec.without:
+        # What follows from a claim that is only sometimes there is not to follow from it here: the
+        # subject of a GitHub token without `environment` names the ref.
+        less = {key: value for key, value in given.items() if key != name}
+        if name in given and name not in profile.claims(less, issue):
+            given = less
+    claims = profile.claims(given, issue)
     for name in spec.without:
         remove(claims, name)
     return claims

@@ -20,6 +20,7 @@ class TokenSpec:
     `claims` are those the author wrote; the profile fills the others in.  `named` says where this
     token itself names a claim, or a member of one, to give it or to leave it out.  `at` is the time
     of a login with a fresh token, `shift` how much later than its issue the token is used.
+    `impossible` is the reason that the token may contradict its issuer's claim schema.
     """
 
     name: str
@@ -34,5 +35,6 @@ class TokenSpec:
     at: datetime | None = None
     shift: timedelta = timedelta()
     forge: str | None = None
+    impossible: str | None = None
     jwt: str | None = None
     keys: str | None = None

@@ -106,9 +106,9 @@ BUILDKITE: Final = Profile(
 )
 
 
-def _circleci(claims: Claims, issue: Issue) -> None:
+def _circleci(claims: Claims, _issue: Issue) -> None:
     """CircleCI documentation, "OpenID Connect tokens in jobs": format."""
-    organisation = issue.issuer.rpartition("/org/")[2] or uuid_of("acme")
+    organisation = str(claims["iss"]).rpartition("/org/")[2] or uuid_of("acme")
     project = text(claims, "oidc.circleci.com/project-id", uuid_of("acme", "app"))
     user = uuid_of("alex")
     claims.setdefault("oidc.circleci.com/context-ids", [uuid_of("acme", "context")])

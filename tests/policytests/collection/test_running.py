@@ -24,7 +24,7 @@ MANY = "tests:\n  - name: many\n    grid: |\n      token repository pull\n" + ""
     "tokens",
     [
         TOKENS.replace("1342004", "999"),
-        TOKENS.replace('"1342004"', "1342004"),
+        TOKENS.replace('"1342004"}', "1342004}, impossible: its number is no text"),
         TOKENS.replace("profile: github-actions,", "profile: github-actions, without: [aud],"),
         TOKENS.replace("profile: github-actions,", "profile: github-actions, without: [iss],"),
         TOKENS.replace("repository: acme/app", "aud: [], repository: acme/app"),

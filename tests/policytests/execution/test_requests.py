@@ -49,6 +49,7 @@ tokens:
   main:
     profile: github-actions
     claims: {repository: acme/app, repository_owner_id: "1342004", run_number: many}
+    impossible: the condition must fail
 """
 
 

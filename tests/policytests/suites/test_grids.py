@@ -43,6 +43,7 @@ def test_a_cell_passes_only_as_marked(
 ) -> None:
     text = grid(row).replace("run_number", tokens)
     claims = 'claims: {repository: acme/app, repository_owner_id: "1342004", run_number: many}'
+    claims += ", impossible: the condition must fail"
     tokens = f"""
     at: 2026-11-01T12:00:00Z
     tokens:
@@ -57,7 +58,7 @@ def test_an_unexpected_cel_error_is_an_error_and_no_pass(house: Repository, mark
     tokens = f"""
     at: 2026-11-01T12:00:00Z
     tokens:
-      main: {{profile: github-actions, claims: {claims}}}
+      main: {{profile: github-actions, claims: {claims}, impossible: it must fail}}
     """
     judged = house.judge(grid(f"main broken/x {mark} ."), tokens)
     assert judged["grid[main-broken/x-pull]"].outcome.value == "error"
@@ -76,7 +77,7 @@ def test_an_access_that_is_allowed_despite_an_error_passes_as_nothing(
     tokens = f"""
     at: 2026-11-01T12:00:00Z
     tokens:
-      main: {{profile: github-actions, claims: {claims}}}
+      main: {{profile: github-actions, claims: {claims}, impossible: it must fail}}
     """
     judged = house.judge(grid(f"main broken/x {mark} ."), tokens)["grid[main-broken/x-pull]"]
 

@@ -221,7 +221,7 @@ def test_a_claim_that_such_tokens_cannot_have_is_an_error_and_not_passed_over(
     tokens = f"""
     at: 2026-11-01T12:00:00Z
     tokens:
-      base: {{profile: {profile}, claims: {{sub: a}}}}
+      base: {{profile: {profile}, claims: {{jti: 0f7a3f0c-3c0a-4a7e-8f0e-6f3f1f0f6a01}}}}
       x: {{from: base, {x.removeprefix("{")}
     """
     if not problem:

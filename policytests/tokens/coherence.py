@@ -1,0 +1,64 @@
+"""
+A sample token compared with what is known of its issuer.
+
+What lives here: the claims that contradict the claim schema of the provider, each with a value that
+would be right.  Not here: unknown claims (`claim_names`), and who is told (`suites.linking`,
+`collection.fixtures`).
+
+A token that no issuer makes proves nothing: with the same typing error in the policy and in the
+token, every case passes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from regauth.engine.issuers import check_token
+
+from .claim_names import ClaimPath
+from .issuing import Sample, profile_of
+from .profiles.known import PLAIN
+
+
+@dataclass(frozen=True, slots=True)
+class ImpossibleClaim:
+    """A claim with a value that no token of the issuer has, given the token's other claims."""
+
+    path: ClaimPath
+    message: str
+    fix: str
+    """What to write instead."""
+
+
+def impossible_claims(sample: Sample) -> Iterator[ImpossibleClaim]:
+    """
+    Yield each claim of a token that contradicts its issuer's claim schema.
+
+    What the issuer only usually does counts, too.  Claims that are left out do not: a suite leaves
+    them out to see what a policy does without them.  Nothing is checked of a token with the
+    profile `plain`, a reason in `impossible`, or a forgery, nor of a real token.
+    """
+    spec, provider = sample.spec, sample.provider
+    if provider is None or spec.impossible is not None or spec.forge is not None:
+        return
+    if profile_of(spec) is PLAIN:
+        return
+    for found in check_token(provider.claims, sample.claims):
+        if found.kind == "unknown" or not _is_there(sample.claims, found.path):
+            continue
+        message = f"no token of {provider.claims.name} is like this: {found.message}"
+        yield ImpossibleClaim(found.path, message, _fix(found.coherent))
+
+
+def _is_there(claims: object, path: ClaimPath) -> bool:
+    for name in path:
+        if not isinstance(claims, dict) or name not in claims:
+            return False
+        claims = claims[name]
+    return True
+
+
+def _fix(coherent: object | None) -> str:
+    if coherent is None:
+        return "correct the claim"
+    value = str(coherent).lower() if isinstance(coherent, bool) else coherent
+    return f"`{value}` would be right" if value != "" else "an empty text would be right"
