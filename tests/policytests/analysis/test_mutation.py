@@ -54,7 +54,7 @@ MANY = (
   thawed: {from: main, claims: {repository: acme/frozenx}}
   own: {from: main, claims: {repository: other/mine}}
   alien: {from: main, claims: {repository_owner_id: "999"}}
-  near: {from: main, claims: {repository_owner_id: "1342004-x"}}
+  near: {from: main, impossible: the mutants need it, claims: {repository_owner_id: "1342004-x"}}
   aud: {from: main, claims: {aud: https://another.example.com}}
 """
 )
