@@ -21,8 +21,8 @@ class Walk:
 
     imports: Mapping[str, Collection[str]]
 
-    rooms: dict[str, list[str]] = field(default_factory=dict)
-    """The modules of each room, rooms in the order of their first call."""
+    rooms: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    """What each kind of thread passed: the modules of each room, rooms in the order of their first call."""
 
     returns: dict[tuple[str, str], None] = field(default_factory=dict)
     """
@@ -66,17 +66,23 @@ class Walk:
                 self.returns[short(caller), short(name)] = None
         stack.append((name, [*waiting, room] if waiting[-1:] != [room] else waiting))
         if not self.over:
-            modules = self.rooms.setdefault(room, [])
+            # Threads of one target share what they do: which of them does it is chance.
+            kind = threading.current_thread().name.partition("(")[2]
+            modules = self.rooms.setdefault(kind, {}).setdefault(room, [])
             if (module := placed(name)[1]) not in modules:
                 modules.append(module)
 
     def table(self) -> str:
-        """Return the rooms and their modules as a table in Markdown."""
+        """Return the rooms and their modules as a table in Markdown, the main thread's rooms first."""
+        rooms: dict[str, list[str]] = {}
+        for kind in sorted(self.rooms):
+            for room, found in self.rooms[kind].items():
+                rooms.setdefault(room, []).extend(set(found).difference(rooms.get(room, ())))
         rows = (
             f"| `{room}/` | {', '.join(sorted(found))} |"
             if found != [room.rpartition("/")[2]]
             else f"| `{room}` | |"
-            for room, found in self.rooms.items()
+            for room, found in rooms.items()
         )
         return "\n".join(["| room | modules |", "| --- | --- |", *rows, ""])
 

@@ -11,7 +11,7 @@ HEAVY = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("module", ["docker_helper", "kubelet_plugin"])
+@pytest.mark.parametrize("module", ["docker_helper", "helpers.kubelet_plugin"])
 def test_a_helper_imports_nothing_heavy(module: str) -> None:
     """Compared with an interpreter that imports nothing: what starts with it costs anyway."""
     code = "import sys; print(*sys.modules)"

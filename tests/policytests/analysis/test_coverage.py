@@ -104,9 +104,9 @@ def test_the_combination_of_parts_is_the_whole_condition(house: Repository) -> N
     policy = house.root / "policy" / "policy.yaml"
     text = policy.read_text()
     for condition in (
-        'claims.ref == "a" || !(claims.actor == "b") && claims.sha != "c"',
-        'claims.ref == "a" ? claims.actor == "b" : claims.sha == "c"',
-        'has(claims.environment) && claims.environment == "x" || claims.ref == "a"',
+        'claims.ref == "refs/heads/a" || !(claims.actor == "b") && claims.workflow != "c"',
+        'claims.ref == "refs/heads/a" ? claims.actor == "b" : claims.workflow == "c"',
+        'has(claims.environment) && claims.environment == "x" || claims.ref == "refs/heads/a"',
     ):
         block = f">-\n      {condition}"
         policy.write_text(text.replace('claims.ref == "refs/heads/main"', block))
@@ -116,9 +116,9 @@ def test_the_combination_of_parts_is_the_whole_condition(house: Repository) -> N
         assert when is not None
         parts = Parts(when)
         for claims in (
-            {"ref": "a", "actor": "b", "sha": "c"},
-            {"ref": "x", "actor": "b", "sha": "c"},
-            {"ref": "x", "actor": "x", "sha": "x", "environment": "x"},
+            {"ref": "refs/heads/a", "actor": "b", "workflow": "c"},
+            {"ref": "x", "actor": "b", "workflow": "c"},
+            {"ref": "x", "actor": "x", "workflow": "x", "environment": "x"},
             {"actor": "b"},
         ):
             variables = {"claims": claims}
