@@ -1,7 +1,7 @@
 """
 Start `docker-credential-regauth` from the action's own folder.
 
-What lives here: the one entry of the search path beside the standard library.  What must not: the
+What lives here: the one entry of the search path beside the standard library.  Not here: the
 helper itself (`regauth.controller.docker_helper`).
 
     python -I -S credential_helper.py FOLDER get|store|erase|list|version

@@ -1,7 +1,7 @@
 """
 Write what the credential helper needs: docker's config.json and the helper's own file.
 
-What lives here: adding a registry to both files and taking it out again.  What must not: tokens;
+What lives here: adding a registry to both files and taking it out again.  Not here: tokens;
 none is written.
 
     helper_files.py add    CONFIG.JSON HELPER.JSON REGISTRY USERNAME AUDIENCE

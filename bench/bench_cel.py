@@ -1,7 +1,7 @@
 """
 How fast conditions are: ours against cel-python's interpreter and against a hand-written lambda.
 
-What lives here: six typical conditions and their measurement.  What must not: claims about other
+What lives here: six typical conditions and their measurement.  Not here: claims about other
 machines; every number is a ratio of two times taken in turns in one run.
 """
 

@@ -1,7 +1,7 @@
 """
 How the engine scales: deciding and compiling from ten grants to ten thousand.
 
-What lives here: one policy shape in four sizes and its measurement.  What must not: claims about
+What lives here: one policy shape in four sizes and its measurement.  Not here: claims about
 other machines; times are compared with others of the same run, taken in turns.
 """
 

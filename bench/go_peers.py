@@ -2,7 +2,7 @@
 Go servers to measure the token server beside.
 
 What lives here: building them, outside the repository, and how they are run with the keys and the
-policy of a `token-server init` folder.  What must not: measuring.
+policy of a `token-server init` folder.  Not here: measuring.
 """
 
 import json

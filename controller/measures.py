@@ -1,7 +1,7 @@
 """
 The controller's metrics, for Prometheus.
 
-What lives here: the metrics and their names.  What must not: names of namespaces or accounts,
+What lives here: the metrics and their names.  Not here: names of namespaces or accounts,
 which are without bound; the event log has those.
 """
 

@@ -1,7 +1,7 @@
 """
 Names, labels and annotations that the controller writes and recognises.
 
-What lives here: the words themselves, and how a pull secret is called.  What must not: using them.
+What lives here: the words themselves, and how a pull secret is called.  Not here: using them.
 """
 
 import hashlib

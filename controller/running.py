@@ -2,7 +2,7 @@
 Running a controller: threads, signals, leadership, and their end.
 
 What lives here: the order in which watches, workers, election and endpoints are started and
-ended.  What must not: the work itself (`regauth.controller.applying.reconciling`).
+ended.  Not here: the work itself (`regauth.controller.applying.reconciling`).
 
 A process that loses the Lease ends, and is started again by its Deployment: whatever it was doing
 is planned anew by whoever leads then.

@@ -2,7 +2,7 @@
 The controller's settings, as values.
 
 What lives here: what `controller.yaml` or the command's options come to, with every default.
-What must not: reading them (`regauth.controller.configuration`).
+Not here: reading them (`regauth.controller.configuration`).
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """
 The health check of the images, which have no curl: ends with 0 when /healthz answers 200.
 
-What lives here: one request to this container's own port.  What must not: anything that needs more
+What lives here: one request to this container's own port.  Not here: anything that needs more
 than the standard library.
 """
 

@@ -3,7 +3,7 @@ Reading a policy folder, for hosts.
 
 The only module of the engine that touches files, and one that nothing else in the engine imports:
 every host must read a policy in the same way, and a second reader would be a second opinion on
-what the policy is.  What must not live here: what is in the files.
+what the policy is.  Not here: what is in the files.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,7 +1,7 @@
 """
 The command `policytest`.
 
-What lives here: what the command line means.  What must not: running tests, which is pytest's, and
+What lives here: what the command line means.  Not here: running tests, which is pytest's, and
 the commands beside them (`commands`).
 
 Without a command, everything goes to pytest as it is; options that only policytest has are given

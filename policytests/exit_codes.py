@@ -1,7 +1,7 @@
 """
 Exit codes: what `policytest` ends with beside pytest's own 0 to 5.
 
-What lives here: the numbers that scripts rely on.  What must not: when each is due.
+What lives here: the numbers that scripts rely on.  Not here: when each is due.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
 """
 The pytest plugin: `pytest` collects `*.policytest.yaml`.
 
-What lives here: pytest's hooks and options.  What must not: anything that takes time to import;
+What lives here: pytest's hooks and options.  Not here: anything that takes time to import;
 this module is loaded by every pytest run of every project in the same environment, most of which
 have no suite.
 """

@@ -2,7 +2,7 @@
 Applying: from a planned change to requests.
 
 What lives here: the order of the requests that make a change, such that whatever is interrupted
-can be gone on with, and such that every token is bound to the secret it is in.  What must not:
+can be gone on with, and such that every token is bound to the secret it is in.  Not here:
 which changes to make (`regauth.controller.planning.planning`).
 """
 

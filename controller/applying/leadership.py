@@ -1,7 +1,7 @@
 """
 Leader election by a Lease: of several controllers, one works.
 
-What lives here: taking, renewing and giving back the Lease.  What must not: the leader's work.
+What lives here: taking, renewing and giving back the Lease.  Not here: the leader's work.
 
 Source: Kubernetes documentation, "Leases", "Leader election", and client-go's leaderelection: the
 holder's end is measured by this process's own clock from the moment it saw the Lease change, so

@@ -2,7 +2,7 @@
 The work queue: which service accounts to look at, and when.
 
 What lives here: each key once, not by two workers at a time, later and later while it fails; and
-the throttle on requests.  What must not: the work.
+the throttle on requests.  Not here: the work.
 
 The meaning is that of client-go's workqueue.
 """

@@ -1,7 +1,7 @@
 """
 HTTP out, for the helpers.
 
-What lives here: one bounded GET, over TLS or to this machine.  What must not: what is asked and
+What lives here: one bounded GET, over TLS or to this machine.  Not here: what is asked and
 what the answer means.
 
 No redirect is followed: a helper's requests carry secrets, and where they go is written by whoever

@@ -2,7 +2,7 @@
 The configuration of the docker credential helper.
 
 What lives here: reading the file, a JSON document of which an editor knows
-`schemas/credential-helper.schema.json`, and finding a registry in it.  What must not: getting a
+`schemas/credential-helper.schema.json`, and finding a registry in it.  Not here: getting a
 token.
 
 The shape is checked here and not by the schema: loading a validator takes longer than docker

@@ -1,7 +1,7 @@
 """
 Where the docker credential helper gets a fresh JWT from.
 
-What lives here: one function for each kind of place a job runs in.  What must not: which registry
+What lives here: one function for each kind of place a job runs in.  Not here: which registry
 gets which, and keeping any token.
 """
 

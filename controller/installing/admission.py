@@ -1,7 +1,7 @@
 """
 What the controller's account is held to beyond its permissions: a ValidatingAdmissionPolicy.
 
-What lives here: the rules that RBAC cannot state.  What must not: permissions, which are
+What lives here: the rules that RBAC cannot state.  Not here: permissions, which are
 `regauth.controller.installing.manifests`'.
 
 RBAC restricts the permission to request tokens to no audience and the one on secrets to no type

@@ -2,7 +2,7 @@
 The inventory: what watches and our own writes have told of the cluster, kept up to date.
 
 What lives here: keeping the newest state of every object, and finding whom a change concerns.
-What must not: asking the API for anything.
+Not here: asking the API for anything.
 
 Our own writes are entered with the API server's answer to them, because the watch tells of them
 later: a plan made in between must not do the same again.  Of two states of an object the one with

@@ -1,7 +1,7 @@
 """
 What the controller knows of the cluster: frozen values, without tokens.
 
-What lives here: service accounts, namespaces and pull secrets as a plan sees them.  What must not:
+What lives here: service accounts, namespaces and pull secrets as a plan sees them.  Not here:
 reading them from the API (`regauth.controller.observing.reading`), or deciding anything.
 """
 

@@ -1,7 +1,7 @@
 """
 Objects of the Kubernetes API to what the controller keeps of them.
 
-What lives here: reading service accounts, namespaces and pull secrets.  What must not: keeping a
+What lives here: reading service accounts, namespaces and pull secrets.  Not here: keeping a
 token; of a secret's content only what its tokens say of themselves is kept.
 """
 

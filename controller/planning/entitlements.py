@@ -2,7 +2,7 @@
 Which registries a service account gets a login for.
 
 What lives here: the account as its token will describe it, and the question to the engine whether
-the policy can give that token anything.  What must not: a decision; the engine makes them.
+the policy can give that token anything.  Not here: a decision; the engine makes them.
 """
 
 from dataclasses import dataclass, field

@@ -2,7 +2,7 @@
 References: what a request names within a repository, a tag or the digest of content.
 
 What lives here: their grammar (OCI Distribution Spec 1.1, "Pulling manifests"; OCI Image Spec 1.1,
-"Digests") and how a repository is written with one, `acme/app:v1`.  What must not: the names of
+"Digests") and how a repository is written with one, `acme/app:v1`.  Not here: the names of
 repositories (`scope`), and who may do what.
 
 Only who sees the request itself knows its reference: the token protocol has none (`UNKNOWN`).

@@ -1,7 +1,7 @@
 """
 The Common Expression Language of policies: parsed by cel-python, checked and evaluated here.
 
-What lives here: the public names.  What must not: code.
+What lives here: the public names.  Not here: code.
 
 `compile_expression` turns a text into a `Program`, or into findings that say what is wrong and
 where.  The subset, its limits and its deliberate differences from the specification are described

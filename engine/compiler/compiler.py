@@ -1,7 +1,7 @@
 """
 The compiler: from the files of a policy to a `Policy`, or to all that is wrong with them.
 
-What lives here: the order of the steps.  What must not: the steps themselves, and files or clocks.
+What lives here: the order of the steps.  Not here: the steps themselves, and files or clocks.
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 CEL expressions where they stand in a policy: compiled once, with problems at their place.
 
 What lives here: which variables an expression sees, which definitions, and where in the file a
-finding belongs.  What must not: CEL itself (`regauth.engine.cel`).
+finding belongs.  Not here: CEL itself (`regauth.engine.cel`).
 """
 
 import re

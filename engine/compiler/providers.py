@@ -1,7 +1,7 @@
 """
 Compiling providers: from the policy as written to `Provider` values.
 
-What lives here: issuers, audiences, keys, algorithms, rules.  What must not: grants and denials
+What lives here: issuers, audiences, keys, algorithms, rules.  Not here: grants and denials
 (`regauth.engine.compiler.statements`), and fetching keys.
 """
 

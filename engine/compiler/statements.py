@@ -1,7 +1,7 @@
 """
 Compiling grants and denials: from the policy as written to `Grant` and `Denial` values.
 
-What lives here: what a statement is about and when it matches.  What must not: matching
+What lives here: what a statement is about and when it matches.  Not here: matching
 (`regauth.engine.decisions.decide`) and providers (`regauth.engine.compiler.providers`).
 """
 

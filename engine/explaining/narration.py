@@ -1,7 +1,7 @@
 """
 Explanations as text for people.
 
-What lives here: turning an `Explanation` into indented lines.  What must not: anything that is not
+What lives here: turning an `Explanation` into indented lines.  Not here: anything that is not
 in the explanation.
 """
 

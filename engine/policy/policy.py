@@ -1,7 +1,7 @@
 """
 The compiled policy: immutable, checked, shared by threads.
 
-What lives here: the values that a policy is made of once it compiled.  What must not: reading a
+What lives here: the values that a policy is made of once it compiled.  Not here: reading a
 policy (`regauth.engine.compiler.compiler`) and deciding with it (`authentication`, `decide`).
 
 Nothing here can stand for "everything" by being empty: a grant without patterns or actions, a

@@ -2,7 +2,7 @@
 Where the characters of a YAML scalar stand in the file.
 
 What lives here: walking a scalar's value along its source, through quotes, escapes, indentation and
-folding (YAML 1.2.2, sections 7.3 and 8.1).  What must not: reading YAML
+folding (YAML 1.2.2, sections 7.3 and 8.1).  Not here: reading YAML
 (`regauth.engine.source.nodes`).
 """
 

@@ -1,7 +1,7 @@
 """
 Durations and moments as a policy writes them.
 
-What lives here: `30s`, `1h30m`, `2027-01-31` to Python's values.  What must not: a clock.
+What lives here: `30s`, `1h30m`, `2027-01-31` to Python's values.  Not here: a clock.
 """
 
 import re

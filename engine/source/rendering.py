@@ -1,7 +1,7 @@
 """
 Problems as text for people: the place in the file, underlined, and what to do.
 
-What lives here: plain text with or without colour.  What must not: formats for machines, which
+What lives here: plain text with or without colour.  Not here: formats for machines, which
 are the reports of `regauth.policytests`.
 """
 

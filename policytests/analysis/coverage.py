@@ -2,7 +2,7 @@
 Coverage: what of a policy the cases of a run have exercised.
 
 What lives here: the points there are to cover, what covers each, and for what is not covered a
-token that would.  What must not: whether the cases pass, and the reports' formats.
+token that would.  Not here: whether the cases pass, and the reports' formats.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

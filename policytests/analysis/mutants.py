@@ -1,7 +1,7 @@
 """
 Mutants: the policy with one thing changed for the worse, or for another.
 
-What lives here: every change there is for a policy, and the policy after it.  What must not:
+What lives here: every change there is for a policy, and the policy after it.  Not here:
 finding out who notices (`mutation`).
 """
 

@@ -1,7 +1,7 @@
 """
 Mutation: whether the cases of a run notice each change of a policy.
 
-What lives here: running the cases a mutant touches, and its score.  What must not: the mutants
+What lives here: running the cases a mutant touches, and its score.  Not here: the mutants
 themselves (`mutants`), and the search for tokens that tell one apart (`witnesses`).
 
 Only what a mutant can change is decided again: the answers it touches are found by asking the one

@@ -2,7 +2,7 @@
 The parts of a condition, and what each contributes to the whole.
 
 What lives here: the value of every atomic condition in a situation, and whether the whole depends
-on it there (masking MC/DC: NASA/TM-2001-210876).  What must not: which situations there were
+on it there (masking MC/DC: NASA/TM-2001-210876).  Not here: which situations there were
 (`coverage`).
 """
 

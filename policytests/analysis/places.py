@@ -1,7 +1,7 @@
 """
 Places: where in its files each part of a policy stands.
 
-What lives here: finding rules, definitions, conditions and patterns by name.  What must not: any
+What lives here: finding rules, definitions, conditions and patterns by name.  Not here: any
 reading of what they mean; the policy was compiled from the same text.
 """
 

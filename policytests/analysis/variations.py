@@ -2,7 +2,7 @@
 Variations: claims changed in the one place that a condition looks at.
 
 What lives here: which values of which claims a condition tells apart, and claims with one of them.
-What must not: whether a variation is of use, which the engine tells (`coverage`, `witnesses`).
+Not here: whether a variation is of use, which the engine tells (`coverage`, `witnesses`).
 """
 
 from collections.abc import Iterator, Mapping

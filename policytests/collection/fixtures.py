@@ -1,7 +1,7 @@
 """
 Fixtures for Python tests of a policy.
 
-What lives here: what a test asks with.  What must not: pytest's hooks.
+What lives here: what a test asks with.  Not here: pytest's hooks.
 
     def test_only_main_pushes(policytest):
         policy = policytest("policy/")

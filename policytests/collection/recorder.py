@@ -2,7 +2,7 @@
 Recording: what pytest tells of the cases, gathered into a report.
 
 What lives here: pytest's hooks for a run that has suites, and the end of such a run: coverage,
-mutation, formats, gates and the exit code.  What must not: any format (`formats`).
+mutation, formats, gates and the exit code.  Not here: any format (`formats`).
 """
 
 import contextlib

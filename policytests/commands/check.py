@@ -1,7 +1,7 @@
 """
 `policytest check`: what is wrong, or looks wrong, with policies.
 
-What lives here: compiling folders and showing their problems.  What must not: finding problems,
+What lives here: compiling folders and showing their problems.  Not here: finding problems,
 which is the engine's.
 """
 

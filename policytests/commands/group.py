@@ -1,7 +1,7 @@
 """
 The commands beside the tests.
 
-What lives here: their arguments and their help.  What must not: what they do, each in a module of
+What lives here: their arguments and their help.  Not here: what they do, each in a module of
 its own that is imported when it is needed.
 """
 

@@ -1,7 +1,7 @@
 """
 What the command line says: help by example.
 
-What lives here: texts.  What must not: anything that acts.
+What lives here: texts.  Not here: anything that acts.
 """
 
 from collections.abc import Mapping, Sequence

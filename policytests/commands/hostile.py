@@ -1,7 +1,7 @@
 """
 `policytest hostile`: the forgeries, and sending them to a running token server.
 
-What lives here: the requests and their judgement.  What must not: how a token is forged.
+What lives here: the requests and their judgement.  Not here: how a token is forged.
 
 The server must trust a key that the tester has; with it the suite's tokens are signed as genuine
 ones, for now, and forged.

@@ -1,7 +1,7 @@
 """
 `policytest init` and `policytest schema`.
 
-What lives here: writing a starter, and the published schemas.  What must not: their texts.
+What lives here: writing a starter, and the published schemas.  Not here: their texts.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """
 `policytest migrate`: the Go proof of concept's configuration as a policy.
 
-What lives here: the translation.  What must not: guessing; what the configuration left open is
+What lives here: the translation.  Not here: guessing; what the configuration left open is
 left closed here, and said.
 """
 

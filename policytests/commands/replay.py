@@ -1,7 +1,7 @@
 """
 `policytest replay`: a decision log, decided again with another policy.
 
-What lives here: reading logs, driving the replay, and the exit code.  What must not: deciding
+What lives here: reading logs, driving the replay, and the exit code.  Not here: deciding
 (`replaying`), counting (`replay_report`), and how it is said (`format_replay`).
 """
 

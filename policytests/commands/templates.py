@@ -1,7 +1,7 @@
 """
 What `policytest init` writes.
 
-What lives here: the texts.  What must not: writing them (`command_init`).
+What lives here: the texts.  Not here: writing them (`command_init`).
 """
 
 import shlex

@@ -1,7 +1,7 @@
 """
 Running: a linked suite's logins and accesses, each decided by the engine.
 
-What lives here: asking the engine, and remembering its answers for a suite.  What must not: an
+What lives here: asking the engine, and remembering its answers for a suite.  Not here: an
 opinion about an answer (`judging`), or any decision of its own.
 """
 

@@ -1,7 +1,7 @@
 """
 The hostile layer: what must be refused whatever the suite's author thought of.
 
-What lives here: the cases of forgeries and near misses, and how they are judged.  What must not:
+What lives here: the cases of forgeries and near misses, and how they are judged.  Not here:
 how a hostile token is made (`forgeries`, `near_misses`).
 """
 

@@ -1,7 +1,7 @@
 """
 Judging: what the engine answered against what a case expects.
 
-What lives here: the comparison, and nothing else.  What must not: asking the engine
+What lives here: the comparison, and nothing else.  Not here: asking the engine
 (`evaluation`) and telling people (`telling`).
 
 There are three outcomes.  An error is not a failure: it says that the case proves nothing, because

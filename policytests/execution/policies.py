@@ -1,7 +1,7 @@
 """
 The policy under test: found, kept inside the repository, compiled once.
 
-What lives here: which folder a suite means, and the compilations of a run.  What must not: what a
+What lives here: which folder a suite means, and the compilations of a run.  Not here: what a
 policy means, which is the engine's.
 """
 

@@ -1,7 +1,7 @@
 """
 Telling: a case that did not pass, as text for its author.
 
-What lives here: the words and their layout.  What must not: colour, which is the terminal's, and
+What lives here: the words and their layout.  Not here: colour, which is the terminal's, and
 any judgement.
 """
 

@@ -2,7 +2,7 @@
 Dependencies: what of a request the conditions of a policy can depend on.
 
 What lives here: the claims and times that a policy asks for, and requests as keys that are equal
-where it can tell no difference.  What must not: evaluating anything.
+where it can tell no difference.  Not here: evaluating anything.
 """
 
 import marshal

@@ -1,7 +1,7 @@
 """
 Decision logs: the files that hold the records.
 
-What lives here: files, standard input and gzip as lines of bounded length.  What must not: what a
+What lives here: files, standard input and gzip as lines of bounded length.  Not here: what a
 line says (`decision_records`).
 """
 

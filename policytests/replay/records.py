@@ -2,7 +2,7 @@
 Decision records: a token server's decision log, read line by line.
 
 What lives here: a line of the published form (`schemas/decision-log.schema.json`) as a `Record`, or
-why it is none.  What must not: files (`decision_logs`), and deciding anything (`replaying`).
+why it is none.  Not here: files (`decision_logs`), and deciding anything (`replaying`).
 
 A line is a record in whole or not at all: a member that is not known could mean what a replay must
 know, so a log of another version is not read half.

@@ -1,7 +1,7 @@
 """
 The report of a replay: what differs, how often, and what could not be decided again.
 
-What lives here: counting and grouping, in bounded memory.  What must not: deciding (`replaying`)
+What lives here: counting and grouping, in bounded memory.  Not here: deciding (`replaying`)
 and any format (`format_replay`).
 """
 

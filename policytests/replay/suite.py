@@ -1,7 +1,7 @@
 """
 A suite of recorded decisions: what production asks for, kept as tests.
 
-What lives here: choosing distinct requests and writing them down.  What must not: running a suite,
+What lives here: choosing distinct requests and writing them down.  Not here: running a suite,
 and any decision of its own; what is expected is what was recorded and what the engine says again.
 
 A token here has the claims of a recorded one, but for its times and its `jti`: it is issued anew

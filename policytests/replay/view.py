@@ -1,7 +1,7 @@
 """
 What is shown of a replay, and the sentences that all its formats share.
 
-What lives here: differences with what explains them, and words.  What must not: any format
+What lives here: differences with what explains them, and words.  Not here: any format
 (`format_replay`).
 """
 

@@ -1,7 +1,7 @@
 """
 Coverage for other tools: LCOV and Cobertura.
 
-What lives here: a policy's lines and branches as those formats have them.  What must not: how
+What lives here: a policy's lines and branches as those formats have them.  Not here: how
 coverage is measured (`coverage`).
 
 A line is hit when every point on it was seen in some way; each outcome of a point is a branch.

@@ -1,7 +1,7 @@
 """
 The formats of a report, by name.
 
-What lives here: the table of them.  What must not: any of them.
+What lives here: the table of them.  Not here: any of them.
 """
 
 from collections.abc import Callable, Mapping

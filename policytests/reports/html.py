@@ -1,7 +1,7 @@
 """
 The HTML report: one file, no network.
 
-What lives here: the page's structure and content.  What must not: its look (`report.css`) and its
+What lives here: the page's structure and content.  Not here: its look (`report.css`) and its
 behaviour (`report.js`), which are read from beside this module; and anything not in the report.
 
 It works without its script: everything is in `details` elements, and the script only filters.

@@ -1,7 +1,7 @@
 """
 What came of a run, as values that every format is written from.
 
-What lives here: results, coverage and mutation of a run, gathered.  What must not: any format.
+What lives here: results, coverage and mutation of a run, gathered.  Not here: any format.
 """
 
 from collections.abc import Iterator

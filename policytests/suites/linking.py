@@ -2,7 +2,7 @@
 A suite against its policy: what only both together can tell to be wrong.
 
 What lives here: names of grants, denials, providers and services that a suite uses, the provider
-each sample token logs in with, and captured tokens.  What must not: running a case
+each sample token logs in with, and captured tokens.  Not here: running a case
 (`evaluation`).
 """
 

@@ -1,7 +1,7 @@
 """
 A suite as values: what a `*.policytest.yaml` file says, once its names are resolved.
 
-What lives here: tokens, cases and expectations, each with its place in the file.  What must not:
+What lives here: tokens, cases and expectations, each with its place in the file.  Not here:
 YAML (`regauth.policytests.suites.reading`), signing (`issuing`) and running (`evaluation`).
 """
 

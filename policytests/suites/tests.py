@@ -1,7 +1,7 @@
 """
 The tests of a suite: grids, requests, snapshots.
 
-What lives here: reading them.  What must not: running them
+What lives here: reading them.  Not here: running them
 (`evaluation`), and names of the policy (`linking`).
 """
 

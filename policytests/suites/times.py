@@ -1,7 +1,7 @@
 """
 Times as a suite writes them: `2026-11-01T12:00:00Z`, `2026-11-01`, `+2h`, `-90s`.
 
-What lives here: reading them.  What must not: reading a clock.
+What lives here: reading them.  Not here: reading a clock.
 """
 
 import re

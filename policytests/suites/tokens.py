@@ -1,7 +1,7 @@
 """
 The tokens and groups of a suite.
 
-What lives here: reading them, following `from`.  What must not: making a token (`issuing`).
+What lives here: reading them, following `from`.  Not here: making a token (`issuing`).
 """
 
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,7 @@
 """
 Near misses: genuine tokens of somebody, or something, that is almost the one meant.
 
-What lives here: the moves, by kind of issuer.  What must not: forged tokens (`forgeries`), and the
+What lives here: the moves, by kind of issuer.  Not here: forged tokens (`forgeries`), and the
 judgement (`hostile`).
 
 A move is coherent: everything that its issuer would change with it changes too, because a policy

@@ -1,7 +1,7 @@
 """
 The `token-server keys` commands.
 
-What lives here: their options and what they print.  What must not: the folder's layout
+What lives here: their options and what they print.  Not here: the folder's layout
 (`regauth.servers.signing.key_folder`); it is imported when a command runs.
 """
 

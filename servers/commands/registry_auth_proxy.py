@@ -1,7 +1,7 @@
 """
 The `registry-auth-proxy` command.
 
-What lives here: options, and serving until the process is told to end.  What must not: what is
+What lives here: options, and serving until the process is told to end.  Not here: what is
 served.
 """
 

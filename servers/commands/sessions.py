@@ -1,7 +1,7 @@
 """
 The `token-server sessions` commands.
 
-What lives here: their options and what they print.  What must not: how sessions are kept
+What lives here: their options and what they print.  Not here: how sessions are kept
 (`regauth.servers.sessions.store`); what they need is imported when a command runs.
 """
 

@@ -1,7 +1,7 @@
 """
 What the server's commands say on a terminal.
 
-What lives here: how problems, refusals and tokens are shown, and the exit codes.  What must not:
+What lives here: how problems, refusals and tokens are shown, and the exit codes.  Not here:
 making them.
 """
 

@@ -1,7 +1,7 @@
 """
 The `token-server` command.
 
-What lives here: commands and their options.  What must not: the work they do; what a command
+What lives here: commands and their options.  Not here: the work they do; what a command
 needs is imported by that command, so that `--help` is fast.
 """
 

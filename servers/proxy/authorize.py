@@ -3,7 +3,7 @@
 
 What lives here: how nginx (`auth_request`), Traefik (`forwardAuth`) and Envoy (`ext_authz`, HTTP)
 say what they were asked, and answers that they understand: 204 or 200, 401 with the challenge,
-403, and nothing else, because nginx makes an error 500 of it.  What must not: the decision.
+403, and nothing else, because nginx makes an error 500 of it.  Not here: the decision.
 
 Each gateway has an address of its own, so that no header of a client can take the place of what
 its gateway says.

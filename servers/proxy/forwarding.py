@@ -2,7 +2,7 @@
 The proxy: a request that was let through, to the registry and back.
 
 What lives here: what passes in which direction, and what a client is told when the registry fails.
-What must not: the decision (`regauth.servers.proxy.gate`), and connections.
+Not here: the decision (`regauth.servers.proxy.gate`), and connections.
 """
 
 import time

@@ -2,7 +2,7 @@
 The decision about one request to a registry: let it through, or turn it away and say how.
 
 What lives here: what is asked (`registry_routes`) against what the token gives, and challenges and
-errors in the form of Distribution (docs/spec/api.md; docs/spec/auth/token.md).  What must not:
+errors in the form of Distribution (docs/spec/api.md; docs/spec/auth/token.md).  Not here:
 moving bytes.  The proxy and `/authorize` both ask here, so that they cannot differ.
 """
 

@@ -2,7 +2,7 @@
 Headers that pass the proxy.
 
 What lives here: which of a client's headers go upstream, and which of the upstream's come back.
-What must not: `Location` and `Link`, which are rewritten (`regauth.servers.upstream.registry`).
+Not here: `Location` and `Link`, which are rewritten (`regauth.servers.upstream.registry`).
 
 Requests pass by a list of what is known, so that nothing a client adds, `Authorization` above all,
 reaches the registry.  Answers pass but for what concerns the connection or the proxy's own login.

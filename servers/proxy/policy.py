@@ -1,7 +1,7 @@
 """
 The policy as the proxy applies it: to requests that a token leaves open, and to the catalog.
 
-What lives here: asking the engine about the workload behind a verified token.  What must not: a
+What lives here: asking the engine about the workload behind a verified token.  Not here: a
 decision of its own, tokens, and HTTP.
 """
 

@@ -2,7 +2,7 @@
 Where the keys that registry tokens are signed with come from, over time.
 
 What lives here: root certificates, a JWK set in a file or at an address, or the embedded token
-server's own keys.  What must not: verifying (`regauth.engine.tokens.registry_trust`).
+server's own keys.  Not here: verifying (`regauth.engine.tokens.registry_trust`).
 """
 
 import time

@@ -2,7 +2,7 @@
 The doctor: why a registry does not accept this server's tokens.
 
 What lives here: asking a live registry for its challenge, trying tokens on it, and comparing what
-it says with this server.  What must not: its configuration file
+it says with this server.  Not here: its configuration file
 (`regauth.servers.setup.comparison`), and changing anything.
 
 A registry says of a token that it is invalid and no more.  So forms of tokens are tried until one

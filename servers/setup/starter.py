@@ -1,7 +1,7 @@
 """
 A folder to start from: everything a token server and a registry need to run together.
 
-What lives here: the files that `token-server init` writes.  What must not: reading them.
+What lives here: the files that `token-server init` writes.  Not here: reading them.
 """
 
 import contextlib

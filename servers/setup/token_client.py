@@ -2,7 +2,7 @@
 Asking a token server for a token, as a registry client does.
 
 What lives here: one GET of Distribution's token protocol (docs/spec/auth/token.md) and reading
-its answer.  What must not: printing.
+its answer.  Not here: printing.
 """
 
 import base64

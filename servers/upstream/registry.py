@@ -2,7 +2,7 @@
 The upstream registry: requests to it with the proxy's own login, and its addresses in answers.
 
 What lives here: sending what was read of a request, and rewriting `Location` and `Link` that point
-at the upstream.  What must not: the client's headers (`regauth.servers.proxy.headers`).
+at the upstream.  Not here: the client's headers (`regauth.servers.proxy.headers`).
 """
 
 from collections.abc import Mapping, Sequence

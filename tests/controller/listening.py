@@ -1,7 +1,7 @@
 """
 HTTP in, and the hold that tests have on it: what the two API servers of the tests share.
 
-What lives here: requests that are seen, refused and cut off, and open watches.  What must not:
+What lives here: requests that are seen, refused and cut off, and open watches.  Not here:
 what an API server answers.
 """
 

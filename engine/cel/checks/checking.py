@@ -1,7 +1,7 @@
 """
 The checker: the type of every expression, and what is wrong with it, in the author's words.
 
-What lives here: the walk that gives each node its type and reports findings.  What must not: what
+What lives here: the walk that gives each node its type and reports findings.  Not here: what
 is always true or false (`constants`), and the texts of findings about one place (`wording`).
 
 After an error a node counts as `dyn`, so that one mistake is reported once and all mistakes are

@@ -1,7 +1,7 @@
 """
 Conditions that are always true, or that can never be true.
 
-What lives here: what can be said without knowing any claim.  What must not: types (`checking`).
+What lives here: what can be said without knowing any claim.  Not here: types (`checking`).
 """
 
 from collections.abc import Iterator, Mapping

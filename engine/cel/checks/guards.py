@@ -1,7 +1,7 @@
 """
 Which optional members are known to be there, and not null, where an expression stands.
 
-What lives here: what a condition proves by being true, or by being false.  What must not:
+What lives here: what a condition proves by being true, or by being false.  Not here:
 findings.
 """
 

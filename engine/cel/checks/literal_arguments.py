@@ -2,7 +2,7 @@
 Arguments that are literals, and what can be said about them before anything runs.
 
 What lives here: patterns, which must be literals that RE2 takes; time zones, which must be written
-out; and conversions of literals, which must succeed.  What must not: types (`checking`).
+out; and conversions of literals, which must succeed.  Not here: types (`checking`).
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """
 The texts of the checker's findings.
 
-What lives here: one function for each finding whose text or hint needs thought.  What must not:
+What lives here: one function for each finding whose text or hint needs thought.  Not here:
 deciding whether there is something to find.
 """
 

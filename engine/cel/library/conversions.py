@@ -1,7 +1,7 @@
 """
 Conversions between kinds of values.
 
-What lives here: `int()`, `double()`, `string()` and `bool()`.  What must not: texts of times
+What lives here: `int()`, `double()`, `string()` and `bool()`.  Not here: texts of times
 (`times`).
 
 Texts are read strictly: what the specification's implementations disagree about (spaces, a leading

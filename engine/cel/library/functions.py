@@ -1,7 +1,7 @@
 """
 The named functions of the policy language: the one table the checker and the lowering read.
 
-What lives here: each function's overloads.  What must not: how they are computed, and the macros,
+What lives here: each function's overloads.  Not here: how they are computed, and the macros,
 which are syntax.
 """
 

@@ -2,7 +2,7 @@
 Arithmetic and comparison.
 
 What lives here: the operators' overloads, within CEL's ranges: 64-bit integers, timestamps of the
-years 1 to 9999 (CEL langdef, "Overflow").  What must not: `&&`, `||` and `? :`, which do not
+years 1 to 9999 (CEL langdef, "Overflow").  Not here: `&&`, `||` and `? :`, which do not
 evaluate all their operands (`lowering`), and named functions.
 """
 

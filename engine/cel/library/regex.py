@@ -1,7 +1,7 @@
 """
 Regular expressions: RE2, compiled with the policy.
 
-What lives here: the one use of google-re2.  What must not: anything about where a pattern stands.
+What lives here: the one use of google-re2.  Not here: anything about where a pattern stands.
 
 A pattern is kept in an RE2 set of one, whose `Match` is the only public call that says yes or no
 without building match objects, five times faster than `search`.  An RE2 set has no slower second

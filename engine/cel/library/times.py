@@ -2,7 +2,7 @@
 Timestamps and durations as text, and their parts.
 
 What lives here: RFC 3339 timestamps, CEL's duration texts, and the accessors of langdef,
-"Date/Time Functions".  What must not: a clock, or a database of time zones: a policy decides the
+"Date/Time Functions".  Not here: a clock, or a database of time zones: a policy decides the
 same on every host, so a zone is UTC or a fixed offset.
 """
 

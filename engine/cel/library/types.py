@@ -2,7 +2,7 @@
 The types of CEL expressions, as the checker sees them.
 
 What lives here: the types a claim schema is written in (`RecordType`, `Field`), the rules of
-assignment and comparison between types, and how types are named to an author.  What must not:
+assignment and comparison between types, and how types are named to an author.  Not here:
 values (`values`) and anything that walks an expression (`checking`).
 """
 

@@ -1,7 +1,7 @@
 """
 What can go wrong with an expression: when it is compiled (`Finding`) and when it runs (`CelError`).
 
-What lives here: the two values and their codes.  What must not: judgement; the modules that find
+What lives here: the two values and their codes.  Not here: judgement; the modules that find
 something wrong say so in the author's words.
 """
 

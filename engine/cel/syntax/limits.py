@@ -1,7 +1,7 @@
 """
 How large an expression may be, and how much it may do: one place for every bound.
 
-What lives here: numbers with their units and reasons.  What must not: the checks themselves.
+What lives here: numbers with their units and reasons.  Not here: the checks themselves.
 """
 
 from typing import Final

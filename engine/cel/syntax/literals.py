@@ -2,7 +2,7 @@
 The values of literals: strings with their escapes, and numbers.
 
 What lives here: the decoding of one literal's text as the CEL specification writes it (langdef,
-"String and Bytes Values" and "Numeric Values").  What must not: finding literals in a text
+"String and Bytes Values" and "Numeric Values").  Not here: finding literals in a text
 (`scanning`).
 
 The parser's own decoding is not used: it keeps unknown escapes as they are and drops line ends.

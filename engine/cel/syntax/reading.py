@@ -2,7 +2,7 @@
 From cel-python's tree to ours.
 
 What lives here: the reading of the lark tree of `celpy.Environment.compile`, whose shape a test
-pins, against the limits of an expression.  What must not: the parser itself (`parsing`), types.
+pins, against the limits of an expression.  Not here: the parser itself (`parsing`), types.
 """
 
 from collections.abc import Callable

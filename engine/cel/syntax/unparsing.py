@@ -2,7 +2,7 @@
 From tree to text.
 
 What lives here: writing any tree, rebuilt ones included, as an expression that parses to the same
-tree.  What must not: the author's own spelling; for that, cut the text at a node's offsets.
+tree.  Not here: the author's own spelling; for that, cut the text at a node's offsets.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
 """
 Lints: what compiles and is probably not what its author meant.
 
-What lives here: which lints there are, and walking a policy with them.  What must not: the errors
+What lives here: which lints there are, and walking a policy with them.  Not here: the errors
 of the language, which are the compiler's, and type findings, which are CEL's.  Each code has one
 function, one test and one section in docs/problems.md.
 

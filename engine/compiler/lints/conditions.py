@@ -1,7 +1,7 @@
 """
 Lints of CEL conditions, wherever in a policy they stand.
 
-What lives here: one small function for each code.  What must not: finding the conditions.
+What lives here: one small function for each code.  Not here: finding the conditions.
 """
 
 import re

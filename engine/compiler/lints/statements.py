@@ -1,7 +1,7 @@
 """
 Lints of providers, grants and denials.
 
-What lives here: one small function for each code.  What must not: lints of CEL (`conditions`).
+What lives here: one small function for each code.  Not here: lints of CEL (`conditions`).
 """
 
 import re

@@ -1,7 +1,7 @@
 """
 What lints look at and what they find.
 
-What lives here: the values that every lint takes and gives.  What must not: lints.
+What lives here: the values that every lint takes and gives.  Not here: lints.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,7 @@
 """
 Tag patterns: which tags a grant or a denial is about.
 
-What lives here: their language (`*`, `${...}`), its syntax check and its matcher.  What must not:
+What lives here: their language (`*`, `${...}`), its syntax check and its matcher.  Not here:
 what a reference that is no tag means to a statement (`regauth.engine.decisions.decide`).
 
 A pattern is matched against the whole tag, upper and lower case as they are.

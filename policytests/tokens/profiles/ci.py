@@ -1,7 +1,7 @@
 """
 ID tokens of CI services other than GitHub Actions: GitLab, Buildkite, CircleCI.
 
-What lives here: their claims, as each service documents them.  What must not: any other issuer.
+What lives here: their claims, as each service documents them.  Not here: any other issuer.
 """
 
 from datetime import timedelta

@@ -2,7 +2,7 @@
 GitHub Actions' ID tokens.
 
 What lives here: their claims, as documented in "OpenID Connect reference" of GitHub's
-documentation.  What must not: any other issuer.
+documentation.  Not here: any other issuer.
 
 Repositories created, renamed or transferred after 2026-07-15 have ids in their `sub`
 (`repo:OWNER@OWNER-ID/REPO@REPO-ID:...`); a token's `sub: immutable` asks for that form.

@@ -1,7 +1,7 @@
 """
 The profiles there are, by name.
 
-What lives here: looking a profile up as a suite names it.  What must not: what its tokens hold.
+What lives here: looking a profile up as a suite names it.  Not here: what its tokens hold.
 """
 
 from collections.abc import Mapping

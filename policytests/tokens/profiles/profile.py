@@ -1,7 +1,7 @@
 """
 A token profile: what the tokens of one kind of issuer look like.
 
-What lives here: the shape of a profile and what profiles share.  What must not: any issuer's
+What lives here: the shape of a profile and what profiles share.  Not here: any issuer's
 claims (`profile_github`, `profile_ci`, `profile_workload`), keys, signatures and forgeries.
 
 A profile completes coherently: claims that depend on another (`sub` on the repository, an id on a

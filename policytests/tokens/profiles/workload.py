@@ -1,7 +1,7 @@
 """
 Tokens of workloads that are no CI jobs: Kubernetes service accounts, Google, SPIFFE.
 
-What lives here: their claims, as each documents them.  What must not: any other issuer.
+What lives here: their claims, as each documents them.  Not here: any other issuer.
 """
 
 from datetime import timedelta

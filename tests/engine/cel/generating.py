@@ -2,7 +2,7 @@
 Random expressions and random claims.
 
 What lives here: a seeded generator with one production for each pitfall of evaluating CEL in
-Python.  What must not: anything that evaluates.
+Python.  Not here: anything that evaluates.
 """
 
 import random
