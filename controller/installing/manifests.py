@@ -1,8 +1,8 @@
 """
 The manifests that install the controller and the kubelets' credential provider.
 
-What lives here: Kubernetes objects made from the settings and the policy they name.  What must
-not: anything that is not needed: every permission here has a request that fails without it.
+What lives here: Kubernetes objects made from the settings and the policy they name.
+Not here: anything that is not needed: every permission here has a request that fails without it.
 """
 
 from pathlib import Path

@@ -1,8 +1,8 @@
 """
 The keys that the cluster signs service account tokens with, by their ids.
 
-What lives here: knowing when one is gone, so that tokens signed with it are replaced.  What must
-not: verifying anything; token servers do.
+What lives here: knowing when one is gone, so that tokens signed with it are replaced.
+Not here: verifying anything; token servers do.
 
 Source: Kubernetes documentation, "Managing Service Accounts", "Service account issuer discovery".
 """

@@ -1,8 +1,8 @@
 """
 Deciding: which of the accesses asked for a verified identity gets.
 
-What lives here: the meaning of grants and denials (policy language, "Meaning", 3).  What must
-not: who the identity is (`authentication`), or anything a host does with the answer.
+What lives here: the meaning of grants and denials (policy language, "Meaning", 3).
+Not here: who the identity is (`authentication`), or anything a host does with the answer.
 
 Every access is decided alone.  A denial that matches, or that cannot be evaluated, refuses it.
 Otherwise the first grant that matches allows it.  Otherwise it is refused.

@@ -1,8 +1,8 @@
 """
 The index: from a request to the statements that could match it, without walking the others.
 
-What lives here: which statements a name and a token's claims rule out for certain.  What must
-not: whether one of the rest matches (`regauth.engine.decisions.decide`).
+What lives here: which statements a name and a token's claims rule out for certain.
+Not here: whether one of the rest matches (`regauth.engine.decisions.decide`).
 
 A statement is filed under one literal equality of its condition, if it has one, and under the
 literal beginnings of its patterns.  Leaving a statement out must never change a decision: a

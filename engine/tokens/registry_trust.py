@@ -2,8 +2,8 @@
 Registry tokens as a registry verifies them: signature, issuer, audience, times, access.
 
 What lives here: what Distribution's `token` access controller checks
-(`registry/auth/token/token.go`), for tokens of any server that speaks its protocol.  What must
-not: making such tokens (`regauth.engine.tokens.registry_token`) and what a request needs.
+(`registry/auth/token/token.go`), for tokens of any server that speaks its protocol.
+Not here: making such tokens (`regauth.engine.tokens.registry_token`) and what a request needs.
 """
 
 import base64

@@ -1,8 +1,8 @@
 """
 Snapshots: access tables kept in a file next to the suite, by syrupy.
 
-What lives here: the file's form, and the guard against accepting wider access unseen.  What must
-not: making a table (`cases`) and reading one (`access_table`).
+What lives here: the file's form, and the guard against accepting wider access unseen.
+Not here: making a table (`cases`) and reading one (`access_table`).
 """
 
 import re

@@ -1,8 +1,8 @@
 """
 AskedAccesses: what a record's request was for.
 
-What lives here: a record's texts as accesses, and which of its answers is about which.  What must
-not: deciding (`replaying`).
+What lives here: a record's texts as accesses, and which of its answers is about which.
+Not here: deciding (`replaying`).
 """
 
 from collections.abc import Iterable, Mapping

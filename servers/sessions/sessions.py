@@ -1,8 +1,8 @@
 """
 Sessions: what a refresh token stands for.
 
-What lives here: making opaque tokens, and finding again the login that each stands for.  What must
-not: where sessions are kept (`regauth.servers.sessions.store`), and whether a session goes on,
+What lives here: making opaque tokens, and finding again the login that each stands for.
+Not here: where sessions are kept (`regauth.servers.sessions.store`), and whether a session goes on,
 which is the current policy's to say at every use (`regauth.engine.decisions.session`).
 """
 

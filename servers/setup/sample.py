@@ -1,8 +1,8 @@
 """
 The sample issuer: tokens to try a server with, where no identity provider is at hand.
 
-What lives here: a key of our own and tokens with the claims of a GitHub Actions job.  What must
-not: anything that a real server trusts by itself; a policy must name the sample's key.
+What lives here: a key of our own and tokens with the claims of a GitHub Actions job.
+Not here: anything that a real server trusts by itself; a policy must name the sample's key.
 """
 
 import uuid

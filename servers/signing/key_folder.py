@@ -1,8 +1,8 @@
 """
 The key folder: a token server's signing keys on disk.
 
-What lives here: the folder's layout, and making, changing and reading what is in it.  What must
-not: which of a key's forms a token carries (`regauth.servers.signing.signer`).
+What lives here: the folder's layout, and making, changing and reading what is in it.
+Not here: which of a key's forms a token carries (`regauth.servers.signing.signer`).
 
     root.key  root.crt    the private authority; `root.crt` is the registry's `rootcertbundle`
     NAME.key  NAME.crt    a signing key and its certificate; names are times and sort by age

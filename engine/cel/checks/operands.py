@@ -1,8 +1,8 @@
 """
 Operands whose types do not go together.
 
-What lives here: what is said about the operands of `in` and of `<`, `<=`, `>` and `>=`.  What must
-not: the types of the operands themselves (`checking`).
+What lives here: what is said about the operands of `in` and of `<`, `<=`, `>` and `>=`.
+Not here: the types of the operands themselves (`checking`).
 """
 
 from collections.abc import Iterator

@@ -1,10 +1,10 @@
 """
 Faster closures for the shapes that policies are made of.
 
-What lives here: closures that do in one call what the general lowering does in several.  What must
-not: a meaning of its own.  Each closure answers the common case and hands every other, with the
-values it already has, to what the general lowering would have called: so that there is one place
-that knows the rules, and nothing is evaluated twice.
+What lives here: closures that do in one call what the general lowering does in several.
+Not here: a meaning of its own.  Each closure answers the common case and hands every other, with
+the values it already has, to what the general lowering would have called: so that there is one
+place that knows the rules, and nothing is evaluated twice.
 """
 
 from collections.abc import Callable, Mapping
