@@ -19,7 +19,7 @@ from .scope import Access, Scope, scopes
 
 class Reason(StrEnum):
     """
-    Why a login is refused as a whole.  Stable: logs, tests and clients rely on these words.
+    Why a login is refused as a whole.  The codes are stable: logs, tests and clients rely on them.
 
     A login that breaks a rule is refused for `rule:NAME` instead.
     """
@@ -55,7 +55,7 @@ class Why(StrEnum):
     INVALID_NAME = "invalid-name"
     INVALID_REFERENCE = "invalid-reference"
     DEPENDS_ON_REFERENCE = "depends-on-reference"
-    """A statement with `tags` decides it, and no tag or digest was named."""
+    """A statement with `tags` decides this access, and the request named no tag or digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,9 @@ class ConditionError:
     """
     A CEL expression of a grant or a denial could not be evaluated.
 
-    In a grant it makes the grant not match, in a denial it makes the denial match.  `message` may
-    quote values of the token: it is for the log and the author, never for the client.
+    A grant whose expression fails does not match.  A denial whose expression fails matches.
+    `message` may quote values of the token.  It is for the log and the author, never for the
+    client.
     """
 
     source: str
@@ -72,17 +73,23 @@ class ConditionError:
     code: str
     message: str
     everywhere: bool = field(default=False, compare=False)
-    """Whether it is the same for every access of the request: nothing in it depends on `scope`."""
+    """
+    Whether the error is the same for every access of the request, because the expression does not
+    read `scope`.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The decision of one access: allowed by which grant, or refused why."""
+    """The decision of one access: which grant allows it, or why it is refused."""
 
     access: Access
     why: Why
     source: str = ""
-    """The grant that allows, the denial that refuses or what it depends on, by name, if any."""
+    """
+    The name of the grant that allows, of the denial that refuses, or of the statement that it
+    depends on; None where there is none.
+    """
     errors: tuple[ConditionError, ...] = ()
 
     @property
@@ -124,7 +131,8 @@ class Decision:
         """
         The allowed accesses, as scopes; empty when nothing is.
 
-        What is allowed with one reference alone is left out: a scope cannot say that.
+        An access that is allowed for one reference alone is left out, because a scope cannot say
+        that.
         """
         allowed = (verdict.access for verdict in self.verdicts if verdict.allowed)
         return scopes(access for access in allowed if not access.reference)
@@ -161,5 +169,5 @@ class Refusal:
 
     @property
     def upstream(self) -> bool:
-        """Whether the provider is at fault and the same login may succeed later."""
+        """Whether the fault is the provider's, so that the same login may succeed later."""
         return self.reason == Reason.PROVIDER_UNAVAILABLE

@@ -5,20 +5,23 @@ What lives here: their grammar (OCI Distribution Spec 1.1, "Pulling manifests"; 
 "Digests") and how a repository is written with one, `acme/app:v1`.  Not here: the names of
 repositories (`scope`), and who may do what.
 
-Only who sees the request itself knows its reference: the token protocol has none (`UNKNOWN`).
+The token protocol names no reference (`UNKNOWN`).  Only a proxy, which sees the request itself,
+knows it.
 """
 
 import re
 from typing import Final
 
 UNKNOWN: Final = ""
-"""No reference was named: the access is asked for whatever tag or content it will be used with."""
+"""
+No reference was named: the access is asked for every tag and content that it may be used with.
+"""
 
 ALL_TAGS: Final = "*"
-"""Every tag there is: what listing the tags is about."""
+"""All tags of a repository, as listing the tags shows them."""
 
 UPLOAD: Final = "@upload"
-"""Content on its way, which no tag names; conditions see the empty text for it."""
+"""Content that is being uploaded and has no tag yet.  Conditions see the empty text."""
 
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
 _TAG_PART: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
@@ -57,8 +60,8 @@ def read(text: str) -> tuple[str, str] | None:
     """
     Read what `write` writes: the name, which is not checked, and the reference.
 
-    None where what stands in a reference's place is none.  The colon of a host's port is no tag's:
-    a slash comes after it.
+    The result is None where the reference is malformed.  A colon with a slash after it begins a
+    port, not a tag.
     """
     name, at, digest = text.partition("@")
     if at:

@@ -25,13 +25,15 @@ MAX_NAME_LENGTH: Final = 255
 """Characters in a repository name, host included (distribution/reference)."""
 
 MAX_SCOPES: Final = 100
-"""Scopes in one request; more are the caller's error."""
+"""Scopes in one request.  A request with more is refused."""
 
 MAX_ACTIONS: Final = 20
 """Different actions in one scope."""
 
 MAX_ACCESSES: Final = 3 * MAX_SCOPES
-"""Accesses that the scopes of one request ask for: each is decided, and logged with its reason."""
+"""
+Accesses that the scopes of one request may ask for.  Each is decided, and logged with its reason.
+"""
 
 _REMEMBERED: Final = 300
 """Characters of the longest scope that is read once for many requests."""
@@ -94,8 +96,8 @@ class Scope:
         """
         Return each access that is asked for, once.
 
-        `*` on a repository stands for every action there is on one, so that a client which asks
-        for everything is told what it has of it.
+        `*` on a repository stands for every action on it.  A client that asks for everything is
+        told what it gets.
         """
         actions: dict[str, None] = {}
         for action in self.actions:
@@ -111,8 +113,8 @@ def parse_scope(text: str) -> Scope:
     Read one scope.
 
     The type ends at the first colon and the actions begin after the last, because a name may hold
-    a colon itself: `repository:host:5000/app:pull`.  A name, type or action that nothing is known
-    of is no error: it is decided, and refused.
+    a colon itself: `repository:host:5000/app:pull`.  An unknown type or action and an invalid name
+    are not errors: they are decided, and refused.
 
     Raises:
         ScopeError: The text is not of the grammar.
@@ -161,7 +163,7 @@ def parse_scopes(texts: Iterable[str]) -> tuple[Scope, ...]:
     found = [
         _known_scope(word) if len(word) <= _REMEMBERED else parse_scope(word) for word in words
     ]
-    # Few scopes cannot have so many, whatever they are; clients ask for one or two.
+    # A few scopes cannot ask for more accesses than the limit, and clients send one or two.
     few = len(found) * (MAX_ACTIONS + len(REPOSITORY_ACTIONS)) <= MAX_ACCESSES
     asked = 0 if few else len(accesses(found))
     if asked > MAX_ACCESSES:
@@ -169,7 +171,7 @@ def parse_scopes(texts: Iterable[str]) -> tuple[Scope, ...]:
     return tuple(found)
 
 
-# Jobs ask for the same again and again, and what a scope says depends on its text alone.
+# Jobs send the same scopes again and again, and their meaning depends on the text alone.
 _known_scope: Final = lru_cache(maxsize=1024)(parse_scope)
 
 
@@ -188,7 +190,7 @@ def scopes(granted: Iterable[Access]) -> tuple[Scope, ...]:
     return tuple(Scope(resource, tuple(listed)) for resource, listed in actions.items())
 
 
-# Names come again and again, and looking them up is cheaper than following the grammar.
+# The same names come again and again.  A look-up is cheaper than matching the grammar.
 _matches_name: Final = lru_cache(maxsize=1024)(_NAME.fullmatch)
 _matches_path: Final = lru_cache(maxsize=1024)(_PATH.fullmatch)
 

@@ -1,5 +1,5 @@
 """
-Authentication: whether verified claims are what a provider's policy asks for.
+Authentication: whether verified claims meet what a provider's policy asks for.
 
 What lives here: issuer, audience, times (RFC 7519, section 4.1) and rules, after the signature was
 verified.
@@ -50,7 +50,7 @@ class Authenticated:
     provider: Provider
     claims: Claims
     expires: datetime
-    """When the token stops being valid, the provider's clock skew not counted."""
+    """When the token expires, without the provider's clock skew."""
     at: datetime
     """As of when its token's times were checked."""
 
@@ -78,8 +78,8 @@ def authenticate(
         claims: The claims as they stand in the token.
         service: The service asked for; rules can see it.
         now: The time, with its zone.
-        at: As of when the token's own times are checked, for a login of a while ago whose token may
-            have expired since; everything else holds as of now.
+        at: The time at which the token's own times are checked.  An earlier login's token may have
+            expired since.  Everything else is checked at `now`.
 
     Returns:
         The login, or the refusal with the claims that it was refused for.
@@ -110,7 +110,8 @@ def _authenticate(
     for rule in provider.rules:
         left[0] -= rule.check.size
         broken = _check_rule(rule, variables)
-        # First: a rule that ran out of steps has no answer, whatever it seems to say.
+        # This comes first: a rule that ran out of steps has no answer, whatever its value seems to
+        # be.
         if left[0] < 0:
             detail = f"the rule {rule.name!r} took the last steps of the login"
             return refusal(Reason.TOO_COSTLY, detail, provider=provider.name, identity=identity)
@@ -129,8 +130,8 @@ def seen_by_conditions(claims: Claims) -> Claims:
     """
     Return the claims with `exp`, `nbf` and `iat` as whole seconds.
 
-    A NumericDate may have a fraction (RFC 7519, section 2), and CEL does arithmetic on numbers of
-    one type alone.  The checks of a token's times go by the fraction, as do records of decisions.
+    A NumericDate may have a fraction (RFC 7519, section 2), and CEL's arithmetic does not mix
+    number types.  The checks of a token's times use the fraction, as do the records of decisions.
     """
     changed = {
         name: int(value)

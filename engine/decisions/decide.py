@@ -1,5 +1,5 @@
 """
-Deciding: which of the accesses asked for a verified identity gets.
+Deciding: which accesses a verified identity gets, of those that it asks for.
 
 What lives here: the meaning of grants and denials (policy language, "Meaning", 3).
 Not here: who the identity is (`authentication`), or anything a host does with the answer.
@@ -7,8 +7,8 @@ Not here: who the identity is (`authentication`), or anything a host does with t
 Every access is decided alone.  A denial that matches, or that cannot be evaluated, refuses it.
 Otherwise the first grant that matches allows it.  Otherwise it is refused.
 
-All accesses of one request share a count of steps.  When it is used up, the request is refused as a
-whole: some accesses decided and others not would be an answer that depends on their order.
+All accesses of one request share a count of steps.  When it is used up, the whole request is
+refused.  If only some accesses were decided, the answer would depend on their order.
 
 A statement with `tags` is about tags.  Requests by digest and uploads move no tag: a grant with
 `tags` matches them, and a denial with `tags` does not.  Deleting by digest removes tags too, and
@@ -66,13 +66,13 @@ class TooCostlyError(Exception):
 
 
 class Unseen(Enum):
-    """What a statement waits for before it can be known whether it matches."""
+    """What must be known before a statement can be said to match or not."""
 
     REFERENCE = "reference"
 
 
 Match = bool | ConditionError | Literal[Unseen.REFERENCE]
-"""Whether a statement matches, the error that keeps it from being known, or what is not seen."""
+"""Whether a statement matches; or the error, or the missing reference, that keeps this unknown."""
 
 
 def decide(
@@ -95,15 +95,15 @@ def decide(
         service: The service asked for, one of the policy's.
         accesses: What is asked for.
         now: The time, with its zone.
-        exhaustive: Look at every statement, also those that the index rules out.  The decision is
-            the same; errors of conditions that cannot matter to it are reported too.
+        exhaustive: Look at every statement, also at those that the index rules out.  The decision
+            is the same.  Errors in conditions that do not matter to it are reported too.
     """
     request = Request(policy, identity, claims, service, now, exhaustive=exhaustive, bounded=True)
     try:
         verdicts = tuple(map(request.verdict, accesses))
         request.check_steps("the last access")
     except TooCostlyError as error:
-        if exhaustive:  # which costs more; what counts is whether deciding does
+        if exhaustive:  # `exhaustive` costs more steps; the limit counts those of a normal decision
             return decide(policy, identity, claims, service, accesses, now)
         refused = refusal(
             Reason.TOO_COSTLY, str(error), provider=identity.provider, identity=identity
@@ -178,7 +178,7 @@ class Request:
         return granted
 
     def _denied(self, access: Access) -> Verdict | None:
-        """Return the verdict of the denials: refused, or else waiting for the reference."""
+        """Return the verdict of the denials: refused, or waiting for the reference, or None."""
         waiting: Verdict | None = None
         for denial in self.denials(access):
             match = self.match(denial, access)
@@ -238,7 +238,7 @@ class Request:
         return self.variables["claims"]  # type: ignore[return-value]
 
     def match(self, statement: Statement, access: Access) -> Match:
-        """Tell whether a statement matches, where a certain "no" outweighs what is not known."""
+        """Tell whether a statement matches; a part that is false outweighs an unknown one."""
         self._left[0] -= STATEMENT_STEPS + PATTERN_STEPS * len(statement.patterns)
         self.check_steps(repr(statement.name))
         if self.mismatch(statement, access):
@@ -263,7 +263,7 @@ class Request:
         }
 
     def mismatch(self, statement: Statement, access: Access) -> str:
-        """Compare everything that cannot fail; return what differs, or nothing."""
+        """Compare everything that cannot fail; return the first part that differs, or None."""
         resource = access.resource
         if statement.catalog != (resource.type == REGISTRY):
             return "type"
@@ -355,8 +355,8 @@ def _both(first: Match, second: Match, statement: Statement) -> Match:
     """
     Join two parts of a statement, of which the first is not false.
 
-    An error keeps a grant from matching, whatever the reference will be.  A denial that fails may
-    still turn out not to be about it.
+    An error keeps a grant from matching, whatever the reference is.  A denial that fails may still
+    be about another reference.
     """
     if first is True or second is False:
         return second

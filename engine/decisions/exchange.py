@@ -38,8 +38,8 @@ class NeedKeys:
     """
     A question to the host: the provider's current keys.
 
-    With `unknown_kid` it is asked a second time, because the keys it gave hold none of that id: the
-    provider may have new ones.  A host that has just looked sends the same keys again.
+    With `unknown_kid` the host is asked a second time, because its keys include none with that id:
+    the provider may have new keys.  A host that has just fetched them sends the same keys again.
     """
 
     provider: Provider
@@ -125,7 +125,7 @@ def login_verified(
     """
     Authenticate a login whose signature was verified before, as the one of a recorded decision.
 
-    All of `login` but the token's form, its algorithm and its signature.
+    It does everything that `login` does but check the token's form, algorithm and signature.
     """
     if service not in policy.services:
         return refusal(Reason.UNKNOWN_SERVICE, f"service {service!r}")
@@ -148,7 +148,7 @@ def _provider(policy: Policy, username: str, issuer: object) -> Provider | Refus
         return refusal(Reason.AMBIGUOUS_PROVIDER, f"{issuer!r} is the issuer of {names}")
     return refusal(
         Reason.UNKNOWN_PROVIDER,
-        # Anybody may send any name, and logs keep this.
+        # Anybody can send any name, and logs keep it.
         f"no provider is called {username[:100]!r} or has the issuer {repr(issuer)[:200]}",
     )
 
@@ -159,7 +159,8 @@ def _verify(
     def refused(reason: Reason, detail: str) -> Refusal:
         return refusal(reason, detail, provider=provider.name)
 
-    # Before the keys: a token of an algorithm that nobody wants must not make for a fetch.
+    # This comes before the keys: a token with an algorithm that is not allowed must not cause a
+    # fetch.
     if token.algorithm not in provider.algorithms:
         allowed = ", ".join(provider.algorithms)
         detail = f"alg is {token.algorithm!r}, not one of {allowed}"
@@ -179,7 +180,7 @@ def _verify(
 
 
 def run(steps: Generator[NeedKeys, Keys, Answer], keys_for: Callable[[NeedKeys], Keys]) -> Answer:
-    """Drive an exchange or a login to its end with a host that answers at once."""
+    """Drive an exchange or a login to its end, for a host that answers at once."""
     try:
         question = next(steps)
         while True:

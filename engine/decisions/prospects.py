@@ -30,15 +30,15 @@ from .authentication import Authenticated
 from .decide import Request
 
 _WORD: Final = "any-name"
-"""Stands for a wildcard; few policies deny a repository by this name."""
+"""The name that stands for a wildcard.  Few policies deny a repository of this name."""
 
 
 def is_out_of_reach(policy: Policy, login: Authenticated) -> bool:
     """
-    Tell whether a login's claims keep every grant from matching, whatever is asked for and when.
+    Tell whether a login's claims keep every grant from matching, for every access and time.
 
-    It costs a look-up, however many grants there are, and sees only what conditions compare with
-    literals: False says nothing (`may_be_granted` does).
+    It costs one look-up, however many grants there are.  It sees only comparisons with literals, so
+    False says nothing; then ask `may_be_granted`.
     """
     index, claims = policy.index[login.identity.provider], login.claims
     return not index.grants.any_for(claims) and all(
@@ -73,7 +73,7 @@ def _may_grant(request: Request, grant: Statement) -> bool:
 
 
 def _depends_on_scope(grant: Statement) -> bool:
-    """Tell whether a grant's condition or names are other ones for other repositories."""
+    """Tell whether a grant's condition or names depend on the repository."""
     return any("scope" in program.variables for program in grant.programs)
 
 

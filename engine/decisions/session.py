@@ -1,5 +1,5 @@
 """
-Sessions: whether a login of a while ago still counts.
+Sessions: whether an earlier login still counts.
 
 What lives here: what a refresh token stands for, by the current policy.
 Not here: the token, and where sessions are kept.
@@ -29,11 +29,11 @@ class Begun:
 
 def resume(policy: Policy, begun: Begun, service: str, now: datetime) -> Authenticated | Refusal:
     """
-    Check whether a session goes on: what a refresh token stands for.
+    Check whether a session, which a refresh token stands for, goes on.
 
     The claims' times are checked as of the moment the session began, since when the token they
-    came in has expired; everything else as of now.  How long a session lasts is the provider's
-    current `refreshTokens`, whatever it was when the session began.
+    came in has expired; everything else as of now.  A session lasts as long as the provider's
+    current `refreshTokens` says, not as it said when the session began.
 
     Args:
         policy: The current policy.

@@ -1,5 +1,5 @@
 """
-Trust: what of a policy decides whether a token's signature is believed.
+Trust: the parts of a policy that decide whether a token's signature is accepted.
 
 What lives here: a digest of it, by which two policies are seen to believe the same tokens.  What
 must not: believing any (`exchange`).
@@ -17,9 +17,8 @@ def trust_digest(policy: Policy) -> str:
     """
     Return `sha256:` and a digest of the providers' names, issuers, algorithms and keys.
 
-    Policies of one digest choose the same provider for a login, and believe or refuse its token
-    alike, before any claim is looked at: `login` reads nothing else of a policy until then, but
-    its services.
+    Policies with the same digest choose the same provider for a login, and accept or refuse its
+    signature alike.  Until then `login` reads nothing else of a policy but its services.
     """
     trusted = [
         [provider.name, provider.issuer, list(provider.algorithms), _keys(provider.keys)]

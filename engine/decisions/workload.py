@@ -31,10 +31,10 @@ def decide_for(
     policy: Policy, workload: Workload, service: str, accesses: Sequence[Access], now: datetime
 ) -> Decision | Refusal:
     """
-    Decide accesses of a workload whose token is good.
+    Decide accesses of a workload whose registry token was verified.
 
-    Its login is checked again by this policy, which may have changed; the times of the token that
-    it was made with are those of then.
+    Its login is checked again by this policy, which may have changed.  The times of the first token
+    are checked as of that login.
 
     Args:
         policy: The current policy.
@@ -54,7 +54,7 @@ def decide_for(
 def login_again(
     policy: Policy, workload: Workload, service: str, now: datetime
 ) -> Authenticated | Refusal:
-    """Check the login of a workload, which has one, by the current policy; see `decide_for`."""
+    """Check the login of a workload by the current policy; it must not be anonymous."""
     provider = policy.providers.get(workload.provider)
     if provider is None:
         return refusal(Reason.UNKNOWN_PROVIDER, provider=workload.provider)

@@ -20,7 +20,7 @@ from regauth.engine.source.strictjson import MAX_DEPTH, JsonError, loads_marked,
 from .keys import CURVES, Key, KeysError, KeySet, PublicKey, algorithms_of
 
 MAX_KEYS: Final = 100
-"""Keys in one set; the rest of a longer one is refused with it."""
+"""Keys in one set.  A longer set is refused as a whole."""
 
 MAX_LEFT_OUT_LENGTH: Final = 200
 """Characters that are kept of why one member of a set was left out."""
@@ -34,12 +34,12 @@ def parse_jwks(source: bytes | str | Mapping[str, object]) -> KeySet:
     Read a JWK set (RFC 7517, section 5).
 
     Members that cannot verify a signature here are left out, as section 5 asks: other key types,
-    other uses, symmetric keys.  So is a key whose private part is in the set: what is published is
-    nobody's secret.  A member that is no strict JSON is left out alone, because one odd key must
-    not take the others away.
+    other uses, symmetric keys.  So is a key whose private part is in the set, because everybody can
+    sign with it.  A member that is no strict JSON is left out alone, because one odd key must not
+    disable the others.
 
-    The set is empty when no member is left: its publisher says that no key is good now, and whoever
-    holds earlier keys must let them go.
+    The set is empty when no member is left.  The publisher then says that no key is valid now, and
+    a host that holds earlier keys must drop them.
 
     Raises:
         KeysError: This is not a JWK set.

@@ -36,10 +36,13 @@ MAX_TOKEN_LENGTH: Final = 16 * 1024
 """Characters in a token; a longer one is refused unread."""
 
 MAX_TRIED_KEYS: Final = 16
-"""Keys tried for a token that does not say which key signed it: anybody can have them tried."""
+"""
+Keys that are tried for a token that does not say which key signed it.  Anybody can send such a
+token.
+"""
 
 UnverifiedClaims = NewType("UnverifiedClaims", dict[str, object])
-"""Claims anybody may have written.  Only good for choosing which provider to verify with."""
+"""Claims that anybody may have written.  They serve only to choose the provider to verify with."""
 
 Claims = NewType("Claims", dict[str, object])
 """
@@ -87,7 +90,7 @@ class UnverifiedToken:
     algorithm: str
     key_id: str | None
     thumbprints: frozenset[str]
-    """Of the certificate whose key signed, as the header says."""
+    """The thumbprints of the certificate whose key signed, as the header says."""
     claims: UnverifiedClaims
     certificates: tuple[str, ...] = field(repr=False)
     """The header's `x5c` (RFC 7515, section 4.1.6), leaf first: anybody's, until verified."""
@@ -143,7 +146,7 @@ def _header(part: str) -> tuple[str, str | None, frozenset[str], tuple[str, ...]
     return algorithm, key_id, thumbprints_of(header), _certificates(header.get("x5c"))
 
 
-# All tokens of one key have the same header, and what it says depends on its text alone.
+# All tokens of one key have the same header, and its meaning depends on its text alone.
 _known_header: Final = lru_cache(maxsize=256)(_header)
 
 
@@ -192,14 +195,14 @@ def recalled(claims: dict[str, object]) -> Claims:
     """
     Return claims that were verified before, and kept where nobody but us writes.
 
-    That is the store of sessions, a registry token whose own signature was verified, or the record
-    of a decision.
+    They come from the store of sessions, from a registry token whose own signature was verified, or
+    from the record of a decision.
     """
     return Claims(claims)
 
 
 def restated(claims: Claims, changes: Mapping[str, object]) -> Claims:
-    """Return verified claims with some of them in another form that means the same."""
+    """Return verified claims, some of them in another form with the same meaning."""
     return Claims({**claims, **changes})
 
 

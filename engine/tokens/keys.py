@@ -33,16 +33,19 @@ ALGORITHMS: Final = (
 """The signature algorithms there are here: the asymmetric ones of RFC 7518 and RFC 8037."""
 
 MAX_WHY_LENGTH: Final = 400
-"""Characters that are told of why all of them were: publishers write a part of it."""
+"""Characters of the reasons for all left-out members together.  Publishers write a part of them."""
 
 MIN_RSA_BITS: Final = 2048
 """RFC 7518, section 3.3."""
 
 MAX_RSA_BITS: Final = 8192
-"""Over this, one verification takes a server's time for many."""
+"""Bits.  One verification with a larger key would take the time of many."""
 
 MAX_EXPONENT_BITS: Final = 32
-"""Of an RSA key; every issuer's is 65537, and the time of a verification grows with it."""
+"""
+The largest public exponent of an RSA key.  Issuers use 65537, and the time of a verification grows
+with it.
+"""
 
 CURVES: Final[Mapping[str, tuple[str, str]]] = {
     SECP256R1.name: ("ES256", "P-256"),
@@ -63,7 +66,10 @@ class Key:
     algorithms: tuple[str, ...]
     key_id: str | None = None
     thumbprints: frozenset[str] = frozenset()
-    """Of its certificate, by the set (RFC 7517, sections 4.8 and 4.9): they only choose."""
+    """
+    The thumbprints of its certificate, as the set says (RFC 7517, sections 4.8 and 4.9).  They only
+    choose which keys are tried first.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,8 @@ class KeySet:
     """
     The public keys of one provider.
 
-    An empty set verifies nothing.  It is an answer, "nobody", and not the want of one.
+    An empty set verifies nothing.  It is an answer: no key is valid.  It does not mean that the
+    keys are unknown.
     """
 
     keys: tuple[Key, ...] = ()
@@ -108,10 +115,10 @@ class KeySet:
 
 def require_keys(keys: KeySet) -> KeySet:
     """
-    Return keys that somebody wrote down to be used.
+    Return keys that an author wrote down.
 
     Raises:
-        KeysError: There is none, so that the writer is told.
+        KeysError: There is no key among them.
     """
     if not keys:
         raise KeysError(keys.why_empty)

@@ -2,7 +2,7 @@
 PEM (RFC 7468): public keys, private keys and certificates.
 
 What lives here: reading them.
-Not here: whether a certificate is believed (`registry_trust`).
+Not here: whether a certificate is trusted (`registry_trust`).
 """
 
 from cryptography import x509

@@ -17,10 +17,10 @@ from .keys import SigningKey
 from .workload_claim import DEFERRED, WORKLOAD, Workload
 
 MIN_LIFETIME: Final = timedelta(seconds=60)
-"""Clients take a shorter life for this one (distribution docs/spec/auth/token.md)."""
+"""Clients treat a shorter lifetime as this one (distribution docs/spec/auth/token.md)."""
 
 _BACKDATED: Final = timedelta(seconds=10)
-"""By which `nbf` and `iat` lie before the time of issue: a registry's clock may be behind ours.
+"""How far `nbf` and `iat` lie before the time of issue: a registry's clock may be behind ours.
 
 Distribution checks `nbf` with a leeway, and zot refuses an `iat` that is a second ahead.
 """
@@ -45,9 +45,9 @@ def registry_token(
     Args:
         decision: The decision; what it refused does not appear in the token.
         issuer: The issuer that the registry is configured with.
-        key: The key, in the header form that the registry knows it by.
+        key: The key, with the header members that the registry knows it by.
         now: The time of issue, with its zone.
-        lifetime: How long the token is good for.
+        lifetime: How long the token is valid.
         jti: An id that the host drew at random.
         workload: Whose token it is, for a proxy that decides what depends on the reference.
 

@@ -27,7 +27,7 @@ from .pem import load_certificates
 from .workload_claim import DEFERRED, WORKLOAD, Workload, read_workload
 
 LEEWAY: Final = timedelta(seconds=60)
-"""By which a clock may be wrong; Distribution's."""
+"""How far a clock may be wrong, as in Distribution."""
 
 MAX_TOKEN_LENGTH: Final = 64 * 1024
 """Characters; a token may carry the claims of another, and a registry's headers have no more."""
@@ -56,9 +56,10 @@ _KNOWN_CRITICAL: Final = (
 @dataclass(frozen=True, slots=True)
 class RegistryTrust:
     """
-    Whose tokens are good: `issuer` and `service` to the byte, and the keys or roots that sign.
+    Whose tokens are accepted.
 
-    With roots, a token that brings certificates is verified by them and by nothing else.
+    `issuer` and `service` are compared byte by byte.  With roots, a token that brings
+    certificates is verified by them and by nothing else.
     """
 
     issuer: str
@@ -92,7 +93,7 @@ class RegistryToken:
 
     def open(self, access: Access) -> tuple[Access, ...]:
         """
-        Return the accesses that the token leaves open and any of which would do for this one.
+        Return the accesses that the token leaves open and of which each is enough for this one.
 
         A request names no class, and a registry takes a token for one class as one for the name.
         """
@@ -239,7 +240,7 @@ def _trusted_leaf(
     The chain is taken in the order it came in; any extended key usage will do, as it does for
     Distribution.  A leaf that is a root itself is trusted.
     """
-    if len(texts) > MAX_CHAIN:  # first: a certificate that is not read costs nothing
+    if len(texts) > MAX_CHAIN:  # first: what is not parsed costs nothing
         return None
     try:
         chain = [

@@ -1,12 +1,11 @@
 """
-The claim `workload` of a registry token: whose login the token came of.
+The claim `workload` of a registry token: the login that the token was issued for.
 
 What lives here: the form of the private claims `workload` and `deferred` (RFC 7519, section 4.3),
 which stand beside Distribution's.
 Not here: signatures (`jwt`), and deciding for a workload (`regauth.engine.decisions.workload`).
 
-A registry knows neither claim.  It goes by `access` alone, so that it allows none of what is left
-open.
+A registry knows neither claim.  It reads `access` alone, so it allows nothing that is left open.
 """
 
 from collections.abc import Mapping
@@ -25,7 +24,7 @@ _LATEST: Final = 253_402_300_800  # the year 10000, where datetime ends
 @dataclass(frozen=True, slots=True)
 class Workload:
     """
-    Whose login a registry token came of, as its claims were verified.
+    The login that a registry token was issued for, with its verified claims.
 
     `provider` is empty for a request without credentials, which has no claims.
     """
@@ -33,7 +32,7 @@ class Workload:
     provider: str
     claims: Claims
     at: datetime
-    """As of when the login is good; its own token may have expired since."""
+    """When the login was checked.  Its own token may have expired since."""
 
     def claim(self) -> Mapping[str, object]:
         """Return the claim `workload`."""
@@ -44,7 +43,7 @@ def read_workload(value: object) -> Workload | None:
     """
     Read the claim `workload` of a registry token whose signature was verified.
 
-    Anything that is not of its form yields None, so that nothing is granted for it.
+    A malformed claim yields None, so that nothing is granted for it.
     """
     if not isinstance(value, dict) or value.keys() != {"provider", "claims", "at"}:
         return None
