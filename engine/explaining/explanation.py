@@ -147,7 +147,7 @@ def _explain_refusal(policy: Policy, answer: Refusal, service: str, now: datetim
     provider = policy.providers.get(answer.provider)
     steps: list[Step] = []
     for name, reasons in _BEFORE_CLAIMS:
-        # A time of the wrong type is a malformed token too, found after the signature.
+        # A time of the wrong type also makes a token malformed, but is found after the signature.
         late = name == "form" and provider is not None
         if answer.reason in reasons and not late:
             steps.append(Step(name, passed=False, detail=answer.detail))
@@ -155,7 +155,8 @@ def _explain_refusal(policy: Policy, answer: Refusal, service: str, now: datetim
             steps += [Step(later, passed=None) for later in unreached]
             return Explanation(answer, provider, tuple(steps))
         steps.append(Step(name, passed=True))
-    # A refusal has claims when their signature was verified; without, there is nothing to check.
+    # A refusal has claims only when their signature was verified.  Without claims there is nothing
+    # to check.
     if provider is not None and answer.claims is not None:
         steps += _claim_steps(provider, recalled(dict(answer.claims)), service, now)
     return Explanation(answer, provider, tuple(steps))

@@ -1,5 +1,5 @@
 """
-The index: from a request to the statements that could match it, without walking the others.
+The index: finds the statements that could match a request, without looking at the others.
 
 What lives here: which statements a name and a token's claims rule out for certain.
 Not here: whether one of the rest matches (`regauth.engine.decisions.decide`).
@@ -124,8 +124,8 @@ def build(
     """
     File the statements at `positions`, those that concern one provider, for `candidates`.
 
-    Each is filed under the equality that the fewest share, so that neither ten thousand grants of
-    one owner nor ten thousand of one branch end up in one drawer.
+    Each is filed under the equality that the fewest statements share.  So neither ten thousand
+    grants of one owner nor ten thousand of one branch share one entry.
     """
     equalities = {position: _equalities(statements[position]) for position in positions}
     shared = Counter(

@@ -4,8 +4,8 @@ The compiled policy: immutable, checked, shared by threads.
 What lives here: the values that a policy is made of once it compiled.  Not here: reading a
 policy (`regauth.engine.compiler.compiler`) and deciding with it (`authentication`, `decide`).
 
-Nothing here can stand for "everything" by being empty: a grant without patterns or actions, a
-provider without an audience cannot be made.
+Nothing here means "everything" by being empty.  A grant without patterns or actions cannot be made,
+nor can a provider without an audience.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -201,8 +201,8 @@ class Policy:
         """
         Tell whether an expression reads `now`, so that equal requests can get different answers.
 
-        Statements that expire are no expressions: `ends` has their times.  It looks at each
-        expression, so that who asks often keeps the answer.
+        Statements that expire are no expressions: `ends` has their times.  This looks at every
+        expression, so a caller that asks often keeps the answer.
         """
         return _read_time(self.programs(logins=logins))
 
@@ -213,7 +213,7 @@ class Policy:
 
     @property
     def by_reference(self) -> tuple[Statement, ...]:
-        """The statements with `tags`, which only who sees the request itself can decide."""
+        """The statements with `tags`, which only a proxy can decide: it sees the tag."""
         return tuple(one for one in (*self.grants, *self.denials) if one.tags)
 
 

@@ -41,7 +41,8 @@ class _InTime:
             if left <= 0:
                 break
             try:
-                # Half of the time that is left, so that a silent address leaves time for the next.
+                # An address gets half of the time that is left, so that a silent one leaves time
+                # for the next.
                 address = (str(where[0]), self.port)
                 made = socket.create_connection(address, left / 2 if left_over else left)
             except OSError as error:

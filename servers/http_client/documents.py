@@ -37,18 +37,18 @@ ACCEPT: Final = "application/json, application/jwk-set+json"
 """
 Documents and JWK sets (RFC 7517, section 8.5).
 
-Kubernetes answers 406 to whoever asks for its keys and accepts only `application/json`.
+Kubernetes answers 406 to a request for its keys that accepts only `application/json`.
 """
 
 _CHUNK: Final = 64 * 1024
 _REDIRECTS: Final = frozenset((301, 302, 303, 307, 308))
 _BAD_HOST: Final = re.compile(r"[\x00-\x20\x7f]")
-"""What http.client takes in no host."""
+"""Characters that http.client accepts in no host."""
 _OK: Final = 200
 
 
 MAX_MESSAGE: Final = 500
-"""Characters of what is said of a fetch that failed: it may quote the peer, and logs repeat it."""
+"""Characters of the message about a failed fetch.  It may quote the peer, and logs repeat it."""
 
 
 class FetchError(Exception):
@@ -60,7 +60,7 @@ class FetchError(Exception):
 
 
 class PlainHttpError(FetchError):
-    """Another machine would be reached without TLS, and nobody said that it may."""
+    """Another machine would be reached without TLS, and the settings do not allow that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +97,8 @@ def fetch(url: str, place: RemoteAccess, bounds: Bounds, accept: str = ACCEPT) -
     """
     Fetch a document by GET.
 
-    Redirects are followed within the origin of `url` alone, so that whoever can make a provider
-    redirect cannot make this server read somebody else's keys.
+    Redirects are followed within the origin of `url` alone.  So an attacker who can make a provider
+    redirect cannot make this server read other keys.
 
     Raises:
         FetchError: The address is not allowed, the peer cannot be reached or trusted, or its
@@ -131,7 +131,7 @@ def _target(address: str, location: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Whatever a peer answered: its status, headers (by lower-case name) and body."""
+    """A peer's answer: its status, headers (by lower-case name) and body."""
 
     status: int
     headers: Mapping[str, str]
@@ -235,7 +235,7 @@ def _connection(
 
 
 def _stamp(place: RemoteAccess) -> tuple[int, int] | None:
-    """Return what changes when the CA file does, so that a renewed authority is noticed."""
+    """Return a value that changes when the CA file does, so that a renewed authority is noticed."""
     if place.ca_file is None:
         return None
     try:

@@ -40,7 +40,7 @@ def origin_of(address: str | SplitResult) -> Origin | None:
     """
     Return the origin of an `http` or `https` address; None for anything else.
 
-    The port 0 is nobody's, and text that has no reading as an address has no origin.
+    Port 0 is no port, and text that is not an address has no origin.
     """
     try:
         parts = urlsplit(address) if isinstance(address, str) else address

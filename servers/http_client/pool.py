@@ -40,7 +40,7 @@ class UpstreamError(Exception):
     """
     An upstream cannot be used; the message says why.
 
-    `late` tells one that did not answer in time from one that did not answer at all.
+    `late` says that the upstream did not answer in time; otherwise it did not answer at all.
     """
 
     def __init__(self, message: str, *, late: bool = False) -> None:
@@ -84,8 +84,8 @@ class Answer:
             UpstreamError: The upstream broke off.
         """
         try:
-            # `stream` would wait until a piece is full, and withhold the first bytes of a slow
-            # upstream for as long.
+            # `stream` would wait until a piece is full, and hold back the first bytes of a slow
+            # upstream.
             while data := self._response.read1(size, decode_content=False):
                 yield data
             self._ended = True
@@ -205,11 +205,11 @@ class Pool:
 
 def _fault(answer: Answer) -> str:
     """
-    Say why an answer must not be passed on; nothing of one that may.
+    Say why an answer must not be passed on; empty for one that may.
 
-    Where an answer ends must be said in one way (RFC 9112, section 6.3), or what follows on the
-    connection is taken for the answer to somebody else; so must an interim answer, which
-    `http.client` takes for the final one.
+    An answer must say in one way where it ends (RFC 9112, section 6.3).  Otherwise what follows on
+    the connection could be taken for the answer to another client.  An interim answer is refused
+    too, because `http.client` takes it for the final one.
     """
     if answer.status not in _FINAL:
         return f"the upstream registry answers with the status {answer.status}"
@@ -226,7 +226,7 @@ def _fault(answer: Answer) -> str:
 
 def _error(error: Exception) -> UpstreamError:
     """Say why in a few words, without what was sent."""
-    if isinstance(error, NewConnectionError):  # before its base, which is a time-out's
+    if isinstance(error, NewConnectionError):  # tested before its base class, which is a time-out
         return UpstreamError("no connection to the upstream registry can be made")
     if isinstance(error, ConnectTimeoutError | ReadTimeoutError | TimeoutError):
         return UpstreamError("the upstream registry did not answer in time", late=True)

@@ -200,7 +200,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         request, bounds = self.request, self._clients.bounds
         if self.requests or self.total_outbufs_len:
             if request is not None:
-                request.restart(now)  # it is not read while the one before is answered
+                request.restart(now)  # the server does not read while it answers the request before
             return None
         if request is not None and request.body_began is not None:
             limit = bounds.body_limit(request.body_bytes_received)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 RESERVE: Final = 64
-"""Descriptors for everything but connections: logs, listening sockets, files that are read."""
+"""Descriptors for all else than connections: logs, listening sockets, files."""
 OF_A_THREAD: Final = 2
 """Descriptors that a thread needs for a request: a connection to the upstream or store, a file."""
 MIN_CONNECTIONS: Final = 16

@@ -4,8 +4,8 @@ Forwarded fields: who sent a request, and to which address, through proxies that
 What lives here: the one reading of `X-Forwarded-For`, `-Proto` and `-Host`, and of `Forwarded`
 (RFC 7239).  Not here: what the request asks for, and any use of the client's address.
 
-Whoever can write these fields chooses whose rate limits a request counts against and what address
-answers name.  So they count only as far as trusted proxies wrote them.
+A client that can write these fields chooses whose rate limit its request counts against, and which
+address answers name.  So the fields count only as far as trusted proxies wrote them.
 """
 
 import os
@@ -41,7 +41,7 @@ Environ = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class _Forwarded:
-    """What the fields of a request say, as far as they are believed."""
+    """What the trusted fields of a request say."""
 
     client: str
     scheme: str = ""
@@ -56,10 +56,10 @@ class ForwardedFields:
     Reads the circumstances of requests.  Safe to use from many threads.
 
     Args:
-        trusted: The networks of the proxies whose word is taken.
-        rfc7239: Whether they write `Forwarded`; else they write `X-Forwarded-*`.  The other fields
-            are not read: a proxy passes on what a client wrote in fields that it does not know.
-        ignored: Is told once, of the first field that is ignored: its name, and who sent it.
+        trusted: The networks of the proxies whose fields are believed.  rfc7239: Whether they write
+        `Forwarded`; else they write `X-Forwarded-*`.  The other fields are not read, because a
+            proxy passes on fields that it does not know as the client wrote them.
+        ignored: Called once, for the first field that is ignored, with its name and its sender.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class ForwardedFields:
         )
 
     def _tell(self, environ: Environ, peer: str, variables: Iterable[str]) -> None:
-        """Tell of a field that is ignored, once: any client can send one with each request."""
+        """Report an ignored field, but only once: any client can send one with each request."""
         tell = self._ignored
         if tell is None:
             return
@@ -144,7 +144,7 @@ def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str
     Return the address of the nearest party that is not a trusted proxy.
 
     Each proxy appends the address it was asked from, so the list is read from its end.  What stands
-    before the first stranger is that stranger's own claim.
+    before the first address that is not trusted is that client's own claim.
     """
     client = peer
     hops = [hop.strip() for hop in forwarded.split(",")][-MAX_HOPS:] if forwarded else []
@@ -161,8 +161,8 @@ def _by_rfc7239(peer: str, text: str, trusted: Sequence[Network]) -> _Forwarded:
     Read `Forwarded`, whose elements are as many as the proxies (RFC 7239, section 4).
 
     An element counts when a trusted proxy added it, so scheme and host are those of the outermost
-    trusted proxy that says them.  A field with a fault counts for nothing: with one quote a client
-    could turn what a proxy appends into a part of its own element.
+    trusted proxy that says them.  A field with a fault counts for nothing: with one quote, a client
+    could make what a proxy appends a part of its own element.
     """
     client, scheme, host = peer, "", ""
     elements = _elements(text)[-MAX_HOPS:]
@@ -205,8 +205,8 @@ def _first(environ: Environ, variable: str) -> str:
     """
     Return the first member of a list that a trusted proxy sent, such as `https, http`.
 
-    Proxies in a row append, so the first is what the outermost was asked.  A client that wrote it
-    itself changes nothing but the addresses in its own answers.
+    Proxies in a row append, so the first is what the outermost was asked.  A client that wrote the
+    value itself changes only the addresses in its own answers.
     """
     return next(filter(None, map(str.strip, _text(environ, variable).split(","))), "")
 

@@ -17,7 +17,10 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.utilities import BadRequest, Error
 
 MAX_FIELDS: Final = 256
-"""Header fields of a request.  Parsing ten thousand took 50 ms, during which nobody is served."""
+"""
+Header fields of a request.  Parsing ten thousand took 50 milliseconds, in which no other client is
+served.
+"""
 
 MAX_BLANKS: Final = 64
 """Spaces and tabs in a row.  waitress matches a field in time that grows with their square."""

@@ -39,8 +39,8 @@ class AskedAddress:
         """
         Which header is wrong; empty when none is.
 
-        A host that is no host is refused: what a client writes there comes back in headers.  So is
-        a scheme that is not understood: to go on with that of the last connection would send
+        A malformed host is refused, because it comes back to the client in headers.  An unknown
+        scheme is refused too: with the scheme of the last connection, the answers would send
         clients to plain HTTP.
         """
         if self.scheme not in ("http", "https"):

@@ -6,8 +6,8 @@ the access that Distribution asks for (`registry/handlers/app.go`).  Pure.  Not 
 moving bytes.
 
 A target has one reading, or none.  Names and references are checked before anything is decided, and
-a path with percent-encoding is refused.  What goes upstream is written anew from what was read, so
-the registry cannot read another resource than the one that was decided.
+a path with percent-encoding is refused.  The target that goes upstream is written anew from what
+was read.  So the registry cannot read another resource than the one that was decided.
 """
 
 import re
@@ -85,10 +85,10 @@ PARAMETERS: Final[Mapping[Kind, frozenset[str]]] = {
 """
 The parameters that go upstream, by the kind of route; a PUT of a manifest has `tag` too.
 
-Any other is left out, as an unknown header is: what it means to a registry cannot be decided.
-`next_page` is Quay's, `_nouploadcache` Azure's, `_state` Distribution's.  `from` stands with all
-kinds because Distribution asks for access by it in every request, and so it is decided in every
-request here.
+Any other parameter is left out, as an unknown header is, because its meaning to a registry is
+unknown.  `next_page` is Quay's, `_nouploadcache` Azure's, `_state` Distribution's.  `from` stands
+with all kinds: Distribution asks for access to its repository in every request, so it is decided
+here in every request.
 """
 
 _ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -104,13 +104,13 @@ _ACTIONS: Final[Mapping[str, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class RouteFault:
-    """A request that is none of the specification's: an HTTP status, an error code, a message."""
+    """A request that the specification does not have: an HTTP status, an error code, a message."""
 
     status: int
     code: ErrorCode
     message: str
     allow: tuple[str, ...] = ()
-    """With status 405: the methods there are."""
+    """With status 405: the methods that are allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class Route:
     needs: tuple[Scope, ...] = field(default=())
     """The access that is required, as a challenge names it."""
     undecided: str = ""
-    """Why the request as it was sent cannot be let through, though `target` can."""
+    """Why the request cannot pass as it was sent, although `target` can."""
 
     @property
     def path(self) -> str:
@@ -243,7 +243,7 @@ _UNKNOWN: Final = RouteFault(404, ErrorCode.NOT_FOUND, "the distribution API has
 
 
 def _read_path(path: str) -> tuple[Kind, str, str] | RouteFault:
-    """Read a path by its end: every kind of route ends in another way, so one reading is left."""
+    """Read a path by its end: each kind of route ends in another way, so one reading fits."""
     if path in ("/v2", "/v2/"):
         return Kind.BASE, "", ""
     if path == "/v2/_catalog":
@@ -293,8 +293,8 @@ def _read_query(
     Read a query (WHATWG URL, application/x-www-form-urlencoded parsing).
 
     A name that is given twice, a `;` or a broken escape is read differently by different readers.
-    The specification itself repeats `tag` (OCI Distribution Spec 1.1, end-7b), so there each reader
-    takes all of them.
+    Only `tag` may be repeated (OCI Distribution Spec 1.1, end-7b), because every reader takes all
+    of them.
     """
     bad = RouteFault(400, ErrorCode.UNSUPPORTED, "the query is ambiguous")
     if _QUERY.fullmatch(query) is None or _BAD_ESCAPE.search(query):
@@ -346,12 +346,12 @@ def _route(
         needs.append(Scope(Resource(REGISTRY, CATALOG), ("*",)))
     elif name:
         needs.append(Scope(Resource(REPOSITORY, name), _ACTIONS[method]))
-        if source:  # in any request, as Distribution asks for it in any
+        if source:  # in every request, because Distribution asks for it in every request
             needs.append(Scope(Resource(REPOSITORY, source), ("pull",)))
     undecided = ""
     if kind is Kind.UPLOADS and not source and "mount" in given:
-        # Without `from` a registry may look for the blob in every repository it has, and whether
-        # the client may pull from that one cannot be known.  Without `mount` it is an upload.
+        # Without `from` a registry may look for the blob in all its repositories, and it is unknown
+        # whether the client may pull from the one it finds.  Without `mount` it is an upload.
         passed -= {"mount", "from"}
         undecided = "a mount must say `from` which repository"
     query = tuple((key, value) for key, value in pairs if key in passed)

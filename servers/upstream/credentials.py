@@ -1,5 +1,5 @@
 """
-The upstream registry's demands, met: from its challenge to the header that a request carries.
+Logging in at the upstream: from its challenge to the header that a request carries.
 
 What lives here: answers to Basic and Bearer challenges (distribution docs/spec/auth/token.md) with
 the proxy's own login, and tokens kept until they expire.
@@ -35,7 +35,7 @@ LOGIN_AGE: Final = 300.0
 """Seconds after which a login is read again from where it comes from."""
 
 CHALLENGE_AGE: Final = 3600.0
-_KEPT: Final = 0.9  # of a token's life; the rest is for the request to arrive
+_KEPT: Final = 0.9  # of a token's lifetime; the rest is for the request to arrive
 
 
 class UpstreamRefusedError(Exception):
@@ -44,7 +44,7 @@ class UpstreamRefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A token, and the login that it was given for: a login that is taken back ends it."""
+    """A token, and the login it was given for: withdrawing the login ends the token."""
 
     value: str = field(repr=False)
     login: UpstreamLogin
@@ -110,7 +110,7 @@ class UpstreamCredentials:
 
     def learn(self, scopes: Sequence[str], field: str | None) -> None:
         """
-        Take notice of a refusal, so that the next request with these scopes answers its challenge.
+        Remember a refusal, so that the next request with these scopes answers its challenge.
 
         A 401 says how to log in to the very resource (RFC 9110, section 15.5.2), and resources of
         one registry differ: some answer `GET /v2/` without a login, some want another login for the
@@ -177,7 +177,7 @@ class UpstreamCredentials:
             if known is None or now >= known[1]:
                 answer = ping()
                 try:
-                    # Some registries name a scheme in good answers too, and take any request.
+                    # Some registries send a challenge in good answers too, and accept any request.
                     refused = answer.status == HTTPStatus.UNAUTHORIZED
                     found = _demand(answer.header("WWW-Authenticate")) if refused else None
                 finally:
@@ -192,7 +192,7 @@ class UpstreamCredentials:
         with self._lock:
             flight = self._flights.setdefault(scopes, threading.Lock())
         try:
-            with flight:  # those who come while one asks wait for its answer
+            with flight:  # the threads that come while one asks wait for its answer
                 kept = self._tokens.get(scopes)
                 if kept is None or not kept.serves(login, self._clock()):
                     kept = self._ask(challenge, login, scopes)

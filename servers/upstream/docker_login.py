@@ -26,7 +26,7 @@ MAX_KEYS: Final = 20
 """Keys of a configuration that a message names."""
 
 HELPER_SECONDS: Final = 30.0
-"""What a helper may take; those of clouds ask a server."""
+"""Seconds that a helper may take.  The helpers of clouds ask a server."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _NOT_FOUND: Final = "credentials not found in native keychain"
@@ -35,13 +35,13 @@ _DOCKER_HUB: Final = ("docker.io", "index.docker.io", "registry-1.docker.io")
 
 
 class CredentialsError(Exception):
-    """Credentials cannot be had; the message says why and holds none."""
+    """There are no credentials to use.  The message says why, and holds no secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamLogin:
     """
-    What a registry knows somebody by; empty for nobody.
+    A login at a registry; empty where there is none.
 
     `identity_token` is a refresh token for the registry's token server, `registry_token` is sent to
     the registry as it is.
@@ -52,7 +52,7 @@ class UpstreamLogin:
     identity_token: str = field(default="", repr=False)
     registry_token: str = field(default="", repr=False)
     because: str = field(default="", compare=False)
-    """For nobody: where a login was looked for, as the end of a sentence."""
+    """Where a login was looked for, as the end of a sentence, when there is none."""
 
     @property
     def basic(self) -> str:
@@ -98,9 +98,9 @@ def _login_of(logins: Mapping[str, object], registry: str, path: Path) -> Upstre
     """
     Return the login of a registry.
 
-    The very address counts first.  Otherwise docker compares hosts, after it has cut scheme and
-    path off a key; podman writes `HOST/NAMESPACE`.  Which of several such keys serves would be
-    chance, so they are an error unless they say the same.
+    A key that equals the address comes first.  Otherwise docker compares hosts, after it has cut
+    scheme and path off a key; podman writes `HOST/NAMESPACE`.  Several such keys with different
+    logins are an error, because nothing says which one docker would use.
     """
     entries = {key: entry for key, entry in logins.items() if isinstance(entry, Mapping) and entry}
     for address in _addresses(registry):
@@ -201,7 +201,7 @@ def ask_helper(name: str, address: str, search: str | None = None) -> UpstreamLo
         said = done.stdout.decode(errors="replace").strip()
         if said == _NOT_FOUND:
             return UpstreamLogin(because=f": {program} knows none for {quoted(address)}")
-        # what it said may hold a secret
+        # the helper's output may hold a secret
         raise CredentialsError(f"{program} ended with {done.returncode}")
     try:
         answer = json.loads(done.stdout[:MAX_ANSWER])

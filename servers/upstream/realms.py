@@ -16,8 +16,8 @@ def trusted_realm(text: str, origin: SplitResult) -> SplitResult:
     """
     Return a realm that the proxy's login may be sent to.
 
-    Whoever answers for the upstream chooses the realm: it must be no way into this machine or
-    network, and no way to read the login on the wire.
+    The upstream chooses the realm.  So the realm must not lead into this machine or its network,
+    and the login must not go without TLS.
 
     Args:
         text: The realm, as the challenge names it.

@@ -20,7 +20,9 @@ from .credentials import UpstreamCredentials
 from .upload_locations import SealedLocations
 
 LOOK_SECONDS: Final = 2.0
-"""That the registry may take to connect, and to answer, when only its state is asked."""
+"""
+Seconds that the registry may take to connect, and to answer, when only its state is asked for.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Upstream:
         return self._pool.send(route.method, self._target(route), sent, stream)
 
     def _target(self, route: Route) -> str:
-        """Return what is asked of the upstream: what was read, or what its session stands for."""
+        """Return the target to send: the one that was read, or its upload session's."""
         if route.kind is Kind.UPLOAD:
             opened = self._sealed.open(route.name, route.reference)
             if opened is not None:
@@ -132,9 +134,9 @@ class Upstream:
         """
         Return a `Location` as the client can use it.
 
-        One that points at this registry, relative or not, points at `public` afterwards; an
-        upload's that is not of the specification's form is sealed into one that is.  Any other is
-        kept: blob storage.
+        A `Location` at this registry, relative or not, then points at `public`.  An upload's that
+        is not of the specification's form is sealed into one that is.  Any other, such as one at
+        blob storage, is kept.
 
         Args:
             value: What the upstream said.
@@ -212,7 +214,7 @@ class Upstream:
 
 def _check_tls(named: Origin, asked: Origin | None) -> None:
     """
-    Keep a client that came by TLS from sending its next request, its token included, without.
+    Refuse an address without TLS for a client that came by TLS: its token would follow.
 
     Raises:
         UpstreamError: It would be sent there.

@@ -21,10 +21,10 @@ from typing import Final
 from regauth.engine.source.startup import StartupError
 
 MIN_KEY: Final = 32
-"""Bytes in a key's file, at least."""
+"""The fewest bytes in a key's file."""
 
 MAX_KEY: Final = 4096
-"""And at most: no secret is longer, and a wrong file often is."""
+"""The most bytes in a key's file.  No secret is longer, and a wrong file often is."""
 
 MAX_SEALED: Final = 1000
 """Characters in a sealed session, within those of a session's name."""
@@ -63,7 +63,7 @@ class SealedLocations:
     Seals addresses.  Safe to use from many threads.
 
     Args:
-        upstream: Whose addresses they are; another's are none.
+        upstream: The only registry whose addresses are sealed.
         key: What it seals with; by default one that lives as long as the process.
     """
 

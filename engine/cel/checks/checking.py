@@ -2,7 +2,7 @@
 The checker: the type of every expression, and what is wrong with it, in the author's words.
 
 What lives here: the walk that gives each node its type and reports findings.  Not here: what
-is always true or false (`constants`), and the texts of findings about one place (`wording`).
+is always true or false (`constants`), and the texts of findings (`wording`).
 
 After an error a node counts as `dyn`, so that one mistake is reported once and all mistakes are
 reported together.
@@ -314,7 +314,7 @@ class _Checker:
     def _joined(self, node: Binary, left: Type, right: Type) -> Type:
         """Give the type of two lists one after the other."""
         if not isinstance(left, ListType) or not isinstance(right, ListType):
-            # The other one is known only at run time, and must be of the same type then.
+            # The type of the other list is known only at run time, and must be the same then.
             return left if isinstance(left, ListType) else right
         message = f"a list holds values of one type; this one would have {left} and {right}"
         return common(left, right) or self._unsupported(node, message)
@@ -327,7 +327,7 @@ class _Checker:
         ]
         read: Paths = frozenset()
         for at, operand in enumerate(node.operands):
-            # An operand that errs where a guard decides does no harm, on whichever side it is.
+            # An operand that fails does no harm where the guard decides, on either side.
             others = frozenset().union(*guards[:at], *guards[at + 1 :])
             self._condition(operand, replace(place, present=place.present | others | read))
             read |= proven(operand, self._definitions, value=value)
@@ -367,7 +367,7 @@ class _Checker:
         return result
 
     def _resolve(self, node: Node, function: Function, given: tuple[Type, ...]) -> Type:
-        """Give the result of a call, where the types leave one; report where they leave none."""
+        """Give the type of a call's result; report a call that no overload takes."""
         results = _results(function, given)
         if not results:
             return self._report(wording.no_overload(node, function, given))

@@ -27,7 +27,7 @@ _parse = lru_cache(maxsize=256)(parse)
 @dataclass(frozen=True)
 class Compiled:
     """
-    What came of compiling an expression.
+    The result of compiling an expression.
 
     `program` is None exactly when a finding is an error; there may be warnings either way.
     """

@@ -1,7 +1,7 @@
 """
 Conditions that are always true, or that can never be true.
 
-What lives here: what can be said without knowing any claim.  Not here: types (`checking`).
+What lives here: findings that hold for every value of the claims.  Not here: types (`checking`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ ALWAYS, NEVER = "this is always true", "this can never be true"
 
 
 def constant_conditions(program: Program, variables: Mapping[str, Type]) -> Iterator[Finding]:
-    """Find the conditions of a program that do not depend on what they are asked about."""
+    """Find the conditions of a program that have the same value for every request."""
     for part in program.parts:
         if analysis.is_constant(part.node):
             yield from _constant(part.node, program)
@@ -63,7 +63,7 @@ def _constant(node: Node, program: Program) -> Iterator[Finding]:
 
 
 def _logic(node: Logic, known: Mapping[str, analysis.Equalities]) -> str:
-    """Say what the operands of `&&` or `||` make of one another, or nothing."""
+    """Say whether operands of `&&` or `||` contradict one another, or one implies the rest."""
     message = NEVER if node.operator == "&&" else ALWAYS
     texts = {unparse(operand) for operand in node.operands}
     for operand in node.operands:
@@ -99,7 +99,7 @@ def _excludes_nothing(node: Logic) -> bool:
 
 
 def _has(node: Has, variables: Mapping[str, Type], program: Program) -> Iterator[Finding]:
-    """Find a `has()` that asks for what is always there."""
+    """Find a `has()` of a member that is always there."""
     path = path_of(node.operand)
     if path is None or any(path[0] == name for name in _macro_variables(program.node)):
         return

@@ -27,7 +27,7 @@ from regauth.engine.cel.syntax.nodes import (
 
 Paths = frozenset[Path]
 NOT_NULL: Final = "\0not null"
-"""What ends the path of a member that is known not to be null; no claim is called so."""
+"""The end of the path of a member that is known not to be null.  No claim has this name."""
 _NONE: Final[Paths] = frozenset()
 
 
@@ -37,8 +37,9 @@ def proven(
     """
     Give the paths that are there whenever `node` has this value.
 
-    With `guards_only` just what `has()` and `in` say; else also what had to be read to get a value
-    at all.  A path with `NOT_NULL` at its end says that the member before it is not null.
+    With `guards_only` it gives only what `has()` and `in` say, else also every member that must be
+    read to get a value.  A path with `NOT_NULL` at its end says that the member before it is not
+    null.
     """
 
     def part(of: Node, of_value: bool) -> Paths:  # noqa: FBT001 - a value, not a switch
@@ -64,7 +65,7 @@ def proven(
 
 
 def with_prefixes(paths: Iterable[Path]) -> Paths:
-    """Add what each path leads through: where `a.b.c` is, `a.b` is too."""
+    """Add the beginnings of each path: where `a.b.c` is there, `a.b` is too."""
     return frozenset(path[:size] for path in paths for size in range(1, len(path) + 1))
 
 

@@ -4,8 +4,8 @@ How much one evaluation, and all evaluations of one request, may still do.
 What lives here: the count of steps that bounds macros and what walks a list or a string inside
 them.  Not here: the bounds themselves (`limits`), and who takes how many steps.
 
-A program with macros counts its own steps, and at its end takes what it used from the request's.
-A program without macros takes from the request's at once.
+A program with macros counts its own steps, and at its end subtracts them from the request's.  A
+program without macros subtracts from the request's count at once.
 """
 
 from collections.abc import Callable, Mapping
@@ -38,7 +38,7 @@ def request_budget(steps: int = limits.REQUEST_STEPS) -> list[int]:
 
 
 def run_bounded(run: Callable[[Frame], Value], variables: Frame) -> Value:
-    """Run a program with macros by a count of its own, and take its steps from the request's."""
+    """Run a program with macros by its own count, then subtract that from the request's."""
     left = [limits.STEPS]
     try:
         return run({**variables, STEPS: left})
@@ -69,7 +69,7 @@ def charge(frame: Frame, steps: int, node: Node) -> None:
 
 def charge_comparison(frame: Frame, right: Value, node: Node) -> None:
     """
-    Take a step for each element that `==`, `!=` or `in` may look at, where a macro asks for it.
+    Take a step for each element that `==`, `!=` or `in` may look at inside a macro.
 
     Raises:
         CelError: there are not so many left.
@@ -107,6 +107,6 @@ _HOLDERS: Final = (list, dict)
 
 
 def _elements(value: Value) -> int:
-    """Count what stands in a list or a map, at every depth."""
+    """Count the elements of a list or a map, at every depth."""
     held = value if type(value) is list else value.values()
     return len(value) + sum(_elements(one) for one in held if type(one) in _HOLDERS)

@@ -56,7 +56,7 @@ def _quantifier(
     node: Comprehension, key: str, enter: Entrance, body: Closure, *, decides: bool
 ) -> Closure:
     def quantifier(frame: Frame) -> bool:
-        # One element that decides is the answer, whatever errors the others have.
+        # One element that decides gives the result, whatever errors the others have.
         elements, inner = enter(frame)
         failed: CelError | None = None
         for element in elements:

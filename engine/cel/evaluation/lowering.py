@@ -185,7 +185,8 @@ def _index(node: Index, scope: Scope) -> Closure:
 
 
 def _list_position(node: Node, at: Value, size: int) -> int:
-    # The specification takes a double that is a whole number, as JSON knows no other numbers.
+    # The specification accepts a double that is a whole number, because JSON has one type of
+    # numbers.
     if type(at) is float and at.is_integer():
         at = int(at)
     if type(at) is not int:
@@ -353,7 +354,7 @@ def _logic(node: Logic, scope: Scope) -> Closure:
     decides = node.operator == "||"
 
     def resume(frame: Frame, at: int, failed: CelError | None) -> bool:
-        # One operand that decides is the answer, whatever errors the others have.
+        # One operand that decides gives the result, whatever errors the others have.
         for position in range(at, len(operands)):
             try:
                 value = operands[position](frame)

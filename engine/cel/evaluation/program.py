@@ -74,7 +74,7 @@ class Program:
         return Tracer(self.source, self.definitions).trace(self.node, variables, self.scope)
 
     def _failure(self, error: Exception) -> CelError:
-        """Callers decide by CelError: whatever else fails must not look like an answer."""
+        """Callers decide by CelError.  Any other failure must not look like an answer."""
         if isinstance(error, RecursionError):
             return CelError(ErrorCode.LIMIT, "a value nests too deep", 0, len(self.text))
         return CelError(ErrorCode.INTERNAL, type(error).__name__, 0, len(self.text))

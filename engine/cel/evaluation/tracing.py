@@ -50,7 +50,7 @@ class Trace:
 
 
 class Traceable(Protocol):
-    """What a definition can do: a compiled expression can."""
+    """What tracing needs of a definition; a compiled expression has it."""
 
     def trace(self, variables: Mapping[str, Any]) -> Trace:
         """Evaluate every part."""
@@ -88,7 +88,7 @@ class Tracer:
         return Trace(node.start, node.end, text, value, error, parts, element)
 
     def _closure(self, node: Node, scope: Scope) -> Closure:
-        # A node stands in one scope, however many elements it is run for.
+        # A node has one scope, however many elements it is run for.
         if id(node) not in self._closures:
             self._closures[id(node)] = lower(node, scope)
         return self._closures[id(node)]

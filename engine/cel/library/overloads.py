@@ -79,7 +79,7 @@ class Function:
         return self._table.get(classes)
 
     def refuse(self, *values: Value) -> CelError:
-        """Make the error of a call with values no overload takes."""
+        """Make the error of a call whose values no overload takes."""
         kinds = ", ".join(kind(value) for value in values)
         return CelError(ErrorCode.TYPE, f"{self.name} does not take ({kinds})")
 

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 from regauth.engine.cel.syntax.errors import CelError, ErrorCode
 
 Value: TypeAlias = Any
-"""A value of an expression; which kind it is, is known by its exact type alone."""
+"""A value of an expression.  Its exact Python type alone tells its kind."""
 
 NANOSECONDS: Final = 1_000_000_000
 

@@ -82,7 +82,7 @@ class CelError(Exception):
 
 
 class RejectedError(Exception):
-    """Parsing met something that ends it; carries the one finding that says so."""
+    """Parsing cannot go on.  The exception carries the finding that says why."""
 
     def __init__(self, finding: Finding) -> None:
         super().__init__(finding.message)

@@ -7,8 +7,8 @@ the grammar of cel-python; a test writes it and holds it equal.  They are used f
 grammar and the lark that they were made of; for any other the tables are worked out anew.  Not
 here: parsing (`parsing`).
 
-Nothing but the grammar of cel-python is used: its runners are slow (InterpretedRunner) or wrong
-under threads (CompiledRunner), and its values are not ours.
+Only the grammar of cel-python is used.  Its runners are slow (InterpretedRunner) or wrong under
+threads (CompiledRunner), and it has other values.
 """
 
 import hashlib

@@ -34,10 +34,10 @@ REQUEST_STEPS: Final = 2_000_000
 """Steps of all evaluations of one login, or of one decision: some hundred milliseconds."""
 
 CHARACTERS_PER_STEP: Final = 32
-"""Characters that a string function reads or writes in the time of one step."""
+"""Characters that a string function reads or writes for one step."""
 
 MATCHED_PER_STEP: Final = 16
-"""Characters that a regular expression reads in the time of one step."""
+"""Characters that a regular expression reads for one step."""
 
 STRING: Final = 65_536
 """Characters of a string that an expression builds."""

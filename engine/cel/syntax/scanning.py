@@ -6,7 +6,7 @@ them (langdef, "Lexical syntax") and refuses what the parser must not be given. 
 the meaning of anything; `parsing` builds the tree and compares its strings with these.
 
 cel-python's lexer is a set of backtracking expressions: an unterminated string of escapes costs it
-exponential time, and it takes a raw string past its closing quote.  Neither gets past this scan.
+exponential time, and it takes a raw string past its closing quote.  This scan stops both.
 """
 
 from collections.abc import Mapping

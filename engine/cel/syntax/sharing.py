@@ -6,9 +6,9 @@ strings of another expression of that shape, and its offsets, into the tree of t
 of ten thousand grants has few shapes.  Not here: parsing (`parsing`).
 
 Only strings are blanks that the scan and the parser cannot see differently: printable ASCII between
-single quotes or double quotes, without escapes, prefixes and quotes inside.  What such a string
-says decides nothing before the checks, which see the whole tree; the tests hold the tree equal to
-that of a parse of the text itself.
+single quotes or double quotes, without escapes, prefixes and quotes inside.  The text of such a
+string matters only to the checks, which see the whole tree; the tests hold the tree equal to that
+of a parse of the text itself.
 """
 
 import re

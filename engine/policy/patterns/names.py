@@ -21,7 +21,7 @@ from .text import CompileExpression, PatternFault, PatternValueError, Piece, com
 
 
 class Wildcard(Enum):
-    """A part of a pattern that stands for text it does not spell."""
+    """A part of a pattern that stands for text of the name."""
 
     STAR = "*"
     """Any text within one path segment."""
@@ -91,7 +91,7 @@ def _text(part: Part, variables: Mapping[str, object]) -> str | Wildcard:
 
 
 def _match(parts: list[str | Wildcard], name: str) -> bool:
-    """Follow every place in the name that the parts so far can have led to."""
+    """Follow every place in the name that the parts so far can reach."""
     places = {0}
     for part in parts:
         if isinstance(part, str):

@@ -58,7 +58,7 @@ def _text(part: str | Program, variables: Mapping[str, object]) -> str:
 
 
 def _match(parts: list[str], tag: str) -> bool:
-    """Follow every place in the tag that the parts so far can have led to."""
+    """Follow every place in the tag that the parts so far can reach."""
     places = {0}
     for part in parts:
         if part == STAR:

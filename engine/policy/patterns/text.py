@@ -23,7 +23,7 @@ _SHOWN: Final = 60
 
 class PatternValueError(ValueError):
     """
-    A `${...}` came to a value that cannot stand where the pattern has it.
+    A `${...}` has a value that cannot stand at its place in the pattern.
 
     The message shows the value, which can be a claim's: it is for the log and the author, never
     for a client.
