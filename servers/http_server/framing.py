@@ -44,8 +44,8 @@ class _Spool:
     """
     Where a body waits until it is whole, which may be a disk that is full.
 
-    What there is no room for is thrown away instead of ending the connection at once: a client that
-    is still sending would see a reset connection instead of the answer, and try again for ever.
+    Bytes without room are thrown away, and the connection stays open for now.  If it ended at once,
+    a client that still sends would see a reset instead of the answer, and try again for ever.
     """
 
     def __init__(self, buffer: OverflowableBuffer) -> None:
@@ -72,14 +72,14 @@ class _Spool:
         return BytesIO() if self.full else self._buffer.getfile()
 
     def close(self) -> None:
-        """Let the body go; closing a file writes what is left of it, which may fail once more."""
+        """Drop the body.  Closing a file writes what is left of it, which may fail once more."""
         with contextlib.suppress(OSError):
             self._buffer.close()
 
 
 class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
     """
-    A request whose end can be read in one way; waitress accepts some with two.
+    A request whose end can be read in one way only; waitress accepts some others.
 
     If a proxy in front reads another end than this server, the rest of one client's request
     becomes the start of another client's (request smuggling).
@@ -132,7 +132,7 @@ class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
         Turn a target such as `http://registry.example.com/v2/` into the origin form and a `Host`.
 
         A server must accept this form, and must take the host from the target (RFC 9112, section
-        3.2.2).  Whatever reads the request afterwards sees one form.
+        3.2.2).  All later readers see one form.
 
         Raises:
             ParsingError: The target is of another scheme, or names a user (RFC 9110, 4.2.4).

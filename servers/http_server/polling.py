@@ -1,5 +1,5 @@
 """
-Waiting for connections that have something to do.
+Waiting for connections that are ready.
 
 What lives here: what the kernel watches each of waitress's channels for.  Not here: what is done
 with them.

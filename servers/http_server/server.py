@@ -184,8 +184,8 @@ class Server:
             sockets=list(listeners),
             threads=threads,
             ident=None,
-            # Whose `X-Forwarded-*` counts is the applications' to judge; by default waitress takes
-            # them all away.
+            # The applications judge whose `X-Forwarded-*` counts; by default waitress removes them
+            # all.
             clear_untrusted_proxy_headers=False,
             **given,
         )
@@ -210,7 +210,7 @@ class Server:
         deadline = time.monotonic() + self._drain
         while self._close_idle() and time.monotonic() < deadline:
             self._map.turn(_POLL, look=True)
-            self._look()  # a client that takes nothing must not hold the end up
+            self._look()  # a client that reads nothing must not delay the end
         self._server.task_dispatcher.shutdown(timeout=1)
         self._map.close()
 
@@ -222,7 +222,7 @@ class Server:
 
     def _close_listeners(self) -> None:
         """
-        Take in the connections that the kernel has accepted already, and have it refuse others.
+        Accept the connections that the kernel has queued, and have it refuse others.
 
         A listening socket that nobody serves would let clients wait for the end of the process,
         and not look for another server.
@@ -245,7 +245,7 @@ class Server:
         return [one for one in self._map.values() if isinstance(one, Channel)]
 
     def _look(self) -> None:
-        """Hang up on clients that are late."""
+        """Close connections of clients that are late."""
         now = self._clients.clock()
         if now - self._looked >= _TICK:
             self._looked = now
@@ -255,7 +255,7 @@ class Server:
             self._end_stalled()
 
     def _end_stalled(self) -> None:
-        """Hang up on clients that take nothing of an answer, each of which holds a thread."""
+        """Close connections of clients that read nothing of an answer and so hold a thread."""
         cutoff = time.time() - self._stall
         for one in self._channels():
             if one.total_outbufs_len and one.last_activity < cutoff:

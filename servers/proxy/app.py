@@ -64,7 +64,7 @@ Wsgi = Callable[..., Any]
 MAX_PASSWORD: Final = 64 * 1024
 
 BODY_RATE: Final = 1024.0
-"""Bytes a second that the body of an upload comes with at least, but for its first half minute."""
+"""The lowest rate of an upload's body, in bytes a second, after its first half minute."""
 
 
 class Proxy:
@@ -141,17 +141,17 @@ class Proxy:
         app.add_route("/metrics", MetricsResource(metrics, ready, log, metrics_beside))
 
     def start(self) -> None:
-        """Begin what runs beside requests."""
+        """Start the background threads."""
         if self.embedded is not None:
             self.embedded.start()
 
     def reload(self) -> None:
-        """Have policy and keys loaded soon, where there are some; safe in a signal handler."""
+        """Ask for policy and keys to be loaded again soon; safe in a signal handler."""
         if self.embedded is not None:
             self.embedded.reloader.ask()
 
     def close(self) -> None:
-        """End what runs beside requests."""
+        """End the background threads."""
         if self.embedded is not None:
             self.embedded.close()
         if self._upstream is not None:
@@ -199,7 +199,7 @@ def _app(gate: Gate, log: EventLog, registry: RegistryProxy | None) -> App:
     app.add_error_handler(Exception, _failed)
     app.set_error_serializer(_serialize)
     app.add_route("/healthz", HealthResource())
-    if registry is not None:  # first, because the sink that is added last is asked first
+    if registry is not None:  # this comes first, because the sink that is added last is asked first
         app.add_sink(registry, r"/|\*")
     # Sinks take every method; a route would answer 405 to those it has no responder for.
     app.add_sink(authorize_resource.nginx(gate, log), r"/authorize(?:/nginx)?\Z")
@@ -248,7 +248,7 @@ def make_upstream(settings: UpstreamSettings) -> Upstream:
 
 
 def login_of(settings: LoginSettings, registry: str) -> Callable[[], UpstreamLogin]:
-    """Return what reads the proxy's own login, each time anew."""
+    """Return a function that reads the proxy's own login anew at each call."""
 
     def read() -> UpstreamLogin:
         match settings:
@@ -292,7 +292,7 @@ def _serialize(
 def _failed(
     _request: falcon.Request, response: falcon.Response, error: Exception, _: dict[str, Any]
 ) -> None:
-    """Answer when our own code fails: nothing passes, and nothing is told."""
+    """Answer when our own code fails: nothing passes, and the client learns no details."""
     if isinstance(error, falcon.HTTPError):
         raise error
     logging.getLogger(__name__).error("a request failed", exc_info=error)

@@ -5,8 +5,8 @@ What lives here: how nginx (`auth_request`), Traefik (`forwardAuth`) and Envoy (
 say what they were asked, and answers that they understand: 204 or 200, 401 with the challenge,
 403, and nothing else, because nginx makes an error 500 of it.  Not here: the decision.
 
-Each gateway has an address of its own, so that no header of a client can take the place of what
-its gateway says.
+Each gateway has its own address.  So no header of a client can stand in for a header of the
+gateway.
 """
 
 from collections.abc import Mapping
@@ -56,7 +56,7 @@ class AuthorizeResource:
         """
         Answer for the request that the headers describe.
 
-        The method of the question itself counts for nothing: some gateways keep the client's
+        The method of the gateway's own request does not count: some gateways keep the client's
         method, others always ask by GET.
         """
         environ = req.env
@@ -123,7 +123,7 @@ def answer(
     asked: Asked,
     reply: tuple[RequestInfo, falcon.Response, HTTPStatus],
 ) -> None:
-    """Decide, and answer in the words that every gateway has."""
+    """Decide, and answer with the statuses that every gateway understands."""
     info, response, good = reply
     outcome = gate.decide(asked)
     if isinstance(outcome, Admitted) and (undecided := _undecided(outcome)):

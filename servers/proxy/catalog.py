@@ -26,13 +26,13 @@ MAX_PAGE: Final = 16 * 1024 * 1024
 """Bytes of one of the upstream's pages."""
 
 MAX_PAGES: Final = 1000
-"""Pages of the upstream that are walked for one of ours."""
+"""Upstream pages that are read for one page of ours."""
 
 MAX_SECONDS: Final = 20.0
-"""For which the upstream's pages are walked for one of ours."""
+"""Seconds in which upstream pages are read for one page of ours."""
 
 SLICE: Final = 200
-"""Names that are decided at a time."""
+"""Names that one decision covers."""
 
 DEFAULT_ENTRIES: Final = 100
 MAX_ENTRIES: Final = 1000
@@ -41,7 +41,7 @@ MAX_ENTRIES: Final = 1000
 PARTIAL: Final = frozenset(
     ("Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range")
 )
-"""Headers of a request for something else than the whole page."""
+"""Request headers that ask for anything but the whole page."""
 
 _REL_NEXT: Final = re.compile(r"[;,]\s*rel\s*=\s*\"?next\b", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
@@ -79,7 +79,7 @@ def read_catalog(
     number, last = given.get("n", str(DEFAULT_ENTRIES)), given.get("last", "")
     if _NUMBER.fullmatch(number) is None:
         return RouteFault(400, ErrorCode.PAGINATION_NUMBER_INVALID, "`n` is a number from 1")
-    if last and not visible([last]):  # how the upstream takes it would tell whether it is there
+    if last and not visible([last]):  # the upstream's answer would tell whether it exists
         return RouteFault(400, ErrorCode.NAME_INVALID, "`last` is no repository of this catalog")
     most = min(int(number), MAX_ENTRIES)
     sent = {name: value for name, value in headers.items() if name not in PARTIAL}
@@ -107,7 +107,7 @@ def read_catalog(
 
 
 class _Walk:
-    """What was found so far; at most one more than fits into a page."""
+    """The names found so far; at most one more than fits into a page."""
 
     def __init__(self, visible: Callable[[Sequence[str]], list[str]], most: int, last: str) -> None:
         self._visible = visible
@@ -118,7 +118,7 @@ class _Walk:
 
     def take(self, names: Sequence[str]) -> bool:
         """Look through names of the upstream's; tell whether there is room for more."""
-        if self._last in names:  # an upstream that does not page gives what was there before too
+        if self._last in names:  # an upstream that does not page repeats the earlier names
             names = names[names.index(self._last) + 1 :]
         for begin in range(0, len(names), SLICE):
             if len(self.found) > self._most or time.monotonic() > self.deadline:
@@ -128,7 +128,7 @@ class _Walk:
 
 
 def _no_catalog(status: int) -> RouteFault:
-    """Say that there is none, without what the upstream said: it may name what is hidden."""
+    """Say that there is no page, without the upstream's words: they may name what is hidden."""
     code = ErrorCode.UNSUPPORTED if status in (404, 405, 501) else ErrorCode.UNAVAILABLE
     return RouteFault(status, code, "the upstream registry gives no catalog")
 
@@ -144,7 +144,7 @@ def _page(names: Sequence[str], most: int) -> Page:
 def _names(answer: Answer) -> list[str]:
     page = answer.read(MAX_PAGE + 1) if answer.status == HTTPStatus.OK else b""
     try:
-        names = json.loads(page)["repositories"] or []  # some registries say null for none
+        names = json.loads(page)["repositories"] or []  # some registries send null for []
     except (ValueError, KeyError, TypeError, RecursionError):
         names = None
     if len(page) > MAX_PAGE or not isinstance(names, list):

@@ -1,5 +1,5 @@
 """
-The proxy's decision records: what its policy said of a request that a token left open.
+The proxy's decision records: what its policy decided of a request that the token left open.
 
 What lives here: the members that only these records have.  Not here: what all records share, and
 the file (`regauth.servers.telemetry.decision_log`).
@@ -14,7 +14,7 @@ from .policy import Ruling
 
 
 def write_ruling(log: DecisionLog, ruling: Ruling, token: RegistryToken, info: RequestInfo) -> None:
-    """Write down what was asked and what became of it; no token was issued for it."""
+    """Write the record of a request and its decision; no token was issued."""
     record: dict[str, object] = {
         **head(info, ruling.policy, ruling.now, ruling.service),
         "asked": [str(one) for one in ruling.asked],

@@ -53,7 +53,7 @@ class RegistryProxy:
         upstream: The registry.
         log: Is told of each request.
         metrics: Count each request.
-        state: Is told whether the registry answers.
+        state: Learns whether the registry answers.
     """
 
     def __init__(
@@ -135,7 +135,8 @@ class RegistryProxy:
             self._state.answered()
             rewritten = self._rewritten(answer, route, public, info)
             chunks = answer.chunks()
-            # An answer that breaks off at once is the upstream's failure, and can still be told.
+            # If the answer breaks off at once, the client can still be told that the upstream
+            # failed.
             first = next(chunks, b"") if _has_body(route, answer) else b""
         except (UpstreamError, UpstreamRefusedError, CredentialsError) as error:
             if answer is not None:
@@ -195,7 +196,7 @@ class RegistryProxy:
         return found
 
     def _tell_of_elsewhere(self, field: str, to: str, route: Route, info: RequestInfo) -> None:
-        """Log that a client goes on elsewhere; the address's query may be a credential."""
+        """Log that a client is redirected, without the query, which may be a credential."""
         origin = origin_of(to.partition(">")[0])
         self._log.event(
             "leads-elsewhere",
@@ -211,7 +212,7 @@ class RegistryProxy:
     def _stream(
         self, answer: Answer, chunks: Iterator[bytes], passing: _Passing
     ) -> Iterator[bytes]:
-        """Pass the body on; a client that goes away ends it, and the upstream's sending with it."""
+        """Pass the body on.  When the client goes away, the upstream's sending ends too."""
         passed, broken = 0, ""
         try:
             for chunk in chunks:
@@ -220,7 +221,7 @@ class RegistryProxy:
         except UpstreamError as error:
             broken = str(error)
             self._metrics.upstream_failed("broken-off")
-            raise  # so that the connection ends before the length that was announced
+            raise  # the connection then ends before the announced length, and the client notices
         except GeneratorExit:
             broken = "the client went away"
             raise

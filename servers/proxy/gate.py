@@ -1,5 +1,5 @@
 """
-The decision about one request to a registry: let it through, or turn it away and say how.
+The decision about one request to a registry: let it through, or refuse it with an answer.
 
 What lives here: what is asked (`registry_routes`) against what the token gives, and challenges and
 errors in the form of Distribution (docs/spec/api.md; docs/spec/auth/token.md).  Not here:
@@ -33,10 +33,12 @@ RETRY_AFTER: Final = 5
 """Seconds after which to try again while the token server's keys cannot be had."""
 
 NO_ACCESS: Final = "authentication required"
-"""What Distribution says, whatever the reason."""
+"""The message of Distribution, the same for every reason."""
 
 EXPIRED: Final = f"{NO_ACCESS}: the registry token has expired"
-"""Clients show it when it happens in mid-push, where they cannot send what they sent again."""
+"""
+Clients show this message when it happens during a push, where they cannot send the body again.
+"""
 
 _BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] ([A-Za-z0-9._~+/=-]+)", re.ASCII)
 
@@ -56,7 +58,7 @@ class Asked:
 
     @property
     def no_origin(self) -> "TurnedAway":
-        """What a request is told that says no address of the registry."""
+        """The answer to a request that does not say the registry's address."""
         return TurnedAway(400, ErrorCode.UNSUPPORTED, self.origin_fault, "bad-request")
 
 
@@ -74,7 +76,7 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class TurnedAway:
-    """A request that may not; `reason` is the stable word for the log."""
+    """A request that may not pass; `reason` is the stable word for the log."""
 
     status: int
     code: ErrorCode
@@ -122,7 +124,7 @@ class Gate:
 
     Args:
         verifier: Verifies their tokens.
-        challenger: Writes challenges to those that have none that is good.
+        challenger: Writes challenges for requests without a good token.
         policy: Decides what tokens leave open, where the proxy has a policy.
         decisions: The decision log, if there is one.
         metrics: Count each decision, if there are any.

@@ -4,8 +4,9 @@ Headers that pass the proxy.
 What lives here: which of a client's headers go upstream, and which of the upstream's come back.
 Not here: `Location` and `Link`, which are rewritten (`regauth.servers.upstream.registry`).
 
-Requests pass by a list of what is known, so that nothing a client adds, `Authorization` above all,
-reaches the registry.  Answers pass but for what concerns the connection or the proxy's own login.
+A request keeps only the headers of a list.  So nothing else that a client adds reaches the
+registry, above all not `Authorization`.  An answer keeps all headers but those about the connection
+and the proxy's own login.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,7 +40,7 @@ _HELD_BACK: Final = frozenset(
     )
 )
 """
-RFC 9110, section 7.6.1; what is about another host; and what others write.
+Headers of the connection (RFC 9110, section 7.6.1), about another host, or written by other parts.
 
 `Content-Location` and `Refresh` hold addresses as `Location` does, and no registry client reads
 them.

@@ -55,7 +55,7 @@ class ProxyMetrics:
         self._measure_upstream()
 
     def _measure_upstream(self) -> None:
-        """Make the metrics of how things stand."""
+        """Make the gauges."""
         counter = partial(Counter, registry=self._registry)
         gauge = partial(Gauge, registry=self._registry)
         self._open = gauge("registry_proxy_open_requests", "Requests on their way to the registry.")
@@ -87,16 +87,17 @@ class ProxyMetrics:
         self._decisions.labels(asked_by, reason.partition(":")[0] or "allowed").inc()
 
     def began(self) -> None:
-        """Take note of a request that goes to the registry."""
+        """Count a request that goes to the registry as under way."""
         self._open.inc()
 
     def ended(self) -> None:
-        """Take note that such a request is over."""
+        """Count such a request as over."""
         self._open.dec()
 
     def answered(self, kind: str, method: str, status: int) -> None:
         """Count a request that was answered."""
-        # Clients choose the method: any other is one label, or they could make labels without end.
+        # Clients choose the method.  All others share one label, or clients could make labels
+        # without end.
         known = method if method in _METHODS else "other"
         self._requests.labels(kind or "none", known, str(status)).inc()
 

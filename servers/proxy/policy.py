@@ -25,7 +25,7 @@ _DECIDED_AT_ONCE: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """What the policy says of a request, and which policy it was."""
+    """What a policy decides of a request, and which policy it was."""
 
     asked: tuple[Access, ...]
     """Each access that is asked for, in every class that the token leaves open."""
@@ -42,14 +42,14 @@ class Ruling:
 
     @property
     def reason(self) -> str:
-        """Why it is not, in the stable words of the engine, for the log."""
+        """Why it is refused, in the stable words of the engine, for the log."""
         if isinstance(self.outcome, Refusal):
             return str(self.outcome.reason)
         return ", ".join(f"{one.why} {one.source}".strip() for one in self._refused)
 
     @property
     def message(self) -> str:
-        """Why it is not, for the client: what it asked for, and no value of the policy."""
+        """Why it is refused, for the client: what it asked for, and no value of the policy."""
         if isinstance(self.outcome, Refusal):
             return self.outcome.message
         actions: dict[str, list[str]] = {}
@@ -66,7 +66,7 @@ class Ruling:
 
 
 def _place(access: Access) -> str:
-    """Say in words what only our own notation has a sign for."""
+    """Say in words what our own notation writes as a sign."""
     name = access.resource.name
     return {ALL_TAGS: f"the list of tags of {name}", UPLOAD: f"an upload to {name}"}.get(
         access.reference, access.place
@@ -98,7 +98,7 @@ class ProxyPolicy:
         self.filter_catalog = filter_catalog
 
     def decide(self, token: RegistryToken, accesses: Sequence[Access]) -> Ruling | None:
-        """Decide accesses, unless there is one that the token does not leave open."""
+        """Decide accesses; None when the token does not leave all of them open."""
         variants = [token.open(access) for access in accesses]
         if token.workload is None or not all(variants):
             return None
@@ -113,7 +113,7 @@ class ProxyPolicy:
         asked = [Access(Resource(REPOSITORY, name), PULL) for name in names]
         policy, now = self._policy(), self._now()
         seen: list[str] = []
-        # A page of names has no bound by the policy: each part of it is decided as one request.
+        # A page may hold many names, so it is decided in parts, each as one request.
         for start in range(0, len(asked), _DECIDED_AT_ONCE):
             part = asked[start : start + _DECIDED_AT_ONCE]
             found = decide_for(policy, token.workload, self._service, part, now)

@@ -22,10 +22,10 @@ from .measures import CONTENT_TYPE, ProxyMetrics
 from .trust import TrustSource
 
 LOOK_SECONDS: Final = 5.0
-"""Between two looks at the registry, however often readiness is asked."""
+"""Seconds between two checks of the registry, however often readiness is asked for."""
 
 REPEAT_SECONDS: Final = 60.0
-"""Between two lines about a registry that stays away."""
+"""Seconds between two log lines about a registry that stays away."""
 
 
 class UpstreamState:
@@ -59,7 +59,7 @@ class UpstreamState:
         self._unsaid = 0
 
     def answered(self) -> None:
-        """Take note that the registry has answered, whatever it said."""
+        """Record that the registry has answered, whatever the answer was."""
         with self._lock:
             self._known = self._clock()
             self._metrics.upstream_usable(usable=True)
@@ -70,7 +70,7 @@ class UpstreamState:
         self._log.event("upstream-up", seconds=seconds)
 
     def failed(self, reason: str) -> None:
-        """Take note that it has not; the log gets one line an interval, with how many more."""
+        """Record that it has not; the log gets one line an interval and the count of the others."""
         with self._lock:
             now = self._known = self._clock()
             self._metrics.upstream_usable(usable=False)
@@ -86,8 +86,8 @@ class UpstreamState:
         self._log.event("upstream-down", "error", reason=reason, more=more or "")
 
     def problem(self) -> str:
-        """Return why the registry cannot be used; empty when it can.  Looks when that is old."""
-        with self._looking:  # those who ask while one looks get what it found
+        """Return why the registry cannot be used, or ""; check again when the last check is old."""
+        with self._looking:  # the threads that ask during a check get its result
             known = self._known
             if known is None or self._clock() - known >= LOOK_SECONDS:
                 try:

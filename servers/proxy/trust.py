@@ -1,5 +1,5 @@
 """
-Where the keys that registry tokens are signed with come from, over time.
+Where the keys that verify registry tokens come from, over time.
 
 What lives here: root certificates, a JWK set in a file or at an address, or the embedded token
 server's own keys.  Not here: verifying (`regauth.engine.tokens.registry_trust`).
@@ -35,10 +35,10 @@ from regauth.servers.provider_keys.providers import KeyFile
 from regauth.servers.signing.signer import Signer
 
 MAX_REMEMBERED: Final = 10_000
-"""Verified tokens that are not verified again."""
+"""Verified tokens that are remembered."""
 
 MAX_REMEMBERED_LENGTH: Final = 8 * 1024
-"""Characters of such a token; what a longer one holds would take too much memory."""
+"""Characters of a remembered token.  A longer one would take too much memory."""
 
 
 class TrustError(StartupError):
@@ -46,20 +46,20 @@ class TrustError(StartupError):
 
 
 class TrustSource(Protocol):
-    """Answers with whose tokens are good now."""
+    """Gives the trust that holds now."""
 
     def current(self, *, unknown_kid: bool = False) -> RegistryTrust | KeysUnavailable:
-        """Return it; `unknown_kid` says that what came before lacks a key."""
+        """Return the trust; `unknown_kid` says that the trust returned before lacks a key."""
 
 
 class FixedTrust:
-    """Root certificates, read once: a new signing key brings its own certificate along."""
+    """Root certificates, read once, because a new signing key brings its own certificate."""
 
     def __init__(self, trust: RegistryTrust) -> None:
         self._trust = trust
 
     def current(self, *, unknown_kid: bool = False) -> RegistryTrust | KeysUnavailable:
-        """Return what was given."""
+        """Return the trust that was given."""
         del unknown_kid
         return self._trust
 

@@ -1,10 +1,10 @@
 """
-The decision log: what was decided, for audits and for deciding it again with another policy.
+The decision log: what was decided, for audits and for replaying with another policy.
 
 What lives here: what all records share (`schemas/decision-log.schema.json`), and appending one to
 a file.  Not here: the other members of a record (`regauth.servers.token.decision_record`,
-`regauth.servers.proxy.decision_record`), and tokens, passwords and keys.  Claims are what a
-provider says of a workload; without the signature they let nobody in.
+`regauth.servers.proxy.decision_record`), and tokens, passwords and keys.  Claims may be logged,
+because without the signature nobody can log in with them.
 """
 
 import os
@@ -36,7 +36,7 @@ class DecisionLogError(StartupError):
 
 def make_file(file: Path) -> None:
     """
-    Make the file if it is not there, and open it, so that what is wrong is known at once.
+    Make the file if it is not there, and open it, so that an error is known at once.
 
     Raises:
         DecisionLogError: It cannot be written.
@@ -75,7 +75,7 @@ class DecisionLog:
 
     def open(self) -> None:
         """
-        Open the file now, so that what is wrong with it is known.
+        Open the file now, so that an error is known at once.
 
         Raises:
             OSError: It cannot be opened.
@@ -84,13 +84,14 @@ class DecisionLog:
             self._descriptor()
 
     def append(self, record: Members) -> None:
-        """Write a record down; one that is too long is cut, and says so."""
+        """Write a record.  A record that is too long is cut and says so."""
         line = _line(record)
         for shorter in shortened(record, len(line)):
             line = _line(shorter)
             if len(line) <= MAX_RECORD:
                 break
-        # Under the lock: a descriptor that another thread closes may be anybody's a moment later.
+        # This holds the lock: when another thread closes the descriptor, its number may belong to
+        # another file.
         with self._lock:
             if self._torn:
                 line = b"\n" + line
@@ -168,7 +169,7 @@ def outcome_of(outcome: Decision | Refusal) -> Members:
 
 
 def time_of(moment: datetime) -> str:
-    """Return the moment that the engine was given: a rounded one may be decided otherwise."""
+    """Return the time that the engine was given, not rounded: decisions depend on it."""
     return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 

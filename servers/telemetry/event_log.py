@@ -29,17 +29,17 @@ _LEVELS: Final[Mapping[str, int]] = {
     "warning": logging.WARNING,
     "error": logging.ERROR,
 }
-# Clients put their token where it does not belong: in the user name, in `service`, in a header.
+# Some clients put their token in the user name, in `service` or in a header.
 _SESSION: Final = re.compile(r"regauth-session-[A-Za-z0-9_-]+", re.ASCII)
 """Our refresh tokens (`sessions.PREFIX`)."""
 _WORD: Final = re.compile(r"""[!#-<>-\[\]-~]+""", re.ASCII)
-"""What needs no quotes: printable ASCII without the space, `"`, `=` and the backslash."""
+"""Characters that need no quotes: printable ASCII without the space, `"`, `=` and the backslash."""
 FOLD_SECONDS: Final = 10.0
-"""Between two lines of one place in a library's code, and two equal lines of our own."""
+"""Seconds between two lines of one place in a library's code, and two equal lines of our own."""
 MAX_MESSAGE: Final = 500
 """Characters of a library's message; some quote the path of a request."""
 MAX_OWN_MESSAGES: Final = 20
-"""Different messages that one place of our own writes in `FOLD_SECONDS`."""
+"""Different messages that one place in our own code may write in `FOLD_SECONDS`."""
 _OWN: Final = "regauth."
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 _AS_JSON_DOES: Final = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
@@ -107,7 +107,7 @@ class EventLog:
 
     def take_over_logging(self, clock: Callable[[], float] = time.monotonic) -> None:
         """
-        Write what libraries log through this log, and nowhere else.
+        Send what libraries log to this log, and nowhere else.
 
         Strangers can make libraries log, so each place in a library's code writes one line in
         `FOLD_SECONDS`, whatever its message quotes.  The next line's `more` counts those that were
@@ -151,7 +151,7 @@ class _Handler(logging.Handler):
         if len(place.said) >= (MAX_OWN_MESSAGES if record.name.startswith(_OWN) else 1):
             place.unsaid += 1
             return
-        # Redact before cutting: half a token does not look like one.
+        # Redact before cutting: a half token does not look like a token.
         message, trace = redacted(record.getMessage())[:MAX_MESSAGE], _trace(record)
         if (message, trace) in place.said:
             place.unsaid += 1
@@ -180,7 +180,7 @@ class _Handler(logging.Handler):
 
 
 def _trace(record: logging.LogRecord) -> str:
-    """Return where an exception happened, without its text, which may quote what a client sent."""
+    """Return where an exception happened, without its text: the text may quote a client."""
     if not record.exc_info or record.exc_info[0] is None:
         return ""
     frames = traceback.extract_tb(record.exc_info[2])
@@ -189,7 +189,7 @@ def _trace(record: logging.LogRecord) -> str:
 
 
 def encoded(value: object) -> str:
-    """Encode as JSON in ASCII, so that no character of a client's can steer a terminal."""
+    """Encode as JSON in ASCII, so that no character from a client can control a terminal."""
     try:
         data = orjson.dumps(value, option=_AS_JSON_DOES)
     except orjson.JSONEncodeError:

@@ -55,7 +55,7 @@ def _forget_the_dead() -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Gauges:
-    """How things stand; the other metrics say what happened."""
+    """The gauges.  The other metrics are counters."""
 
     key_age: Gauge
     key_usable: Gauge
@@ -189,8 +189,9 @@ class Metrics:
         self._gauges.reload_refused.set(0 if taken else 1)
 
     def keys(self, states: Mapping[str, KeyState]) -> None:
-        """Tell how things stand with the keys of all providers that there are."""
-        # A label cannot be taken away: what is gone gets values that yield to other processes'.
+        """Set the gauges of the keys of all providers."""
+        # A label cannot be removed.  The label of a removed provider gets values that those of
+        # other processes override.
         gone = dict.fromkeys(
             self._told - states.keys(), KeyState(usable=True, age=None, problem="")
         )

@@ -1,11 +1,11 @@
 """
-Bounds of a decision record: what a stranger sends must not make a record of any size.
+Bounds of a decision record: a client must not be able to make a record of any size.
 
 What lives here: the errors of conditions as a record holds them, and what is cut from a record that
 is too long.
 Not here: the other members of a record (`decision_log`).
 
-A record grows with the accesses that are asked for, and with the statements that fail: a stranger
+A record grows with the accesses that are asked for, and with the statements that fail.  A client
 chooses both.  An error that is the same for every access stands in the record once, errors have a
 bound of their own, and a record that is still too long is cut.  `cut` names what is not whole.
 """
@@ -61,7 +61,7 @@ def shortened(record: Members, length: int) -> Iterator[Members]:
     """
     Yield ever shorter forms of a record that is too long, until one is short enough.
 
-    What a replay does not need goes first.
+    Members that a replay does not need go first.
 
     Args:
         record: The record.

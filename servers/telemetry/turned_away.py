@@ -29,7 +29,7 @@ class RejectionLog:
     """
     Tells of connections that were turned away: metrics of each, the log of some.
 
-    Whoever can open connections must not be able to fill the log.
+    A client that opens connections must not be able to fill the log.
 
     Args:
         log: Takes a line at most every `LOG_SECONDS` for each reason.
@@ -68,8 +68,8 @@ def warn_of_ignored(log: EventLog) -> Callable[[str, str], None]:
     """
     Return what warns that a forwarded field is ignored.
 
-    A server behind a proxy that it does not trust takes all its clients for one, so one client's
-    failed logins lock out everybody.
+    A server behind a proxy that it does not trust takes all its clients for one client.  So the
+    failed logins of one lock out all.
     """
 
     def warn(header: str, peer: str) -> None:

@@ -36,7 +36,7 @@ from .request import TokenRequest
 from .service import Admit, Answer, Issued, TokenService
 
 MIN_LIFETIME: Final = timedelta(seconds=60)
-"""A reply never says that a token is good for less: clients would take it for this much."""
+"""A reply never announces a shorter lifetime, because clients would take it for this one."""
 
 MAX_ANSWERS: Final = 2000
 """Answers that one process keeps."""
@@ -64,7 +64,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Granted(Generic[Prepared]):
-    """An answer with a token, what was prepared of it, and for how long the token is good."""
+    """An answer with a token, the prepared reply, and how long the token is valid."""
 
     answer: Answer
     issued: Issued
@@ -93,12 +93,12 @@ class _PolicyTimes:
 
 class AnswerCache(Generic[Prepared]):
     """
-    Answers requests by the token service, or as it did a moment ago.
+    Answers requests by the token service, or with its earlier answer.
 
     Args:
         service: Answers what is new.
         keys: The providers' keys.
-        prepare: Makes of an answer what is the same each time that it is given.
+        prepare: Makes the part of the reply that is the same each time.
         seconds: For how long answers are kept at most; 0 keeps none.
     """
 
@@ -109,7 +109,7 @@ class AnswerCache(Generic[Prepared]):
         prepare: Callable[[Answer, Issued], Prepared],
         seconds: float = 5,
     ) -> None:
-        # What remains of a token that is given again must still be a life that clients believe.
+        # A token that is given again must have at least the shortest lifetime that clients believe.
         spare = max(timedelta(0), service.lifetime - MIN_LIFETIME)
         self._service = service
         self._keys = keys
@@ -127,8 +127,8 @@ class AnswerCache(Generic[Prepared]):
 
         Args:
             question: The request.
-            admit: Is told who logged in, before anything more is done for them; raises when they
-                ask too often.
+            admit: Called with the identity before anything is decided; raises when it asks too
+                often.
 
         Returns:
             What was granted, or an answer whose outcome is a refusal.
@@ -151,7 +151,7 @@ class AnswerCache(Generic[Prepared]):
         entry = self._entries.get(name)
         if entry is None or entry.state is not state:
             return None
-        if not entry.answer.now <= now < entry.until:  # a clock can be set back
+        if not entry.answer.now <= now < entry.until:  # the clock may have been set back
             return None
         if not self._has_same_keys(entry.issued):
             return None
@@ -180,8 +180,9 @@ class AnswerCache(Generic[Prepared]):
         """
         Tell whether the provider's keys are still those that verified the login.
 
-        Compared with the login's own keys, not with those there were when the answer was kept: a
-        key that was taken back between the two must end the answer as it ends the login.
+        The comparison is with the keys that verified the login, not with those at the time the
+        answer was kept.  A key that was withdrawn between the two must end the answer, as it ends
+        the login.
         """
         if issued.login is None:
             return True

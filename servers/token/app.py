@@ -71,7 +71,7 @@ class HealthResource:
         """Answer 200."""
         response.text = '{"status":"ok"}'
 
-    on_head = on_get  # load balancers ask so, too
+    on_head = on_get  # load balancers use HEAD too
 
 
 class ReadyResource:
@@ -170,7 +170,7 @@ def _serialize_error(
 def _unexpected(
     observer: Observer,
 ) -> Callable[[falcon.Request, falcon.Response, Exception, dict[str, Any]], None]:
-    """Return what answers when our own code fails: nothing is granted and nothing is told."""
+    """Return the handler for a failure of our own code: it grants nothing and tells no details."""
 
     def answer(
         request: falcon.Request, response: falcon.Response, error: Exception, _: dict[str, Any]

@@ -46,7 +46,7 @@ class Assembly:
     certificates: CertificateWatch
 
     def start(self) -> None:
-        """Begin what runs beside requests; in the process that serves them, after any fork."""
+        """Start the background threads, in the process that serves, after any fork."""
         self.keys.start(self._tell_of_keys)
         self.reloader.start()
         if self.sessions is not None:
@@ -54,7 +54,7 @@ class Assembly:
 
     def _tell_of_keys(self) -> None:
         """
-        Tell how things stand here, about once a second.
+        Update the gauges, about once a second.
 
         The metrics have it because another process may be asked for them.
         """
@@ -70,7 +70,7 @@ class Assembly:
             self.observer.log.event("sessions-unavailable", "warning", reason=str(error))
 
     def close(self) -> None:
-        """End what runs beside requests."""
+        """End the background threads."""
         self.reloader.close()
         self.keys.close()
         if self.sessions is not None:

@@ -31,7 +31,7 @@ class BrowserOrigins:
         """Add the headers that let a page of a known origin read the response."""
         if not self._allowed:
             return False
-        response.append_header("Vary", "Origin")  # caches must not give one origin's answer away
+        response.append_header("Vary", "Origin")  # a cache must not give it to another origin
         origin = request.get_header("Origin")
         if origin not in self._allowed:
             return False

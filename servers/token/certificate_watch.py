@@ -6,7 +6,7 @@ Not here: the certificates (`regauth.servers.signing`) the metric, which has the
 time, and readiness (`app`).
 
 A registry refuses every token as soon as a certificate in it has expired.  Nothing in the server
-fails then, so that without this nobody would know why.
+fails then, so without this warning nobody would know why.
 """
 
 import threading

@@ -1,5 +1,5 @@
 """
-Logins that were verified a moment ago.
+A cache of verified logins.
 
 What lives here: when the result of a login may stand in for doing it again.
 Not here: doing it, and anything about repositories: every access is decided anew for every request.
@@ -7,8 +7,8 @@ Not here: doing it, and anything about repositories: every access is decided ane
 A result is used again only for the very same token, user name and service, under the very same
 policy and provider keys.  These are compared as objects, so that a policy that is read again, or
 keys that are fetched again, end it.  It ends too when the token expires or grows too old, and after
-`seconds`.  A provider whose rules or subject ask for the time is never cached.  Refusals are never
-cached: a token that was refused a second ago may be good now.
+`seconds`.  A provider whose rules or subject read the time is never cached.  Refusals are never
+cached: a token that was refused a second ago may be valid now.
 """
 
 import hashlib
@@ -52,7 +52,7 @@ class LoginCache:
         self._seconds = timedelta(seconds=seconds)
 
     def beside(self) -> "LoginCache":
-        """Return another such cache, for a policy that is asked too and that nobody waits for."""
+        """Return another such cache, for a shadow policy, whose logins never wait."""
         seconds = self._seconds.total_seconds()
         return LoginCache(self._keys, self._entries.size, seconds, wait=False)
 
@@ -60,7 +60,7 @@ class LoginCache:
         self, policy: Policy, credentials: Credentials, service: str, now: datetime
     ) -> tuple[Authenticated | Refusal, KeySet | None]:
         """Return whose login this is, or why it is refused, and the keys that verified it."""
-        # The digest stands for the token, so that no token is kept in memory.
+        # A digest is kept in place of the token.
         digest = hashlib.sha256(credentials.password.encode("utf-8", "surrogatepass")).digest()
         name = (digest, credentials.username, service)
         entry = self._entries.get(name)

@@ -1,5 +1,5 @@
 """
-Observing: what is told of each request, to whom.
+Observing: what logs and metrics record of each request.
 
 What lives here: one answer to the event log, the decision log and the metrics.
 Not here: the form of any of them.
@@ -19,7 +19,7 @@ from .service import Answer, Issued
 
 class Observer:
     """
-    Tells logs and metrics what became of requests.
+    Records requests in logs and metrics.
 
     Args:
         log: Takes one event for each request.
@@ -79,7 +79,7 @@ class Observer:
     def turned_away(
         self, outcome: str, reason: str, detail: str, info: RequestInfo, status: int
     ) -> None:
-        """Tell of a request that never came to the service."""
+        """Record a request that never reached the service."""
         self._event(outcome, "", info, status, "", reason=reason, detail=detail)
 
     def _refused(self, answer: Answer, refusal: Refusal, info: RequestInfo, status: int) -> None:

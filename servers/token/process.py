@@ -55,8 +55,8 @@ def run(settings: Settings) -> None:
         except StoreSettingsError as error:
             raise StoreSettingsError(f"{settings.file}: {error}") from error
     listeners = hosting.bind(settings.listen)
-    # Whoever reads "listening" may send SIGTERM at once.  It is blocked until a handler is there,
-    # so that the process ends in order.
+    # A supervisor that reads "listening" may send SIGTERM at once.  The signal is blocked until its
+    # handler is there, so that the process ends in order.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     log.event(
         "listening",
@@ -154,7 +154,7 @@ class Supervisor:
             elif arrived.si_signo != signal.SIGCHLD:
                 self._ending = True
                 for listener in self._listeners:
-                    listener.close()  # or clients would wait for somebody to serve them
+                    listener.close()  # otherwise clients would wait for a server that is not there
                 self._pass_on(signal.SIGTERM)
             self._reap()
         self._log.event("ended")
@@ -189,7 +189,7 @@ class Supervisor:
             os._exit(code)
 
     def _reap(self) -> None:
-        """Take note of every worker that has ended."""
+        """Record every worker that has ended."""
         while self._workers:
             pid, status = os.waitpid(-1, os.WNOHANG)
             if not pid:

@@ -16,7 +16,7 @@ from typing import Final
 from regauth.servers.configuration.settings import Rate
 
 MAX_NAMES: Final = 20_000
-"""Names that are told apart; when there are more, those that were full again are forgotten."""
+"""Names that are kept.  When there are more, those with a full bucket are forgotten."""
 
 
 class RateLimit:
@@ -26,7 +26,7 @@ class RateLimit:
     Args:
         rate: The rate; None limits nothing.
         clock: Monotonic seconds.
-        size: How many names are told apart.
+        size: How many names are kept.
     """
 
     def __init__(

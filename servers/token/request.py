@@ -140,7 +140,7 @@ def _without_nothing(text: str) -> str:
     Leave out scopes without a name.
 
     zot's challenge for its catalog asks for `repository::pull`, and its clients send that on.
-    Nothing can be granted for it, and an error would keep them from logging in at all.
+    Nothing can be granted for it, and an error would keep its clients from logging in at all.
     """
     if "::" not in text:
         return text

@@ -58,7 +58,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ResponseStyle:
-    """How the endpoint answers: its realm, and whether refusals say everything they know."""
+    """How the endpoint answers: its realm, and whether refusals give details."""
 
     realm: str = "token-server"
     verbose: bool = False
@@ -69,9 +69,9 @@ class Reply:
     """A reply that can be given again."""
 
     before: str
-    """The reply up to the seconds that the token is good for."""
+    """The reply up to the token's lifetime in seconds."""
     after: str
-    """The reply after them."""
+    """The reply after it."""
     logged: str
     """What the event log says of it."""
 
@@ -243,7 +243,7 @@ def _question(request: falcon.Request, body: bytes | None) -> Question:
         if body is not None:
             return read_post(body, authorization)
         asked = read_get(request.params, authorization)
-        # Nobody would ever have the token of a session that HEAD begins.
+        # No client would get the token of a session that HEAD begins.
         return replace(asked, offline=False) if request.method == "HEAD" else asked
 
     return Question(Question.name_of(request.method, authorization, text), read)

@@ -71,7 +71,7 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of a request, and all that it was decided by."""
+    """The result of a request, and everything that it was decided by."""
 
     asked: TokenRequest
     outcome: Issued | Refusal
@@ -155,7 +155,7 @@ class TokenService:
             return issued
         try:
             token = self._sessions.begin(login, asked.service, now)
-        except SessionsError as error:  # the client keeps its password, and the login is as good
+        except SessionsError as error:  # the client keeps its password, which serves as well
             _log.error("a session cannot be stored: %s", error)
             return issued
         return replace(issued, refresh_token=token)
