@@ -102,8 +102,8 @@ def rotate(folder: Path, algorithm: str, days: int, retire_after: int | None) ->
     """
     Add a signing key and sign with it from now on.
 
-    A running server takes it over by itself.  The keys before it stay published until they are
-    retired.
+    A running server begins to use it by itself.  The earlier keys stay published until you retire
+    them.
     """
     from regauth.servers.signing import key_folder  # noqa: PLC0415
 

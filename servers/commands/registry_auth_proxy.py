@@ -122,7 +122,7 @@ def _from_options(upstream: str, options: dict[str, object]) -> "ProxySettings":
 
 def _upstream_url(upstream: str, *, insecure: bool) -> str:
     """
-    Return UPSTREAM as an address; it may be a mere host.
+    Return UPSTREAM as an address; it may be a host alone.
 
     Raises:
         ValueError: It is none, or says the contrary of --registry-insecure.
@@ -174,7 +174,7 @@ def _serve(settings: "ProxySettings") -> None:
     )
 
     obey_signals(server, log, proxy.reload)
-    # Whoever reads that it listens may send it signals.
+    # A supervisor that reads "listening" may send signals.
     upstream = settings.upstream.url if settings.upstream is not None else ""
     log.event("listening", addresses=hosting.addresses_of(listeners), upstream=upstream)
     proxy.start()

@@ -65,7 +65,7 @@ def revoke(
     *,
     everything: bool,
 ) -> None:
-    """End sessions; a registry token that was issued already is good until it expires."""
+    """End sessions; a registry token that was already issued stays valid until it expires."""
     ways = (everything, provider is not None, session_id is not None)
     if sum(ways) != 1 or (subject is not None and provider is None):
         fail("say one of --all, --id, and --provider with or without --subject")
@@ -91,7 +91,7 @@ def prune(config: Path) -> None:
 
 @contextmanager
 def _store(config: Path) -> "Iterator[SessionStore]":
-    """Open the store that a server is configured with; end the process when it cannot be used."""
+    """Open the store of a server's configuration; end the process when it cannot be used."""
     from regauth.servers.configuration.server_file import read_settings  # noqa: PLC0415
     from regauth.servers.sessions.opening import COMMAND_SECONDS, open_store  # noqa: PLC0415
     from regauth.servers.sessions.store import SessionsError, StoreSettingsError  # noqa: PLC0415
@@ -121,5 +121,5 @@ def _moment(moment: datetime) -> str:
 
 
 def _shown(text: str) -> str:
-    """Return a claim's text as one line: whoever wrote it must not write on this terminal."""
+    """Return a claim's text as one line, without control characters for this terminal."""
     return text if text.isprintable() else ascii(text)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # the engine is for commands that do something; `--help` is n
     from regauth.engine.source.problems import Problem
 
 LINES: Final = "\n"
-"""What a message may hold beside printable characters."""
+"""Characters that a message may hold beside printable ones."""
 
 EXIT_REFUSED: Final = 1
 EXIT_USAGE: Final = 2
@@ -27,7 +27,7 @@ EXIT_POLICY: Final = 10
 
 
 def fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
-    """Say what is wrong and end; what a peer has written of it is made visible."""
+    """Say what is wrong and end; control characters that a peer has written are escaped."""
     from regauth.engine.source.foreign_text import visible  # noqa: PLC0415
 
     click.echo(f"token-server: {visible(message, keep=LINES)}", err=True)
@@ -36,7 +36,7 @@ def fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
 
 @contextmanager
 def startup_errors_shown(program: str = "token-server") -> Iterator[None]:
-    """Show what keeps a program from doing its work, and end: 10 if it is the policy, else 2."""
+    """Show why a program cannot start, and end: with 10 for an error in the policy, else with 2."""
     from regauth.engine.source.foreign_text import visible  # noqa: PLC0415
     from regauth.engine.source.startup import Fault, StartupError  # noqa: PLC0415
 

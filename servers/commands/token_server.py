@@ -94,7 +94,7 @@ def main(context: click.Context, /, config: Path | None, **overrides: object) ->
 
 
 def _overridden(settings: "Settings", overrides: Mapping[str, object]) -> "Settings":
-    """Put what was said on the command line, or in the environment, over the file."""
+    """Put the options of the command line and the environment over the file."""
     from regauth.servers.configuration.server_file import override  # noqa: PLC0415
 
     try:

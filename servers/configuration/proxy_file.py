@@ -1,8 +1,8 @@
 """
 Reading `proxy.yaml`, and the command line that says the same.
 
-What lives here: from the file's text to `ProxySettings`, with everything that is wrong reported at
-its line and column.  Not here: what the settings bring about.
+What lives here: from the file's text to `ProxySettings`, with every error reported at its line and
+column.  Not here: what the settings do.
 """
 
 from pathlib import Path

@@ -60,10 +60,12 @@ class UpstreamSettings:
     ca_file: str | None = None
     connect_seconds: float = 5.0
     read_seconds: float = 900.0
-    """As long as in the shipped nginx files: a registry may commit a large layer for minutes."""
+    """
+    Seconds, as in the shipped nginx files: a registry may take minutes to commit a large layer.
+    """
     connections: int = 64
     upload_key_file: Path | None = None
-    """What uploads to addresses of its own are sealed with; None is a key of the process."""
+    """The file of the key that seals addresses of uploads; None: each process makes its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class EmbeddedKeys:
 
 @dataclass(frozen=True, slots=True)
 class TokenSettings:
-    """Whose tokens are accepted, and where clients get them."""
+    """Which tokens are accepted, and where clients get them."""
 
     service: str
     issuer: str
@@ -114,7 +116,9 @@ class BodyLimits:
     max_body: int = 16 * 1024 * MIB
     """Bytes in a request's body."""
     spool: Path | None = None
-    """Where bodies wait until they are whole; None is the system's folder for such files."""
+    """
+    The folder in which bodies wait until they are whole; None is the system's temporary folder.
+    """
 
 
 @dataclass(frozen=True, slots=True)

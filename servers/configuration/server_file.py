@@ -1,8 +1,8 @@
 """
 Reading `server.yaml`.
 
-What lives here: from the file's text to `Settings`, with everything that is wrong reported at its
-line and column.  Not here: what the settings bring about.
+What lives here: from the file's text to `Settings`, with every error reported at its line and
+column.  Not here: what the settings do.
 """
 
 from collections.abc import Mapping
@@ -77,7 +77,7 @@ def parse_settings(text: str, file: Path, problems: Problems) -> Settings | None
 
 def override(settings: Settings, given: Mapping[str, object]) -> Settings:
     """
-    Put values by the settings' own names over those of the file; None and () change nothing.
+    Replace values of the file, by the settings' own names; None and () change nothing.
 
     Raises:
         ValueError: An address of `listen` is none.
@@ -153,7 +153,7 @@ class _ServerReader:
         )
 
     def _check_zot(self, node: MappingNode) -> None:
-        """Refuse zot's bearer mode unless the operator says to know what it opens."""
+        """Refuse zot's bearer mode unless the operator accepts what it opens."""
         compat = node.get("compat")
         if "zot" in (_strings(compat) or ()) and ZOT_HOLE not in (
             _strings(node.get("accept")) or ()

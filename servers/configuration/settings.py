@@ -80,7 +80,7 @@ class SigningSettings:
     compat: tuple[Registry, ...] = ()
     """The registries that must accept the tokens."""
     accept: tuple[str, ...] = ()
-    """The holes of those registries that the operator has accepted, by name."""
+    """The names of those registries' holes that the operator has accepted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ SessionSettings = SqliteSettings | PostgresqlSettings
 
 
 STANDARD_OUTPUT: Final = Path("-")
-"""What a log's file is called that is standard output."""
+"""The name of a log's file that means standard output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +172,8 @@ class Settings:
     sessions: SessionSettings | None = None
     """Where sessions are kept; None: nobody gets a refresh token, whatever the policy allows."""
     sees_references: bool = False
-    """Whether it is embedded in a proxy, which sees tags and decides statements with `tags`."""
+    """
+    Whether this server is embedded in a proxy, which sees tags and decides statements with `tags`.
+    """
     filter_catalog: bool = False
     """Whether tokens for the catalog name their workload, for a proxy that filters the catalog."""

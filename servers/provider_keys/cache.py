@@ -53,14 +53,14 @@ def spawn_thread(work: Callable[[], None]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class KeyTimes:
-    """How long keys are good for, and how long anybody waits for them.  All in seconds."""
+    """How long keys are used, and how long a request waits for them.  All in seconds."""
 
     fresh: float = 600
-    """When the publisher says nothing."""
+    """The lifetime when the publisher says none."""
     min_fresh: float = 60
     max_fresh: float = 3600
     stale: float = 24 * 3600
-    """From the last successful fetch on."""
+    """Counted from the last successful fetch."""
     unknown_kid_interval: float = 60
     wait: float = 3
     wait_failing: float = 0.3
@@ -82,7 +82,7 @@ class KeyState:
 
 def tell_of_keys(name: str, before: KeySet | None, now: KeySet) -> None:
     """
-    Log what is wrong with a key set, once for as long as that stays the same.
+    Log what is wrong with a key set, once until that changes.
 
     Args:
         name: Whose keys these are.
@@ -142,7 +142,7 @@ class RemoteKeys:
 
         Args:
             unknown_kid: The keys that this returned before lack the one a token names.
-            wait: Whether to wait for them when there are none that are good.
+            wait: Whether to wait for a fetch when no usable keys are there.
         """
         now = self._clock()
         if not unknown_kid and now < self._fresh_until and self._keys is not None:
@@ -154,7 +154,7 @@ class RemoteKeys:
             self._wait(flight)
         keys = self._keys
         if unknown_kid and self._problem:
-            # The key may be one that the provider has by now, so "unknown" would be a guess: the
+            # The provider may have published the key by now, so the answer is not "unknown": the
             # client is told to come back.
             return KeysUnavailable(self._problem)
         if keys is not None and self._clock() < self._stale_until:
@@ -201,7 +201,7 @@ class RemoteKeys:
         return self._begin(now, at_once=True)
 
     def _wait(self, flight: "Future[None] | None") -> None:
-        """Wait for a fetch, counted from its start: one slow fetch holds nobody up twice."""
+        """Wait for a fetch, counted from its start, so that one slow fetch delays nobody twice."""
         if flight is None:
             return
         wait = self._times.wait
@@ -219,7 +219,7 @@ class RemoteKeys:
             self._succeeded(self._load())
         except FetchError as error:
             self._failed(str(error))
-        except Exception as error:  # whatever a stranger's bytes bring about must not end fetching
+        except Exception as error:  # no error that a peer's bytes cause may end fetching
             log.exception("fetching the keys of %s failed unexpectedly", self._name)
             self._failed(f"unexpected {type(error).__name__}")
         finally:

@@ -1,9 +1,8 @@
 """
 From a provider's address to its keys: discovery documents and JWK sets.
 
-What lives here: which documents are fetched and what must be true of them.
-Not here: when they are fetched and how long they are good for
-(`regauth.servers.provider_keys.cache`).
+What lives here: which documents are fetched and what must be true of them.  Not here: when they are
+fetched and how long they are good for (`regauth.servers.provider_keys.cache`).
 """
 
 import re
@@ -30,7 +29,7 @@ Fetch = Callable[[str, RemoteAccess, Bounds], Document]
 
 @dataclass(frozen=True, slots=True)
 class FetchedKeys:
-    """Keys with the seconds for which their publisher calls them good, if it does."""
+    """Keys with the lifetime in seconds that their publisher announces, if it does."""
 
     key_set: KeySet
     max_age: int | None = None
@@ -87,7 +86,7 @@ def _jwks_uri(issuer: str, document: Document, place: RemoteAccess) -> tuple[str
 
 
 def _other_issuer(found: object, issuer: str) -> str:
-    """Say what stands in place of the issuer that the policy names."""
+    """Say which issuer the document names instead of the policy's."""
     if not isinstance(found, str):
         return "it names no `issuer`"
     told = f"its `issuer` is {quoted(found)}"

@@ -25,7 +25,7 @@ from .cache import Clock, KeyState, KeyTimes, RemoteKeys, Spawn, spawn_thread, t
 from .documents import Fetch, fetch_keys
 
 MAX_KEY_FILE: Final = 1024 * 1024
-"""Bytes read of a key file; a larger one is broken JSON by that."""
+"""Bytes that are read of a key file.  A larger file is cut, and so is broken JSON."""
 
 _TICK: Final = 1.0
 
@@ -36,7 +36,7 @@ CacheKey = tuple[str, KeySource, Path]
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """What was last read of a key file: one object, so that no thread sees half of a change."""
+    """The last content of a key file, as one object, so that no thread sees half of a change."""
 
     keys: KeySet | None = None
     problem: str = ""
@@ -73,8 +73,8 @@ class KeyFile:
         Return the keys in the file.
 
         Args:
-            unknown_kid: The keys that this returned before lack the one a token names; then keys
-                of a file that cannot be read now are no answer.
+            unknown_kid: The keys that this returned before lack the one a token names.  Then the
+                earlier keys of a file that cannot be read now are no answer.
         """
         content, now = self._look(), self._clock()
         if not content.problem:
@@ -157,7 +157,7 @@ class ProviderKeys:
 
     def serve(self, policies: Iterable[tuple[Policy, Path]]) -> None:
         """
-        Hold caches for exactly the providers of these policies, each with its folder.
+        Keep caches for exactly the providers of these policies, each with its folder.
 
         Relative `jwksFile` paths begin in the folder.  Returns at once; fetching begins beside.
         Requests that began under the policies served before are still answered.
@@ -240,7 +240,7 @@ class ProviderKeys:
             try:
                 self.refresh()
                 told()
-            except Exception:  # whatever it is, keys are refreshed all the same
+            except Exception:  # no error may end the refreshing
                 log.exception("looking after the providers' keys failed")
 
     def _make(self, provider: Provider, folder: Path) -> Keys:

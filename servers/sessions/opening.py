@@ -12,10 +12,10 @@ from regauth.servers.configuration.settings import PostgresqlSettings, SessionSe
 from .store import SessionStore, StoreSettingsError
 
 STORE_SECONDS: Final = 2.0
-"""How long a request waits for a store, altogether; then it is answered without it."""
+"""Seconds that a request waits for a store in all; then it is answered without it."""
 
 COMMAND_SECONDS: Final = 60.0
-"""The same for a command, which may look at many sessions."""
+"""Seconds that a command waits, which may read many sessions."""
 
 
 def open_store(

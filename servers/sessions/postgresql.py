@@ -20,10 +20,10 @@ from .postgresql_connections import Connection, Database
 from .store import SessionRecord, id_range
 
 VERSION: Final = 1
-"""Of the tables' form."""
+"""The version of the tables' form."""
 
 PRUNED: Final = 1000
-"""Ended sessions that are forgotten at a time, so that nobody waits for many."""
+"""Ended sessions that one call removes, so that no call waits for many."""
 
 _LOCK: Final = 0x72656761757468  # "regauth": while tables are made, servers wait for each other
 _TABLES: Final = """
@@ -111,7 +111,7 @@ class PostgresqlSessions:
     def revoke(self, provider: str | None, subject: str | None) -> int:
         """Forget sessions; the database has it before this returns."""
         values = (provider, subject)
-        # Not done again when the connection is lost: the count would be of what is left.
+        # This is not repeated when the connection is lost, because the count would be wrong.
         return self._database.call(lambda one: one.execute(_REVOKE, values).rowcount, again=False)
 
     def revoke_id(self, session_id: str) -> int:
@@ -132,7 +132,7 @@ def _prepare(connection: Connection) -> None:
     """
     Make the tables when they are not there, and check that their form is ours.
 
-    Only who finds no tables needs the right to make some.
+    Only a server that finds no tables needs the right to make them.
     """
     query = "SELECT to_regclass('regauth_sessions_version') IS NOT NULL"
     if connection.execute(query).fetchone() != (True,):

@@ -29,18 +29,20 @@ from regauth.servers.configuration.settings import PostgresqlSettings
 from .store import SessionsError, StoreSettingsError
 
 PAUSE_SECONDS: Final = 5.0
-"""After a failure, how long nobody asks the database; clients are told to wait as long."""
+"""
+Seconds after a failure in which no request asks the database.  Clients are told to wait as long.
+"""
 
 MAX_PASSWORD: Final = 64 * 1024
 
 _CONNECT_SECONDS: Final = 2
-"""libpq knows no shorter time-out."""
+"""Seconds.  libpq has no shorter time-out."""
 
 _RECONNECT_SECONDS: Final = 4.0
 _WAIT_SECONDS: Final = 5.0
-"""For a connection, however long the statements may take."""
+"""Seconds to make a connection, however long the statements may take."""
 
-logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # what failed is said here, once
+logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # logged here, once
 
 Row = tuple[Any, ...]
 Result = TypeVar("Result")
@@ -80,7 +82,7 @@ class Database:
 
     Args:
         settings: Which database.
-        prepare: Is done with each new connection; raises `psycopg.Error`.
+        prepare: Called with each new connection; raises `psycopg.Error`.
         seconds: How long a call takes at most.
         connections: How many there are at most.
         clock: Monotonic seconds.
@@ -196,7 +198,7 @@ class Database:
             **{name: value for name, value in own.items() if name not in given},
             **self._password(),
             "autocommit": True,
-            "prepare_threshold": None,  # poolers between us and the database need not know any
+            "prepare_threshold": None,  # a pooler in front of the database may not support any
             "failed": self._remember,
         }
 
@@ -232,16 +234,17 @@ def _in_time(connection: Connection, seconds: float) -> Iterator[None]:
     Cut a connection off when the block takes longer.
 
     Otherwise a database that stopped in the middle of an answer would hold the request for ever:
-    its kernel goes on acknowledging what we send, so that no TCP time-out fires.
+    its kernel still acknowledges what we send, so no TCP time-out ends the wait.
     """
     late = threading.Event()
 
     def cut() -> None:
         late.set()
-        with contextlib.suppress(OSError):  # the peer was faster
+        with contextlib.suppress(OSError):  # the peer closed it first
             copy.shutdown(socket.SHUT_RDWR)
 
-    # A descriptor of our own: the connection's may be closed meanwhile, and be somebody else's.
+    # This duplicates the descriptor: the connection's own may be closed meanwhile and belong to
+    # another file.
     with socket.socket(fileno=os.dup(connection.fileno())) as copy:
         timer = threading.Timer(max(seconds, 0), cut)
         timer.daemon = True
@@ -259,15 +262,15 @@ def _in_time(connection: Connection, seconds: float) -> Iterator[None]:
 
 def _check(settings: PostgresqlSettings) -> None:
     """
-    Look at a connection string before anything is made of it.
+    Check a connection string before it is used.
 
-    Whoever can answer for the database says who is logged in, so a database elsewhere must say how
-    it proves itself.
+    The database says who is logged in.  So the settings of a remote database must say how it proves
+    its identity.
     """
     where = "`refreshTokens.postgresql`"
     try:
         given = psycopg.conninfo.conninfo_to_dict(settings.conninfo)
-    except psycopg.ProgrammingError:  # its text may quote what was meant to be secret
+    except psycopg.ProgrammingError:  # its text may quote a secret
         raise StoreSettingsError(
             f"{where} is no connection string of PostgreSQL; write it such as"
             " `host=db.example.com dbname=regauth sslmode=verify-full`"

@@ -3,7 +3,7 @@ Sessions: what a refresh token stands for.
 
 What lives here: making opaque tokens, and finding again the login that each stands for.
 Not here: where sessions are kept (`regauth.servers.sessions.store`), and whether a session goes on,
-which is the current policy's to say at every use (`regauth.engine.decisions.session`).
+which the current policy says at every use (`regauth.engine.decisions.session`).
 """
 
 import hashlib
@@ -21,7 +21,9 @@ from regauth.engine.tokens.jwt import recalled
 from .store import SessionRecord, SessionStore
 
 PREFIX: Final = "regauth-session-"
-"""What tells these tokens from JWTs, and what secret scanners can look for."""
+"""
+The beginning of these tokens, which tells them from JWTs and which secret scanners can look for.
+"""
 
 
 class Sessions:
@@ -70,7 +72,7 @@ class Sessions:
         record = self._store.find(_digest(token))
         if record is None:
             return refusal(Reason.UNKNOWN_SESSION, "no session has this token")
-        if now >= record.ends:  # a policy that allows longer ones does so for new ones
+        if now >= record.ends:  # a policy that allows longer sessions allows them for new ones only
             return refusal(Reason.UNKNOWN_SESSION, f"it ended at {record.ends.isoformat()}")
         claims = recalled(json.loads(record.claims))
         return resume(
@@ -87,12 +89,12 @@ class Sessions:
         self._store.prune(now)
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
         self._store.close()
 
 
 def is_session(token: str) -> bool:
-    """Tell a refresh token of ours from a JWT by its form; whether it is known is not looked at."""
+    """Tell whether a text has the form of our refresh tokens; the store is not asked."""
     return token.startswith(PREFIX)
 
 

@@ -18,10 +18,10 @@ from regauth.servers.configuration.settings import SqliteSettings
 from .store import SessionRecord, SessionsError, StoreSettingsError, id_range
 
 VERSION: Final = 1
-"""Of the file's form, kept in its `user_version`."""
+"""The version of the file's form, kept in its `user_version`."""
 
 PRUNED: Final = 1000
-"""Ended sessions that are forgotten at a time, so that nobody waits for many."""
+"""Ended sessions that one call removes, so that no call waits for many."""
 
 _TABLES: Final = """
 BEGIN IMMEDIATE;
@@ -177,5 +177,5 @@ def _record(row: Row) -> SessionRecord:
 
 
 def _text(moment: datetime) -> str:
-    """Write a moment so that texts compare as moments do."""
+    """Write a time so that texts sort as the times do."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")

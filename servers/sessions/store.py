@@ -2,7 +2,7 @@
 Session stores: where sessions are kept.
 
 What lives here: what a store is asked to do, and how it fails.  Not here: which one a configuration
-names (`opening`), how each keeps them (`sqlite`, `postgresql`), and what a session is worth
+names (`opening`), how each keeps them (`sqlite`, `postgresql`), and what a session allows
 (`sessions`).
 """
 
@@ -32,7 +32,7 @@ def id_range(session_id: str) -> tuple[bytes, bytes]:
 
 
 class SessionsError(Exception):
-    """A store cannot be used right now: a database that is away, a file that is broken, no room."""
+    """A store cannot be used now: the database is away, the file is broken, or the disk is full."""
 
 
 class StoreSettingsError(StartupError):
@@ -44,7 +44,7 @@ class SessionRecord:
     """A session as it is kept."""
 
     digest: bytes = field(repr=False)
-    """The SHA-256 of its refresh token, which is kept nowhere."""
+    """The SHA-256 of its refresh token.  The token itself is not stored."""
     provider: str
     subject: str
     service: str
@@ -52,11 +52,11 @@ class SessionRecord:
     """The claims of the login that began it, as JSON."""
     began: datetime
     ends: datetime
-    """When it ends by the policy that it was begun under."""
+    """When it ends, by the policy under which it began."""
 
     @property
     def id(self) -> str:
-        """A name for it that lets nobody in: the beginning of the digest, in hexadecimal."""
+        """The beginning of the digest, in hexadecimal: a name with which nobody can log in."""
         return self.digest[:ID_BYTES].hex()
 
 
@@ -95,4 +95,4 @@ class SessionStore(Protocol):
         """Forget sessions that have ended, perhaps not all of many; return how many."""
 
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close what is open."""

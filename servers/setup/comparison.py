@@ -28,7 +28,7 @@ from .registry_file import RegistryConfiguration, RegistryKind
 
 def compare(found: RegistryConfiguration, settings: Settings, state: State) -> Iterator[Finding]:
     """
-    Compare what a registry is told with what this server does, and yield what was found.
+    Compare a registry's configuration with this server, and yield findings.
 
     Args:
         found: The registry's configuration.
@@ -54,7 +54,7 @@ def compare(found: RegistryConfiguration, settings: Settings, state: State) -> I
 
 
 def _names(found: RegistryConfiguration) -> tuple[str, str, str]:
-    """Return what a registry calls the issuer, the certificates and the key set."""
+    """Return the registry's own names for the issuer, the certificates and the key set."""
     if found.kind is RegistryKind.PROXY:
         return "token.issuer", "rootCertBundle", "jwksFile"
     return "auth.token.issuer", "rootcertbundle", "jwks"

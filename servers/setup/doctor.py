@@ -1,12 +1,12 @@
 """
 The doctor: why a registry does not accept this server's tokens.
 
-What lives here: asking a live registry for its challenge, trying tokens on it, and comparing what
-it says with this server.  Not here: its configuration file
-(`regauth.servers.setup.comparison`), and changing anything.
+What lives here: asking a live registry for its challenge, trying tokens on it, and comparing its
+answers with this server.  Not here: its configuration file (`regauth.servers.setup.comparison`),
+and changing anything.
 
-A registry says of a token that it is invalid and no more.  So forms of tokens are tried until one
-is accepted, and the difference is what is wrong.
+A registry says only that a token is invalid.  So the doctor tries forms of tokens until one is
+accepted.  The difference between the forms is the fault.
 """
 
 import secrets
@@ -47,7 +47,7 @@ from .findings import Finding, right, wrong
 from .registry_file import RegistryFileError, RegistryKind, read_registry_configuration
 
 MAX_SKEW: Final = timedelta(seconds=30)
-"""Clocks that differ by less do no harm: registries allow a minute."""
+"""Seconds by which clocks may differ without harm: registries allow a minute."""
 
 MAX_ZOT_SKEW: Final = timedelta(seconds=8)
 """zot has no leeway for `iat`, which is written 10 seconds early; HTTP tells whole seconds."""
@@ -176,7 +176,7 @@ def _service(challenge: Challenge, state: State) -> Finding:
 
 
 def _realm_address(challenge: Challenge, base: str) -> Iterator[Finding]:
-    """Look whether clients can reach the realm, and whether their logins are safe on the way."""
+    """Check whether clients can reach the realm, and whether their logins are safe on the way."""
     realm, registry = origin_of(challenge.realm), origin_of(base)
     if realm is None or registry is None:
         yield wrong(
@@ -208,7 +208,7 @@ _EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - what must not stand there
 
 def _realm(challenge: Challenge, given: Examined) -> tuple[list[Finding], timedelta | None]:
     """
-    Look whether a token server is where the registry says, and whether it is this one.
+    Check whether a token server is where the registry says, and whether it is this one.
 
     Return the findings, and how far its clock is ahead of this machine's.
     """
@@ -240,7 +240,7 @@ def _realm(challenge: Challenge, given: Examined) -> tuple[list[Finding], timede
 
 
 def _try_tokens(url: str, challenge: Challenge, given: Examined, ahead: timedelta) -> Finding:
-    """Try our token, then other forms of it, and tell what the accepted one has of its own."""
+    """Try our token, then other forms of it, and say how the accepted form differs."""
     key, issuer = given.state.signer.key, given.settings.issuer
     first = _tried(url, challenge, given, key, ahead)
     if first == HTTPStatus.OK:
@@ -281,7 +281,8 @@ def _forms(signing: SigningSettings, key: SigningKey) -> Iterator[tuple[str, Sig
 
 _PING: Final = Verdict(Access(Resource(REPOSITORY, ""), "pull"), Why.GRANTED)
 """
-What zot wants of a token for `/v2/`: access to the repository without a name, which is none.
+The access that zot wants in a token for `/v2/`: a repository with an empty name, which does not
+exist.
 
 Distribution wants a valid token there and no access.
 """

@@ -1,8 +1,8 @@
 """
-Findings: what the doctor says of one thing that it looked at.
+Findings: the doctor's result of one check.
 
 What lives here: the value.
-Not here: looking.
+Not here: the checks.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at: whether it is right, and what to do when it is not."""
+    """The result of one check, and what to do when it failed."""
 
     right: bool
     fact: str
@@ -18,10 +18,10 @@ class Finding:
 
 
 def right(fact: str) -> Finding:
-    """Say what is as it must be."""
+    """Make the finding of a check that passed."""
     return Finding(right=True, fact=fact)
 
 
 def wrong(fact: str, remedy: str) -> Finding:
-    """Say what is not, and what to do about it."""
+    """Make the finding of a check that failed, with what to do."""
     return Finding(right=False, fact=fact, remedy=remedy)

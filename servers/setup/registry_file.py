@@ -21,11 +21,11 @@ from regauth.servers.configuration.proxy_settings import BundleKeys, FileKeys
 
 MAX_FILE: Final = 1024 * 1024
 VARIABLE: Final = "REGISTRY_AUTH_TOKEN_"
-"""Before the names of `auth: token:` in Distribution's environment."""
+"""The beginning of the variables that set `auth: token:` in Distribution."""
 
 
 class RegistryKind(StrEnum):
-    """Whose configuration it is."""
+    """The program that the configuration is for."""
 
     DISTRIBUTION = "Distribution"
     ZOT = "zot"
@@ -48,7 +48,7 @@ class RegistryFileError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class RegistryConfiguration:
-    """What a registry is told about tokens; empty and None where it says nothing."""
+    """What a registry's configuration says about tokens; empty and None where it says nothing."""
 
     kind: RegistryKind
     realm: str = ""

@@ -133,7 +133,7 @@ def create(folder: Path, choices: Choices, now: datetime) -> tuple[Path, ...]:
     made: list[Path] = []
     try:
         _make_folder(folder, made)
-        (folder / "keys").mkdir()  # first, so that of two at a time one ends here
+        (folder / "keys").mkdir()  # this comes first: of two runs at the same time, one ends here
         made.append(folder / "keys")
         for name, text in texts.items():
             _make_folder((folder / name).parent, made)
@@ -162,7 +162,7 @@ def _make_folder(folder: Path, made: list[Path]) -> None:
 
 
 def _remove(made: Sequence[Path], keys: Path) -> None:
-    """Take away what a start that failed has made, and nothing else, so that it can be repeated."""
+    """Remove what a failed start has made, and nothing else, so that it can be repeated."""
     for place in reversed(made):
         with contextlib.suppress(OSError):
             if place == keys:

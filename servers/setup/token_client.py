@@ -48,7 +48,7 @@ def ask_for_token(
     token = content.get("token")
     if not isinstance(token, str):
         raise AskError(f"{url} answered without a token")
-    if not token.isascii() or not token.isprintable():  # it goes to a terminal, or into a file
+    if not token.isascii() or not token.isprintable():  # for a terminal or a file
         raise AskError(f"{url} answered with a token of other characters than tokens have")
     return token
 

@@ -73,7 +73,7 @@ def make_key(algorithm: str) -> PrivateKey:
 
 def _full_length(key: EllipticCurvePrivateKey) -> bool:
     """
-    Tell whether no coordinate begins with a zero byte.
+    Tell whether no coordinate of an EC key begins with a zero byte.
 
     Distribution 3.1 strips such bytes before it computes a key id, so that it knows the key by
     another `kid` than RFC 7638 gives it.

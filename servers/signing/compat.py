@@ -1,9 +1,8 @@
 """
 Compatibility: which token headers which registry accepts.
 
-What lives here: the demands of registries, as they were measured against the real programs, and the
-choice of a form that meets all of them.
-Not here: reading keys.
+What lives here: the forms that registries accept, as measured against the real programs, and the
+choice of a form that all of them accept.  Not here: reading keys.
 
 A registry looks at `x5c` first and then at `kid`.  The first of the two that is present decides;
 there is no fall-back to the other.
@@ -99,7 +98,7 @@ def choose_form(
     certificates: bool,
 ) -> Form:
     """
-    Choose the form that all registries accept; what is given is kept as it is.
+    Choose the form that all registries accept; members that are given stay as they are.
 
     Args:
         registries: Who must accept the tokens.

@@ -210,10 +210,10 @@ def _jwks_text(keys: Sequence[StoredKey]) -> bytes:
 
 def write_file(path: Path, data: bytes, *, secret: bool = False) -> None:
     """
-    Put a file in its place as a whole; a secret one is for its owner alone.
+    Write a file as a whole or not at all; only the owner may read a secret one.
 
     Raises:
-        OSError: It cannot be written; nothing is in its place then that was not before.
+        OSError: It cannot be written; the earlier file is then unchanged.
     """
     beside = path.with_name(f".{path.name}.new")
     beside.unlink(missing_ok=True)

@@ -29,7 +29,7 @@ class SigningError(StartupError):
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """The key that signs, and what is published of it and of those before it."""
+    """The key that signs, and the public halves of it and of the earlier keys."""
 
     key: SigningKey
     published: tuple[tuple[PublicKey, str, str], ...]
@@ -37,7 +37,7 @@ class Signer:
 
     @property
     def expires(self) -> datetime | None:
-        """When the certificates in the tokens run out and registries begin to refuse them."""
+        """When the certificates in the tokens expire, and registries begin to refuse the tokens."""
         return min((one.not_valid_after_utc for one in self.key.x5c), default=None)
 
     def jwks(self) -> dict[str, object]:

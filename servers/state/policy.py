@@ -35,11 +35,11 @@ def load_policy(folder: Path, *, sees_references: bool = False) -> Policy:
 
     Args:
         folder: Where it is.
-        sees_references: Whether who asks sees tags and digests, as a proxy does.
+        sees_references: Whether the host sees tags and digests, as a proxy does.
 
     Raises:
         PolicyFolderError: The folder cannot be read.
-        PolicyProblemsError: The policy has errors, or needs to see what cannot be seen.
+        PolicyProblemsError: The policy has errors, or has `tags` where the host sees none.
     """
     compilation = compile_policy(read_policy_folder(folder))
     policy, problems = compilation.policy, compilation.problems

@@ -33,16 +33,16 @@ from .stamps import fingerprint, policy_files
 from .state import State
 
 TICK: Final = 1.0
-"""Seconds between two looks at the files."""
+"""Seconds between two checks of the files."""
 
 SETTLE: Final = 3.0
 """Seconds that changed files keep still before they are read."""
 
 SETTLE_AFTER_LOSS: Final = 15.0
-"""The same when a file of the policy is gone: it may be on its way."""
+"""Seconds when a file of the policy is gone: it may be on its way."""
 
 MAX_ATTEMPTS: Final = 5
-"""Times that state is read at the start, while its files go on changing."""
+"""How often state is read at the start, while its files go on changing."""
 
 MAX_REPORTED: Final = 20
 """Problems of a broken policy that are logged."""
@@ -62,7 +62,7 @@ def load_state(settings: Settings) -> State:
     for _ in range(MAX_ATTEMPTS):
         state = _load_once(settings)
         if fingerprint(settings) == state.files:
-            break  # else a file changed between two that were read, and the state is a mix
+            break  # otherwise a file changed between two reads, and the state is a mix
     return state
 
 
@@ -76,7 +76,7 @@ def _load_once(settings: Settings) -> State:
 
 
 def serve_keys(settings: Settings, state: State, keys: ProviderKeys) -> None:
-    """Hold the keys of all providers that the state has."""
+    """Keep the keys of all providers of the state."""
     policies = [(state.policy, settings.policy)]
     if state.shadow is not None and settings.shadow_policy is not None:
         policies.append((state.shadow, settings.shadow_policy))
@@ -124,11 +124,11 @@ class Reloader:
         self._thread: threading.Thread | None = None
 
     def ask(self) -> None:
-        """Have state loaded soon; safe in a signal handler."""
+        """Ask for state to be loaded soon; safe in a signal handler."""
         self._asked.put(None)
 
     def start(self) -> None:
-        """Begin to watch, in a thread of this process."""
+        """Start to watch, in a thread of this process."""
         self._thread = threading.Thread(target=self._watch, name="reloader", daemon=True)
         self._thread.start()
 
@@ -163,7 +163,7 @@ class Reloader:
             return self._refused(why, problems)
         except LOAD_ERRORS as error:
             return self._refused(str(error), [])
-        except Exception as error:  # whatever it is, the old state goes on serving
+        except Exception as error:  # after any error, the old state goes on serving
             logging.getLogger(__name__).exception("loading failed unexpectedly")
             return self._refused(f"unexpected {type(error).__name__}", [])
         if state.files != fingerprint(self._settings):
@@ -180,7 +180,7 @@ class Reloader:
         return True
 
     def _warn_of_losses(self, before: State, after: State) -> None:
-        """Warn of what is rarely meant: a policy with a file less, or with no denial any more."""
+        """Warn of changes that are rarely intended: a file less, or no denial left."""
         lost = policy_files(self._settings, before.files) - policy_files(
             self._settings, after.files
         )
@@ -212,7 +212,7 @@ class Reloader:
                 self.look()
 
     def _was_asked(self) -> bool:
-        """Wait until somebody asks or it is time to look; tell which, however often they asked."""
+        """Wait until loading is asked for or a check is due; tell which."""
         try:
             self._asked.get(timeout=TICK)
         except queue.Empty:

@@ -42,7 +42,7 @@ def _stamps(settings: Settings) -> Iterator[FileStamp]:
         try:
             found = path.stat()
         except OSError:
-            continue  # a file that goes is a change, too: its stamp is missing
+            continue  # a file that is removed is a change too: its stamp is missing
         yield str(path), found.st_mtime_ns, found.st_size, found.st_ino
 
 

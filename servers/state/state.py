@@ -21,6 +21,6 @@ class State:
     policy: Policy
     signer: Signer
     shadow: Policy | None = None
-    """A policy that is asked too, and whose answer only the logs get."""
+    """The shadow policy, whose answer only the logs get."""
     files: frozenset[FileStamp] = frozenset()
-    """The files it was loaded from, as they were just before."""
+    """The stamps of the files that it was loaded from, taken just before."""
