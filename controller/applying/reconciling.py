@@ -1,8 +1,8 @@
 """
 Reconciling: from something that happened to a service account that is as it should be.
 
-What lives here: watches, queue, plan and applying put together, for one account at a time.  What
-must not: threads and signals (`regauth.controller.running`).
+What lives here: watches, queue, plan and applying put together, for one account at a time.
+Not here: threads and signals (`regauth.controller.running`).
 """
 
 from collections.abc import Callable, Iterator

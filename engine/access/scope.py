@@ -2,8 +2,8 @@
 Scopes: what a client asks for, from wire text to `Access` values and back.
 
 What lives here: the Distribution scope grammar (distribution docs/spec/auth/scope.md), repository
-names (OCI Distribution Spec 1.1, "Pulling manifests") and the actions the language knows.  What
-must not: who may do what.
+names (OCI Distribution Spec 1.1, "Pulling manifests") and the actions the language knows.
+Not here: who may do what.
 """
 
 import re

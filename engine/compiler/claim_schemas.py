@@ -1,9 +1,8 @@
 """
 The claim schemas that a policy's providers name.
 
-What lives here: finding a known schema or a file of the policy's folder, and what is wrong with a
-schema of one's own, at its place in the file.  Not here: what a schema means
-(`regauth.engine.issuers`).
+What lives here: finding a known schema or a file of the policy's folder, and the errors of a user's
+own schema, at their place in the file.  Not here: what a schema means (`regauth.engine.issuers`).
 """
 
 from collections.abc import Mapping
@@ -41,7 +40,7 @@ class ClaimSchemas:
     """The policy's files by the names that messages call them."""
     problems: Problems
     folder: str = ""
-    """What those names begin with; a path in the policy is written without it."""
+    """The beginning of those names; a path in the policy is written without it."""
     _found: dict[str, ClaimSchema | None] = field(default_factory=dict)
 
     def find(self, name: str, location: Location) -> ClaimSchema | None:

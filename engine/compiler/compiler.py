@@ -29,7 +29,7 @@ from .statements import Statements
 @dataclass(frozen=True, slots=True)
 class Compilation:
     """
-    What compiling came to.
+    The result of compiling.
 
     `policy` is None when there is an error among the problems.  `sources` are the texts of the
     files, for showing problems in them.
@@ -96,7 +96,7 @@ def _decode(files: Mapping[str, bytes | str], problems: Problems) -> Iterator[tu
 
 
 def _bytes(content: bytes | str) -> bytes:
-    # Half of a surrogate pair is no text; as bytes it is refused like any other that is none.
+    # Half of a surrogate pair is not text; as bytes it is refused like all other invalid UTF-8.
     return content.encode(errors="surrogatepass") if isinstance(content, str) else content
 
 
@@ -131,7 +131,7 @@ def _compile(written: Document, providers: Providers, statements: Statements) ->
 
 def _sights(claims: Mapping[str, ClaimSchema | None]) -> list[Sight]:
     known = {id(schema): schema for schema in claims.values() if schema is not None}
-    # The narrower sight last: what it sees too is known by the program that it compiled.
+    # The narrower sight comes last, so that the program it compiles is the one that is kept.
     return [
         Sight(schema, scope=True, reference=reference)
         for reference in (True, False)

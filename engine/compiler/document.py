@@ -1,8 +1,8 @@
 """
 The policy as written: several files put together, before anything is compiled.
 
-What lives here: composition (policy language, "Meaning", 7) and names that must be unique.  Not
-here: what an expression or a pattern means, and comments that silence warnings (`silencing`).
+What lives here: composition (policy language, "Meaning", 7) and names that must be unique.
+Not here: what an expression or a pattern means, and comments that silence warnings (`silencing`).
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,7 +24,7 @@ class Document:
     denials: tuple[MappingNode, ...] = ()
     anonymous: Entry | None = None
     complete: bool = True
-    """Whether every file could be read: else a name that is not here may stand in another."""
+    """Whether every file could be read.  Otherwise a missing name may stand in an unread file."""
 
 
 def read(files: Mapping[str, str], problems: Problems) -> Document:
@@ -36,8 +36,8 @@ def read(files: Mapping[str, str], problems: Problems) -> Document:
         problems: Takes what is wrong with the YAML, its shape and its names.
 
     Returns:
-        What could be read.  What has a wrong shape is left out, and what is missing is missing:
-        later steps find what else is wrong, and make nothing of it.
+        What could be read.  Values with a wrong shape are left out.  Later steps report other
+        problems, and no policy is made.
     """
     merge = _Merge(problems)
     for name in sorted(files):
@@ -65,7 +65,7 @@ def read(files: Mapping[str, str], problems: Problems) -> Document:
 
 
 def _names(root: Node) -> list[object]:
-    """Return what the rest of a policy may refer to, to see whether any of it was left out."""
+    """Return the names that the rest of a policy may refer to, to see whether any was left out."""
     if not isinstance(root, MappingNode):
         return []
     parts = [root.get(part) for part in ("providers", "definitions", "services")]
@@ -154,7 +154,7 @@ class _Merge:
         return document
 
     def _check_whole(self, document: Document) -> None:
-        """Say what a policy lacks as a whole; nothing of it means everything by being absent."""
+        """Say what a policy lacks as a whole; no absent part means "everything"."""
         begin = self.begin or Location("policy.yaml")
         where = Location(begin.file, begin.line, begin.column, begin.line, begin.column + 1)
         if not document.services:

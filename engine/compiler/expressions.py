@@ -52,7 +52,7 @@ class Sight:
 
     @property
     def key(self) -> _Key:
-        """What tells it from other sights; two claim schemas may have the same name."""
+        """The key of this sight; two claim schemas may have the same name."""
         return id(self.claims), self.scope, self.reference
 
     def variables(self) -> Mapping[str, Type]:
@@ -80,7 +80,7 @@ class Expressions:
     problems: Problems
     definitions: Mapping[str, Entry]
     complete: bool = True
-    """Whether every file could be read, so that a definition which is not there is none."""
+    """Whether every file could be read, so that a missing definition does not exist."""
     _views: dict[_Key, _View] = field(default_factory=dict)
     _compiled: dict[tuple[_Key, str, str], Compiled] = field(default_factory=dict)
     _used: set[str] = field(default_factory=set)
@@ -242,7 +242,7 @@ _UNSEEN: Final = (_NO_SCOPE, _NO_REFERENCE)
 
 
 def _hint(finding: Finding, sight: Sight) -> str:
-    """Return a finding's hint, or a better one that takes the policy to know."""
+    """Return a finding's hint, or a better one that needs the policy."""
     if finding.code == FindingCode.UNKNOWN_CLAIM:
         for old, new in MOVED.items():
             if f"'{old}'" in finding.message:

@@ -1,8 +1,8 @@
 """
 Trust: the parts of a policy that decide whether a token's signature is accepted.
 
-What lives here: a digest of it, by which two policies are seen to believe the same tokens.  What
-must not: believing any (`exchange`).
+What lives here: a digest of it, by which two policies are seen to believe the same tokens.
+Not here: believing any (`exchange`).
 """
 
 import hashlib

@@ -24,9 +24,9 @@ class Claim:
     """
     One claim of an issuer's tokens.
 
-    `mutable`: whoever owns the thing it names can rename it, or somebody else can come to own the
-    name; `twin` names the claim that identifies the same thing and never changes hands, `within`
-    the claim of the thing that the name is unique in.  Both stand beside this one.
+    `mutable`: the owner can rename the thing, or the name can pass to another owner.  `twin` is the
+    claim that identifies the same thing and never changes hands.  `within` is the claim of the
+    thing in which the name is unique.  Both are in the same object as this one.
     """
 
     path: Path
@@ -62,7 +62,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Claims whose names begin alike; with `listed`, those that are known are claims too."""
+    """Claims whose names begin alike; with `listed`, the known ones are listed as claims too."""
 
     beginning: str
     claim: Claim
@@ -81,7 +81,7 @@ class Issuer:
     everybody: bool
 
     def matches(self, address: str) -> bool:
-        """Whether an address is this one, or one that is made alike."""
+        """Whether this is the address, or an address of its form."""
         return _pattern(self.address).fullmatch(address) is not None
 
 
@@ -93,7 +93,7 @@ class Audience:
     of: str
 
     def matches(self, audience: str) -> bool:
-        """Whether an audience is this one, or one that is made alike."""
+        """Whether this is the audience, or one of its form."""
         return _pattern(self.value).fullmatch(audience) is not None
 
 
@@ -129,7 +129,7 @@ class ClaimSchema:
         return None
 
     def serves_everybody(self, issuer: str) -> bool:
-        """Whether strangers have tokens of an issuer too, so that a rule must say who logs in."""
+        """Whether an issuer serves strangers too, so that a rule must say who may log in."""
         for known in self.issuers:
             if known.matches(issuer):
                 return known.everybody

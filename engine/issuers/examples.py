@@ -1,11 +1,11 @@
 """
-A whole token from a few claims: what an issuer would put beside them.
+A whole token from a few claims: adds the claims that an issuer would add.
 
 What lives here: filling in the claims that every token has, so that nothing contradicts the schema.
 Not here: signatures, and the times of a token's issue.
 
-What is given stays.  What follows from it by a relation comes before what is only usual: for
-`repository: other/app` the owner is `other`, and the subject begins with `repo:other/app`.
+The given claims stay.  A value that follows from them by a relation comes before a usual value.
+For `repository: other/app` the owner is `other`, and the subject begins with `repo:other/app`.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from .relations import MISSING, Constraint, Path, Reference, Relation, Template,
 from .values import Values
 
 _ROUNDS: Final = 200
-"""Steps after which filling in ends; each adds a claim, and no schema has as many."""
+"""Steps after which filling in ends.  Each adds a claim, and no schema has as many claims."""
 
 
 def coherent(schema: ClaimSchema, given: Mapping[str, object]) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _followed(schema: ClaimSchema, claims: Mapping[str, Any]) -> tuple[Path, obj
 
 
 def _order(relation: Relation) -> int:
-    """Put what leaves one value first, then what is usual, then what leaves a choice."""
+    """Sort relations: those that leave one value, then usual values, then those with a choice."""
     single = all(
         constraint.templates or constraint.values is None or len(constraint.values.enum) == 1
         for _, constraint in relation.then
@@ -113,7 +113,7 @@ def _read_back(
 def _may_be_used(
     template: Template, claims: Mapping[str, Any], captured: Mapping[Path, str]
 ) -> bool:
-    """Whether nothing that is there speaks against a template; what is missing may still come."""
+    """Whether no claim that is there contradicts a template; missing claims may still come."""
     for path, constraint in template.when:
         if path in captured:
             if constraint.present is False:

@@ -12,7 +12,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A form of a text: its pattern, what it is called in a message, and one such text."""
+    """A form of a text: its pattern, its name in messages, and one such text."""
 
     pattern: str
     meaning: str

@@ -1,5 +1,5 @@
 """
-The value that an author meant.
+The value that an author probably meant.
 
 What lives here: the possible value that is most like an impossible one.  Not here: what is possible
 (`values`).
@@ -34,7 +34,7 @@ def _of_enumeration(known: list[str], written: str) -> str | None:
 
 
 def _plain(text: str) -> str:
-    """Return a text without what authors write differently: case, `-`, `_` and blanks."""
+    """Return a text without the differences that authors make: case, `-`, `_` and blanks."""
     return "".join(sign for sign in text.lower() if sign not in "-_ ")
 
 

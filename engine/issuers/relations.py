@@ -18,7 +18,7 @@ Path: TypeAlias = tuple[str, ...]
 Tokens: TypeAlias = Mapping[str, object]
 
 MISSING: Final = object()
-"""What stands for the value of a claim that a token does not have."""
+"""Stands for the value of a claim that a token does not have."""
 
 
 def value_at(claims: Mapping[str, object], path: Path) -> object:
@@ -188,7 +188,7 @@ class Constraint:
         known = [form for form in forms if form is not None]
         pieces = [form for one in self.parts if (form := one.parts(claims, escape)) is not None]
         if not known and not pieces:
-            return True  # a token without the claims that it is made of says nothing about it
+            return True  # a token without the claims of a template says nothing about it
         text = str(value)
         return any(fits(text, form) for form in known) or self._is_sequence(text, pieces)
 
@@ -223,7 +223,8 @@ class Relation:
     """
     Where all of `when` holds of a token, all of `then` does.
 
-    With `usual` that is only how most tokens are: it helps to make one up, and no token breaks it.
+    With `usual` only most tokens are so: the relation helps to make a sample token, and no token
+    breaks it.
     """
 
     when: tuple[tuple[Path, Constraint], ...]

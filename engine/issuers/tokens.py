@@ -2,8 +2,8 @@
 A token against what is known of its issuer.
 
 What lives here: everything in which a set of claims contradicts a claim schema, each with a value
-that would be right.  Not here: whether a token is valid (`regauth.engine.tokens`), which no schema
-decides: a real token that contradicts its schema is let in all the same.
+that would be right.  Not here: whether a token is valid (`regauth.engine.tokens`).  No schema
+decides that: a real token that contradicts its schema is still accepted.
 """
 
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
 @dataclass(frozen=True, slots=True)
 class Contradiction:
     """
-    One thing that no token of the issuer has.
+    One contradiction, which no token of the issuer has.
 
     `coherent` is a value that would be right, or None where none is known.  `guaranteed` says
     whether the issuer promises it; otherwise it is only known today.
@@ -94,7 +94,7 @@ def _check_value(claim: Claim, path: Path, value: object) -> Iterator[Contradict
             yield Contradiction(path, "null", f"`{name}` is never null", None, guaranteed)
         return
     if path == ("aud",) and isinstance(value, str):
-        value = [value]  # one audience may stand without a list (RFC 7519, section 4.1.3)
+        value = [value]  # one audience may be a text (RFC 7519, section 4.1.3)
     if not _has_type(claim, value):
         message = f"`{name}` is {_article(claim.type)}, not {_article(_type_of(value))}"
         yield Contradiction(path, "type", message, nearest(claim.values, value), guaranteed)

@@ -4,8 +4,8 @@ The values that a claim can have: an enumeration, a form, or any.
 What lives here: what can be said of a literal, a beginning or a pattern that a condition compares a
 claim with.  Not here: relations between claims (`relations`), and the words of a finding.
 
-Whatever cannot be decided counts as possible: a question of this module never says "never" or
-"always" without being sure.
+Whatever cannot be decided counts as possible.  The functions here say "never" or "always" only when
+that is certain.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ MAX_LISTED: Final = 8
 @dataclass(frozen=True, slots=True)
 class Values:
     """
-    What a claim can be.
+    The values that a claim can have.
 
     Without `enum` and `pattern` it can be anything of its type.  `guaranteed` says that the issuer
     promises so; otherwise it is what is known today, and may grow.
@@ -36,7 +36,7 @@ class Values:
     pattern: str = ""
     """An RE2 pattern that the whole value matches."""
     meaning: str = ""
-    """What the pattern is, in words: "a whole git ref"."""
+    """The pattern in words, such as "a whole git ref"."""
     guaranteed: bool = False
 
     @property

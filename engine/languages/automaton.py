@@ -5,7 +5,7 @@ What lives here: the automaton, the simple languages (texts, beginnings, endings
 two questions.  Not here: patterns (`patterns`).
 
 Both questions walk the product of two automata, breadth first, so that the text found is a
-shortest one.  The walk is bounded: beyond `MAX_STEPS` the question is undecided, and whoever asked
+shortest one.  The walk is bounded: beyond `MAX_STEPS` the question is undecided, and the caller
 must say nothing.
 """
 

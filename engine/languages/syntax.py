@@ -5,8 +5,8 @@ What lives here: reading a pattern that RE2 has already accepted.  Not here: wha
 (`patterns`), and whether a pattern is a good one.
 
 Python's own parser cannot be used: it reads `[[:alpha:]]`, `{,3}`, `$`, `\s` and `\z` otherwise.
-What is not read here (`\b`, `\pL`, `(?m)`) raises `UnsupportedPatternError`; whoever asks must
-then say nothing about the pattern.
+What is not read here (`\b`, `\pL`, `(?m)`) raises `UnsupportedPatternError`; the caller must then
+say nothing about the pattern.
 
 Source: https://github.com/google/re2/wiki/Syntax
 """

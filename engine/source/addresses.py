@@ -70,7 +70,7 @@ def parse_network(text: str) -> Network:
 
 
 def is_within(address: str, networks: Iterable[Network]) -> bool:
-    """Tell whether an address is in one of some networks; what is no address is in none."""
+    """Tell whether an address is in one of some networks; text that is no address is in none."""
     parsed = parse_ip(address)
     return parsed is not None and any(parsed in network for network in networks)
 

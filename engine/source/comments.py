@@ -1,5 +1,5 @@
 """
-The comments of a YAML document, and the lines that each is about.
+The comments of a YAML document, and the lines that each comment is about.
 
 What lives here: finding them, which a YAML parser leaves out.  Not here: what a comment asks for.
 """
@@ -61,7 +61,7 @@ def _last_line(text: str, start: int, end: int) -> int:
 
 
 class _Covered:
-    """Tells whether a place in a document is inside a scalar, and so is no comment's."""
+    """Tells whether a place in a document is inside a scalar, where no comment can be."""
 
     def __init__(self, text: str, scalars: list[nodes.Scalar]) -> None:
         self._starts = [one.start for one in scalars]

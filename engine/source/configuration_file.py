@@ -28,7 +28,7 @@ class ConfigurationError(StartupError):
 
 
 def only_given(**values: object) -> dict[str, Any]:
-    """Leave out what the file does not say, so that the defaults stand in one place."""
+    """Leave out settings that the file does not have, so that the defaults stand in one place."""
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -26,7 +26,7 @@ ANNOTATIONS: Final = frozenset(
 
 
 class Unsure(Exception):  # noqa: N818 - no error: somebody else can tell
-    """It cannot be told here whether a document conforms."""
+    """This module cannot tell whether a document conforms."""
 
 
 def conforms(document: object, schema: str) -> bool:
@@ -103,7 +103,7 @@ _BESIDE: Final = frozenset({"then", "else"})
 
 
 def _is_number(value: object) -> bool:
-    # In Python true is 1; in JSON it is no number.
+    # In Python true equals 1; in JSON it is not a number.
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

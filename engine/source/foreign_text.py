@@ -1,5 +1,5 @@
 """
-Text of strangers, made fit to be shown to people.
+Foreign text, made safe to show to people.
 
 What lives here: the one way to show what a peer, a file or a client wrote, in messages, on
 terminals and in reports.
@@ -13,7 +13,7 @@ mark makes a line read otherwise than it is.  Each such character is written as 
 from typing import Final
 
 MAX_QUOTED: Final = 200
-"""Characters of a stranger's text that a message repeats."""
+"""Characters of a foreign text that a message repeats."""
 
 
 def visible(text: str, *, keep: str = "") -> str:

@@ -16,7 +16,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name that is most like `name`, or None when none is near."""
     names = list(known)
     close = get_close_matches(name, names, n=1, cutoff=0.6)
-    # `get_close_matches` compares letters as they are: MAIN and main have nothing in common.
+    # `get_close_matches` is case-sensitive: for it MAIN and main have no letter in common.
     close = close or [other for other in names if other.lower() == name.lower()]
     return close[0] if close else None
 

@@ -5,8 +5,8 @@ What lives here: reading a YAML document into immutable nodes, with a location f
 every key and every character inside a scalar.  Not here: what a key means.
 
 The dialect is YAML's JSON-like core (YAML 1.2.2, section 10.3): `yes`, `on` and dates are plain
-strings.  Anchors, aliases, tags and several documents in one file are refused: a reviewed policy
-says what it says where it says it, and an alias is how a small file becomes an endless one.
+strings.  Anchors, aliases, tags and several documents in one file are refused: a reviewer must see
+each value where it stands, and aliases can make a small file expand without end.
 """
 
 import re
@@ -20,7 +20,7 @@ from . import yaml_faults
 from .alignment import align
 from .problems import Location, Problems
 
-# libyaml where it is there: ten times faster, with the same marks.
+# libyaml where it is installed: ten times faster, with the same positions.
 _Loader: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 MAX_DOCUMENT_BYTES: Final = 8 * 1024 * 1024
@@ -46,7 +46,7 @@ Plain = str | int | float | bool | None | list["Plain"] | dict[str, "Plain"]
 
 @dataclass(frozen=True, slots=True)
 class ScalarNode:
-    """A single value; `text` is what was written, `value` what it means."""
+    """A single value; `text` is the spelling, `value` the meaning."""
 
     value: str | int | float | bool | None
     location: Location
@@ -111,7 +111,7 @@ class MappingNode:
     entries: Mapping[str, Entry]
     location: Location
     unfit: bool = False
-    """Whether something was left out of it that does not fit its schema."""
+    """Whether a part was left out of it because it does not fit its schema."""
 
     def plain(self) -> Plain:
         """Return the value as JSON has it."""
@@ -199,7 +199,7 @@ def scalars(text: str) -> list[Scalar] | None:
 
 
 def _check_events(text: str, file: str, problems: Problems) -> bool:
-    """Refuse what must not be composed: an alias alone can make composing endless."""
+    """Refuse what must not be composed: a single alias can make composing endless."""
     depth = documents = 0
     good = True
     try:
@@ -288,7 +288,7 @@ def _span(file: str, start: _Mark, end: _Mark) -> Location:
 
 @dataclass(frozen=True, slots=True)
 class _Builder:
-    """Turns composed YAML nodes into ours."""
+    """Turns composed YAML nodes into this module's nodes."""
 
     text: str
     file: str

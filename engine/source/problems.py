@@ -43,7 +43,7 @@ class Location:
 @dataclass(frozen=True, slots=True)
 class Problem:
     """
-    One thing that is wrong, or looks wrong, in a file an author wrote.
+    One thing that is wrong, or looks wrong, in a file that an author wrote.
 
     `code` is stable and documented in docs/problems.md; `message` states the fact; `hint` says
     what to do about it and may be empty.

@@ -1,10 +1,10 @@
 """
-Redaction: what looks like a token, taken out of a text that is for a log.
+Redaction: removes whatever looks like a token from a text for a log.
 
-What lives here: what JWTs look like (RFC 7515, section 7.1), wherever they came to stand.  What
-must not: writing logs, and a server's own secrets (`regauth.servers.telemetry.event_log`).
+What lives here: what JWTs look like (RFC 7515, section 7.1), wherever they stand.  Not here:
+writing logs, and a server's own secrets (`regauth.servers.telemetry.event_log`).
 
-Strangers choose what is looked through here, so that every pattern reads a text once.
+Clients choose the texts that are searched here, so every pattern reads a text only once.
 """
 
 import binascii
@@ -12,16 +12,16 @@ import re
 from typing import Final
 
 REDACTED: Final = "[token]"
-"""What stands in a token's place."""
+"""The text that replaces a token."""
 
 _USUAL: Final = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*", re.ASCII)
 """A JWT, or the beginning of one, whose JSON has no blanks before its first name."""
 
 _DOTTED: Final = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
-"""What may hold a JWT whose JSON has some, and is a word or the name of a host more often."""
+"""What may be a JWT whose JSON has blanks, but more often is a word or a host's name."""
 
 _MARKS: Final = ("eyJ", ".ey", ".ew", ".I", ".C", ".D")
-"""Where a token's JSON may begin; one of them stands in a text with a token."""
+"""The beginnings of a token's JSON; a text with a token has one of them."""
 
 _FROM_URL: Final = str.maketrans("-_", "+/")
 _BLANKS: Final = b" \t\r\n"

@@ -1,8 +1,8 @@
 """
 Witnesses: a token and an access that tell a mutant from its policy.
 
-What lives here: the search, which is made of everything the policy's conditions tell apart.  Not
-here: a proof; where nothing is found, the prover is asked (`equivalence`).
+What lives here: the search, which is made of everything the policy's conditions tell apart.
+Not here: a proof; where nothing is found, the prover is asked (`equivalence`).
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping

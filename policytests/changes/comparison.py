@@ -1,8 +1,8 @@
 """
 A change of a policy, compared in both directions by the prover.
 
-What lives here: which question is asked, and what of the change may not be used to answer it.  Not
-here: the prover (`regauth.policytests.proofs`), and how the answer is shown.
+What lives here: which question is asked, and what of the change may not be used to answer it.
+Not here: the prover (`regauth.policytests.proofs`), and how the answer is shown.
 
 A change must not excuse itself: the claim schemas that bound the tokens are those of the base.  A
 schema that comes with the change proves nothing.

@@ -1,8 +1,8 @@
 """
 Cases: what is run, counted and reported one by one.
 
-What lives here: each kind of case, with its id, its place and how it is judged and told.  What
-must not: pytest (`items`), and the comparison itself (`judging`).
+What lives here: each kind of case, with its id, its place and how it is judged and told.
+Not here: pytest (`items`), and the comparison itself (`judging`).
 """
 
 from collections.abc import Iterator

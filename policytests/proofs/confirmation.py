@@ -1,8 +1,8 @@
 """
 Confirmation: what the engine itself says of a token that the prover has found.
 
-What lives here: asking `authenticate` and `decide` about a token, by every login it may have.  Not
-here: anything that decides; the prover only claims.
+What lives here: asking `authenticate` and `decide` about a token, by every login it may have.
+Not here: anything that decides; the prover only claims.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,8 @@
 """
 Replaying: a recorded request, decided again by another policy.
 
-What lives here: asking the engine about a record, and what differs from what was recorded.  What
-must not: a decision of its own, counting (`replay_report`), and reading logs.
+What lives here: asking the engine about a record, and what differs from what was recorded.
+Not here: a decision of its own, counting (`replay_report`), and reading logs.
 
 A login is checked as of the moment when it was checked; its signature is taken as verified, for the
 log holds no token.  What cannot be decided again is `Undecided`, never guessed.

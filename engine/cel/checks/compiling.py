@@ -1,8 +1,8 @@
 """
 From text to program: the one way an expression enters the engine.
 
-What lives here: the order of the steps, and the findings about the expression as a whole.  What
-must not: any step itself.
+What lives here: the order of the steps, and the findings about the expression as a whole.
+Not here: any step itself.
 """
 
 from dataclasses import dataclass

@@ -4,8 +4,8 @@ The parser of cel-python's grammar, ready in milliseconds.
 What lives here: making the one `lark.Lark`.  Working out the parser's tables from the grammar takes
 lark longer than checking a policy does, so `grammar.json` holds them, written by lark itself from
 the grammar of cel-python; a test writes it and holds it equal.  They are used for exactly the
-grammar and the lark that they were made of; for any other the tables are worked out anew.  Not
-here: parsing (`parsing`).
+grammar and the lark that they were made of; for any other the tables are worked out anew.
+Not here: parsing (`parsing`).
 
 Only the grammar of cel-python is used.  Its runners are slow (InterpretedRunner) or wrong under
 threads (CompiledRunner), and it has other values.

@@ -46,7 +46,7 @@ def _tests(condition: Condition, *names: str) -> Iterator[tuple[Node, str, Call,
 
 
 def mutable_name(condition: Condition) -> Iterator[Finding]:
-    """A name that can come to belong to somebody else decides, and its id does not."""
+    """A name that can change hands decides, and its id does not."""
     for operand, texts, part, admits in _comparisons(condition):
         claim = condition.claim(operand)
         if claim is None or not (admits or condition.denial):
@@ -65,7 +65,7 @@ def mutable_name(condition: Condition) -> Iterator[Finding]:
 
 
 def _is_taken_by_strangers(claim: Claim, condition: Condition) -> bool:
-    """Whether a name can come to mean another's thing and nothing beside it can tell."""
+    """Whether a name can change hands, and no other claim in the condition would show it."""
     return claim.whole and claim.twin.endswith("_id") and not _is_pinned(claim, condition)
 
 
@@ -104,7 +104,7 @@ def subject_text(condition: Condition) -> Iterator[Finding]:
 
 
 def open_prefix(condition: Condition) -> Iterator[Finding]:
-    """A prefix that ends in the middle of a name: `acme` is also the beginning of `acme-evil`."""
+    """A prefix that ends in the middle of a name: `acme` is also a prefix of `acme-evil`."""
     for operand, text, part, admits in _tests(condition, "startsWith"):
         claim = condition.claim(operand)
         if claim is None or not admits or not text[-1:].isalnum():
@@ -119,7 +119,7 @@ def open_prefix(condition: Condition) -> Iterator[Finding]:
 
 
 def unanchored_matches(condition: Condition) -> Iterator[Finding]:
-    """A regular expression that a part of the text satisfies."""
+    """A regular expression that matches a part of the text."""
     for _, text, part, admits in _tests(condition, "matches"):
         where = _open_ends(text) if admits else ""
         if where:
@@ -132,7 +132,7 @@ def unanchored_matches(condition: Condition) -> Iterator[Finding]:
 
 
 def _open_ends(pattern: str) -> str:
-    """Say on which sides of what a pattern matches anything may stand; nothing: on none."""
+    """Say on which sides of a match other text may stand; None where it may on neither."""
     pattern = re.sub(r"^\(\?[a-zA-Z]+\)", "", pattern)
     alternatives = _alternatives(pattern)
     if alternatives == [pattern] and (inner := _group(pattern)) is not None:
@@ -206,7 +206,7 @@ def legacy_kubernetes_claim(condition: Condition) -> Iterator[Finding]:
 
 
 def unlisted_claim(condition: Condition) -> Iterator[Finding]:
-    """A claim of a family whose members are known, which is none of them."""
+    """A claim of a family whose members are known, and which is not one of them."""
     for part, _ in condition.parts():
         path = path_of(part) or ()
         if len(path) < 2 or path[0] != "claims":  # noqa: PLR2004 - claims.X

@@ -26,7 +26,7 @@ from .subject import Finding, Path
 
 
 def open_issuer(provider: Provider, policy: Policy) -> Iterator[Finding]:
-    """An issuer whose tokens strangers have too, and nothing that says who may log in."""
+    """An issuer that also gives tokens to strangers, without a rule that says who may log in."""
     schema = provider.claims
     if not schema.serves_everybody(provider.issuer):
         return

@@ -19,7 +19,7 @@ _BEFORE: Final[dict[str, Callable[[Language], Language]]] = {
     "lowerAscii": Language.before_lowering,
     "upperAscii": Language.before_raising,
 }
-"""The texts that a function makes texts of a language of."""
+"""The texts that a function turns into texts of a language."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def _claim(condition: Condition, node: Node) -> _Found | None:
     for schema in condition.claims:
         known = schema.claim(path[1:])
         if known is None:
-            return None  # an open schema, of which nothing is known
+            return None  # an open schema: nothing is known of its claims
         claims.append(known)
     values = tuple(claim.values for claim in claims)
     return (_written(path), tuple(claims), values) if claims else None

@@ -55,7 +55,7 @@ def long_session(provider: Provider, _: Policy) -> Iterator[Finding]:
 
 
 def push_anywhere(statement: Statement, _: datetime | None) -> Iterator[Finding]:
-    """A grant that lets its tokens replace every image there is."""
+    """A grant that lets its tokens replace every image."""
     everywhere = any(pattern.parts == (Wildcard.REST,) for pattern in statement.patterns)
     if statement.when is not None and ("scope", "name") in statement.when.paths:
         return  # the condition names the repositories
@@ -76,11 +76,11 @@ def expired(statement: Statement, now: datetime | None) -> Iterator[Finding]:
 
 
 def tags_of_content(statement: Statement, _: datetime | None) -> Iterator[Finding]:
-    """A statement that hides tags: whoever knows a digest reads the content all the same."""
+    """A statement that hides tags: a client that knows a digest can still read the content."""
     if not statement.tags or "pull" not in statement.actions:
         return
     if statement.when is not None and ("scope", "reference") in statement.when.paths:
-        return  # a grant's condition has something to say about digests
+        return  # a grant's condition may decide about digests
     if isinstance(statement, Denial) or "push" not in statement.actions:
         yield Finding(
             "tags limit which names can be read, and not the content: it is read by digest too",
@@ -110,7 +110,7 @@ class _Pulls:
         self._beginnings: dict[str, set[str]] = {}
         self._leading: dict[str, set[str]] = {}
         for grant in policy.grants:
-            if "pull" not in grant.actions or grant.tags:  # of some tags: not of what is pushed
+            if "pull" not in grant.actions or grant.tags:  # about some tags only
                 continue
             prefixes = {pattern.prefix for pattern in grant.patterns}
             leading = {above for prefix in prefixes for above in _above(prefix)}
@@ -136,7 +136,7 @@ def _above(prefix: str) -> list[str]:
 
 def shadowed_grants(policy: Policy) -> Iterator[tuple[Grant, Finding]]:
     """A grant that gives nothing which an earlier one does not give already."""
-    # By pattern and condition: of ten thousand grants, few could cover any one.
+    # Grants are found by pattern and condition, because few of ten thousand can cover a given one.
     earlier: dict[tuple[str, str | None], list[Grant]] = {}
     for grant in policy.grants:
         texts = [_condition(grant), None] if grant.when else [None]

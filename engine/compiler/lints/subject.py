@@ -46,13 +46,13 @@ class Condition:
     denial: bool
     """Whether it is a denial's."""
     admits: bool | None
-    """Whether it lets something through by being true; None: that cannot be said."""
+    """Whether it lets something through by being true; None where that is unknown."""
 
     _parts: list[tuple[Node, bool | None]] = field(default_factory=list, init=False, compare=False)
 
     def parts(self) -> Sequence[tuple[Node, bool | None]]:
         """Return every part of the expression, and whether that admits by being true."""
-        if not self._parts:  # each lint looks through them
+        if not self._parts:  # every lint walks them
             self._parts.extend(self._walk())
         return self._parts
 

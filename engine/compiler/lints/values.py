@@ -43,7 +43,7 @@ class _Test:
     verb: str
     language: Language | None
     admits: bool | None
-    """Whether it lets something through by holding; None where that cannot be said."""
+    """Whether it lets something through by holding; None where that is unknown."""
 
     @property
     def text(self) -> str:

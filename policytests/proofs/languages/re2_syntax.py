@@ -1,8 +1,8 @@
 r"""
 RE2's syntax, as far as it is decided here.
 
-What lives here: a parser of RE2 patterns (https://github.com/google/re2/wiki/Syntax) to trees.  Not
-here: what RE2 refuses; only patterns that the engine has compiled come here.
+What lives here: a parser of RE2 patterns (https://github.com/google/re2/wiki/Syntax) to trees.
+Not here: what RE2 refuses; only patterns that the engine has compiled come here.
 
 Python's own parser reads some patterns otherwise than RE2 (`[[:alpha:]]`, `{,3}`, `$` before a last
 line end, `\s` beyond ASCII), so it is not used.  Whatever is not certain to be read as RE2 reads it

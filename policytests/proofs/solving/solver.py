@@ -1,8 +1,8 @@
 """
 A solver of clauses: conflict-driven clause learning, and nothing else.
 
-What lives here: which variables can be true together so that every clause has a true literal.  Not
-here: what they mean (`theory`).
+What lives here: which variables can be true together so that every clause has a true literal.
+Not here: what they mean (`theory`).
 
 Literals are numbers: `n` is the variable `n`, `-n` its opposite.  Steps are counted, not time, so
 that the answer to a question does not depend on the machine.
