@@ -50,6 +50,10 @@ class ScopeError(ValueError):
     """A scope is not of the grammar `type[(class)]:name:action[,action]`; the caller's fault."""
 
 
+class ScopeSizeError(ScopeError):
+    """A scope is too long, or a request has too many."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Resource:
     """Something in a registry: its type, its class (usually empty) and its name."""
@@ -117,16 +121,17 @@ def parse_scope(text: str) -> Scope:
     are not errors: they are decided, and refused.
 
     Raises:
+        ScopeSizeError: The name is too long, or there are too many actions.
         ScopeError: The text is not of the grammar.
     """
     kind, _, rest = text.partition(":")
     name, colon, actions = rest.rpartition(":")
     match = _TYPE.fullmatch(kind)
-    if match is None or not colon or not name:
-        raise ScopeError(f"{text[:100]!r} is not a scope; a scope is TYPE:NAME:ACTION[,ACTION]")
     listed = tuple(dict.fromkeys(action for action in actions.split(",") if action))
     if len(name) > MAX_NAME_LENGTH * 2 or len(listed) > MAX_ACTIONS:
-        raise ScopeError(f"{text[:100]!r} is too long to be a scope")
+        raise ScopeSizeError(f"{text[:100]!r} is too long to be a scope")
+    if match is None or not colon or not name:
+        raise ScopeError(f"{text[:100]!r} is not a scope; a scope is TYPE:NAME:ACTION[,ACTION]")
     if not all(map(_ACTION.fullmatch, listed)):
         raise ScopeError(f"{text[:100]!r} is not a scope; actions are lower-case words or `*`")
     return Scope(Resource(match[1], name, match[2] or ""), listed)
@@ -149,26 +154,66 @@ def parse_access(text: str) -> Access:
     return Access(Resource(match[1], found[0], match[2] or ""), action, found[1])
 
 
+@dataclass(frozen=True, slots=True)
+class RequestedScopes:
+    """What the `scope` parameters of a request ask for."""
+
+    scopes: tuple[Scope, ...]
+    malformed: tuple[str, ...] = ()
+    """The entries that are no scope.  They name nothing, so nothing is granted for them."""
+
+
 def parse_scopes(texts: Iterable[str]) -> tuple[Scope, ...]:
+    """
+    Read scopes that must all be of the grammar; each text may hold several, or none.
+
+    Raises:
+        ScopeSizeError: There are more than `MAX_SCOPES`, or more accesses in them than
+            `MAX_ACCESSES`.
+        ScopeError: A scope is not of the grammar.
+    """
+    found = requested_scopes(texts)
+    for text in found.malformed:
+        parse_scope(text)
+    return found.scopes
+
+
+def requested_scopes(texts: Iterable[str]) -> RequestedScopes:
     """
     Read the values of all `scope` parameters of a request; each may hold several, or none.
 
+    The answer to a token request is what is asked and allowed (distribution
+    docs/spec/auth/token.md), so an entry that is no scope is left out as a whole.  Clients copy
+    such entries from challenges: zot asks for `repository::pull`.
+
     Raises:
-        ScopeError: A scope is not of the grammar, or there are more than `MAX_SCOPES`, or more
-            accesses in them than `MAX_ACCESSES`.
+        ScopeSizeError: There are more than `MAX_SCOPES`, or more accesses in them than
+            `MAX_ACCESSES`, or one is too long.
     """
     words = [word for text in texts for word in text.split()]
     if len(words) > MAX_SCOPES:
-        raise ScopeError(f"{len(words)} scopes in one request; at most {MAX_SCOPES} are answered")
-    found = [
-        _known_scope(word) if len(word) <= _REMEMBERED else parse_scope(word) for word in words
-    ]
+        raise ScopeSizeError(
+            f"{len(words)} scopes in one request; at most {MAX_SCOPES} are answered"
+        )
+    found: list[Scope] = []
+    malformed: list[str] = []
+    for word in words:
+        try:
+            scope = _known_scope(word) if len(word) <= _REMEMBERED else parse_scope(word)
+        except ScopeSizeError:
+            raise
+        except ScopeError:
+            malformed.append(word)
+        else:
+            found.append(scope)
     # A few scopes cannot ask for more accesses than the limit, and clients send one or two.
     few = len(found) * (MAX_ACTIONS + len(REPOSITORY_ACTIONS)) <= MAX_ACCESSES
     asked = 0 if few else len(accesses(found))
     if asked > MAX_ACCESSES:
-        raise ScopeError(f"{asked} accesses in one request; at most {MAX_ACCESSES} are answered")
-    return tuple(found)
+        raise ScopeSizeError(
+            f"{asked} accesses in one request; at most {MAX_ACCESSES} are answered"
+        )
+    return RequestedScopes(tuple(found), tuple(malformed))
 
 
 # Jobs send the same scopes again and again, and their meaning depends on the text alone.

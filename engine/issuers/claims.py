@@ -42,6 +42,8 @@ class Claim:
     items: Values = ANY
     """What the items of a list can be."""
     nullable: bool = False
+    ignores_case: bool = False
+    """Whether values that differ only in capitals name the same thing."""
     presence_guaranteed: bool = False
     """Whether the issuer promises `always`; `values.guaranteed` is the same for the values."""
     chosen_by: Chooser = ""

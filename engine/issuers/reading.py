@@ -159,6 +159,7 @@ class _Reader:
             values=values,
             items=items,
             nullable=bool(about.get("nullable")),
+            ignores_case=bool(about.get("ignoresCase")),
             presence_guaranteed="presence" in guaranteed,
             chosen_by=about.get("chosenBy", ""),
             narrows=bool(about.get("narrows")),

@@ -24,6 +24,12 @@ MAX_ERRORS: Final = 100
 MAX_ERROR_MESSAGE: Final = 300
 """Characters of such an error's message."""
 
+MAX_MALFORMED: Final = 10
+"""Entries of `scope` parameters in a record that are no scope."""
+
+MAX_MALFORMED_LENGTH: Final = 100
+"""Characters of such an entry in a record."""
+
 MIN_ACCESSES: Final = 10
 """Accesses that a cut record has at most; enough to see what was asked for."""
 
@@ -55,6 +61,11 @@ def decided(verdicts: Sequence[Verdict]) -> Members:
         **({"errors": [_error(one) for one in everywhere]} if everywhere else {}),
         **({"cut": ["errors"]} if cut else {}),
     }
+
+
+def malformed(entries: Sequence[str]) -> list[str]:
+    """Return the first of the entries that are no scope, each shortened."""
+    return [entry[:MAX_MALFORMED_LENGTH] for entry in entries[:MAX_MALFORMED]]
 
 
 def shortened(record: Members, length: int) -> Iterator[Members]:

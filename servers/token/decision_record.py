@@ -9,6 +9,7 @@ from regauth.engine import Refusal
 from regauth.servers.protocol.request_info import RequestInfo
 from regauth.servers.sessions.sessions import is_session
 from regauth.servers.telemetry.decision_log import DecisionLog, head, outcome_of, time_of
+from regauth.servers.telemetry.record_bounds import malformed
 
 from .service import Answer, Issued
 
@@ -37,7 +38,12 @@ def _record(answer: Answer, info: RequestInfo, *, claims: bool) -> dict[str, obj
     record |= _login(answer, claims=claims)
     if answer.shadow is not None and answer.shadow_policy is not None:
         record |= {"shadow": {"policy": answer.shadow_policy.hash, **outcome_of(answer.shadow)}}
-    optional = {"account": asked.account, "clientId": asked.client_id, "agent": info.agent}
+    optional = {
+        "malformed": malformed(asked.malformed),
+        "account": asked.account,
+        "clientId": asked.client_id,
+        "agent": info.agent,
+    }
     return record | {name: value for name, value in optional.items() if value}
 
 

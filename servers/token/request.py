@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qs
 
-from regauth.engine.access.scope import Scope, ScopeError, parse_scopes
+from regauth.engine.access.scope import Scope, ScopeSizeError, requested_scopes
 from regauth.engine.decisions.exchange import Credentials
 
 MAX_PARAMETER: Final = 1000
@@ -44,6 +44,8 @@ class TokenRequest:
     credentials: Credentials | None
     service: str
     scopes: tuple[Scope, ...]
+    malformed: tuple[str, ...] = ()
+    """Entries of the `scope` parameters that are no scope: nothing is granted for them."""
     account: str = ""
     client_id: str = ""
     offline: bool = False
@@ -121,30 +123,19 @@ def _request(
             "the parameter `service` is missing; it is what the registry's challenge says"
         )
     try:
-        scopes = parse_scopes(map(_without_nothing, _several(parameters, "scope")))
-    except ScopeError as error:
+        asked = requested_scopes(_several(parameters, "scope"))
+    except ScopeSizeError as error:
         raise BadRequestError(str(error)) from error
     return TokenRequest(
         credentials=credentials,
         service=service,
-        scopes=scopes,
+        scopes=asked.scopes,
+        malformed=asked.malformed,
         account=_single(parameters, "account"),
         client_id=_single(parameters, "client_id"),
         offline=offline,
         refreshing=refreshing,
     )
-
-
-def _without_nothing(text: str) -> str:
-    """
-    Leave out scopes without a name.
-
-    zot's challenge for its catalog asks for `repository::pull`, and its clients send that on.
-    Nothing can be granted for it, and an error would keep its clients from logging in at all.
-    """
-    if "::" not in text:
-        return text
-    return " ".join(word for word in text.split(" ") if not word.startswith("repository::"))
 
 
 def _password(form: Parameters, authorization: str | None) -> Credentials | None:

@@ -24,10 +24,18 @@ from .conditions import CONDITION_LINTS
 from .narrowing import open_issuer
 from .statements import GRANTS_LINTS, PROVIDER_LINTS, STATEMENT_LINTS
 from .subject import Condition, Finding, Path
+from .templates import TEMPLATE_CASE, template_case
 from .values import VALUE_CODES, value_findings
 
 _OF_PROVIDERS: Final = {**PROVIDER_LINTS, "open-issuer": open_issuer}
-CODES: Final = (*CONDITION_LINTS, *VALUE_CODES, *_OF_PROVIDERS, *STATEMENT_LINTS, *GRANTS_LINTS)
+CODES: Final = (
+    *CONDITION_LINTS,
+    *VALUE_CODES,
+    *_OF_PROVIDERS,
+    *STATEMENT_LINTS,
+    *GRANTS_LINTS,
+    TEMPLATE_CASE,
+)
 """The codes of all lints."""
 
 
@@ -49,6 +57,9 @@ def lint(policy: Policy, written: Document, now: datetime | None) -> Iterator[Pr
         for code, check_statement in STATEMENT_LINTS.items():
             for found in check_statement(statement, now):
                 yield _problem(statement.location, code, found)
+    for node, offset, found in template_case(policy, written):
+        place = node.locate(offset + found.start, offset + found.end)
+        yield _problem(place, TEMPLATE_CASE, found)
     for code, check_all in GRANTS_LINTS.items():
         for grant, found in check_all(policy):
             yield _problem(grant.location, code, found)

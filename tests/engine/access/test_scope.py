@@ -10,12 +10,14 @@ from regauth.engine.access.scope import (
     Resource,
     Scope,
     ScopeError,
+    ScopeSizeError,
     accesses,
     is_repository_name,
     is_repository_path,
     parse_access,
     parse_scope,
     parse_scopes,
+    requested_scopes,
     scopes,
 )
 
@@ -60,6 +62,50 @@ def test_a_scope_is_type_name_and_actions(
 def test_what_is_no_scope_is_the_callers_error(text: str) -> None:
     with pytest.raises(ScopeError):
         parse_scope(text)
+
+
+MALFORMED = (
+    "x",
+    "repository",
+    "repository:app",
+    ":app:pull",
+    ":::",
+    "repository::pull",
+    "repository(:app:pull",
+    "Repository:app:pull",
+    "repository:app:PULL",
+    "repository:app:pull,PUSH",
+    "repository:app:pull;push",
+    "registry::*",
+    "**",
+)
+
+
+@pytest.mark.parametrize("text", MALFORMED)
+def test_scope_from_challenge_an_entry_that_names_nothing_is_left_out_whole(text: str) -> None:
+    """What is asked beside it is answered as without it, and no part of it is asked for."""
+    good = "repository:acme/app:pull"
+    asked = requested_scopes([f"{text} {good}"])
+
+    assert asked.scopes == parse_scopes([good])
+    assert asked.malformed == (text,)
+    assert requested_scopes([text]).scopes == ()
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["x"] * (MAX_SCOPES + 1),
+        [f"repository::{'pull,' * 10}"] * (MAX_SCOPES + 1),
+        ["x:" + "y" * 600 + ":pull"],
+        ["!:" + "y" * 600 + ":pull"],
+        [":" + "y" * 600 + ":PULL"],
+        ["repository::" + ",".join("a" * n for n in range(1, 22))],
+    ],
+)
+def test_scope_from_challenge_too_much_is_an_error_whatever_it_is(texts: list[str]) -> None:
+    with pytest.raises(ScopeSizeError):
+        requested_scopes(texts)
 
 
 def test_scopes_come_repeated_space_joined_or_empty() -> None:

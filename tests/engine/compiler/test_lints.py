@@ -414,7 +414,7 @@ class TestPushWithoutPull:
                 'name: g, repositories: ["acme/a"], actions: [push]',
             ],
             [
-                'name: g, repositories: ["${claims.repository}"], actions: [push]',
+                'name: g, repositories: ["${claims.repository.lowerAscii()}"], actions: [push]',
                 'name: h, repositories: ["acme/**"], actions: [pull]',
             ],
             [
@@ -525,7 +525,7 @@ class TestShadowedGrant:
             ],
             [
                 'name: a, repositories: ["**"], actions: [pull, push]',
-                'name: b, when: claims.run_id == "7", repositories: ["${claims.repository}"], actions: [pull, push]',
+                'name: b, when: claims.run_id == "7", repositories: ["${claims.repository.lowerAscii()}"], actions: [pull, push]',
             ],
             [
                 'name: a, when: claims.run_id == "7", repositories: [x, y], actions: [pull]',
@@ -587,6 +587,124 @@ grants:
         assert found(text) == []
 
 
+class TestTemplateCase:
+    """msg-15-no-lower: a name with capitals would match no repository, silently."""
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "${claims.repository}",
+            "${claims.repository}/**",
+            "team/${claims.repository_owner}/*",
+            "${claims.repository_owner + '/app'}",
+            "${'dev/' + claims.repository}",
+            "${claims.repository.replace('acme/', '')}",
+            "x/${claims.repository.substring(5)}",
+            "${claims.ref == 'x' ? claims.repository : 'acme/other'}",
+            "${claims.actor.lowerAscii() + '/' + claims.repository}",
+        ],
+    )
+    def test_msg_15_no_lower_a_name_that_can_have_capitals(self, pattern: str) -> None:
+        assert of_grants(f'name: a, repositories: ["{pattern}"], actions: [pull]') == [
+            "template-case"
+        ]
+
+    @pytest.mark.parametrize(
+        "pattern",
+        [
+            "${claims.repository.lowerAscii()}",
+            "${(claims.repository_owner + '/app').lowerAscii()}",
+            "${claims.repository.replace('/', '-').lowerAscii()}",
+            "acme/${claims.repository_id}",
+            "acme/${claims.ref_type}",
+            "acme/${claims.sha}",
+            "${claims.repository == 'acme/App' ? 'acme/app' : 'acme/other'}",
+            "acme/${claims.workflow}",
+        ],
+    )
+    def test_what_has_no_capitals_or_no_known_case_is_good(self, pattern: str) -> None:
+        """The case of a workflow's name may tell two apart, so nothing is said of it."""
+        assert of_grants(f'name: a, repositories: ["{pattern}"], actions: [pull]') == []
+
+    @pytest.mark.parametrize(
+        ("condition", "expected"),
+        [
+            ('claims.repository in ["acme/app"] && claims.repository_id == "1"', []),
+            (
+                'claims.repository == "acme/App" && claims.repository_id == "1"',
+                ["template-case"],
+            ),
+            ('claims.repository.matches("^acme/[a-z]+$")', []),
+            ('claims.ref == "refs/heads/main"', ["template-case"]),
+        ],
+    )
+    def test_a_condition_that_leaves_no_capitals_is_enough(
+        self, condition: str, expected: list[str]
+    ) -> None:
+        grant = (
+            f"name: a, when: '{condition}', repositories: ['${{claims.repository}}'], "
+            "actions: [pull]"
+        )
+        assert of_grants(grant) == expected
+
+    def test_a_rule_of_each_provider_is_enough(self) -> None:
+        rules = """
+    rules:
+      - {name: lower, check: 'claims.repository.matches("^[a-z/]+$")'}
+"""
+        grant = "grants: [{name: a, repositories: ['${claims.repository}'], actions: [pull]}]\n"
+
+        assert found(HEAD.rstrip() + rules + grant) == []
+        assert found(HEAD + grant) == ["template-case"]
+
+    def test_a_claim_of_one_provider_is_enough_and_each_is_told_once(self) -> None:
+        text = (
+            HEAD
+            + OTHERS
+            + """
+grants:
+  - {name: a, providers: [gitlab], repositories: ["${claims.project_path}"], actions: [pull]}
+  - {name: b, providers: [buildkite], repositories: ["${claims.pipeline_slug}"], actions: [pull]}
+  - {name: c, providers: [generic], repositories: ["${claims.sub}"], actions: [pull]}
+  - name: d
+    providers: [github]
+    repositories: ["${claims.repository}", "${claims.repository}/**"]
+    actions: [pull]
+denials:
+  - {name: e, providers: [github], repositories: ["${claims.actor}/**"], actions: [push]}
+"""
+        )
+        problems = [one for one in compiled(text).problems if one.code == "template-case"]
+
+        assert [text.splitlines()[one.location.line - 1].strip()[:9] for one in problems] == [
+            "- {name: ",
+            "repositor",
+            "- {name: ",
+        ]
+        assert [one.hint for one in problems] == [
+            "write claims.project_path.lowerAscii()",
+            "write claims.repository.lowerAscii()",
+            "write claims.actor.lowerAscii()",
+        ]
+
+    def test_a_definition_is_told_once_where_it_stands(self) -> None:
+        text = (
+            HEAD
+            + """
+definitions:
+  image: claims.repository
+grants:
+  - {name: a, repositories: ["${defs.image}"], actions: [pull]}
+  - {name: b, repositories: ["dev/${defs.image}"], actions: [pull]}
+"""
+        )
+        (problem,) = compiled(text).problems
+        line = text.splitlines()[problem.location.line - 1]
+
+        assert problem.code == "template-case"
+        assert line[problem.location.column - 1 :] == "claims.repository"
+
+
 FIRING: Mapping[str, str] = {
     "mutable-name": REST % ("github", 'claims.repository_owner == "acme"'),
     "subject-text": REST % ("github", 'claims.sub == "repo:acme/app:pull_request"'),
@@ -611,6 +729,9 @@ FIRING: Mapping[str, str] = {
     "push-anywhere": "\ngrants: [{name: g, repositories: ['**'], actions: [pull, push]}]\n",
     "expired": "\ngrants: [{name: g, repositories: [a], actions: [pull], expires: 2020-01-01}]\n",
     "tags-of-content": "\ngrants: [{name: g, repositories: [a], tags: [v1], actions: [pull]}]\n",
+    "template-case": """
+grants: [{name: g, repositories: ["${claims.repository}"], actions: [pull]}]
+""",
     "shadowed-grant": """
 grants:
   - {name: a, repositories: ["acme/**"], actions: [pull]}

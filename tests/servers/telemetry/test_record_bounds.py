@@ -14,6 +14,8 @@ from regauth.policytests.replay.records import read_record
 from regauth.servers.telemetry.decision_log import DecisionLog
 from regauth.servers.telemetry.record_bounds import (
     MAX_ERRORS,
+    MAX_MALFORMED,
+    MAX_MALFORMED_LENGTH,
     MAX_RECORD,
     MIN_ACCESSES,
 )
@@ -94,6 +96,19 @@ def test_s5_a_record_that_is_too_long_is_cut_and_says_so(
     assert len(record["accesses"]) == len(record["asked"]) == MIN_ACCESSES
     assert record["claims"]["environment"] == "production"
     assert read_record(json.dumps(record).encode()).cut
+
+
+def test_scope_from_challenge_what_was_left_out_is_in_the_record_and_bounded(
+    tmp_path: Path, private_keys: dict[str, PrivateKey]
+) -> None:
+    scopes = ["repository::pull", "\x1b[31m" + "é" * 500, *["x"] * 90, "repository:a:pull"]
+    record, _, _ = record_of(tmp_path, private_keys["rsa"], grants(1, "'true'"), scopes)
+
+    assert record["asked"] == ["repository:a:pull"]
+    assert record["malformed"][0] == "repository::pull"
+    assert len(record["malformed"]) == MAX_MALFORMED
+    assert max(map(len, record["malformed"])) == MAX_MALFORMED_LENGTH
+    assert read_record(json.dumps(record).encode()).asked == ("repository:a:pull",)
 
 
 @pytest.mark.parametrize("cut", ["errors", None, [1], {}])

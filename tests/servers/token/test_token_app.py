@@ -241,8 +241,8 @@ def test_a_bad_login_is_not_taken_for_an_anonymous_one(open_desk: Desk) -> None:
         "",
         "service=",
         "service=a&service=b",
-        f"service={SERVICE}&scope=nonsense",
-        f"service={SERVICE}&scope=repository:a:PULL",
+        f"service={SERVICE}&scope=repository:{'a' * 600}:pull",
+        f"service={SERVICE}" + "&scope=nonsense" * 101,
     ],
 )
 def test_nonsense_is_a_bad_request(desk: Desk, query: str) -> None:

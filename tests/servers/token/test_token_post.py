@@ -124,7 +124,7 @@ def test_a_grant_type_that_is_not_served_is_404_so_that_clients_fall_back_to_get
         b"grant_type=refresh_token&service=registry.example.com",
         b"grant_type=password&grant_type=refresh_token&service=registry.example.com",
         b"grant_type=password&password=a&password=b&service=registry.example.com",
-        b"grant_type=password&service=registry.example.com&scope=nonsense",
+        b"grant_type=password&service=registry.example.com" + b"&scope=nonsense" * 101,
         b"grant_type=password&service=%ff",
         b"\xff\xfe",
         b"&".join(b"a%d=1" % number for number in range(301)),

@@ -51,11 +51,9 @@ def test_scopes_are_read_repeated_or_joined(scope: str | list[str], read: list[s
         ({"service": ""}, "`service` is missing"),
         ({"service": ["a", "b"]}, "`service` is given twice"),
         ({"service": "a" * 1001}, "`service` is longer"),
-        ({"service": "a", "scope": "repository"}, "is not a scope"),
-        ({"service": "a", "scope": "repository:a"}, "is not a scope"),
-        ({"service": "a", "scope": ":::"}, "is not a scope"),
-        ({"service": "a", "scope": "repository:a:PULL"}, "is not a scope"),
         ({"service": "a", "scope": ["repository:a:pull"] * 101}, "at most 100"),
+        ({"service": "a", "scope": ["nonsense"] * 101}, "at most 100"),
+        ({"service": "a", "scope": f"repository:{'a' * 600}:pull"}, "too long"),
         ({"service": "a", "account": ["x", "y"]}, "`account` is given twice"),
     ],
 )
@@ -64,6 +62,16 @@ def test_nonsense_is_the_client_s_fault_and_says_what_is_wrong(
 ) -> None:
     with pytest.raises(BadRequestError, match=message):
         read_get(parameters, None)
+
+
+@pytest.mark.parametrize(
+    "scope", ["repository", "repository:a", ":::", "repository:a:PULL", "repository::pull"]
+)
+def test_scope_from_challenge_an_entry_that_is_no_scope_is_left_out(scope: str) -> None:
+    asked = read_get({"service": "a", "scope": [scope, "repository:a:pull"]}, None)
+
+    assert [str(one) for one in asked.scopes] == ["repository:a:pull"]
+    assert asked.malformed == (scope,)
 
 
 def test_a_parameter_said_twice_with_one_value_is_that_value() -> None:
