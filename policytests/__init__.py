@@ -1,5 +1,5 @@
 """
-The author's tool, `policytest`: suites of sample JWTs that prove a policy before it is served.
+The author's tool, `policytest`: suites of sample JWTs that test a policy before it is served.
 
 What lives here: the suite format, the pytest plugin, reports and the command line.
 Not here: a decision about access, which is `regauth.engine`'s alone.

@@ -20,7 +20,7 @@ COMMANDS: Final = (
     *("check", "why", "can", "who-can", "diff", "replay", "init", "schema", "migrate", "hostile"),
     "completion",
 )
-"""The first words that are no path."""
+"""The first words that are not a path."""
 
 LIBRARIES: Final = ("click", "pytest", "syrupy", "urllib3")
 """The import names of what the extra `policytest` of pyproject.toml brings."""
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _main(arguments)
     except BrokenPipeError:
-        # Whoever read the output has gone, as `head` does: what is left of it goes nowhere.
+        # The reader of the output has gone, as `head` does: drop the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return INTERRUPTED
     except OSError as error:
@@ -91,7 +91,7 @@ def _command(words: Sequence[str]) -> int:
             list(words),
             prog_name="policytest",
             complete_var="_POLICYTEST_COMPLETE",
-            standalone_mode=False,  # its codes are not pytest's
+            standalone_mode=False,  # the command's exit codes are not pytest's
         )
     except click.ClickException as error:
         error.show()

@@ -1,5 +1,5 @@
 """
-Exit codes: what `policytest` ends with beside pytest's own 0 to 5.
+Exit codes: those of `policytest`, beside pytest's own 0 to 5.
 
 What lives here: the numbers that scripts rely on.  Not here: when each is due.
 """
@@ -7,13 +7,13 @@ What lives here: the numbers that scripts rely on.  Not here: when each is due.
 from typing import Final
 
 INTERRUPTED: Final = 2
-"""Somebody stopped it (pytest's)."""
+"""The user stopped the run (pytest's)."""
 
 NOTHING_RUN: Final = 5
-"""There was nothing to judge, so nothing is said to be right (pytest's)."""
+"""There was nothing to judge, so nothing passed (pytest's)."""
 
 USAGE: Final = 4
-"""What was asked for cannot be done; the caller's fault (pytest's)."""
+"""The command line asks for something impossible; the caller's fault (pytest's)."""
 
 POLICY_BROKEN: Final = 10
 """A policy does not compile."""
@@ -22,7 +22,7 @@ GATE_MISSED: Final = 11
 """Coverage or mutation score is under what was asked for."""
 
 NEW_ACCESS: Final = 12
-"""Somebody gets what they did not get before, and nobody accepted it."""
+"""A token gets access that it did not get before, and the change was not accepted."""
 
 NOT_EXCLUDED: Final = 13
-"""Nobody is known to get more than before, but for some it could not be found out."""
+"""No token is known to get more than before, but for some the answer is unknown."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from regauth.policytests.collection.fixtures import AskedPolicy
 
 _ENDINGS: Final = (".policytest.yaml", ".policytest.yml")
-"""As `regauth.policytests.suites.suite.ENDINGS`, which takes time to import."""
+"""The same as `regauth.policytests.suites.suite.ENDINGS`, which takes time to import."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,13 +31,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_load_initial_conftests(parser: pytest.Parser, args: list[str]) -> None:
-    """Let a wrong option be answered in the name of the command that was called."""
+    """Report a wrong option under the name of the command that was called."""
     if "--policytest-front" in args:
         parser.prog = "policytest"
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect a suite; one whose ending is spelled otherwise is an error, not passed over."""
+    """Collect a suite.  A file whose ending is misspelled is an error and is not skipped."""
     if not file_path.name.lower().endswith(_ENDINGS):
         return None
     if find_spec("syrupy") is None:

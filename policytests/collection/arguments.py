@@ -21,12 +21,12 @@ FORMATS: Final = (
 
 
 class OptionError(ValueError):
-    """The command line asks for something that there is not; the caller's fault."""
+    """The command line asks for something that does not exist; the caller's fault."""
 
 
 def translated(words: Sequence[str]) -> list[str]:
     """
-    Return the words with policytest's options under the names the plugin has them by.
+    Return the words, with policytest's options under the plugin's names.
 
     Raises:
         OptionError: A format does not exist.

@@ -1,7 +1,7 @@
 """
 Fixtures for Python tests of a policy.
 
-What lives here: what a test asks with.  Not here: pytest's hooks.
+What lives here: the objects that a test uses.  Not here: pytest's hooks.
 
     def test_only_main_pushes(policytest):
         policy = policytest("policy/")
@@ -35,19 +35,19 @@ from regauth.policytests.tokens.profiles import known as profiles
 from regauth.policytests.tokens.profiles.profile import merge
 from regauth.policytests.tokens.spec import TokenSpec
 
-__tracebackhide__ = True  # pytest shows the line of the test, not those of this module
+__tracebackhide__ = True  # pytest then shows the line of the test and hides this module
 
 TEST: Final = Location("test")
-"""The place of what a Python test writes."""
+"""The place in messages for what a Python test writes."""
 
 
 class PolicyError(Exception):
-    """A test asks for what there is not, or its policy does not compile."""
+    """A test asks for something that does not exist, or its policy does not compile."""
 
 
 @dataclass(frozen=True, slots=True)
 class AskedPolicy:
-    """A policy that tests ask."""
+    """A policy for tests."""
 
     policy: Policy
     at: datetime
@@ -55,7 +55,7 @@ class AskedPolicy:
 
     def token(self, profile: str, provider: str | None = None, **claims: object) -> "AskedToken":
         """
-        Make a sample token of a profile, with the claims that matter.
+        Make a sample token of a profile, with other values for some claims.
 
         Raises:
             PolicyError: There is no such profile or claim, or the policy has not exactly one
@@ -153,8 +153,8 @@ class AskedToken:
         Log the token in.
 
         Raises:
-            PolicyError: The token contradicts its issuer's claim schema, the policy does not answer
-                for the service, or for several and none is named.
+            PolicyError: The token contradicts its issuer's claim schema, the policy has no such
+                service, or it has several and none is named.
         """
         sample = make_sample(self.spec, self.provider, self.asked.at, self.asked.keys)
         for found in impossible_claims(sample):
@@ -226,7 +226,7 @@ class Permission:
         return hash(bool(self))
 
     def __repr__(self) -> str:
-        """Say what decided and where, in one line that pytest shows of a failed `assert`."""
+        """Say what decided and where, in the line that pytest shows for a failed `assert`."""
         cause = Causes(self.policy).of(self.session, self.access, self.answer)
         place = f"; see {cause.name} ({cause.location})" if cause is not None else ""
         return f"<{self.access} {describe(self.answer)}{place}>"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class CaseFailed(Exception):  # noqa: N818 - an outcome, not a mistake
-    """A case does not hold."""
+    """A case failed."""
 
 
 class CaseError(Exception):
@@ -54,7 +54,7 @@ class SuiteFile(pytest.File):
                 item = SnapshotItem.from_parent(self, name=one.id, callobj=table)
             else:
                 item = CaseItem.from_parent(self, name=one.id, **shared)
-                # The fixtures of one case are those of every other.
+                # All cases have the same fixtures.
                 shared["fixtureinfo"] = item._fixtureinfo  # noqa: SLF001 - as Module does
             _parse_id(item)
             item.prepare(loaded, one)
@@ -74,7 +74,7 @@ class SuiteFile(pytest.File):
 
 def _parse_id(item: pytest.Item) -> None:
     """
-    Give an item the id that pytest reads from its cache.
+    Give an item the id under which pytest's cache knows it.
 
     pytest 9.2 keeps ids in parts and takes the text in brackets for parameters, which it knows only
     of functions that it has parametrized itself.  A cached id would equal none, and `--lf` would
@@ -86,11 +86,11 @@ def _parse_id(item: pytest.Item) -> None:
 
 
 def case() -> None:
-    """Stand for every case; syrupy and pytest want a function to look at."""
+    """Stands for every case, because syrupy and pytest need a function."""
 
 
 def table(snapshot: "SnapshotAssertion") -> None:
-    """Stand for every snapshot; pytest takes the fixtures it needs from here."""
+    """Stands for every snapshot; pytest reads from it which fixtures are needed."""
     del snapshot
 
 
@@ -117,8 +117,8 @@ class CaseItem(pytest.Function):
         """
         Judge the case.
 
-        It happens in pytest's set-up, because what is raised there is an error to pytest and not a
-        failure.
+        This runs in pytest's set-up, because pytest reports an exception there as an error and not
+        as a failure.
         """
         self._judgment = self.judge()
         if self._judgment.outcome is Outcome.ERROR:
@@ -149,7 +149,7 @@ class CaseItem(pytest.Function):
         excinfo: pytest.ExceptionInfo[BaseException],
         style: Any = None,  # noqa: ANN401 - as in Node
     ) -> TerminalRepr:
-        """Show what is raised in the set-up likewise: pytest does not ask `repr_failure` there."""
+        """Show an exception of the set-up too: pytest does not call `repr_failure` for it."""
         return self._shown(excinfo) or super()._repr_failure_py(excinfo, style)
 
     def _shown(self, excinfo: pytest.ExceptionInfo[BaseException]) -> TerminalRepr | None:

@@ -37,4 +37,4 @@ OPTIONS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("html", {"metavar": "FILE", "help": "write one self-contained HTML report"}),
     ("front", {"action": "store_true", "help": "report as the policytest command does"}),
 )
-"""The options that only policytest has, by the name the command gives them."""
+"""The options that only policytest has, by their names on the command line."""

@@ -1,5 +1,5 @@
 """
-Recording: what pytest tells of the cases, gathered into a report.
+Recording: collects the outcomes of a run's cases into a report.
 
 What lives here: pytest's hooks for a run that has suites, and the end of such a run: coverage,
 mutation, formats, gates and the exit code.  Not here: any format (`formats`).
@@ -22,11 +22,11 @@ from regauth.policytests.reports.report import Broken, CaseResult, Report, Thres
 from .snapshots import UnreachedSnapshots
 
 MAX_TOLD: Final = 10
-"""Cases of one test that are told in full."""
+"""Cases of one test that are shown in full."""
 
 
 class Recorder:
-    """Gathers what came of a run's cases."""
+    """Collects the outcomes of a run's cases."""
 
     def __init__(self, run: Run, config: pytest.Config) -> None:
         self.run = run
@@ -40,10 +40,10 @@ class Recorder:
 
     def tells(self, one: Loaded, case: str, cause: Cause | None) -> bool:
         """
-        Tell whether a case that did not pass is told in full.
+        Tell whether a case that did not pass is shown in full.
 
-        One case of each cause is, and at most `MAX_TOLD` of a test: whoever changes a definition
-        breaks ten thousand cells, and working out each story would take minutes.
+        One case of each cause is, and at most `MAX_TOLD` of a test.  A change of one definition can
+        break ten thousand cells, and explaining each would take minutes.
         """
         test = (one.suite.file, case.partition("[")[0])
         told = self._told.setdefault(test, set())
@@ -58,7 +58,7 @@ class Recorder:
         self._places[nodeid] = (suite, case, location)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note what came of a case."""
+        """Record the outcome of a case."""
         place = self._places.get(report.nodeid)
         if place is None or report.when == "teardown":
             return
@@ -178,7 +178,7 @@ def recorder_of(config: pytest.Config) -> Recorder:
 
 
 def _is_partial(run: Run) -> bool:
-    """Tell whether cases of a suite were not to run, or the run ended before them."""
+    """Tell whether some cases of a suite were deselected, or the run ended before them."""
     for loaded in run.loaded.values():
         skipped = sum(one.exemption is not None and one.exemption.skip for one in loaded.cases)
         if len(loaded.judged) < len(loaded.cases) - skipped:

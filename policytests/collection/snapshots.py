@@ -20,7 +20,7 @@ from regauth.policytests.execution.run import Run
 from regauth.policytests.execution.telling import counted
 
 ACCEPTED: Final = "accepted: "
-"""How a line begins that keeps the reason of a widening."""
+"""The beginning of a line that keeps the reason of a widening."""
 
 
 _ESCAPE: Final = re.compile(r"\x1b\[[0-9;]*m")
@@ -34,7 +34,7 @@ class TableExtension(AmberSnapshotExtension):
         return str(data)
 
     def matches(self, *, serialized_data: object, snapshot_data: object) -> bool:
-        """Compare the tables; the reasons of widenings are no part of them."""
+        """Compare the tables, without the reasons of widenings."""
         return _table_text(serialized_data) == _table_text(snapshot_data)
 
 
@@ -61,7 +61,7 @@ def compare(snapshot: SnapshotAssertion, table: AccessTable, config: pytest.Conf
         try:
             text = _guarded(table, before, config.getoption("policytest_accept_widening", None))
         except SnapshotMismatchError:
-            # A snapshot that is asked for is not unused; syrupy would delete it.
+            # A snapshot that a test asks for is not unused; without this, syrupy would delete it.
             _ = snapshot == before
             raise
     if snapshot == text:
@@ -80,7 +80,7 @@ def compare(snapshot: SnapshotAssertion, table: AccessTable, config: pytest.Conf
 
 class UnreachedSnapshots:
     """
-    Keeps syrupy from taking snapshots for unused whose tests did not come to comparing them.
+    Keeps syrupy from treating a snapshot as unused when its test ended before the comparison.
 
     That is so when the run ends early (`-x`, Ctrl-C), when an access of the table cannot be judged,
     and when a suite cannot be read, so that its snapshots are not known.  With
@@ -101,9 +101,9 @@ class UnreachedSnapshots:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
-        """Tell syrupy before it looks for what is unused."""
+        """Tell syrupy before it looks for unused snapshots."""
         own = getattr(session.config, "_syrupy", None)
-        selected = getattr(own, "_selected_items", {})  # syrupy has no other way to be told
+        selected = getattr(own, "_selected_items", {})  # syrupy has no public way for this
         for nodeid in self._unreached & selected.keys():
             selected[nodeid] = ItemStatus.SKIPPED
         if self._run.broken:
@@ -112,7 +112,7 @@ class UnreachedSnapshots:
 
 
 def _plain(lines: Iterable[str]) -> list[str]:
-    """Take the colours away, which syrupy writes whatever the output is."""
+    """Remove the colours, which syrupy writes for every kind of output."""
     return [_ESCAPE.sub("", line) for line in lines]
 
 

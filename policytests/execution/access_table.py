@@ -18,7 +18,7 @@ from .evaluation import AccessAnswer
 from .judging import allowed_despite_error, depends_on_reference, mark_of
 
 DEPENDS: Final = "?"
-"""The mark of a cell that depends on the tag; in a suite's snapshot it is an error."""
+"""The mark of a cell that depends on the tag.  In a suite's snapshot it is an error."""
 
 _SPACES: Final = re.compile(r" {2,}")
 
@@ -33,7 +33,8 @@ class Row:
 
     def add(self, action: str, answer: AccessAnswer) -> None:
         """Enter the answer for an action."""
-        # `A!`: allowed although a condition failed; as a mere error a widening would not be seen.
+        # `A!` means allowed although a condition failed.  With a plain error, a widening would be
+        # hidden.
         mark = f"{Mark.ALLOWED.value}!" if allowed_despite_error(answer) else mark_of(answer).value
         if depends_on_reference(answer):
             mark = DEPENDS
@@ -87,7 +88,7 @@ class AccessTable:
 
 
 def parse_table(text: str) -> AccessTable:
-    """Read the text of a table; lines that are not of one are passed over."""
+    """Read the text of a table; other lines are skipped."""
     rows = []
     header: list[str] = []
     for line in text.split("\n"):

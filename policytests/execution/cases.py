@@ -1,8 +1,8 @@
 """
 Cases: what is run, counted and reported one by one.
 
-What lives here: each kind of case, with its id, its place and how it is judged and told.
-Not here: pytest (`items`), and the comparison itself (`judging`).
+What lives here: each kind of case, with its id and place, and how it is judged and explained.  Not
+here: pytest (`items`), and the comparison itself (`judging`).
 """
 
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ from .telling import tell_access, tell_login
 
 
 class Case(Protocol):
-    """One thing that a suite says must be so."""
+    """One thing that a suite asserts."""
 
     @property
     def id(self) -> str:
@@ -49,10 +49,10 @@ class Case(Protocol):
         """Run the case."""
 
     def tell(self, evaluation: Evaluation) -> Iterator[str]:
-        """Say line by line what happened, for a case that did not pass."""
+        """Explain line by line what happened, for a case that did not pass."""
 
     def cause(self, evaluation: Evaluation, causes: Causes) -> Cause | None:
-        """Return the part of the policy that made the case fail, as far as it is one part."""
+        """Return the part of the policy that made the case fail, if it is one part."""
 
     def accesses(self) -> Iterator[tuple[str, Access]]:
         """Yield each access that is decided for it, with its token."""
@@ -249,14 +249,14 @@ class SnapshotCase:
         return self.test.exemption
 
     def judge(self, evaluation: Evaluation) -> Judgment:
-        """Pass what names its tags: the comparison with the file is syrupy's, in `items`."""
+        """Pass a table that names its tags; syrupy compares it with the file, in `items`."""
         service = evaluation.linked.services[self.test.name]
         return judge_named(
             [evaluation.answer(token, service, access) for token, access in self.accesses()]
         )
 
     def tell(self, evaluation: Evaluation) -> Iterator[str]:
-        """Tell nothing: the difference is syrupy's to show."""
+        """Say nothing: syrupy shows the difference."""
         del evaluation
         return iter(())
 

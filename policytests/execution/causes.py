@@ -4,8 +4,8 @@ Causes: the part of the policy that made a case fail.
 What lives here: finding that part.  Not here: the judgement (`judging`), and the story of one
 failure (`telling`).
 
-Many cases fail for one cause: whoever changes a grant breaks every cell that it decided.  Reports
-tell a cause once and count the other cases.
+Many cases fail for one cause: a changed grant breaks every cell that it decided.  Reports show a
+cause once and count the other cases.
 """
 
 from dataclasses import dataclass, field

@@ -16,7 +16,7 @@ MAX_VALUE: Final = 48
 """Characters of a value that are shown."""
 
 MAX_WIDTH: Final = 120
-"""The columns of an output that is no terminal."""
+"""The columns of an output that is not a terminal."""
 
 INDENT: Final = 16
 """The columns that reports put before a drawing."""
@@ -36,8 +36,8 @@ def draw(
     Args:
         program: The expression.
         variables: Its variables.
-        width: The columns there are; by default those of the terminal.  A drawing that needs more
-            would be wrapped and mean nothing: it becomes a list, a part and its value on a line.
+        width: The columns there are; by default those of the terminal.  A wider drawing would be
+            wrapped and unreadable, so it becomes a list with one part and its value a line.
     """
     width = width or shutil.get_terminal_size((MAX_WIDTH, 24)).columns - INDENT
     drawn: set[str] = set()
@@ -110,7 +110,7 @@ def _anchor(trace: Trace, text: str) -> int:
 
 
 def _show(trace: Trace) -> str | None:
-    """Return a part's value as text, or None for a part that shows itself."""
+    """Return a part's value as text, or None for a literal."""
     if trace.error is not None:
         return f"error: {trace.error}"[:MAX_VALUE]
     if isinstance(trace.value, Mapping) or _CONSTANT.match(trace.text):

@@ -20,11 +20,14 @@ from regauth.policytests.suites.linking import Linked
 from regauth.policytests.tokens.issuing import Sample
 
 AccessAnswer = Verdict | Refusal
-"""What comes of one access: a verdict, or the refusal of its whole login."""
+"""The answer for one access: a verdict, or the refusal of its whole login."""
 
 
 MAX_EXHAUSTIVE: Final = 1000
-"""Statements of a policy that is looked at whole; of a larger one, what its index finds."""
+"""
+Statements of the largest policy of which every statement is evaluated.  In a larger one, only those
+that its index finds are.
+"""
 
 
 def ask(
@@ -33,9 +36,9 @@ def ask(
     """
     Return the request of a login, by which its accesses are decided.
 
-    Every statement is looked at, so that a condition's error is seen that the index would have
-    passed over; in a very large policy that would take too long.  A mutant's index is that of the
-    policy before the change and must not be used.
+    Every statement is evaluated, so that an error of a condition shows even where the index would
+    skip it.  In a very large policy that would take too long.  A mutant has the index of the policy
+    before the change, which must not be used.
     """
     whole = mutant or len(policy.grants) + len(policy.denials) <= MAX_EXHAUSTIVE
     return Request(policy, login.identity, login.claims, service, now, exhaustive=whole)
@@ -74,7 +77,7 @@ def open_session(policy: Policy, sample: Sample, service: str) -> Session:
 
 @dataclass(slots=True)
 class Evaluation:
-    """A suite's answers; each login happens once, whatever number of cases it has."""
+    """A suite's answers.  Each login happens once, however many cases use it."""
 
     linked: Linked
     _sessions: dict[tuple[str, str], Session] = field(default_factory=dict)

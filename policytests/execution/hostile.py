@@ -1,5 +1,5 @@
 """
-The hostile layer: what must be refused whatever the suite's author thought of.
+The hostile layer: tokens that must be refused, which the suite's author did not think of.
 
 What lives here: the cases of forgeries and near misses, and how they are judged.  Not here:
 how a hostile token is made (`forgeries`, `near_misses`).
@@ -24,7 +24,7 @@ from .judging import PASSED, Judgment, Outcome, depends_on_reference, judge_name
 from .telling import tell_access, tell_login
 
 OTHER_SUBJECT: Final = "-other-sub"
-"""How the name of a near miss ends whose `sub` has the other of GitHub's two forms."""
+"""The ending of the name of a near miss whose `sub` has the other of GitHub's two forms."""
 
 READ: Final = "pull"
 """The one action that a near miss from inside may share with the token."""
@@ -207,7 +207,7 @@ class NearMissCase:
 
 @dataclass(frozen=True, slots=True)
 class GenuineCase:
-    """The token itself: it must get something, or all that is refused proves nothing."""
+    """The token itself: it must get something, or the refusals of its twins prove nothing."""
 
     hostile: Hostile
     token: str

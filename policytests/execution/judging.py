@@ -4,8 +4,8 @@ Judging: what the engine answered against what a case expects.
 What lives here: the comparison, and nothing else.  Not here: asking the engine
 (`evaluation`) and telling people (`telling`).
 
-There are three outcomes.  An error is not a failure: it says that the case proves nothing, because
-what it expects came about for a reason that is not the policy's.
+There are three outcomes.  An error is not a failure.  It says that the case proves nothing, because
+the expected answer came about for another reason than the policy.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from .evaluation import AccessAnswer
 
 
 class Outcome(Enum):
-    """What came of a case."""
+    """The outcome of a case."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -45,11 +45,11 @@ MEANING: Final = {
     Mark.UNAUTHENTICATED: "not authenticated",
     Mark.ERROR: "refused, with an error",
 }
-"""What each mark says."""
+"""The meaning of each mark."""
 
 
 def mark_of(answer: AccessAnswer) -> Mark:
-    """Return the mark that an answer earns."""
+    """Return the mark for an answer."""
     if isinstance(answer, Refusal):
         return Mark.UNAUTHENTICATED
     if answer.errors:
@@ -63,7 +63,7 @@ def depends_on_reference(answer: AccessAnswer) -> TypeGuard[Verdict]:
 
 
 def judge_named(answers: Sequence[AccessAnswer]) -> Judgment:
-    """Judge that no answer waits for a tag: what is said of it would prove nothing."""
+    """Judge that no answer depends on a tag: such a case would prove nothing."""
     waiting = next((answer for answer in answers if depends_on_reference(answer)), None)
     if waiting is None:
         return PASSED

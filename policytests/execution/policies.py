@@ -24,7 +24,7 @@ class OutsideError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """A policy folder and what came of it; `policy` of the compilation is None after an error."""
+    """A policy folder and its compilation, whose `policy` is None after an error."""
 
     folder: Path
     shown: str

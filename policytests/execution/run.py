@@ -27,7 +27,7 @@ from .policies import Compiled, OutsideError, Policies, shown
 
 
 class SuiteError(Exception):
-    """A suite cannot be run; it has everything that is wrong with it."""
+    """A suite cannot be run; `problems` has everything that is wrong with it."""
 
     def __init__(
         self, problems: tuple[Problem, ...], sources: Mapping[str, str], *, policy: bool = False
@@ -68,7 +68,7 @@ class Run:
     keys: IssuerKeys = field(default_factory=IssuerKeys)
     loaded: dict[Path, Loaded] = field(default_factory=dict)
     broken: dict[str, SuiteError] = field(default_factory=dict)
-    """What is wrong with suites that cannot be run, by the suite."""
+    """The errors of suites that cannot be run, by the suite."""
 
     @classmethod
     def at(cls, root: Path) -> "Run":
@@ -82,7 +82,7 @@ class Run:
         Raises:
             SuiteError: Something is wrong with the suite or with its policy.
         """
-        # `..` and all: which repository a path lies in is told by its folders.
+        # The path is resolved with `..`, because its folders tell the repository in which it lies.
         path = Path(os.path.normpath(path.absolute()))
         known = self.loaded.get(path)
         if known is None:

@@ -1,5 +1,5 @@
 """
-Telling: a case that did not pass, as text for its author.
+Telling: explains a case that did not pass to its author.
 
 What lives here: the words and their layout.  Not here: colour, which is the terminal's, and
 any judgement.
@@ -20,7 +20,7 @@ from .evaluation import AccessAnswer, Session
 from .judging import MEANING, mark_of
 
 MAX_GRANTS: Final = 5
-"""Grants that are gone through one by one; the rest are counted."""
+"""Grants that are explained one by one; the rest are counted."""
 
 
 def tell_access(
@@ -90,7 +90,7 @@ def _condition(statement: Statement, request: Request, access: Access) -> Iterat
 def _nearest(grants: Sequence[Statement], request: Request, access: Access) -> Iterator[str]:
     """Go through the grants that could have allowed, and say what each lacked."""
     told = 0
-    # Those about the name first: of three thousand grants only they explain anything.
+    # Grants about the name come first: of three thousand grants, only they explain anything.
     about = [one for one in grants if not request.mismatch(one, access)]
     about.sort(key=lambda one: request.named(one, access) is False)
     for grant in about + [one for one in grants if request.mismatch(one, access)]:
@@ -127,7 +127,7 @@ def _lacking(grant: Statement, request: Request, access: Access) -> Iterator[str
 
 
 def tell_login(policy: Policy, session: Session) -> Iterator[str]:
-    """Say what came of a login."""
+    """Say the outcome of a login."""
     yield from _head(session)
     if isinstance(session.outcome, Refusal):
         yield from tell_refusal(policy, session.outcome)
@@ -137,7 +137,7 @@ def tell_login(policy: Policy, session: Session) -> Iterator[str]:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number of things: `1 cell`, `2 cells`."""
+    """Return a count with its noun: `1 cell`, `2 cells`."""
     return f"{number} {noun}{'s' * (number != 1)}"
 
 

@@ -1,5 +1,5 @@
 """
-Decision logs, decided again with another policy.
+Replay: decision logs, decided again with another policy.
 
 Not here: the command line.
 """

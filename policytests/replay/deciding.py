@@ -5,7 +5,7 @@ What lives here: asking the engine about a record, and what differs from what wa
 Not here: a decision of its own, counting (`replay_report`), and reading logs.
 
 A login is checked as of the moment when it was checked; its signature is taken as verified, for the
-log holds no token.  What cannot be decided again is `Undecided`, never guessed.
+log holds no token.  A record that cannot be decided again is `Undecided`; nothing is guessed.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,10 +33,10 @@ MAX_REMEMBERED: Final = 20_000
 """Decisions that are remembered, so that equal ones are made once."""
 
 LOGIN: Final = "login"
-"""Stands for an access in a difference about the login alone."""
+"""Stands in place of an access in a difference about the login alone."""
 
 _ANY_POLICY: Final = frozenset({Reason.MALFORMED_TOKEN, Reason.TOKEN_TOO_LARGE})
-"""Why every policy refuses a login: its token is none."""
+"""Why every policy refuses a login: its token is malformed."""
 
 _BEFORE_CLAIMS: Final = frozenset(
     {
@@ -87,7 +87,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Redecided:
-    """What a record's request comes to now; `request` can tell why."""
+    """The decision of a record's request now; `request` can explain it."""
 
     record: Record
     asked: AskedAccesses
@@ -102,7 +102,7 @@ class Replay:
 
     Args:
         policy: The policy.
-        at: As of when grants and denials are asked; None: each as of its recorded time.
+        at: The time for grants and denials; None: for each record its own time.
     """
 
     policy: Policy
@@ -117,7 +117,7 @@ class Replay:
 
     def differences(self, record: Record) -> list[Difference] | Undecided:
         """
-        Return what of a record's request is answered otherwise now.
+        Return the accesses of a record's request whose answer differs now.
 
         Raises:
             IncoherentError: The record contradicts itself.
@@ -163,7 +163,7 @@ class Replay:
         return Redecided(record, asked, decision, request)
 
     def _login(self, record: Record) -> "_Login | Refusal | Undecided | None":
-        """Check a record's login again; None when it needs no checking to be known the same."""
+        """Check a record's login again; None when the result is known to be the same."""
         if record.anonymous or record.reason == Reason.NO_CREDENTIALS:
             outcome = anonymous(self.policy, record.service, (), record.time)
             return outcome if isinstance(outcome, Refusal) else _Login(Identity(), NO_CLAIMS)
@@ -187,7 +187,7 @@ class Replay:
     def _without_claims(self, record: Record) -> Refusal | Undecided | None:
         same = record.policy == self.policy.hash
         if same and (self.at is None or not record.answered):
-            return None  # it is the policy that decided
+            return None  # this is the policy that decided
         if record.service not in self.policy.services:
             return refusal(Reason.UNKNOWN_SERVICE, f"service {record.service!r}")
         if record.answered:
@@ -195,7 +195,7 @@ class Replay:
         if record.reason == Reason.UNKNOWN_SERVICE:
             return Undecided.UNKNOWN_SERVICE
         if record.reason in _ANY_POLICY or record.trust == self._trust:
-            return None  # up to where its claims would be believed, the policies are the same
+            return None  # until its claims would be believed, the policies are the same
         if record.outcome == "unavailable":
             return Undecided.UNAVAILABLE
         return Undecided.NOT_VERIFIED if record.reason in _BEFORE_CLAIMS else Undecided.NO_CLAIMS
@@ -267,7 +267,7 @@ def _compared(
         gains = gains or now.reach > 0
         yield Difference(change, who, record.service, name, then, now)
     if refused and not gains and not record.by_reference:
-        # It gets a token with nothing in it; that it is let in at all is still new.
+        # It gets a token without access, but that it may log in is new.
         then = login_refused(record.reason)
         yield Difference(Change.WIDER, who, record.service, LOGIN, then, LOGIN_ACCEPTED)
 

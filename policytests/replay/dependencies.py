@@ -1,5 +1,5 @@
 """
-Dependencies: what of a request the conditions of a policy can depend on.
+Dependencies: the parts of a request on which the conditions of a policy can depend.
 
 What lives here: the claims and times that a policy asks for, and requests as keys that are equal
 where it can tell no difference.  Not here: evaluating anything.
@@ -19,12 +19,15 @@ from .records import Record
 
 _ABSENT: Final = ...
 _FORM: Final = 2
-"""Of `marshal`: the last that writes equal values alike, whether they are one object or several."""
+"""
+The last version of `marshal` that writes equal values alike, whether they are one object or
+several.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """What of a request the conditions of a policy can depend on."""
+    """The parts of a request on which the conditions of a policy can depend."""
 
     claims: tuple[str, ...] | None
     """The claims that they read; None: any."""

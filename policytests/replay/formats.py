@@ -22,7 +22,7 @@ SCHEMA_VERSION: Final = 1
 """The version of the JSON report's shape."""
 
 MAX_LINES: Final = 12
-"""Lines that are told of one difference."""
+"""Log lines that are named for one difference."""
 
 _COLOURS: Final = {Change.WIDER: "red", Change.NARROWER: "yellow", Change.OTHERWISE: "cyan"}
 

@@ -44,7 +44,7 @@ class Line(NamedTuple):
 
 def check_logs(logs: Sequence[str]) -> None:
     """
-    See that every log can be opened, before the first is read for an hour.
+    Check that every log can be opened, before the first is read, which may take an hour.
 
     Raises:
         LogError: There is none, one is a folder, or one cannot be opened; all are said.
@@ -70,7 +70,7 @@ def _fault(path: Path) -> str:
 
 def lines(log: str) -> Iterator[Line]:
     """
-    Yield the lines of a log that are not empty; what is wrong with it comes as a line, too.
+    Yield the lines of a log that are not empty; an error of reading comes as a line too.
 
     Raises:
         LogError: It cannot be opened.
@@ -116,7 +116,7 @@ def _opened(log: str) -> Iterator[BinaryIO]:
 
 
 def _unpacked(log: str, stream: BinaryIO) -> BinaryIO:
-    """Look at the first bytes, not at the name: rotated logs are called anything."""
+    """Decide by the first bytes and not by the name: rotated logs have any name."""
     buffered = cast("io.BufferedReader", stream)
     try:
         packed = buffered.peek(len(_GZIP))[: len(_GZIP)] == _GZIP

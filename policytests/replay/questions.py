@@ -1,5 +1,5 @@
 """
-AskedAccesses: what a record's request was for.
+Questions: the accesses that a record's request asked for.
 
 What lives here: a record's texts as accesses, and which of its answers is about which.
 Not here: deciding (`replaying`).
@@ -20,14 +20,16 @@ class IncoherentError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class AskedAccesses:
-    """What was asked for, in its order."""
+    """The accesses that were asked for, in their order."""
 
     choices: tuple[tuple[Access, ...], ...]
-    """For each access those of which any would do: a request that a proxy sees names no class."""
+    """
+    For each access its alternatives, one of which is enough: a request at a proxy names no class.
+    """
     accesses: tuple[Access, ...]
     """All of them."""
     names: tuple[tuple[str, ...], ...]
-    """What those of each choice are called."""
+    """The name of each choice."""
 
     @classmethod
     def of(cls, choices: Iterable[tuple[Access, ...]]) -> "AskedAccesses":

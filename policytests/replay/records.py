@@ -4,8 +4,8 @@ Decision records: a token server's decision log, read line by line.
 What lives here: a line of the published form (`schemas/decision-log.schema.json`) as a `Record`, or
 why it is none.  Not here: files (`decision_logs`), and deciding anything (`replaying`).
 
-A line is a record in whole or not at all: a member that is not known could mean what a replay must
-know, so a log of another version is not read half.
+A line is a whole record or none.  An unknown member could change the meaning, so a log of another
+version is not read in part.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _NEEDED: Final = frozenset(
     {"version", "time", "requestId", "client", "policy", "service", "asked", "outcome"}
 )
 _NOT_NEEDED: Final = frozenset({"errors", "shadow"})
-"""What may be cut off a record and leave all that deciding needs."""
+"""Members that may be cut off a record without harm to deciding."""
 
 _TEXTS: Final = (
     *("time", "requestId", "client", "policy", "service", "outcome", "reason", "provider"),
@@ -57,7 +57,7 @@ class Answered(NamedTuple):
 
     @property
     def reach(self) -> int:
-        """How far it lets its asker go: not at all, with some tags, or the whole way."""
+        """How much it allows: nothing, some tags, or everything."""
         return 2 if self.allowed else int(self.why == Why.DEPENDS_ON_REFERENCE)
 
     def __str__(self) -> str:
@@ -78,11 +78,11 @@ def login_refused(reason: str) -> Answered:
 
 
 LOGIN_ACCEPTED: Final = Answered(allowed=True, why="", login=True)
-"""What a login is answered that nothing more is said of."""
+"""The answer of a login without details."""
 
 
 class Record(NamedTuple):
-    """One request and what became of it; a tuple, for millions are made."""
+    """One request and its answer; a tuple, because millions are made."""
 
     time: datetime
     request_id: str
@@ -102,9 +102,9 @@ class Record(NamedTuple):
     trust: str
     """What decided that its claims were not believed, as a digest (`engine.trust`)."""
     redacted: bool
-    """Whether something that deciding needs was taken out, because it looked like a token."""
+    """Whether a part that deciding needs was removed, because it looked like a token."""
     cut: bool = False
-    """Whether something that deciding needs was cut off, because the record was too long."""
+    """Whether a part that deciding needs was cut off, because the record was too long."""
 
     @property
     def by_reference(self) -> bool:
@@ -180,7 +180,7 @@ def _record(data: dict[str, Any], *, redacted: bool) -> Record:
 
 
 def _is_cut(names: object) -> bool:
-    """Tell whether what deciding needs is not whole; errors of conditions are not needed."""
+    """Tell whether a part that deciding needs is missing; errors of conditions are not needed."""
     if type(names) is not list or not all(type(one) is str for one in names):
         _refuse("`cut` is not a list of members")
     return any(one not in _NOT_NEEDED for one in names)

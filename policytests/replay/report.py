@@ -17,10 +17,10 @@ from .deciding import Change, Difference, Undecided
 from .records import Record
 
 MAX_GROUPS: Final = 10_000
-"""Different differences of a kind that are kept; of the others only the requests are counted."""
+"""Differences of one kind that are kept; of further ones only the requests are counted."""
 
 MAX_KEPT: Final = 16 * 1024
-"""Bytes of a line that is kept to tell why."""
+"""Bytes of the longest line that is kept, to explain a difference."""
 
 MAX_POLICIES: Final = 20
 """Hashes of deciding policies that are kept."""
@@ -34,9 +34,9 @@ class Seen:
     first: datetime
     last: datetime
     request_id: str
-    """Of the last request."""
+    """The place of the last request."""
     line: bytes = field(default=b"", repr=False)
-    """One of the records, from which can be told why; empty when it is too long to be kept."""
+    """One of the records, to explain the difference; empty when it is too long to be kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """Why what would end in a failure is accepted; empty where it is not."""
+    """The reasons for which failures are accepted; empty where they are not."""
 
     widening: str = ""
     undecided: str = ""
@@ -57,7 +57,7 @@ class Accepted:
 
 @dataclass(slots=True)
 class ReplayReport:
-    """What came of a replay."""
+    """The result of a replay."""
 
     policy: str
     """How messages call the policy's folder."""
@@ -72,7 +72,7 @@ class ReplayReport:
     """Requests by the hash of the policy that had decided them."""
     undecided: Counter[Undecided] = field(default_factory=Counter)
     examples: dict[Undecided, str] = field(default_factory=dict)
-    """Where the first line stands that was not decided again, and what is wrong with it."""
+    """The place of the first line that was not decided again, and why it was not."""
     requests: Counter[Change] = field(default_factory=Counter)
     """Requests with such a change."""
     unkept: Counter[Change] = field(default_factory=Counter)
@@ -157,8 +157,8 @@ class ReplayReport:
         """
         Return what the command ends with.
 
-        New access that is known outweighs new access that cannot be excluded, and accepting the one
-        does not accept the other.
+        Known new access outweighs new access that cannot be excluded.  Accepting one does not
+        accept the other.
         """
         if not self.lines:
             return NOTHING_RUN

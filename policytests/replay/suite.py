@@ -1,5 +1,5 @@
 """
-A suite of recorded decisions: what production asks for, kept as tests.
+A suite of recorded decisions: requests of production, kept as tests.
 
 What lives here: choosing distinct requests and writing them down.  Not here: running a suite,
 and any decision of its own; what is expected is what was recorded and what the engine says again.
@@ -36,7 +36,7 @@ from .dependencies import Dependencies
 from .records import Answered, Record
 
 MAX_TOKENS: Final = 500
-"""Tokens of a suite; of what else there is, the number is said."""
+"""Tokens of a suite; further tokens are counted."""
 
 MAX_ACCESSES: Final = 100
 """Accesses that one token asks for."""
@@ -45,7 +45,7 @@ VOLATILE: Final = frozenset({*TIMES, "jti"})
 """Claims of one token alone."""
 
 _REFUSALS: Final = re.compile(r"rule:.*|no-subject|wrong-audience")
-"""Refusals that a token issued anew meets again, whatever the time."""
+"""Refusals that a new token gets again, at any time."""
 
 _NAME: Final = re.compile(r"[^A-Za-z0-9]+")
 _LONGEST_NAME: Final = 60

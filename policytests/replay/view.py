@@ -1,5 +1,5 @@
 """
-What is shown of a replay, and the sentences that all its formats share.
+What a replay shows, and the sentences that all its formats share.
 
 What lives here: differences with what explains them, and words.  Not here: any format
 (`format_replay`).
@@ -21,7 +21,7 @@ MEANING: Final[Mapping[Change, str]] = {
     Change.NARROWER: "allowed then, refused now",
     Change.OTHERWISE: "the same access, decided by something else",
 }
-"""What each change means."""
+"""The meaning of each change."""
 
 MATTER: Final[Mapping[Undecided, str]] = {
     Undecided.NOT_A_RECORD: "is no decision record of this version",
@@ -33,7 +33,7 @@ MATTER: Final[Mapping[Undecided, str]] = {
     Undecided.REDACTED: "holds [token] in place of a claim, a scope or the service",
     Undecided.CUT: "was too long, so that its scopes, accesses or claims were cut off",
 }
-"""What is the matter with a line that is not decided again."""
+"""Why a line is not decided again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class View:
         return f"{numbered(report.decided, 'request')} decided again: {found}"
 
     def verdict(self) -> Iterator[str]:
-        """Yield what the exit code is about, and what can be done."""
+        """Yield the reason for the exit code, and what can be done."""
         report, accepted = self.report, self.accepted
         if report.requests[Change.WIDER]:
             yield (

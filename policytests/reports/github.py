@@ -22,7 +22,7 @@ def github(report: Report) -> str:
 
 
 def _annotations(report: Report) -> Iterator[str]:
-    # GitHub shows ten annotations of a step: the causes, which are few, come first.
+    # GitHub shows ten annotations a step, so the causes, which are few, come first.
     for cause, results in report.causes():
         if cause is not None:
             yield _command("error", cause.location, cause.name, _story_of(results))

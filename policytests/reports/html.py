@@ -98,7 +98,7 @@ def _results(report: Report) -> Iterator[str]:
         yield f"<details open class='error'><summary>{escape(broken.suite)} cannot be run</summary>"
         yield f"<pre>{text}</pre></details>"
     suites = list(report.suites())
-    # What did not pass is what somebody opens the report for.
+    # Readers open the report for the cases that did not pass.
     suites.sort(key=lambda one: not any(result.bad for result in one[1]))
     for suite, results in suites:
         bad = sum(result.bad for result in results)

@@ -17,7 +17,7 @@ MOST: Final = 30
 """Cases that are shown in full."""
 
 MARKER: Final = "<!-- policytest -->"
-"""By this a bot finds the comment that it wrote before."""
+"""A bot finds its earlier comment by this mark."""
 
 
 def markdown(report: Report) -> str:
@@ -104,7 +104,7 @@ def _block(lines: list[str], language: str = "") -> Iterator[str]:
 
 
 def cell(text: str) -> str:
-    """Return text as it can stand in a table's cell, and mean nothing but itself."""
+    """Return text escaped for a table's cell."""
     for character in "\\|<*_":
         text = text.replace(character, f"\\{character}")
     return text.replace("\n", " ")

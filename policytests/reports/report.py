@@ -1,5 +1,5 @@
 """
-What came of a run, as values that every format is written from.
+The results of a run, as the values from which every format is written.
 
 What lives here: results, coverage and mutation of a run, gathered.  Not here: any format.
 """
@@ -20,12 +20,12 @@ from regauth.policytests.execution.causes import Cause
 from regauth.policytests.execution.run import Loaded, Run, SuiteError
 
 OUTCOMES: Final = ("passed", "failed", "error", "skipped", "xfailed")
-"""Every outcome of a case; one that was expected to fail and passes has failed."""
+"""Every outcome of a case.  A case that was expected to fail and passes has failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What came of one case."""
+    """The result of one case."""
 
     suite: str
     case: str
@@ -73,7 +73,7 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A threshold of the command line and what was reached."""
+    """A threshold of the command line, and the value that was reached."""
 
     name: str
     reached: float

@@ -4,7 +4,7 @@ The terminal: what an author sees of a run.
 What lives here: the reporter of the `policytest` command, and the summary that plain pytest gets
 too.  Not here: anything that is not in the report.
 
-Nothing is shown of what is right but its number.  Colour and the progress line are only for
+Of the cases that passed, only the number is shown.  Colour and the progress line are only for
 terminals; pytest's writer knows.
 """
 
@@ -37,7 +37,7 @@ MAX_LINES: Final = 20
 """Cases of one test that have a line."""
 
 PATIENCE: Final = 1.0
-"""Seconds after which a run shows how far it is."""
+"""Seconds after which a run shows its progress."""
 
 NO_SUITE: Final = (
     "there is no *.policytest.yaml in {places}; `policytest init` writes one to begin with"
@@ -77,7 +77,7 @@ class Reporter(TerminalReporter):  # type: ignore[misc] # final, but there is no
     """A reporter that shows failures as a tree, and one summary."""
 
     def __init__(self, config: pytest.Config, *, silent: bool) -> None:
-        # What is asked for on standard output stands there alone.
+        # A format on standard output must stand there alone.
         super().__init__(config, sys.stderr if silent else None)
         self._began = time.perf_counter()
         self._count = 0
@@ -226,7 +226,7 @@ def _case(result: CaseResult, out: TerminalReporter, *, whole: bool) -> None:
 
 def summarise(report: Report, out: TerminalReporter) -> None:
     """Write coverage, mutants and gates: one screen."""
-    # What the cases that did not run would have covered is no news.
+    # Places that only the deselected cases would cover are not reported.
     shown = report.coverage if not report.partial or report.gates or report.mutation else []
     for coverage in shown:
         mutation = next((one for one in report.mutation if one.folder == coverage.folder), None)
@@ -283,7 +283,8 @@ def _survivors(mutation: Mutation, out: TerminalReporter) -> None:
 
 def describe_uncovered(coverage: Coverage) -> list[str]:
     """Return a line for each place that is not covered, with a token that would cover it."""
-    # What was never true never decides either, nor does the rule it is all of; say it once.
+    # A part that was never true never decides either, nor does a rule that consists of it.  Say it
+    # once.
     said = {(p.name, p.text, one) for p in coverage.points if p.kind == "part" for one in p.missing}
     lines = []
     for point in coverage.uncovered:

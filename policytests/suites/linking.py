@@ -1,5 +1,5 @@
 """
-A suite against its policy: what only both together can tell to be wrong.
+A suite checked against its policy: errors that need both to be found.
 
 What lives here: names of grants, denials, providers and services that a suite uses, the provider
 each sample token logs in with, and captured tokens.  Not here: running a case
@@ -34,7 +34,7 @@ MAX_CAPTURED_BYTES: Final = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A suite that is whole: its tokens made, its names known to the policy."""
+    """A complete suite: its tokens are made, and the policy knows its names."""
 
     suite: Suite
     policy: Policy
@@ -151,7 +151,7 @@ class _Linker:
         for found in impossible_claims(sample):
             location = spec.named.get(found.path)
             if location is None and (found.path, found.message) in self._told:
-                continue  # the token that this one is made from has it, too
+                continue  # the token that this one is made from has it too
             self._told.add((found.path, found.message))
             place = location or spec.location
             hint = f"{found.fix}; or write `impossible: REASON` or `profile: plain`"
@@ -183,7 +183,7 @@ class _Linker:
         )
 
     def _is_past(self, spec: TokenSpec, file: str, expires: object) -> bool:
-        """Refuse a token that could still be used: whoever reads the repository has it."""
+        """Refuse a token that could still be used: everybody who reads the repository has it."""
         now = self._now.timestamp()
         if isinstance(expires, int | float) and not isinstance(expires, bool) and expires < now:
             return True

@@ -108,7 +108,7 @@ class _SuiteReader:
         used: set[str],
         groups: dict[str, tuple[str, ...]],
     ) -> None:
-        """Report tokens and groups that nothing uses: they look tested and are not."""
+        """Report unused tokens and groups: they look tested but are not."""
         bases = self._bases(tokens, used)
         for name, spec in tokens.items():
             if name not in used and name not in bases:

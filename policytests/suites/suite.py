@@ -20,7 +20,9 @@ SUFFIX: Final = ".policytest.yaml"
 """How the name of a suite ends."""
 
 ENDINGS: Final = (".policytest.yaml", ".policytest.yml")
-"""How names end, in any case, that are meant for suites; those that are not `SUFFIX` are errors."""
+"""
+Endings, in any case, of files that are meant as suites.  Other endings than `SUFFIX` are errors.
+"""
 
 
 class Mark(Enum):

@@ -186,7 +186,7 @@ class _TestReader:
         return tuple(scopes)
 
     def _check_known(self, node: Node | None) -> None:
-        """Report what is refused by every policy: it would pass as refused by this one."""
+        """Report an access that every policy refuses: expecting its refusal proves nothing."""
         for item in _items(node):
             try:
                 asked = [
