@@ -1,5 +1,5 @@
 """
-What the cases of a run say about the policy: coverage and mutation.
+Coverage and mutation: how well the cases of a run test the policy.
 
 Not here: how it is reported.
 """

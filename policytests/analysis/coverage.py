@@ -1,8 +1,8 @@
 """
-Coverage: what of a policy the cases of a run have exercised.
+Coverage: the parts of a policy that the cases of a run have exercised.
 
-What lives here: the points there are to cover, what covers each, and for what is not covered a
-token that would.  Not here: whether the cases pass, and the reports' formats.
+What lives here: the points to cover, what covers each, and a token that would cover an uncovered
+point.  Not here: whether the cases pass, and the reports' formats.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,10 +34,10 @@ Situation = Mapping[str, object]
 @dataclass(slots=True)
 class Point:
     """
-    One thing to cover, with the ways in which it can be seen.
+    One point to cover, with its possible outcomes.
 
-    `wanted` are the outcomes there can be: true, false, error for a condition or a part; `seen`
-    those there were.
+    `wanted` are the possible outcomes: true, false, error for a condition or a part.  `seen` are
+    those that occurred.
     """
 
     kind: str
@@ -47,7 +47,7 @@ class Point:
     wanted: tuple[str, ...]
     seen: set[str] = field(default_factory=set)
     suggestions: dict[str, str] = field(default_factory=dict)
-    """For an outcome that was not seen, a token that shows it."""
+    """For each outcome that was not seen, a token that would show it."""
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -149,7 +149,7 @@ class _Collector:
     # -- situations
 
     def _login(self, session: Session) -> None:
-        """Note the rules that a login has come to."""
+        """Record the rules that a login has reached."""
         outcome = session.outcome
         provider = session.sample.provider
         if isinstance(outcome, Authenticated):
@@ -169,7 +169,7 @@ class _Collector:
                 break
 
     def _access(self, session: Session, access: Access) -> None:
-        """Note the statements that an access has come to, in the order of deciding."""
+        """Record the statements that an access has reached, in the order of deciding."""
         request = session.request
         if request is None:
             return
@@ -189,7 +189,7 @@ class _Collector:
                 self._note(where, statement.when, provider, dict(request.variables), session)
 
     def _named(self, statement: Statement, access: Access, request: Request) -> bool:
-        """Note the patterns that match, and tell whether the condition is asked after them."""
+        """Record the patterns that match; tell whether the condition is evaluated after them."""
 
         def see(key: str, patterns: Sequence[Pattern | TagPattern], text: str) -> bool:
             found = False
@@ -246,7 +246,8 @@ class _Collector:
             fails = _can_fail(part.node, condition.provider)
             every = (TRUE, FALSE, ERROR) if fails else (TRUE, FALSE)
             points.append(Point("part", *about, every))
-            # Where a claim is absent, what a guard guards fails: that it is false decides nothing.
+            # Where a claim is absent, the part behind its guard fails, so that part being false
+            # decides nothing.
             guards = _is_guard(part.node, parts.parts)
             pairs.append(Point("mcdc", *about, (TRUE,) if guards else (TRUE, FALSE)))
         known: dict[tuple[str, ...], None] = {}
@@ -279,7 +280,7 @@ class _Collector:
         point: Point,
         outcome: Callable[[tuple[str, ...], int], str],
     ) -> None:
-        """Find for each missing outcome a token of the run that shows it, but for one claim."""
+        """Find for each missing outcome a token that would show it with one other claim."""
         for missing in point.missing:
             for variables, token in condition.situations:
                 found = _find(condition.program, parts, number, variables, missing, outcome)
@@ -311,7 +312,7 @@ def _outcome(program: Program, variables: Situation) -> str:
 
 
 def _can_fail(node: Node, provider: Provider | None) -> bool:
-    """Tell whether a token of the provider can make a condition fail: by lacking a claim."""
+    """Tell whether a token of the provider can make a condition fail by lacking a claim."""
     if provider is None or _guarded(node):
         return False
     for path in references(node):
@@ -334,7 +335,7 @@ def _guarded(node: Node) -> tuple[str, ...]:
 
 
 def _is_guard(node: Node, parts: tuple[Part, ...]) -> bool:
-    """Tell whether another part of the condition reads the claim whose presence is asked for."""
+    """Tell whether another part of the condition reads the claim whose presence is tested."""
     guarded = _guarded(node)
     return bool(guarded) and any(
         path[: len(guarded)] == guarded

@@ -1,8 +1,8 @@
 """
 Equivalence: whether a mutant answers every request as its policy does, by proof.
 
-What lives here: asking the prover about a mutant both ways, and the token it finds as one that is
-made from a token of the run.  Not here: the proof (`regauth.policytests.proofs`).
+What lives here: asking the prover about a mutant in both directions, and showing its witness as a
+change of one of the run's tokens.  Not here: the proof (`regauth.policytests.proofs`).
 """
 
 import json
@@ -29,11 +29,11 @@ _TIMES: Final = frozenset({"iat", "nbf", "exp"})
 
 @dataclass(frozen=True, slots=True)
 class Undecided:
-    """A mutant that no case notices, and of which it could not be proved that none can."""
+    """A mutant that no case notices, and of which the prover could not say whether one can."""
 
     mutant: Mutant
     construct: str
-    """What the proof hangs on."""
+    """The reason why there is no proof."""
 
 
 class Equivalences:
@@ -86,7 +86,7 @@ class Equivalences:
 
 @dataclass(frozen=True, slots=True)
 class _Made:
-    """A token made from one of the run's: the claims that are other, and those that are gone."""
+    """A token made from one of the run's: its changed claims, and the removed ones."""
 
     name: str
     session: Session
@@ -98,7 +98,7 @@ class _Made:
     def of(
         cls, name: str, session: Session, base: Mapping[str, object], wanted: Mapping[str, object]
     ) -> "_Made":
-        """Return the token that has the wanted claims; times are left alone."""
+        """Return the token with the wanted claims; its times stay."""
         changed = {
             one: value
             for one, value in wanted.items()

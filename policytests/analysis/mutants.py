@@ -1,8 +1,8 @@
 """
-Mutants: the policy with one thing changed for the worse, or for another.
+Mutants: the policy with one thing changed.
 
-What lives here: every change there is for a policy, and the policy after it.  Not here:
-finding out who notices (`mutation`).
+What lives here: all changes of a policy, and the policy after each.  Not here: finding the cases
+that notice (`mutation`).
 """
 
 from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ class _Maker:
         self._places = places
 
     def _is_mutable(self, part: Node) -> bool:
-        """Tell whether a part compares a claim whose value somebody chooses."""
+        """Tell whether a part compares a claim whose value a person chooses."""
         for path in references(part):
             for provider in self._policy.providers.values():
                 claim = provider.claims.claims.get(path[1:])
@@ -298,12 +298,12 @@ def _changed_parts(pattern: AnyPattern, change: Callable[[Program], Program]) ->
 
 
 class _Anything(frozenset[str]):
-    """Audiences that every token has one of."""
+    """A list of audiences that contains one of every token's."""
 
     __slots__ = ()
 
     def intersection(self, *others: object) -> frozenset[str]:
-        """Meet whatever there is."""
+        """Equal to every audience."""
         return frozenset(str(one) for other in others for one in other)  # type: ignore[attr-defined]
 
     def __bool__(self) -> bool:

@@ -4,8 +4,8 @@ Mutation: whether the cases of a run notice each change of a policy.
 What lives here: running the cases a mutant touches, and its score.  Not here: the mutants
 themselves (`mutants`), and the search for tokens that tell one apart (`witnesses`).
 
-Only what a mutant can change is decided again: the answers it touches are found by asking the one
-statement that changed, and of the cases only those that got such an answer are judged.
+Only answers that a mutant can change are decided again.  They are found by asking the one statement
+that changed.  Only the cases that got such an answer are judged again.
 """
 
 from __future__ import annotations
@@ -49,15 +49,17 @@ class Survivor:
 
 @dataclass(slots=True)
 class Mutation:
-    """What came of a policy's mutants."""
+    """The results of a policy's mutants."""
 
     folder: str
     killed: list[Mutant] = field(default_factory=list)
     survivors: list[Survivor] = field(default_factory=list)
     equivalent: list[Mutant] = field(default_factory=list)
-    """It is proved that no request tells them apart: they are left out of the score."""
+    """
+    Mutants of which it is proved that no request tells them apart.  The score leaves them out.
+    """
     undecided: list[Undecided] = field(default_factory=list)
-    """No token was found that tells them apart, and no proof that there is none."""
+    """Mutants without a token that tells them apart, and without a proof that there is none."""
 
     @property
     def score(self) -> float:
@@ -67,7 +69,11 @@ class Mutation:
 
 
 class Overlay(Evaluation):
-    """A suite's answers by a mutant, from the logins of the policy itself where they stand."""
+    """
+    A suite's answers by a mutant.
+
+    Logins that the mutant does not change come from the policy itself.
+    """
 
     def __init__(self, base: Evaluation, mutant: Mutant) -> None:
         linked = base.linked
@@ -85,7 +91,7 @@ class Overlay(Evaluation):
 
 
 def moved(session: Session, mutant: Mutant) -> Session:
-    """Return a login as it comes out under a mutant."""
+    """Return the result of a login under a mutant."""
     outcome = session.outcome
     if mutant.providers:
         outcome = _login(session, mutant)
@@ -229,7 +235,7 @@ def questions(loaded: Loaded, case: Case) -> Iterator[tuple[Session, Access]]:
     test = getattr(case, "test", None)
     service = services[test.name if test is not None else ""]
     for token, access in case.accesses():
-        # A forgery is made when its case is judged; of a token that is not let in there is none.
+        # A forgery is made when its case is judged.  A token that is refused has none.
         if token not in loaded.evaluation.linked.samples:
             continue
         yield loaded.evaluation.session(token, service), access

@@ -1,5 +1,5 @@
 """
-The parts of a condition, and what each contributes to the whole.
+The parts of a condition, and whether each decides the whole.
 
 What lives here: the value of every atomic condition in a situation, and whether the whole depends
 on it there (masking MC/DC: NASA/TM-2001-210876).  Not here: which situations there were
@@ -42,7 +42,7 @@ class Parts:
         return _value(self.program, variables)
 
     def effects(self, values: Sequence[str]) -> Iterator[int]:
-        """Yield the parts whose value alone decides the whole, where the others are as they are."""
+        """Yield the parts whose value alone decides the whole, while the others keep theirs."""
         known = {id(part.node): value for part, value in zip(self.parts, values, strict=True)}
         whole = combine(self.program.node, known) == TRUE
         for number, part in enumerate(self.parts):

@@ -1,8 +1,8 @@
 """
 Places: where in its files each part of a policy stands.
 
-What lives here: finding rules, definitions, conditions and patterns by name.  Not here: any
-reading of what they mean; the policy was compiled from the same text.
+What lives here: finding rules, definitions, conditions and patterns by name.  Not here: what the
+parts mean; the policy was compiled from the same text.
 """
 
 from collections.abc import Mapping

@@ -1,8 +1,8 @@
 """
-Variations: claims changed in the one place that a condition looks at.
+Variations: claims with one changed value that a condition reads.
 
 What lives here: which values of which claims a condition tells apart, and claims with one of them.
-Not here: whether a variation is of use, which the engine tells (`coverage`, `witnesses`).
+Not here: whether a variation is useful, which the engine decides (`coverage`, `witnesses`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -106,7 +106,7 @@ def _comparisons(node: Node) -> Iterator[tuple[Node, Constant]]:
 
 
 def _claim(node: Node) -> Path:
-    """Return the claim that an operand is, or is made of; empty for none."""
+    """Return the claim that an operand is, or from which it is computed; empty for none."""
     for part in walk(node):
         path = path_of(part)
         if path is not None and path[0] == "claims" and len(path) > 1:

@@ -1,5 +1,5 @@
 """
-Weakening: small changes of a condition or a pattern, most of which let more in.
+Weakening: small changes of a condition or a pattern, most of which allow more.
 
 What lives here: every change of an expression's tree, and every wider pattern of repositories and
 tags.  Not here: where they stand in a policy (`mutants`).
@@ -30,7 +30,7 @@ Change = tuple[str, Node, Node, str]
 
 
 Mutable = Callable[[Node], bool]
-"""Tells whether an operand is a name that somebody chooses, so that a near one can exist."""
+"""Tells whether an operand is a name that a person chooses, so that a similar name can exist."""
 
 
 def conditions(program: Program, mutable: Mutable) -> Iterator[tuple[str, Program, Node, str]]:
@@ -72,7 +72,7 @@ def _atom(node: Node, rebuild: Callable[[Node], Node], within: str) -> Iterator[
     if isinstance(node, Binary) and node.operator in _OPPOSITES:
         negated = replace(node, operator=_OPPOSITES[node.operator])  # type: ignore[assignment]
     yield "negate", rebuild(negated), node, unparse(negated)
-    # In a chain, dropping the part says one of these already.
+    # In a chain, another mutant already drops the part.
     if within != "&&":
         always = Constant(node.start, node.end, value=True)
         yield "always-true", rebuild(always), node, "true"
@@ -96,7 +96,7 @@ def _literals(node: Node) -> Iterator[tuple[str, Node]]:
             yield "other-literal", replace(node, right=replace(literal, value=f"{text}-x"))
             prefix = Call(node.start, node.end, "startsWith", left, (literal,), node.start)
             yield "widen-to-prefix", prefix
-            # What stands before the last slash is a form that all values have: refs/heads/main.
+            # The text before the last slash is a form that all values share: refs/heads/main.
             tail = replace(literal, value=text[max(text.rfind("/"), 0) :])
             yield (
                 "widen-to-suffix",

@@ -1,8 +1,8 @@
 """
 Witnesses: a token and an access that tell a mutant from its policy.
 
-What lives here: the search, which is made of everything the policy's conditions tell apart.
-Not here: a proof; where nothing is found, the prover is asked (`equivalence`).
+What lives here: the search, which tries every value that the policy's conditions distinguish.  Not
+here: a proof; where nothing is found, the prover is asked (`equivalence`).
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -61,7 +61,7 @@ class _Candidate:
 
 
 class Witnesses:
-    """Searches among a run's tokens and what its policy tells apart from them."""
+    """Searches among a run's tokens and their variations."""
 
     def __init__(self, policy: Policy, sessions: Iterable[Session], names: Collection[str]) -> None:
         self._policy = policy
@@ -118,7 +118,7 @@ class Witnesses:
         return known
 
     def _repositories(self, mutant: Mutant) -> list[str]:
-        """Return places the suites ask for, and some that the changed patterns tell apart."""
+        """Return places of the suites, and some that the changed patterns distinguish."""
         names: dict[str, None] = {}
         references: dict[str, None] = {}
         for policy in (self._policy, mutant.policy):
@@ -136,7 +136,7 @@ class Witnesses:
         ]
 
     def _tag_samples(self, tag: TagPattern) -> Iterator[str]:
-        """Yield references that a pattern tells apart, and those that are no tags."""
+        """Yield references that a pattern distinguishes, and those that are not tags."""
         for base in self._bases[:8]:
             text = "".join(
                 _evaluated(part, base.claims) if isinstance(part, Program) else part
@@ -212,7 +212,7 @@ def _told_apart(request: Request, mutant: Mutant, policy: Policy) -> list[Pair]:
 
 
 def _same_condition(one: Statement, new: Statement, request: Request) -> bool:
-    """Tell whether two statements differ in nothing but a condition that comes to the same."""
+    """Tell whether two statements differ only in a condition that has the same value."""
     if one.patterns != new.patterns or one.actions != new.actions:
         return False
     if one.providers != new.providers or one.services != new.services:

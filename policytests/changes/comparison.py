@@ -1,7 +1,7 @@
 """
 A change of a policy, compared in both directions by the prover.
 
-What lives here: which question is asked, and what of the change may not be used to answer it.
+What lives here: which question is asked, and which parts of the change may not serve to answer it.
 Not here: the prover (`regauth.policytests.proofs`), and how the answer is shown.
 
 A change must not excuse itself: the claim schemas that bound the tokens are those of the base.  A
@@ -45,7 +45,7 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """Whether nothing was to be compared: the files mean the same, byte for byte."""
+        """Whether there was nothing to compare, because the files are equal."""
         return self.base is not None and self.head is not None and self.base.hash == self.head.hash
 
 
@@ -102,7 +102,7 @@ def _is_own(schema: ClaimSchema) -> bool:
 
 
 def _doubted(answer: Answer, providers: list[str]) -> Answer:
-    """Return an answer without a proof that hangs on a schema that comes with the change."""
+    """Return an answer without the proofs that depend on a schema of the change."""
     if answer.about is About.ANY_JSON or answer.status is not Status.PROVED or not providers:
         return answer
     doubts = tuple(Unknown(name, "", "", CHANGED_SCHEMA) for name in providers)

@@ -34,7 +34,7 @@ from .view import (
 )
 
 MARKER: Final = "<!-- policytest diff -->"
-"""By this the action finds the comment that it wrote before."""
+"""The action finds its earlier comment by this mark."""
 
 SCHEMA_VERSION: Final = 1
 """The version of the JSON report's shape."""

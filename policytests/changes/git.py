@@ -1,12 +1,12 @@
 """
-git, asked about the commits of a repository that nobody has reviewed yet.
+Reading commits of a repository whose tree is not trusted.
 
 What lives here: which commit a name means, the merge base with the main branch, and the contents of
 a folder in a commit.  Not here: what the contents mean.
 
-The tree that is read may be hostile: it is the change that is to be judged.  So only commands are
-used that read objects, without a work tree: no hook, no filter, no textconv and no fsmonitor runs.
-What the environment could add to that is switched off.
+The tree may be hostile, because it holds the change that is judged.  So this module uses only
+commands that read objects, without a work tree: no hook, filter, textconv or fsmonitor runs.
+Variables that could change this are removed.
 """
 
 import os
@@ -21,10 +21,10 @@ from regauth.engine.files import MAX_FILE_BYTES, PolicyFolderError, policy_names
 from regauth.engine.source.foreign_text import quoted
 
 SECONDS: Final = 120
-"""How long one git command may take."""
+"""Seconds that one git command may take."""
 
 MAIN: Final = ("origin/HEAD", "origin/main", "origin/master", "main", "master")
-"""What the main branch may be called, in the order in which it is looked for."""
+"""Names of the main branch, in the order in which they are tried."""
 
 _SETTINGS: Final = (
     *("-c", "core.fsmonitor=false"),
@@ -45,7 +45,7 @@ _REGULAR: Final = (b"100644", b"100755")
 
 
 class GitError(Exception):
-    """What is asked of git cannot be had; the message says what to do."""
+    """git cannot answer; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Repository:
         Raises:
             GitError: There is none, or no git.
         """
-        # A relative entry of PATH would be a program of the tree.
+        # A relative entry of PATH could be a program of the tree.
         entries = os.environ.get("PATH", os.defpath).split(os.pathsep)
         path = os.pathsep.join(entry for entry in entries if Path(entry).is_absolute())
         program = shutil.which("git", path=path)
@@ -231,7 +231,7 @@ def _run(program: str, folder: Path, words: Sequence[str], given: bytes = b"") -
 def _start(
     program: str, folder: Path, words: Sequence[str], given: bytes = b""
 ) -> subprocess.CompletedProcess[bytes]:
-    # git sets these for the hooks that it runs, and then they are about something else.
+    # git sets these variables for its hooks, and then they name another repository.
     environment = {name: value for name, value in os.environ.items() if name not in _REDIRECTING}
     try:
         return subprocess.run(  # noqa: S603 - a fixed program, and no shell

@@ -1,5 +1,5 @@
 """
-The two sides of a change: where each comes from, and which policies there are on both.
+The two sides of a change: where each comes from, and the policies on both.
 
 What lives here: folders and commits to compilations.  Not here: git (`git`), and the comparison
 (`comparison`).

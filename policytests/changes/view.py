@@ -1,5 +1,5 @@
 """
-What is shown of a change, and the sentences that all its formats share.
+What a comparison shows, and the sentences that all its formats share.
 
 What lives here: differences with their places, words, and the exit code.  Not here: any format
 (`formats`).
@@ -27,7 +27,7 @@ WORDS: Final[Mapping[str, str]] = {
     "unknown-provider": "no such provider",
     "unknown-service": "no such service",
 }
-"""What the prover's reasons say to people."""
+"""The prover's reasons, in words."""
 
 _MADE: Final = ("iss", "iat", "nbf", "exp")
 """Claims that a suite's token gets by itself."""
@@ -35,7 +35,7 @@ _MADE: Final = ("iss", "iat", "nbf", "exp")
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What the caller has said to be meant, with the reason; empty where nothing was said."""
+    """The results that the caller accepts, each with its reason; empty where none is accepted."""
 
     widening: str = ""
     undecided: str = ""
@@ -66,7 +66,7 @@ class View:
         return LOST_ACCESS if lost and self.fail_on_narrowing else 0
 
     def verdict(self) -> Iterator[str]:
-        """Yield what the exit code is about, and what can be done."""
+        """Yield the reason for the exit code, and what can be done."""
         gained = sum(len(_more(one.gained)) for one in self.comparisons)
         unknown = sum(len(one.gained.unknown) for one in self.comparisons)
         if gained:
@@ -86,7 +86,7 @@ class View:
 
 
 def witnesses(answer: Answer) -> list[Witness]:
-    """Return the witnesses, those that concern most people first: strangers, then providers."""
+    """Return the witnesses, those of strangers first, then those of providers."""
     return sorted(
         answer.witnesses,
         key=lambda one: (one.provider != "", one.provider, one.source, str(one.access)),
@@ -117,7 +117,7 @@ def compared(answer: Answer) -> str:
 
 
 def who(witness: Witness) -> str:
-    """Return who a witness is."""
+    """Return the identity of a witness."""
     if not witness.provider:
         return "anybody, without credentials"
     return f"a token of {witness.provider}{' in a session' if witness.session else ''}"
@@ -151,7 +151,7 @@ def unknown_words(unknown: Unknown) -> str:
 
 
 def read_claims(*policies: Policy | None) -> frozenset[str]:
-    """Return the claims that some policies read: the others decide nothing."""
+    """Return the claims that the policies read; the others decide nothing."""
     return frozenset(
         path[1]
         for policy in policies

@@ -171,7 +171,7 @@ def can(options: Options, token: str, places: Sequence[str]) -> Iterator[str]:
 
 
 CATALOG_PLACE: Final = f"{REGISTRY}:{CATALOG}"
-"""How a question names the catalog, with or without its one action `*`."""
+"""The names of the catalog in a question, with or without its one action `*`."""
 
 
 def _catalog(verdict: Verdict) -> str:

@@ -1,5 +1,5 @@
 """
-`policytest check`: what is wrong, or looks wrong, with policies.
+`policytest check`: the errors and warnings of policies.
 
 What lives here: compiling folders and showing their problems.  Not here: finding problems,
 which is the engine's.
@@ -22,8 +22,8 @@ from regauth.policytests.exit_codes import POLICY_BROKEN
 
 def check_folders(folders: Sequence[Path], form: str, *, strict: bool) -> int:
     """Show the problems of policy folders; return the exit code."""
-    # Looking for garbage among the parts of a large policy, all of them in use, takes a quarter of
-    # the time.
+    # Garbage collection would take a quarter of the time, and would find nothing among the parts of
+    # a large policy.
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -54,7 +54,7 @@ def _check(folders: Sequence[Path], form: str, *, strict: bool) -> int:
 
 
 def _instead(folder: Path) -> str:
-    """Return what to check instead of what holds no policy."""
+    """Return the folders to check in place of one that holds no policy."""
     if not folder.exists():
         return "name the policy's folder; `policytest init` writes one to begin with"
     if not folder.is_dir():

@@ -27,7 +27,7 @@ from regauth.policytests.suites.times import parse_time
 
 
 class DiffError(Exception):
-    """What is asked for cannot be done; the caller's fault."""
+    """The command line asks for something impossible; the caller's fault."""
 
 
 class BrokenPolicyError(Exception):

@@ -1,5 +1,5 @@
 """
-What the command line says: help by example.
+The examples of the commands' help.
 
 What lives here: texts.  Not here: anything that acts.
 """

@@ -28,7 +28,10 @@ from regauth.policytests.tokens.issuing import IssuerKeys, Sample, make_sample
 
 UNAUTHORIZED, TOO_MANY, OK = 401, 429, 200
 SLACK: Final = timedelta(seconds=30)
-"""What is added to the clock skew of tokens that are just out of time: sending takes time too."""
+"""
+Seconds added to the clock skew for tokens that are just out of time, because sending takes time
+too.
+"""
 
 PATIENCE: Final = 120
 """Seconds that a server may ask to wait, for all tokens together."""

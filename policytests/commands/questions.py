@@ -1,5 +1,5 @@
 """
-What `policytest why`, `can` and `who-can` are asked about: the token, the policy, the time.
+The subject of `policytest why`, `can` and `who-can`: the token, the policy, the time.
 
 What lives here: finding them by the command line's options.  Not here: the answers (`answers`).
 """
@@ -45,7 +45,7 @@ class Subject:
     text: str
     username: str
     keys: KeySet | None
-    """The keys to verify the token with; None when it is taken as it is."""
+    """The keys to verify the token with; None when the token is not verified."""
     repositories: tuple[str, ...]
     """Repositories that the token's suite mentions."""
 
@@ -139,7 +139,11 @@ class Options:
         return Subject(policy, self._service(policy, None), now, text, username, keys, ())
 
     def _named(self, policy: Policy) -> Provider | None:
-        """Return the provider that was asked for: a name that is none would route by issuer."""
+        """
+        Return the provider that was asked for.
+
+        An unknown name is an error, because `exchange` would choose a provider by issuer.
+        """
         if not self.provider:
             return None
         if self.provider not in policy.providers:
@@ -179,7 +183,7 @@ class Options:
 
 
 def _suites_below(folder: Path) -> list[Path]:
-    """Return the suites that pytest would collect, those that are misnamed too."""
+    """Return the suites that pytest would collect, and the misnamed ones."""
     found = (path for path in folder.rglob("*") if path.name.lower().endswith(ENDINGS))
     depth = len(folder.parts)
     return sorted(

@@ -36,11 +36,11 @@ from regauth.policytests.suites.suite import SUFFIX
 from regauth.policytests.suites.times import parse_time
 
 EVERY: Final = 5_000
-"""Lines between two looks at the clock of the progress."""
+"""Lines between two checks of the clock for the progress line."""
 
 
 class ReplayError(Exception):
-    """What is asked for cannot be done; the caller's fault."""
+    """The command line asks for something impossible; the caller's fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Replaying:
             raise ReplayError(f"{self.suite} exists; nothing was done")
 
     def _write_suite(self, kept: RecordedSuite | None) -> None:
-        """Write the suite and run it: what does not pass with this policy would be no test."""
+        """Write the suite and run it: a case that fails with this policy would be no test."""
         if kept is None or self.suite is None:
             return
         text = kept.write(self.suite, self.policy)
@@ -189,7 +189,7 @@ def read_logs(
 
 
 def _progress(count: int) -> None:
-    """Show how far a replay is; `count` 0 takes it away."""
+    """Show the progress of a replay; a `count` of 0 removes the line."""
     now = time.monotonic()
     if count and now - _shown[0] < 1:
         return
@@ -202,7 +202,7 @@ _shown: Final = [time.monotonic()]
 
 
 def tell(replay: Replay, group: Group) -> Told:
-    """Say why a difference is one, by one of its requests."""
+    """Explain a difference by one of its requests."""
     again = replay.again(read_record(group.seen.line)) if group.seen.line else None
     if again is None:
         return Told(group, (), Location(""))
@@ -220,7 +220,7 @@ def _why(policy: Policy, again: Redecided, group: Group) -> list[str]:
 
 
 def _place(policy: Policy, group: Group) -> Location:
-    """Return the part of the policy that makes the difference, as far as it is one part."""
+    """Return the part of the policy that makes the difference, if it is one part."""
     after = group.difference.after
     if after.source:
         found = [one for one in (*policy.denials, *policy.grants) if one.name == after.source]

@@ -3,7 +3,7 @@ The names of claims that a sample token gives or leaves out, compared with its i
 
 What lives here: the comparison.  Not here: who is told (`suites.linking`, `collection.fixtures`).
 
-A claim that is written wrong tests nothing: the token is then like the one it is made from.
+A misspelled claim tests nothing: the token then equals the one that it is made from.
 """
 
 from collections.abc import Iterable, Iterator
@@ -27,7 +27,7 @@ class UnknownClaim:
 
 
 def unknown_claims(schema: ClaimSchema, paths: Iterable[ClaimPath]) -> Iterator[UnknownClaim]:
-    """Yield each claim that a token with the schema's claims cannot have."""
+    """Yield each claim that the schema does not have."""
     for path in paths:
         holder = _holder(schema.type, path[:-1])
         whole = schema.type.field("/".join(path))  # which `without` names in one word

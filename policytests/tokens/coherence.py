@@ -5,7 +5,7 @@ What lives here: the claims that contradict the claim schema of the provider, ea
 would be right.  Not here: unknown claims (`claim_names`), and who is told (`suites.linking`,
 `collection.fixtures`).
 
-A token that no issuer makes proves nothing: with the same typing error in the policy and in the
+A token that no issuer makes proves nothing.  With the same typing error in the policy and in the
 token, every case passes.
 """
 

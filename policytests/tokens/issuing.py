@@ -148,8 +148,8 @@ def claims_of(spec: TokenSpec, provider: Provider, issued: datetime) -> Claims:
     issue = Issue(provider.issuer, min(provider.audiences), issued, spec.immutable_subject)
     given = merge(variant, spec.claims)
     for name in spec.without:
-        # What follows from a claim that is only sometimes there is not to follow from it here: the
-        # subject of a GitHub token without `environment` names the ref.
+        # A claim that is only sometimes there must not decide others here: the subject of a GitHub
+        # token without `environment` names the ref.
         less = {key: value for key, value in given.items() if key != name}
         if name in given and name not in profile.claims(less, issue):
             given = less

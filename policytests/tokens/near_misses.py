@@ -1,11 +1,11 @@
 """
-Near misses: genuine tokens of somebody, or something, that is almost the one meant.
+Near misses: genuine tokens of a workload that is similar to the intended one.
 
 What lives here: the moves, by kind of issuer.  Not here: forged tokens (`forgeries`), and the
 judgement (`hostile`).
 
-A move is coherent: everything that its issuer would change with it changes too, because a policy
-that only notices what no issuer can send is not tested.
+A move is coherent: everything that its issuer would change with it changes too.  A token that no
+issuer can send would test nothing.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -22,8 +22,8 @@ class NearMiss:
     """
     One move of a token.
 
-    An `outsider` has nothing to do with those who are meant and must get nothing that the token
-    gets; any other may read like the token, and must not push or delete.
+    An `outsider` belongs to other owners and must get nothing that the token gets.  Any other may
+    read what the token may read, and must not push or delete.
     """
 
     name: str
@@ -259,7 +259,7 @@ def _spiffe(claims: Mapping[str, object]) -> Iterator[Move]:
 
 
 def _others(name: str) -> tuple[tuple[str, str], ...]:
-    """Return names that are almost this one, by how they differ."""
+    """Return similar names, each by how it differs."""
     return (
         ("other", "another"),
         ("suffix", f"{name}-evil"),

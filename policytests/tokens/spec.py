@@ -1,5 +1,5 @@
 """
-What a suite says of a sample token.
+The specification of a sample token in a suite.
 
 What lives here: the specification, with all that a token takes over from the one it is made from.
 Not here: reading it from YAML (`suites.tokens`), and making the token (`issuing`).

@@ -1,5 +1,5 @@
 """
-A forgery: a token that no policy may accept, whatever it says.
+A forgery: a token that no policy may accept.
 
 What lives here: what every forgery is made of.  Not here: any one forgery (`algorithm`, `keys`,
 `claims`, `form`), and genuine tokens that must not get access (`near_misses`).
@@ -20,7 +20,7 @@ from regauth.engine.tokens.keys import PrivateKey, SigningKey
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """A token that would be accepted, taken apart, and a key its issuer does not have."""
+    """The parts of a token that would be accepted, and a key that its issuer does not have."""
 
     claims: Mapping[str, object]
     key: SigningKey
@@ -48,7 +48,7 @@ Make = Callable[[Material], str]
 
 @dataclass(frozen=True, slots=True)
 class Forgery:
-    """One way to forge a token; `about` says what a verifier does wrong that accepts it."""
+    """One way to forge a token; `about` says which mistake of a verifier would accept it."""
 
     name: str
     group: str

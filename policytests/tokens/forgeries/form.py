@@ -1,5 +1,5 @@
 """
-Forgeries of form: text that is no token, or that two readers read as two tokens.
+Forgeries of form: text that is no token, or that two readers read differently.
 
 What lives here: the group `form`.  Not here: what a well-formed token says.
 """
