@@ -138,7 +138,7 @@ class Request:
         self._policy = policy
         self._index: Index = policy.index[identity.provider]
         self._exhaustive = exhaustive
-        self._known: dict[int, bool | CelError] = {}
+        self._known: dict[Program, bool | CelError] = {}
         self._candidates: dict[tuple[int, str], list[Statement]] = {}
         self.all_grants: tuple[Statement, ...] = policy.grants
         if identity.anonymous:
@@ -336,7 +336,7 @@ class Request:
 
     def _holds(self, program: Program, source: str) -> bool | ConditionError:
         """Evaluate a condition; one that does not see the scope, once in a request."""
-        holds = self._known.get(id(program))
+        holds = self._known.get(program)
         if holds is None:
             self._left[0] -= program.size
             try:
@@ -344,7 +344,7 @@ class Request:
             except CelError as failure:
                 holds = failure
             if "scope" not in program.variables:
-                self._known[id(program)] = holds
+                self._known[program] = holds
         if isinstance(holds, CelError):
             everywhere = "scope" not in program.variables
             return ConditionError(source, holds.code, str(holds), everywhere)

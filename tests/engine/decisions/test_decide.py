@@ -1,13 +1,17 @@
 """What grants and denials mean (policy language, "Meaning", 3 to 6)."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
 from regauth.engine.access.outcomes import Decision, Identity, Why
 from regauth.engine.access.scope import accesses, parse_scopes
-from regauth.engine.decisions.decide import decide
+from regauth.engine.cel import BOOL
+from regauth.engine.cel.evaluation.program import make
+from regauth.engine.cel.syntax.nodes import Constant
+from regauth.engine.decisions.decide import Request, decide
 from regauth.engine.policy.policy import Policy
 from regauth.engine.tokens.jwt import NO_CLAIMS, Claims
 
@@ -431,3 +435,18 @@ denials:
         text = "\nanonymous: {repositories: ['public/**']}"
 
         assert not allowed(ask(text, "repository:public/a:pull"))
+
+
+def test_a_condition_that_is_gone_leaves_no_answer_behind(compiled: Compile, now: datetime) -> None:
+    """Mutants ask one request about thousands of conditions, each of which is soon freed."""
+    grants = "grants: [{name: g, when: 'true', repositories: [a/b], actions: [pull]}]"
+    policy = compiled(HEAD + grants)
+    request = Request(policy, Identity("ci", "s"), Claims(MAIN), "registry.example.com", now)
+    [access] = accesses(parse_scopes(["repository:a/b:pull"]))
+    found = []
+    for number in range(100):
+        value = Constant(0, 4, value=bool(number % 2))
+        changed = replace(policy.grants[0], when=make("text", value, BOOL, {}))
+        found.append(request.match(changed, access))
+        del changed
+    assert [bool(number % 2) for number in range(100)] == found
