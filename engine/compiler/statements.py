@@ -45,7 +45,7 @@ class Statements:
 
     def compile(self, node: MappingNode, kind: type[Kind]) -> Kind | None:
         """Compile one statement, or report what is wrong with it."""
-        providers = self._providers(node.get("providers"))
+        providers = self.named_providers(node.get("providers"))
         services = self._services(node.get("services"))
         sights = self._sights(providers)
         # A denial must hold where no tag is named too, so nothing in it asks for one but `tags`.
@@ -93,7 +93,8 @@ class Statements:
             location=entry.key.location,
         )
 
-    def _providers(self, node: Node | None) -> frozenset[str] | None:
+    def named_providers(self, node: Node | None) -> frozenset[str] | None:
+        """Return the providers that a list names, or report those that there are none of."""
         if not isinstance(node, SequenceNode):
             return None
         for item in node.items:

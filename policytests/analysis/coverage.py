@@ -22,37 +22,16 @@ from regauth.engine.policy.policy import Policy, Provider, Statement
 from regauth.engine.source.problems import Location
 from regauth.engine.tokens.jwt import MalformedTokenError, parse, supposed
 from regauth.policytests.execution.evaluation import Session
+from regauth.policytests.suites.invariants import Invariant
 
+from .invariant_points import InvariantPoints
 from .parts import ERROR, FALSE, TRUE, Parts
 from .places import Places
+from .points import Point
 from .variations import Variation, variations
 
 Situation = Mapping[str, object]
 """The variables that a condition was evaluated with."""
-
-
-@dataclass(slots=True)
-class Point:
-    """
-    One point to cover, with its possible outcomes.
-
-    `wanted` are the possible outcomes: true, false, error for a condition or a part.  `seen` are
-    those that occurred.
-    """
-
-    kind: str
-    name: str
-    text: str
-    location: Location
-    wanted: tuple[str, ...]
-    seen: set[str] = field(default_factory=set)
-    suggestions: dict[str, str] = field(default_factory=dict)
-    """For each outcome that was not seen, a token that would show it."""
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """The outcomes that were not seen."""
-        return tuple(one for one in self.wanted if one not in self.seen)
 
 
 @dataclass(slots=True)
@@ -94,7 +73,11 @@ class _Condition:
 
 
 def cover(
-    policy: Policy, folder: str, places: Places, questions: Iterable[tuple[Session, Access]]
+    policy: Policy,
+    folder: str,
+    places: Places,
+    questions: Iterable[tuple[Session, Access]],
+    invariants: Iterable[Invariant] = (),
 ) -> Coverage:
     """
     Measure what some accesses exercise of a policy.
@@ -104,13 +87,18 @@ def cover(
         folder: What reports call it.
         places: Where its parts stand.
         questions: Every access that a case has asked for, with its login.
+        invariants: What the suites say that no token may do: a case must ask for it, so that a
+            wrong name or value in one is noticed.
     """
-    return _Collector(policy, folder, places).collect(questions)
+    return _Collector(policy, folder, places, invariants).collect(questions)
 
 
 class _Collector:
-    def __init__(self, policy: Policy, folder: str, places: Places) -> None:
+    def __init__(
+        self, policy: Policy, folder: str, places: Places, invariants: Iterable[Invariant]
+    ) -> None:
         self._policy = policy
+        self._invariants = InvariantPoints(policy, invariants)
         self._places = places
         self._coverage = Coverage(folder)
         self._conditions: dict[tuple[str, str, str], _Condition] = {}
@@ -133,8 +121,11 @@ class _Collector:
         asked: set[tuple[int, Access]] = set()
         for session, access in questions:
             sessions[id(session)] = session
-            if session.request is not None and (id(session), access) not in asked:
-                asked.add((id(session), access))
+            if (id(session), access) in asked:
+                continue
+            asked.add((id(session), access))
+            self._invariants.see(session, access)
+            if session.request is not None:
                 self._access(session, access)
         for session in sessions.values():
             self._login(session)
@@ -144,6 +135,7 @@ class _Collector:
         points += self._patterns.values()
         for condition in list(self._conditions.values()):
             points += self._parts(condition)
+        points += self._invariants.points()
         return self._coverage
 
     # -- situations

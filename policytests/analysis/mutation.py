@@ -22,9 +22,9 @@ from regauth.engine.policy.policy import Policy, Statement
 from regauth.engine.tokens.jwt import MalformedTokenError, parse, supposed
 from regauth.policytests.execution.cases import Case, SnapshotCase
 from regauth.policytests.execution.evaluation import Evaluation, Session, ask
+from regauth.policytests.execution.invariants import InvariantCase
 from regauth.policytests.execution.judging import Outcome
 from regauth.policytests.execution.run import Loaded
-from regauth.policytests.suites.linking import Linked
 
 from .mutants import Mutant, mutants
 from .places import Places
@@ -77,7 +77,7 @@ class Overlay(Evaluation):
 
     def __init__(self, base: Evaluation, mutant: Mutant) -> None:
         linked = base.linked
-        super().__init__(Linked(linked.suite, mutant.policy, linked.samples, linked.services))
+        super().__init__(replace(linked, policy=mutant.policy), thorough=False)
         self._base = base
         self._mutant = mutant
 
@@ -133,10 +133,13 @@ class Mutator:
         self._accesses: dict[tuple[int, str, str], list[Access]] = {}
         self._tables: dict[int, str] = {}
         self._statements = {one.name: one for one in (*policy.grants, *policy.denials)}
+        self._invariants: list[tuple[Loaded, InvariantCase]] = []
         for loaded, case in passed:
             self._add(loaded, case)
 
     def _add(self, loaded: Loaded, case: Case) -> None:
+        if isinstance(case, InvariantCase):
+            self._invariants.append((loaded, case))
         if isinstance(case, SnapshotCase):
             self._tables[id(case)] = str(case.table(loaded.evaluation))
         for session, access in questions(loaded, case):
@@ -186,7 +189,13 @@ class Mutator:
                     overlay = overlays[id(loaded)] = Overlay(loaded.evaluation, mutant)
                 if self._notices(case, overlay):
                     return True
-        return False
+        return any(self._refutes(loaded, case, mutant) for loaded, case in self._invariants)
+
+    @staticmethod
+    def _refutes(loaded: Loaded, case: InvariantCase, mutant: Mutant) -> bool:
+        """Tell whether an invariant does not hold of a mutant; what is undecided is no answer."""
+        overlay = Overlay(loaded.evaluation, mutant)
+        return case.judge(overlay).outcome is Outcome.FAILED
 
     def _notices(self, case: Case, overlay: Overlay) -> bool:
         if isinstance(case, SnapshotCase):
@@ -233,7 +242,8 @@ def questions(loaded: Loaded, case: Case) -> Iterator[tuple[Session, Access]]:
     """Yield each access a case asks for, with its login."""
     services = loaded.evaluation.linked.services
     test = getattr(case, "test", None)
-    service = services[test.name if test is not None else ""]
+    # An invariant asks for nothing, and is of no service.
+    service = services.get(test.name if test is not None else "", "")
     for token, access in case.accesses():
         # A forgery is made when its case is judged.  A token that is refused has none.
         if token not in loaded.evaluation.linked.samples:

@@ -14,6 +14,7 @@ import click
 
 from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.problems import Location, Problem, Severity
+from regauth.policytests.execution.examples import read_claims, token, who
 from regauth.policytests.proofs import Answer, Witness
 from regauth.policytests.reports.github import problem_annotations
 from regauth.policytests.reports.markdown import cell
@@ -25,11 +26,8 @@ from .view import (
     compared,
     named,
     place_of,
-    read_claims,
     title,
-    token,
     unknown_words,
-    who,
     witnesses,
 )
 

@@ -14,7 +14,6 @@ from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.problems import Location
 from regauth.policytests.exit_codes import NEW_ACCESS, NOT_EXCLUDED
 from regauth.policytests.proofs import About, Answer, Longer, Unknown, Witness
-from regauth.policytests.suites.writing import yaml_value
 
 from .comparison import Comparison
 
@@ -28,9 +27,6 @@ WORDS: Final[Mapping[str, str]] = {
     "unknown-service": "no such service",
 }
 """The prover's reasons, in words."""
-
-_MADE: Final = ("iss", "iat", "nbf", "exp")
-"""Claims that a suite's token gets by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +112,6 @@ def compared(answer: Answer) -> str:
     return f"{statements}; {about}"
 
 
-def who(witness: Witness) -> str:
-    """Return the identity of a witness."""
-    if not witness.provider:
-        return "anybody, without credentials"
-    return f"a token of {witness.provider}{' in a session' if witness.session else ''}"
-
-
 def place_of(policy: Policy | None, name: str) -> Location:
     """Return where a grant or a denial stands; nowhere when there is none of the name."""
     if policy is None:
@@ -148,29 +137,3 @@ def unknown_words(unknown: Unknown) -> str:
     where = " of ".join(one for one in (unknown.statement, unknown.provider) if one)
     action = f" ({unknown.action})" if unknown.action else ""
     return f"{where or 'the policy'}{action}: not excluded because of {unknown.construct}"
-
-
-def read_claims(*policies: Policy | None) -> frozenset[str]:
-    """Return the claims that the policies read; the others decide nothing."""
-    return frozenset(
-        path[1]
-        for policy in policies
-        if policy is not None
-        for program in policy.programs(logins=True)
-        for path in program.paths
-        if path[0] == "claims" and len(path) > 1
-    )
-
-
-def token(witness: Witness) -> Iterator[str]:
-    """Yield the token of a witness as a suite writes it, a line each."""
-    if not witness.provider:
-        return
-    yield "profile: plain"
-    yield f"provider: {yaml_value(witness.provider)}"
-    if witness.session or witness.now != witness.at:
-        yield f"at: {witness.at.isoformat()}"
-    yield "claims:"
-    for name, value in witness.claims.items():
-        if name not in _MADE:
-            yield f"  {yaml_value(name)}: {yaml_value(value)}"

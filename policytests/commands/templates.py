@@ -71,6 +71,18 @@ tests:
       forged    acme/app       U     U     U
     because: {main: [pull-our-images, push-own-repository]}
 
+invariants: # what holds for every token there can be; it is proved, or a token breaks it
+  never:
+    - name: a pull request writes nothing
+      when: claims.event_name == "pull_request"
+      repositories: ["**"]
+      actions: [push, delete]
+  only:
+    - name: only our organisation gets anything, by its number
+      to: claims.repository_owner_id == "1342004"
+      repositories: ["**"]
+      actions: [pull, push, delete]
+
 hostile: # every forgery and near miss of these must be refused
   tokens: [main]
   repositories: [acme/app]
@@ -128,6 +140,17 @@ tests:
       other    shop/web    .     .     .
       forged   shop/web    U     U     U
     because: {builder: [pull-own-namespace, build]}
+
+invariants: # what holds for every token there can be; it is proved, or a token breaks it
+  never:
+    - name: nobody deletes
+      repositories: ["**"]
+      actions: [delete]
+  only:
+    - name: only builders write
+      to: claims["kubernetes.io"].serviceaccount.name == "builder"
+      repositories: ["**"]
+      actions: [push]
 
 hostile: # every forgery and near miss of these must be refused
   tokens: [builder]

@@ -8,7 +8,7 @@ opinion about an answer (`judging`), or any decision of its own.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from regauth.engine.access.outcomes import Refusal, Verdict
 from regauth.engine.access.scope import Access
@@ -18,6 +18,9 @@ from regauth.engine.decisions.exchange import Credentials, Keys, NeedKeys, login
 from regauth.engine.policy.policy import Policy
 from regauth.policytests.suites.linking import Linked
 from regauth.policytests.tokens.issuing import Sample
+
+if TYPE_CHECKING:
+    from regauth.policytests.proofs import Answer
 
 AccessAnswer = Verdict | Refusal
 """The answer for one access: a verdict, or the refusal of its whole login."""
@@ -80,6 +83,10 @@ class Evaluation:
     """A suite's answers.  Each login happens once, however many cases use it."""
 
     linked: Linked
+    thorough: bool = True
+    """Whether each violation of an invariant is of interest; else the first one is enough."""
+    proofs: "dict[str, Answer]" = field(default_factory=dict)
+    """What was proved of the invariants, by their name."""
     _sessions: dict[tuple[str, str], Session] = field(default_factory=dict)
 
     def session(self, token: str, service: str) -> Session:

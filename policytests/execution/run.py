@@ -23,6 +23,7 @@ from .cases import Case, cases
 from .causes import Causes
 from .evaluation import Evaluation
 from .hostile import HostileCase, NearMissCase, hostile_cases
+from .invariants import InvariantCase, check_assumptions
 from .policies import Compiled, OutsideError, Policies, shown
 
 
@@ -126,10 +127,13 @@ class Run:
         claims = {name: dict(sample.claims) for name, sample in linked.samples.items()}
         hostile = tuple(hostile_cases(suite, claims))
         _check_hostile(suite, hostile, problems)
+        evaluation = Evaluation(linked)
+        if linked.assumptions:
+            check_assumptions(evaluation, problems)
         if problems.errors:
             raise SuiteError(tuple(problems), sources)
-        every = (*cases(suite), *hostile)
-        return Loaded(suite, compiled, Evaluation(linked), source, Causes(policy), every)
+        every = (*cases(suite), *map(InvariantCase, linked.invariants), *hostile)
+        return Loaded(suite, compiled, evaluation, source, Causes(policy), every)
 
     def _compile(self, suite: Suite, problems: Problems) -> Compiled | None:
         try:

@@ -13,7 +13,8 @@ from importlib.resources import files
 from typing import Final
 
 from regauth.engine.source.problems import Location
-from regauth.policytests.analysis.coverage import Coverage, Point
+from regauth.policytests.analysis.coverage import Coverage
+from regauth.policytests.analysis.points import Point
 from regauth.policytests.execution.access_table import AccessTable
 from regauth.policytests.execution.telling import counted
 

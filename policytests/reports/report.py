@@ -154,10 +154,14 @@ def analyse(run: Run, report: Report, *, mutants: bool) -> None:
         if compilation.policy is None:
             continue
         report.sources.update(compilation.sources)
+        report.sources.update(
+            {one.suite.file: one.source for one in listed if one.evaluation.linked.invariants}
+        )
         places = Places.of(compilation.sources)
         judged = [(loaded, case) for loaded in listed for case in loaded.judged]
         asked = (pair for loaded, case in judged for pair in questions(loaded, case))
-        report.coverage.append(cover(compilation.policy, folder, places, asked))
+        stated = [one for loaded in listed for one in loaded.evaluation.linked.invariants]
+        report.coverage.append(cover(compilation.policy, folder, places, asked, stated))
         if mutants:
             good = [
                 (loaded, case)

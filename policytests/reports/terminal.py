@@ -17,8 +17,9 @@ from typing import Final
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from regauth.policytests.analysis.coverage import Coverage, Point
+from regauth.policytests.analysis.coverage import Coverage
 from regauth.policytests.analysis.mutation import Mutation
+from regauth.policytests.analysis.points import Point
 from regauth.policytests.execution.telling import counted
 from regauth.policytests.exit_codes import NOTHING_RUN
 
@@ -57,6 +58,7 @@ _KINDS: Final = {
     "grant": "grants",
     "denial": "denials",
     "pattern": "patterns",
+    "invariant": "invariants",
     "part": "parts",
     "mcdc": "MC/DC",
 }
@@ -304,6 +306,8 @@ def describe(point: Point, missing: Sequence[str]) -> str:
     match point.kind:
         case "grant" | "denial":
             text = f"{point.kind} {point.name} never matches"
+        case "invariant":
+            text = f"invariant `{point.name}`: no case asks for what it forbids"
         case "pattern":
             text = f"{point.text} of {point.name} never matches"
         case "mcdc":

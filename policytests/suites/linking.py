@@ -26,6 +26,7 @@ from regauth.policytests.tokens.issuing import IssuerKeys, Sample, make_sample, 
 from regauth.policytests.tokens.profiles.known import PLAIN
 from regauth.policytests.tokens.spec import TokenSpec
 
+from .invariants import Invariant, SuiteAssumption, compile_invariants
 from .suite import Because, GridTest, RequestTest, Suite, Test
 
 MAX_CAPTURED_BYTES: Final = 64 * 1024
@@ -41,6 +42,8 @@ class Linked:
     samples: dict[str, Sample] = field(default_factory=dict)
     services: dict[str, str] = field(default_factory=dict)
     """The service of each test's requests, by the test's name; "" for the hostile layer."""
+    invariants: tuple[Invariant, ...] = ()
+    assumptions: tuple[SuiteAssumption, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +67,11 @@ def link(suite: Suite, policy: Policy, surroundings: Surroundings, problems: Pro
 
     The codes are `unknown-provider`, `ambiguous-provider`, `unknown-claim`, `impossible-claim`,
     `unknown-service`, `unknown-grant`, `unknown-reason`, `captured-token`, `leaked-token`,
-    `expired-exemption`.
+    `expired-exemption`, and those of `compile_invariants`.
     """
     linker = _Linker(suite, policy, surroundings, problems)
-    linked = Linked(suite, policy)
+    stated = compile_invariants(suite.invariants, policy, problems) if suite.invariants else ()
+    linked = Linked(suite, policy, {}, {}, *stated)
     for spec in suite.tokens.values():
         sample = linker.sample(spec)
         if sample is not None:

@@ -13,6 +13,7 @@ from regauth.engine.source.problems import Location, Problems
 from regauth.policytests.tokens.spec import TokenSpec
 
 from .grid import Names
+from .invariants import read_invariants
 from .suite import Hostile, Suite
 from .tests import read_places, read_tests
 from .times import looks_like_time, parse_time
@@ -62,6 +63,8 @@ class _SuiteReader:
         groups = read_groups(self._root.get("groups"), tokens, self._problems)
         names = Names(frozenset(tokens), groups)
         tests = read_tests(self._root.get("tests"), names, self._problems)
+        named = {test.name: test.location for test in tests}
+        invariants = read_invariants(self._root.get("invariants"), named, self._problems)
         hostile = self._hostile(names)
         self._check_use(tokens, names.mentioned, groups)
         if at is None:
@@ -79,6 +82,7 @@ class _SuiteReader:
             groups=groups,
             tests=tests,
             hostile=hostile,
+            invariants=invariants,
         )
 
     def _hostile(self, names: Names) -> Hostile | None:

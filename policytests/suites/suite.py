@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from regauth.engine.access.scope import Access, Scope
+from regauth.engine.source.nodes import MappingNode
 from regauth.engine.source.problems import Location
 from regauth.policytests.tokens.spec import TokenSpec
 
@@ -23,6 +24,10 @@ ENDINGS: Final = (".policytest.yaml", ".policytest.yml")
 """
 Endings, in any case, of files that are meant as suites.  Other endings than `SUFFIX` are errors.
 """
+
+
+FORBIDDEN_IN_NAMES: Final = ("::", "[", "]")
+"""What no name of a test or an invariant may hold: ids of cases are made with them."""
 
 
 class Mark(Enum):
@@ -134,6 +139,21 @@ class Hostile:
 
 
 @dataclass(frozen=True, slots=True)
+class WrittenInvariant:
+    """
+    An invariant or an assumption, before it is compiled against a policy.
+
+    `kind` is the list that it stands in: `never`, `only` or `assume`.
+    """
+
+    kind: str
+    name: str
+    """Empty only for an assumption."""
+    location: Location
+    node: MappingNode
+
+
+@dataclass(frozen=True, slots=True)
 class Suite:
     """One file of tests of one policy."""
 
@@ -148,3 +168,4 @@ class Suite:
     groups: Mapping[str, tuple[str, ...]]
     tests: tuple[Test, ...]
     hostile: Hostile | None = None
+    invariants: tuple[WrittenInvariant, ...] = ()

@@ -6,7 +6,6 @@ What lives here: reading them.  Not here: running them
 """
 
 from collections.abc import Iterator
-from typing import Final
 
 from regauth.engine.access.scope import (
     Access,
@@ -21,10 +20,16 @@ from regauth.engine.source.nodes import MappingNode, Node, ScalarNode, SequenceN
 from regauth.engine.source.problems import Location, Problems
 
 from .grid import Names, read_grid
-from .suite import Because, Exemption, GridTest, RequestTest, SnapshotTest, Test
+from .suite import (
+    FORBIDDEN_IN_NAMES,
+    Because,
+    Exemption,
+    GridTest,
+    RequestTest,
+    SnapshotTest,
+    Test,
+)
 from .times import parse_date
-
-_FORBIDDEN: Final = ("::", "[", "]")
 
 
 def read_tests(node: Node | None, names: Names, problems: Problems) -> tuple[Test, ...]:
@@ -77,7 +82,7 @@ class _TestReader:
 
     def read(self) -> Test | None:
         """Read it as the one kind of test that its keys say; the schema has told of others."""
-        for text in _FORBIDDEN:
+        for text in FORBIDDEN_IN_NAMES:
             if text in self._name:
                 message = f"a test's name cannot hold `{text}`: it is a part of case ids"
                 self._error(self._location, "bad-name", message)

@@ -1,9 +1,10 @@
 """Coverage: what a suite exercises of a policy, and a token for what it does not."""
 
-from regauth.policytests.analysis.coverage import Coverage, Point, cover
+from regauth.policytests.analysis.coverage import Coverage, cover
 from regauth.policytests.analysis.mutation import questions
 from regauth.policytests.analysis.parts import Parts, combine
 from regauth.policytests.analysis.places import Places
+from regauth.policytests.analysis.points import Point
 from tests.policytests.conftest import TOKENS, Repository
 
 GRID = """

@@ -173,3 +173,29 @@ def test_nothing_but_failures_and_one_summary_is_shown(house: Repository) -> Non
     assert "main-acme/app-pull" not in done.stdout
     assert "FAIL suite.policytest.yaml:8:29 main-acme/app-push" in done.stdout
     assert "1 passed, 2 failed, 1 skipped, 1 xfailed" in done.stdout
+
+
+def test_every_format_tells_of_a_broken_invariant(tmp_path: Path) -> None:
+    house = Repository(tmp_path, IssuerKeys())
+    house.suite(
+        """
+        tests:
+          - {name: t, token: main, scopes: ["repository:acme/app:pull"], expect: {granted: ["repository:acme/app:pull"]}}
+        invariants:
+          never:
+            - {name: nobody pushes, repositories: ["**"], actions: [push]}
+        """
+    )
+    out = house.root / "out"
+    out.mkdir()
+    done = run(
+        house.root, *(f"-f{name}={out / name}" for name in FORMATS), f"--html={out / 'html'}"
+    )
+    assert 1 == done.returncode, done.stdout + done.stderr
+    assert "FAIL suite.policytest.yaml:8:14 nobody pushes does not hold: a token of" in done.stdout
+    for name in set(FORMATS) - {"lcov", "cobertura"}:
+        text = (out / name).read_text()
+        assert "nobody pushes" in text, name
+        assert "does not hold" in text, name
+        assert "push-own" in text, name
+    assert "SF:suite.policytest.yaml" in (out / "lcov").read_text()

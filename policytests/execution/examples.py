@@ -1,0 +1,106 @@
+"""
+A witness of a proof as its readers see it: a token as a suite writes it, and the decision.
+
+What lives here: the words.  Not here: proofs (`regauth.policytests.proofs`).
+"""
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from regauth.engine.access.outcomes import Identity, Refusal
+from regauth.engine.cel import Program
+from regauth.engine.decisions.authentication import authenticate
+from regauth.engine.decisions.decide import Request
+from regauth.engine.policy.policy import Policy
+from regauth.engine.tokens.jwt import NO_CLAIMS, supposed
+from regauth.policytests.suites.writing import yaml_value
+
+from .telling import tell_verdict
+
+if TYPE_CHECKING:
+    from regauth.policytests.proofs import Witness
+
+_MADE: Final = ("iss", "iat", "nbf", "exp")
+"""Claims that a suite's token gets by itself."""
+
+_PLAIN: Final = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
+_BOOLEANS: Final = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
+"""Names that some readers of YAML take for something else than text."""
+
+
+def read_claims(*policies: Policy | None) -> frozenset[str]:
+    """Return the claims that some policies read: the others decide nothing."""
+    return claims_of(
+        program
+        for policy in policies
+        if policy is not None
+        for program in policy.programs(logins=True)
+    )
+
+
+def claims_of(programs: "Iterator[Program] | list[Program]") -> frozenset[str]:
+    """Return the claims that some expressions read."""
+    return frozenset(
+        path[1]
+        for program in programs
+        for path in program.paths
+        if path[0] == "claims" and len(path) > 1
+    )
+
+
+def token(witness: "Witness", read: frozenset[str] | None = None) -> Iterator[str]:
+    """
+    Yield the token of a witness as a suite writes it, a line each.
+
+    Args:
+        witness: The witness.
+        read: The claims to write; None for all.
+    """
+    if not witness.provider:
+        return
+    yield "profile: plain"
+    yield f"provider: {yaml_value(witness.provider)}"
+    if witness.session or witness.now != witness.at:
+        yield f"at: {witness.at.isoformat()}"
+    yield "claims:"
+    for name, value in witness.claims.items():
+        if name not in _MADE and (read is None or name in read):
+            yield f"  {_key(name)}: {yaml_value(value)}"
+
+
+def _key(name: str) -> str:
+    """Return a claim's name as a key of YAML."""
+    return name if _PLAIN.fullmatch(name) and name not in _BOOLEANS else yaml_value(name)
+
+
+def who(witness: "Witness") -> str:
+    """Return who a witness is."""
+    if not witness.provider:
+        return "anybody, without credentials"
+    return f"a token of {witness.provider}{' in a session' if witness.session else ''}"
+
+
+def request_of(policy: Policy, witness: "Witness") -> Request | None:
+    """Return the request of a witness by a policy; None when its login is refused."""
+    if not witness.provider:
+        identity, claims = Identity(), NO_CLAIMS
+    else:
+        provider = policy.providers[witness.provider]
+        login = authenticate(provider, supposed(witness.claims), witness.service, witness.at)
+        if isinstance(login, Refusal):
+            return None
+        identity, claims = login.identity, login.claims
+    return Request(policy, identity, claims, witness.service, witness.now, exhaustive=True)
+
+
+def tell_witness(policy: Policy, witness: "Witness", read: frozenset[str]) -> Iterator[str]:
+    """Say line by line who asks for what, and by which statement it is allowed."""
+    yield f"asked     {witness.access} at {witness.service}, {witness.now:%Y-%m-%dT%H:%M:%SZ}"
+    yield f"who       {who(witness)}"
+    for line in token(witness, read | {"aud", "sub"}):
+        yield f"          {line}"
+    request = request_of(policy, witness)
+    if request is not None:
+        yield "got       A allowed"
+        yield from tell_verdict(policy, request, request.verdict(witness.access))
