@@ -5,6 +5,7 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -38,12 +39,27 @@ def modules(repository: Path) -> Iterator[Path]:
         yield from (repository / folder).rglob("*.py")
 
 
-def imported(path: Path) -> Iterator[str]:
+@cache
+def imported(path: Path) -> frozenset[str]:
+    found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (name.name for name in node.names)
+            found.update(name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module
+            found.add(node.module)
+    return frozenset(found)
+
+
+@cache
+def called(path: Path) -> frozenset[str]:
+    """Return the names of the functions and methods that a module calls."""
+    return frozenset(
+        name
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        for name in (getattr(node.func, "id", None), getattr(node.func, "attr", None))
+        if name is not None
+    )
 
 
 def test_every_package_is_listed(repository: Path) -> None:
@@ -77,7 +93,7 @@ def test_each_library_is_spoken_in_one_place(repository: Path, library: str) -> 
 
 def test_nothing_in_the_engine_imports_the_module_that_reads_files(repository: Path) -> None:
     for path in (repository / "engine").rglob("*.py"):
-        assert "regauth.engine.files" not in set(imported(path)), path
+        assert "regauth.engine.files" not in imported(path), path
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.ImportFrom) and (node.level or node.module == "regauth.engine"):
                 assert node.module != "files", path
@@ -115,9 +131,7 @@ def test_claims_come_from_a_verified_token_or_from_who_says_why(
     callers = {
         path.relative_to(repository).as_posix()
         for path in modules(repository)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if (isinstance(node, ast.Call) and maker == getattr(node.func, "id", None))
-        or (isinstance(node, ast.Call) and maker == getattr(node.func, "attr", None))
+        if maker in called(path)
     }
     casts = [
         path

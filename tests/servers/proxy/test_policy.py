@@ -102,10 +102,19 @@ def serving(tmp_path: Path, grants: str = POLICY) -> Iterator[Site]:
         yield Site(proxy, folder, upstream)
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    with serving(tmp_path) as made:
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with serving(tmp_path_factory.mktemp("served")) as made:
         yield made
+
+
+@pytest.fixture
+def site(served: Site) -> Site:
+    """The proxy with nothing received and nothing decided yet; its tests change no file of it."""
+    served.registry.behaviour = plain()
+    served.registry.received.clear()
+    (served.folder / "decisions.jsonl").write_text("")
+    return served
 
 
 APP = "repository:acme/app:pull,push,delete"
