@@ -2,7 +2,8 @@
 The wheel, installed as a user installs it: in a new environment, with one extra and no more.
 
 No package index is asked.  What the wheel's metadata says that it needs is linked from the
-environment that runs the tests; what it does not say is missing, as it would be for a user.
+environment that runs the tests, with its bytecode; what it does not say is missing, as it would be
+for a user.
 """
 
 import importlib.metadata
@@ -11,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -48,9 +49,15 @@ class Installation:
         """How many bytes their files have together, without bytecode."""
         return sum(path.stat().st_size for one in self.needed for _, path in files(one))
 
+    @property
+    def wheel(self) -> importlib.metadata.Distribution:
+        """What was installed from the wheel itself."""
+        (about,) = self.packages.glob("jwt_registry_auth-*.dist-info")
+        return importlib.metadata.Distribution.at(about)
+
     def add(self, distribution: importlib.metadata.Distribution) -> None:
         """Install a distribution, by links to its files; no other's come with it."""
-        for name, path in files(distribution):
+        for name, path in files(distribution, bytecode=True):
             (self.packages / name).parent.mkdir(parents=True, exist_ok=True)
             if not (self.packages / name).exists():
                 (self.packages / name).symlink_to(path)
@@ -69,19 +76,40 @@ def copy_sources(repository: Path, folder: Path) -> None:
             shutil.copyfile(repository / name, folder / name)
 
 
-def install(wheel: Path, folder: Path, extras: Sequence[str] = ()) -> Installation:
-    """Install a wheel with extras into a new environment."""
+def install(wheel: Path, folder: Path) -> Installation:
+    """Install a wheel with pip into a new environment, without an extra."""
+    made = _environment(folder)
+    pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install"]
+    done = run([*pip, "--quiet", "--no-deps", "--no-index", wheel])
+    assert done.returncode == 0, done.stderr
+    return _completed(made)
+
+
+def install_again(base: Installation, folder: Path, extras: Sequence[str] = ()) -> Installation:
+    """Install what another environment has of the wheel, with extras, as pip would once more."""
+    made = _environment(folder)
+    made.add(base.wheel)
+    for script in base.bin.iterdir():
+        copy = made.bin / script.name
+        if not copy.exists():
+            text = script.read_text(encoding="utf-8")
+            copy.write_text(text.replace(str(base.bin), str(made.bin)), encoding="utf-8")
+            copy.chmod(0o755)
+    return _completed(made, extras)
+
+
+def _environment(folder: Path) -> Installation:
     done = run([sys.executable, "-m", "venv", "--without-pip", folder])
     assert done.returncode == 0, done.stderr
-    pip = [sys.executable, "-m", "pip", "--python", folder / "bin" / "python", "install"]
-    done = run([*pip, "--quiet", "--no-deps", "--no-index", "--no-compile", wheel])
-    assert done.returncode == 0, done.stderr
-    (about,) = folder.glob("lib/python*/site-packages/jwt_registry_auth-*.dist-info")
-    found = needed(importlib.metadata.Distribution.at(about), extras)
-    made = Installation(folder, tuple(found))
+    return Installation(folder, ())
+
+
+def _completed(made: Installation, extras: Sequence[str] = ()) -> Installation:
+    """Add what the wheel with extras needs."""
+    found = needed(made.wheel, extras)
     for distribution in found:
         made.add(distribution)
-    return made
+    return replace(made, needed=tuple(found))
 
 
 def needed(
@@ -116,11 +144,14 @@ def needed(
     return list(found.values())
 
 
-def files(distribution: importlib.metadata.Distribution) -> Iterator[tuple[Path, Path]]:
+def files(
+    distribution: importlib.metadata.Distribution, *, bytecode: bool = False
+) -> Iterator[tuple[Path, Path]]:
     """Return the files of a distribution: where each belongs, and where it is."""
+    left_out = {".pth"} if bytecode else {".pth", ".pyc"}
     for file in distribution.files or []:
         path = Path(str(distribution.locate_file(file))).resolve()
-        if ".." not in file.parts and file.suffix not in {".pth", ".pyc"} and path.is_file():
+        if ".." not in file.parts and file.suffix not in left_out and path.is_file():
             yield Path(*file.parts), path
 
 

@@ -1,7 +1,8 @@
 """
 Who needs one program installs what that program needs: the extras of pyproject.toml.
 
-Each extra is installed from the wheel into an environment of its own.
+Each extra is installed into an environment of its own: the base by pip from the wheel, the others
+from what pip made of it.
 """
 
 import importlib.metadata
@@ -19,7 +20,7 @@ from regauth.controller import scripts as controller_scripts
 from regauth.policytests import cli
 from regauth.servers import scripts as server_scripts
 
-from .installing import Installation, install, needed, run
+from .installing import Installation, install, install_again, needed, run
 
 HELPERS = ("docker-credential-regauth", "regauth-credential-provider")
 EXTRA_OF: Mapping[str, tuple[str, int]] = {
@@ -60,12 +61,12 @@ Installed = Callable[[str], Installation]
 def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """The wheel with an extra, installed once."""
     (wheel,) = dist.glob("*.whl")
-    made: dict[str, Installation] = {}
+    made = {"": install(wheel, tmp_path_factory.mktemp("with-nothing") / "venv")}
 
     def get(extra: str) -> Installation:
         if extra not in made:
-            folder = tmp_path_factory.mktemp(f"with-{extra or 'nothing'}") / "venv"
-            made[extra] = install(wheel, folder, [extra] if extra else [])
+            folder = tmp_path_factory.mktemp(f"with-{extra}") / "venv"
+            made[extra] = install_again(made[""], folder, [extra])
         return made[extra]
 
     return get
@@ -211,11 +212,10 @@ def test_the_readme_says_how_much_an_extra_brings(
 
 
 def test_the_pytest_plugin_is_silent_without_its_extra(
-    installed: Installed, dist: Path, tmp_path: Path
+    installed: Installed, tmp_path: Path
 ) -> None:
     """Who has pytest for tests of their own, and only the engine of ours, notices nothing."""
-    (wheel,) = dist.glob("*.whl")
-    here = install(wheel, tmp_path / "venv")
+    here = install_again(installed(""), tmp_path / "venv")
     for name in ("pytest", "pluggy", "iniconfig", "packaging", "pygments"):
         here.add(importlib.metadata.distribution(name))
     project = tmp_path / "project"
@@ -248,11 +248,9 @@ def test_the_images_hold_the_packages_of_their_extra(
         text = (repository / "deploy" / "requirements" / f"{name}.txt").read_text("utf-8")
         locked = {canonicalize_name(one) for one in re.findall(r"^([\w.-]+)==", text, re.MULTILINE)}
 
-        (about,) = installed("").packages.glob("jwt_registry_auth-*.dist-info")
-        wheel = importlib.metadata.Distribution.at(about)
         needs = {
             canonicalize_name(one.name)
-            for one in needed(wheel, [extra], {"python_version": "3.13"})
+            for one in needed(installed("").wheel, [extra], {"python_version": "3.13"})
         }
 
         # A list is for every platform; some packages are for Windows alone.
