@@ -26,9 +26,7 @@ from regauth.engine.source.addresses import is_loopback
 from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Location, Problems
 from regauth.engine.source.quantities import parse_duration
-from regauth.engine.tokens.jwks import parse_jwks
-from regauth.engine.tokens.keys import ALGORITHMS, KeysError, KeySet, require_keys
-from regauth.engine.tokens.pem import parse_pem
+from regauth.engine.tokens.algorithms import ALGORITHMS, KeysError
 
 from .claim_schemas import ClaimSchemas
 from .expressions import Expressions, Sight
@@ -119,6 +117,11 @@ class Providers:
         return Discovery(access) if good else None
 
     def _static(self, node: Node) -> StaticKeys | None:
+        # On demand: few policies hold keys, and the libraries that read them load slowly.
+        from regauth.engine.tokens.jwks import parse_jwks  # noqa: PLC0415
+        from regauth.engine.tokens.keys import KeySet, require_keys  # noqa: PLC0415
+        from regauth.engine.tokens.pem import parse_pem  # noqa: PLC0415
+
         try:
             if isinstance(node, MappingNode):
                 document: Any = node.plain()

@@ -11,15 +11,18 @@ nor can a provider without an audience.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from regauth.engine.cel import Program
 from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.patterns.names import Pattern
 from regauth.engine.policy.patterns.tags import TagPattern
 from regauth.engine.source.problems import Location
-from regauth.engine.tokens.keys import KeySet
 
 from .index import Index
+
+if TYPE_CHECKING:  # without its library: most policies hold no key
+    from regauth.engine.tokens.keys import KeySet
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class JwksFile:
 class StaticKeys:
     """Keys written in the policy itself."""
 
-    key_set: KeySet
+    key_set: "KeySet"
 
 
 KeySource = Discovery | JwksUri | JwksFile | StaticKeys

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from regauth.engine.source.strictjson import MAX_DEPTH, JsonError, loads_marked, why_odd
 
-from .keys import CURVES, Key, KeysError, KeySet, PublicKey, algorithms_of
+from .algorithms import KeysError
+from .keys import CURVES, Key, KeySet, PublicKey, algorithms_of
 
 MAX_KEYS: Final = 100
 """Keys in one set.  A longer set is refused as a whole."""

@@ -29,8 +29,9 @@ from jwt.algorithms import get_default_algorithms
 from regauth.engine.access.outcomes import Reason
 from regauth.engine.source.strictjson import MAX_DEPTH, JsonError, loads
 
+from .algorithms import ALGORITHMS
 from .jwks import thumbprints_of
-from .keys import ALGORITHMS, Key, KeySet, SigningKey
+from .keys import Key, KeySet, SigningKey
 
 MAX_TOKEN_LENGTH: Final = 16 * 1024
 """Characters in a token; a longer one is refused unread."""

@@ -21,16 +21,10 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
+from .algorithms import ALGORITHMS, KeysError
+
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
-
-ALGORITHMS: Final = (
-    *("RS256", "RS384", "RS512"),
-    *("PS256", "PS384", "PS512"),
-    *("ES256", "ES384", "ES512"),
-    "EdDSA",
-)
-"""The signature algorithms there are here: the asymmetric ones of RFC 7518 and RFC 8037."""
 
 MAX_WHY_LENGTH: Final = 400
 """Characters of the reasons for all left-out members together.  Publishers write a part of them."""
@@ -52,10 +46,6 @@ CURVES: Final[Mapping[str, tuple[str, str]]] = {
     SECP384R1.name: ("ES384", "P-384"),
     SECP521R1.name: ("ES512", "P-521"),
 }
-
-
-class KeysError(ValueError):
-    """Text that should hold keys holds none that can be used; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from .keys import Key, KeysError, KeySet, PrivateKey, PublicKey, algorithms_of
+from .algorithms import KeysError
+from .keys import Key, KeySet, PrivateKey, PublicKey, algorithms_of
 
 
 def parse_pem(text: bytes | str) -> KeySet:

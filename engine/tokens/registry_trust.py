@@ -20,9 +20,10 @@ from regauth.engine.access.scope import Access, Resource
 from regauth.engine.source import strictjson
 
 from . import jwt
+from .algorithms import ALGORITHMS, KeysError
 from .jwt import Claims, MalformedTokenError, UnverifiedToken
 from .key_ids import known_ids
-from .keys import ALGORITHMS, Key, KeysError, KeySet, PublicKey, algorithms_of
+from .keys import Key, KeySet, PublicKey, algorithms_of
 from .pem import load_certificates
 from .workload_claim import DEFERRED, WORKLOAD, Workload, read_workload
 

@@ -17,7 +17,7 @@ from syrupy.session import ItemStatus
 
 from regauth.policytests.execution.access_table import AccessTable, parse_table
 from regauth.policytests.execution.run import Run
-from regauth.policytests.execution.telling import counted
+from regauth.policytests.wording import counted
 
 ACCEPTED: Final = "accepted: "
 """The beginning of a line that keeps the reason of a widening."""

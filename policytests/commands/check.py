@@ -18,6 +18,7 @@ from regauth.engine.files import PolicyFolderError, read_policy_folder
 from regauth.engine.source.problems import Location, Problem, Severity
 from regauth.engine.source.rendering import render_text, wants_color
 from regauth.policytests.exit_codes import POLICY_BROKEN
+from regauth.policytests.wording import counted
 
 
 def check_folders(folders: Sequence[Path], form: str, *, strict: bool) -> int:
@@ -80,8 +81,6 @@ def _show(problems: Sequence[Problem], sources: dict[str, str], form: str) -> No
     else:
         color = wants_color(os.environ, terminal=sys.stdout.isatty())
         text = render_text(problems, sources, color=color)
-        from regauth.policytests.execution.telling import counted  # noqa: PLC0415 - on demand
-
         errors = sum(problem.severity is Severity.ERROR for problem in problems)
         counts = f"{counted(errors, 'error')}, {counted(len(problems) - errors, 'warning')}"
         text = f"{text}\n\n{counts}\n" if problems else "no problem found\n"

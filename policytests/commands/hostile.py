@@ -20,7 +20,8 @@ import urllib3
 
 from regauth.engine.access.scope import REPOSITORY_ACTIONS
 from regauth.engine.source.foreign_text import visible
-from regauth.engine.tokens.keys import KeysError, SigningKey, algorithms_of
+from regauth.engine.tokens.algorithms import KeysError
+from regauth.engine.tokens.keys import SigningKey, algorithms_of
 from regauth.engine.tokens.pem import load_private_key
 from regauth.policytests.execution.run import Loaded, Run, SuiteError
 from regauth.policytests.tokens.forgeries.known import FORGERIES

@@ -15,9 +15,10 @@ from regauth.engine.access.scope import REPOSITORY
 from regauth.engine.policy.policy import Policy, Provider
 from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.rendering import render_text
+from regauth.engine.tokens.algorithms import KeysError
 from regauth.engine.tokens.jwks import parse_jwks
 from regauth.engine.tokens.jwt import MalformedTokenError, parse
-from regauth.engine.tokens.keys import KeysError, KeySet, require_keys
+from regauth.engine.tokens.keys import KeySet, require_keys
 from regauth.policytests.execution.policies import FOLDER, compile_folder
 from regauth.policytests.execution.run import Loaded, Run, SuiteError
 from regauth.policytests.suites.suite import ENDINGS, SUFFIX

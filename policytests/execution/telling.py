@@ -136,10 +136,5 @@ def tell_login(policy: Policy, session: Session) -> Iterator[str]:
         yield f"login     accepted as {identity}"
 
 
-def counted(number: int, noun: str) -> str:
-    """Return a count with its noun: `1 cell`, `2 cells`."""
-    return f"{number} {noun}{'s' * (number != 1)}"
-
-
 def _place(location: Location) -> str:
     return f"({location})"

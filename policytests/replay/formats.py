@@ -14,9 +14,10 @@ from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.problems import Location, Problem, Severity
 from regauth.policytests.reports.github import problem_annotations
 from regauth.policytests.reports.markdown import MARKER, cell
+from regauth.policytests.wording import counted
 
 from .deciding import Change
-from .view import MATTER, MEANING, Told, View, numbered, stamp
+from .view import MATTER, MEANING, Told, View, stamp
 
 SCHEMA_VERSION: Final = 1
 """The version of the JSON report's shape."""
@@ -51,13 +52,13 @@ def text(view: View) -> str:
 def _section(view: View, change: Change, paint: Callable[[str, str], str]) -> Iterator[str]:
     report = view.report
     total = report.different(change)
-    differences = numbered(total, "difference")
-    numbers = f"{differences} in {numbered(report.requests[change], 'request')}"
+    differences = counted(total, "difference")
+    numbers = f"{differences} in {counted(report.requests[change], 'request')}"
     yield f"{paint(change.value.upper(), _COLOURS[change])}  {MEANING[change]}: {numbers}"
     causes = list(report.causes(change))
     if len(causes) > 1 or total > len(view.told[change]):
         for before, after, count, accesses, identities in causes[:MAX_LINES]:
-            about = f"{numbered(accesses, 'access')} of {numbered(identities, 'identity')}"
+            about = f"{counted(accesses, 'access')} of {counted(identities, 'identity')}"
             yield f"  {count:>7,}  {visible(before)} -> {visible(after)}  ({about})"
     for told in view.told[change]:
         yield from _difference(told)
@@ -73,7 +74,7 @@ def _difference(told: Told) -> Iterator[str]:
     yield ""
     yield f"  {visible(difference.identity)}  {visible(difference.access)}"
     yield f"    service {visible(difference.service)}"
-    times = numbered(seen.count, "time")
+    times = counted(seen.count, "time")
     yield f"    {times}, {stamp(seen.first)} to {stamp(seen.last)}, last request {seen.request_id}"
     yield f"    then    {visible(str(difference.before))}"
     yield f"    now     {visible(str(difference.after))}"
@@ -85,7 +86,7 @@ def _difference(told: Told) -> Iterator[str]:
 def _undecided(view: View, paint: Callable[[str, str], str]) -> Iterator[str]:
     report = view.report
     head = paint("NOT DECIDED AGAIN", "yellow")
-    yield f"{head}  {numbered(report.undecided.total(), 'line')}"
+    yield f"{head}  {counted(report.undecided.total(), 'line')}"
     for why, count in report.undecided.most_common():
         yield f"  {count:>7,}  {why.value}: {MATTER[why]}"
         yield f"           first at {visible(report.examples[why])}"
@@ -160,7 +161,7 @@ def _markdown(view: View) -> Iterator[str]:
     for change in Change:
         if not view.told[change] or change is Change.OTHERWISE:
             continue
-        total = numbered(view.report.different(change), "difference")
+        total = counted(view.report.different(change), "difference")
         yield from ("", f"**{change.value}**: {MEANING[change]} ({total})", "")
         yield "| identity | access | then | now | times | last |"
         yield "|---|---|---|---|---|---|"
@@ -198,12 +199,12 @@ def _problems(view: View) -> Iterator[Problem]:
             one, seen = told.group.difference, told.group.seen
             words = (
                 f"{one.identity} {one.access}: then {one.before}; now {one.after} "
-                f"({numbered(seen.count, 'time')}, last request {seen.request_id})"
+                f"({counted(seen.count, 'time')}, last request {seen.request_id})"
             )
             place = told.location if told.location.file else Location(view.folder)
             yield Problem(place, f"{change.value}-access", visible(words), severity=severity)
     for why, count in view.report.undecided.most_common():
-        words = f"{numbered(count, 'line')} not decided again: {MATTER[why]}"
+        words = f"{counted(count, 'line')} not decided again: {MATTER[why]}"
         severity = Severity.WARNING if accepted.undecided else Severity.ERROR
         first = visible(view.report.examples[why])
         yield Problem(Location(view.folder), why.value, words, f"first at {first}", severity)

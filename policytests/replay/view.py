@@ -12,6 +12,7 @@ from typing import Final
 
 from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.problems import Location
+from regauth.policytests.wording import counted
 
 from .deciding import Change, Undecided
 from .report import Accepted, Group, ReplayReport
@@ -66,7 +67,7 @@ class View:
         ]
         counts += [f"{report.undecided.total():,} not decided again"] if report.undecided else []
         found = ", ".join(counts) or ("nothing differs" if report.lines else "there is none")
-        return f"{numbered(report.decided, 'request')} decided again: {found}"
+        return f"{counted(report.decided, 'request')} decided again: {found}"
 
     def verdict(self) -> Iterator[str]:
         """Yield the reason for the exit code, and what can be done."""
@@ -94,17 +95,8 @@ class View:
             when = "each as of its time" if report.at is None else f"as of {stamp(report.at)}"
             yield f"{stamp(report.first)} to {stamp(report.last)}, {when}"
         same = report.recorded[report.hash]
-        known = (
-            f"; {numbered(same, 'request')} had been decided by this very policy" if same else ""
-        )
+        known = f"; {counted(same, 'request')} had been decided by this very policy" if same else ""
         yield f"policy {visible(report.policy)} {report.hash[:19]}{known}"
-
-
-def numbered(number: int, word: str) -> str:
-    """Return a number of things."""
-    plural = f"{word}es" if word.endswith("s") else f"{word}s"
-    plural = "identities" if word == "identity" else plural
-    return f"{number:,} {word if number == 1 else plural}"
 
 
 def stamp(moment: datetime) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from regauth.engine.source.problems import Location, Problem
-from regauth.policytests.execution.telling import counted
+from regauth.policytests.wording import counted
 
 from .report import CaseResult, Report
 

@@ -16,7 +16,7 @@ from regauth.engine.source.problems import Location
 from regauth.policytests.analysis.coverage import Coverage
 from regauth.policytests.analysis.points import Point
 from regauth.policytests.execution.access_table import AccessTable
-from regauth.policytests.execution.telling import counted
+from regauth.policytests.wording import counted
 
 from .report import CaseResult, Report
 from .terminal import describe

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from regauth.policytests.execution.access_table import AccessTable
-from regauth.policytests.execution.telling import counted
+from regauth.policytests.wording import counted
 
 from .report import CaseResult, Report
 from .terminal import describe_uncovered

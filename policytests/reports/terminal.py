@@ -20,8 +20,8 @@ from _pytest.terminal import TerminalReporter
 from regauth.policytests.analysis.coverage import Coverage
 from regauth.policytests.analysis.mutation import Mutation
 from regauth.policytests.analysis.points import Point
-from regauth.policytests.execution.telling import counted
 from regauth.policytests.exit_codes import NOTHING_RUN
+from regauth.policytests.wording import counted
 
 from .report import OUTCOMES, CaseResult, Report
 

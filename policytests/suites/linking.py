@@ -17,9 +17,10 @@ from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.policy import Policy, Provider
 from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.problems import Location, Problems
+from regauth.engine.tokens.algorithms import KeysError
 from regauth.engine.tokens.jwks import parse_jwks
 from regauth.engine.tokens.jwt import MalformedTokenError, parse
-from regauth.engine.tokens.keys import KeysError, KeySet, require_keys
+from regauth.engine.tokens.keys import KeySet, require_keys
 from regauth.policytests.tokens.claim_names import ClaimPath, unknown_claims
 from regauth.policytests.tokens.coherence import impossible_claims
 from regauth.policytests.tokens.issuing import IssuerKeys, Sample, make_sample, profile_of

@@ -15,8 +15,9 @@ from regauth.engine.policy.policy import Discovery, JwksUri, RemoteAccess
 from regauth.engine.source.addresses import is_loopback
 from regauth.engine.source.foreign_text import quoted
 from regauth.engine.source.strictjson import JsonError, Odd, loads_marked, why_odd
+from regauth.engine.tokens.algorithms import KeysError
 from regauth.engine.tokens.jwks import parse_jwks
-from regauth.engine.tokens.keys import KeysError, KeySet
+from regauth.engine.tokens.keys import KeySet
 from regauth.servers.http_client.documents import Bounds, Document, FetchError, origin
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"

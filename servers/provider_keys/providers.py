@@ -17,8 +17,9 @@ from typing import Final
 
 from regauth.engine.decisions.exchange import KeysUnavailable, NeedKeys
 from regauth.engine.policy.policy import Discovery, JwksUri, KeySource, Policy, Provider, StaticKeys
+from regauth.engine.tokens.algorithms import KeysError
 from regauth.engine.tokens.jwks import parse_jwks
-from regauth.engine.tokens.keys import KeysError, KeySet
+from regauth.engine.tokens.keys import KeySet
 from regauth.servers.http_client.documents import Bounds, fetch
 
 from .cache import Clock, KeyState, KeyTimes, RemoteKeys, Spawn, spawn_thread, tell_of_keys

@@ -17,8 +17,9 @@ from regauth.engine import Reason
 from regauth.engine.decisions.exchange import KeysUnavailable
 from regauth.engine.policy.policy import JwksUri
 from regauth.engine.source.startup import StartupError
+from regauth.engine.tokens.algorithms import KeysError
 from regauth.engine.tokens.jwks import parse_jwks
-from regauth.engine.tokens.keys import KeysError, KeySet
+from regauth.engine.tokens.keys import KeySet
 from regauth.engine.tokens.registry_trust import (
     LEEWAY,
     RegistryToken,

@@ -14,8 +14,8 @@ from cryptography.x509 import Certificate
 
 from regauth.engine import SigningKey
 from regauth.engine.source.foreign_text import quoted
+from regauth.engine.tokens.algorithms import KeysError
 from regauth.engine.tokens.jwks import parse_jwks
-from regauth.engine.tokens.keys import KeysError
 from regauth.engine.tokens.pem import load_certificates, parse_pem
 from regauth.servers.configuration.settings import Settings, SigningSettings
 from regauth.servers.signing.compat import FIRST_VERIFIERS

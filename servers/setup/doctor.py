@@ -25,9 +25,9 @@ from regauth.engine.access.scope import REPOSITORY, Access, Resource
 from regauth.engine.policy.policy import RemoteAccess
 from regauth.engine.source.addresses import is_loopback
 from regauth.engine.source.foreign_text import quoted, visible
+from regauth.engine.tokens.algorithms import KeysError
 from regauth.engine.tokens.jwks import parse_jwks
 from regauth.engine.tokens.key_ids import key_id
-from regauth.engine.tokens.keys import KeysError
 from regauth.servers.configuration.settings import Settings, SigningSettings
 from regauth.servers.http_client.documents import (
     Bounds,

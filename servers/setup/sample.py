@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from regauth.engine.source.startup import StartupError
 from regauth.engine.tokens import jwt
-from regauth.engine.tokens.keys import KeysError, PrivateKey, SigningKey
+from regauth.engine.tokens.algorithms import KeysError
+from regauth.engine.tokens.keys import PrivateKey, SigningKey
 from regauth.engine.tokens.pem import load_private_key
 from regauth.servers.signing.certificates import make_key, private_pem
 

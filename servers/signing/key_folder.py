@@ -25,9 +25,10 @@ from typing import Final
 from cryptography import x509
 
 from regauth.engine.source.startup import StartupError
+from regauth.engine.tokens.algorithms import KeysError
 from regauth.engine.tokens.jwks import jwks
 from regauth.engine.tokens.key_ids import key_id
-from regauth.engine.tokens.keys import KeysError, PrivateKey, algorithms_of
+from regauth.engine.tokens.keys import PrivateKey, algorithms_of
 from regauth.engine.tokens.pem import load_certificates, load_private_key
 
 from .certificates import (

@@ -13,9 +13,10 @@ from pathlib import Path
 from cryptography import x509
 
 from regauth.engine.source.startup import StartupError
+from regauth.engine.tokens.algorithms import KeysError
 from regauth.engine.tokens.jwks import jwks
 from regauth.engine.tokens.key_ids import key_id
-from regauth.engine.tokens.keys import KeysError, PrivateKey, PublicKey, SigningKey, algorithms_of
+from regauth.engine.tokens.keys import PrivateKey, PublicKey, SigningKey, algorithms_of
 from regauth.engine.tokens.pem import load_certificates, load_private_key
 from regauth.servers.configuration.settings import FixedKeyId, KeyFolder, SigningSettings
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from regauth.engine.access.outcomes import Reason
 from regauth.engine.tokens import jwt
+from regauth.engine.tokens.algorithms import ALGORITHMS
 from regauth.engine.tokens.jwks import parse_jwks, public_jwk
 from regauth.engine.tokens.jwt import MAX_TOKEN_LENGTH, MalformedTokenError
-from regauth.engine.tokens.keys import ALGORITHMS, KeySet, PrivateKey, SigningKey
+from regauth.engine.tokens.keys import KeySet, PrivateKey, SigningKey
 
 Keys = dict[str, PrivateKey]
 KINDS = {**dict.fromkeys(ALGORITHMS[:6], "rsa"), "ES256": "p256", "ES384": "p384", "ES512": "p521"}

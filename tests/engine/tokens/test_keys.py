@@ -8,15 +8,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, rsa
 
+from regauth.engine.tokens.algorithms import KeysError
 from regauth.engine.tokens.jwks import MAX_KEYS, parse_jwks, public_jwk
 from regauth.engine.tokens.key_ids import key_id
-from regauth.engine.tokens.keys import (
-    MAX_WHY_LENGTH,
-    KeysError,
-    PrivateKey,
-    SigningKey,
-    require_keys,
-)
+from regauth.engine.tokens.keys import MAX_WHY_LENGTH, PrivateKey, SigningKey, require_keys
 from regauth.engine.tokens.pem import load_certificates, load_private_key, parse_pem
 
 Keys = dict[str, PrivateKey]

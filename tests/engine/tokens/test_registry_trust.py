@@ -18,9 +18,10 @@ from cryptography.x509.oid import NameOID
 from regauth.engine.access.outcomes import Reason
 from regauth.engine.access.scope import Access, Resource
 from regauth.engine.tokens import jwt
+from regauth.engine.tokens.algorithms import KeysError
 from regauth.engine.tokens.jwks import jwks, parse_jwks
 from regauth.engine.tokens.key_ids import key_id, known_ids
-from regauth.engine.tokens.keys import KeysError, KeySet, PrivateKey, SigningKey, algorithms_of
+from regauth.engine.tokens.keys import KeySet, PrivateKey, SigningKey, algorithms_of
 from regauth.engine.tokens.registry_trust import (
     RegistryToken,
     RegistryTrust,

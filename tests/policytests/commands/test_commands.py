@@ -13,7 +13,7 @@ from regauth.engine.compiler.compiler import compile_policy
 from regauth.policytests.cli import COMMANDS
 from regauth.policytests.commands.help import EXAMPLES, HELP
 from regauth.policytests.tokens.forgeries.known import FORGERIES
-from tests.policytests.conftest import TOKENS, Repository
+from tests.policytests.conftest import POLICY, TOKENS, Repository
 from tests.policytests.test_plugin import run
 from tests.policytests.tokens.test_tokens import AT, capture
 
@@ -35,6 +35,21 @@ def test_help_teaches_by_example_without_importing_the_engine() -> None:
     assert done.stdout.endswith("False\n")
     assert all(f"  {command}" in HELP for command in COMMANDS)
     assert set(COMMANDS) == set(EXAMPLES)
+
+
+def test_a_check_loads_nothing_that_only_tokens_and_suites_need(tmp_path: Path) -> None:
+    """A pre-commit hook checks a small policy at each commit, and most of that time is importing."""
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    code = f"import sys; sys.argv=['policytest','check',{str(tmp_path)!r}]\ntry:\n from regauth.policytests.cli import main\n sys.exit(main())\nexcept SystemExit: pass\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.startswith("no problem found\n")
+    loaded = set(done.stdout.split())
+    assert "regauth.engine.compiler.compiler" in loaded
+    assert (
+        loaded & {"cryptography", "jwt", "jsonschema", "pytest", "regauth.policytests.suites"}
+        == set()
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS)
