@@ -11,6 +11,7 @@ in docs/cel.md.
 from regauth.engine.cel.checks.checking import Checked, Declarations, check_node
 from regauth.engine.cel.checks.compiling import Compiled, compile_expression, compile_node
 from regauth.engine.cel.evaluation.budget import STEPS, request_budget
+from regauth.engine.cel.evaluation.causes import Atom, atoms_of, failing_atoms
 from regauth.engine.cel.evaluation.program import Program
 from regauth.engine.cel.evaluation.tracing import Trace
 from regauth.engine.cel.library.types import (
@@ -44,6 +45,7 @@ __all__ = [
     "STEPS",
     "STRING",
     "TIMESTAMP",
+    "Atom",
     "CelError",
     "Checked",
     "Compiled",
@@ -62,9 +64,11 @@ __all__ = [
     "Timestamp",
     "Trace",
     "Type",
+    "atoms_of",
     "check_node",
     "compile_expression",
     "compile_node",
+    "failing_atoms",
     "request_budget",
     "timestamp",
     "unparse",

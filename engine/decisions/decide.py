@@ -172,7 +172,7 @@ class Request:
         denied = self._denied(access)
         if denied is not None and denied.why is Why.DENIED:
             return denied
-        granted = self._granted(access)
+        granted = self.granted(access)
         if denied is not None and granted.allowed:
             return Verdict(access, denied.why, denied.source, granted.errors)
         return granted
@@ -190,7 +190,7 @@ class Request:
             waiting = waiting or Verdict(access, Why.DEPENDS_ON_REFERENCE, denial.name)
         return waiting
 
-    def _granted(self, access: Access) -> Verdict:
+    def granted(self, access: Access) -> Verdict:
         """Return the verdict of the grants, as if there were no denial."""
         failed: list[ConditionError] = []
         waiting = ""
@@ -229,13 +229,30 @@ class Request:
         key = (id(lookup), name)
         found = self._candidates.get(key)
         if found is None:
-            found = [all_[position] for position in lookup.candidates(self._claims, name)]
+            found = [all_[position] for position in lookup.candidates(self.claims, name)]
             self._candidates[key] = found
         return found
 
     @property
-    def _claims(self) -> Mapping[str, object]:
+    def claims(self) -> Mapping[str, object]:
+        """The claims as conditions see them."""
         return self.variables["claims"]  # type: ignore[return-value]
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether it came without credentials."""
+        return not self.variables["provider"]
+
+    def look_at(self, statement: Statement, access: Access) -> None:
+        """
+        Take the steps that looking at a statement costs, and show the access to conditions.
+
+        Raises:
+            TooCostlyError: There are none left.
+        """
+        self._left[0] -= STATEMENT_STEPS + PATTERN_STEPS * len(statement.patterns)
+        self.check_steps(repr(statement.name))
+        self.see(access)
 
     def match(self, statement: Statement, access: Access) -> Match:
         """Tell whether a statement matches; a part that is false outweighs an unknown one."""
@@ -331,7 +348,7 @@ class Request:
 
     def _condition(self, statement: Statement, when: Program, access: Access) -> Match:
         if self.is_open(statement, when, access):
-            return False if ruled_out(statement, self._claims) else Unseen.REFERENCE
+            return False if ruled_out(statement, self.claims) else Unseen.REFERENCE
         return self._holds(when, statement.name)
 
     def _holds(self, program: Program, source: str) -> bool | ConditionError:

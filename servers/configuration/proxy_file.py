@@ -82,6 +82,7 @@ class _ProxyReader:
                 listen=tuple(Address(*one) for one in listen) or None,
                 threads=plain(node, "threads"),
                 drain=_seconds(node, "drain"),
+                explain=plain(node, "explain"),
                 connections=connection_limits(node, self._values),
                 trusted_proxies=self._values.networks(node.get("trustedProxies")),
                 rfc7239=rfc7239(node),
@@ -144,6 +145,7 @@ class _ProxyReader:
                 **only_given(
                     **decision_log(mapping(self._node, "decisionLog"), self._file.parent),
                     filter_catalog=plain(self._node, "filterCatalog"),
+                    explain=plain(self._node, "explain"),
                     trusted_proxies=self._values.networks(self._node.get("trustedProxies")),
                     rfc7239=rfc7239(self._node),
                     log_format=plain(self._node, "logFormat"),

@@ -11,7 +11,7 @@ from typing import Final
 
 from regauth.engine.source.addresses import Network
 
-from .settings import Address, ConnectionLimits, LogFormat, LogLevel, Settings
+from .settings import Address, ConnectionLimits, Explain, LogFormat, LogLevel, Settings
 
 MIB: Final = 1024 * 1024
 REDIRECT_PATH: Final = "/auth/token"
@@ -137,5 +137,7 @@ class ProxySettings:
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     drain: float = 300.0
     """Seconds that transfers under way have to end after SIGTERM."""
+    explain: Explain = "reasons"
+    """Whether 401 and 403 say their reason, and how much `/auth/why` tells, with a policy."""
     log_format: LogFormat = "json"
     log_level: LogLevel = "info"

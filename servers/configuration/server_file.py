@@ -110,6 +110,7 @@ class _ServerReader:
                 ),
                 realm=plain(node, "realm"),
                 verbose_errors=plain(node, "verboseErrors"),
+                explain=plain(node, "explain"),
                 browser_origins=_origins(node.get("browserOrigins")),
                 paths=_paths(node),
                 workers=plain(node, "workers"),

@@ -14,9 +14,13 @@ from regauth.engine.source.addresses import Network
 
 LogFormat = Literal["json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+Explain = Literal["off", "reasons", "conditions"]
 
 TOKEN_PATHS: Final = ("/auth/token", "/auth", "/token", "/v2/token")
 """Where clients of the known registries look for the token endpoint."""
+
+WHY_PATH: Final = "/auth/why"
+"""Where a caller asks why an access was refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,8 @@ class Settings:
     lifetime: timedelta = timedelta(minutes=5)
     realm: str = "token-server"
     verbose_errors: bool = False
+    explain: Explain = "reasons"
+    """How much `/auth/why` tells a caller about its own token; `off`: the path is not served."""
     browser_origins: frozenset[str] = frozenset()
     """The origins of pages that may ask for tokens from a browser."""
     log_format: LogFormat = "json"

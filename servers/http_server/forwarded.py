@@ -77,14 +77,14 @@ class ForwardedFields:
         """
         Return what is known of a request by its WSGI environment (PEP 3333).
 
-        An `X-Request-Id` is taken over when it is one word, so that logs of several servers can be
-        joined.
+        An `X-Request-Id` of a trusted proxy is taken over when it is one word, so that logs of
+        several servers can be joined.  Anybody else could give its request the id of another.
         """
         began = time.perf_counter()
-        given = _text(environ, "HTTP_X_REQUEST_ID")
+        found = self._believed(environ)
+        given = _text(environ, "HTTP_X_REQUEST_ID") if found.trusted else ""
         if _REQUEST_ID.fullmatch(given) is None:
             given = os.urandom(8).hex()
-        found = self._believed(environ)
         agent = _text(environ, "HTTP_USER_AGENT")[:MAX_AGENT]
         asked = AskedAddress(
             found.scheme or _text(environ, "wsgi.url_scheme"),

@@ -56,6 +56,7 @@ def error_body(
     *,
     code: ErrorCode | None = None,
     missing: Sequence[Access] = (),
+    request_id: str = "",
 ) -> str:
     """
     Return an error as JSON.
@@ -65,17 +66,21 @@ def error_body(
         message: What people read.
         reason: The stable word for programs.
         code: The code, where the status has several.
-        missing: The accesses that a token lacks, as Distribution tells them
+        missing: The accesses that a token lacks, each as Distribution tells it
             (`registry/auth/auth.go`, `Access`).
+        request_id: What the logs call the request.
     """
     error: dict[str, object] = {
         "code": code or _CODES.get(status, ErrorCode.UNKNOWN),
         "message": message,
     }
+    detail: dict[str, object] = {}
     if reason:
-        error["detail"] = {"reason": reason}
-    elif missing:
-        error["detail"] = [
+        detail["reason"] = reason
+    if request_id:
+        detail["requestId"] = request_id
+    if missing:
+        detail["missing"] = [
             {
                 "Type": one.resource.type,
                 "Class": one.resource.class_,
@@ -84,4 +89,6 @@ def error_body(
             }
             for one in missing
         ]
+    if detail:
+        error["detail"] = detail
     return _encode({"errors": [error]})

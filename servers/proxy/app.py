@@ -28,10 +28,12 @@ from regauth.servers.configuration.proxy_settings import (
     StaticLogin,
     UpstreamSettings,
 )
+from regauth.servers.configuration.settings import WHY_PATH
 from regauth.servers.http_client.pool import Connecting
 from regauth.servers.http_server.connections import ClientBounds, Clients
 from regauth.servers.http_server.forwarded import ForwardedFields, WithRequestInfo
 from regauth.servers.protocol.errors import error_body
+from regauth.servers.protocol.request_info import request_info
 from regauth.servers.state.reloading import load_state
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.turned_away import RejectionLog, warn_of_ignored
@@ -101,6 +103,7 @@ class Proxy:
             policy,
             decisions,
             metrics,
+            tells_reasons=settings.explain != "off",
         )
         self._upstream = None if settings.upstream is None else make_upstream(settings.upstream)
         found = registry = None
@@ -185,7 +188,7 @@ class _Beside:
     def __init__(self, app: App, token_server: App, paths: tuple[str, ...]) -> None:
         self._app = app
         self._token_server = token_server
-        self._paths = frozenset((*paths, "/.well-known/jwks.json"))
+        self._paths = frozenset((*paths, WHY_PATH, "/.well-known/jwks.json"))
 
     def __call__(self, environ: dict[str, Any], start_response: Wsgi) -> Any:  # noqa: ANN401 - WSGI
         """Answer by the application whose path it is (PEP 3333)."""
@@ -281,21 +284,24 @@ def _variable(name: str) -> str:
     return value
 
 
-def _serialize(
-    _request: falcon.Request, response: falcon.Response, error: falcon.HTTPError
-) -> None:
+def _serialize(request: falcon.Request, response: falcon.Response, error: falcon.HTTPError) -> None:
     message = error.title or "the request cannot be answered"
-    response.text = error_body(error.status_code, message)
+    info = request_info(request.env)
+    response.set_header("X-Request-Id", info.request_id)
+    response.text = error_body(error.status_code, message, request_id=info.request_id)
     response.content_type = falcon.MEDIA_JSON
 
 
 def _failed(
-    _request: falcon.Request, response: falcon.Response, error: Exception, _: dict[str, Any]
+    request: falcon.Request, response: falcon.Response, error: Exception, _: dict[str, Any]
 ) -> None:
     """Answer when our own code fails: nothing passes, and the client learns no details."""
     if isinstance(error, falcon.HTTPError):
         raise error
-    logging.getLogger(__name__).error("a request failed", exc_info=error)
+    info = request_info(request.env)
+    logging.getLogger(__name__).error("the request %s failed", info.request_id, exc_info=error)
     response.status = falcon.HTTP_500
     response.content_type = falcon.MEDIA_JSON
-    response.text = error_body(500, "the proxy failed; its log says why")
+    response.set_header("X-Request-Id", info.request_id)
+    message = "the proxy failed; its log says why"
+    response.text = error_body(500, message, request_id=info.request_id)

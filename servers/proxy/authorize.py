@@ -130,13 +130,14 @@ def answer(
         outcome = TurnedAway(403, ErrorCode.DENIED, undecided, "undecided")
     gate.record(outcome, info, "gateway")
     response.set_header("Cache-Control", "no-store")
+    response.set_header("X-Request-Id", info.request_id)
     if isinstance(outcome, Admitted):
         status, reason, subject = int(good), "", outcome.token.subject
     else:
         status = 401 if outcome.status == HTTPStatus.UNAUTHORIZED else 403
         reason, subject = outcome.reason, ""
         response.set_header("X-Reason", _word(outcome.reason))
-        response.text = outcome.body
+        response.text = outcome.body(info.request_id)
         if status == HTTPStatus.UNAUTHORIZED:
             response.set_headers(list(outcome.headers))
     response.status = status

@@ -99,7 +99,7 @@ class RegistryProxy:
         response.status = outcome.status
         response.set_headers(list(outcome.headers))
         response.content_type = falcon.MEDIA_JSON
-        response.text = outcome.body
+        response.text = outcome.body(info.request_id)
         self._log.event(
             "turned-away",
             request_id=info.request_id,
@@ -168,7 +168,9 @@ class RegistryProxy:
         status = 200
         if isinstance(page, RouteFault):
             status = page.status
-            response.text = error_body(page.status, page.message, code=page.code)
+            response.text = error_body(
+                page.status, page.message, code=page.code, request_id=info.request_id
+            )
         else:
             response.data = page.body
             if page.link:
@@ -268,7 +270,7 @@ class RegistryProxy:
         outcome = TurnedAway(status, ErrorCode.UNAVAILABLE, message, str(error))
         response.status = status
         response.content_type = falcon.MEDIA_JSON
-        response.text = outcome.body
+        response.text = outcome.body(info.request_id)
         self._log.event(
             "upstream-failed",
             "error",

@@ -76,7 +76,11 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True)
 class TurnedAway:
-    """A request that may not pass; `reason` is the stable word for the log."""
+    """
+    A request that may not pass.
+
+    `reason` is the stable word for the log, `told` the one for the client; it may be empty.
+    """
 
     status: int
     code: ErrorCode
@@ -86,11 +90,18 @@ class TurnedAway:
     missing: tuple[Access, ...] = ()
     ruling: Ruling | None = None
     token: RegistryToken | None = None
+    told: str = ""
 
-    @property
-    def body(self) -> str:
-        """The error as JSON (distribution docs/spec/api.md, "Errors")."""
-        return error_body(self.status, self.message, code=self.code, missing=self.missing)
+    def body(self, request_id: str) -> str:
+        """Return the error as JSON (distribution docs/spec/api.md, "Errors")."""
+        return error_body(
+            self.status,
+            self.message,
+            self.told,
+            code=self.code,
+            missing=self.missing,
+            request_id=request_id,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +139,7 @@ class Gate:
         policy: Decides what tokens leave open, where the proxy has a policy.
         decisions: The decision log, if there is one.
         metrics: Count each decision, if there are any.
+        tells_reasons: Whether 401 and 403 tell their reason to the client.
     """
 
     def __init__(
@@ -137,7 +149,10 @@ class Gate:
         policy: ProxyPolicy | None = None,
         decisions: DecisionLog | None = None,
         metrics: ProxyMetrics | None = None,
+        *,
+        tells_reasons: bool = True,
     ) -> None:
+        self._tells_reasons = tells_reasons
         self._verifier = verifier
         self._challenger = challenger
         self._policy = policy
@@ -182,7 +197,7 @@ class Gate:
             if token.workload is not None:
                 return Admitted(route, token, visible=partial(policy.visible, token))
         ruling = policy.decide(token, missing) if policy is not None and missing else None
-        if ruling is None:
+        if policy is None or ruling is None:
             return self._unauthorized(asked, route, "insufficient-scope", "insufficient_scope")
         if ruling.allowed:
             return Admitted(route, token, ruling=ruling)
@@ -195,6 +210,7 @@ class Gate:
             route.accesses,
             ruling,
             token,
+            policy.told(ruling, token) if self._tells_reasons else "",
         )
 
     def record(self, outcome: Admitted | TurnedAway, info: RequestInfo, asked_by: str) -> None:
@@ -224,4 +240,5 @@ class Gate:
             reason,
             (("WWW-Authenticate", challenge), API_VERSION),
             route.accesses,
+            told=reason if self._tells_reasons else "",
         )

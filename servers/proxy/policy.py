@@ -16,6 +16,7 @@ from regauth.engine.access.outcomes import Why
 from regauth.engine.access.references import ALL_TAGS, UPLOAD
 from regauth.engine.access.scope import REPOSITORY, Resource
 from regauth.engine.decisions.workload import decide_for, decide_open
+from regauth.engine.explaining.disclosure import reasons_told
 from regauth.engine.tokens.registry_trust import RegistryToken
 
 PULL: Final = "pull"
@@ -105,6 +106,16 @@ class ProxyPolicy:
         policy, now = self._policy(), self._now()
         outcome = decide_open(policy, token.workload, self._service, variants, now)
         return Ruling(tuple(chain(*variants)), outcome, self._service, policy, now)
+
+    def told(self, ruling: Ruling, token: RegistryToken) -> str:
+        """Return why a ruling refuses, in the words that its caller may know."""
+        outcome = ruling.outcome
+        if isinstance(outcome, Refusal) or token.workload is None:
+            return str(outcome.reason) if isinstance(outcome, Refusal) else ""
+        told = reasons_told(ruling.policy, outcome, token.workload.claims, ruling.now)
+        if isinstance(told, Refusal):
+            return str(told.reason)
+        return ", ".join(dict.fromkeys(str(one) for one in told if one is not Why.GRANTED))
 
     def visible(self, token: RegistryToken, names: Sequence[str]) -> list[str]:
         """Return those of some repositories that a token's workload may pull from, or a tag of."""

@@ -53,6 +53,12 @@ def _forget_the_dead() -> None:
             forget_process(int(pid))
 
 
+_TURNED_AWAY: Final = (
+    "Connections that were refused or ended: too-many, slow-headers, slow-body, pipelined, urgent, "
+    "spool-full."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Gauges:
     """The gauges.  The other metrics are counters."""
@@ -138,17 +144,14 @@ class Metrics:
             ("provider", "reason"),
         )
         self._reused = counter("token_server_reused_answers", "Answers given a second time.")
+        whys = ("token_server_why_requests", "Questions to /auth/why, by what became of them.")
+        self._explained = counter(*whys, ("outcome",))
         self._reloads = counter(
             "token_server_reloads",
             "Times that policy and keys were read again, by whether they were taken.",
             ("outcome",),
         )
-        self._turned_away = counter(
-            "token_server_connections_turned_away",
-            "Connections that were refused or ended: too-many, slow-headers, slow-body, pipelined, "
-            "urgent, spool-full.",
-            ("why",),
-        )
+        self._turned_away = counter("token_server_connections_turned_away", _TURNED_AWAY, ("why",))
 
     def request(self, outcome: str, provider: str, seconds: float) -> None:
         """Count a request."""
@@ -165,6 +168,10 @@ class Metrics:
     def reused(self) -> None:
         """Count an answer that was given a second time."""
         self._reused.inc()
+
+    def explained(self, outcome: str) -> None:
+        """Count a question to `/auth/why`."""
+        self._explained.labels(outcome).inc()
 
     def decision(self, decision: Decision) -> None:
         """Count each access of a decision."""

@@ -13,16 +13,20 @@ from typing import Any
 
 import falcon
 
-from regauth.servers.configuration.settings import Settings
+from regauth.engine.explaining.disclosure import Level
+from regauth.servers.configuration.settings import WHY_PATH, Settings
 from regauth.servers.protocol.errors import error_body
+from regauth.servers.protocol.request_info import request_info
 from regauth.servers.provider_keys.providers import ProviderKeys
 from regauth.servers.telemetry.metrics import CONTENT_TYPE
 
 from .browser_origins import BrowserOrigins
 from .observer import Observer
 from .rate_limit import RateLimit
-from .resource import Limits, ResponseStyle, TokenResource
+from .refusals import Limits, Refusals, ResponseStyle
+from .resource import TokenResource
 from .service import TokenService
+from .why import WhyResource
 
 App = falcon.App[falcon.Request, falcon.Response]
 
@@ -53,10 +57,12 @@ def create_app(
         RateLimit(settings.rates.failures),
         RateLimit(settings.rates.identity),
     )
-    origins = BrowserOrigins(settings.browser_origins)
-    token = TokenResource(service, keys, observer, style, limits, origins, settings.answer_cache)
+    refusals = Refusals(style, limits, BrowserOrigins(settings.browser_origins))
+    token = TokenResource(service, keys, observer, refusals, settings.answer_cache)
     for path in settings.paths:
         app.add_route(path, token)
+    if settings.explain != "off":
+        app.add_route(WHY_PATH, WhyResource(service, observer, refusals, Level(settings.explain)))
     app.add_route("/healthz", HealthResource())
     app.add_route("/readyz", ReadyResource(service, keys, reload_problem))
     app.add_route("/metrics", MetricsResource(service, keys, observer))
@@ -158,12 +164,14 @@ class KeysResource:
 
 
 def _serialize_error(
-    _request: falcon.Request, response: falcon.Response, error: falcon.HTTPError
+    request: falcon.Request, response: falcon.Response, error: falcon.HTTPError
 ) -> None:
     message = error.description or error.title or "the request cannot be answered"
     if error.status_code == HTTPStatus.NOT_FOUND:
         message = "there is nothing at this address; the token endpoint is /auth/token"
-    response.text = error_body(error.status_code, message)
+    info = request_info(request.env)
+    response.set_header("X-Request-Id", info.request_id)
+    response.text = error_body(error.status_code, message, request_id=info.request_id)
     response.content_type = falcon.MEDIA_JSON
 
 
@@ -178,9 +186,18 @@ def _unexpected(
         if isinstance(error, falcon.HTTPError):
             raise error
         logging.getLogger(__name__).error("a request failed", exc_info=error)
-        observer.log.event("failed", "error", path=request.path[:500], client=request.remote_addr)
+        info = request_info(request.env)
+        observer.log.event(
+            "failed",
+            "error",
+            path=request.path[:500],
+            client=request.remote_addr,
+            request_id=info.request_id,
+        )
         response.status = HTTPStatus.INTERNAL_SERVER_ERROR
-        response.text = error_body(500, "the server failed; its log says why")
+        response.set_header("X-Request-Id", info.request_id)
+        message = "the server failed; its log says why"
+        response.text = error_body(500, message, request_id=info.request_id)
         response.set_header("Cache-Control", "no-store")
 
     return answer

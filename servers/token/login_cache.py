@@ -56,6 +56,10 @@ class LoginCache:
         seconds = self._seconds.total_seconds()
         return LoginCache(self._keys, self._entries.size, seconds, wait=False)
 
+    def without_memory(self) -> "LoginCache":
+        """Return one that verifies each login anew and remembers none."""
+        return LoginCache(self._keys, 0, 0)
+
     def login(
         self, policy: Policy, credentials: Credentials, service: str, now: datetime
     ) -> tuple[Authenticated | Refusal, KeySet | None]:

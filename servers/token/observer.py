@@ -8,12 +8,14 @@ Not here: the form of any of them.
 from http import HTTPStatus
 
 from regauth.engine import Decision, Identity, Refusal
+from regauth.engine.explaining.disclosure import AccessAnswer
 from regauth.servers.protocol.request_info import RequestInfo
 from regauth.servers.telemetry.decision_log import DecisionLog
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.metrics import Metrics
 
 from .decision_record import write_answer
+from .request import TokenRequest
 from .service import Answer, Issued
 
 
@@ -82,21 +84,57 @@ class Observer:
         """Record a request that never reached the service."""
         self._event(outcome, "", info, status, "", reason=reason, detail=detail)
 
-    def _refused(self, answer: Answer, refusal: Refusal, info: RequestInfo, status: int) -> None:
-        identity = refusal.identity
-        self._event(
-            "unavailable" if refusal.upstream else "refused",
-            refusal.provider,
+    def why_answered(
+        self,
+        decision: Decision,
+        told: tuple[AccessAnswer, ...],
+        info: RequestInfo,
+        status: int,
+    ) -> None:
+        """Tell what a question to `/auth/why` was answered."""
+        self._why(
+            "answered",
             info,
             status,
-            "",
-            reason=refusal.reason,
-            detail=refusal.detail,
-            subject=_subject(identity) if identity else "",
-            service=answer.asked.service,
-            asked=[str(scope) for scope in answer.asked.scopes],
-            account=answer.asked.account,
+            provider=decision.identity.provider,
+            subject=_subject(decision.identity),
+            service=decision.service,
+            told=[f"{one.access} {one.why}" for one in told],
+            grants=sorted({near.grant for one in told for near in one.nearest}),
         )
+
+    def why_refused(
+        self, asked: TokenRequest, refusal: Refusal, info: RequestInfo, status: int
+    ) -> None:
+        """Tell of a question to `/auth/why` whose login was refused."""
+        outcome = "unavailable" if refusal.upstream else "refused"
+        self._why(outcome, info, status, provider=refusal.provider, **_refused_as(asked, refusal))
+
+    def why_turned_away(
+        self, outcome: str, reason: str, detail: str, info: RequestInfo, status: int
+    ) -> None:
+        """Tell of a question to `/auth/why` that never came to the service."""
+        self._why(outcome, info, status, reason=reason, detail=detail)
+
+    def _why(self, outcome: str, info: RequestInfo, status: int, **fields: object) -> None:
+        if self.metrics is not None:
+            self.metrics.explained(outcome)
+        self.log.event(
+            "why",
+            "info" if status == HTTPStatus.OK else "warning",
+            outcome=outcome,
+            status=int(status),
+            **fields,
+            client=info.client,
+            agent=info.agent,
+            request_id=info.request_id,
+            milliseconds=info.milliseconds(),
+        )
+
+    def _refused(self, answer: Answer, refusal: Refusal, info: RequestInfo, status: int) -> None:
+        outcome = "unavailable" if refusal.upstream else "refused"
+        said = _refused_as(answer.asked, refusal)
+        self._event(outcome, refusal.provider, info, status, "", **said)
 
     def _event(
         self,
@@ -146,6 +184,19 @@ class Observer:
             would_lose=sorted(now - then),
             request_id=info.request_id,
         )
+
+
+def _refused_as(asked: TokenRequest, refusal: Refusal) -> dict[str, object]:
+    """Return what the event log says of a refused login."""
+    identity = refusal.identity
+    return {
+        "reason": refusal.reason,
+        "detail": refusal.detail,
+        "subject": _subject(identity) if identity else "",
+        "service": asked.service,
+        "asked": [str(scope) for scope in asked.scopes],
+        "account": asked.account,
+    }
 
 
 def _allowed(outcome: Decision | Refusal) -> frozenset[str]:

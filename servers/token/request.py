@@ -9,11 +9,20 @@ Not here: any judgement of the credentials.
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import parse_qs
 
-from regauth.engine.access.scope import Scope, ScopeSizeError, requested_scopes
+from regauth.engine.access import references
+from regauth.engine.access.scope import (
+    REPOSITORY,
+    Access,
+    Scope,
+    ScopeSizeError,
+    accesses,
+    is_repository_name,
+    requested_scopes,
+)
 from regauth.engine.decisions.exchange import Credentials
 
 MAX_PARAMETER: Final = 1000
@@ -52,6 +61,13 @@ class TokenRequest:
     """Whether the client would store a refresh token instead of its password."""
     refreshing: bool = False
     """Whether the password is what the client was once given as a refresh token."""
+    named: tuple[Access, ...] | None = None
+    """What is asked for with tags and digests, which scopes cannot name; None: the scopes alone."""
+
+    @property
+    def accesses(self) -> tuple[Access, ...]:
+        """Each access that is asked for, once."""
+        return accesses(self.scopes) if self.named is None else self.named
 
 
 def read_get(parameters: Parameters, authorization: str | None) -> TokenRequest:
@@ -83,17 +99,7 @@ def read_post(body: bytes, authorization: str | None) -> TokenRequest:
         UnsupportedGrantError: There is no such grant type here.
         BadCredentialsError: The `Authorization` header is not Basic, or malformed.
     """
-    try:
-        form: Parameters = parse_qs(
-            body.decode(),
-            keep_blank_values=True,
-            max_num_fields=MAX_PARAMETERS,
-            errors="strict",
-        )
-    except ValueError:
-        raise BadRequestError(
-            "the body is not a form (application/x-www-form-urlencoded, UTF-8)"
-        ) from None
+    form = _form(body)
     grant = _single(form, "grant_type")
     offline = _single(form, "access_type") == "offline"
     if grant == "password":
@@ -108,6 +114,49 @@ def read_post(body: bytes, authorization: str | None) -> TokenRequest:
             "the parameter `grant_type` is missing; it is `password` or `refresh_token`"
         )
     raise UnsupportedGrantError("this grant type is not served; `password` and `refresh_token` are")
+
+
+def read_why(body: bytes, authorization: str | None) -> TokenRequest:
+    """
+    Read the form of a question to `/auth/why`: that of a token request, or without `grant_type`.
+
+    Without it the credentials are those of the form or of the header, so that `curl -u` can ask.
+    The name in a scope may have a tag or a digest: `repository:acme/app:v1:push`.
+
+    Raises:
+        BadRequestError, UnsupportedGrantError, BadCredentialsError: As `read_post`.
+    """
+    form = _form(body)
+    if _single(form, "grant_type"):
+        asked = read_post(body, authorization)
+    else:
+        asked = _request(form, _password(form, authorization), offline=False)
+    return replace(asked, named=tuple(map(_with_reference, asked.accesses)))
+
+
+def _with_reference(access: Access) -> Access:
+    """Read the name of a scope as one with a tag or a digest, where it is no name without."""
+    name = access.resource.name
+    if access.resource.type != REPOSITORY or is_repository_name(name):
+        return access
+    found = references.read(name)
+    if found is None or not is_repository_name(found[0]):
+        return access
+    return replace(access, resource=replace(access.resource, name=found[0]), reference=found[1])
+
+
+def _form(body: bytes) -> Parameters:
+    try:
+        return parse_qs(
+            body.decode(),
+            keep_blank_values=True,
+            max_num_fields=MAX_PARAMETERS,
+            errors="strict",
+        )
+    except ValueError:
+        raise BadRequestError(
+            "the body is not a form (application/x-www-form-urlencoded, UTF-8)"
+        ) from None
 
 
 def _request(

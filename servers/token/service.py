@@ -22,7 +22,6 @@ from regauth.engine import (
     Policy,
     Reason,
     Refusal,
-    accesses,
     decide,
     registry_token,
 )
@@ -30,6 +29,7 @@ from regauth.engine.access.scope import REGISTRY
 from regauth.engine.decisions.exchange import anonymous
 from regauth.engine.decisions.prospects import is_out_of_reach
 from regauth.engine.decisions.workload import workload_of
+from regauth.engine.tokens.jwt import NO_CLAIMS, Claims
 from regauth.servers.sessions.sessions import Sessions, is_session
 from regauth.servers.sessions.store import SessionsError
 from regauth.servers.state.state import State
@@ -82,6 +82,17 @@ class Answer:
     """What the shadow policy would have said."""
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a request is decided as, with the claims that it was decided by; nothing is signed."""
+
+    asked: TokenRequest
+    outcome: Decision | Refusal
+    claims: Claims
+    policy: Policy
+    now: datetime
+
+
 class TokenService:
     """
     Issues registry tokens.  Safe to use from many threads.
@@ -112,6 +123,7 @@ class TokenService:
         self.lifetime = lifetime
         self._logins = logins
         self._shadow_logins = logins.beside()
+        self._anew = logins.without_memory()
         self._issuer = issuer
         self._sessions = sessions
         self._filter_catalog = filter_catalog
@@ -138,6 +150,16 @@ class TokenService:
             issued = self._sign(state, decided, login, keys, now)
             outcome = self._with_session(issued, asked, state.policy, now)
         return Answer(asked, outcome, state.policy, now, state.shadow, shadow)
+
+    def decide_anew(self, asked: TokenRequest, admit: Admit) -> Verified:
+        """
+        Decide a request as `answer` does, by the current policy, and issue nothing.
+
+        The login is verified anew and not remembered, and no session begins.
+        """
+        policy, now = self.state.policy, self.now()
+        login, _, decided = self._decide(policy, asked, now, self._anew, admit)
+        return Verified(asked, decided, NO_CLAIMS if login is None else login.claims, policy, now)
 
     def _with_session(
         self, issued: Issued, asked: TokenRequest, policy: Policy, now: datetime
@@ -168,7 +190,7 @@ class TokenService:
         logins: LoginCache,
         admit: Admit = lambda _: None,
     ) -> tuple[Authenticated | None, KeySet | None, Decision | Refusal]:
-        wanted = accesses(asked.scopes)
+        wanted = asked.accesses
         if asked.credentials is None:
             return None, None, anonymous(policy, asked.service, wanted, now)
         login, keys = self._login(policy, asked, asked.credentials, now, logins)

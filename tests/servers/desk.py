@@ -5,7 +5,7 @@ import json
 import os
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from regauth.servers.signing import key_folder
 from regauth.servers.signing.signer import load_signer
 from regauth.servers.state.state import State
 from regauth.servers.telemetry.event_log import EventLog
-from regauth.servers.token.app import create_app
+from regauth.servers.token.app import App, create_app
 from regauth.servers.token.login_cache import LoginCache
 from regauth.servers.token.observer import Observer
 from regauth.servers.token.service import TokenService
@@ -81,6 +81,14 @@ def basic(username: str, password: str) -> dict[str, str]:
     return {"Authorization": f"Basic {pair}"}
 
 
+def reason_of(result: falcon.testing.Result) -> str:
+    """Return the reason of an error, whose body names the request as its header does."""
+    [error] = result.json["errors"]
+    assert error["detail"]["requestId"] == result.headers["x-request-id"]
+    assert error["detail"].keys() == {"reason", "requestId"}
+    return str(error["detail"]["reason"])
+
+
 @dataclass
 class Desk:
     """Where a test asks for tokens and reads the log."""
@@ -92,7 +100,9 @@ class Desk:
     signing: SigningKey
     issuer: SigningKey
     log: Path
-    times: list[datetime] = field(default_factory=lambda: [NOW])
+    times: list[datetime]
+    app: App
+    """The application, for a host of a test's own."""
 
     def token(self, **changes: object) -> str:
         """Return a job's token; a claim of None is left out."""
@@ -172,4 +182,5 @@ def make_desk(
         SigningKey(issuer, "RS256", "sample"),
         log,
         times,
+        app,
     )

@@ -23,11 +23,17 @@ def test_a_status_with_several_codes_says_which() -> None:
     assert body["errors"][0]["code"] == "NAME_INVALID"
 
 
-def test_details_are_a_word_for_programs_or_the_missing_accesses() -> None:
+def test_details_are_a_word_for_programs_the_request_and_the_missing_accesses() -> None:
     missing = (Access(Resource("repository", "acme/app"), "push"),)
     told = json.loads(error_body(401, "no", missing=missing))["errors"][0]["detail"]
 
     assert json.loads(error_body(401, "no", "expired"))["errors"][0]["detail"] == {
         "reason": "expired"
     }
-    assert told == [{"Type": "repository", "Class": "", "Name": "acme/app", "Action": "push"}]
+    assert told == {
+        "missing": [{"Type": "repository", "Class": "", "Name": "acme/app", "Action": "push"}]
+    }
+    assert json.loads(error_body(500, "no", request_id="f00"))["errors"][0]["detail"] == {
+        "requestId": "f00"
+    }
+    assert "detail" not in json.loads(error_body(500, "no"))["errors"][0]

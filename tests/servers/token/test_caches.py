@@ -20,7 +20,17 @@ from regauth.servers.token.answer_cache import AnswerCache, Granted, Question
 from regauth.servers.token.login_cache import LoginCache
 from regauth.servers.token.request import TokenRequest
 from regauth.servers.token.service import Answer, Issued, TokenService
-from tests.servers.desk import NOW, SERVICE, Desk, basic, compiled, make_desk, pem_keys, policy_text
+from tests.servers.desk import (
+    NOW,
+    SERVICE,
+    Desk,
+    basic,
+    compiled,
+    make_desk,
+    pem_keys,
+    policy_text,
+    reason_of,
+)
 
 SCOPE = "repository:acme/app:pull,push"
 
@@ -130,7 +140,7 @@ def test_a_login_is_remembered_for_its_own_user_name_and_service(
     )
 
     assert result.status_code == 401
-    assert result.json["errors"][0]["detail"] == {"reason": reason}
+    assert reason_of(result) == reason
 
 
 def test_no_answer_is_given_again_beside_a_shadow_policy(desk: Desk, text: str) -> None:

@@ -7,7 +7,16 @@ import pytest
 from regauth.engine.tokens.keys import PrivateKey
 from regauth.servers.configuration.settings import Rate, Rates
 from regauth.servers.token.rate_limit import RateLimit
-from tests.servers.desk import ANONYMOUS, SERVICE, Desk, basic, make_desk, pem_keys, policy_text
+from tests.servers.desk import (
+    ANONYMOUS,
+    SERVICE,
+    Desk,
+    basic,
+    make_desk,
+    pem_keys,
+    policy_text,
+    reason_of,
+)
 
 
 class Clock:
@@ -177,7 +186,7 @@ def test_s4_an_identity_over_its_rate_is_stopped_before_anything_is_decided(
     assert [one.status_code for one in results] == [403, 429]
     [error] = results[0].json["errors"]
     assert error["code"] == "DENIED"
-    assert error["detail"] == {"reason": "too-costly"}
+    assert reason_of(results[0]) == "too-costly"
     assert "fewer scopes" in error["message"]
     assert "token" not in results[0].json
     event = asked.events()[-2]

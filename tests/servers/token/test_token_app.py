@@ -3,9 +3,11 @@
 import base64
 import json
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+import falcon.testing
 import pytest
 from cryptography import x509
 
@@ -13,6 +15,7 @@ from regauth.engine.tokens.jwt import parse, verify
 from regauth.engine.tokens.key_ids import key_id
 from regauth.engine.tokens.keys import Key, KeySet, PrivateKey
 from regauth.servers.configuration.settings import TOKEN_PATHS
+from regauth.servers.http_server.forwarded import ForwardedFields, WithRequestInfo
 from regauth.servers.token.certificate_watch import CertificateWatch
 from tests.servers.desk import (
     ANONYMOUS,
@@ -23,6 +26,7 @@ from tests.servers.desk import (
     make_desk,
     pem_keys,
     policy_text,
+    reason_of,
 )
 
 
@@ -181,7 +185,7 @@ def test_a_token_that_fails_a_check_is_refused_and_the_check_is_named(
     assert result.headers["www-authenticate"] == 'Basic realm="token-server", charset="UTF-8"'
     assert result.headers["cache-control"] == "no-store"
     error = result.json["errors"][0]
-    assert (error["code"], error["detail"]) == ("UNAUTHORIZED", {"reason": reason})
+    assert (error["code"], reason_of(result)) == ("UNAUTHORIZED", reason)
     assert error["message"]
 
 
@@ -199,7 +203,7 @@ def test_a_forged_signature_is_refused(desk: Desk) -> None:
 
     result = desk.ask(f"{head}.{payload}.{other}")
 
-    assert result.json["errors"][0]["detail"] == {"reason": "bad-signature"}
+    assert reason_of(result) == "bad-signature"
 
 
 def test_a_service_that_the_policy_does_not_name_is_refused(desk: Desk) -> None:
@@ -208,14 +212,14 @@ def test_a_service_that_the_policy_does_not_name_is_refused(desk: Desk) -> None:
     )
 
     assert result.status_code == 401
-    assert result.json["errors"][0]["detail"] == {"reason": "unknown-service"}
+    assert reason_of(result) == "unknown-service"
 
 
 def test_without_an_anonymous_policy_credentials_are_required(desk: Desk) -> None:
     result = desk.ask(None, "repository:public/app:pull")
 
     assert result.status_code == 401
-    assert result.json["errors"][0]["detail"] == {"reason": "no-credentials"}
+    assert reason_of(result) == "no-credentials"
 
 
 def test_an_anonymous_request_gets_what_the_policy_gives_it(open_desk: Desk) -> None:
@@ -262,7 +266,7 @@ def test_credentials_that_cannot_be_read_are_refused_with_a_challenge(
     )
 
     assert result.status_code == 401
-    assert result.json["errors"][0]["detail"] == {"reason": "malformed-credentials"}
+    assert reason_of(result) == "malformed-credentials"
     assert "www-authenticate" in result.headers
 
 
@@ -369,12 +373,22 @@ def test_a_refusal_leaves_one_line_that_says_why(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("given", ["abc-123", "x" * 65, "a b", "", "a\nb"])
-def test_a_request_id_is_taken_over_only_when_it_is_one_word(desk: Desk, given: str) -> None:
-    result = desk.client.simulate_get("/auth/token", headers={"X-Request-Id": given})
-    logged = desk.events()[-1]["request_id"]
+def test_a_request_id_of_a_trusted_proxy_is_taken_over_when_it_is_one_word(
+    desk: Desk, given: str
+) -> None:
+    app = desk.app
+    proxied = ForwardedFields((ip_network("127.0.0.1/32"),))
+    results = [
+        falcon.testing.TestClient(one).simulate_get(
+            "/auth/token", headers={"X-Request-Id": given}, remote_addr="127.0.0.1"
+        )
+        for one in (WithRequestInfo(app, proxied), WithRequestInfo(app, ForwardedFields()))
+    ]
+    logged = [one["request_id"] for one in desk.events()[-2:]]
 
-    assert result.headers["x-request-id"] == logged
-    assert (logged == given) is (given == "abc-123")
+    assert [one.headers["x-request-id"] for one in results] == logged
+    assert (logged[0] == given) is (given == "abc-123")
+    assert logged[1] != given
 
 
 def test_no_token_and_no_password_is_ever_logged(

@@ -7,8 +7,18 @@ import falcon.testing
 import pytest
 
 from regauth.engine.tokens.keys import PrivateKey
-from regauth.servers.token.resource import MAX_FORM, MAX_QUERY
-from tests.servers.desk import ANONYMOUS, SERVICE, Desk, basic, make_desk, pem_keys, policy_text
+from regauth.servers.token.refusals import MAX_FORM
+from regauth.servers.token.resource import MAX_QUERY
+from tests.servers.desk import (
+    ANONYMOUS,
+    SERVICE,
+    Desk,
+    basic,
+    make_desk,
+    pem_keys,
+    policy_text,
+    reason_of,
+)
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -93,7 +103,7 @@ def test_a_refused_form_is_401_so_that_clients_fall_back_to_get(
     result = post(desk, {**fields, "service": SERVICE})
 
     assert result.status_code == 401
-    assert result.json["errors"][0]["detail"] == {"reason": reason}
+    assert reason_of(result) == reason
     assert "www-authenticate" in result.headers
 
 
@@ -112,7 +122,7 @@ def test_a_grant_type_that_is_not_served_is_404_so_that_clients_fall_back_to_get
     result = post(desk, {"grant_type": "authorization_code", "code": "x", "service": SERVICE})
 
     assert result.status_code == 404
-    assert result.json["errors"][0]["detail"] == {"reason": "unsupported-grant"}
+    assert reason_of(result) == "unsupported-grant"
 
 
 @pytest.mark.parametrize(

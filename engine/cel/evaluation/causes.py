@@ -1,0 +1,113 @@
+"""
+Which parts of a condition keep it from being true.
+
+What lives here: the walk from a condition that is false, or an error, down to the atomic conditions
+that make it so.
+Not here: a second meaning of any operator; each part is lowered and run as the whole is.
+
+Every evaluation takes its steps from the request's, as that of a whole condition does.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from regauth.engine.cel.library.values import Value
+from regauth.engine.cel.syntax.analysis import Path, references
+from regauth.engine.cel.syntax.errors import CelError, ErrorCode
+from regauth.engine.cel.syntax.nodes import (
+    DEFINITIONS,
+    Conditional,
+    Logic,
+    Node,
+    Unary,
+    definition_of,
+)
+
+from .budget import STEPS, run_bounded
+from .comprehensions import weight
+from .lowering import lower
+from .program import Program
+
+
+@dataclass(frozen=True, slots=True)
+class Atom:
+    """An atomic condition as it stands in an expression, or in a definition that this one uses."""
+
+    text: str
+    paths: frozenset[Path]
+    """What it reads from the variables, what definitions read included."""
+
+
+def atoms_of(program: Program) -> tuple[Atom, ...]:
+    """Return the atomic conditions of an expression, left to right, definitions written out."""
+    return tuple(_written_out(program))
+
+
+def _written_out(program: Program) -> Iterator[Atom]:
+    for part in program.parts:
+        name = definition_of(part.node)
+        if name is None:
+            yield _atom(program, part.node)
+        else:
+            yield from _written_out(program.definitions[name])
+
+
+def failing_atoms(program: Program, variables: Mapping[str, Any]) -> tuple[Atom, ...]:
+    """
+    Return the atomic conditions that keep an expression from being true; none where it is true.
+
+    Of a conjunction these are the operands that are not true, of a disjunction all of them.  An
+    operand that cannot be evaluated counts as one that is not true.
+    """
+    return tuple(dict.fromkeys(_failing(program, program.node, variables, wanted=True)))
+
+
+def _failing(
+    program: Program, node: Node, variables: Mapping[str, Any], *, wanted: bool
+) -> Iterator[Atom]:
+    """Yield the atoms because of which a part has not the value that is wanted of it."""
+    value = _value(program, node, variables)
+    if value is wanted:
+        return
+    name = definition_of(node)
+    if name is not None:
+        inner = program.definitions[name]
+        yield from _failing(inner, inner.node, variables, wanted=wanted)
+        return
+    match node:
+        case Logic():
+            for operand in node.operands:
+                yield from _failing(program, operand, variables, wanted=wanted)
+        case Unary(operator="!"):
+            yield from _failing(program, node.operand, variables, wanted=not wanted)
+        case Conditional():
+            chosen = _value(program, node.test, variables)
+            yield from _failing(program, node.test, variables, wanted=chosen is not True)
+            if isinstance(chosen, bool):
+                taken = node.yes if chosen else node.no
+                yield from _failing(program, taken, variables, wanted=wanted)
+        case _:
+            yield _atom(program, node)
+
+
+def _value(program: Program, node: Node, variables: Mapping[str, Any]) -> Value | CelError:
+    left = variables.get(STEPS)
+    if left is not None:
+        left[0] -= weight(node, program.scope)
+    try:
+        return run_bounded(lower(node, program.scope), variables)
+    except CelError as error:
+        return error
+    except RecursionError:
+        return CelError(ErrorCode.LIMIT, "a value nests too deep", node.start, node.end)
+
+
+def _atom(program: Program, node: Node) -> Atom:
+    paths: set[Path] = set()
+    for path in references(node):
+        if path[0] == DEFINITIONS:
+            paths |= program.definitions[path[1]].paths
+        else:
+            paths.add(path)
+    return Atom(program.source(node), frozenset(paths))
