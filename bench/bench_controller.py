@@ -25,7 +25,8 @@ from pathlib import Path
 
 from kubernetes.client import Configuration
 
-from regauth.controller.applying.reconciling import Controller, Host
+from regauth.controller.applying.host import Host
+from regauth.controller.applying.reconciling import Controller
 from regauth.controller.event_log import EventLog
 from regauth.controller.measures import Measures
 from regauth.controller.observing.cluster import Cluster

@@ -24,6 +24,7 @@ from regauth.engine.source.configuration_file import (
 )
 from regauth.engine.source.nodes import MappingNode, Node, SequenceNode
 
+from .naming import DEFAULT_INSTANCE, installed_name
 from .settings import MIN_TOKEN, Election, Limits, Registry, Selection, Settings
 
 MAX_TOKEN: Final = timedelta(hours=48)
@@ -108,6 +109,9 @@ class _ControllerReader:
         registries = node["registries"]
         assert isinstance(registries, SequenceNode)  # noqa: S101 - the schema says so
         election = mapping(node, "election")
+        instance = str(plain(node, "instance") or DEFAULT_INSTANCE)
+        enabled = plain(election, "enabled") is not False
+        elected = self._election(election, instance) if enabled else None
         return Settings(
             tuple(self._registry(one) for one in registries if isinstance(one, MappingNode)),
             policy,
@@ -117,7 +121,7 @@ class _ControllerReader:
                 limits=_limits(mapping(node, "limits")),
                 listen=self._address(node.get("listen")),
             ),
-            election=None if plain(election, "enabled") is False else self._election(election),
+            election=elected,
         )
 
     def _registry(self, node: MappingNode) -> Registry:
@@ -159,12 +163,12 @@ class _ControllerReader:
             self._values.wrong(given, message, f"it has {', '.join(listed)}")
         return text_of(given)
 
-    def _election(self, node: MappingNode) -> Election:
+    def _election(self, node: MappingNode, instance: str) -> Election:
         duration = self._values.duration(node.get("duration"), MIN_LEASE, MAX_LEASE)
         return Election(
             **only_given(
                 namespace=plain(node, "namespace"),
-                name=plain(node, "name"),
+                name=plain(node, "name") or installed_name(instance),
                 duration=duration,
                 renew=None if duration is None else duration / 3,
             )

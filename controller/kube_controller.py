@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_POLICY: Final = 10
+MIN_KUBELET: Final = (1, 33)
+"""The first kubelet that gives credential providers a pod's token (KEP-4412)."""
 
 _HELP: Final = """\
 Give service accounts pull secrets with short-lived tokens, by a policy.
@@ -76,10 +78,11 @@ def _run(
     configuration: "Configuration",
     reload: "Callable[[], Configuration | None]",
 ) -> int:
-    from regauth.controller.observing.cluster import ApiError  # noqa: PLC0415
+    from regauth.controller.observing.api_errors import ApiError  # noqa: PLC0415
 
     from .event_log import EventLog  # noqa: PLC0415
-    from .running import Process, dry_run, run_once  # noqa: PLC0415
+    from .operating.once import dry_run, run_once  # noqa: PLC0415
+    from .running import Process  # noqa: PLC0415
 
     log = EventLog()
     connection = _connection(options["kubeconfig"])
@@ -117,12 +120,8 @@ def _configuration(
         fail_with_problems(error)
 
     def reload() -> Configuration | None:
-        """Take what is new and good; go on with what there was otherwise."""
-        try:
-            found = read_configuration(file)
-        except ConfigurationError as error:
-            click.echo(f"kube-controller: not reloaded: {error}", err=True)
-            return None
+        """Read both again; raises ConfigurationError when they cannot be used."""
+        found = read_configuration(file)
         if _same(found, current[0]):
             return None
         current[0] = found
@@ -159,47 +158,48 @@ def _settings(options: dict[str, Any]) -> Any:  # noqa: ANN401 - imported below
 
 
 def _connection(kubeconfig: Path | None) -> "Connection":
-    import kubernetes.config  # noqa: PLC0415
-    from kubernetes.client import Configuration as Connection  # noqa: PLC0415
     from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
 
-    connection = Connection()
+    from regauth.controller.observing.connection import connect  # noqa: PLC0415
+
     try:
-        if kubeconfig is not None or "KUBERNETES_SERVICE_HOST" not in os.environ:
-            kubernetes.config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=None if kubeconfig is None else str(kubeconfig),
-                client_configuration=connection,
-            )
-        else:
-            kubernetes.config.load_incluster_config(  # type: ignore[no-untyped-call]
-                client_configuration=connection
-            )
+        return connect(kubeconfig)
     except (ConfigException, OSError) as error:
         fail(f"there is no way to the cluster: {error}")
-    return connection
 
 
 @main.command()
 @click.option("--config", "file", type=_FILE, required=True, help="controller.yaml.")
-@click.option("--image", required=True, help="The image that has kube-controller.")
+@click.option("--image", help="The image that has kube-controller.")
 @click.option("--namespace", default="regauth", show_default=True, help="Where it is to run.")
 @click.option(
     "--plugin",
     is_flag=True,
-    help="The kubelets' CredentialProviderConfig and its RBAC instead of the controller.",
+    help="The permission of the kubelets' credential provider instead of the controller.",
 )
-def manifests(file: Path, image: str, namespace: str, *, plugin: bool) -> None:
+@click.option(
+    "--kubelet",
+    metavar="VERSION",
+    help="The file for --image-credential-provider-config of kubelets of a version, such as 1.34.",
+)
+def manifests(
+    file: Path, image: str | None, namespace: str, *, plugin: bool, kubelet: str | None
+) -> None:
     """
     Print the manifests that install the controller, or the kubelets' credential provider.
 
     \b
     Examples:
       kube-controller manifests --config controller.yaml --image IMAGE | kubectl apply -f -
-      kube-controller manifests --config controller.yaml --image IMAGE --plugin
+      kube-controller manifests --config controller.yaml --plugin | kubectl apply -f -
+      kube-controller manifests --config controller.yaml --kubelet 1.34 > providers.yaml
     """  # noqa: D301 - click reads \b
     from regauth.controller.installing.manifests import (  # noqa: PLC0415
         ManifestError,
         controller_manifests,
+    )
+    from regauth.controller.installing.plugin import (  # noqa: PLC0415
+        kubelet_configuration,
         plugin_manifests,
     )
     from regauth.controller.installing.yaml_blocks import to_yaml  # noqa: PLC0415
@@ -209,8 +209,12 @@ def manifests(file: Path, image: str, namespace: str, *, plugin: bool) -> None:
 
     try:
         settings = read_configuration(file).settings
-        if plugin:
+        if kubelet is not None:
+            made = [kubelet_configuration(settings, _version(kubelet))]
+        elif plugin:
             made = plugin_manifests(settings)
+        elif image is None:
+            fail("say which image has kube-controller: --image IMAGE")
         else:
             made = controller_manifests(settings, file, image, namespace)
     except ConfigurationError as error:
@@ -218,6 +222,14 @@ def manifests(file: Path, image: str, namespace: str, *, plugin: bool) -> None:
     except ManifestError as error:
         fail(str(error))
     click.echo(to_yaml(made))
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, _, minor = text.removeprefix("v").partition(".")
+    minor = minor.partition(".")[0]
+    if not (major.isdecimal() and minor.isdecimal()) or (int(major), int(minor)) < MIN_KUBELET:
+        fail(f"--kubelet is a version such as 1.34, from {MIN_KUBELET[0]}.{MIN_KUBELET[1]} on")
+    return int(major), int(minor)
 
 
 def fail(message: str, code: int = EXIT_USAGE) -> NoReturn:

@@ -5,7 +5,7 @@ What lives here: the metrics and their names.  Not here: names of namespaces or 
 which are without bound; the event log has those.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from prometheus_client import (
@@ -54,9 +54,31 @@ class Measures:
             ("kind",),
             registry=self._registry,
         )
+        self._accounts = Gauge(
+            "kube_controller_accounts",
+            "Service accounts that are not as they should be, by what is in the way.",
+            ("state",),
+            registry=self._registry,
+        )
+        self._add_gauges()
+
+    def _add_gauges(self) -> None:
         self._leader = self._gauge("leader", "1 while this process leads, else 0.")
         self._depth = self._gauge("queue_depth", "Service accounts that are to be looked at now.")
         self._failing = self._gauge("failing", "Service accounts whose last attempt failed.")
+        self._namespaces = self._gauge("queue_namespaces", "Namespaces with accounts in the queue.")
+        self._wait = self._gauge("queue_wait_seconds", "How long the next account has waited.")
+        self._soonest = self._gauge(
+            "soonest_expiry_timestamp_seconds", "When the first of all tokens expires; 0 for none."
+        )
+        self._expired = self._gauge("expired", "Pull secrets with a token that has expired.")
+        self._offset = self._gauge(
+            "clock_offset_seconds", "How far the API server's clock is ahead of this machine's."
+        )
+        self._unread = self._gauge(
+            "reload_failed", "1 while settings or policy have errors and the old ones are in use."
+        )
+        self._loaded = self._gauge("loaded_timestamp_seconds", "When settings were read last.")
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(f"kube_controller_{name}", text, registry=self._registry)
@@ -77,11 +99,44 @@ class Measures:
         """Count a list or watch that failed."""
         self._troubles.labels(kind, str(status)).inc()
 
-    def state(self, *, leads: bool, depth: int, failing: int) -> None:
-        """Tell how things stand."""
+    def state(self, *, leads: bool, offset: float) -> None:
+        """Tell whether this process leads, and how far its clock is off."""
         self._leader.set(1 if leads else 0)
+        self._offset.set(offset)
+
+    def queue(self, depth: int, failing: int, namespaces: int, wait: float) -> None:
+        """Tell how things stand in the queue."""
         self._depth.set(depth)
         self._failing.set(failing)
+        self._namespaces.set(namespaces)
+        self._wait.set(wait)
+
+    def accounts(self, counts: Iterable[tuple[str, int]]) -> None:
+        """Tell how many accounts are not as they should be, by state."""
+        for state, count in counts:
+            self._accounts.labels(state).set(count)
+
+    def tokens(self, expiries: Iterable[float], now: float) -> None:
+        """Tell when each pull secret's first token expires, in seconds since 1970."""
+        soonest, expired = 0.0, 0
+        for one in expiries:
+            soonest = min(soonest or one, one)
+            expired += one <= now
+        self._soonest.set(soonest)
+        self._expired.set(expired)
+
+    def loaded(self, now: float) -> None:
+        """Tell that settings and policy in use were read now."""
+        self._loaded.set(now)
+        self._unread.set(0)
+
+    def not_reloaded(self) -> None:
+        """Tell that what is in the files cannot be used."""
+        self._unread.set(1)
+
+    def reloadable(self) -> None:
+        """Tell that what is in the files is what is in use."""
+        self._unread.set(0)
 
     def watches(self, ages: Mapping[str, float | None]) -> None:
         """Tell how long ago the API server was heard of each kind."""

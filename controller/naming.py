@@ -19,24 +19,52 @@ INSTANCE: Final = "regauth/instance"
 MARK: Final = "regauth/pull-secret"
 """The label or annotation, "true" or "false", by which accounts and namespaces opt in or out."""
 
+EXPIRES: Final = "regauth/expires-at"
+"""The annotation of a pull secret that says when the first of its tokens expires (RFC 3339)."""
+
+SYSTEM_NAMESPACES: Final = ("kube-", "openshift-")
+"""The beginnings of the names of namespaces that belong to the cluster itself."""
+
 DEFAULT_INSTANCE: Final = "default"
 MAX_NAME: Final = 253
 """Kubernetes documentation, "Object Names and IDs", "DNS Subdomain Names" (RFC 1123)."""
 
-_HASH_DIGITS: Final = 10
+SUFFIX: Final = "pull-secret"
+LONG_SUFFIX: Final = "pull-secret-long"
+_HASH_DIGITS: Final = 32
+"""128 bits: nobody finds two account names that share them."""
 
 
 def secret_name(account: str, instance: str = DEFAULT_INSTANCE) -> str:
     """
     Return what the pull secret of a service account is called.
 
-    It is `ACCOUNT-pull-secret`; a name that would be too long is cut, and a hash of the whole
-    name keeps two long names apart.
+    | | |
+    | --- | --- |
+    | the instance `default` | `ACCOUNT-pull-secret` |
+    | another instance | `ACCOUNT.INSTANCE.pull-secret` |
+    | where that is too long | the beginning of `ACCOUNT`, `.INSTANCE.HASH.pull-secret-long` |
+
+    Two accounts or two instances never share a name, because the three endings differ and an
+    instance has no dot in it.
     """
-    part = "" if instance == DEFAULT_INSTANCE else f"-{instance}"
-    suffix = f"{part}-pull-secret"
-    if len(account) + len(suffix) <= MAX_NAME:
-        return account + suffix
+    name = account + name_ending(instance)
+    if len(name) <= MAX_NAME:
+        return name
     digest = hashlib.sha256(account.encode()).hexdigest()[:_HASH_DIGITS]
-    kept = account[: MAX_NAME - len(suffix) - len(digest) - 1].rstrip(".-")
-    return f"{kept}-{digest}{suffix}"
+    ending = f".{instance}.{digest}.{LONG_SUFFIX}"
+    return account[: MAX_NAME - len(ending)].rstrip(".-") + ending
+
+
+def name_ending(instance: str) -> str:
+    """Return what follows the account in the name of its pull secret, where it is not too long."""
+    return f"-{SUFFIX}" if instance == DEFAULT_INSTANCE else f".{instance}.{SUFFIX}"
+
+
+def installed_name(instance: str) -> str:
+    """
+    Return what an instance's Deployment, account, roles, policies and Lease are called.
+
+    Instances share no name, so that installing one takes nothing from another.
+    """
+    return MANAGER if instance == DEFAULT_INSTANCE else f"{MANAGER}-{instance}"

@@ -21,11 +21,15 @@ from typing import Final
 from kubernetes.client import Configuration as Connection
 
 from regauth.controller.applying.applying import NotLeadingError
+from regauth.controller.applying.host import Host
 from regauth.controller.applying.leadership import Elector
-from regauth.controller.applying.reconciling import Controller, Host
+from regauth.controller.applying.reconciling import Controller
 from regauth.controller.applying.work_queue import Throttle
-from regauth.controller.observing.cluster import ApiError, Cluster
+from regauth.controller.observing.api_errors import ApiError
+from regauth.controller.observing.cluster import Cluster
 from regauth.controller.observing.inventory import KINDS
+from regauth.controller.observing.server_clock import ServerClock
+from regauth.engine.source.configuration_file import ConfigurationError
 
 from .configuration import Configuration
 from .endpoints import Endpoints, metrics, yes_or_no
@@ -40,7 +44,10 @@ _IDLE_SECONDS: Final = 5.0
 _LIST_SECONDS: Final = 0.05
 
 Reload = Callable[[], Configuration | None]
-"""Reads settings and policy again; None when they have not changed or cannot be used."""
+"""
+Reads settings and policy again; None when they have not changed.  Raises ConfigurationError when
+they cannot be used.
+"""
 
 
 def _now() -> datetime:
@@ -75,14 +82,20 @@ class Process:
         self._woken: SimpleQueue[None] = SimpleQueue()
         limits = self._settings.limits
         throttle = Throttle(limits.per_second, limits.burst, time.monotonic, self._ending.wait)
-        self._cluster = Cluster(connection, throttle, self._measures.request)
+        self._clock = ServerClock(_now, self._differs)
+        self._cluster = Cluster(connection, throttle, self._measures.request, self._clock.hear)
         self._elector = None
         if self._settings.election is not None:
             self._elector = Elector(
                 self._cluster, self._settings.election, identity, time.monotonic, _now
             )
-        host = Host(self._cluster, _now, time.monotonic, self._leads, log, self._measures)
+        host = Host(
+            self._cluster, self._clock.now, time.monotonic, self._leads, log, self._measures
+        )
         self._controller = Controller(host, configuration.entitlements)
+        self._controller.active = False
+        self._measures.loaded(_now().timestamp())
+        self._unusable = ""
         self._threads: list[threading.Thread] = []
         self._broken: list[str] = []
 
@@ -95,7 +108,7 @@ class Process:
             signal.signal(number, self._stop)
         endpoints = self._endpoints()
         for kind in KINDS:
-            self._start(self._controller.watchers[kind].run, f"watch-{kind}")
+            self._start(self._controller.watches.watchers[kind].run, f"watch-{kind}")
         lost = False
         try:
             lost = self._lead()
@@ -113,7 +126,7 @@ class Process:
             self._settings.listen,
             {
                 "/healthz": yes_or_no(lambda: not self._broken, "healthy"),
-                "/readyz": yes_or_no(lambda: self._controller.current, "ready"),
+                "/readyz": yes_or_no(lambda: self._controller.watches.current, "ready"),
                 "/leader": yes_or_no(self._leads, "leader"),
                 "/metrics": metrics(self._page),
             },
@@ -123,10 +136,15 @@ class Process:
         )
 
     def _page(self) -> bytes:
-        queue = self._controller.queue
-        self._measures.state(leads=self._leads(), depth=queue.depth, failing=queue.failing)
-        self._measures.watches(self._controller.watch_ages())
-        return self._measures.page()
+        controller, measures = self._controller, self._measures
+        queue = controller.queue
+        offset = self._clock.offset.total_seconds()
+        measures.state(leads=self._leads(), offset=offset)
+        measures.queue(queue.depth, queue.failing, queue.namespaces, queue.wait)
+        measures.accounts(controller.standing.counts())
+        measures.watches(controller.watches.ages())
+        measures.tokens(controller.expiries(), self._clock.now().timestamp())
+        return measures.page()
 
     def _lead(self) -> bool:
         """Take and keep the Lease; start to work when everything is known."""
@@ -143,9 +161,10 @@ class Process:
             if leads and not led:
                 self._log.event("leading")
             led = leads
-            if led and not working and self._controller.ready:
+            if led and not working and self._controller.watches.ready:
                 working = True
                 self._controller.keys.refresh()
+                self._controller.begin()
                 for number in range(self._settings.limits.workers):
                     self._start(self._work, f"worker-{number}")
             if working and self._controller.keys.refresh():
@@ -179,11 +198,25 @@ class Process:
             self._log.event("lease-failed", "warning", error=str(error), status=error.status)
 
     def _look_for_changes(self) -> None:
-        found = self._reload()
+        """Take what is new and good; go on with what there was otherwise, and say so."""
+        try:
+            found = self._reload()
+        except ConfigurationError as error:
+            self._measures.not_reloaded()
+            if str(error) != self._unusable:
+                self._unusable = str(error)
+                self._log.event("not-reloaded", "error", problems=str(error).splitlines())
+            return
+        self._unusable = ""
+        self._measures.reloadable()
         if found is not None:
             policy = found.entitlements.policy
+            self._measures.loaded(_now().timestamp())
             self._log.event("reloaded", policy=policy.hash if policy else None)
             self._controller.entitle(found.entitlements)
+
+    def _differs(self, seconds: float) -> None:
+        self._log.event("clock-differs", "warning", server_ahead_seconds=seconds)
 
     def _work(self) -> None:
         queue = self._controller.queue
@@ -220,7 +253,7 @@ class Process:
     def _end(self, endpoints: Endpoints | None) -> None:
         self._ending.set()
         self._controller.queue.close()
-        for watcher in self._controller.watchers.values():
+        for watcher in self._controller.watches.watchers.values():
             watcher.stop()
         deadline = time.monotonic() + _END_SECONDS
         for thread in self._threads:
@@ -232,38 +265,3 @@ class Process:
                 self._log.event("lease-failed", "warning", error=str(error), status=error.status)
         if endpoints is not None:
             endpoints.close()
-
-
-def run_once(connection: Connection, configuration: Configuration, log: EventLog) -> int:
-    """
-    Do everything that is to be done now, for a CronJob; return the exit code.
-
-    Raises:
-        ApiError: A list could not be read.
-    """
-    controller = _controller(connection, configuration, log)
-    controller.sync()
-    while (key := controller.queue.take()) is not None:
-        controller.work(key)
-    log.event("done", failing=controller.queue.failing)
-    return 1 if controller.queue.failing else 0
-
-
-def dry_run(connection: Connection, configuration: Configuration, log: EventLog) -> list[str]:
-    """
-    Return what would be done now, a line for each change, and change nothing.
-
-    Raises:
-        ApiError: A list could not be read.
-    """
-    controller = _controller(connection, configuration, log)
-    controller.sync()
-    return [line for planned in controller.plans() for line in planned.lines()]
-
-
-def _controller(connection: Connection, configuration: Configuration, log: EventLog) -> Controller:
-    limits, measures = configuration.settings.limits, Measures()
-    throttle = Throttle(limits.per_second, limits.burst, time.monotonic, time.sleep)
-    cluster = Cluster(connection, throttle, measures.request)
-    host = Host(cluster, _now, time.monotonic, lambda: True, log, measures)
-    return Controller(host, configuration.entitlements)

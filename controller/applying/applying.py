@@ -6,29 +6,28 @@ can be gone on with, and such that every token is bound to the secret it is in. 
 which changes to make (`regauth.controller.planning.planning`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
-from regauth.controller.naming import INSTANCE, MANAGED_BY, MANAGER
+from regauth.controller.naming import EXPIRES, INSTANCE, MANAGED_BY, MANAGER
 from regauth.controller.observing import docker_config
-from regauth.controller.observing.cluster import (
+from regauth.controller.observing.api_errors import (
     CONFLICT,
     FORBIDDEN,
     INVALID,
     NOT_FOUND,
     ApiError,
-    Cluster,
-    Object,
-    path_of,
 )
+from regauth.controller.observing.cluster import Cluster, Object, path_of
 from regauth.controller.observing.docker_config import ContentError
 from regauth.controller.observing.inventory import ACCOUNTS, SECRETS, Inventory
-from regauth.controller.observing.observed import Account, Credential
+from regauth.controller.observing.observed import Credential
 from regauth.controller.planning.entitlements import Wanted
 from regauth.controller.planning.planning import Attach, Change, Delete, Issue, Report, is_due
 
-from .content import EMPTY, encoded, write
+from .content import empty, encoded, write
+from .owner_events import OwnerEvents
 
 _TERMINATING: Final = "NamespaceTerminating"
 """The cause of a 403 for objects in a namespace that is being deleted."""
@@ -37,10 +36,9 @@ _TERMINATING: Final = "NamespaceTerminating"
 class ChangeError(Exception):
     """A change could not be made; the message holds no token."""
 
-    def __init__(self, message: str, *, conflict: bool = False) -> None:
-        super().__init__(message)
-        self.conflict = conflict
-        """Whether somebody else has what the change would have taken."""
+
+class TakenError(ChangeError):
+    """Somebody else has what the change would have taken."""
 
 
 class NotLeadingError(Exception):
@@ -85,7 +83,7 @@ class Applier:
         self._now = now
         self._keys = keys
         self._issued = issued
-        self._reported: dict[str, tuple[str, str]] = {}
+        self._events = OwnerEvents(cluster, now)
 
     def make(self, change: Change) -> None:
         """
@@ -93,8 +91,8 @@ class Applier:
 
         Raises:
             ApiError: A request failed.
-            ChangeError: The API's answer is not what it should be, or somebody else's field is in
-                the way.
+            ChangeError: The API's answer is not what it should be.
+            TakenError: A field or an object of somebody else's is in the way.
             NotLeadingError: This process may not write any more.
         """
         match change:
@@ -105,7 +103,9 @@ class Applier:
             case Delete():
                 self._delete(change)
             case Report():
-                self._report(change)
+                if self._events.is_news(change):
+                    self._guard()
+                    self._events.tell(change)
 
     def _issue(self, change: Issue) -> None:
         """
@@ -116,15 +116,17 @@ class Applier:
         """
         uid = change.uid
         if not uid:
-            uid = self._apply(change, EMPTY, "")
+            uid = self._apply(change, empty(change.account.uid), "")
         tokens: dict[str, str] = {}
+        expires: list[datetime] = []
         for audience in sorted({one.audience for one in change.wanted}):
             tokens[audience] = self._request(change, uid, audience)
         for one in change.wanted:
             found = self._checked(one, tokens[one.audience])
             if is_due(found, change.wanted, change.account.uid, self._now()):
                 raise ChangeError("new tokens are due at once: this clock and the cluster's differ")
-        self._apply(change, write(change.wanted, tokens), uid)
+            expires.append(found.expires)
+        self._apply(change, write(change.wanted, tokens), uid, expires)
         self._issued(str(change.cause))
 
     def _checked(self, wanted: Wanted, token: str) -> Credential:
@@ -137,7 +139,9 @@ class Applier:
         self._keys.seen(found.key_id)
         return found
 
-    def _apply(self, change: Issue, content: str, uid: str) -> str:
+    def _apply(
+        self, change: Issue, content: str, uid: str, expires: Sequence[datetime] = ()
+    ) -> str:
         self._guard()
         account = change.account
         meta: Object = {
@@ -155,6 +159,8 @@ class Applier:
         }
         if uid:
             meta["uid"] = uid  # another secret of that name is none of ours: 409
+        if expires:
+            meta["annotations"] = {EXPIRES: min(expires).strftime("%Y-%m-%dT%H:%M:%SZ")}
         body = {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -169,7 +175,7 @@ class Applier:
             if error.status not in (CONFLICT, INVALID):
                 raise
             message = f"the secret {change.secret} has fields of somebody else's"
-            raise ChangeError(f"{message}: {error}", conflict=True) from error
+            raise TakenError(f"{message}: {error}") from error
         self._inventory.put(SECRETS, written)
         return str(written["metadata"]["uid"])
 
@@ -230,42 +236,16 @@ class Applier:
         self._guard()
         namespace = change.key.namespace
         try:
-            self._cluster.delete(path_of("v1", SECRETS, namespace, change.secret), change.uid)
+            path = path_of("v1", SECRETS, namespace, change.secret)
+            left = self._cluster.delete(path, change.uid)
         except ApiError as error:
             if error.status not in (NOT_FOUND, CONFLICT):
                 raise
-        self._inventory.forget_secret(namespace, change.secret, change.uid)
-
-    def _report(self, change: Report) -> None:
-        """Create an Event, once for what is still the same (core/v1)."""
-        account = change.account
-        said = (change.reason, change.message)
-        if self._reported.get(account.uid) == said:
-            return
-        self._guard()
-        moment = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        key = account.key
-        body = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"generateName": f"{key.name[:200]}.", "namespace": key.namespace},
-            "involvedObject": {
-                "apiVersion": "v1",
-                "kind": "ServiceAccount",
-                "namespace": key.namespace,
-                "name": key.name,
-                "uid": account.uid,
-            },
-            "reason": change.reason,
-            "message": change.message[:1024],
-            "type": "Warning",
-            "count": 1,
-            "firstTimestamp": moment,
-            "lastTimestamp": moment,
-            "source": {"component": MANAGER},
-        }
-        self._cluster.create(path_of("v1", "events", key.namespace), body)
-        self._reported[account.uid] = said
+            left = {}
+        if "deletionTimestamp" in (left.get("metadata") or {}):
+            self._inventory.put(SECRETS, left)  # a finalizer keeps it
+        else:
+            self._inventory.forget_secret(namespace, change.secret, change.uid)
 
     def _guard(self) -> None:
         if not self._may_write():
@@ -290,9 +270,3 @@ def is_over(error: ApiError) -> bool:
     return error.status == NOT_FOUND or (
         error.status == FORBIDDEN and _TERMINATING in error.causes.split()
     )
-
-
-def conflict_of(account: Account, secret: str) -> Report:
-    """Return what people are told about a conflict; the API server's own words go into the log."""
-    message = f"the secret {secret} has fields of somebody else's and is left alone as it is"
-    return Report(account, "PullSecretConflict", message)

@@ -10,12 +10,18 @@ Source: Kubernetes documentation, "Secrets", "Docker config Secrets".
 import base64
 import json
 from collections.abc import Mapping
-from typing import Final
 
 from regauth.controller.planning.entitlements import Wanted
 
-EMPTY: Final = json.dumps({"auths": {}})
-"""A valid configuration without logins: what a secret holds before its tokens exist."""
+
+def empty(account: str) -> str:
+    """
+    Return a valid configuration without logins: what a secret holds before its tokens exist.
+
+    It has the UID of the account, so that no other secret of the name holds the very same by
+    chance: server-side apply takes a field of another manager that has the same value.
+    """
+    return json.dumps({"auths": {}, "account": account})
 
 
 def write(wanted: tuple[Wanted, ...], tokens: Mapping[str, str]) -> str:

@@ -13,14 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from regauth.controller.observing.cluster import (
-    CONFLICT,
-    NOT_FOUND,
-    ApiError,
-    Cluster,
-    Object,
-    path_of,
-)
+from regauth.controller.observing.api_errors import CONFLICT, NOT_FOUND, ApiError
+from regauth.controller.observing.cluster import Cluster, Object, path_of
 from regauth.controller.settings import Election
 
 _VERSION: Final = "coordination.k8s.io/v1"

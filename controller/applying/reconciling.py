@@ -6,55 +6,38 @@ Not here: threads and signals (`regauth.controller.running`).
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import partial
+from dataclasses import replace
 from typing import Final
 
-from regauth.controller.event_log import EventLog
-from regauth.controller.measures import Measures
 from regauth.controller.naming import secret_name
-from regauth.controller.observing.cluster import ApiError, Cluster, Object, path_of
-from regauth.controller.observing.docker_config import TYPE
-from regauth.controller.observing.inventory import KINDS, SECRETS, Inventory
-from regauth.controller.observing.observed import Key
+from regauth.controller.observing.api_errors import FORBIDDEN, INVALID, ApiError
+from regauth.controller.observing.inventory import Inventory
+from regauth.controller.observing.observed import Account, Key
 from regauth.controller.observing.signing_keys import SigningKeys
-from regauth.controller.observing.watching import Watcher
 from regauth.controller.planning.entitlements import Entitlements
-from regauth.controller.planning.planning import LOOK_AGAIN, Cause, Issue, Plan, Report, plan
+from regauth.controller.planning.planning import (
+    LOOK_AGAIN,
+    Attach,
+    Cause,
+    Change,
+    Delete,
+    Issue,
+    Plan,
+    Report,
+    conflict_of,
+    plan,
+)
 
-from .applying import Applier, ChangeError, NotLeadingError, conflict_of, is_over
+from .applying import Applier, ChangeError, TakenError, is_over
+from .contention import TOLD_AFTER, Contention
+from .host import Host
+from .standing import Standing, State
+from .watches import Watches
 from .work_queue import WorkQueue
 
-STALE_SECONDS: Final = 360.0
-"""
-Seconds after which a watch that was not heard counts as blind.  A watch is ended by the server
-after `watching.WATCH_SECONDS`, so a live one is heard more often.
-"""
-
 _ROUNDS: Final = 4
-
-
-@dataclass(frozen=True)
-class Host:
-    """
-    What the controller runs on.
-
-    Attributes:
-        cluster: The API.
-        now: The time of day.
-        clock: Seconds that never run backwards.
-        may_write: Whether this process leads.
-        log: Where events go.
-        measures: Where things are counted.
-    """
-
-    cluster: Cluster
-    now: Callable[[], datetime]
-    clock: Callable[[], float]
-    may_write: Callable[[], bool]
-    log: EventLog
-    measures: Measures
+_REFUSALS: Final = frozenset((400, FORBIDDEN, 405, 413, INVALID))
+"""What quotas, admission controllers and missing permissions answer: time alone mends none."""
 
 
 class Controller:
@@ -65,8 +48,12 @@ class Controller:
         self._entitlements = entitlements
         self.inventory = Inventory(entitlements.instance)
         self.queue = WorkQueue(host.clock)
+        self.active = True
+        """Whether there is work; a standby knows all and has none, so that its queue is empty."""
+        self.standing = Standing()
+        self._contention = Contention(host.clock)
         self.keys = SigningKeys(host.cluster, host.clock)
-        self.watchers = {kind: self._watcher(kind) for kind in KINDS}
+        self.watches = Watches(host, self.inventory, entitlements.instance, self._enqueue)
         self._applier = Applier(
             host.cluster,
             self.inventory,
@@ -77,55 +64,15 @@ class Controller:
             host.measures.issued,
         )
 
-    def _watcher(self, kind: str) -> Watcher:
-        # Other people's pull secrets are seen too, by name, to leave them alone.
-        query = {"fieldSelector": f"type={TYPE}"} if kind == SECRETS else {}
-        return Watcher(
-            self._host.cluster,
-            path_of("v1", kind),
-            query,
-            partial(self._replaced, kind),
-            partial(self._changed, kind),
-            partial(self._troubled, kind),
-        )
-
-    def _replaced(self, kind: str, found: list[Object], version: str, restored: bool) -> None:  # noqa: FBT001 - a callback's
-        if restored:
-            self._host.log.event("store-restored", "warning", kind=kind)
-        self._enqueue(self.inventory.replace(kind, found, version, restored=restored))
-
-    def _changed(self, kind: str, event: str, found: Object) -> None:
-        change = self.inventory.remove if event == "DELETED" else self.inventory.put
-        self._enqueue(change(kind, found))
-
-    def _troubled(self, kind: str, error: ApiError, pause: float) -> None:
-        self._host.measures.trouble(kind, error.status)
-        self._host.log.event(
-            "watch-failed",
-            "warning",
-            kind=kind,
-            status=error.status,
-            error=str(error),
-            again_in=pause,
-        )
-
     def _enqueue(self, keys: set[Key]) -> None:
-        for key in sorted(keys):
-            self.queue.add(key)
+        if self.active:
+            for key in sorted(keys):
+                self.queue.add(key)
 
-    @property
-    def ready(self) -> bool:
-        """Whether every kind has been listed."""
-        return all(watcher.listed.is_set() for watcher in self.watchers.values())
-
-    @property
-    def current(self) -> bool:
-        """Whether every kind has been listed, and the server was heard of each a while ago."""
-        return all(age is not None and age <= STALE_SECONDS for age in self.watch_ages().values())
-
-    def watch_ages(self) -> dict[str, float | None]:
-        """Return for each kind the seconds since the server was heard; None before a list."""
-        return {kind: watcher.age for kind, watcher in self.watchers.items()}
+    def begin(self) -> None:
+        """Work from now on, and have every account looked at."""
+        self.active = True
+        self.look_at_everything()
 
     def sync(self) -> None:
         """
@@ -135,7 +82,7 @@ class Controller:
             ApiError: A list failed.
         """
         self.keys.refresh()
-        for watcher in self.watchers.values():
+        for watcher in self.watches.watchers.values():
             watcher.list()
 
     def entitle(self, entitlements: Entitlements) -> None:
@@ -150,6 +97,12 @@ class Controller:
     def look_at_everything(self) -> None:
         """Have every account looked at."""
         self._enqueue(set(self.inventory.accounts()))
+
+    def expiries(self) -> Iterator[float]:
+        """Yield when the first token of each pull secret expires, in seconds since 1970."""
+        for one in self.inventory.secrets():
+            if one.credentials:
+                yield min(login.expires for login in one.credentials).timestamp()
 
     def plans(self) -> Iterator[Plan]:
         """Yield the plan for every account."""
@@ -168,56 +121,101 @@ class Controller:
             NotLeadingError: This process may not write any more.
         """
         try:
-            self._reconcile(key)
-        except NotLeadingError:
-            raise
-        except ApiError as error:
-            if is_over(error):
-                self.queue.succeeded(key)
-                self._host.measures.reconciled("over")
-            else:
-                self._failed(key, str(error), error.retry_after or 0.0, error.status)
-        except ChangeError as error:
-            self._failed(key, str(error), 0.0)
-            if error.conflict:
-                self._tell(key)
+            state = self._attempt(key)
+            self.standing.put(key, state)
+            self._host.measures.reconciled(str(state))
         finally:
             self.queue.done(key)
 
-    def _reconcile(self, key: Key) -> None:
+    def _attempt(self, key: Key) -> State:
+        try:
+            return self._reconcile(key)
+        except ApiError as error:
+            if is_over(error):
+                self.queue.succeeded(key)
+                return State.OVER
+            self._failed(key, str(error), error.retry_after or 0.0, error.status)
+            if error.status not in _REFUSALS:
+                return State.FAILED
+            message = f"the API server refuses its pull secret: {error}"
+            self._tell(key, lambda account: Report(account, "PullSecretRefused", message))
+            return State.REFUSED
+        except TakenError as error:
+            self._failed(key, str(error), 0.0)
+            secret = secret_name(key.name, self._entitlements.instance)
+            self._tell(key, lambda account: conflict_of(account, secret))
+            return State.CONFLICT
+        except ChangeError as error:
+            self._failed(key, str(error), 0.0)
+            return State.FAILED
+
+    def _reconcile(self, key: Key) -> State:
         for _ in range(_ROUNDS):
             planned = self._plan(key)
             if _doubts_keys(planned) and self.keys.refresh(older_than=0.0):
                 planned = self._plan(key)
-            for change in planned.changes:
-                self._applier.make(change)
-                self._host.log.event(
-                    type(change).__name__.lower(), account=str(key), **_told(change)
-                )
+            if not all(self._make(key, change) for change in planned.changes):
+                return State.UNDONE
             if all(isinstance(change, Report) for change in planned.changes):
                 break
         else:
             raise ChangeError("the account does not come to rest")
         self.queue.succeeded(key)
-        self._host.measures.reconciled("ok")
-        if planned.again is not None:
-            left = min(planned.again - self._host.now(), LOOK_AGAIN).total_seconds()
+        again = planned.again
+        if planned.changes:  # what is reported is looked at, and told, again
+            again = self._host.now() + LOOK_AGAIN
+        if again is not None:
+            left = min(again - self._host.now(), LOOK_AGAIN).total_seconds()
             self.queue.add_in(key, max(left, 1.0))
+        return State.CONFLICT if planned.changes else State.OK
+
+    def _make(self, key: Key, change: Change) -> bool:
+        """Make a change, or put it off and return False when somebody undoes it each time."""
+        pause = self._contention.pause(key, change)
+        if pause:
+            self._put_off(key, change, pause)
+            return False
+        try:
+            self._applier.make(change)
+        except TakenError:
+            if not isinstance(change, Issue) or not change.uid:
+                raise
+            # What is ours, and was changed so that it cannot be written to, is made anew.
+            return self._make(key, Delete(key, change.secret, change.uid))
+        self._contention.wrote(key, change)
+        kind = type(change).__name__.lower()
+        self._host.log.event(kind, account=str(key), **_told(change))
+        return True
+
+    def _put_off(self, key: Key, change: Change, pause: float) -> None:
+        """Look at an account later, and tell its owner who undoes what is done for it."""
+        self.queue.succeeded(key)
+        self.queue.add_in(key, pause)
+        times = self._contention.times(key, change)
+        observed = self.inventory.observed(key, None)
+        managers = [one.manager for one in observed.secrets if one.manager]
+        if isinstance(change, Attach) and observed.account is not None:
+            managers = [observed.account.manager]
+        manager = (managers or [""])[0] or "somebody"
+        said = {"account": str(key), "by": manager, "times": times, "again_in": pause}
+        self._host.log.event("undone", "warning", **said)
+        if times >= TOLD_AFTER:
+            what = "its lists of secrets" if isinstance(change, Attach) else "its pull secret"
+            message = f"{manager} has changed {what} back {times} times since it was written"
+            self._tell(key, lambda account: Report(account, "PullSecretUndone", message))
 
     def _failed(self, key: Key, error: str, at_least: float, status: int | None = None) -> None:
         pause = self.queue.retry(key, at_least)
-        self._host.measures.reconciled("failed")
         self._host.log.event(
             "failed", "warning", account=str(key), error=error, status=status, again_in=pause
         )
 
-    def _tell(self, key: Key) -> None:
-        """Tell people of a conflict; when even that fails, the log has it."""
+    def _tell(self, key: Key, report: Callable[[Account], Report]) -> None:
+        """Tell an account's owner; when even that fails, the log has it."""
         account = self.inventory.observed(key, None).account
         try:
             if account is not None:
-                secret = secret_name(key.name, self._entitlements.instance)
-                self._applier.make(conflict_of(account, secret))
+                self._applier.make(report(account))
         except ApiError as failure:
             self._host.log.event("event-failed", "warning", account=str(key), error=str(failure))
 

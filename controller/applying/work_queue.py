@@ -1,15 +1,16 @@
 """
 The work queue: which service accounts to look at, and when.
 
-What lives here: each key once, not by two workers at a time, later and later while it fails; and
-the throttle on requests.  Not here: the work.
+What lives here: each key once, not by two workers at a time, later and later while it fails, the
+namespaces in turn; and the throttle on requests.  Not here: the work.
 
-The meaning is that of client-go's workqueue.
+The meaning is that of client-go's workqueue, but for the turns: a namespace in which thousands of
+accounts are made at once must not keep the others waiting.
 """
 
 import heapq
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from regauth.controller.back_off import back_off
@@ -27,7 +28,8 @@ class WorkQueue:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._condition = threading.Condition()
-        self._ready: deque[Key] = deque()
+        self._ready: OrderedDict[str, deque[tuple[float, Key]]] = OrderedDict()
+        self._ready_keys = 0
         self._waiting: list[tuple[float, Key]] = []
         self._due: dict[Key, float] = {}
         self._pending: set[Key] = set()
@@ -41,7 +43,7 @@ class WorkQueue:
             if key not in self._pending:
                 self._pending.add(key)
                 if key not in self._working:
-                    self._ready.append(key)
+                    self._line_up(key)
                     self._condition.notify()
 
     def add_in(self, key: Key, seconds: float) -> None:
@@ -87,7 +89,7 @@ class WorkQueue:
         with self._condition:
             self._working.discard(key)
             if key in self._pending:
-                self._ready.append(key)
+                self._line_up(key)
             self._condition.notify_all()
 
     def close(self) -> None:
@@ -101,7 +103,7 @@ class WorkQueue:
         """How many keys could be worked on now, or are."""
         with self._condition:
             self._ripen()
-            return len(self._ready) + len(self._working)
+            return self._ready_keys + len(self._working)
 
     @property
     def failing(self) -> int:
@@ -109,14 +111,35 @@ class WorkQueue:
         with self._condition:
             return len(self._failures)
 
+    @property
+    def namespaces(self) -> int:
+        """How many namespaces have keys that could be worked on now."""
+        with self._condition:
+            return len(self._ready)
+
+    @property
+    def wait(self) -> float:
+        """For how many seconds the key that could be worked on for longest has waited."""
+        with self._condition:
+            since = min((line[0][0] for line in self._ready.values()), default=self._clock())
+            return self._clock() - since
+
     def _take(self) -> Key | None:
         self._ripen()
         if not self._ready:
             return None
-        key = self._ready.popleft()
+        namespace, line = self._ready.popitem(last=False)
+        _since, key = line.popleft()
+        self._ready_keys -= 1
+        if line:
+            self._ready[namespace] = line  # behind all others that have work
         self._pending.discard(key)
         self._working.add(key)
         return key
+
+    def _line_up(self, key: Key) -> None:
+        self._ready.setdefault(key.namespace, deque()).append((self._clock(), key))
+        self._ready_keys += 1
 
     def _ripen(self) -> None:
         now = self._clock()

@@ -14,15 +14,44 @@ Source: Kubernetes documentation, "Validating Admission Policy" (GA since 1.30).
 import json
 from typing import Final
 
-from regauth.controller.naming import MANAGED_BY, MANAGER
+from regauth.controller.naming import (
+    INSTANCE,
+    LONG_SUFFIX,
+    MANAGED_BY,
+    MANAGER,
+    MAX_NAME,
+    SYSTEM_NAMESPACES,
+    installed_name,
+    name_ending,
+)
 from regauth.controller.observing import docker_config
 from regauth.controller.observing.cluster import Object
 from regauth.controller.settings import Settings
+
+from .objects import head
 
 ADMISSION: Final = "admissionregistration.k8s.io/v1"
 _SUBRESOURCE: Final = 'request.?subResource.orValue("")'
 _KEPT: Final = ("labels", "annotations", "ownerReferences", "finalizers")
 """What the controller leaves alone of an account's metadata."""
+_COMPARED: Final = 100
+"""Characters of a long account name that its secret's name begins with, whatever the instance."""
+
+
+def admission(settings: Settings, namespace: str) -> list[Object]:
+    """Return the policy for the account of a controller in a namespace, and its binding."""
+    name = installed_name(settings.instance)
+    account = f"system:serviceaccount:{namespace}:{name}"
+    return [
+        {
+            **head(ADMISSION, "ValidatingAdmissionPolicy", settings),
+            "spec": admission_policy(settings, account),
+        },
+        {
+            **head(ADMISSION, "ValidatingAdmissionPolicyBinding", settings),
+            "spec": {"policyName": name, "validationActions": ["Deny"]},
+        },
+    ]
 
 
 def admission_policy(settings: Settings, account: str) -> Object:
@@ -30,7 +59,8 @@ def admission_policy(settings: Settings, account: str) -> Object:
     Return the `spec` of the policy.
 
     Args:
-        settings: The registries' audiences, and whether `kube-` namespaces are taken.
+        settings: The registries' audiences, the life of their tokens, and whether the cluster's
+            own namespaces are taken.
         account: The user name of the controller's account.
     """
     rules = [
@@ -43,17 +73,29 @@ def admission_policy(settings: Settings, account: str) -> Object:
         "failurePolicy": "Fail",
         "matchConstraints": {"resourceRules": rules},
         "matchConditions": [{"name": "is-the-controller", "expression": user}],
-        "validations": _validations(settings),
+        "validations": [
+            *_of_tokens(settings),
+            *_of_secrets(settings),
+            _of_accounts(),
+            *_of_namespaces(settings),
+        ],
     }
 
 
-def _validations(settings: Settings) -> list[Object]:
-    """Return what must hold of each request of the controller's account."""
+def _of_tokens(settings: Settings) -> list[Object]:
+    """
+    Return what holds for TokenRequests.
+
+    The API server takes an `expirationSeconds` of 136 years, and a token server that verifies the
+    signature alone would take the token for as long.
+    """
     audiences = sorted({one.audience for one in settings.registries})
+    longest = max(one.token_duration for one in settings.registries)
+    seconds = int(longest.total_seconds())
+    bound = "object.spec.?boundObjectRef"
+    named = _named(f'{bound}.name.orValue("")', "request.name", settings)
     on_tokens = f'{_SUBRESOURCE} == "token"'
-    on_secrets = 'request.resource.resource == "secrets"'
-    on_accounts = f'request.resource.resource == "serviceaccounts" && {_SUBRESOURCE} == ""'
-    validations = [
+    return [
         _validation(
             on_tokens,
             f"object.spec.audiences.all(one, one in {json.dumps(audiences)})",
@@ -61,26 +103,69 @@ def _validations(settings: Settings) -> list[Object]:
         ),
         _validation(
             on_tokens,
-            'object.spec.?boundObjectRef.kind.orValue("") == "Secret"',
-            "tokens are bound to a secret",
+            f'{bound}.kind.orValue("") == "Secret" && {bound}.uid.orValue("") != "" && {named}',
+            "tokens are bound to the pull secret of their account",
         ),
         _validation(
+            on_tokens,
+            f"object.spec.?expirationSeconds.orValue(3600) <= {seconds}",
+            f"tokens live for {seconds} seconds at most",
+        ),
+    ]
+
+
+def _of_secrets(settings: Settings) -> list[Object]:
+    on_secrets = 'request.resource.resource == "secrets"'
+    owner = 'one.kind == "ServiceAccount" && one.apiVersion == "v1"'
+    named = _named("object.metadata.name", "one.name", settings)
+    return [
+        _validation(
             on_secrets,
-            f'(request.operation == "DELETE" || {_ours("object")})'
-            f' && (request.operation == "CREATE" || {_ours("oldObject")})',
+            f'(request.operation == "DELETE" || {_ours("object", settings)})'
+            f' && (request.operation == "CREATE" || {_ours("oldObject", settings)})',
             "only pull secrets that the controller manages are written and deleted",
         ),
         _validation(
-            on_accounts,
-            " && ".join(f"object.metadata.?{one} == oldObject.metadata.?{one}" for one in _KEPT)
-            + " && object.?automountServiceAccountToken == oldObject.?automountServiceAccountToken",
-            "only the lists of secrets of an account are changed",
+            f'{on_secrets} && request.operation != "DELETE"',
+            f"object.metadata.?ownerReferences.orValue([]).exists(one, {owner} && {named})",
+            "a pull secret is named after the account that owns it",
         ),
     ]
-    if not settings.selection.kube_namespaces:
-        outside = '!request.namespace.startsWith("kube-")'
-        validations.append(_validation("true", outside, "kube- namespaces are left alone"))
-    return validations
+
+
+def _of_accounts() -> Object:
+    on_accounts = f'request.resource.resource == "serviceaccounts" && {_SUBRESOURCE} == ""'
+    return _validation(
+        on_accounts,
+        " && ".join(f"object.metadata.?{one} == oldObject.metadata.?{one}" for one in _KEPT)
+        + " && object.?automountServiceAccountToken == oldObject.?automountServiceAccountToken",
+        "only the lists of secrets of an account are changed",
+    )
+
+
+def _of_namespaces(settings: Settings) -> list[Object]:
+    if settings.selection.kube_namespaces:
+        return []
+    outside = " && ".join(
+        f"!request.namespace.startsWith({json.dumps(one)})" for one in SYSTEM_NAMESPACES
+    )
+    return [_validation("true", outside, "the cluster's own namespaces are left alone")]
+
+
+def _named(name: str, account: str, settings: Settings) -> str:
+    """
+    Return that a secret has the name of an account's: `naming.secret_name` in CEL.
+
+    CEL has no hash: of a name that was cut, only its beginning and its end are compared.
+    """
+    ending = json.dumps(name_ending(settings.instance))
+    longest = MAX_NAME - len(name_ending(settings.instance))
+    cut = json.dumps(f".{LONG_SUFFIX}")
+    part = f"{account}.substring(0, {_COMPARED})"
+    return (
+        f"({account}.size() <= {longest} ? {name} == {account} + {ending}"
+        f" : {name}.startsWith({part}) && {name}.endsWith({cut}))"
+    )
 
 
 def _rule(resource: str, *operations: str) -> Object:
@@ -97,6 +182,9 @@ def _validation(concerned: str, holds: str, message: str) -> Object:
     return {"expression": expression, "message": message, "reason": "Forbidden"}
 
 
-def _ours(name: str) -> str:
-    label = f'{name}.metadata.?labels[?{json.dumps(MANAGED_BY)}].orValue("")'
-    return f"({name}.type == {json.dumps(docker_config.TYPE)} && {label} == {json.dumps(MANAGER)})"
+def _ours(name: str, settings: Settings) -> str:
+    labels = " && ".join(
+        f'{name}.metadata.?labels[?{json.dumps(label)}].orValue("") == {json.dumps(value)}'
+        for label, value in ((MANAGED_BY, MANAGER), (INSTANCE, settings.instance))
+    )
+    return f"({name}.type == {json.dumps(docker_config.TYPE)} && {labels})"

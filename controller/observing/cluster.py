@@ -18,6 +18,8 @@ from kubernetes.client import Configuration
 from kubernetes.client.rest import RESTClientObject
 from kubernetes.config.config_exception import ConfigException
 
+from .api_errors import ApiError, TooLargeError
+
 Object = dict[str, Any]
 """A Kubernetes object as JSON has it."""
 
@@ -30,38 +32,9 @@ ACCEPT: Final = "application/json, application/jwk-set+json"
 JSON_PATCH: Final = "application/json-patch+json"
 """RFC 6902."""
 
-CONFLICT: Final = 409
-GONE: Final = 410
-NOT_FOUND: Final = 404
-FORBIDDEN: Final = 403
-INVALID: Final = 422
-THROTTLED: Final = 429
-
 _CONNECT_SECONDS: Final = 10.0
 _READ_SECONDS: Final = 30.0
 _ERRORS: Final = 400
-
-
-class ApiError(Exception):
-    """
-    The API server refused a request, or could not be reached (`status` 0).
-
-    The message is the server's own, which never holds a token.
-    """
-
-    def __init__(self, status: int, message: str, reason: str = "", causes: str = "") -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
-        self.causes = causes
-        """The types of the causes in the Status, with blanks between."""
-        self.retry_after: float | None = None
-        """Seconds that the server asks to wait."""
-
-    @property
-    def temporary(self) -> bool:
-        """Whether the same request may succeed later."""
-        return self.status in (0, THROTTLED) or self.status >= 500  # noqa: PLR2004
 
 
 Count = Callable[[str, str, int], None]
@@ -76,6 +49,7 @@ class Cluster:
         configuration: Where it is and how to log in, from `kubernetes.config`.
         throttle: Called before each request but streams; it may wait.
         count: Told of each request.
+        dated: Told the Date field of each answer.
     """
 
     def __init__(
@@ -83,15 +57,37 @@ class Cluster:
         configuration: Configuration,
         throttle: Callable[[], None] = lambda: None,
         count: Count = lambda _method, _kind, _status: None,
+        dated: Callable[[str | None], None] = lambda _date: None,
     ) -> None:
         self._configuration = configuration
         self._pool = RESTClientObject(configuration).pool_manager
         self._throttle = throttle
         self._count = count
+        self._dated = dated
 
     def get(self, path: str, **query: str) -> Object:
         """Read an object or a list."""
         return self._call("GET", path, query=query)
+
+    def page(self, path: str, query: Mapping[str, str], most: int) -> tuple[Object, int]:
+        """
+        Read a page of a list; return it and how many bytes it has.
+
+        Raises:
+            TooLargeError: It has more than `most` bytes, of which no more are read.
+            ApiError: The request failed.
+        """
+        self._throttle()
+        response = self._send("GET", path, None, "", query, _READ_SECONDS, stream=True)
+        try:
+            data = response.read(most + 1)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise ApiError(0, f"the API server: {type(error).__name__}") from error
+        if len(data) > most:
+            response.close()  # what is not read would be in the way of the next answer
+            raise TooLargeError
+        response.release_conn()
+        return _object(data), len(data)
 
     def create(self, path: str, body: Object, *, urgent: bool = False) -> Object:
         """Create an object, or a subresource such as a token."""
@@ -175,6 +171,7 @@ class Cluster:
             self._count(method, kind_of(path), 0)
             raise ApiError(0, f"the API server: {type(error).__name__}") from error
         self._count(method, kind_of(path), response.status)
+        self._dated(response.headers.get("Date"))
         if response.status >= _ERRORS:
             raise _error(response)
         return response

@@ -20,6 +20,13 @@ KEY: Final = ".dockerconfigjson"
 TYPE: Final = "kubernetes.io/dockerconfigjson"
 
 
+MAX_KEPT: Final = 64 * 1024
+"""
+Characters that are kept of one secret.  Whoever writes secrets chooses the names in them; those
+of five hundred registries are less.
+"""
+
+
 class ContentError(ValueError):
     """A token or a pull secret is not what it should be; the message quotes nothing of it."""
 
@@ -32,10 +39,11 @@ def read(content: object) -> tuple[Credential, ...]:
     """
     try:
         document = json.loads(base64.b64decode(str(content), validate=True))
-        return tuple(
+        found = tuple(
             credential(registry, str(login["username"]), str(login["password"]))
             for registry, login in sorted(document["auths"].items())
         )
+        return found if sum(map(_size, found)) <= MAX_KEPT else ()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return ()
 
@@ -68,6 +76,11 @@ def credential(registry: str, username: str, token: str) -> Credential:
         _moment(expires),
         parsed.key_id,
     )
+
+
+def _size(one: Credential) -> int:
+    texts = (one.registry, one.username, one.key_id or "", *one.audiences)
+    return sum(map(len, texts))
 
 
 def _moment(seconds: int) -> datetime:

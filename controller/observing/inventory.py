@@ -10,8 +10,8 @@ the higher resourceVersion counts; KEP-5504 says that they can be compared as nu
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
 
 from regauth.controller.naming import secret_name
 
@@ -33,6 +33,19 @@ _READERS: Final[Mapping[str, Callable[[Object], Value]]] = {
 }
 
 
+class Entry(NamedTuple):
+    """What is kept of an object."""
+
+    key: Key
+    version: int
+    value: Value
+
+
+def entry(kind: str, found: Object) -> Entry:
+    """Return what is kept of an object of a kind (one of `KINDS`)."""
+    return Entry(_key(found), _number(found["metadata"]["resourceVersion"]), _READERS[kind](found))
+
+
 class Inventory:
     """Everything that plans are made from; safe for threads."""
 
@@ -46,14 +59,14 @@ class Inventory:
         self._named: dict[Key, Key] = {}
 
     def replace(
-        self, kind: str, found: Iterable[Object], version: str, *, restored: bool = False
+        self, kind: str, found: Iterable[Entry], version: str, *, restored: bool = False
     ) -> set[Key]:
         """
         Enter a whole list; return the accounts that it concerns.
 
         Args:
             kind: Of `KINDS`.
-            found: The objects.
+            found: The objects, reduced by `entry`.
             version: The list's resourceVersion.
             restored: Whether versions went back: then no known version is newer than the list.
         """
@@ -63,7 +76,7 @@ class Inventory:
             concerned: set[Key] = set()
             before = set(self._objects[kind])
             for one in found:
-                before.discard(_key(one))
+                before.discard(one.key)
                 concerned |= self._put(kind, one)
             for key in before:
                 if self._versions[kind][key] <= _number(version):
@@ -73,7 +86,7 @@ class Inventory:
     def put(self, kind: str, found: Object) -> set[Key]:
         """Enter an object; return the accounts that the change concerns."""
         with self._lock:
-            return self._put(kind, found)
+            return self._put(kind, entry(kind, found))
 
     def remove(self, kind: str, found: Object) -> set[Key]:
         """Strike an object off; return the accounts that its end concerns."""
@@ -112,16 +125,17 @@ class Inventory:
         with self._lock:
             return tuple(sorted({*self._objects[ACCOUNTS], *self._secrets_of}))
 
-    def sizes(self) -> Mapping[str, int]:
-        """Return how many objects of each kind are known."""
+    def secrets(self) -> Iterator[PullSecret]:
+        """Yield every pull secret that is known."""
         with self._lock:
-            return {kind: len(objects) for kind, objects in self._objects.items()}
+            held = tuple(self._objects[SECRETS].values())
+        return (one for one in held if isinstance(one, PullSecret))
 
-    def _put(self, kind: str, found: Object) -> set[Key]:
-        key, version = _key(found), _number(found["metadata"]["resourceVersion"])
+    def _put(self, kind: str, found: Entry) -> set[Key]:
+        key, version, new = found
         if self._versions[kind].get(key, -1) >= version:
             return set()
-        old, new = self._objects[kind].get(key), _READERS[kind](found)
+        old = self._objects[kind].get(key)
         self._objects[kind][key] = new
         self._versions[kind][key] = version
         if isinstance(new, Account):

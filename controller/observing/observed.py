@@ -35,6 +35,10 @@ class Account:
     mark: bool | None = None
     """What its label or annotation says: take it (True), leave it (False), nothing (None)."""
     terminating: bool = False
+    overfull: bool = False
+    """Whether it lists more secrets than are read; then both lists are empty here."""
+    manager: str = ""
+    """Who else changed it last, by the name of the field manager."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,11 @@ class PullSecret:
     """The service account that it is for, by its ownerReference."""
     owner_uid: str = ""
     credentials: tuple[Credential, ...] = ()
-    """Empty for a secret that somebody else manages."""
+    """Empty for a secret that somebody else manages, and where they cannot be read."""
+    terminating: bool = False
+    """Whether it was deleted and a finalizer keeps it."""
+    manager: str = ""
+    """Who else changed it last, by the name of the field manager."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,20 +13,28 @@ from . import docker_config
 from .cluster import Object
 from .observed import Account, Key, Namespace, PullSecret
 
+MAX_LISTED: Final = 64
+"""Secrets that an account may list.  Its owner chooses the number, and each costs memory here."""
+
 _MARKS: Final = {"true": True, "false": False}
 
 
 def account(found: Object) -> Account:
     """Read a ServiceAccount (core/v1)."""
     meta = found["metadata"]
+    lists = (found.get("imagePullSecrets"), found.get("secrets"))
+    overfull = any(isinstance(one, list) and len(one) > MAX_LISTED for one in lists)
+    pull_secrets, secrets = ((), ()) if overfull else map(_names, lists)
     return Account(
         Key(meta["namespace"], meta["name"]),
         meta["uid"],
         meta["resourceVersion"],
-        _names(found.get("imagePullSecrets")),
-        _names(found.get("secrets")),
+        pull_secrets,
+        secrets,
         _mark(meta),
         "deletionTimestamp" in meta,
+        overfull,
+        _manager(meta),
     )
 
 
@@ -57,6 +65,8 @@ def pull_secret(found: Object) -> PullSecret:
         Key(meta["namespace"], owner["name"]) if ours and owner else None,
         owner["uid"] if ours and owner else "",
         docker_config.read(content) if content else (),
+        "deletionTimestamp" in meta,
+        _manager(meta) if ours else "",
     )
 
 
@@ -64,6 +74,16 @@ def _names(listed: object) -> tuple[str, ...]:
     if not isinstance(listed, list):
         return ()
     return tuple(str(one.get("name") or "") for one in listed)
+
+
+def _manager(meta: Object) -> str:
+    """Return who else changed an object last (meta/v1, ManagedFieldsEntry; whole seconds)."""
+    others = [
+        (str(one.get("time") or ""), str(one.get("manager") or ""))
+        for one in meta.get("managedFields") or []
+        if isinstance(one, dict) and one.get("manager") != MANAGER
+    ]
+    return max(others, default=("", ""))[1]
 
 
 def _mark(meta: Object) -> bool | None:

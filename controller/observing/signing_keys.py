@@ -10,7 +10,8 @@ Source: Kubernetes documentation, "Managing Service Accounts", "Service account 
 from collections.abc import Callable
 from typing import Final
 
-from .cluster import ApiError, Cluster
+from .api_errors import ApiError
+from .cluster import Cluster
 
 PATH: Final = "/openid/v1/jwks"
 REFRESH_SECONDS: Final = 3600.0

@@ -12,13 +12,13 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from regauth.controller.back_off import back_off
 
-from .cluster import GONE, ApiError, Cluster, Object, Stream
-
-PAGE: Final = "500"
+from .api_errors import GONE, ApiError
+from .cluster import Cluster, Object, Stream
+from .paging import read_pages
 
 WATCH_SECONDS: Final = 240
 """How long the server is asked to keep a watch open."""
@@ -37,7 +37,11 @@ _TOO_LARGE: Final = "Too large resource version"
 """What the API server says of a version of its future (k8s.io/apimachinery, `NewTimeoutError`)."""
 
 
-class Watcher:
+Entry = TypeVar("Entry")
+"""What is kept of an object of a list."""
+
+
+class Watcher(Generic[Entry]):
     """
     Keeps somebody informed of all objects of one kind.
 
@@ -45,6 +49,7 @@ class Watcher:
         cluster: The API.
         path: The collection.
         query: What the list is restricted to.
+        reduce: Returns of an object what is kept; nothing else of a list stays in memory.
         replaced: Takes each whole list, its resourceVersion, and whether the version went back:
             then the server's store was restored, and what is known of later versions is void.
         changed: Takes each event's type and object.
@@ -56,13 +61,15 @@ class Watcher:
         cluster: Cluster,
         path: str,
         query: dict[str, str],
-        replaced: Callable[[list[Object], str, bool], None],
+        reduce: Callable[[Object], Entry],
+        replaced: Callable[[list[Entry], str, bool], None],
         changed: Callable[[str, Object], None],
         troubled: Callable[[ApiError, float], None],
     ) -> None:
         self._cluster = cluster
         self._path = path
         self._query = query
+        self._reduce = reduce
         self._replaced = replaced
         self._changed = changed
         self._troubled = troubled
@@ -147,15 +154,11 @@ class Watcher:
         Raises:
             ApiError: A page failed; 410 when the list changed too much between two pages.
         """
-        found: list[Object] = []
-        query = {**self._query, "limit": PAGE}
-        while True:
-            page = self._cluster.get(self._path, **query)
-            found.extend(page.get("items") or [])
+        found: list[Entry] = []
+        meta: Object = {}
+        for page in read_pages(self._cluster, self._path, self._query):
+            found.extend(map(self._reduce, page.get("items") or []))
             meta = page.get("metadata") or {}
-            if not meta.get("continue"):
-                break
-            query["continue"] = meta["continue"]
         version = str(meta.get("resourceVersion") or "")
         self._replaced(found, version, _number(version) < self._highest)
         self.version = version

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from regauth.controller.naming import DEFAULT_INSTANCE, secret_name
+from regauth.controller.naming import DEFAULT_INSTANCE, SYSTEM_NAMESPACES, secret_name
 from regauth.controller.observing.observed import Account, Namespace
 from regauth.controller.settings import MIN_TOKEN, Registry, Selection
 from regauth.engine import Authenticated, Claims, Policy, may_be_granted
@@ -17,7 +17,6 @@ from regauth.engine.decisions.authentication import authenticate
 from regauth.engine.tokens.jwt import supposed
 
 _NO_UID: Final = "00000000-0000-0000-0000-000000000000"
-_KUBE: Final = "kube-"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -44,7 +43,8 @@ class Entitlements:
 
     def selects(self, account: Account, namespace: Namespace | None) -> bool:
         """Tell whether an account is taken: its own mark counts first, then its namespace's."""
-        if account.key.namespace.startswith(_KUBE) and not self.selection.kube_namespaces:
+        system = account.key.namespace.startswith(SYSTEM_NAMESPACES)
+        if system and not self.selection.kube_namespaces:
             return False
         if account.mark is not None:
             return account.mark

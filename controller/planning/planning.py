@@ -16,6 +16,7 @@ from typing import Final
 
 from regauth.controller.naming import secret_name
 from regauth.controller.observing.observed import Account, Credential, Key, Observed, PullSecret
+from regauth.controller.observing.reading import MAX_LISTED
 
 from .entitlements import Entitlements, Wanted
 
@@ -95,9 +96,10 @@ class Plan:
 def plan(observed: Observed, entitlements: Entitlements, now: datetime) -> Plan:
     """Return what has to change for one service account."""
     account = observed.account
-    ours = [one for one in observed.secrets if _is_ours(one, observed.key, entitlements)]
+    name = secret_name(observed.key.name, entitlements.instance)
+    ours = [one for one in observed.secrets if _is_ours(one, observed.key, name, entitlements)]
     if account is None:
-        return Plan(tuple(Delete(observed.key, one.name, one.uid) for one in ours))
+        return Plan(_deletions(observed.key, ours))
     if account.terminating or (observed.namespace is not None and observed.namespace.terminating):
         return Plan()
     if not entitlements.selects(account, observed.namespace):
@@ -106,24 +108,30 @@ def plan(observed: Observed, entitlements: Entitlements, now: datetime) -> Plan:
     if not wanted:
         # A condition may go by the time, and then nothing else happens that would tell.
         return Plan(_withdraw(account, ours), now + LOOK_AGAIN)
-    name = secret_name(account.key.name, entitlements.instance)
     stale = [one for one in ours if one.name != name]
     found = next((one for one in observed.secrets if one.name == name), None)
     if found is not None and found not in ours:
-        return Plan((*_withdraw(account, stale), _conflict(account, found)))
+        return Plan((*_withdraw(account, stale), conflict_of(account, name)))
+    if found is not None and found.terminating:
+        return Plan((_stuck(account, found),))
     if found is not None and found.owner_uid != account.uid:
-        # Of an account of this name that is gone: its tokens are not this account's.
+        # Of an account of this name that is gone, or of nobody's: its tokens are not this one's.
         return Plan((Delete(account.key, found.name, found.uid),))
     issue = _issue(account, name, found, wanted, observed.signing_keys, now)
     changes = (*issue, *_attach(account, name, stale))
     again = None
     if found is not None and not issue:
         again = min(_due(one, _life_of(one, wanted), account.uid) for one in found.credentials)
-    return Plan((*changes, *(Delete(account.key, one.name, one.uid) for one in stale)), again)
+    return Plan((*changes, *_deletions(account.key, stale)), again)
 
 
-def _is_ours(secret: PullSecret, key: Key, entitlements: Entitlements) -> bool:
-    return secret.instance == entitlements.instance and secret.owner == key
+def _is_ours(secret: PullSecret, key: Key, name: str, entitlements: Entitlements) -> bool:
+    """Go by the labels; an ownerReference that somebody took away makes it nobody else's."""
+    return secret.instance == entitlements.instance and (secret.owner == key or secret.name == name)
+
+
+def _deletions(key: Key, secrets: list[PullSecret]) -> tuple[Change, ...]:
+    return tuple(Delete(key, one.name, one.uid) for one in secrets if not one.terminating)
 
 
 def _withdraw(account: Account, ours: list[PullSecret]) -> tuple[Change, ...]:
@@ -131,7 +139,7 @@ def _withdraw(account: Account, ours: list[PullSecret]) -> tuple[Change, ...]:
     gone = {one.name for one in ours}
     pull_secrets = tuple(name for name in account.pull_secrets if name not in gone)
     secrets = tuple(name for name in account.secrets if name not in gone)
-    deletions = tuple(Delete(account.key, one.name, one.uid) for one in ours)
+    deletions = _deletions(account.key, ours)
     if (pull_secrets, secrets) == (account.pull_secrets, account.secrets):
         return deletions
     return (Attach(account, pull_secrets, secrets), *deletions)
@@ -143,18 +151,30 @@ def _attach(account: Account, name: str, stale: list[PullSecret]) -> tuple[Chang
     for listed in (account.pull_secrets, account.secrets):
         kept = [one for one in listed if one not in gone]
         lists.append(tuple(kept if name in kept else [*kept, name]))
+    if account.overfull:
+        message = f"it lists more than {MAX_LISTED} secrets; {name} is not added to them"
+        return (Report(account, "TooManySecrets", message),)
     if lists == [account.pull_secrets, account.secrets]:
         return ()
     return (Attach(account, lists[0], lists[1]),)
 
 
-def _conflict(account: Account, found: PullSecret) -> Report:
-    whose = f"by the controller {found.instance!r}" if found.instance else "by somebody else"
+def conflict_of(account: Account, secret: str) -> Report:
+    """Return what people are told of a secret of somebody else's that has the name of ours."""
     return Report(
         account,
         "PullSecretConflict",
-        f"the secret {found.name} is managed {whose} and is left alone; {account.key.name} gets"
-        " no pull secret until it is deleted or renamed",
+        f"the secret {secret} is not managed by this controller and is left alone;"
+        f" {account.key.name} gets no pull secret until it is deleted or renamed",
+    )
+
+
+def _stuck(account: Account, found: PullSecret) -> Report:
+    return Report(
+        account,
+        "PullSecretStuck",
+        f"the secret {found.name} was deleted and a finalizer keeps it; {account.key.name} gets"
+        " a new one when the finalizer is removed",
     )
 
 

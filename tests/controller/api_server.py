@@ -16,6 +16,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote
 
@@ -36,7 +37,10 @@ class Store:
 
     objects: dict[tuple[str, str, str], Object] = field(default_factory=dict)
     owners: dict[tuple[str, str, str], dict[str, set[str]]] = field(default_factory=dict)
-    history: list[tuple[int, str, str, Object]] = field(default_factory=list)
+    history: list[tuple[int, str, str, Object, Object | None]] = field(default_factory=list)
+    """Version, kind, event, the object then, and as it was before."""
+    moments: dict[tuple[str, str, str], dict[str, float]] = field(default_factory=dict)
+    """When each manager changed an object last."""
     version: int = 100
     compacted: int = 0
     kept: dict[tuple[str, str, str], Object] = field(default_factory=dict)
@@ -47,7 +51,7 @@ class Store:
         if version == self.version:
             return self.objects
         found = dict(self.kept)
-        for changed, kind, event, body in self.history:
+        for changed, kind, event, body, _before in self.history:
             meta = body["metadata"]
             if changed <= version and event == "DELETED":
                 del found[kind, meta.get("namespace", ""), meta["name"]]
@@ -139,6 +143,7 @@ class ApiServer(Listening):
             self._check(kind, namespace, body)
             meta["uid"] = str(uuid.uuid4())
             self.store.owners[key] = {f"{manager}/Update": _fields(body)}
+            self.store.moments[key] = {f"{manager}/Update": self.now()}
             return self._write(key, "ADDED", body)
 
     def put(self, kind: str, namespace: str, name: str, body: Object, manager: str) -> Object:
@@ -155,9 +160,13 @@ class ApiServer(Listening):
                 key,
                 f"{manager}/Update",
                 _fields(body) ^ _fields(held),
-                {_name(one) for one in _fields(body) - _fields(held)},
+                {_name(one) for one in _fields(body)},
             )
-            return self._write(key, "MODIFIED", body)
+            meta = body["metadata"]
+            ended = "deletionTimestamp" in meta and not meta.get("finalizers")
+            return self._write(
+                key, "DELETED" if ended and kind != "namespaces" else "MODIFIED", body
+            )
 
     def delete(self, kind: str, namespace: str, name: str, body: Object | None) -> Object:
         with self.changed:
@@ -169,9 +178,15 @@ class ApiServer(Listening):
                 raise StatusError(409, "Conflict", "the UID in the precondition does not match")
             if kind == "namespaces":
                 # "Namespaces", "Finalizers": it ends when its controller has emptied it; here never
-                held["metadata"]["deletionTimestamp"] = "2026-11-01T12:00:00Z"
-                return self._write(key, "MODIFIED", held)
+                return self._terminate(key, held)
+            if held["metadata"].get("finalizers"):
+                # "Finalizers": it is marked, and ends when the last finalizer is removed
+                return self._terminate(key, held)
             return self._write(key, "DELETED", held)
+
+    def _terminate(self, key: tuple[str, str, str], held: Object) -> Object:
+        meta = {**held["metadata"], "deletionTimestamp": "2026-11-01T12:00:00Z"}
+        return self._write(key, "MODIFIED", {**held, "metadata": meta})
 
     def apply(
         self, kind: str, namespace: str, name: str, body: Object, manager: str, force: bool
@@ -190,6 +205,7 @@ class ApiServer(Listening):
                 self._check(kind, namespace, body)
                 body["metadata"]["uid"] = str(uuid.uuid4())
                 self.store.owners[key] = {f"{manager}/Apply": _fields(body)}
+                self.store.moments[key] = {f"{manager}/Apply": self.now()}
                 return self._write(key, "ADDED", body)
             if uid and uid != held["metadata"]["uid"]:
                 # k8s.io/apimachinery, pkg/api/validation/objectmeta.go, `ValidateObjectMetaUpdate`
@@ -210,6 +226,7 @@ class ApiServer(Listening):
             merged = _merged(held, body)
             self._check(kind, namespace, merged, held)
             self.store.owners[key][mine] = wanted
+            self.store.moments.setdefault(key, {})[mine] = self.now()
             if merged == held:
                 return held  # Conventions: a write that changes nothing is no write
             return self._write(key, "MODIFIED", merged)
@@ -307,7 +324,7 @@ class ApiServer(Listening):
             found = [
                 one
                 for key, one in sorted(self.store.at(version).items())
-                if key[0] == kind and _selected(one, query.get("fieldSelector", ""))
+                if key[0] == kind and _selected(one, _selectors(query))
             ]
             limit = min(int(query.get("limit", len(found) or 1)), self.page or len(found) or 1)
             meta: Object = {"resourceVersion": str(version)}
@@ -324,7 +341,7 @@ class ApiServer(Listening):
             watch = Watch(
                 kind,
                 int(query.get("resourceVersion", 0)),
-                query.get("fieldSelector", ""),
+                _selectors(query),
                 ends=time.monotonic() + float(query.get("timeoutSeconds", "3600")),
             )
             self.watches.append(watch)
@@ -366,9 +383,10 @@ class ApiServer(Listening):
             error = StatusError(410, "Expired", "too old resource version")
             return [{"type": "ERROR", "object": error.body}]
         found = [
-            {"type": kind_of_event, "object": copy.deepcopy(one)}
-            for version, kind, kind_of_event, one in self.store.history
-            if version > watch.version and kind == watch.kind and _selected(one, watch.selector)
+            {"type": told, "object": copy.deepcopy(one)}
+            for version, kind, event, one, before in self.store.history
+            if version > watch.version and kind == watch.kind
+            for told in _told(event, one, before, watch.selector)
         ]
         watch.version = self.store.version
         while watch.bookmarks:
@@ -400,6 +418,9 @@ class ApiServer(Listening):
                 )
         if kind != "secrets":
             return
+        if held is not None and held.get("immutable") and not _kept(body, held):
+            # Secrets, "Immutable Secrets"; k8s.io/kubernetes, `ValidateSecretUpdate`
+            raise StatusError(422, "Invalid", "data: field is immutable when `immutable` is set")
         if held is not None and body.get("type") != held.get("type"):
             raise StatusError(422, "Invalid", "type: field is immutable")
         if body.get("type") == "kubernetes.io/dockerconfigjson":
@@ -411,16 +432,38 @@ class ApiServer(Listening):
                     422, "Invalid", "data[.dockerconfigjson]: Required value"
                 ) from error
 
-    def _take(self, key: tuple[str, str, str], who: str, changed: set[str], new: set[str]) -> None:
-        """SSA, "Field management": an update makes its manager the owner of what it changed."""
+    def _take(self, key: tuple[str, str, str], who: str, changed: set[str], left: set[str]) -> None:
+        """
+        SSA, "Field management": an update makes its manager the owner of what it changed.
+
+        What it removed is nobody's.
+        """
         names = {_name(one) for one in changed}
         owners = self.store.owners[key]
         for fields in owners.values():
             fields -= {one for one in fields if _name(one) in names}
-        owners[who] = owners.get(who, set()) | {f"{name}=" for name in names | new}
+        owners[who] = owners.get(who, set()) | {f"{name}=" for name in names & left}
+        self.store.moments.setdefault(key, {})[who] = self.now()
+
+    def _managers(self, key: tuple[str, str, str]) -> list[Object]:
+        """ManagedFieldsEntry (meta/v1), without the fields: who changed it, and when last."""
+        moments = self.store.moments.setdefault(key, {})
+        said = []
+        for who in self.store.owners.get(key, {}):
+            manager, _, operation = who.partition("/")
+            when = datetime.fromtimestamp(moments.get(who, self.now()), UTC)
+            said.append(
+                {
+                    "manager": manager,
+                    "operation": operation,
+                    "time": when.strftime("%Y-%m-%dT%H:%M:%SZ"),
+                }
+            )
+        return said
 
     def _write(self, key: tuple[str, str, str], event: str, body: Object) -> Object:
         self.store.version += 1
+        before = self.store.objects.get(key)
         body = copy.deepcopy(body)
         version, kind = COLLECTIONS[key[0]]
         body |= {"kind": kind, "apiVersion": version}
@@ -433,14 +476,19 @@ class ApiServer(Listening):
             if body.get(name) == []:
                 del body[name]  # core/v1, ServiceAccount: both are `omitempty`
         body["metadata"]["resourceVersion"] = str(self.store.version)
+        body["metadata"]["managedFields"] = self._managers(key)
         if event == "DELETED":
             del self.store.objects[key]
             self.store.owners.pop(key, None)
         else:
             self.store.objects[key] = body
-        self.store.history.append((self.store.version, key[0], event, body))
+        self.store.history.append((self.store.version, key[0], event, body, before))
         self.changed.notify_all()
         return copy.deepcopy(body)
+
+
+def _kept(body: Object, held: Object) -> bool:
+    return all(body.get(name) == held.get(name) for name in ("data", "immutable"))
 
 
 def _fields(body: Object) -> set[str]:
@@ -502,9 +550,29 @@ def _operate(
             raise ValueError(unknown)
 
 
-def _selected(one: Object, selector: str) -> bool:
-    """Concepts, "Field selectors": Secrets can be selected by `type`."""
-    return not selector or one.get("type") == selector.removeprefix("type=")
+def _told(event: str, one: Object, before: Object | None, selectors: str) -> list[str]:
+    """
+    Return what a watch with selectors is told: an object that no longer matches is gone for it.
+
+    Source: k8s.io/apiserver, pkg/storage/cacher/cache_watcher.go, `convertToWatchEvent`.
+    """
+    is_in = event != "DELETED" and _selected(one, selectors)
+    was_in = before is not None and _selected(before, selectors)
+    if is_in:
+        return ["MODIFIED" if was_in else "ADDED"]
+    return ["DELETED"] if was_in else []
+
+
+def _selectors(query: dict[str, str]) -> str:
+    """Write both selectors of a request as one: no label is called `type`."""
+    return ",".join(query[name] for name in ("fieldSelector", "labelSelector") if name in query)
+
+
+def _selected(one: Object, selectors: str) -> bool:
+    """Concepts, "Field selectors": Secrets by `type`; "Labels and Selectors", equality-based."""
+    values = {**(one["metadata"].get("labels") or {}), "type": one.get("type")}
+    wanted = (each.partition("=") for each in selectors.split(",") if each)
+    return all(values.get(name) == value for name, _, value in wanted)
 
 
 class _Handler(Handler):

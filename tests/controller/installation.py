@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from regauth.controller.configuration import read_configuration
-from regauth.controller.installing.manifests import controller_manifests, plugin_manifests
+from regauth.controller.installing.manifests import controller_manifests
+from regauth.controller.installing.plugin import plugin_manifests
 
 from .kube_apiserver import PATIENCE, KubeApiServer
 from .listening import Object
@@ -25,7 +26,7 @@ PLURALS = {
 def manifests(file: Path) -> list[Object]:
     """Return all that `kube-controller manifests` writes for the API server."""
     settings = read_configuration(file).settings
-    _config, *rbac = plugin_manifests(settings)
+    rbac = plugin_manifests(settings)
     return [*controller_manifests(settings, file, "regauth:1", NAMESPACE), *rbac]
 
 

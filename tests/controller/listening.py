@@ -8,6 +8,7 @@ what an API server answers.
 import json
 import sys
 import threading
+import time
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -93,10 +94,12 @@ class Listening:
             `StatusError`, or `ConnectionAbortedError` to close the connection without an answer.
         after: Called after it was carried out and before it is answered; may raise the same.
         watches: Those that are open.
+        now: The time, in seconds since 1970.
         changed: Told of every change of these.
     """
 
     def __init__(self, handler: "type[Handler]") -> None:
+        self.now: Callable[[], float] = getattr(self, "now", time.time)
         self.seen: list[Request] = []
         self.watches: list[Watch] = []
         self.changed = threading.Condition(threading.RLock())
@@ -127,10 +130,11 @@ class Listening:
         """End every open watch."""
         with self.changed:
             for watch in self.watches:
-                if watch.stream is not None and not watch.ended:
+                stream, ended = watch.stream, watch.ended
+                watch.ended = True  # first: who reads the stream asks as soon as it ends
+                if stream is not None and not ended:
                     with suppress(OSError, RuntimeError, ValueError, AttributeError):
-                        watch.stream.shutdown()  # as `Stream.close` of the controller says
-                watch.ended = True
+                        stream.shutdown()  # as `Stream.close` of the controller says
             self.changed.notify_all()
 
     def close(self) -> None:
@@ -171,6 +175,10 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _handle  # noqa: N815 - http.server's names
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Write the Date field by the server's clock (RFC 9110, section 6.6.1)."""
+        return super().date_time_string(self.host.now() if timestamp is None else timestamp)
 
     def send(self, status: int, data: bytes, wait: str = "") -> None:
         self.send_response(status)

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 import pytest
 
-from regauth.controller.applying.content import EMPTY, encoded
-from regauth.controller.observing.cluster import ApiError, Cluster, Object
+from regauth.controller.applying.content import empty, encoded
+from regauth.controller.observing.api_errors import ApiError
+from regauth.controller.observing.cluster import Cluster, Object
 from regauth.controller.observing.docker_config import TYPE
 
 from .conftest import Api, connection, wait_for
@@ -36,7 +37,10 @@ def cluster(api: Api) -> Cluster:
     return Cluster(connection(api))
 
 
-def secret(content: str = EMPTY, **meta: object) -> Object:
+NOTHING = empty("uid")
+
+
+def secret(content: str = NOTHING, **meta: object) -> Object:
     return {
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "mine", "namespace": "team-a", **meta},
         "type": TYPE, "data": {".dockerconfigjson": encoded(content)},

@@ -6,7 +6,8 @@ import pytest
 from kubernetes.client import Configuration
 from kubernetes.config.config_exception import ConfigException
 
-from regauth.controller.observing.cluster import ApiError, Cluster
+from regauth.controller.observing.api_errors import ApiError
+from regauth.controller.observing.cluster import Cluster
 
 from .conftest import Api, connection
 

@@ -20,15 +20,17 @@ from typing import Any
 
 import pytest
 
-from regauth.controller.applying.content import EMPTY, encoded
+from regauth.controller.applying.content import empty, encoded
+from regauth.controller.applying.host import Host
 from regauth.controller.applying.leadership import Elector
-from regauth.controller.applying.reconciling import Controller, Host
+from regauth.controller.applying.reconciling import Controller
 from regauth.controller.configuration import read_configuration
 from regauth.controller.event_log import EventLog
-from regauth.controller.installing.manifests import plugin_manifests
+from regauth.controller.installing.plugin import kubelet_configuration
 from regauth.controller.installing.yaml_blocks import to_yaml
 from regauth.controller.measures import Measures
-from regauth.controller.observing.cluster import ApiError, Cluster, Object
+from regauth.controller.observing.api_errors import ApiError
+from regauth.controller.observing.cluster import Cluster, Object
 from regauth.controller.observing.docker_config import TYPE
 from regauth.controller.planning.entitlements import Entitlements
 from regauth.controller.settings import Election, Registry
@@ -111,7 +113,7 @@ class Scenario:
 
     @staticmethod
     def _work(controller: Controller) -> None:
-        for watcher in controller.watchers.values():
+        for watcher in controller.watches.watchers.values():
             with suppress(ApiError):
                 watcher.list()
         while (key := controller.queue.take()) is not None:
@@ -120,11 +122,13 @@ class Scenario:
     @staticmethod
     def _watch(controller: Controller) -> None:
         def watch(kind: str) -> None:
-            controller.watchers[kind].seconds = 1
+            controller.watches.watchers[kind].seconds = 1
             with suppress(ApiError):
-                controller.watchers[kind].watch()
+                controller.watches.watchers[kind].watch()
 
-        threads = [threading.Thread(target=watch, args=(kind,)) for kind in controller.watchers]
+        threads = [
+            threading.Thread(target=watch, args=(kind,)) for kind in controller.watches.watchers
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -208,7 +212,7 @@ def test_what_rbac_cannot_refuse_the_admission_policy_does(api: KubeApiServer, f
     for namespace in ("team-a", "kube-system"):
         api.create("serviceaccounts", "builder", namespace)
     ours = {"app.kubernetes.io/managed-by": "regauth-controller"}
-    config = {".dockerconfigjson": encoded(EMPTY)}
+    config = {".dockerconfigjson": encoded(empty("uid"))}
     mine = api.create(
         "secrets", "mine", "team-a", type=TYPE, data=config, metadata={"labels": ours}
     )
@@ -323,7 +327,7 @@ def test_the_kubelet_s_own_code_takes_the_configuration_and_the_plugin_s_answer(
             "KUBEBUILDER_ASSETS has no kubelet-credentials; build_kube_apiserver.py builds it"
         )
     allow_nodes(api, pod, file)
-    config, *_ = plugin_manifests(read_configuration(file).settings)
+    config = kubelet_configuration(read_configuration(file).settings, (1, 34))
     (tmp_path / "config.yaml").write_text(to_yaml([config]))
     plugin = tmp_path / "bin" / "regauth-credential-provider"
     plugin.parent.mkdir()

@@ -17,8 +17,10 @@ from typing import Any
 
 import pytest
 
+from regauth.controller import running
 from regauth.controller.configuration import read_configuration
 from regauth.controller.event_log import EventLog
+from regauth.controller.kube_controller import _configuration
 from regauth.controller.running import Process
 from tests.forkserver.programs import forked
 
@@ -199,6 +201,41 @@ def test_it_works_tells_of_itself_and_ends_when_asked(api: Api, site: Site) -> N
         "attach",
         "ended",
     }
+
+
+@only_own
+def test_k14_a_policy_with_errors_is_an_event_and_a_metric_and_the_old_one_stays(
+    api: ApiServer, site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It was plain text in a log of JSON, and no metric told of it."""
+    monkeypatch.setattr(running, "RELOAD_SECONDS", 0.05)
+    monkeypatch.setattr(running, "_IDLE_SECONDS", 0.05)
+    text = (site.folder / "controller.yaml").read_text().replace("duration: 9s", "enabled: false")
+    (site.folder / "controller.yaml").write_text(text)
+    configuration, reload = _configuration(
+        {
+            "config": site.folder / "controller.yaml",
+            "registry_host": None,
+            "registry_username": None,
+        }
+    )
+    with (tmp_path / "events").open("wb") as log:
+        process = Process(connection(api), configuration, reload, "one", EventLog(log.fileno()))
+        thread = threading.Thread(target=process._lead, daemon=True)
+        thread.start()
+        good = (site.folder / "policy" / "policy.yaml").read_text()
+        (site.folder / "policy" / "policy.yaml").write_text("nonsense: true")
+        wait_for(lambda: b"not-reloaded" in (tmp_path / "events").read_bytes(), "the event")
+        assert b"kube_controller_reload_failed 1.0" in process._page()
+        (site.folder / "policy" / "policy.yaml").write_text(good)
+        wait_for(lambda: b"kube_controller_reload_failed 0.0" in process._page(), "the metric")
+        process._stop(0, None)
+        thread.join(PATIENCE)
+    said = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+
+    (event,) = [one for one in said if one["event"] == "not-reloaded"]
+    assert event["level"] == "error"
+    assert any("unknown key `nonsense`" in one for one in event["problems"])
 
 
 @only_own

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from regauth.controller.applying.leadership import Elector
-from regauth.controller.observing.cluster import ApiError, Cluster
+from regauth.controller.observing.api_errors import ApiError
+from regauth.controller.observing.cluster import Cluster
 from regauth.controller.settings import Election
 from tests.controller.clocks import Clock
 from tests.controller.conftest import Api, connection

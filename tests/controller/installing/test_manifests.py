@@ -10,8 +10,8 @@ from regauth.controller.configuration import read_configuration
 from regauth.controller.installing.manifests import (
     ManifestError,
     controller_manifests,
-    plugin_manifests,
 )
+from regauth.controller.installing.plugin import kubelet_configuration, plugin_manifests
 from regauth.controller.installing.yaml_blocks import to_yaml
 from regauth.controller.observing.inventory import KINDS
 from tests.controller.conftest import run_main
@@ -147,7 +147,9 @@ def test_a_policy_elsewhere_is_an_error(file: Path) -> None:
 
 
 def test_each_audience_has_a_provider_and_kubelets_may_request_them_all(file: Path) -> None:
-    config, role, binding = plugin_manifests(read_configuration(file).settings)
+    settings = read_configuration(file).settings
+    config = kubelet_configuration(settings, (1, 34))
+    role, binding = plugin_manifests(settings)
 
     assert [(one["name"], one["matchImages"], one["args"], one["tokenAttributes"]) for one in config["providers"]] == [
         (
@@ -180,12 +182,93 @@ def test_the_yaml_says_what_the_objects_say(made: list[dict[str, Any]]) -> None:
 
 
 def test_the_command_prints_them(file: Path) -> None:
-    arguments = ("manifests", "--config", str(file), "--image", "regauth:1")
-    installed, plugin = (
-        run_main(*arguments),
+    arguments = ("manifests", "--config", str(file))
+    installed = run_main(*arguments, "--image", "regauth:1")
+    plugin, kubelet = (
         run_main(*arguments, "--plugin"),
+        run_main(*arguments, "--kubelet", "v1.34.2"),
     )
 
-    assert (installed.exit_code, plugin.exit_code) == (0, 0), installed.stderr + plugin.stderr
+    for one in (installed, plugin, kubelet):
+        assert one.exit_code == 0, one.stderr
     assert len(list(yaml.safe_load_all(installed.stdout))) == 12
-    assert next(yaml.safe_load_all(plugin.stdout))["kind"] == "CredentialProviderConfig"
+    assert yaml.safe_load(kubelet.stdout)["kind"] == "CredentialProviderConfig"
+
+
+def test_k14_what_is_printed_for_kubectl_is_for_the_api_alone(file: Path) -> None:
+    """`kubectl apply` ended with 1: the kubelets' file is no object of the API."""
+    printed = run_main("manifests", "--config", str(file), "--plugin").stdout
+    kinds = [one["kind"] for one in yaml.safe_load_all(printed)]
+
+    assert kinds == ["ClusterRole", "ClusterRoleBinding"]
+
+
+@pytest.mark.parametrize(("version", "there"), [((1, 33), False), ((1, 34), True), ((1, 36), True)])
+def test_k10_a_kubelet_gets_the_fields_that_it_knows(
+    file: Path, version: tuple[int, int], there: bool
+) -> None:
+    """The kubelet of 1.33 did not start with `cacheType`; test_kubelet_plugin.py asks its code."""
+    config = kubelet_configuration(read_configuration(file).settings, version)
+
+    assert {"cacheType" in one["tokenAttributes"] for one in config["providers"]} == {there}
+
+
+@pytest.mark.parametrize("version", ["1.32", "1", "new", "1.x", "", "-1.34"])
+def test_k10_a_version_without_the_feature_is_an_error(file: Path, version: str) -> None:
+    done = run_main("manifests", "--config", str(file), "--kubelet", version)
+
+    assert done.exit_code == 2
+    assert "--kubelet is a version such as 1.34, from 1.33 on" in done.stderr
+
+
+def test_the_controller_s_image_must_be_named(file: Path) -> None:
+    done = run_main("manifests", "--config", str(file))
+
+    assert (done.exit_code, "--image IMAGE" in done.stderr) == (2, True)
+
+
+def places(made: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    """Return what each object is called, as the API tells them apart."""
+    return {
+        (one["kind"], one["metadata"].get("namespace", ""), one["metadata"]["name"]) for one in made
+    }
+
+
+def test_k5_a_second_instance_takes_nothing_from_the_first(
+    file: Path, made: list[dict[str, Any]]
+) -> None:
+    """It replaced the first one's ClusterRoleBinding, and with it the first one's rights."""
+    file.write_text(f"{SETTINGS}instance: mirror\n")
+    settings = read_configuration(file).settings
+    second = controller_manifests(settings, file, "regauth:1", "regauth")
+    both = places(made) & places(second)
+    plugins = [plugin_manifests(settings)]
+    file.write_text(SETTINGS)
+    plugins.append(plugin_manifests(read_configuration(file).settings))
+
+    assert both == {("Namespace", "", "regauth")}
+    assert not places(plugins[0]) & places(plugins[1])
+    deployments = [only(one, "Deployment") for one in (made, second)]
+    selected = [one["spec"]["selector"]["matchLabels"] for one in deployments]
+    assert selected[0] != selected[1]
+    leases = [only(one, "Role")["rules"][1]["resourceNames"] for one in (made, second)]
+    assert leases == [["regauth-controller"], ["regauth-controller-mirror"]]
+
+
+def validation(made: list[dict[str, Any]], message: str) -> str:
+    spec = only(made, "ValidatingAdmissionPolicy")["spec"]
+    (found,) = [one for one in spec["validations"] if one["message"] == message]
+    expression: str = found["expression"]
+    return expression
+
+
+def test_k4_tokens_are_bounded_in_life_and_in_what_they_are_bound_to(
+    made: list[dict[str, Any]],
+) -> None:
+    """A stolen token minted tokens for 136 years, bound to any Secret."""
+    life = validation(made, "tokens live for 43200 seconds at most")
+    bound = validation(made, "tokens are bound to the pull secret of their account")
+
+    assert "object.spec.?expirationSeconds.orValue(3600) <= 43200" in life
+    assert '== request.name + "-pull-secret"' in bound
+    assert 'boundObjectRef.uid.orValue("") != ""' in bound

@@ -2,7 +2,7 @@
 
 import pytest
 
-from regauth.controller.observing.inventory import ACCOUNTS, Inventory
+from regauth.controller.observing.inventory import ACCOUNTS, Inventory, entry
 from regauth.controller.observing.observed import Account, Key
 
 KEY = Key("team-a", "builder")
@@ -23,7 +23,7 @@ def known(inventory: Inventory) -> Account | None:
 def test_a_list_does_not_take_back_a_later_write_of_ours() -> None:
     inventory = Inventory("default")
     inventory.put(ACCOUNTS, account(20, "new"))
-    inventory.replace(ACCOUNTS, [account(10, "old")], "10")
+    inventory.replace(ACCOUNTS, [entry(ACCOUNTS, account(10, "old"))], "10")
 
     assert (found := known(inventory)) is not None
     assert found.uid == "new"
@@ -35,7 +35,7 @@ def test_k12_after_a_restore_the_older_state_counts(there: bool) -> None:
     inventory = Inventory("default")
     inventory.put(ACCOUNTS, account(20, "new"))
     concerned = inventory.replace(
-        ACCOUNTS, [account(10, "old")] if there else [], "10", restored=True
+        ACCOUNTS, [entry(ACCOUNTS, account(10, "old"))] if there else [], "10", restored=True
     )
     found = known(inventory)
 

@@ -4,7 +4,8 @@ from typing import cast
 
 import pytest
 
-from regauth.controller.observing.cluster import ApiError, Cluster, Object
+from regauth.controller.observing.api_errors import ApiError
+from regauth.controller.observing.cluster import Cluster, Object
 from regauth.controller.observing.signing_keys import SigningKeys
 from tests.controller.clocks import Clock
 

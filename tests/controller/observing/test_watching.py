@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from regauth.controller.observing.cluster import ApiError, Cluster, Object
+from regauth.controller.observing.api_errors import ApiError
+from regauth.controller.observing.cluster import Cluster, Object
 from regauth.controller.observing.watching import Watcher
 from tests.controller.api_server import ApiServer
 from tests.controller.conftest import Api, connection, only_own
@@ -27,7 +28,7 @@ class Site:
         self.on_event: Callable[[], None] = lambda: None
         self.watcher = Watcher(
             Cluster(connection(api)), "/api/v1/secrets", {"fieldSelector": f"type={KIND}"},
-            self.replaced, self.changed, self.troubled,
+            lambda one: one, self.replaced, self.changed, self.troubled,
         )  # fmt: skip
         self.watcher.jitter = lambda: 0.0
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from regauth.controller.naming import secret_name
 from regauth.controller.observing.observed import (
     Account,
     Credential,
@@ -131,13 +130,38 @@ def test_a_secret_of_somebody_else_s_is_left_alone_and_reported(instance: str) -
 
     assert isinstance(report, Report)
     assert (report.account, report.reason) == (ATTACHED, "PullSecretConflict")
-    assert f"the secret {SECRET} is managed" in report.message
+    assert f"the secret {SECRET} is not managed by this controller" in report.message
 
 
-def test_a_secret_of_ours_that_is_for_another_account_is_left_alone() -> None:
-    foreign = replace(OURS, owner=Key("team-a", "deployer"))
+@pytest.mark.parametrize("owner", [None, Key("team-a", "deployer")])
+def test_k13_a_secret_of_ours_whose_owner_was_changed_is_made_anew(owner: Key | None) -> None:
+    """Somebody took the ownerReference away or forged another; it was left alone for ever."""
+    changed = replace(OURS, owner=owner, owner_uid="" if owner is None else "uid-9")
 
-    assert [type(change) for change in changes(of(ACCOUNT, foreign))] == [Report]
+    assert changes(of(ATTACHED, changed)) == (Delete(KEY, SECRET, "secret-1"),)
+
+
+def test_k13_a_deleted_secret_that_a_finalizer_keeps_is_waited_for() -> None:
+    """Its tokens have ended; to write into it, or to delete it again and again, helps nobody."""
+    stuck = replace(OURS, terminating=True)
+    (report,) = changes(of(ATTACHED, stuck))
+
+    assert isinstance(report, Report)
+    assert report.reason == "PullSecretStuck"
+    assert changes(of(None, stuck)) == ()
+
+
+def test_k1_an_account_that_lists_too_many_secrets_is_not_given_another() -> None:
+    """Its lists are not read, so that they take no memory; its tokens are renewed all the same."""
+    account = replace(ACCOUNT, overfull=True)
+    (report,) = changes(of(account, OURS))
+    renewed, again = changes(of(account, OURS), now=NOW + HOUR)
+
+    assert isinstance(report, Report)
+    assert report.reason == "TooManySecrets"
+    assert isinstance(renewed, Issue)
+    assert again == report
+    assert changes(of(replace(account, mark=False), OURS)) == (Delete(KEY, SECRET, "secret-1"),)
 
 
 def test_a_new_account_of_an_old_name_does_not_get_the_old_one_s_tokens() -> None:
@@ -265,9 +289,12 @@ def test_accounts_and_namespaces_opt_in_and_out(
 
 
 @pytest.mark.parametrize("mark", [MARKED, UNMARKED])
-def test_kube_namespaces_are_not_touched_unless_the_settings_say_so(mark: bool | None) -> None:
-    account = replace(ACCOUNT, key=Key("kube-system", "builder"), mark=mark)
-    observed = of(account, home=Namespace("kube-system", mark=mark))
+@pytest.mark.parametrize("name", ["kube-system", "openshift-ingress"])
+def test_k14_system_namespaces_are_not_touched_unless_the_settings_say_so(
+    name: str, mark: bool | None
+) -> None:
+    account = replace(ACCOUNT, key=Key(name, "builder"), mark=mark)
+    observed = of(account, home=Namespace(name, mark=mark))
 
     assert changes(observed) == ()
     assert changes(observed, replace(PULLS, selection=Selection(kube_namespaces=True))) != ()
@@ -303,23 +330,6 @@ def test_a_secret_by_another_name_of_ours_is_replaced() -> None:
         Attach(account, (SECRET,), (SECRET,)),
         Delete(KEY, "builder-old", "secret-0"),
     )
-
-
-@pytest.mark.parametrize("instance", ["default", "second"])
-def test_a_name_too_long_is_cut_and_stays_the_name_of_one_account(instance: str) -> None:
-    long = "a" * 240 + "." + "b" * 12
-    names = {
-        secret_name(long, instance),
-        secret_name(long[:-1] + "c", instance),
-        secret_name("a" * 200, instance),
-    }
-
-    assert len(names) == 3
-    assert all(
-        len(name) <= 253 and name.endswith("-pull-secret") and ".-" not in name for name in names
-    )
-    assert secret_name("builder") == SECRET
-    assert secret_name("builder", "second") == "builder-second-pull-secret"
 
 
 POLICY = """

@@ -1,0 +1,44 @@
+"""
+The roles that the controller needs: every permission here has a request that fails without it.
+
+Not here: what permissions cannot say, which is `regauth.controller.installing.admission`.
+"""
+
+from regauth.controller.naming import installed_name
+from regauth.controller.observing.cluster import Object
+from regauth.controller.settings import Settings
+
+from .objects import RBAC, binding, head, rule
+
+
+def permissions(settings: Settings, namespace: str) -> list[Object]:
+    """
+    Return the roles: cluster-wide what accounts need, in its own namespace what the Lease needs.
+
+    Secrets can be listed by type, but no permission can be restricted to a type or a label.
+    """
+    rules = [
+        rule(["namespaces"], ["list", "watch"]),
+        rule(["serviceaccounts"], ["list", "watch", "patch"]),
+        rule(["serviceaccounts/token"], ["create"]),
+        rule(["secrets"], ["list", "watch", "create", "patch", "delete"]),
+        rule(["events"], ["create"]),
+        {"nonResourceURLs": ["/openid/v1/jwks"], "verbs": ["get"]},
+    ]
+    name = installed_name(settings.instance)
+    account = [{"kind": "ServiceAccount", "name": name, "namespace": namespace}]
+    made = [
+        {**head(RBAC, "ClusterRole", settings), "rules": rules},
+        binding("ClusterRole", settings, "", account),
+    ]
+    if settings.election is not None:
+        leases = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
+        own = [
+            {**leases, "verbs": ["create"]},
+            {**leases, "resourceNames": [settings.election.name], "verbs": ["get", "update"]},
+        ]
+        made += [
+            {**head(RBAC, "Role", settings, namespace), "rules": own},
+            binding("Role", settings, namespace, account),
+        ]
+    return made
