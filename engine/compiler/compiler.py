@@ -19,7 +19,7 @@ from regauth.engine.source.problems import Location, Problem, Problems, Severity
 from . import document
 from .claim_schemas import ClaimSchemas
 from .document import Document
-from .expressions import Expressions, Sight
+from .expressions import Expressions, VisibleNames
 from .lints import CODES, lint
 from .providers import Providers
 from .silencing import silence
@@ -66,11 +66,11 @@ def compile_policy(
         frozenset(node.text for node in written.services), claims, problems, expressions, complete
     )
     compiled = _compile(written, providers, statements)
-    sights = _sights(claims)
-    expressions.check_unused(sights)
+    all_visible = _all_visible(claims)
+    expressions.check_unused(all_visible)
     policy = None
     if not problems.error_count:
-        policy = _policy(compiled, statements.services, expressions, sights, digest)
+        policy = _policy(compiled, statements.services, expressions, all_visible, digest)
         problems.extend(lint(policy, written, now))
     found = silence(texts, problems, CODES)
     if any(problem.severity is Severity.ERROR for problem in found):
@@ -129,11 +129,11 @@ def _compile(written: Document, providers: Providers, statements: Statements) ->
     )
 
 
-def _sights(claims: Mapping[str, ClaimSchema | None]) -> list[Sight]:
+def _all_visible(claims: Mapping[str, ClaimSchema | None]) -> list[VisibleNames]:
     known = {id(schema): schema for schema in claims.values() if schema is not None}
-    # The narrower sight comes last, so that the program it compiles is the one that is kept.
+    # The fewest names come last, so that the program it compiles is the one that is kept.
     return [
-        Sight(schema, scope=True, reference=reference)
+        VisibleNames(schema, scope=True, reference=reference)
         for reference in (True, False)
         for schema in known.values()
     ]
@@ -143,13 +143,13 @@ def _policy(
     parts: _Parts,
     services: frozenset[str],
     expressions: Expressions,
-    sights: Sequence[Sight],
+    all_visible: Sequence[VisibleNames],
     digest: str,
 ) -> Policy:
     definitions = {
         name: program
-        for sight in sights
-        for name, program in expressions.definitions_of(sight).items()
+        for visible in all_visible
+        for name, program in expressions.definitions_of(visible).items()
     }
     names = [provider.name for provider in parts.providers]
     return Policy(

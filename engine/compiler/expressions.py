@@ -42,7 +42,7 @@ _DEFINITION: Final = re.compile(r"\bdefs\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)")
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class VisibleNames:
     """What an expression sees: the claims of an issuer, or none, and how much of the scope."""
 
     claims: ClaimSchema | None
@@ -52,7 +52,7 @@ class Sight:
 
     @property
     def key(self) -> _Key:
-        """The key of this sight; two claim schemas may have the same name."""
+        """What distinguishes these names from others; two claim schemas may have the same name."""
         return id(self.claims), self.scope, self.reference
 
     def variables(self) -> Mapping[str, Type]:
@@ -67,7 +67,7 @@ class Sight:
 
 @dataclass(slots=True)
 class _View:
-    """The declarations of one sight, with the definitions that compile in it."""
+    """The declarations of what an expression sees, with the definitions that compile there."""
 
     declarations: Declarations
     failed: Mapping[str, Sequence[Problem]]
@@ -88,7 +88,7 @@ class Expressions:
     def compile(
         self,
         node: ScalarNode,
-        sights: Sequence[Sight],
+        all_visible: Sequence[VisibleNames],
         expected: Type,
         *,
         text: str | None = None,
@@ -99,45 +99,45 @@ class Expressions:
 
         Args:
             node: The scalar it stands in, for positions.
-            sights: What it sees: one for each claim schema of the providers it serves.
+            all_visible: What it sees: one for each claim schema of the providers it serves.
             expected: The type it must have.
             text: The expression, where it is only a part of the scalar.
             offset: Where in the scalar the expression begins.
 
         Returns:
-            The program, or None when it is wrong for one of the sights, which is then reported.
+            The program, or None when it is wrong for one of them, which is then reported.
         """
         source = node.text if text is None else text
         program: Program | None = None
-        good = bool(sights)
+        good = bool(all_visible)
         for match in _DEFINITION.finditer(source):
             self._use(match[1])
-        for sight in sights:
-            compiled = self._compile(source, sight, expected)
-            self.problems.extend(self._located(node, source, compiled, sight, offset))
+        for visible in all_visible:
+            compiled = self._compile(source, visible, expected)
+            self.problems.extend(self._located(node, source, compiled, visible, offset))
             program = program or compiled.program
             good = good and compiled.program is not None
         return program if good else None
 
-    def _compile(self, text: str, sight: Sight, expected: Type) -> Compiled:
-        key = (sight.key, text, str(expected))
+    def _compile(self, text: str, visible: VisibleNames, expected: Type) -> Compiled:
+        key = (visible.key, text, str(expected))
         compiled = self._compiled.get(key)
         if compiled is None:
-            compiled = compile_expression(text, self._view(sight).declarations, expected)
+            compiled = compile_expression(text, self._view(visible).declarations, expected)
             self._compiled[key] = compiled
         return compiled
 
-    def _view(self, sight: Sight) -> _View:
-        view = self._views.get(sight.key)
+    def _view(self, visible: VisibleNames) -> _View:
+        view = self._views.get(visible.key)
         if view is None:
-            view = self._views[sight.key] = self._define(sight)
+            view = self._views[visible.key] = self._define(visible)
         return view
 
-    def _define(self, sight: Sight) -> _View:
+    def _define(self, visible: VisibleNames) -> _View:
         """Compile the definitions in their order, each seeing those before it."""
         known: dict[str, Program] = {}
         failed: dict[str, Sequence[Problem]] = {}
-        view = _View(Declarations(sight.variables(), known), failed)
+        view = _View(Declarations(visible.variables(), known), failed)
         for name, entry in self.definitions.items():
             if not isinstance(entry.value, ScalarNode):
                 continue
@@ -147,20 +147,20 @@ class Expressions:
             if compiled.program is not None:
                 known[name] = compiled.program
             else:
-                failed[name] = self._explained(entry.value, text, compiled, sight, view, 0)
+                failed[name] = self._explained(entry.value, text, compiled, visible, view, 0)
         return view
 
     def _located(
-        self, node: ScalarNode, text: str, compiled: Compiled, sight: Sight, offset: int
+        self, node: ScalarNode, text: str, compiled: Compiled, visible: VisibleNames, offset: int
     ) -> Sequence[Problem]:
-        return self._explained(node, text, compiled, sight, self._view(sight), offset)
+        return self._explained(node, text, compiled, visible, self._view(visible), offset)
 
     def _explained(
         self,
         node: ScalarNode,
         text: str,
         compiled: Compiled,
-        sight: Sight,
+        visible: VisibleNames,
         view: _View,
         offset: int,
     ) -> Sequence[Problem]:
@@ -170,9 +170,9 @@ class Expressions:
         for finding in compiled.findings:
             match = used.get(finding.start)
             if finding.code != FindingCode.UNDECLARED or match is None:
-                hint = _hint(finding, sight)
+                hint = _hint(finding, visible)
             elif match[1] in view.failed:
-                problems.extend(self._broken(node, match, sight, view, offset))
+                problems.extend(self._broken(node, match, visible, view, offset))
                 continue
             elif match[1] in self.definitions:
                 hint = "a definition can use those above it, and not itself"
@@ -185,24 +185,29 @@ class Expressions:
         return problems
 
     def _broken(
-        self, node: ScalarNode, match: re.Match[str], sight: Sight, view: _View, offset: int
+        self,
+        node: ScalarNode,
+        match: re.Match[str],
+        visible: VisibleNames,
+        view: _View,
+        offset: int,
     ) -> Sequence[Problem]:
         """Return what is wrong with a definition for what the expression that uses it sees."""
         name = match[1]
         wrong = view.failed[name]
         place = node.locate(offset + match.start(), offset + match.end())
-        if sight.claims is None and any("claims" in problem.message for problem in wrong):
+        if visible.claims is None and any("claims" in problem.message for problem in wrong):
             message = f"`defs.{name}` reads claims, and a request without credentials has none"
             return [Problem(place, FindingCode.UNDECLARED, message)]
-        more = replace(sight, scope=True), replace(sight, scope=True, reference=True)
+        more = replace(visible, scope=True), replace(visible, scope=True, reference=True)
         for wider, what, hint in zip(more, ("scope", "scope.reference"), _UNSEEN, strict=True):
-            if wider != sight and self._compiles(name, wider):
+            if wider != visible and self._compiles(name, wider):
                 message = f"`defs.{name}` uses `{what}`, which cannot be seen here"
                 return [Problem(place, FindingCode.UNDECLARED, message, hint)]
         return wrong
 
-    def _compiles(self, name: str, sight: Sight) -> bool:
-        return name in self._view(sight).declarations.definitions
+    def _compiles(self, name: str, visible: VisibleNames) -> bool:
+        return name in self._view(visible).declarations.definitions
 
     def _use(self, name: str) -> None:
         """Note a definition as used, and those that it uses."""
@@ -214,7 +219,7 @@ class Expressions:
             for match in _DEFINITION.finditer(value.text):
                 self._use(match[1])
 
-    def check_unused(self, sights: Sequence[Sight]) -> None:
+    def check_unused(self, all_visible: Sequence[VisibleNames]) -> None:
         """Report definitions that nothing uses, and what is wrong with them if anything is."""
         for name, entry in self.definitions.items():
             if name in self._used or not isinstance(entry.value, ScalarNode):
@@ -225,13 +230,13 @@ class Expressions:
                 f"nothing uses `defs.{name}`",
                 "remove it, or use it",
             )
-            views = [self._view(sight) for sight in sights]
+            views = [self._view(visible) for visible in all_visible]
             if views and all(name in view.failed for view in views):
                 self.problems.extend(views[0].failed[name])
 
-    def definitions_of(self, sight: Sight) -> Mapping[str, Program]:
-        """Return the definitions that compile in a sight."""
-        return self._view(sight).declarations.definitions
+    def definitions_of(self, visible: VisibleNames) -> Mapping[str, Program]:
+        """Return the definitions that compile with these names."""
+        return self._view(visible).declarations.definitions
 
 
 _NO_REFERENCE: Final = (
@@ -241,7 +246,7 @@ _NO_SCOPE: Final = "a login is decided before anything is asked for; put the con
 _UNSEEN: Final = (_NO_SCOPE, _NO_REFERENCE)
 
 
-def _hint(finding: Finding, sight: Sight) -> str:
+def _hint(finding: Finding, visible: VisibleNames) -> str:
     """Return a finding's hint, or a better one that needs the policy."""
     if finding.code == FindingCode.UNKNOWN_CLAIM:
         for old, new in MOVED.items():
@@ -250,8 +255,8 @@ def _hint(finding: Finding, sight: Sight) -> str:
         if finding.message == f"{SCOPE.name} has no 'reference'":
             return _NO_REFERENCE
     if finding.code == FindingCode.UNDECLARED:
-        if "'scope'" in finding.message and not sight.scope:
+        if "'scope'" in finding.message and not visible.scope:
             return _NO_SCOPE
-        if "'claims'" in finding.message and sight.claims is None:
+        if "'claims'" in finding.message and visible.claims is None:
             return "a request without credentials has no claims"
     return finding.hint

@@ -29,7 +29,7 @@ from regauth.engine.source.quantities import parse_duration
 from regauth.engine.tokens.algorithms import ALGORITHMS, KeysError
 
 from .claim_schemas import ClaimSchemas
-from .expressions import Expressions, Sight
+from .expressions import Expressions, VisibleNames
 
 DEFAULT_CLOCK_SKEW: Final = timedelta(seconds=30)
 MAX_CLOCK_SKEW: Final = timedelta(minutes=5)
@@ -66,9 +66,9 @@ class Providers:
         max_session = self._max_session(body)
         if claims is None:
             return None
-        sight = Sight(claims, scope=False)
-        rules = self._rules(body, sight)
-        subject = self._subject(entry, sight)
+        visible = VisibleNames(claims, scope=False)
+        rules = self._rules(body, visible)
+        subject = self._subject(entry, visible)
         age = self._duration(max_age) if max_age is not None else None
         if self.problems.error_count or keys is None or rules is None or subject is None:
             return None  # with an error anywhere there will be no policy
@@ -221,7 +221,7 @@ class Providers:
             self.problems.error(node.location, "wrong-value", str(error))
             return timedelta()
 
-    def _rules(self, body: MappingNode, sight: Sight) -> tuple[Rule, ...] | None:
+    def _rules(self, body: MappingNode, visible: VisibleNames) -> tuple[Rule, ...] | None:
         node = body.get("rules")
         rules: list[Rule] = []
         names: dict[str, Location] = {}
@@ -234,7 +234,7 @@ class Providers:
                 self._check_rule_name(name, names)
             if not isinstance(check, ScalarNode):
                 continue
-            program = self.expressions.compile(check, [sight], BOOL)
+            program = self.expressions.compile(check, [visible], BOOL)
             if program is None or not isinstance(name, ScalarNode):
                 good = False
                 continue
@@ -252,10 +252,10 @@ class Providers:
                 "a refusal tells the rule by its name; rename one",
             )
 
-    def _subject(self, entry: Entry, sight: Sight) -> Program | None:
+    def _subject(self, entry: Entry, visible: VisibleNames) -> Program | None:
         node = _mapping(entry).get("subject")
         if not isinstance(node, ScalarNode):
-            known = sight.claims.type.field("sub") if sight.claims else None
+            known = visible.claims.type.field("sub") if visible.claims else None
             if known is None or not known.required or known.type != STRING:
                 self.problems.error(
                     entry.key.location,
@@ -265,7 +265,7 @@ class Providers:
                 )
                 return None
             node = ScalarNode("claims.sub", entry.key.location, "claims.sub")
-        return self.expressions.compile(node, [sight], STRING)
+        return self.expressions.compile(node, [visible], STRING)
 
 
 def _mapping(entry: Entry) -> MappingNode:

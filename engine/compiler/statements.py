@@ -22,7 +22,7 @@ from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, Se
 from regauth.engine.source.problems import Problems
 from regauth.engine.source.quantities import parse_moment
 
-from .expressions import Expressions, Sight
+from .expressions import Expressions, VisibleNames
 
 Kind = TypeVar("Kind", Grant, Denial)
 AnyPattern = TypeVar("AnyPattern", Pattern, TagPattern)
@@ -47,12 +47,12 @@ class Statements:
         """Compile one statement, or report what is wrong with it."""
         providers = self.named_providers(node.get("providers"))
         services = self._services(node.get("services"))
-        sights = self._sights(providers)
+        all_visible = self._all_visible(providers)
         # A denial must hold where no tag is named too, so nothing in it asks for one but `tags`.
         reference = kind is Grant and node.get("tags") is not None
-        when = self._when(node.get("when"), sights, reference=reference)
-        patterns = self._patterns(node.get("repositories"), sights, compile_pattern)
-        tags = self._patterns(node.get("tags"), sights, compile_tag_pattern)
+        when = self._when(node.get("when"), all_visible, reference=reference)
+        patterns = self._patterns(node.get("repositories"), all_visible, compile_pattern)
+        tags = self._patterns(node.get("tags"), all_visible, compile_tag_pattern)
         expires = self._expires(node.get("expires"))
         if self.problems.error_count or patterns is None or tags is None:
             return None  # with an error anywhere there will be no policy
@@ -76,8 +76,8 @@ class Statements:
         if not isinstance(node, MappingNode):
             return None
         services = self._services(node.get("services"))
-        sights = [Sight(None, scope=True)]
-        patterns = self._patterns(node.get("repositories"), sights, compile_pattern)
+        all_visible = [VisibleNames(None, scope=True)]
+        patterns = self._patterns(node.get("repositories"), all_visible, compile_pattern)
         if self.problems.error_count or patterns is None:
             return None
         return Grant(
@@ -122,26 +122,26 @@ class Statements:
                 )
         return _texts(node)
 
-    def _sights(self, providers: frozenset[str] | None) -> Sequence[Sight]:
-        """Return what the conditions see: one sight for each claim schema they meet."""
+    def _all_visible(self, providers: frozenset[str] | None) -> Sequence[VisibleNames]:
+        """Return what the conditions see, for each claim schema that they meet."""
         named = self.providers if providers is None else sorted(providers)
         found = {
             id(schema): schema for name in named if (schema := self.providers.get(name)) is not None
         }
-        return [Sight(schema, scope=True) for schema in found.values()]
+        return [VisibleNames(schema, scope=True) for schema in found.values()]
 
     def _when(
-        self, node: Node | None, sights: Sequence[Sight], *, reference: bool
+        self, node: Node | None, all_visible: Sequence[VisibleNames], *, reference: bool
     ) -> Program | None:
         if not isinstance(node, ScalarNode):
             return None
-        seen = [replace(sight, reference=reference) for sight in sights]
+        seen = [replace(visible, reference=reference) for visible in all_visible]
         return self.expressions.compile(node, seen, BOOL)
 
     def _patterns(
         self,
         node: Node | None,
-        sights: Sequence[Sight],
+        all_visible: Sequence[VisibleNames],
         compile_one: Callable[[str, CompileExpression], AnyPattern | PatternFault | None],
     ) -> tuple[AnyPattern, ...] | None:
         """Compile the patterns; None when one of them is wrong."""
@@ -150,7 +150,7 @@ class Statements:
             if not isinstance(item, ScalarNode):
                 continue
 
-            pattern = compile_one(item.text, self._expression(item, sights))
+            pattern = compile_one(item.text, self._expression(item, all_visible))
             if isinstance(pattern, PatternFault):
                 self.problems.error(
                     item.locate(pattern.start, pattern.end),
@@ -162,9 +162,11 @@ class Statements:
             patterns.append(pattern)
         return None if None in patterns else tuple(filter(None, patterns))
 
-    def _expression(self, item: ScalarNode, sights: Sequence[Sight]) -> CompileExpression:
+    def _expression(
+        self, item: ScalarNode, all_visible: Sequence[VisibleNames]
+    ) -> CompileExpression:
         def compile_part(text: str, offset: int) -> Program | None:
-            return self.expressions.compile(item, sights, STRING, text=text, offset=offset)
+            return self.expressions.compile(item, all_visible, STRING, text=text, offset=offset)
 
         return compile_part
 

@@ -16,7 +16,7 @@ from typing import Final
 from regauth.engine.cel import BOOL, Program
 from regauth.engine.cel.evaluation.program import make
 from regauth.engine.cel.syntax.nodes import Unary
-from regauth.engine.compiler.expressions import Expressions, Sight
+from regauth.engine.compiler.expressions import Expressions, VisibleNames
 from regauth.engine.compiler.lints.subject import Condition
 from regauth.engine.compiler.lints.values import value_findings
 from regauth.engine.compiler.statements import Statements
@@ -213,9 +213,9 @@ class _Compiler:
         known = self._policy.providers
         return [one for name, one in known.items() if named is None or name in named]
 
-    def _sights(self, one: WrittenInvariant, *, scope: bool) -> list[Sight]:
+    def _sights(self, one: WrittenInvariant, *, scope: bool) -> list[VisibleNames]:
         schemas = {id(each.claims): each.claims for each in self._providers(one)}
-        return [Sight(schema, scope=scope) for schema in schemas.values()]
+        return [VisibleNames(schema, scope=scope) for schema in schemas.values()]
 
     def _check_values(self, node: ScalarNode, program: Program, providers: list[Provider]) -> None:
         """Report a literal that a claim can never have: what is said of it says nothing."""
