@@ -166,13 +166,17 @@ class Request:
 
     def verdict(self, access: Access) -> Verdict:
         """Decide one access."""
+        # Before the grants: a wildcard must not allow an action or a name that nobody has thought
+        # of.
         nothing = unknown(access)
         if nothing is not None:
             return Verdict(access, nothing)
         denied = self._denied(access)
+        # Denials come first and in any order: no grant can outweigh one.
         if denied is not None and denied.why is Why.DENIED:
             return denied
         granted = self.granted(access)
+        # A denial that waits for the tag matters only to an access that would be allowed.
         if denied is not None and granted.allowed:
             return Verdict(access, denied.why, denied.source, granted.errors)
         return granted
@@ -186,6 +190,8 @@ class Request:
                 continue
             if not isinstance(match, Unseen):
                 errors = () if match is True else (match,)
+                # A denial that fails also refuses.  Otherwise a token could switch a denial off by
+                # lacking a claim.
                 return Verdict(access, Why.DENIED, denial.name, errors)
             waiting = waiting or Verdict(access, Why.DEPENDS_ON_REFERENCE, denial.name)
         return waiting
@@ -199,6 +205,8 @@ class Request:
             if match is True:
                 return Verdict(access, Why.GRANTED, grant.name, tuple(failed))
             if isinstance(match, ConditionError):
+                # A grant that fails allows nothing, but the next grant may.  The error goes into
+                # the log.
                 failed.append(match)
             elif match is not False:
                 waiting = waiting or grant.name
@@ -288,6 +296,7 @@ class Request:
             return "action"
         # A registry takes a token for one class of a repository as one for the repository itself
         # (distribution registry/auth/token/accesscontroller.go, `newAccessSet`).
+        # So a denial without a class covers all classes, and a grant without one covers none.
         any_class = isinstance(statement, Denial) and not statement.class_
         if statement.class_ != resource.class_ and not any_class:
             return "class"
@@ -296,6 +305,7 @@ class Request:
         providers = statement.providers
         if providers is not None and self.variables["provider"] not in providers:
             return "provider"
+        # An expired denial also ends here; the lint `expired` warns of it.
         if statement.expires is not None and self.now >= statement.expires:
             return "expires"
         return ""
@@ -353,6 +363,7 @@ class Request:
 
     def _holds(self, program: Program, source: str) -> bool | ConditionError:
         """Evaluate a condition; one that does not see the scope, once in a request."""
+        # The result of a condition that reads no scope is the same for every access of the request.
         holds = self._known.get(program)
         if holds is None:
             self._left[0] -= program.size

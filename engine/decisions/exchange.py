@@ -110,6 +110,8 @@ def login(policy: Policy, credentials: Credentials, service: str, now: datetime)
         token = jwt.parse(credentials.password)
     except MalformedTokenError as error:
         return refusal(error.reason, str(error))
+    # Choosing by an unverified claim is safe: the chosen provider's own keys must still verify the
+    # token, and `authenticate` compares `iss` again.
     provider = _provider(policy, credentials.username, token.claims.get("iss"))
     if isinstance(provider, Refusal):
         return provider
@@ -137,12 +139,15 @@ def login_verified(
 
 def _provider(policy: Policy, username: str, issuer: object) -> Provider | Refusal:
     """Choose by user name, else by the unverified `iss`: the one thing read before verifying."""
+    # The user name comes first: it lets a client choose among several providers of one issuer.
     named = policy.providers.get(username)
     if named is not None:
         return named
     found = [provider for provider in policy.providers.values() if provider.issuer == issuer]
     if len(found) == 1:
         return found[0]
+    # Two providers of one issuer differ in rules and subject.  To guess could let a token in by the
+    # weaker rules.
     if found:
         names = ", ".join(provider.name for provider in found)
         return refusal(Reason.AMBIGUOUS_PROVIDER, f"{issuer!r} is the issuer of {names}")
@@ -165,7 +170,11 @@ def _verify(
         allowed = ", ".join(provider.algorithms)
         detail = f"alg is {token.algorithm!r}, not one of {allowed}"
         return refused(Reason.ALGORITHM_NOT_ALLOWED, detail)
+    # Only here the host may fetch: the provider is known to the policy, so a token cannot name the
+    # address.
     keys = yield NeedKeys(provider)
+    # An issuer that rotates its keys signs with a new one before caches expire.  The host bounds
+    # how often a stranger's `kid` makes it ask.
     if isinstance(keys, KeySet) and token.key_id is not None and not keys.named(token.key_id):
         keys = yield NeedKeys(provider, unknown_kid=token.key_id)
     if isinstance(keys, KeysUnavailable):

@@ -43,6 +43,7 @@ def loads(text: bytes | str, *, max_depth: int = MAX_DEPTH) -> object:
         if isinstance(text, bytes)
         else text.count("{") + text.count("[")
     )
+    # A text with few brackets cannot nest deep; counting them is cheaper than walking the value.
     if openings > max_depth and _nests_deeper(value, max_depth):
         raise JsonError(f"it nests more than {max_depth} deep")
     return value
@@ -147,6 +148,8 @@ def _nests_deeper(value: object, max_depth: int) -> bool:
 
 def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
+    # Readers disagree about a name that stands twice: some take the first value, some the
+    # last.  The issuer could have signed one meaning, and this server could read the other.
     if len(members) != len(pairs):
         raise JsonError("a name stands twice in one object")
     return members
@@ -178,6 +181,7 @@ def _check_list(items: list[object]) -> None:
 
 
 def _integer(text: str) -> int:
+    # The length comes first: Python's `int` takes time that grows with the square of the digits.
     if len(text) > 20:  # noqa: PLR2004 - digits of int64, and a sign
         raise JsonError("an integer is beyond 64 bits")
     number = int(text)
@@ -188,6 +192,7 @@ def _integer(text: str) -> int:
 
 def _float(text: str) -> float:
     number = float(text)
+    # `1e999` is infinity to Python and an error to other readers.
     if not math.isfinite(number):
         raise JsonError("a number is beyond a double")
     return number

@@ -55,6 +55,8 @@ def parse_jwks(source: bytes | str | Mapping[str, object]) -> KeySet:
     members = document.get("keys") if isinstance(document, Mapping) else None
     if not isinstance(members, list):
         raise KeysError('not a JWK set: it must be an object with a list called "keys"')
+    # A token without `kid` is tried with several keys, so a long set would make each such login
+    # expensive.
     if len(members) > MAX_KEYS:
         raise KeysError(f"a JWK set of {len(members)} keys; at most {MAX_KEYS} are accepted")
     keys: list[Key] = []
@@ -76,6 +78,7 @@ def _why_left_out(member: object, error: KeysError) -> str:
 
 def _parse_jwk(member: object) -> Key:
     """Read one JWK (RFC 7517, section 4)."""
+    # Two members of one name could show two keys to two readers.
     if odd := why_odd(member, max_depth=MAX_DEPTH - 2):
         raise KeysError(f"a key that is no strict JSON: {odd}")
     if not isinstance(member, Mapping):
@@ -95,6 +98,7 @@ def _parse_jwk(member: object) -> Key:
         material = parser.from_jwk(jwk)
     except Exception as error:  # PyJWT and cryptography raise many kinds for broken numbers
         raise KeysError(f"a broken {kind} key: {error}") from error
+    # PyJWT also reads Ed448 keys, which no algorithm here uses.
     if not isinstance(material, RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey):
         raise KeysError(f"a {kind} key of a kind that is not supported")
     algorithms = algorithms_of(material)
@@ -116,6 +120,7 @@ def thumbprints_of(members: Mapping[str, object]) -> frozenset[str]:
 
 
 def _check_jwk_use(jwk: Mapping[str, object]) -> None:
+    # `k` is a symmetric key: whoever can verify with it can also sign.
     if "d" in jwk or "k" in jwk:
         raise KeysError("a key with its private part")
     if jwk.get("use") not in _SIGNATURE_USES:

@@ -114,10 +114,14 @@ def parse(
         MalformedTokenError: It is too long, not three base64url parts of strict JSON objects, has
             no `alg`, or asks for an extension (`crit`, `b64`, `zip`; RFC 7515, section 4.1.11).
     """
+    # The length comes first: the steps below cost time that grows with the text, and anybody can
+    # send one.
     if len(token) > max_length:
         raise MalformedTokenError(
             f"the token is longer than {max_length} characters", Reason.TOKEN_TOO_LARGE
         )
+    # The pattern allows an empty signature, so that `alg: none` is refused as an algorithm and not
+    # as a form.
     match = _COMPACT.fullmatch(token)
     if match is None:
         raise MalformedTokenError("it is not three base64url parts with dots between")
@@ -152,6 +156,8 @@ _known_header: Final = lru_cache(maxsize=256)(_header)
 
 
 def _check_header(header: Mapping[str, object]) -> None:
+    # A reader that ignores an extension would read another token than the one that was signed:
+    # `b64: false` (RFC 7797) changes what the signature covers, and `zip` what the payload says.
     for name in ("crit", "b64", "zip"):
         if name in header:
             raise MalformedTokenError(
@@ -183,6 +189,8 @@ def _object(part: str, what: str, max_depth: int = MAX_DEPTH) -> dict[str, objec
 
 
 def _decode(part: str, what: str) -> bytes:
+    # Python's decoder accepts characters outside the alphabet and bits after the last byte.  Then
+    # several texts are one token, and a deny list or a cache that compares texts fails.
     rest = len(part) % 4
     if rest == 1 or (rest and part[-1] not in _LAST[rest]):
         raise MalformedTokenError(f"the {what} is not base64url")
@@ -227,6 +235,8 @@ def verify(token: UnverifiedToken, keys: KeySet, algorithms: Collection[str]) ->
         algorithms: Those the provider's policy allows; the key must fit the algorithm too
             (RFC 8725, section 3.1).
     """
+    # The policy names the algorithms.  A verifier that trusts `alg` alone accepts `none`, or an
+    # HMAC whose key is the public key (RFC 8725, section 2.1).
     if token.algorithm not in algorithms or token.algorithm not in _verifiers:
         return Reason.ALGORITHM_NOT_ALLOWED
     if not keys.named(token.key_id):
@@ -234,6 +244,8 @@ def verify(token: UnverifiedToken, keys: KeySet, algorithms: Collection[str]) ->
     fitting = fitting_keys(token, keys)
     if not fitting:
         return Reason.ALGORITHM_NOT_ALLOWED
+    # Without the bound, one token without `kid` would cost a verification for each key of a large
+    # set.
     if any(_verifies(token, key) for key in fitting[:MAX_TRIED_KEYS]):
         return Claims(token.claims)
     return Reason.BAD_SIGNATURE
@@ -246,6 +258,7 @@ def fitting_keys(token: UnverifiedToken, keys: KeySet) -> list[Key]:
     A thumbprint chooses which keys are tried first (RFC 7515, section 4.1.7).  It rules none out,
     because a JWK set need not hold thumbprints, or may hold one of its two kinds.
     """
+    # The key must fit the algorithm, or an RSA key could verify a token of another family.
     fitting = [key for key in keys.named(token.key_id) if token.algorithm in key.algorithms]
     if token.thumbprints:
         fitting.sort(key=lambda key: key.thumbprints.isdisjoint(token.thumbprints))
@@ -254,6 +267,8 @@ def fitting_keys(token: UnverifiedToken, keys: KeySet) -> list[Key]:
 
 def _verifies(token: UnverifiedToken, key: Key) -> bool:
     verifier = _verifiers[token.algorithm]
+    # `is True`: a library that returns another truthy value, such as an error object, must not let
+    # anybody in.
     return verifier.verify(token.signing_input, key.material, token.signature) is True
 
 

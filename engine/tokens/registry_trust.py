@@ -176,6 +176,8 @@ def _signed(token: UnverifiedToken, trust: RegistryTrust, now: datetime) -> Clai
         if leaf is None:
             return Reason.UNKNOWN_KEY
         keys = KeySet((leaf,))
+    # Distribution refuses a token without `kid` and `x5c`.  To try all keys would accept more than
+    # the registry does.
     elif token.key_id is None:
         return Reason.UNKNOWN_KEY
     else:
@@ -187,12 +189,14 @@ def _claims(claims: Claims, trust: RegistryTrust, now: datetime) -> Reason | Non
     if claims.get("iss") != trust.issuer:
         return Reason.WRONG_ISSUER
     audience = claims.get("aud")
+    # `in` on a string would accept a part of the service's name, so the list is checked first.
     if audience != trust.service and not (isinstance(audience, list) and trust.service in audience):
         return Reason.WRONG_AUDIENCE
     expires, begins = _number(claims.get("exp")), _number(claims.get("nbf", 0))
     if expires is None or begins is None:
         return Reason.MALFORMED_TOKEN
     moment, leeway = now.timestamp(), LEEWAY.total_seconds()
+    # A token without `exp` was refused above: it would be valid for ever.
     if moment >= expires + leeway:
         return Reason.EXPIRED
     return Reason.NOT_YET_VALID if moment < begins - leeway else None
@@ -200,6 +204,7 @@ def _claims(claims: Claims, trust: RegistryTrust, now: datetime) -> Reason | Non
 
 def _number(value: object) -> float | None:
     """Read a NumericDate of the years 1970 to 9999."""
+    # `type`, because a bool is an int to Python: `exp: true` would be the year 1970.
     if type(value) not in (int, float):
         return None
     return value if 0 <= value < _LATEST else None  # type: ignore[operator,return-value]
@@ -244,9 +249,12 @@ def _trusted_leaf(
     if len(texts) > MAX_CHAIN:  # first: what is not parsed costs nothing
         return None
     try:
+        # `validate`: without it Python skips characters outside the alphabet, and one chain has
+        # many texts.
         chain = [
             x509.load_der_x509_certificate(base64.b64decode(one, validate=True)) for one in texts
         ]
+        # The dates come before the signatures, which cost far more.
         if not all(_current(one, now) for one in chain):
             return None
         if not _root_leads_to_leaf(chain, roots, now):
@@ -296,6 +304,7 @@ def _is_below_root(
 def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Verify a certificate's signature; the issuer is trusted, and its key of a size we accept."""
     try:
+        # The size of the issuer's key bounds the time of a verification.
         algorithms_of(issuer.public_key())  # type: ignore[arg-type]  # others are no RSA keys
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature):

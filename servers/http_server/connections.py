@@ -157,12 +157,14 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def received(self, data: bytes) -> bool:
         """Read the bytes that arrived, unless they begin a TLS handshake (RFC 8446, 5.1)."""
+        # Only at the start of a connection: later the same bytes can be the body of a request.
         if self.request is None and not self.requests and data[:2] == _TLS_HANDSHAKE:
             self.say(_NOT_TLS)
             self.handle_close()
             return False
         more = False
         for at in range(0, len(data), _PIECE):
+            # Pipelined requests wait in memory, so without a bound a client could fill it.
             if len(self.requests) > MAX_PIPELINED:
                 self._clients.tell("pipelined", self.addr[0])
                 self.handle_close()
@@ -200,11 +202,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         request, bounds = self.request, self._clients.bounds
         if self.requests or self.total_outbufs_len:
             if request is not None:
+                # Otherwise a client would be late through the server's own fault.
                 request.restart(now)  # the server does not read while it answers the request before
             return None
         if request is not None and request.body_began is not None:
             limit = bounds.body_limit(request.body_bytes_received)
             return "slow-body" if now - request.body_began >= limit else None
+        # A client that connects and sends nothing must not hold a connection for ever.
         if not self._used:
             began = self._opened
         elif request is not None:
@@ -267,6 +271,8 @@ class Clients:
             return
         try:
             Channel(self, server, connection, address, adjustments, map=map)
+        # A connection that could not be set up must not stay in the count, or its address is locked
+        # out.
         except BaseException:
             self._counts.leave(address[0])
             raise
@@ -298,7 +304,9 @@ def _refuse(connection: socket.socket) -> None:
     client may then miss the response (RFC 9112, section 9.6).
     """
     with contextlib.suppress(OSError), connection:
+        # The loop serves all clients, so it must not wait for this one.
         connection.settimeout(0)
         connection.send(_TOO_MANY)
+        # The end of the response is sent before the socket is closed.
         connection.shutdown(socket.SHUT_WR)
         connection.recv(_DRAINED)

@@ -62,6 +62,7 @@ class _Spool:
         try:
             self._buffer.append(data)
         except OSError as error:
+            # Another error is a failure of this server, not a full disk.
             if error.errno not in _NO_ROOM:
                 raise
             self.full = True
@@ -111,15 +112,20 @@ class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
                 field continues on a second line (RFC 9112, sections 2.3, 5.2, 6.1 and 6.3); there
                 are too many fields or blanks; or the target or a length is malformed.
         """
+        # This comes first: the checks of waitress's parser are what takes the time.
         _check_cost(header_plus)
         try:
             super().parse_header(header_plus)
         except ValueError as error:  # waitress would hang up and log a traceback
             raise ParsingError("the target or the body's length is malformed") from error
+        # waitress treats every other version as 1.0, while a proxy in front may read 2.0 or 0.9 in
+        # its own way.
         if self.version not in ("1.0", "1.1"):
             raise ParsingError("the version must be HTTP/1.0 or HTTP/1.1")
         self._take_absolute_form()
         # waitress removes the coding `chunked` for HTTP/1.1 alone; HTTP/1.0 has no codings.
+        # With both a length and chunks, one server goes by the one and the next by the other (RFC
+        # 9112, section 6.1): that is how requests are smuggled.
         if "TRANSFER_ENCODING" in self.headers or (
             self.chunked and "CONTENT_LENGTH" in self.headers
         ):
@@ -146,6 +152,8 @@ class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
         path = found[2] or "/"
         self.request_uri = path if path.startswith("/") else f"/{path}"
         self.path = self.path or "/"
+        # The target wins over a `Host` field (RFC 9112, section 3.2.2).  A server that keeps both
+        # answers for one host and logs another.
         self.headers["HOST"] = found[1]
 
 
