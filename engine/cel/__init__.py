@@ -10,6 +10,8 @@ in docs/cel.md.
 
 from regauth.engine.cel.checks.checking import Checked, Declarations, check_node
 from regauth.engine.cel.checks.compiling import Compiled, compile_expression, compile_node
+from regauth.engine.cel.checks.lookups import Lookup, unguarded_lookups
+from regauth.engine.cel.checks.tables import compile_table
 from regauth.engine.cel.evaluation.budget import STEPS, request_budget
 from regauth.engine.cel.evaluation.causes import Atom, atoms_of, failing_atoms
 from regauth.engine.cel.evaluation.program import Program
@@ -32,7 +34,7 @@ from regauth.engine.cel.library.types import (
 from regauth.engine.cel.library.values import Duration, Timestamp, timestamp
 from regauth.engine.cel.syntax.analysis import Part
 from regauth.engine.cel.syntax.errors import CelError, ErrorCode, Finding, FindingCode
-from regauth.engine.cel.syntax.nodes import Node
+from regauth.engine.cel.syntax.nodes import Node, Table, TableValue
 from regauth.engine.cel.syntax.unparsing import unparse
 
 __all__ = [
@@ -56,11 +58,14 @@ __all__ = [
     "Finding",
     "FindingCode",
     "ListType",
+    "Lookup",
     "MapType",
     "Node",
     "Part",
     "Program",
     "RecordType",
+    "Table",
+    "TableValue",
     "Timestamp",
     "Trace",
     "Type",
@@ -68,8 +73,10 @@ __all__ = [
     "check_node",
     "compile_expression",
     "compile_node",
+    "compile_table",
     "failing_atoms",
     "request_budget",
     "timestamp",
+    "unguarded_lookups",
     "unparse",
 ]

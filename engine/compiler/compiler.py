@@ -20,7 +20,7 @@ from . import document
 from .claim_schemas import ClaimSchemas
 from .document import Document
 from .expressions import Expressions, VisibleNames
-from .lints import CODES, lint
+from .lints import SILENCEABLE, lint
 from .providers import Providers
 from .silencing import silence
 from .statements import Statements
@@ -72,7 +72,7 @@ def compile_policy(
     if not problems.error_count:
         policy = _policy(compiled, statements.services, expressions, all_visible, digest)
         problems.extend(lint(policy, written, now))
-    found = silence(texts, problems, CODES)
+    found = silence(texts, problems, SILENCEABLE)
     if any(problem.severity is Severity.ERROR for problem in found):
         policy = None
     sources = {name: _bytes(content).decode(errors="replace") for name, content in files.items()}

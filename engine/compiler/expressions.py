@@ -25,8 +25,10 @@ from regauth.engine.cel import (
     compile_expression,
 )
 from regauth.engine.issuers import MOVED, ClaimSchema
-from regauth.engine.source.nodes import Entry, ScalarNode
+from regauth.engine.source.nodes import Entry, MappingNode, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Problem, Problems
+
+from .tables import read_table
 
 _SCOPE_FIELDS: Final = ("type", "class", "name", "action")
 
@@ -84,6 +86,7 @@ class Expressions:
     _views: dict[_Key, _View] = field(default_factory=dict)
     _compiled: dict[tuple[_Key, str, str], Compiled] = field(default_factory=dict)
     _used: set[str] = field(default_factory=set)
+    _tables: dict[str, Program | None] = field(default_factory=dict)
 
     def compile(
         self,
@@ -139,6 +142,13 @@ class Expressions:
         failed: dict[str, Sequence[Problem]] = {}
         view = _View(Declarations(visible.variables(), known), failed)
         for name, entry in self.definitions.items():
+            if isinstance(entry.value, MappingNode):
+                table = self._table(name, entry.value)
+                if table is not None:
+                    known[name] = table
+                else:
+                    failed[name] = ()  # what is wrong with it is said, and not of each use
+                continue
             if not isinstance(entry.value, ScalarNode):
                 continue
             text = entry.value.text
@@ -149,6 +159,12 @@ class Expressions:
             else:
                 failed[name] = self._explained(entry.value, text, compiled, visible, view, 0)
         return view
+
+    def _table(self, name: str, node: MappingNode) -> Program | None:
+        """Read a table once: it is the same wherever it is seen."""
+        if name not in self._tables:
+            self._tables[name] = read_table(node, self.problems)
+        return self._tables[name]
 
     def _located(
         self, node: ScalarNode, text: str, compiled: Compiled, visible: VisibleNames, offset: int
@@ -222,7 +238,7 @@ class Expressions:
     def check_unused(self, all_visible: Sequence[VisibleNames]) -> None:
         """Report definitions that nothing uses, and what is wrong with them if anything is."""
         for name, entry in self.definitions.items():
-            if name in self._used or not isinstance(entry.value, ScalarNode):
+            if name in self._used or isinstance(entry.value, SequenceNode):
                 continue
             self.problems.warning(
                 entry.key.location,

@@ -11,9 +11,17 @@ from dataclasses import dataclass, field
 from regauth.engine.access.outcomes import Refusal
 from regauth.engine.access.references import is_tag
 from regauth.engine.access.scope import Access
-from regauth.engine.cel import BOOL, Node, Part, Program
+from regauth.engine.cel import BOOL, Node, Part, Program, unparse
 from regauth.engine.cel.syntax.analysis import references
-from regauth.engine.cel.syntax.nodes import Binary, Constant, Has, path_of
+from regauth.engine.cel.syntax.nodes import (
+    Binary,
+    Constant,
+    Has,
+    Index,
+    definition_of,
+    path_of,
+    walk,
+)
 from regauth.engine.decisions.authentication import Authenticated, rule_variables
 from regauth.engine.decisions.decide import Request
 from regauth.engine.policy.patterns.names import Pattern
@@ -186,9 +194,11 @@ class _Collector:
         def see(key: str, patterns: Sequence[Pattern | TagPattern], text: str) -> bool:
             found = False
             for pattern in patterns:
-                if request.pattern_matches(pattern, statement, text) is True:
+                match = request.pattern_matches(pattern, statement, text)
+                if match is True:
                     self._patterns[statement.name, key, pattern.text].seen.add(TRUE)
-                    found = True
+                # After a pattern that fails, the condition still decides.
+                found |= match is not False
             return found
 
         named = see("repositories", statement.patterns, access.resource.name) or statement.catalog
@@ -292,7 +302,7 @@ def _find(
     claims = variables["claims"]
     if not isinstance(claims, Mapping):
         return None
-    for variation in variations(program.node):
+    for variation in variations(program.node, program.definitions):
         varied = {**variables, "claims": variation.apply(claims)}
         if outcome(parts.values(varied), number) == missing:
             return variation
@@ -327,11 +337,26 @@ def _guarded(node: Node) -> tuple[str, ...]:
 
 
 def _is_guard(node: Node, parts: tuple[Part, ...]) -> bool:
-    """Tell whether another part of the condition reads the claim whose presence is tested."""
-    guarded = _guarded(node)
+    """Tell whether another part of the condition reads what is tested, a claim or an entry."""
+    guarded = _guarded(node) or _asked_entry(node)
     return bool(guarded) and any(
         path[: len(guarded)] == guarded
         for part in parts
         if not _guarded(part.node)
-        for path in references(part.node)
+        for path in (*references(part.node), *_read_entries(part.node))
     )
+
+
+def _asked_entry(node: Node) -> tuple[str, ...]:
+    """Return the definition that a condition asks for a key, and the key; empty for none."""
+    if isinstance(node, Binary) and node.operator == "in":
+        name = definition_of(node.right)
+        return ("", name, unparse(node.left)) if name else ()
+    return ()
+
+
+def _read_entries(node: Node) -> Iterator[tuple[str, ...]]:
+    """Yield the entries of tables that a condition reads, as `_asked_entry` names them."""
+    for part in walk(node):
+        if isinstance(part, Index) and (name := definition_of(part.operand)):
+            yield ("", name, unparse(part.index))

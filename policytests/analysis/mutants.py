@@ -5,12 +5,12 @@ What lives here: all changes of a policy, and the policy after each.  Not here: 
 that notice (`mutation`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final, TypeVar
 
 from regauth.engine.access.scope import REPOSITORY_ACTIONS
-from regauth.engine.cel import BOOL, Node, Program
+from regauth.engine.cel import BOOL, Node, Program, TableValue, compile_table
 from regauth.engine.cel.evaluation.program import make
 from regauth.engine.cel.syntax.analysis import references
 from regauth.engine.policy.patterns.names import Pattern
@@ -19,6 +19,7 @@ from regauth.engine.policy.policy import Denial, Policy, Provider, Rule, Stateme
 from regauth.engine.source.problems import Location
 
 from .places import Places
+from .variations import MAX_KEYS as MAX_MUTATED_KEYS
 from .weakening import conditions, wider_patterns, wider_tags
 
 AnyPattern = TypeVar("AnyPattern", Pattern, TagPattern)
@@ -222,12 +223,28 @@ class _Maker:
     def definitions(self) -> Iterator[Mutant]:
         """Yield the mutants of the definitions."""
         for name, definition in self._policy.definitions.items():
+            if definition.table is not None:
+                yield from self._tables(name, definition.table)
             if definition.type != BOOL:
                 continue
             for operator, program, part, after in conditions(definition, self._is_mutable):
                 place = self._places.part("definition", name, part.start, part.end)
                 before = definition.source(part)
                 yield self._redefined(operator, name, program, before, after, place)
+
+    def _tables(self, name: str, table: Mapping[str, TableValue]) -> Iterator[Mutant]:
+        """Yield a table without one of its first entries, and with each value at another key."""
+        for key, value in list(table.items())[:MAX_MUTATED_KEYS] if len(table) > 1 else ():
+            less = compile_table({one: its for one, its in table.items() if one != key})
+            before, place = f"{key}: {value}", self._places.entry(name, key)
+            yield self._redefined("drop-entry", name, less, before, "", place)
+        values = list(table.values())
+        moved = compile_table(dict(zip(table, [*values[1:], values[0]], strict=True)))
+        if moved.table != table:
+            before = f"{next(iter(table))}: {values[0]}"
+            after = f"{next(iter(table))}: {values[1]}"
+            place = self._places.table(name)
+            yield self._redefined("exchange-values", name, moved, before, after, place)
 
     def _redefined(
         self,

@@ -19,6 +19,7 @@ class Places:
 
     sources: Mapping[str, str]
     definitions: dict[str, ScalarNode] = field(default_factory=dict)
+    tables: dict[str, MappingNode] = field(default_factory=dict)
     statements: dict[str, MappingNode] = field(default_factory=dict)
     rules: dict[tuple[str, str], MappingNode] = field(default_factory=dict)
     providers: dict[str, MappingNode] = field(default_factory=dict)
@@ -38,6 +39,8 @@ class Places:
         for name, entry in _entries(root.get("definitions")):
             if isinstance(entry, ScalarNode):
                 self.definitions[name] = entry
+            elif isinstance(entry, MappingNode):
+                self.tables[name] = entry
         for name, entry in _entries(root.get("providers")):
             if isinstance(entry, MappingNode):
                 self.providers[name] = entry
@@ -72,6 +75,15 @@ class Places:
             if isinstance(item, ScalarNode) and item.text == text:
                 return item.location
         return None
+
+    def entry(self, table: str, key: str) -> Location | None:
+        """Return where an entry of a table stands."""
+        found = self.tables[table].entries.get(key) if table in self.tables else None
+        return found.key.location if found is not None else None
+
+    def table(self, name: str) -> Location | None:
+        """Return where a table stands."""
+        return self.tables[name].location if name in self.tables else None
 
     def line(self, location: Location) -> str:
         """Return the text of a location's first line."""

@@ -7,11 +7,22 @@ Not here: whether a variation is useful, which the engine decides (`coverage`, `
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
-from regauth.engine.cel import Node
+from regauth.engine.cel import Node, Program
 from regauth.engine.cel.syntax.analysis import references
-from regauth.engine.cel.syntax.nodes import Binary, Call, Constant, Has, ListLiteral, path_of, walk
+from regauth.engine.cel.syntax.nodes import (
+    Binary,
+    Call,
+    Constant,
+    Has,
+    Index,
+    ListLiteral,
+    definition_of,
+    path_of,
+    walk,
+)
 from regauth.policytests.tokens.profiles.profile import Claims
 
 Path = tuple[str, ...]
@@ -25,6 +36,9 @@ class _Absent:
 
 
 ABSENT: Final = _Absent()
+
+MAX_KEYS: Final = 20
+"""The entries of a table that are tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +77,16 @@ def _changed(claims: Mapping[str, object], path: Path, value: object) -> Claims:
     return copy
 
 
-def variations(node: Node) -> Iterator[Variation]:
-    """Yield values of claims that a condition may tell apart, the likeliest first."""
+def variations(node: Node, definitions: Mapping[str, Program]) -> Iterator[Variation]:
+    """
+    Yield values of claims that a condition may tell apart, the likeliest first.
+
+    Args:
+        node: The condition.
+        definitions: Those that it uses; of tables, their keys are tried.
+    """
     seen: set[tuple[Path, str]] = set()
-    for path, value in _values(node):
+    for path, value in (*_values(node), *_keys(node, definitions)):
         key = (path, repr(value))
         if path and key not in seen:
             seen.add(key)
@@ -88,6 +108,18 @@ def _values(node: Node) -> Iterator[tuple[Path, object]]:
             yield path[1:], "another"
             yield path[1:], True
             yield path[1:], False
+
+
+def _keys(node: Node, definitions: Mapping[str, Program]) -> Iterator[tuple[Path, object]]:
+    """Yield the first keys of the tables that claims are looked up in."""
+    for part in walk(node):
+        match part:
+            case Index(operand=operand, index=key) | Binary(operator="in", left=key, right=operand):
+                used = definitions.get(definition_of(operand) or "")
+                held = () if used is None or used.table is None else used.table
+                yield from ((_claim(key), one) for one in islice(held, MAX_KEYS))
+            case _:
+                pass
 
 
 def _comparisons(node: Node) -> Iterator[tuple[Node, Constant]]:

@@ -81,7 +81,7 @@ class Witnesses:
     def _varied(self, mutant: Mutant) -> Iterator[_Candidate]:
         for base in self._bases:
             yield _Candidate(base, "", base.claims)
-        found = _variations(mutant)
+        found = _variations(mutant, self._policy)
         for base in self._bases:
             for variation in found:
                 yield _Candidate(base, str(variation), variation.apply(base.claims))
@@ -171,13 +171,16 @@ def _bases(sessions: Iterable[Session]) -> Iterator[_Base]:
             )
 
 
-def _variations(mutant: Mutant) -> list[Variation]:
+def _variations(mutant: Mutant, policy: Policy) -> list[Variation]:
     found: dict[Variation, None] = {}
     programs: list[Program] = [mutant.program] if mutant.program is not None else []
+    if programs and programs[0].table is not None:  # which only says something where it is used
+        changed = (one for one in policy.statements if one.name in mutant.statements)
+        programs = [program for one in changed for program in one.programs]
     for program in programs:
         programs.extend(program.definitions.values())
         for part in program.parts:
-            found.update(dict.fromkeys(variations(part.node)))
+            found.update(dict.fromkeys(variations(part.node, program.definitions)))
     if "audience" in mutant.operator:
         found[Variation(("aud",), "https://another.example.com")] = None
     if "age" in mutant.operator:

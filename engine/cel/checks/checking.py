@@ -49,6 +49,7 @@ from regauth.engine.cel.syntax.nodes import (
     Name,
     Node,
     Select,
+    Table,
     Unary,
     definition_of,
     path_of,
@@ -60,6 +61,7 @@ from .guards import Paths, proven
 from .literal_arguments import check_literals, check_pattern
 from .nulls import is_null, is_nullable, null_path
 from .operands import check_membership, check_order
+from .tables import table_type
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ class _Checker:
             Select: self._select,
             Index: self._index,
             ListLiteral: self._list,
+            Table: self._table,
             Unary: self._unary,
             Binary: self._binary,
             Logic: self._logic,
@@ -207,6 +210,8 @@ class _Checker:
         place: _Place,
     ) -> Type:
         if isinstance(operand, MapType):
+            if operand.keys is not None and name not in operand.keys:
+                return self._report(wording.unknown_key(*stretch, name, operand.keys))
             return operand.value
         if not isinstance(operand, RecordType):
             return DYN if operand == DYN else self._no_members(node, operand)
@@ -276,6 +281,9 @@ class _Checker:
                 return self._unsupported(item, message)
             element = both
         return ListType(element)
+
+    def _table(self, node: Table, _place: _Place) -> Type:
+        return table_type(node)
 
     def _unary(self, node: Unary, place: _Place) -> Type:
         if node.operator == "!":

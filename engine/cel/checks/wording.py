@@ -46,6 +46,13 @@ def unknown_member(start: int, end: int, name: str, record: RecordType) -> Findi
     return Finding(start, end, FindingCode.UNKNOWN_CLAIM.value, message, hint)
 
 
+def unknown_key(start: int, end: int, name: str, keys: frozenset[str]) -> Finding:
+    """Say that a table has no such key."""
+    message = f"the table has no key '{name}'"
+    hint = did_you_mean(name, keys, "")
+    return Finding(start, end, FindingCode.UNKNOWN_KEY.value, message, hint)
+
+
 def unguarded(node: Select | Index, path: Path) -> Finding:
     """Say that an optional member is read where it may be missing."""
     name = path[-1]

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 from regauth.engine.cel.library.values import Value
 from regauth.engine.cel.syntax import limits
 from regauth.engine.cel.syntax.errors import CelError, ErrorCode
-from regauth.engine.cel.syntax.nodes import Node
+from regauth.engine.cel.syntax.nodes import Binary, Node
 
 Frame: TypeAlias = Mapping[str, Any]
 
@@ -67,14 +67,18 @@ def charge(frame: Frame, steps: int, node: Node) -> None:
         )
 
 
-def charge_comparison(frame: Frame, right: Value, node: Node) -> None:
+def charge_comparison(frame: Frame, right: Value, node: Binary) -> None:
     """
     Take a step for each element that `==`, `!=` or `in` may look at inside a macro.
+
+    To find a key of a map, none is looked at.
 
     Raises:
         CelError: there are not so many left.
 
     """
+    if node.operator == "in" and type(right) is dict:
+        return
     if STEPS in frame and type(right) in _HOLDERS:
         charge(frame, 0, node)  # a macro goes on after an error: what is over is not counted again
         charge(frame, _elements(right), node)

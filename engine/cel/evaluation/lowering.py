@@ -34,6 +34,7 @@ from regauth.engine.cel.syntax.nodes import (
     Name,
     Node,
     Select,
+    Table,
     Unary,
     children,
     definition_of,
@@ -201,6 +202,11 @@ def _list_position(node: Node, at: Value, size: int) -> int:
 def _list(node: ListLiteral, scope: Scope) -> Closure:
     items = tuple(lower(item, scope) for item in node.items)
     return lambda frame: [item(frame) for item in items]
+
+
+def _table(node: Table, _scope: Scope) -> Closure:
+    entries = node.entries
+    return lambda _frame: entries
 
 
 def not_bool(node: Node, value: Value) -> CelError:
@@ -380,6 +386,7 @@ LOWERINGS: Final[dict[type, Callable[[Any, Scope], Closure]]] = {
     Select: _select,
     Index: _index,
     ListLiteral: _list,
+    Table: _table,
     Unary: _unary,
     Binary: _binary,
     Logic: _logic,

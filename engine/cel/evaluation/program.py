@@ -15,7 +15,14 @@ from regauth.engine.cel.library.values import Value
 from regauth.engine.cel.syntax import analysis, limits
 from regauth.engine.cel.syntax.analysis import Equalities, Part, Path
 from regauth.engine.cel.syntax.errors import CelError, ErrorCode
-from regauth.engine.cel.syntax.nodes import DEFINITIONS, Comprehension, Node, walk
+from regauth.engine.cel.syntax.nodes import (
+    DEFINITIONS,
+    Comprehension,
+    Node,
+    Table,
+    TableValue,
+    walk,
+)
 from regauth.engine.cel.syntax.unparsing import unparse
 
 from .budget import budget, run_bounded
@@ -78,6 +85,11 @@ class Program:
         if isinstance(error, RecursionError):
             return CelError(ErrorCode.LIMIT, "a value nests too deep", 0, len(self.text))
         return CelError(ErrorCode.INTERNAL, type(error).__name__, 0, len(self.text))
+
+    @property
+    def table(self) -> Mapping[str, TableValue] | None:
+        """What it holds by key, if it is a table."""
+        return self.node.entries if isinstance(self.node, Table) else None
 
     @property
     def has_macros(self) -> bool:

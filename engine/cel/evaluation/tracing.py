@@ -20,6 +20,7 @@ from regauth.engine.cel.syntax.nodes import (
     ListLiteral,
     Name,
     Node,
+    Table,
     children,
     definition_of,
 )
@@ -51,6 +52,11 @@ class Trace:
 
 class Traceable(Protocol):
     """What tracing needs of a definition; a compiled expression has it."""
+
+    @property
+    def node(self) -> Node:
+        """Its tree."""
+        ...
 
     def trace(self, variables: Mapping[str, Any]) -> Trace:
         """Evaluate every part."""
@@ -103,8 +109,14 @@ class Tracer:
             yield from self._elements(node, source.value, frame, scope)
         else:
             for child in children(node):
-                if not isinstance(child, (Constant, ListLiteral)) and not _is_root(node, child):
+                plain = isinstance(child, (Constant, ListLiteral)) or self._is_table(child)
+                if not plain and not _is_root(node, child):
                     yield self.trace(child, frame, scope)
+
+    def _is_table(self, node: Node) -> bool:
+        """Whether a node is a table's name; nobody wants to see all that it holds."""
+        definition = self._definitions.get(definition_of(node) or "")
+        return definition is not None and isinstance(definition.node, Table)
 
     def _elements(
         self, node: Comprehension, elements: Value, frame: Mapping[str, Any], scope: Scope

@@ -38,9 +38,14 @@ class ListType:
 
 @dataclass(frozen=True, slots=True)
 class MapType:
-    """A map from strings to values of one type: a JSON object with free keys."""
+    """
+    A map from strings to values of one type: a JSON object with free keys.
+
+    `keys` are all there are, where that is known: those of a table.
+    """
 
     value: "Type"
+    keys: frozenset[str] | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
         return f"map(string, {self.value})"

@@ -18,6 +18,7 @@ class FindingCode(StrEnum):
     UNSUPPORTED = "cel-unsupported"
     UNDECLARED = "cel-undeclared"
     UNKNOWN_CLAIM = "cel-unknown-claim"
+    UNKNOWN_KEY = "cel-unknown-key"
     TYPE = "cel-type"
     RESULT_TYPE = "cel-result-type"
     REGEX = "cel-regex"

@@ -47,3 +47,12 @@ LIST: Final = 16_384
 
 PATTERN_SIZE: Final = 2_000
 """Instructions of a compiled regular expression; bounds the memory a match can ask for."""
+
+TABLE_ENTRIES: Final = 10_000
+"""Entries of a table."""
+
+TABLE_TEXT: Final = 1_024
+"""Characters of a key of a table, and of a text that it holds."""
+
+TABLE_ITEMS: Final = 100
+"""Items of a list that a table holds."""

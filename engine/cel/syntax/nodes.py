@@ -9,7 +9,7 @@ where the parts came from.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 from typing import Literal as OneOf
 
@@ -63,6 +63,21 @@ class ListLiteral(Span):
     """`[a, b]`."""
 
     items: tuple["Node", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table(Span):
+    """
+    A map that a policy writes as YAML: text keys, values of one type.
+
+    No expression spells one out.  `entries` is never changed.
+    """
+
+    entries: "dict[str, TableValue]" = field(hash=False)
+
+
+TableValue: TypeAlias = str | int | bool | list[str]
+"""What a table holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +155,7 @@ Node: TypeAlias = (
     | Select
     | Index
     | ListLiteral
+    | Table
     | Unary
     | Binary
     | Logic
@@ -156,7 +172,7 @@ DEFINITIONS: Final = "defs"
 def children(node: Node) -> tuple[Node, ...]:
     """Give the direct parts of a node, left to right."""
     match node:
-        case Constant() | Name():
+        case Constant() | Name() | Table():
             return ()
         case Select() | Has() | Unary():
             return (node.operand,)

@@ -5,6 +5,7 @@ What lives here: writing any tree, rebuilt ones included, as an expression that 
 tree.  Not here: the author's own spelling; for that, cut the text at a node's offsets.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from .nodes import (
@@ -20,6 +21,8 @@ from .nodes import (
     Name,
     Node,
     Select,
+    Table,
+    TableValue,
     Unary,
 )
 
@@ -65,6 +68,8 @@ def _parts(node: Node) -> tuple[str, int]:  # noqa: C901, PLR0912 - one case per
             return f"{_write(node.operand, _MEMBER)}[{unparse(node.index)}]", _MEMBER
         case ListLiteral():
             return f"[{_list(node.items)}]", _MEMBER
+        case Table():
+            return _table(node.entries), _MEMBER
         case Unary():
             return f"{node.operator}{_operand(node)}", _UNARY
         case Binary():
@@ -98,6 +103,17 @@ def _operand(node: Unary) -> str:
 
 def _list(items: tuple[Node, ...]) -> str:
     return ", ".join(unparse(item) for item in items)
+
+
+def _table(entries: Mapping[str, TableValue]) -> str:
+    parts = (f"{_constant(key)[0]}: {_entry(value)}" for key, value in entries.items())
+    return f"{{{', '.join(parts)}}}"
+
+
+def _entry(value: TableValue) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(_constant(item)[0] for item in value)}]"
+    return _constant(value)[0]
 
 
 def _macro(node: Comprehension) -> str:

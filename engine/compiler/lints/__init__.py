@@ -21,6 +21,8 @@ from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, Se
 from regauth.engine.source.problems import Location, Problem
 
 from .conditions import CONDITION_LINTS
+from .lookups import CODE as UNGUARDED_LOOKUP
+from .lookups import lookup_findings
 from .narrowing import open_issuer
 from .statements import GRANTS_LINTS, PROVIDER_LINTS, STATEMENT_LINTS
 from .subject import Condition, Finding, Path
@@ -31,12 +33,16 @@ _OF_PROVIDERS: Final = {**PROVIDER_LINTS, "open-issuer": open_issuer}
 CODES: Final = (
     *CONDITION_LINTS,
     *VALUE_CODES,
+    UNGUARDED_LOOKUP,
     *_OF_PROVIDERS,
     *STATEMENT_LINTS,
     *GRANTS_LINTS,
     TEMPLATE_CASE,
 )
 """The codes of all lints."""
+
+SILENCEABLE: Final = tuple(code for code in CODES if code != UNGUARDED_LOOKUP)
+"""The lints whose errors a comment can silence: they rest on what is known of an issuer."""
 
 
 def lint(policy: Policy, written: Document, now: datetime | None) -> Iterator[Problem]:
@@ -49,6 +55,7 @@ def lint(policy: Policy, written: Document, now: datetime | None) -> Iterator[Pr
         now: The time, with its zone; without it nothing is said about what has expired.
     """
     yield from _lint_conditions(policy, written)
+    yield from lookup_findings(policy, written)
     for entry, provider in _providers(policy, written):
         for code, check in _OF_PROVIDERS.items():
             for found in check(provider, policy):

@@ -14,7 +14,14 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from regauth.engine import languages
-from regauth.engine.cel.syntax.nodes import Binary, Call, Constant, ListLiteral, Node
+from regauth.engine.cel.syntax.nodes import (
+    Binary,
+    Call,
+    Constant,
+    ListLiteral,
+    Node,
+    definition_of,
+)
 from regauth.engine.issuers import Values, nearest, nearest_beginning
 from regauth.engine.issuers.values import language_of
 from regauth.engine.languages import Language
@@ -103,12 +110,29 @@ def _comparisons(condition: Condition, part: Binary, admits: bool | None) -> Ite
             if items is not None:
                 yield _equality(part, items, part.left, admits)
             return
+    if part.operator == "in":
+        yield from _keys(condition, part, admits)
     for side, other in sides:
         literals = _literals(other)
         operand = operand_of(condition, side) if literals else None
         if operand is not None:
             for literal in literals:
                 yield replace(_equality(part, operand, literal, admits), node=literal)
+
+
+def _keys(condition: Condition, part: Binary, admits: bool | None) -> Iterator[_Test]:  # noqa: FBT001 - a value
+    """Yield the first key of a table that a claim can never equal, at the table's name."""
+    definition = condition.program.definitions.get(definition_of(part.right) or "")
+    table = None if definition is None else definition.table
+    operand = operand_of(condition, part.left) if table is not None else None
+    if table is None or operand is None:
+        return
+    for key in table:
+        literal = Constant(part.right.start, part.right.end, key)
+        test = replace(_equality(part, operand, literal, admits), node=part.right)
+        if _has_glob(test) or not _is_possible(test):
+            yield test
+            return
 
 
 def _equality(node: Node, operand: Operand, literal: Constant, admits: bool | None) -> _Test:  # noqa: FBT001 - a value

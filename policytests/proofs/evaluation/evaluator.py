@@ -28,6 +28,7 @@ from regauth.engine.cel.syntax.nodes import (
     Logic,
     Name,
     Select,
+    Table,
     Unary,
     definition_of,
 )
@@ -46,7 +47,7 @@ from regauth.policytests.proofs.logic.atoms import (
 from regauth.policytests.proofs.logic.formulas import FALSE, TRUE, Formula, both
 from regauth.policytests.proofs.logic.universe import Kind, Universe
 
-from . import calls, operations, quantifiers
+from . import calls, operations, quantifiers, tables
 from .closed_text import Key, key_of, key_of_node
 from .quantifiers import Lists
 from .steps import may_run_out
@@ -122,6 +123,7 @@ class Evaluator:
             Conditional: self._conditional,
             Call: self._call,
             Has: self._has,
+            Table: self._table,
             Comprehension: self._comprehension,
         }
 
@@ -282,11 +284,18 @@ class Evaluator:
         name = definition_of(node)
         if name is not None and DEFINITIONS not in environment:
             return self._definition(definitions[name])
+        table = tables.table_of(node.operand, definitions)
+        if table is not None:
+            return tables.entry(table, node.field)
         return self.member(self.node(node.operand, environment, definitions), node.field)
 
     def _index(
         self, node: Index, environment: Environment, definitions: Mapping[str, Program]
     ) -> Outcome:
+        table = tables.table_of(node.operand, definitions)
+        if table is not None:
+            keys = self.node(node.index, environment, definitions)
+            return applied(keys, lambda key: tables.lookup(self, table, key))
         operand = self.node(node.operand, environment, definitions)
         if isinstance(node.index, Constant) and isinstance(node.index.value, str):
             return self._subscript(operand, node.index.value)
@@ -299,6 +308,9 @@ class Evaluator:
     def _has(
         self, node: Has, environment: Environment, definitions: Mapping[str, Program]
     ) -> Outcome:
+        table = tables.table_of(node.operand, definitions)
+        if table is not None:
+            return certain(Bool(formulas.of(node.field in (table.table or ()))))
         cases: list[Case] = []
         for when, value in self.node(node.operand, environment, definitions).cases:
             match value:
@@ -318,6 +330,12 @@ class Evaluator:
         items = tuple(self.node(item, environment, definitions) for item in node.items)
         return certain(Elements(items), formulas.every(item.defined for item in items))
 
+    def _table(
+        self, node: Table, environment: Environment, definitions: Mapping[str, Program]
+    ) -> Outcome:
+        # Where it is not looked up at once, as in a macro over its keys, it is not followed.
+        return certain(Unclear(("table", self.key_of_node(node, environment, definitions))))
+
     def _unary(
         self, node: Unary, environment: Environment, definitions: Mapping[str, Program]
     ) -> Outcome:
@@ -334,6 +352,9 @@ class Evaluator:
         self, node: Binary, environment: Environment, definitions: Mapping[str, Program]
     ) -> Outcome:
         left = self.node(node.left, environment, definitions)
+        table = tables.table_of(node.right, definitions) if node.operator == "in" else None
+        if table is not None:
+            return applied(left, lambda key: tables.has_key(self, table, key))
         right = self.node(node.right, environment, definitions)
 
         def decide(first: Value, second: Value) -> Outcome:

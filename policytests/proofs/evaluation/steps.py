@@ -28,6 +28,8 @@ from regauth.engine.cel.syntax.nodes import (
 )
 from regauth.policytests.proofs.logic.universe import MAX_ELEMENTS, MAX_TEXT, Kind, Universe
 
+from .tables import table_of
+
 _LOOKING: Final = frozenset({"==", "!=", "in"})
 _HOLDERS: Final = frozenset({Kind.LIST, Kind.MAP})
 _FREE: Final = frozenset({"startsWith", "endsWith"})
@@ -70,12 +72,13 @@ class _Bound:
         if isinstance(node, Comprehension):
             return self._macro(node, loops)
         taken = sum(self.most(child, loops) for child in children(node))
-        if isinstance(node, Binary) and node.operator in _LOOKING:
+        if isinstance(node, Binary) and node.operator in _LOOKING and not self._is_by_key(node):
             taken += loops.times * self._looked_at(node.right)
         return taken + self._texts(node, loops)
 
     def _macro(self, node: Comprehension, loops: _Loops) -> int:
-        elements = _elements(node.source)
+        table = table_of(node.source, self.definitions)
+        elements = _elements(node.source) if table is None else len(table.table or ())
         variable = node.variable if path_of(node.source) is not None else ""
         inner = _Loops(loops.times * elements, loops.times, variable)
         weight = sum(1 + self._size(part) for part in walk(node.body))
@@ -87,6 +90,10 @@ class _Bound:
         name = definition_of(node)
         return self.definitions[name].size if name in self.definitions else 0  # type: ignore[index]
 
+    def _is_by_key(self, node: Binary) -> bool:
+        """Tell whether it asks for a key of a table, which looks at no other."""
+        return node.operator == "in" and table_of(node.right, self.definitions) is not None
+
     def _looked_at(self, right: Node) -> int:
         """Return the most elements of what stands right of a comparison."""
         if isinstance(right, Constant):
@@ -94,8 +101,8 @@ class _Bound:
         if isinstance(right, ListLiteral) and all(isinstance(one, Constant) for one in right.items):
             return len(right.items)
         path = path_of(right)
-        if path is None:
-            return limits.LIST
+        if path is None or table_of(right, self.definitions) is not None:
+            return limits.LIST * limits.TABLE_ITEMS
         if path[0] != "claims" or _HOLDERS.intersection(self.universe.kinds(path[1:])):
             return MAX_ELEMENTS
         return 0

@@ -719,6 +719,8 @@ FIRING: Mapping[str, str] = {
     ),
     "impossible-value": REST % ("github", 'claims.event_name == "pull-request"'),
     "glob-in-comparison": REST % ("github", 'claims.ref == "refs/heads/*"'),
+    "unguarded-lookup": 'definitions: {teams: {"7": acme}}\n'
+    + REST % ("github", 'defs.teams[claims.run_id] == "acme"'),
     "always-true": REST % ("github", 'claims.head_ref == "" && claims.repository.contains("/")'),
     "default-audience": REST % ("github", 'claims.run_id == "7"'),
     "open-issuer": REST % ("github", 'claims.ref == "refs/heads/main"'),

@@ -1,0 +1,203 @@
+"""Tables in proofs: small ones are followed, large ones never give a proof by themselves."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import cast
+
+import pytest
+
+from regauth.engine.compiler.compiler import compile_policy
+from regauth.engine.policy.policy import Policy
+from regauth.policytests.proofs import About, Question, Status, more_access
+from regauth.policytests.proofs.evaluation.tables import MAX_FOLLOWED
+from tests.policytests.proofs.random_policies import Random, compiled, refutation
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+TEAMS = {"1": "payments", "2": "search", "3": "search"}
+GRANT = {
+    "name": "own",
+    "when": "claims.id in defs.teams",
+    "repositories": ["${defs.teams[claims.id]}/**"],
+    "actions": ["pull"],
+}
+
+
+def policy(teams: Mapping[str, object] = TEAMS, **more: object) -> Policy:
+    document = {
+        "version": 1,
+        "services": ["r"],
+        "definitions": {"teams": teams},
+        "providers": {"ci": {"issuer": "https://ci.example.com", "audience": "me"}},
+        "grants": [{**GRANT, **more}],
+    }
+    compilation = compile_policy({"policy.yaml": json.dumps(document)})
+    assert compilation.policy is not None, compilation.problems
+    return compilation.policy
+
+
+def status(new: Policy, bound: Policy) -> Status:
+    answer = more_access(Question(new, bound, at=NOW, steps=200_000))
+    assert answer.status is not Status.WITNESS or answer.witnesses
+    return answer.status
+
+
+def test_the_order_of_a_table_says_nothing() -> None:
+    turned = dict(reversed(TEAMS.items()))
+
+    assert status(policy(turned), policy()) is Status.PROVED
+    assert status(policy(), policy(turned)) is Status.PROVED
+
+
+def test_a_new_entry_opens_and_its_removal_closes() -> None:
+    more = policy({**TEAMS, "4": "search"})
+
+    assert status(more, policy()) is Status.WITNESS
+    assert status(policy(), more) is Status.PROVED
+
+
+def test_another_value_opens_both_ways() -> None:
+    other = policy({**TEAMS, "3": "payments"})
+
+    assert status(other, policy()) is Status.WITNESS
+    assert status(policy(), other) is Status.WITNESS
+
+
+def test_a_table_is_what_its_entries_say_one_by_one() -> None:
+    written = policy(
+        when='claims.id == "1" || (claims.id in ["2", "3"] && defs.teams["1"] == "payments")',
+        repositories=['${claims.id == "1" ? "payments" : "search"}/**'],
+    )
+
+    assert status(written, policy()) is Status.PROVED
+    assert status(policy(), written) is Status.PROVED
+
+
+def test_a_missing_guard_opens_nothing() -> None:
+    unguarded = policy(when="true")
+
+    assert status(unguarded, policy()) is Status.PROVED
+    assert status(policy(), unguarded) is Status.PROVED
+
+
+@pytest.mark.parametrize("size", [MAX_FOLLOWED, MAX_FOLLOWED + 1, 2_000])
+def test_a_change_of_a_table_is_proved_or_unknown_and_never_proved_falsely(size: int) -> None:
+    large = {f"{number}": f"team-{number % 7}" for number in range(size)}
+    changed = {**large, "5": "team-0"}
+
+    assert status(policy(large), policy(large)) is Status.PROVED
+    found = status(policy(changed), policy(large))
+    assert found is (Status.WITNESS if size <= MAX_FOLLOWED else Status.UNKNOWN)
+
+
+OPAQUE = [
+    'defs.teams.exists(id, id == claims.id) && claims.team == "x"',
+    "defs.teams == claims.teams",
+    '(claims.flag ? defs.teams : defs.others)[claims.id] == "payments"',
+    "size(defs.teams) == claims.number",
+    "defs.teams.filter(id, id != claims.id).size() == 2",
+]
+
+
+@pytest.mark.parametrize("when", OPAQUE)
+def test_what_is_not_followed_is_never_proved_shut(when: str) -> None:
+    """Another table must not count as the same, whatever is done with it."""
+    document = {
+        "version": 1,
+        "services": ["r"],
+        "definitions": {"teams": TEAMS, "others": {"9": "payments"}},
+        "providers": {"ci": {"issuer": "https://ci.example.com", "audience": "me"}},
+        "grants": [{**GRANT, "when": when, "repositories": ["x/*"]}],
+    }
+    other = {**document, "definitions": {"teams": {**TEAMS, "4": "x"}, "others": {"8": "x"}}}
+    policies = []
+    for one in (document, other):
+        found = compile_policy({"policy.yaml": json.dumps(one)}).policy
+        assert found is not None
+        policies.append(found)
+    never = policy(when="false")
+
+    assert status(policies[0], policies[0]) is Status.PROVED
+    assert status(policies[0], never) is not Status.PROVED
+    assert status(policies[1], policies[0]) is not Status.PROVED
+
+
+class TableRandom(Random):
+    """Random policies whose conditions look claims up in tables."""
+
+    def table(self) -> dict[str, object]:
+        names = self.sample(
+            ["x", "xy", "acme", "y", "Acme", "é", "x-y", ""], self.choice([1, 2, 4])
+        )
+        kind = self.randrange(4)
+        values: list[list[object]] = [
+            ["x", "acme", "acme/x", "xy"],
+            [1, 2, 0],
+            [True, False],
+            [["x"], ["acme", "x"], []],
+        ]
+        return {name: self.choice(values[kind]) for name in names}
+
+    def atom(self) -> str:
+        if self.random() < 0.4:
+            return super().atom()
+        name, text, literal = self.choice(["t", "u", "w"]), self.text(), self.literal()
+        return self.choice(
+            [
+                f"{text} in defs.{name}",
+                f"{text} in defs.{name}",
+                f"(claims.y in defs.{name})",
+                f"defs.{name}[{text}] == {literal}",
+                f"defs.{name}[{text}] != {self.text()}",
+                f"defs.{name}[claims.y] == 1",
+                f"defs.{name}[{text}]",
+                f"{literal} in defs.{name}[{text}]",
+                f"has(defs.{name}.x)",
+                f"defs.{name}.exists(k, k == {text})",
+                f"claims.l.exists(g, g in defs.{name} && defs.{name}[g] == {literal})",
+                f"claims.l.all(g, g in defs.{name})",
+                f"defs.{name}[defs.{name}[{text}]] == {literal}",
+                f"defs.{name} == claims.p",
+                f"({text} in defs.{name} ? defs.{name}[{text}] : {literal}) == claims.a",
+            ]
+        )
+
+    def policy(self) -> dict[str, object]:
+        tables = {name: self.table() for name in ("t", "u", "w")}
+        return {**super().policy(), "definitions": tables}
+
+    def edited(self, policy: dict[str, object]) -> dict[str, object]:
+        found = super().edited(policy)
+        if self.random() < 0.4:
+            tables = dict(cast("dict[str, object]", found["definitions"]))
+            found["definitions"] = {**tables, self.choice(["t", "u", "w"]): self.table()}
+        return found
+
+
+@pytest.mark.parametrize("about", list(About))
+@pytest.mark.parametrize("part", range(3))
+def test_no_proof_with_tables_is_refuted(part: int, about: About) -> None:
+    found = []
+    for number in range(60):
+        choose = TableRandom(1_000 * part + number)
+        before = choose.policy()
+        after = choose.edited(before)
+        old, new = compiled(before), compiled(after)
+        if old is None or new is None:
+            continue
+        for one, bound in ((new, old), (old, new)):
+            question = Question(one, bound, universes=(about,), first=True, steps=500_000)
+            answer = more_access(question)
+            found.append(answer.status)
+            if answer.status is Status.PROVED:
+                against = refutation(choose, one, bound, 12, anything=about is About.ANY_JSON)
+                assert against is None, (
+                    part,
+                    number,
+                    against,
+                    json.dumps(before),
+                    json.dumps(after),
+                )
+
+    assert {Status.PROVED, Status.WITNESS} <= set(found)
+    assert len(found) >= 10
