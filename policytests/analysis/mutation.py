@@ -16,7 +16,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from regauth.engine.access.outcomes import Reason, Refusal
-from regauth.engine.access.scope import Access
+from regauth.engine.access.scope import REPOSITORY, Access
 from regauth.engine.decisions.authentication import Authenticated, authenticate
 from regauth.engine.policy.policy import Policy, Statement
 from regauth.engine.tokens.jwt import MalformedTokenError, parse, supposed
@@ -174,7 +174,11 @@ class Mutator:
         return self._mutation
 
     def _names(self) -> list[str]:
-        return list(dict.fromkeys(asker[3].place for asker in self._askers))
+        return list(
+            dict.fromkeys(
+                asker[3].place for asker in self._askers if asker[3].resource.type == REPOSITORY
+            )
+        )
 
     def _is_killed(self, mutant: Mutant) -> bool:
         overlays: dict[int, Overlay] = {}

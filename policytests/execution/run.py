@@ -16,6 +16,7 @@ from regauth.engine.source.problems import Location, Problem, Problems
 from regauth.engine.source.rendering import render_text
 from regauth.policytests.suites.linking import Surroundings, link
 from regauth.policytests.suites.reading import read_suite
+from regauth.policytests.suites.samples import SamplesReader
 from regauth.policytests.suites.suite import SUFFIX, Suite
 from regauth.policytests.tokens.issuing import IssuerKeys
 
@@ -102,8 +103,13 @@ class Run:
             problems.error(Location(file), "suite-name", message, f"rename it to *{SUFFIX}")
             raise SuiteError(tuple(problems), {})
         source = _read(path, file, problems)
-        suite = None if problems.errors else read_suite(source, path, file, problems)
-        sources = {file: source}
+
+        def resolve(name: str) -> Path:
+            return self.policies.inside(path, name)
+
+        shared = SamplesReader(path.parent, resolve, lambda one: shown(one, self.root), problems)
+        suite = None if problems.errors else read_suite(source, path, file, problems, shared)
+        sources = {file: source, **shared.sources}
         if suite is None:
             raise SuiteError(tuple(problems), sources)
         compiled = self._compile(suite, problems)
@@ -118,10 +124,7 @@ class Run:
                 compiled.compilation.sources,
                 policy=True,
             )
-        surroundings = Surroundings(
-            self.keys, lambda name: self.policies.inside(path, name), self.now
-        )
-        linked = link(suite, policy, surroundings, problems)
+        linked = link(suite, policy, Surroundings(self.keys, resolve, self.now), problems)
         if problems.errors:
             raise SuiteError(tuple(problems), sources)
         claims = {name: dict(sample.claims) for name, sample in linked.samples.items()}

@@ -10,7 +10,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from regauth.engine.access.scope import REPOSITORY_ACTIONS, Access, repository_access
+from regauth.engine.access.scope import (
+    CATALOG,
+    REGISTRY,
+    REPOSITORY_ACTIONS,
+    Access,
+    Resource,
+    ScopeError,
+    parse_access,
+    repository_access,
+)
+from regauth.engine.decisions.decide import unknown
 from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.nodes import ScalarNode
 from regauth.engine.source.problems import Location, Problems
@@ -19,6 +29,8 @@ from .suite import Cell, Mark
 
 _WORD: Final = re.compile(r"\S+")
 _MARKS: Final = {mark.value: mark for mark in Mark}
+_CATALOG_HEADER: Final = ["token", "catalog"]
+_CLASS: Final = re.compile(r"repository\([a-z0-9]+\):")
 _LEAD: Final = 2  # the columns before the actions: token, repository
 
 
@@ -84,13 +96,16 @@ _HEADER_HINT: Final = "write a header and a row: `token repository pull push`, `
 
 
 def _header(words: list[_Word], problems: Problems) -> tuple[str, ...] | None:
+    """Return the actions that a header names; none for the catalog."""
     texts = [word.text for word in words]
+    if texts == _CATALOG_HEADER:
+        return ()
     if texts[:_LEAD] != ["token", "repository"] or len(texts) == _LEAD:
         problems.error(
             words[0].location,
             "grid-header",
             "a grid begins with the line `token repository` and the actions",
-            f"for example: token repository {' '.join(REPOSITORY_ACTIONS)}",
+            f"for example: token repository {' '.join(REPOSITORY_ACTIONS)}; or: token catalog",
         )
         return None
     good = True
@@ -118,15 +133,15 @@ def _read_row(
 ) -> None:
     who = words[0]
     tokens = names.members(who.text)
-    if len(words) != _LEAD + len(actions):
+    wanted = _LEAD + len(actions)
+    if len(words) != wanted:
         problems.error(
             words[-1].location,
             "grid-row",
-            f"this row has {len(words)} columns, the header has {_LEAD + len(actions)}",
+            f"this row has {len(words)} columns, the header has {wanted}",
             "write one mark for each action: A allow, . refused, U not authenticated, E error",
         )
         return
-    where = words[1]
     if tokens is None:
         kind = "group" if who.text.startswith("@") else "token"
         problems.error(
@@ -136,7 +151,8 @@ def _read_row(
             names.nearest(who.text),
         )
         return
-    for word, action in zip(words[_LEAD:], actions, strict=True):
+    accesses = _accesses(words[1], actions, problems)
+    for word, access in zip(words[wanted - len(accesses) :], accesses, strict=True):
         mark = _MARKS.get(word.text)
         if mark is None:
             problems.error(
@@ -146,13 +162,32 @@ def _read_row(
                 "A allow, . refused by the policy, U not authenticated, E error",
             )
             continue
-        access = repository_access(where.text, action)
-        if access is None:
-            message = f"`{where.text}` is not a repository's name"
-            problems.error(where.location, "bad-repository", message)
-            return
         for token in tokens:
             _add(Cell(token, access, mark, word.location), cells, problems)
+
+
+def _accesses(where: _Word, actions: tuple[str, ...], problems: Problems) -> list[Access]:
+    """Return what the cells of a row are about; none where its repository is wrong."""
+    if not actions:
+        return [Access(Resource(REGISTRY, CATALOG), "*")]
+    found = [_access(where.text, action) for action in actions]
+    good = [access for access in found if access is not None]
+    if len(good) < len(found):
+        message = f"`{where.text}` is not a repository's name"
+        problems.error(where.location, "bad-repository", message)
+        return []
+    return good
+
+
+def _access(where: str, action: str) -> Access | None:
+    """Return an action on a repository, whose class stands before it: `repository(plugin):a/b`."""
+    if _CLASS.match(where) is None:
+        return repository_access(where, action)
+    try:
+        access = parse_access(f"{where}:{action}")
+    except ScopeError:
+        return None
+    return access if unknown(access) is None else None
 
 
 def _add(cell: Cell, cells: dict[tuple[str, Access], Cell], problems: Problems) -> None:

@@ -14,13 +14,16 @@ from regauth.policytests.tokens.spec import TokenSpec
 
 from .grid import Names
 from .invariants import read_invariants
+from .samples import Samples, SamplesReader, names_in_use
 from .suite import Hostile, Suite
 from .tests import read_places, read_tests
 from .times import looks_like_time, parse_time
 from .tokens import read_groups, read_tokens
 
 
-def read_suite(text: str, path: Path, file: str, problems: Problems) -> Suite | None:
+def read_suite(
+    text: str, path: Path, file: str, problems: Problems, shared: SamplesReader
+) -> Suite | None:
     """
     Read a suite.
 
@@ -30,6 +33,7 @@ def read_suite(text: str, path: Path, file: str, problems: Problems) -> Suite | 
         file: What locations call it.
         problems: Takes what is wrong: the codes of YAML and shape, and those of tokens, grids and
             tests.
+        shared: Reads the files of samples that the suite names.
 
     Returns:
         The suite, or None when anything is wrong: a suite is whole or it is not run.
@@ -42,7 +46,7 @@ def read_suite(text: str, path: Path, file: str, problems: Problems) -> Suite | 
         return None
     schema.check(root, "suite", problems)
     reader = _SuiteReader(root, problems)
-    suite = reader.read(path, file)
+    suite = reader.read(path, file, shared)
     return None if problems.errors else suite
 
 
@@ -53,20 +57,26 @@ class _SuiteReader:
         self._root = root
         self._problems = problems
 
-    def read(self, path: Path, file: str) -> Suite | None:
+    def read(self, path: Path, file: str, shared: SamplesReader) -> Suite | None:
         at_node = self._root.get("at")
         at = parse_time(at_node.text) if isinstance(at_node, ScalarNode) else None
         if isinstance(at_node, ScalarNode) and at is None and looks_like_time(at_node.text):
             message = f"there is no time `{at_node.text}`"
             self._problems.error(at_node.location, "bad-time", message)
-        tokens = read_tokens(self._root.get("tokens"), self._problems)
-        groups = read_groups(self._root.get("groups"), tokens, self._problems)
-        names = Names(frozenset(tokens), groups)
+        samples = shared.read(self._root.get("samples"))
+        own = self._root.get("tokens")
+        tokens = read_tokens(own, self._problems, samples.tokens)
+        every = {**samples.tokens, **tokens}
+        groups = read_groups(self._root.get("groups"), every, self._problems)
+        self._check_names(samples)
+        names = Names(frozenset(every), {**samples.groups, **groups})
         tests = read_tests(self._root.get("tests"), names, self._problems)
         named = {test.name: test.location for test in tests}
         invariants = read_invariants(self._root.get("invariants"), named, self._problems)
         hostile = self._hostile(names)
         self._check_use(tokens, names.mentioned, groups)
+        used = names_in_use(own, names.mentioned)
+        samples.check_use(used, self._problems)
         if at is None:
             return None
         policy = self._root.get("policy")
@@ -78,12 +88,23 @@ class _SuiteReader:
             policy_location=policy.location if policy else self._root.location,
             at=at,
             service=_text(self._root.get("service")),
-            tokens=tokens,
-            groups=groups,
+            # Of the shared tokens only those it uses: its policy need not know the others.
+            tokens={name: spec for name, spec in every.items() if name in tokens or name in used},
+            groups={**samples.groups, **groups},
             tests=tests,
             hostile=hostile,
             invariants=invariants,
         )
+
+    def _check_names(self, samples: Samples) -> None:
+        """Report tokens and groups that have the name of a shared one: which is meant?"""
+        for key, known in (("tokens", samples.tokens), ("groups", samples.groups)):
+            node = self._root.get(key)
+            for name, entry in node.entries.items() if isinstance(node, MappingNode) else ():
+                if name in known:
+                    message = f"`{name}` is the name of a shared sample already"
+                    hint = "choose another name; `from` makes a token of the shared one"
+                    self._problems.error(entry.key.location, "duplicate-name", message, hint)
 
     def _hostile(self, names: Names) -> Hostile | None:
         node = self._root.get("hostile")

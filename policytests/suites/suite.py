@@ -12,7 +12,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from regauth.engine.access.scope import Access, Scope
+from regauth.engine.access.scope import REGISTRY, Access, Scope
 from regauth.engine.source.nodes import MappingNode
 from regauth.engine.source.problems import Location
 from regauth.policytests.tokens.spec import TokenSpec
@@ -61,7 +61,11 @@ class Cell:
     @property
     def id(self) -> str:
         """The case's name within its test."""
-        return f"{self.token}-{self.access.place}-{self.access.action}"
+        resource = self.access.resource
+        if resource.type == REGISTRY:
+            return f"{self.token}-{resource.name}"
+        place = f"{resource.class_}-" if resource.class_ else ""
+        return f"{self.token}-{place}{self.access.place}-{self.access.action}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ The tokens and groups of a suite.
 What lives here: reading them, following `from`.  Not here: making a token (`issuing`).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -18,16 +19,18 @@ from regauth.policytests.tokens.spec import TokenSpec
 from .times import looks_like_time, parse_shift, parse_time
 
 
-def read_tokens(node: Node | None, problems: Problems) -> dict[str, TokenSpec]:
+def read_tokens(
+    node: Node | None, problems: Problems, shared: Mapping[str, TokenSpec] = MappingProxyType({})
+) -> dict[str, TokenSpec]:
     """
-    Read `tokens`, each with all it takes from the token it is made from.
+    Read `tokens`, each with all it takes from the token it is made from, here or in `shared`.
 
     The codes are `unknown-token`, `token-cycle`, `unknown-profile`, `unknown-forgery`, `bad-time`,
     `captured-token`.
     """
     if not isinstance(node, MappingNode):
         return {}
-    reader = _TokenReader(node, problems)
+    reader = _TokenReader(node, problems, shared)
     for name in node.entries:
         reader.spec(name, ())
     return {name: reader.known[name] for name in node.entries if name in reader.known}
@@ -62,9 +65,12 @@ def read_groups(
 class _TokenReader:
     """Reads tokens in the order they are made from one another."""
 
-    def __init__(self, node: MappingNode, problems: Problems) -> None:
+    def __init__(
+        self, node: MappingNode, problems: Problems, shared: Mapping[str, TokenSpec]
+    ) -> None:
         self._node = node
         self._problems = problems
+        self._shared = shared
         self.known: dict[str, TokenSpec] = {}
 
     def spec(self, name: str, path: tuple[str, ...]) -> TokenSpec:
@@ -92,8 +98,11 @@ class _TokenReader:
             message = f"the token is made from itself: {circle}"
             self._problems.error(origin.location, "token-cycle", message)
             return empty
+        if origin.text in self._shared and origin.text not in self._node.entries:
+            return self._shared[origin.text]
         if origin.text not in self._node.entries:
-            hint = did_you_mean(origin.text, [one for one in self._node.entries if one != name])
+            known = [one for one in (*self._node.entries, *self._shared) if one != name]
+            hint = did_you_mean(origin.text, known)
             message = f"there is no token `{origin.text}`"
             self._problems.error(origin.location, "unknown-token", message, hint)
             return empty

@@ -81,6 +81,12 @@ class Repository:
         run.keys = self.keys
         return run.load(self.suite(text, tokens))
 
+    def load_file(self, name: str) -> Loaded:
+        """Load a suite that was written."""
+        run = Run.at(self.root)
+        run.keys = self.keys
+        return run.load(self.root / name)
+
     def problems(self, text: str, tokens: str = TOKENS) -> list[str]:
         """Return what is wrong with a suite, each as `LINE:COLUMN CODE`."""
         with pytest.raises(SuiteError) as caught:
