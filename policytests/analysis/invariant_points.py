@@ -113,7 +113,7 @@ def _suggestion(tried: _Tried, parts: Parts, number: int, missing: str) -> str:
         claims = variables["claims"]
         if not isinstance(claims, Mapping):
             continue
-        for variation in variations(parts.program.node):
+        for variation in variations(parts.program.node, parts.program.definitions):
             varied = {**variables, "claims": variation.apply(claims)}
             if parts.values(varied)[number] == missing:
                 return f"{{from: {token.partition('~')[0]}, {variation}}}"
