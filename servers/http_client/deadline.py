@@ -38,6 +38,8 @@ class _InTime:
         failure: OSError = TimeoutError("timed out")
         for left_over, (*_, where) in zip(reversed(range(len(found))), found, strict=True):
             left = self._deadline - time.monotonic()
+            # urllib3 gives every address the whole time-out, so a name with many silent addresses
+            # would take many times as long.
             if left <= 0:
                 break
             try:

@@ -112,6 +112,8 @@ def fetch(url: str, place: RemoteAccess, bounds: Bounds, accept: str = ACCEPT) -
         reply = _get(parts, place, bounds, deadline, {"Accept": accept})
         if reply.status in _REDIRECTS:
             target = _target(address, reply.headers.get("location", ""))
+            # The scheme is a part of the origin, so a redirect cannot lead from https to plain HTTP
+            # either.
             if origin(target) != home:
                 raise FetchError(f"{url} redirects to another origin")
             address = target
@@ -180,6 +182,8 @@ def _get(
         raise FetchError(f"{url} did not answer within {bounds.seconds:g} s")
     connection = _connection(parts, place, left, deadline)
     late = threading.Event()
+    # A socket's time-out starts again with every byte.  The timer ends the whole exchange, so that
+    # a peer cannot hold a thread by sending a byte a second.
     timer = threading.Timer(left, _cut(connection, late))
     timer.daemon = True
     timer.start()
@@ -204,6 +208,7 @@ def _get(
     finally:
         timer.cancel()
         connection.close()
+    # The peer may have answered a part before it was cut off; such a body is not complete.
     if late.is_set():
         raise FetchError(f"{url} did not answer within {bounds.seconds:g} s")
     return Reply(response.status, found, body)
@@ -251,6 +256,7 @@ def _tls(place: RemoteAccess, stamp: tuple[int, int] | None) -> ssl.SSLContext: 
         context = ssl.create_default_context(cafile=place.ca_file)
     except (OSError, ssl.SSLError) as error:
         raise FetchError(f"the CA file {place.ca_file} cannot be used: {error}") from error
+    # The library's default may be lower on an old system.
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
@@ -271,6 +277,7 @@ def _read(response: HTTPResponse, size: int, url: str) -> bytes:
     body = bytearray()
     while chunk := response.read1(_CHUNK, decode_content=False):
         body += chunk
+        # The length is counted while reading: a `Content-Length` may be missing or wrong.
         if len(body) > size:
             raise FetchError(f"{url} is larger than {size} bytes")
     return bytes(body)

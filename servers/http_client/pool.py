@@ -165,6 +165,8 @@ class Pool:
             try:
                 return self._send(method, target, headers, body)
             except ProtocolError:
+                # A request that was sent twice could push twice, so only GET and HEAD are repeated
+                # (RFC 9110, section 9.2.2).
                 if method not in _SAFE:
                     raise
                 return self._send(method, target, headers, None)
@@ -185,9 +187,12 @@ class Pool:
                 body,
                 dict(headers),
                 retries=False,
+                # A redirect is the client's to follow.  With the proxy's login, this server could
+                # be led anywhere.
                 redirect=False,
                 assert_same_host=False,
                 preload_content=False,
+                # The body passes as it is: its digest was computed over these bytes.
                 decode_content=False,
                 release_conn=False,
             )
@@ -219,6 +224,7 @@ def _fault(answer: Answer) -> str:
     one_length = not codings and len(lengths) == 1 and _LENGTH.fullmatch(lengths[0])
     if (lengths and not one_length) or codings not in ([], ["chunked"]):
         return "the upstream registry does not say in one way where its answer ends"
+    # A line end in a value would begin a header of the upstream's choice in our answer.
     if any(_CONTROL.search(value) for _, value in named):
         return "the upstream registry sends control characters in a header"
     return ""

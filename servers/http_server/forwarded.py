@@ -82,6 +82,7 @@ class ForwardedFields:
         """
         began = time.perf_counter()
         found = self._believed(environ)
+        # A client could otherwise choose the id and hide its request among another's log lines.
         given = _text(environ, "HTTP_X_REQUEST_ID") if found.trusted else ""
         if _REQUEST_ID.fullmatch(given) is None:
             given = os.urandom(8).hex()
@@ -147,9 +148,13 @@ def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str
     before the first address that is not trusted is that client's own claim.
     """
     client = peer
+    # From the end: only there the entries of trusted proxies stand.  The bound keeps a long field
+    # from costing time.
     hops = [hop.strip() for hop in forwarded.split(",")][-MAX_HOPS:] if forwarded else []
     while hops and is_within(client, trusted):
         hop = _hop(hops.pop())
+        # An unreadable hop ends the walk.  The client is then the last proxy, never a part of the
+        # field that a client wrote.
         if hop is None:
             break
         client = hop
@@ -189,6 +194,7 @@ def _elements(text: str) -> list[dict[str, str]]:
             at += 1
             continue
         pair = _PAIR.match(text, at)
+        # Two parameters of one name, as two readers could take a different one.
         if pair is None or pair[1].lower() in elements[-1]:
             return []
         value = pair[2] if pair[2] is not None else re.sub(r"\\(.)", r"\1", pair[3])

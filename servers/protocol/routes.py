@@ -200,11 +200,14 @@ def read_route(method: str, target: str, content_type: str = "") -> Route | Rout
         content_type: The request's `Content-Type`.  Distribution reads `from`, `mount` and `digest`
             out of a form too, which is a second reading: uploads of forms are refused.
     """
+    # The length comes first: it bounds the time of every pattern below.
     if len(target) > MAX_TARGET:
         return RouteFault(
             414, ErrorCode.SIZE_INVALID, f"the target is longer than {MAX_TARGET} characters"
         )
     path, _, query = target.partition("?")
+    # No percent-encoding: `%2f` is a slash to one reader and a part of a segment to another, and
+    # the registry could read another repository than the one that is decided.
     if _PATH.fullmatch(path) is None:
         return _UNKNOWN
     found = _read_path(path)
@@ -220,6 +223,8 @@ def read_route(method: str, target: str, content_type: str = "") -> Route | Rout
     pairs = _read_query(query, repeatable)
     if isinstance(pairs, RouteFault):
         return pairs
+    # Distribution reads `from`, `mount` and `digest` by Go's `FormValue`, which also reads a form
+    # in the body.
     if kind in (Kind.UPLOADS, Kind.UPLOAD) and _may_be_form(content_type):
         return RouteFault(
             400, ErrorCode.UNSUPPORTED, "a blob is not sent as a form; leave out Content-Type"
@@ -297,6 +302,7 @@ def _read_query(
     of them.
     """
     bad = RouteFault(400, ErrorCode.UNSUPPORTED, "the query is ambiguous")
+    # Go drops a pair with a broken escape or a `;`, while other readers keep it.
     if _QUERY.fullmatch(query) is None or _BAD_ESCAPE.search(query):
         return bad
     try:
@@ -308,6 +314,7 @@ def _read_query(
     names = [name for name, _ in pairs if name not in repeatable]
     if len(set(names)) != len(names):
         return bad
+    # A control character could end a line of the upstream request or of a log.
     if any(not text.isprintable() for pair in pairs for text in pair):
         return bad
     return tuple(pairs)

@@ -150,6 +150,8 @@ class RemoteKeys:
                 self._begin(now)
             return self._keys
         flight = self._begin_for_unknown_kid(now) if unknown_kid else self._begin(now)
+        # While the provider fails, old keys answer at once: an outage must not slow every login
+        # down.
         if wait and (unknown_kid or not self._usable(now) or not self._failures):
             self._wait(flight)
         keys = self._keys
@@ -183,6 +185,8 @@ class RemoteKeys:
         with self._lock:
             if self._in_flight is not None:
                 return self._in_flight
+            # After a failure the next attempts come later and later, so that a provider that
+            # recovers is not flooded.
             if now < self._next_attempt and not at_once:
                 return None
             flight: Future[None] = Future()
@@ -197,6 +201,8 @@ class RemoteKeys:
             last = self._last_unknown
             if last is not None and now - last < self._times.unknown_kid_interval:
                 return None
+            # The time is taken before the fetch, so that a failing fetch counts too.  Otherwise
+            # tokens with invented key ids could make the server fetch without pause.
             self._last_unknown = now
         return self._begin(now, at_once=True)
 
@@ -231,10 +237,12 @@ class RemoteKeys:
         now, times = self._clock(), self._times
         fresh = times.fresh if fetched.max_age is None else float(fetched.max_age)
         fresh = max(min(fresh, times.max_fresh) if fetched.key_set else 0, times.min_fresh)
+        # Servers that started together would otherwise ask the provider at the same moment.
         early = fresh * (_REFRESH_AT - random.uniform(0, _JITTER))  # noqa: S311 - spreads load
         if self._problem or self._keys is None:
             log.info("the keys of %s are here", self._name)
         tell_of_keys(self._name, self._keys, fetched.key_set)
+        # This is set before the keys: a thread that sees the new keys must not see an old end.
         self._stale_until = now + max(times.stale, fresh)
         self._keys = fetched.key_set
         self._fetched, self._refresh_at, self._fresh_until = now, now + early, now + fresh

@@ -82,8 +82,11 @@ def read_catalog(
     if last and not visible([last]):  # the upstream's answer would tell whether it exists
         return RouteFault(400, ErrorCode.NAME_INVALID, "`last` is no repository of this catalog")
     most = min(int(number), MAX_ENTRIES)
+    # A range or a validator would be about the upstream's page, not about the filtered one.
     sent = {name: value for name, value in headers.items() if name not in PARTIAL}
     following = replace(route, method="GET", query=(("last", last),) if last else ())
+    # The walk has a bound, because a client that sees few names could make it read the whole
+    # catalog.
     walk = _Walk(visible, most, last)
     for _ in range(MAX_PAGES):
         answer = upstream.send(following, sent, None)
@@ -161,6 +164,7 @@ def _next(upstream: Upstream, route: Route, link: str, public: str) -> Route:
     """
     target = upstream.link(link, route, public).partition(">")[0].lstrip("<")
     found = read_route("GET", target)
+    # The same query again would be an endless walk.
     if not isinstance(found, Route) or found.kind is not route.kind or found.query == route.query:
         raise UpstreamError("the upstream registry sends a Link that is no next page")
     return found

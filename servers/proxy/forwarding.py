@@ -83,6 +83,8 @@ class RegistryProxy:
             info.origin,
             info.origin_fault,
         )
+        # Before anything is read of the body: a refused client must not make the proxy read
+        # gigabytes.
         outcome = self._gate.decide(asked)
         self._gate.record(outcome, info, "proxy")
         if isinstance(outcome, Admitted) and info.origin is None:
@@ -141,6 +143,8 @@ class RegistryProxy:
         except (UpstreamError, UpstreamRefusedError, CredentialsError) as error:
             if answer is not None:
                 answer.close()
+            # A refused login does not make the upstream unavailable, so readiness does not change
+            # for it.
             elif isinstance(error, UpstreamError):
                 self._state.failed(str(error))
             self._fail(error, route, response, info)

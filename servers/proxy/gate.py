@@ -165,6 +165,7 @@ class Gate:
         if isinstance(route, RouteFault):
             allow = (("Allow", ", ".join(route.allow)),) if route.allow else ()
             return TurnedAway(route.status, route.code, route.message, "bad-request", allow)
+        # Without the address there is no realm to name, and a client without one cannot log in.
         if not self._challenger.can_challenge(asked):
             return asked.no_origin
         if not asked.authorization:
@@ -189,6 +190,7 @@ class Gate:
     def _entitled(self, asked: Asked, route: Route, token: RegistryToken) -> Admitted | TurnedAway:
         """Compare what a request needs with what its token gives, or leaves to the policy."""
         policy = self._policy
+        # Every access that the route needs, such as the `pull` of a push and the source of a mount.
         missing = [access for access in route.placed if not token.allows(access)]
         if not missing:
             filtered = policy is not None and policy.filter_catalog and route.kind is Kind.CATALOG
@@ -197,6 +199,7 @@ class Gate:
             if token.workload is not None:
                 return Admitted(route, token, visible=partial(policy.visible, token))
         ruling = policy.decide(token, missing) if policy is not None and missing else None
+        # 401 and not 403: the client may have another token, and asks for one by this challenge.
         if policy is None or ruling is None:
             return self._unauthorized(asked, route, "insufficient-scope", "insufficient_scope")
         if ruling.allowed:

@@ -89,6 +89,8 @@ class TokenResource:
         body: bytes | None,
     ) -> None:
         with self._refusals.turning_away(response, info, self._observer.turned_away):
+            # The rate comes before the cache and the login: a client over its limit must cost as
+            # little as possible.
             self._refusals.admit(info)
             question = _question(request, body)
             answered = self._answers.answer(question, self._refusals.admit_identity)

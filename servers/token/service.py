@@ -198,6 +198,8 @@ class TokenService:
             return None, None, login
         # Deciding and signing cost more than a login that is remembered, so the rate comes first.
         admit(login.identity)
+        # The decision is never remembered with the login: every access is decided by the current
+        # policy.
         decided = decide(policy, login.identity, login.claims, asked.service, wanted, now)
         if isinstance(decided, Refusal):  # a session's login was checked as of its beginning
             decided = replace(decided, at=login.at)

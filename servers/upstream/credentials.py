@@ -99,6 +99,7 @@ class UpstreamCredentials:
             UpstreamRefusedError: The login is not accepted.
         """
         login = self._current_login()
+        # It is sent as it is: docker's `registrytoken` is a bearer token that nobody exchanges.
         if login.registry_token:
             return f"Bearer {login.registry_token}"
         challenge = self._current_challenge(tuple(scopes), ping)
@@ -129,6 +130,8 @@ class UpstreamCredentials:
                 self._challenge = None
             elif general is None:
                 self._challenge = (found, now + CHALLENGE_AGE)
+        # Only these scopes have another challenge.  To replace the general one would make the next
+        # request fail, and the two would replace each other for ever.
         if found is not None and general is not None and found != general:
             self._differing.put(tuple(scopes), (found, now + CHALLENGE_AGE))
         else:
@@ -190,6 +193,8 @@ class UpstreamCredentials:
         if kept is not None and kept.serves(login, self._clock()):
             return kept.value
         with self._lock:
+            # One request for a token at a time for the same scopes: a pull of many layers starts
+            # with many threads.
             flight = self._flights.setdefault(scopes, threading.Lock())
         try:
             with flight:  # the threads that come while one asks wait for its answer
@@ -215,6 +220,7 @@ class UpstreamCredentials:
                 answer.close()
         finally:
             pool.close()
+        # Token servers use each of the three for a login that they do not accept.
         if answer.status in (400, 401, 403):
             if login == UpstreamLogin():
                 raise UpstreamRefusedError(
@@ -278,5 +284,6 @@ def _read_token(body: bytes) -> tuple[str, float]:
     token = content.get("token") or content.get("access_token")
     life = content.get("expires_in", 0)
     seconds = float(life) if isinstance(life, int | float) else 0.0
+    # The token goes into a header, where a line end would begin another one.
     good = isinstance(token, str) and token.isascii() and token.isprintable()
     return (str(token), seconds) if good else ("", 0.0)

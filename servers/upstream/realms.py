@@ -31,10 +31,12 @@ def trusted_realm(text: str, origin: SplitResult) -> SplitResult:
         good = realm.port != 0 and bool(realm.hostname) and "@" not in realm.netloc
     except ValueError:
         good = False
+    # `user@host` shows one host and names another.
     if not good or realm.fragment or not text.isascii() or not text.isprintable():
         raise UpstreamError("the upstream names a token server with no usable address")
     host = realm.hostname or ""
     secure = realm.scheme == "https"
+    # The host itself may use plain HTTP where the operator configured it so, and only there.
     if host == origin.hostname:
         trusted = secure or (realm.scheme == origin.scheme == "http")
     else:

@@ -87,6 +87,7 @@ class Upstream:
             return answer
         answer.close()
         self._credentials.learn(scopes, answer.header("WWW-Authenticate"))
+        # A body that cannot be read again was spent on the first attempt.
         if body is None or body.rewind():
             answer = self._send(route, headers, body, scopes)
             if answer.status != HTTPStatus.UNAUTHORIZED:
@@ -155,12 +156,15 @@ class Upstream:
         named, asked = origin_of(parts), origin_of(public)
         if named is None:
             raise UpstreamError("the upstream registry sends a Location that is no address")
+        # An address elsewhere is blob storage, where the client goes by itself.
         if not self._is_here(named, asked, redirect=redirect):
             if not redirect:
                 _check_tls(named, asked)
             return value
         path = parts.path.removeprefix(self._prefix)
         known = is_address(path)
+        # A registry may redirect to a path of its own host that is not the API, such as its
+        # storage.
         if redirect and not known:
             return value
         if not known or (not redirect and not passes(path, parts.query)):

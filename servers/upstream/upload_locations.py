@@ -87,6 +87,8 @@ class SealedLocations:
             return None
         try:
             target = _decode(content).decode()
+            # In constant time: a comparison that stops early tells a client how many bytes it has
+            # guessed.
             good = hmac.compare_digest(_decode(mac), self._mac(name, target))
         except ValueError:
             return None
@@ -94,7 +96,10 @@ class SealedLocations:
 
     def _mac(self, name: str, target: str) -> bytes:
         return hmac.digest(
-            self._key, f"{self._upstream}\n{name}\n{target}".encode(), hashlib.sha256
+            # The repository is a part: a session of one repository must not serve in another.
+            self._key,
+            f"{self._upstream}\n{name}\n{target}".encode(),
+            hashlib.sha256,
         )[:_MAC]
 
 
