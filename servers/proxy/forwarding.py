@@ -83,8 +83,7 @@ class RegistryProxy:
             info.origin,
             info.origin_fault,
         )
-        # Before anything is read of the body: a refused client must not make the proxy read
-        # gigabytes.
+        # The decision comes before the upstream is asked for anything, a token included.
         outcome = self._gate.decide(asked)
         self._gate.record(outcome, info, "proxy")
         if isinstance(outcome, Admitted) and info.origin is None:
