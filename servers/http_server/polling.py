@@ -77,6 +77,7 @@ class WatchedChannels(Channels):
 
     def __setitem__(self, descriptor: int, channel: Channel) -> None:
         super().__setitem__(descriptor, channel)
+        # One event at a time: two threads must not handle one connection at the same moment.
         self._epoll.register(descriptor, _READ | select.EPOLLONESHOT)
 
     def __delitem__(self, descriptor: int) -> None:
@@ -102,10 +103,13 @@ class WatchedChannels(Channels):
                     self._watch(channel)
         for descriptor, flags in self._epoll.poll(seconds):
             channel = self.get(descriptor)
+            # It was closed by an event before it in the same list.
             if channel is None:
                 continue
             wanted = _wanted(channel)
             if wanted:
+                # The channel may have changed since it was registered, so only what it wants now
+                # counts.  Errors and hang-ups always count.
                 wasyncore.readwrite(channel, flags & (wanted | ~_EITHER))
             self._watch(channel)
 

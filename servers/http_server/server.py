@@ -84,6 +84,8 @@ def _bind(address: Address) -> list[socket.socket]:
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
+            # IPv4 has a socket of its own.  Otherwise its clients would come as IPv4-mapped
+            # addresses.
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         try:
             listener.bind(where)
@@ -116,6 +118,7 @@ def streaming(max_body: int, threads: int) -> Mapping[str, int]:
         threads: Requests that are answered at a time; connections beyond them wait.
     """
     return {
+        # waitress refuses a body of exactly this size.
         "max_request_body_size": max_body + 1,
         "recv_bytes": 256 * 1024,
         "inbuf_overflow": 512 * 1024,
@@ -206,8 +209,11 @@ class Server:
             busy = len(self._map) > self._own or any(one.paused for one in self._accepting)
             self._map.turn(min(_TICK if busy else _FOREVER, self._stall))
             self._look()
+        # The listeners first: new clients must find another server while the old requests end.
         self._close_listeners()
         deadline = time.monotonic() + self._drain
+        # Kept connections without a request would hold the end up for as long as their clients
+        # like.
         while self._close_idle() and time.monotonic() < deadline:
             self._map.turn(_POLL, look=True)
             self._look()  # a client that reads nothing must not delay the end

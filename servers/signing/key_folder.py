@@ -106,6 +106,9 @@ def rotate(folder: Path, algorithm: str, now: datetime, life: timedelta = LEAF_L
     name = _free_name(folder, now)
     leaf = make_leaf(authority, key.public_key(), "token-server signing key", now, life)
     try:
+        # The order lets a server read at any moment: certificate, key, published set, and last the
+        # name that makes the key current.  A registry thus knows a key before a token is signed
+        # with it.
         write_file(folder / f"{name}.crt", certificate_pem(leaf))
         write_file(folder / f"{name}.key", private_pem(key), secret=True)
         write_file(folder / "jwks.json", _jwks_text(_stored(folder)))
@@ -126,6 +129,7 @@ def retire(folder: Path, before: datetime) -> tuple[str, ...]:
     old = tuple(one for one in stored.others if _made(one.name) < before)
     kept = tuple(one for one in stored.all if one not in old)
     try:
+        # The set comes first: a key must not be published whose file is gone.
         write_file(folder / "jwks.json", _jwks_text(kept))
         for one in old:
             (folder / f"{one.name}.key").unlink()
@@ -150,6 +154,7 @@ def read(folder: Path) -> StoredKeys:
             f"{folder} is not a key folder; `token-server keys new {folder}` makes one"
         ) from error
     for one in stored:
+        # Only a name of the list is compared, so `current` can never lead to another path.
         if one.name == current:
             return StoredKeys(one, tuple(other for other in stored if other is not one))
     raise KeyFolderError(
@@ -218,11 +223,14 @@ def write_file(path: Path, data: bytes, *, secret: bool = False) -> None:
     """
     beside = path.with_name(f".{path.name}.new")
     beside.unlink(missing_ok=True)
+    # `O_EXCL` does not follow a link that somebody put there.  The mode is set at creation, so the
+    # key is never readable by others.
     handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if secret else 0o644)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
+            # Without this, a power failure after the rename could leave an empty file.
             os.fsync(file.fileno())
         beside.replace(path)
     except OSError:

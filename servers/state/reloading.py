@@ -147,12 +147,15 @@ class Reloader:
         if found == self._loaded:
             return False
         lost = policy_files(self._settings, self._state.files) - policy_files(self._settings, found)
+        # A file that is gone may be on its way: the denials in it must not be missing in between.
         if now - self._still_since < (SETTLE_AFTER_LOSS if lost else SETTLE):
             return False
         return self.reload()
 
     def reload(self) -> bool:
         """Load state now; return whether it was taken."""
+        # Taken before the files are read, so that a change during the reading is seen at the next
+        # look.
         self._loaded = self._seen = fingerprint(self._settings)
         try:
             state = self._load(self._settings)

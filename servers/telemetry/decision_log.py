@@ -93,6 +93,8 @@ class DecisionLog:
         # This holds the lock: when another thread closes the descriptor, its number may belong to
         # another file.
         with self._lock:
+            # A write that was cut short left half a line.  The next record must not become a part
+            # of it.
             if self._torn:
                 line = b"\n" + line
             try:
@@ -128,6 +130,7 @@ class DecisionLog:
             there: tuple[int, int] | None = (found.st_dev, found.st_ino)
         except OSError:
             there = None
+        # The inode tells that the file was rotated away, or made anew under the same name.
         if handle is None or there != handle[1:]:
             opened = _opened(self._file)
             if handle is not None:

@@ -96,6 +96,7 @@ class EventLog:
             line = f'{{"time":"{moment}","level":"{level}","event":"{event}"{rest}}}'
         else:
             line = f"{moment} {level.upper():7} {event}{rest}"
+        # Redacted as a whole: a token may stand in any field, also in one of a library.
         self._write(redacted(line).encode("utf-8", "backslashreplace") + b"\n")
 
     def prepare(self, fields: Mapping[str, object]) -> str:
@@ -119,10 +120,13 @@ class EventLog:
         root = logging.getLogger()
         root.handlers[:] = [_Handler(self, clock)]
         root.setLevel(self._least)
+        # waitress warns of each task that waits; any client can cause that.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 
     def _write(self, line: bytes) -> None:
         try:
+            # One call for a line: several processes share the stream, and a pipe keeps short writes
+            # whole.
             written = os.write(self._descriptor, line)
         except OSError:
             written = 0
@@ -181,6 +185,7 @@ class _Handler(logging.Handler):
 
 def _trace(record: logging.LogRecord) -> str:
     """Return where an exception happened, without its text: the text may quote a client."""
+    # The exception's own text is left out: it may hold what a client sent.
     if not record.exc_info or record.exc_info[0] is None:
         return ""
     frames = traceback.extract_tb(record.exc_info[2])

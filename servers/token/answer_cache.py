@@ -133,6 +133,8 @@ class AnswerCache(Generic[Prepared]):
         Returns:
             What was granted, or an answer whose outcome is a refusal.
         """
+        # Read once: a reload in between must not mix the answer of one policy with the check of
+        # another.
         state = self._service.state
         kept = self._kept(question.name, state, self._service.now())
         if kept is not None:
@@ -149,6 +151,8 @@ class AnswerCache(Generic[Prepared]):
     def _kept(self, name: bytes, state: State, now: datetime) -> Granted[Prepared] | None:
         """Return the answer that may be given again, if there is one."""
         entry = self._entries.get(name)
+        # Compared as objects: a policy that was read again is another state, even with the same
+        # text.
         if entry is None or entry.state is not state:
             return None
         if not entry.answer.now <= now < entry.until:  # the clock may have been set back
@@ -163,12 +167,14 @@ class AnswerCache(Generic[Prepared]):
     ) -> None:
         """Keep an answer, if it is one that may be given again."""
         asked = answer.asked
+        # A refresh token is given once.  A shadow policy must see every request.
         if not self._seconds or asked.offline or asked.refreshing or state.shadow is not None:
             return
         times = self._times
         if times is None or times.policy is not answer.policy:
             asks = answer.policy.depends_on_time(logins=True)
             self._times = times = _PolicyTimes(answer.policy, asks, answer.policy.ends)
+        # A condition that reads the time can change its answer at any moment.
         if times.asks:
             return
         ends = [answer.now + self._seconds, *(end for end in times.ends if end > answer.now)]

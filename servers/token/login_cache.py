@@ -66,6 +66,8 @@ class LoginCache:
         """Return whose login this is, or why it is refused, and the keys that verified it."""
         # A digest is kept in place of the token.
         digest = hashlib.sha256(credentials.password.encode("utf-8", "surrogatepass")).digest()
+        # The user name and the service belong to the key: both choose what the login is checked
+        # against.
         name = (digest, credentials.username, service)
         entry = self._entries.get(name)
         if entry is not None and self._holds(entry, policy, now):
@@ -81,6 +83,7 @@ class LoginCache:
         outcome = run(login(policy, credentials, service, now), keys_for)
         if isinstance(outcome, Refusal):
             return outcome, None
+        # Only good logins are kept, so that nobody can fill the cache with tokens that are refused.
         if self._entries.size and not outcome.provider.depends_on_time:
             until = min(now + self._seconds, end_of(outcome))
             self._entries.put(name, _Entry(outcome, policy, used[-1], until))

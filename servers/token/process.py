@@ -44,6 +44,8 @@ def run(settings: Settings) -> None:
     Raises:
         StartupError: Settings or policy are wrong, or an address is taken.
     """
+    # Everything that can fail is tried before the address is taken: a load balancer must not send
+    # clients to a server that then ends.
     state = load_state(settings)
     log = EventLog(settings.log_format, settings.log_level)
     log.take_over_logging()
@@ -54,6 +56,7 @@ def run(settings: Settings) -> None:
             open_store(settings.sessions).close()
         except StoreSettingsError as error:
             raise StoreSettingsError(f"{settings.file}: {error}") from error
+    # Before any fork, so that all workers share the sockets and no port is opened twice.
     listeners = hosting.bind(settings.listen)
     # A supervisor that reads "listening" may send SIGTERM at once.  The signal is blocked until its
     # handler is there, so that the process ends in order.
@@ -140,6 +143,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Watch over the workers until the last has ended."""
+        # What a collection would touch later, each worker would have to copy.
         gc.collect()
         gc.freeze()  # so that the workers go on sharing what was loaded before the fork
         for index in range(self._settings.workers):
@@ -165,6 +169,8 @@ class Supervisor:
     def _start(self, index: int) -> None:
         pid = os.fork()
         if pid == 0:
+            # Otherwise the child would hold the pipe open itself, and never learn that the parent
+            # is gone.
             os.close(self._alive[1])
             threading.Thread(target=self._follow, name="follow", daemon=True).start()
             self._work(index)
@@ -186,6 +192,7 @@ class Supervisor:
             self._log.event("worker-failed", "error", worker=index, reason=repr(error)[:500])
         finally:
             sys.stdout.flush()
+            # Not `sys.exit`: the parent's exit handlers and open files are not the child's to end.
             os._exit(code)
 
     def _reap(self) -> None:
@@ -203,6 +210,7 @@ class Supervisor:
         if self._ending:
             return
         self._log.event("worker-died", "error", worker=index, pid=pid, code=code)
+        # A worker that dies at once would otherwise be started without pause.
         if time.monotonic() - began < RESTART_PAUSE:
             time.sleep(RESTART_PAUSE)
         self._start(index)
