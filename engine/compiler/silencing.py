@@ -18,8 +18,25 @@ _SILENCE: Final = re.compile(r"#\s*policytest:\s*ignore\[([a-z0-9, -]+)\](.*)", 
 UNSILENCED: Final = frozenset({"silence-without-reason", "silence-unused"})
 
 
+PROVED: Final = frozenset(
+    {
+        "grant-never-matches",
+        "open-to-everybody",
+        "swallowed-grant",
+        "useless-denial",
+        "useless-part",
+        "useless-rule",
+    }
+)
+"""Codes of warnings that `policytest check --prove` finds, and the compiler never does."""
+
+
 def silence(
-    files: Mapping[str, str], found: Iterable[Problem], lints: Container[str] = ()
+    files: Mapping[str, str],
+    found: Iterable[Problem],
+    lints: Container[str] = (),
+    *,
+    proved: bool = False,
 ) -> list[Problem]:
     """
     Leave out the warnings that a comment silences, in the warning's line or in the line above.
@@ -29,7 +46,7 @@ def silence(
     otherwise it would go on to hide the next mistake.  Of errors only those with the codes of
     `lints` can be silenced: they rest on what is known of an issuer, which may have grown.  As long
     as there is another error not every warning is known, and so it is not said which comments are
-    of no use.
+    of no use.  Comments with codes of `PROVED` are looked at with `proved`, and no others.
     """
     found = list(found)
     silences = [one for name in sorted(files) for one in _silences(name, files[name])]
@@ -50,7 +67,7 @@ def silence(
         problem.severity is Severity.ERROR and problem.code not in lints for problem in found
     )
     for one in silences:
-        kept.extend(one.problems(used if whole else None))
+        kept.extend(one.problems(used if whole else None, proved=proved))
     return kept
 
 
@@ -61,8 +78,12 @@ class _Silence:
     reason: str
     lines: range
 
-    def problems(self, used: Container[tuple[Location, str]] | None) -> Iterator[Problem]:
+    def problems(
+        self, used: Container[tuple[Location, str]] | None, *, proved: bool
+    ) -> Iterator[Problem]:
         """Say what is wrong with the comment; `used` is None where that is not known."""
+        if not self.reason and proved:
+            return  # the compiler has told of it
         if not self.reason:
             yield Problem(
                 self.location,
@@ -72,7 +93,8 @@ class _Silence:
                 Severity.WARNING,
             )
             return
-        for code in self.codes if used is not None else ():
+        codes = [code for code in self.codes if (code in PROVED) == proved]
+        for code in codes if used is not None else ():
             if used is not None and (self.location, code) not in used:
                 yield Problem(
                     self.location,

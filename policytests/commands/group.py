@@ -29,11 +29,21 @@ def _example(name: str) -> str:
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
 @click.option("-f", "--format", "form", type=_FORMATS, default="text", help="How to say it.")
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
-def check(folders: tuple[Path, ...], form: str, *, strict: bool) -> None:
+@click.option("--prove", is_flag=True, help="Also find what changes nothing, by proof.")
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    default=20_000_000,
+    show_default=True,
+    help="Steps of the solver for --prove, for each policy.",
+)
+def check(folders: tuple[Path, ...], form: str, *, strict: bool, prove: bool, steps: int) -> None:
     """Show what is wrong, or looks wrong, with policies (default: ./policy)."""
     from .check import check_folders  # noqa: PLC0415 - on demand
 
-    raise SystemExit(check_folders(folders or (Path("policy"),), form, strict=strict))
+    proving = steps if prove else None
+    code = check_folders(folders or (Path("policy"),), form, strict=strict, proving=proving)
+    raise SystemExit(code)
 
 
 Command = TypeVar("Command", bound=Callable[..., None])

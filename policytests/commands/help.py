@@ -44,7 +44,11 @@ Exit codes: 0 all passed, 1 a case failed, 2 interrupted, 3 internal error, 4 wr
 """
 
 EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
-    "check": ("policytest check policy/", "policytest check -f sarif policy/ > policy.sarif"),
+    "check": (
+        "policytest check policy/",
+        "policytest check --prove policy/",
+        "policytest check -f sarif policy/ > policy.sarif",
+    ),
     "why": (
         "policytest why main acme/app:push",
         "policytest why --policy policy/ --keys jwks.json token.jwt repository:acme/app:pull",

@@ -187,7 +187,7 @@ jobs:
           LABEL: >-
             ${{ contains(github.event.pull_request.labels.*.name, 'new-access-accepted')
             && 'new-access-accepted' || '' }}
-      - run: policytest check policy -f github
+      - run: policytest check --prove policy -f github
       - run: policytest --cov-fail-under 100 --min-mutation-score 100 -f github -f junit=junit.xml
 """
 
@@ -210,5 +210,5 @@ def in_folder(workflow: str, folder: str) -> str:
     if folder == ".":
         return workflow
     policy, suites = shlex.quote(f"{folder}/policy"), shlex.quote(folder)
-    text = workflow.replace("policytest check policy", f"policytest check {policy}")
+    text = workflow.replace("check --prove policy", f"check --prove {policy}")
     return text.replace("policytest --cov", f"policytest {suites} --cov")

@@ -11,7 +11,10 @@ import pytest
 from regauth.engine import Severity, compile_policy
 from regauth.engine.cel import ErrorCode, FindingCode
 from regauth.engine.compiler import lints
+from regauth.engine.compiler.silencing import PROVED
 from regauth.engine.source import nodes
+from regauth.policytests.analysis.findings import find
+from regauth.policytests.analysis.places import Places
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "problems.md").read_text(encoding="utf-8")
@@ -48,6 +51,7 @@ def codes_in_the_code() -> Iterator[str]:
         yield from (text for text in texts if isinstance(text, str) and CODE.fullmatch(text))
     yield from map(str, FindingCode)
     yield from lints.CODES
+    yield from PROVED
 
 
 def example(code: str, which: str) -> tuple[str, str]:
@@ -60,7 +64,7 @@ def example(code: str, which: str) -> tuple[str, str]:
     return found[1], found[2]
 
 
-def codes_of(language: str, text: str) -> dict[str, Severity]:
+def codes_of(language: str, text: str, *, proved: bool = False) -> dict[str, Severity]:
     files: dict[str, bytes | str] = {"policy.yaml": text}
     if language == "json":
         provider = (
@@ -70,7 +74,11 @@ def codes_of(language: str, text: str) -> dict[str, Severity]:
     for key, more in BASE.items():
         if not re.search(rf"^{key}:", str(files["policy.yaml"]), re.MULTILINE):
             files["policy.yaml"] = str(files["policy.yaml"]) + more
-    return {problem.code: problem.severity for problem in compile_policy(files, now=NOW).problems}
+    compilation = compile_policy(files, now=NOW)
+    problems = list(compilation.problems)
+    if proved and compilation.policy is not None:
+        problems += find(compilation.policy, Places.of(compilation.sources)).problems
+    return {problem.code: problem.severity for problem in problems}
 
 
 def test_every_code_has_its_section_and_every_section_its_code() -> None:
@@ -79,7 +87,7 @@ def test_every_code_has_its_section_and_every_section_its_code() -> None:
 
 @pytest.mark.parametrize("code", EXAMPLES)
 def test_what_to_avoid_has_the_problem(code: str) -> None:
-    found = codes_of(*example(code, "Avoid"))
+    found = codes_of(*example(code, "Avoid"), proved=code in PROVED)
 
     assert code in found
     assert SECTIONS[code].strip().startswith(f"*{found[code].value.capitalize()}.*")
@@ -87,7 +95,7 @@ def test_what_to_avoid_has_the_problem(code: str) -> None:
 
 @pytest.mark.parametrize("code", EXAMPLES)
 def test_what_to_prefer_has_none(code: str) -> None:
-    assert codes_of(*example(code, "Prefer")) == {}
+    assert codes_of(*example(code, "Prefer"), proved=code in PROVED) == {}
 
 
 @pytest.mark.parametrize("code", SECTIONS)

@@ -310,3 +310,36 @@ def test_python_tests_ask_a_policy_through_the_fixture(house: Repository) -> Non
     done = run(house.root)
     assert (0, True) == (done.returncode, "2 passed" in done.stdout), done.stdout
     assert "and 1 Python tests passed" in done.stdout
+
+
+def test_check_proves_only_if_it_is_asked(house: Repository) -> None:
+    text = POLICY + "  - {name: idle, repositories: [idle/**], actions: [delete]}\n"
+    house.write("policy/policy.yaml", text)
+    plain = run(house.root, "check", "--strict", "policy")
+    assert (0, "no problem found\n") == (plain.returncode, plain.stdout)
+    proved = run(house.root, "check", "--strict", "--prove", "policy")
+    assert 1 == proved.returncode
+    assert "`idle` refuses nothing that a grant allows [useless-denial]" in proved.stdout
+    silenced = text.replace(
+        "  - {name: idle", "  # policytest: ignore[useless-denial] for later\n  - {name: idle"
+    )
+    house.write("policy/policy.yaml", silenced)
+    for more in ([], ["--prove"]):
+        assert 0 == run(house.root, "check", "--strict", *more, "policy").returncode
+    house.write(
+        "policy/policy.yaml",
+        POLICY.replace(
+            "  - name: frozen", "  # policytest: ignore[useless-denial] wrong\n  - name: frozen"
+        ),
+    )
+    assert 0 == run(house.root, "check", "--strict", "policy").returncode
+    unused = run(house.root, "check", "--strict", "--prove", "policy")
+    assert 1 == unused.returncode
+    assert "silence-unused" in unused.stdout
+
+
+def test_check_says_which_questions_have_no_answer(house: Repository) -> None:
+    done = run(house.root, "check", "--prove", "--steps", "1", "policy")
+    assert 0 == done.returncode
+    assert "no answer about `" in done.stdout
+    assert "because of the bound on the solver's steps" in done.stdout

@@ -24,7 +24,7 @@ def test_a_workflow_is_written_at_the_top_of_the_repository(
 
     found = workflows(tmp_path)
     one = found[".github/workflows/policy-infra-registry.yml"]
-    assert "run: policytest check infra/registry/policy -f github\n" in one
+    assert "run: policytest check --prove infra/registry/policy -f github\n" in one
     assert "run: policytest infra/registry --cov-fail-under 100" in one
     two = found[".github/workflows/policy-my cluster.yml"]
     assert "run: policytest check 'my cluster/policy' -f github\n" in two
@@ -46,4 +46,4 @@ def test_a_repository_of_its_own_and_no_repository_keep_it_in_the_folder(tmp_pat
     for name in ("own", "none"):
         assert 0 == initialise(tmp_path / name, "github-actions")
         text = workflows(tmp_path / name)[".github/workflows/policy.yml"]
-        assert "run: policytest check policy -f github\n" in text
+        assert "run: policytest check --prove policy -f github\n" in text

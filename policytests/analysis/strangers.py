@@ -1,0 +1,110 @@
+"""
+Strangers: the tokens that another customer of a public issuer has.
+
+What lives here: what such a token says of whose it is.  Not here: which claims say that, which
+claim schemas know, and what a policy gives to strangers (`findings`).
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from regauth.engine.cel import BOOL, Declarations, compile_expression, unparse
+from regauth.engine.cel.syntax.nodes import Constant
+from regauth.engine.issuers import Claim, ClaimSchema, check_token
+from regauth.engine.policy.policy import Provider
+from regauth.policytests.proofs import Assumption
+
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
+"""The first six of them are those of hexadecimal numbers, of which UUIDs are made."""
+_DIGITS: Final = "0123456789"
+
+_MAX_REPAIRS: Final = 3
+"""Rounds in which a token is made coherent: what one claim follows from may change too."""
+
+
+def stranger_of(provider: Provider) -> Assumption | None:
+    """
+    Return what holds of a stranger's tokens; None where an issuer serves one customer alone.
+
+    The claims that tell customers apart have values that no policy names: those of the schema's
+    examples, with every letter and every digit another one.
+    """
+    schema = provider.claims
+    if not schema.serves_everybody(provider.issuer):
+        return None
+    text = " && ".join(
+        _pinned(claim, value)
+        for claim in schema.claims.values()
+        if claim.narrows and len(claim.path) == 1 and _is_outermost(claim, schema)
+        for value in _fresh(claim)
+    )
+    declarations = Declarations({"claims": schema.type}, {})
+    program = compile_expression(text, declarations, BOOL).program if text else None
+    if program is None:
+        return None
+    return Assumption(program, providers=frozenset({provider.name}), name="a stranger")
+
+
+def _pinned(claim: Claim, value: str) -> str:
+    """Return the condition that a claim, if it is there, has a value."""
+    name = f"claims.{claim.path[0]}"
+    pinned = f"{name} == {unparse(Constant(0, 0, value=value))}"
+    return pinned if claim.always else f"(!has({name}) || {pinned})"
+
+
+def _is_outermost(claim: Claim, schema: ClaimSchema) -> bool:
+    """Tell whether a claim says who the customer is, and not what of theirs it is about."""
+    named = [one for one in schema.claims.values() if claim.name in (one.name, one.twin)]
+    return claim.name != "sub" and not any(one.within for one in named)
+
+
+def _fresh(claim: Claim) -> Iterator[str]:
+    """Yield a value of a claim that nobody has named, if there is one."""
+    examples = [one for one in claim.examples if isinstance(one, str)]
+    for letters in (_LETTERS, _LETTERS[:6]):
+        fresh = "".join(_other(one, letters) for one in examples[0]) if examples else ""
+        if fresh and claim.values.can_equal(fresh):
+            yield fresh
+            return
+
+
+def _other(character: str, letters: str) -> str:
+    for among in (letters, _DIGITS):
+        if character in among:
+            return among[(among.index(character) + len(among) // 2) % len(among)]
+    return character
+
+
+def as_issued(provider: Provider, claims: Mapping[str, object]) -> Iterator[dict[str, object]]:
+    """
+    Yield the tokens like one that its issuer can make, if there are any.
+
+    What nobody asks for has the value of an example.  Where that says whose a token is, it is the
+    stranger's too.
+    """
+    strange = dict(claims)
+    for claim in provider.claims.claims.values():
+        name = claim.path[0]
+        if claim.narrows and len(claim.path) == 1 and strange.get(name) in claim.examples:
+            strange.update((name, value) for value in _fresh(claim))
+    for made in (_made_coherent(provider, claims), _made_coherent(provider, strange)):
+        if made is not None:
+            yield made
+
+
+def _made_coherent(provider: Provider, claims: Mapping[str, object]) -> dict[str, object] | None:
+    """Return a token without what contradicts the claim schema; None where that is not enough."""
+    made = dict(claims)
+    for _ in range(_MAX_REPAIRS):
+        wrong = [
+            found
+            for found in check_token(provider.claims, made)
+            if found.kind not in ("unknown", "missing")
+        ]
+        if not wrong:
+            return made
+        for found in wrong:
+            if found.coherent is None or len(found.path) != 1:
+                return None
+            made[found.path[0]] = found.coherent
+    return None
