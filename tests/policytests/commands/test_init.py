@@ -27,7 +27,7 @@ def test_a_workflow_is_written_at_the_top_of_the_repository(
     assert "run: policytest check --prove infra/registry/policy -f github\n" in one
     assert "run: policytest infra/registry --cov-fail-under 100" in one
     two = found[".github/workflows/policy-my cluster.yml"]
-    assert "run: policytest check 'my cluster/policy' -f github\n" in two
+    assert "run: policytest check --prove 'my cluster/policy' -f github\n" in two
     assert 2 == len(found)
 
 
