@@ -25,11 +25,13 @@ log_in() {
     crane) set -- env DOCKER_CONFIG="$folder" crane auth login ;;
     helm) set -- helm registry login --registry-config "$file" ;;
   esac
-  printf '%s\n' "$token" | "$@" --username "$username" --password-stdin "$registry" ||
+  printf '%s\n' "$token" | "$@" --username "$username" --password-stdin "$registry" || {
+    explain || true
     fail "Login refused" \
-      "$registry did not let $client log in; it says why above, and so does the token server's log." \
+      "$registry did not let $client log in; it says why above, and so do the job's summary and the token server's log." \
       "The user name was '$username': a provider's name in the registry's policy." \
       "The ID token was for '$audience': that provider's audience."
+  }
 }
 
 # log_out: forget the login at `registry` in `folder`; what there is not is no error.

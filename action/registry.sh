@@ -14,11 +14,14 @@ isolate
 . "$here/clients.sh"
 # shellcheck source=SCRIPTDIR/helper.sh
 . "$here/helper.sh"
+# shellcheck source=SCRIPTDIR/diagnose.sh
+. "$here/diagnose.sh"
 
 # One line each: what is written into GITHUB_ENV must not bring lines of its own.
 read_inputs() {
   local value
-  for value in "$INPUT_REGISTRY" "$INPUT_USERNAME" "$INPUT_AUDIENCE" "$INPUT_DOCKER_CONFIG"; do
+  for value in "$INPUT_REGISTRY" "$INPUT_USERNAME" "$INPUT_AUDIENCE" "$INPUT_DOCKER_CONFIG" \
+    "$INPUT_DIAGNOSE"; do
     [[ $value != *[[:cntrl:]]* ]] || fail "Wrong input" "An input has more than one line."
   done
   registry=${INPUT_REGISTRY#https://}
@@ -69,3 +72,6 @@ if [[ $INPUT_MODE == helper ]]; then
 fi
 log_in
 tell_later_steps
+if [[ -n $INPUT_DIAGNOSE ]]; then
+  diagnose
+fi

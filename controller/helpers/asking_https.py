@@ -1,7 +1,7 @@
 """
 HTTP out, for the helpers.
 
-What lives here: one bounded GET, over TLS or to this machine.  Not here: what is asked and
+What lives here: one bounded request, over TLS or to this machine.  Not here: what is asked and
 what the answer means.
 
 No redirect is followed: a helper's requests carry secrets, and where they go is written by whoever
@@ -12,7 +12,8 @@ import http.client
 import socket
 import ssl
 from collections.abc import Mapping
-from typing import Final
+from email.message import Message
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from .strict_input import MAX_BYTES, HelperError
@@ -20,8 +21,17 @@ from .strict_input import MAX_BYTES, HelperError
 SECONDS: Final = 10.0
 """How long each step of a request may take."""
 
-_LOOPBACK: Final = frozenset(("localhost", "127.0.0.1", "::1"))
+LOOPBACK: Final = frozenset(("localhost", "127.0.0.1", "::1"))
+"""This machine, to which plain HTTP may go."""
 _OK: Final = 200
+
+
+class Answer(NamedTuple):
+    """What a server answered."""
+
+    status: int
+    headers: Message
+    text: str
 
 
 def get(url: str, headers: Mapping[str, str], what: str, ca_file: str | None = None) -> str:
@@ -29,15 +39,37 @@ def get(url: str, headers: Mapping[str, str], what: str, ca_file: str | None = N
     Return the body of the answer to a GET request.
 
     Raises:
+        HelperError: As `ask`, or the answer is not 200.
+    """
+    answer = ask("GET", url, headers, what, ca_file=ca_file)
+    if answer.status != _OK:
+        host = urlsplit(url).hostname
+        raise HelperError(f"{what} at {host} answered {answer.status}")
+    return answer.text
+
+
+def ask(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    what: str,
+    *,
+    body: str | None = None,
+    ca_file: str | None = None,
+) -> Answer:
+    """
+    Send one request and return the answer, whatever its status is.
+
+    Raises:
         HelperError: The address is neither https nor this machine's, the peer cannot be reached
-            or trusted, or its answer is not 200, too large or not UTF-8.  The message has the
-            host and not the rest of the address, which may hold secrets.
+            or trusted, or its answer is too large or not UTF-8.  The message has the host and not
+            the rest of the address, which may hold secrets.
     """
     connection, target, host = _connection(url, what, ca_file)
     try:
-        connection.request("GET", target, headers={"User-Agent": "regauth", **headers})
+        connection.request(method, target, body, headers={"User-Agent": "regauth", **headers})
         answer = connection.getresponse()
-        body = answer.read(MAX_BYTES + 1)
+        data = answer.read(MAX_BYTES + 1)
     except ssl.SSLCertVerificationError as error:
         raise HelperError(
             f"{what} at {host}: its certificate is not trusted: {error.verify_message}"
@@ -46,12 +78,10 @@ def get(url: str, headers: Mapping[str, str], what: str, ca_file: str | None = N
         raise HelperError(f"{what} at {host} cannot be asked: {_reason(error)}") from None
     finally:
         connection.close()
-    if answer.status != _OK:
-        raise HelperError(f"{what} at {host} answered {answer.status}")
-    if len(body) > MAX_BYTES:
+    if answer.status == _OK and len(data) > MAX_BYTES:
         raise HelperError(f"{what} at {host} answered with more than {MAX_BYTES} bytes")
     try:
-        return body.decode("utf-8")
+        return Answer(answer.status, answer.headers, data.decode("utf-8"))
     except UnicodeDecodeError:
         raise HelperError(f"{what} at {host} answered with something that is not UTF-8") from None
 
@@ -68,7 +98,7 @@ def _connection(
         raise HelperError(f"the address of {what} is not an https address")
     target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
     if parts.scheme == "http":
-        if host not in _LOOPBACK:
+        if host not in LOOPBACK:
             raise HelperError(f"{what} at {host} is not https; a token would go there in the clear")
         return http.client.HTTPConnection(host, port, timeout=SECONDS), target, host
     try:

@@ -10,6 +10,8 @@ found" are fixed there, and clients go on without credentials when they read the
 
 Nothing is stored.  `docker login` ends with `store`; it is answered with success when what it
 would store is what `get` gives anyway, and with an error otherwise.
+
+`why REGISTRY/REPOSITORY[:TAG] [push]` is for people and jobs, and not of docker's protocol.
 """
 
 import json
@@ -28,7 +30,7 @@ NOT_FOUND: Final = "credentials not found in native keychain"
 REFRESH_TOKEN_USER: Final = "<token>"  # noqa: S105 - a user name
 """The user name by which docker stores the refresh token that a token server gave it."""
 
-_USAGE: Final = "usage: docker-credential-regauth get|store|erase|list|version"
+_USAGE: Final = "usage: docker-credential-regauth get|store|erase|list|version|why"
 _STORED: Final = {"ServerURL", "Username", "Secret"}
 
 
@@ -48,11 +50,16 @@ def answer(
     arguments: list[str], stdin: BinaryIO, environment: Mapping[str, str]
 ) -> tuple[int, str]:
     """Return the exit code and what goes to standard output."""
+    asks_why = arguments[:1] == ["why"]
     action = _ACTIONS.get(arguments[0]) if len(arguments) == 1 else None
-    if action is None:
+    if action is None and not asks_why:
         return 1, _USAGE
     try:
-        return 0, action(stdin, environment)
+        if action is not None:
+            return 0, action(stdin, environment)
+        from .why import why  # noqa: PLC0415 - clients wait for `get`, which asks nobody
+
+        return why(arguments[1:], environment)
     except HelperError as error:
         return 1, str(error)
     except (OSError, RuntimeError, ValueError, KeyboardInterrupt) as error:

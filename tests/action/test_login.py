@@ -332,3 +332,51 @@ def test_logging_out_without_a_login_is_no_error(action: Path, job: Jobs, tmp_pa
 
     assert code == 0
     assert not (tmp_path / "none").exists()
+
+
+def test_a_job_that_may_not_push_reads_why_in_its_summary(
+    action: Path, site: Site, github: Github, job: Jobs
+) -> None:
+    github.claims |= {"ref": "refs/heads/feature", "event_name": "pull_request"}
+    done = job("skopeo", **github.environment)
+    code, _ = done.run(
+        action, registry=site.registry, username="sample", audience=AUDIENCE,
+        diagnose="acme/app push",
+    )  # fmt: skip
+    request = done.summary.strip().rpartition("request ")[2]
+
+    assert code == 1, done.output
+    assert "### Registry access: refused" in done.summary
+    assert '    NO  ref is "refs/heads/feature"' in done.summary
+    assert "the grant push-own-repository" in done.summary
+    assert [" why " in line for line in site.log.splitlines() if request in line] == [True]
+    shown = [line for line in done.summary.splitlines() if "logged in as" not in line]
+    assert "refs/heads/main" not in "".join(shown)
+    assert "::error title=No access::This job may not push acme/app" in done.output
+    assert [] == [one for one in done.masked if one in done.summary + done.output]
+
+
+def test_a_job_that_gets_its_access_goes_on(
+    action: Path, site: Site, github: Github, job: Jobs
+) -> None:
+    done = job("skopeo", **github.environment)
+    inputs = {"registry": site.registry, "username": "sample", "audience": AUDIENCE}
+    codes = [done.run(action, **inputs, diagnose=one)[0] for one in ("acme/app push", "acme/app")]
+    wrong, _ = done.run(action, **inputs, diagnose="acme/app fly")
+
+    assert codes == [0, 0], done.output
+    assert done.summary.count("### Registry access: allowed") == 2
+    assert (wrong, "Wrong input" in done.output) == (1, True)
+
+
+def test_a_refused_login_is_explained_in_the_summary(
+    action: Path, site: Site, github: Github, job: Jobs
+) -> None:
+    done = job("skopeo", **github.environment)
+    audience = "https://other.example.com"
+    code, _ = done.run(action, registry=site.registry, username="sample", audience=audience)
+
+    assert code == 1
+    assert "the login is refused" in done.summary
+    assert "(wrong-audience)" in done.summary
+    assert "    request " in done.summary

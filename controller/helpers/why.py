@@ -1,0 +1,182 @@
+"""
+`docker-credential-regauth why`: asks a token server why an access is refused, with the job's token.
+
+What lives here: finding the token server by the registry's challenge, the question to `/auth/why`,
+and its answer as text.
+Not here: where tokens come from (`regauth.controller.helpers.token_sources`).
+
+The token goes where any client of the registry sends it: to the realm of its challenge, over TLS.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Final
+from urllib.parse import urlencode, urlsplit
+
+from .asking_https import LOOPBACK, Answer, ask
+from .helper_configuration import default_path, find_registry, read_configuration
+from .strict_input import HelperError, is_one_line, read_object
+from .token_sources import SOURCES
+
+USAGE: Final = "usage: docker-credential-regauth why REGISTRY[/REPOSITORY[:TAG]] [pull|push|delete]"
+
+ALLOWED: Final = 0
+REFUSED: Final = 2
+"""The exit code when an access is refused; 1 is for what cannot be asked."""
+
+_ACTIONS: Final = {"pull": "pull", "push": "pull,push", "delete": "delete"}
+_PLACE: Final = re.compile(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*(?::[A-Za-z0-9_][A-Za-z0-9_.-]*)?")
+_PARAMETER: Final = re.compile(r'([a-z]+)="((?:[^"\\]|\\.)*)"', re.ASCII)
+_TOKEN_PATHS: Final = ("/auth/token", "/v2/token", "/token", "/auth")
+_WHY: Final = "/auth/why"
+_MAX_CHALLENGE: Final = 8 * 1024
+_OK: Final = 200
+_UNAUTHORIZED: Final = 401
+_NOT_FOUND: Final = 404
+
+_SAID: Final = {
+    "granted": "allowed",
+    "no-grant": "refused: no grant allows it",
+    "denied": "refused: a denial keeps it from this job",
+    "depends-on-reference": "depends on the tag or digest; ask with REPOSITORY:TAG",
+}
+
+
+def why(arguments: list[str], environment: Mapping[str, str]) -> tuple[int, str]:
+    """
+    Return the exit code and what is told.
+
+    Raises:
+        HelperError: The question cannot be asked, or there is no answer.
+    """
+    if not 1 <= len(arguments) <= len(("place", "action")):
+        raise HelperError(USAGE)
+    asked, action = arguments[0], arguments[1] if len(arguments) > 1 else "pull"
+    scheme, address, place = _split(asked)
+    if not address or action not in _ACTIONS or (place and _PLACE.fullmatch(place) is None):
+        raise HelperError(USAGE)
+    # The tag is no part of a configured name.
+    name = f"{address}/{place.partition(':')[0]}" if place else address
+    found = find_registry(read_configuration(default_path(environment)), name)
+    if found is None:
+        raise HelperError(f"the configuration {default_path(environment)} has no {address}")
+    realm, service = _challenge(f"{scheme}://{address}")
+    registry = found[1]
+    token = SOURCES[registry.source](registry.options, environment)
+    scope = f"repository:{place}:{_ACTIONS[action]}" if place else ""
+    form = {"service": service, "scope": scope}
+    pair = base64.b64encode(f"{registry.username}:{token.text}".encode()).decode()
+    answer = ask(
+        "POST",
+        why_address(realm),
+        {
+            "Authorization": f"Basic {pair}",
+            "Content-Type": "application/x-www-form-urlencoded",
+        },
+        "the token server",
+        body=urlencode(form),
+    )
+    return _tell(answer, f"{address}/{place}".rstrip("/"))
+
+
+def _split(asked: str) -> tuple[str, str, str]:
+    """Return scheme, host and the rest of what was asked; a loopback registry is plain HTTP."""
+    scheme, joint, rest = asked.rpartition("://")
+    address, _, place = rest.partition("/")
+    if not joint:
+        scheme = "http" if address.rpartition(":")[0] in LOOPBACK else "https"
+    return scheme, address, place
+
+
+def _challenge(registry: str) -> tuple[str, str]:
+    """Return the realm and the service that a registry's challenge names."""
+    answer = ask("GET", f"{registry}/v2/", {}, "the registry")
+    challenge = answer.headers.get("WWW-Authenticate", "")[:_MAX_CHALLENGE]
+    parameters = dict(_PARAMETER.findall(challenge))
+    realm, service = parameters.get("realm", ""), parameters.get("service", "")
+    if answer.status != _UNAUTHORIZED or not challenge.lower().startswith("bearer "):
+        raise HelperError(
+            f"the registry {registry} asks for no token (it answered {answer.status})"
+        )
+    if not is_one_line(realm) or not is_one_line(service):
+        raise HelperError(f"the challenge of the registry {registry} names no token server")
+    return realm, service
+
+
+def why_address(realm: str) -> str:
+    """Return where a token server answers why, by the address of its token endpoint."""
+    parts = urlsplit(realm)
+    path = parts.path.rstrip("/")
+    ending = next((one for one in _TOKEN_PATHS if path.endswith(one)), "")
+    return f"{parts.scheme}://{parts.netloc}{path.removesuffix(ending) if ending else ''}{_WHY}"
+
+
+def _tell(answer: Answer, place: str) -> tuple[int, str]:
+    if answer.status == _NOT_FOUND:
+        raise HelperError("the token server does not say why: it has no /auth/why, or it is off")
+    document = read_object(answer.text, "the answer of the token server")
+    if answer.status != _OK:
+        return REFUSED, "\n".join(_refused(document, answer.status, place))
+    accesses = [one for one in _listed(document, "accesses") if isinstance(one, dict)]
+    lines = [
+        f"{place}: logged in as {_text(document, 'provider')}, {_text(document, 'subject')}",
+        *(line for access in accesses for line in _access(access)),
+        f"request {_text(document, 'requestId')}",
+    ]
+    refused = any(
+        access.get("allowed") is not True and access.get("why") != "depends-on-reference"
+        for access in accesses
+    )
+    return (REFUSED if refused else ALLOWED), "\n".join(lines)
+
+
+def _refused(document: Mapping[str, object], status: int, place: str) -> Iterator[str]:
+    """Say what an error of Distribution's form says."""
+    errors = [one for one in _listed(document, "errors") if isinstance(one, dict)]
+    first = errors[0] if errors else {}
+    detail = first.get("detail")
+    known = detail if isinstance(detail, dict) else {}
+    reason = _text(known, "reason") or str(status)
+    yield f"{place}: the login is refused: {_text(first, 'message')} ({reason})"
+    yield f"request {_text(known, 'requestId')}"
+
+
+def _access(access: Mapping[str, object]) -> Iterator[str]:
+    reason = _text(access, "why")
+    said = _SAID.get(reason, "refused")
+    yield f"{_text(access, 'access')}: {said} ({reason})"
+    if denial := _text(access, "denial"):
+        yield f"  the denial {denial}"
+    for grant in _listed(access, "nearest"):
+        if isinstance(grant, dict):
+            yield from _grant(grant)
+
+
+def _grant(grant: Mapping[str, object]) -> Iterator[str]:
+    read = [one for one in _listed(grant, "read") if isinstance(one, dict)]
+    fits = all(one.get("satisfied") is True for one in read)
+    other = ": every claim that it reads fits; it lacks something else" if fits else ""
+    yield f"  the grant {_text(grant, 'grant')}{other}"
+    for one in read:
+        mark = "ok" if one.get("satisfied") is True else "NO"
+        # JSON in ASCII: whoever names a branch must not write lines into a terminal.
+        value = f"is {json.dumps(one['yours'])}" if "yours" in one else "is not in the token"
+        yield f"    {mark}  {_text(one, 'claim')} {value}"
+    for part in _listed(grant, "parts"):
+        if isinstance(part, dict):
+            mark = "ok" if part.get("satisfied") is True else "NO"
+            yield f"    {mark}  {' '.join(_text(part, 'condition').split())}"
+
+
+def _text(document: Mapping[str, object], name: str) -> str:
+    """Return a text of an answer as it may go to a terminal."""
+    value = document.get(name, "")
+    text = value if isinstance(value, str) else ""
+    return "".join(one if one.isprintable() and one.isascii() else "?" for one in text)
+
+
+def _listed(document: Mapping[str, object], name: str) -> list[object]:
+    value = document.get(name)
+    return value if isinstance(value, list) else []
