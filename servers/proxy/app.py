@@ -6,11 +6,9 @@ processes and sockets.
 """
 
 import logging
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import falcon
 
@@ -18,18 +16,11 @@ from regauth.engine.policy.policy import JwksUri, RemoteAccess
 from regauth.engine.tokens.registry_trust import RegistryTrust
 from regauth.servers.configuration.proxy_settings import (
     BundleKeys,
-    DockerConfigLogin,
     EmbeddedKeys,
-    EnvironmentLogin,
     FileKeys,
-    HelperLogin,
-    LoginSettings,
     ProxySettings,
-    StaticLogin,
-    UpstreamSettings,
 )
 from regauth.servers.configuration.settings import WHY_PATH
-from regauth.servers.http_client.pool import Connecting
 from regauth.servers.http_server.connections import ClientBounds, Clients
 from regauth.servers.http_server.forwarded import ForwardedFields, WithRequestInfo
 from regauth.servers.protocol.errors import error_body
@@ -41,15 +32,7 @@ from regauth.servers.token.app import HealthResource
 from regauth.servers.token.app import MetricsResource as TokenMetricsResource
 from regauth.servers.token.app import ReadyResource as TokenReadyResource
 from regauth.servers.token.assembly import Assembly, assemble, tell_of_sessions
-from regauth.servers.upstream.credentials import UpstreamCredentials
-from regauth.servers.upstream.docker_login import (
-    CredentialsError,
-    UpstreamLogin,
-    ask_helper,
-    read_config,
-)
-from regauth.servers.upstream.registry import Upstream
-from regauth.servers.upstream.upload_locations import SealedLocations, read_key
+from regauth.servers.upstream.assembly import make_upstream
 
 from . import authorize as authorize_resource
 from . import trust as registry_trust_source
@@ -62,8 +45,6 @@ from .trust import TrustSource, Verifier
 
 App = falcon.App[falcon.Request, falcon.Response]
 Wsgi = Callable[..., Any]
-
-MAX_PASSWORD: Final = 64 * 1024
 
 BODY_RATE: Final = 1024.0
 """The lowest rate of an upload's body, in bytes a second, after its first half minute."""
@@ -229,59 +210,6 @@ def _trust(settings: ProxySettings, embedded: Assembly | None) -> TrustSource:
         raise TypeError("an embedded token server is assembled before its keys are asked for")
     access = RemoteAccess(ca_file=keys.ca_file, allow_http=keys.allow_http)
     return registry_trust_source.from_uri(trust, JwksUri(keys.uri, access))
-
-
-def make_upstream(settings: UpstreamSettings) -> Upstream:
-    """
-    Return the upstream that settings describe.
-
-    Raises:
-        UpstreamError: Its CA file cannot be used.
-        UploadKeyError: Its upload key cannot be used.
-    """
-    connecting = Connecting(
-        settings.ca_file, settings.connect_seconds, settings.read_seconds, settings.connections
-    )
-    parts = urlsplit(settings.url)
-    credentials = UpstreamCredentials(
-        f"{parts.scheme}://{parts.netloc}", connecting, login_of(settings.login, parts.netloc)
-    )
-    key = None if settings.upload_key_file is None else read_key(settings.upload_key_file)
-    return Upstream(settings.url, connecting, credentials, SealedLocations(settings.url, key))
-
-
-def login_of(settings: LoginSettings, registry: str) -> Callable[[], UpstreamLogin]:
-    """Return a function that reads the proxy's own login anew at each call."""
-
-    def read() -> UpstreamLogin:
-        match settings:
-            case None:
-                return UpstreamLogin()
-            case StaticLogin(username, file):
-                return UpstreamLogin(username, _password(file))
-            case EnvironmentLogin(username, password):
-                return UpstreamLogin(_variable(username), _variable(password))
-            case DockerConfigLogin(file):
-                return read_config(file, registry)
-            case HelperLogin(name):
-                return ask_helper(name, registry)
-
-    return read
-
-
-def _password(file: os.PathLike[str]) -> str:
-    try:
-        with open(file, encoding="utf-8") as opened:  # noqa: PTH123 - bounded below
-            return opened.read(MAX_PASSWORD).strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CredentialsError(f"the password file {file} cannot be read") from error
-
-
-def _variable(name: str) -> str:
-    value = os.environ.get(name)
-    if not value:
-        raise CredentialsError(f"the environment variable {name} is not set")
-    return value
 
 
 def _serialize(request: falcon.Request, response: falcon.Response, error: falcon.HTTPError) -> None:

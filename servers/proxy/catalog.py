@@ -75,13 +75,10 @@ def read_catalog(
     Raises:
         CredentialsError, UpstreamError, UpstreamRefusedError: The catalog cannot be had.
     """
-    given = dict(route.query)
-    number, last = given.get("n", str(DEFAULT_ENTRIES)), given.get("last", "")
-    if _NUMBER.fullmatch(number) is None:
-        return RouteFault(400, ErrorCode.PAGINATION_NUMBER_INVALID, "`n` is a number from 1")
-    if last and not visible([last]):  # the upstream's answer would tell whether it exists
-        return RouteFault(400, ErrorCode.NAME_INVALID, "`last` is no repository of this catalog")
-    most = min(int(number), MAX_ENTRIES)
+    wanted = _wanted(dict(route.query), visible)
+    if isinstance(wanted, RouteFault):
+        return wanted
+    most, last = wanted
     # A range or a validator would be about the upstream's page, not about the filtered one.
     sent = {name: value for name, value in headers.items() if name not in PARTIAL}
     following = replace(route, method="GET", query=(("last", last),) if last else ())
@@ -89,15 +86,11 @@ def read_catalog(
     # catalog.
     walk = _Walk(visible, most, last)
     for _ in range(MAX_PAGES):
-        answer = upstream.send(following, sent, None)
-        try:
-            if answer.status >= HTTPStatus.BAD_REQUEST:
-                return _no_catalog(answer.status)
-            whole = walk.take(_names(answer))
-            link = answer.header("Link")
-        finally:
-            answer.close()
-        if not whole:
+        page = _ask(upstream, following, sent)
+        if isinstance(page, RouteFault):
+            return page
+        names, link = page
+        if not walk.take(names):
             return _page(walk.found[:most], most)
         if link is None or _REL_NEXT.search(link) is None:
             return _page(walk.found, 0)
@@ -107,6 +100,31 @@ def read_catalog(
     raise UpstreamError(
         "the upstream's catalog is too large to look through for what may be seen", late=True
     )
+
+
+def _wanted(
+    query: Mapping[str, str], visible: Callable[[Sequence[str]], list[str]]
+) -> tuple[int, str] | RouteFault:
+    """Return how many names a page has at most and which name it comes after."""
+    number, last = query.get("n", str(DEFAULT_ENTRIES)), query.get("last", "")
+    if _NUMBER.fullmatch(number) is None:
+        return RouteFault(400, ErrorCode.PAGINATION_NUMBER_INVALID, "`n` is a number from 1")
+    if last and not visible([last]):  # the upstream's answer would tell whether it exists
+        return RouteFault(400, ErrorCode.NAME_INVALID, "`last` is no repository of this catalog")
+    return min(int(number), MAX_ENTRIES), last
+
+
+def _ask(
+    upstream: Upstream, route: Route, headers: Mapping[str, str]
+) -> tuple[list[str], str | None] | RouteFault:
+    """Return the names on one of the upstream's pages, and its `Link`."""
+    answer = upstream.send(route, headers, None)
+    try:
+        if answer.status >= HTTPStatus.BAD_REQUEST:
+            return _no_catalog(answer.status)
+        return _names(answer), answer.header("Link")
+    finally:
+        answer.close()
 
 
 class _Walk:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import IO, Final
-from urllib.parse import urlencode, urljoin, urlsplit
+from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 from regauth.engine.source.foreign_text import quoted
 from regauth.servers.http_client.origins import Origin, origin_of
@@ -167,18 +167,29 @@ class Upstream:
         # storage.
         if redirect and not known:
             return value
-        if not known or (not redirect and not passes(path, parts.query)):
-            if route.kind in (Kind.UPLOADS, Kind.UPLOAD):
-                sealed = self._sealed.seal(route.name, parts.path, parts.query)
-                if sealed is not None:
-                    return f"{public}/v2/{route.name}/blobs/uploads/{sealed}"
+        if known and (redirect or passes(path, parts.query)):
+            return f"{public}{path}?{parts.query}" if parts.query else f"{public}{path}"
+        return f"{public}{self._seal(parts, route)}"
+
+    def _seal(self, parts: SplitResult, route: Route) -> str:
+        """
+        Return a path of the specification's form that stands for an upload's address.
+
+        Raises:
+            UpstreamError: The address is no upload's, or cannot be sealed.
+        """
+        if route.kind in (Kind.UPLOADS, Kind.UPLOAD):
+            sealed = self._sealed.seal(route.name, parts.path, parts.query)
+            if sealed is not None:
+                return f"/v2/{route.name}/blobs/uploads/{sealed}"
+        if not is_address(parts.path.removeprefix(self._prefix)):
             raise UpstreamError(
                 "the upstream registry sends an address outside the distribution API"
-                if not known
-                else "the upstream registry sends an address with parameters that the proxy does "
-                f"not pass on: {quoted(parts.query)}"
             )
-        return f"{public}{path}?{parts.query}" if parts.query else f"{public}{path}"
+        raise UpstreamError(
+            "the upstream registry sends an address with parameters that the proxy does "
+            f"not pass on: {quoted(parts.query)}"
+        )
 
     def _is_here(self, named: Origin, asked: Origin | None, *, redirect: bool) -> bool:
         """

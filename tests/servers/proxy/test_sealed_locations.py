@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from regauth.servers.commands.registry_auth_proxy import main
 from regauth.servers.configuration.proxy_settings import UpstreamSettings
-from regauth.servers.proxy.app import make_upstream
+from regauth.servers.upstream.assembly import make_upstream
 from regauth.servers.upstream.upload_locations import SealedLocations, UploadKeyError
 
 from .standing import Registry, Standing, plain, registry, standing

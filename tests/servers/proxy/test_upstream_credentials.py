@@ -20,7 +20,7 @@ from regauth.servers.configuration.proxy_settings import (
     UpstreamSettings,
 )
 from regauth.servers.http_client.pool import Connecting, Pool, UpstreamError
-from regauth.servers.proxy.app import login_of
+from regauth.servers.upstream.assembly import login_of
 from regauth.servers.upstream.credentials import (
     LOGIN_AGE,
     UpstreamCredentials,
