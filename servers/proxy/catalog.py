@@ -11,7 +11,7 @@ be one that must not be seen.
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
@@ -81,25 +81,17 @@ def read_catalog(
     most, last = wanted
     # A range or a validator would be about the upstream's page, not about the filtered one.
     sent = {name: value for name, value in headers.items() if name not in PARTIAL}
-    following = replace(route, method="GET", query=(("last", last),) if last else ())
-    # The walk has a bound, because a client that sees few names could make it read the whole
-    # catalog.
+    first = replace(route, method="GET", query=(("last", last),) if last else ())
     walk = _Walk(visible, most, last)
-    for _ in range(MAX_PAGES):
-        page = _ask(upstream, following, sent)
-        if isinstance(page, RouteFault):
-            return page
-        names, link = page
+    for names in _pages(upstream, first, sent, public):
+        if isinstance(names, RouteFault):
+            return names
         if not walk.take(names):
             return _page(walk.found[:most], most)
-        if link is None or _REL_NEXT.search(link) is None:
-            return _page(walk.found, 0)
-        following = _next(upstream, following, link, public)
+        # What is left of a page counts too: a list that ends too early would hide repositories.
         if time.monotonic() > walk.deadline:
-            break
-    raise UpstreamError(
-        "the upstream's catalog is too large to look through for what may be seen", late=True
-    )
+            raise _too_large()
+    return _page(walk.found, 0)
 
 
 def _wanted(
@@ -114,17 +106,37 @@ def _wanted(
     return min(int(number), MAX_ENTRIES), last
 
 
-def _ask(
-    upstream: Upstream, route: Route, headers: Mapping[str, str]
-) -> tuple[list[str], str | None] | RouteFault:
-    """Return the names on one of the upstream's pages, and its `Link`."""
-    answer = upstream.send(route, headers, None)
-    try:
-        if answer.status >= HTTPStatus.BAD_REQUEST:
-            return _no_catalog(answer.status)
-        return _names(answer), answer.header("Link")
-    finally:
-        answer.close()
+def _pages(
+    upstream: Upstream, route: Route, headers: Mapping[str, str], public: str
+) -> Iterator[list[str] | RouteFault]:
+    """
+    Return the names on each of the upstream's pages, or why there is no catalog.
+
+    The walk has a bound, because a client that sees few names could make it read the whole catalog.
+
+    Raises:
+        CredentialsError, UpstreamError, UpstreamRefusedError: A page cannot be had.
+    """
+    for _ in range(MAX_PAGES):
+        answer = upstream.send(route, headers, None)
+        try:
+            if answer.status >= HTTPStatus.BAD_REQUEST:
+                yield _no_catalog(answer.status)
+                return
+            names, link = _names(answer), answer.header("Link")
+        finally:
+            answer.close()
+        yield names
+        if link is None or _REL_NEXT.search(link) is None:
+            return
+        route = _next(upstream, route, link, public)
+    raise _too_large()
+
+
+def _too_large() -> UpstreamError:
+    return UpstreamError(
+        "the upstream's catalog is too large to look through for what may be seen", late=True
+    )
 
 
 class _Walk:

@@ -6,7 +6,7 @@ Not here: the decision (`regauth.servers.proxy.gate`), and connections.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import chain
@@ -135,10 +135,7 @@ class RegistryProxy:
             self._metrics.upstream_answered(time.perf_counter() - began)
             self._state.answered()
             rewritten = self._rewritten(answer, route, public, info)
-            chunks = answer.chunks()
-            # If the answer breaks off at once, the client can still be told that the upstream
-            # failed.
-            first = next(chunks, b"") if _has_body(route, answer) else b""
+            chunks = _begun(route, answer)
         except (UpstreamError, UpstreamRefusedError, CredentialsError) as error:
             if answer is not None:
                 answer.close()
@@ -148,15 +145,26 @@ class RegistryProxy:
                 self._state.failed(str(error))
             self._fail(error, route, response, info)
             return
+        passing = _Passing(info, route, admitted.token.subject, answer.status)
+        self._give_answer(answer, rewritten, chunks, passing, response)
+
+    def _give_answer(
+        self,
+        answer: Answer,
+        rewritten: Iterable[tuple[str, str]],
+        chunks: Iterator[bytes],
+        passing: _Passing,
+        response: falcon.Response,
+    ) -> None:
+        """Answer with the upstream's status, headers and body."""
         response.status = answer.status
         for name, value in (*client_headers(answer.headers), *rewritten):
             response.append_header(name, value)
-        passing = _Passing(info, route, admitted.token.subject, answer.status)
-        if not _has_body(route, answer):
+        if not _has_body(passing.route, answer):
             answer.close()
             self._tell(passing, 0)
             return
-        response.stream = self._stream(answer, chain((first,), chunks), passing)
+        response.stream = self._stream(answer, chunks, passing)
 
     def _give_page(
         self,
@@ -294,3 +302,17 @@ def _body(environ: dict[str, Any], route: Route) -> Body | None:
 
 def _has_body(route: Route, answer: Answer) -> bool:
     return route.method != "HEAD" and answer.status not in _NO_BODY
+
+
+def _begun(route: Route, answer: Answer) -> Iterator[bytes]:
+    """
+    Return an answer's body, of which the first bytes have come.
+
+    If the answer breaks off at once, the client can still be told that the upstream failed.
+
+    Raises:
+        UpstreamError: It breaks off at once.
+    """
+    chunks = answer.chunks()
+    first = next(chunks, b"") if _has_body(route, answer) else b""
+    return chain((first,), chunks)

@@ -20,6 +20,7 @@ from regauth.servers.commands.registry_auth_proxy import main
 from regauth.servers.configuration.proxy_file import read_proxy_settings
 from regauth.servers.configuration.proxy_settings import UpstreamSettings
 from regauth.servers.protocol.routes import Route, read_route
+from regauth.servers.proxy import catalog as proxy_catalog
 from regauth.servers.setup import sample, starter
 from regauth.servers.signing import key_folder
 from regauth.servers.state.policy import PolicyProblemsError, load_policy
@@ -346,6 +347,18 @@ class TestCatalog:
         assert answer.status == 502
         assert b"secret" not in answer.body
         assert answer.header("Location") is None
+
+    @pytest.mark.parametrize(("bound", "value"), [("MAX_SECONDS", -1.0), ("MAX_PAGES", 0)])
+    def test_a_catalog_that_is_not_looked_through_to_its_end_is_no_short_page(
+        self, site: Site, monkeypatch: pytest.MonkeyPatch, bound: str, value: float
+    ) -> None:
+        """A list without a `Link` says that there are no more repositories."""
+        monkeypatch.setattr(proxy_catalog, bound, value)
+        site.registry.behaviour = catalog(*NAMES)
+        answer = site.ask("GET", "/v2/_catalog", site.token(CATALOG))
+
+        assert answer.status == 504
+        assert b"repositories" not in answer.body
 
     def test_an_error_of_the_upstream_passes(self, site: Site) -> None:
         site.registry.behaviour = plain(405, b'{"errors": []}')
