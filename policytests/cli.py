@@ -18,7 +18,7 @@ from .exit_codes import INTERRUPTED, USAGE
 
 COMMANDS: Final = (
     *("check", "why", "can", "who-can", "diff", "replay", "init", "schema", "migrate", "hostile"),
-    "completion",
+    *("profiles", "token", "completion"),
 )
 """The first words that are not a path."""
 

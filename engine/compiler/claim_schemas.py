@@ -11,7 +11,13 @@ from functools import cache
 from typing import Any
 
 from regauth import schemas
-from regauth.engine.issuers import ClaimSchema, ClaimSchemaError, Fault, claim_schema
+from regauth.engine.issuers import (
+    ClaimSchema,
+    ClaimSchemaError,
+    Fault,
+    claim_schema,
+    faulty_samples,
+)
 from regauth.engine.source import nodes, schema, strictjson
 from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.nodes import MappingNode, Node, SequenceNode
@@ -98,10 +104,13 @@ class ClaimSchemas:
             )
             return None
         try:
-            return claim_schema(document)
+            own = claim_schema(document)
         except ClaimSchemaError as error:
             self.problems.extend(_problem(fault, located) for fault in error.faults)
             return None
+        faults = list(faulty_samples(document, own))
+        self.problems.extend(_problem(fault, located) for fault in faults)
+        return None if faults else own
 
 
 def _located(text: str, document: object, file: str) -> Node:

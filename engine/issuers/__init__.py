@@ -4,11 +4,22 @@ What is known of the issuers of tokens: which claims there are, their values and
 What lives here: the public names.  Not here: code, and the schemas (`regauth.schemas.claims`).
 """
 
-from .claims import MOVED, Audience, Claim, ClaimSchema, Family, Issuer
-from .examples import coherent, stand_in
+from .claims import (
+    MOVED,
+    Audience,
+    Claim,
+    ClaimSchema,
+    Family,
+    Issuer,
+    SampleToken,
+    SampleTokens,
+)
+from .examples import Derived, Origin, coherent, derived
 from .nearest import nearest, nearest_beginning
-from .reading import ClaimSchemaError, Fault, claim_schema
+from .reading import ClaimSchemaError, claim_schema
 from .relations import Constraint, Relation, Template
+from .samples import Fault, faulty_samples
+from .stand_ins import stand_in
 from .tokens import Contradiction, check_token
 from .values import ANY, Values
 
@@ -21,15 +32,21 @@ __all__ = [
     "ClaimSchemaError",
     "Constraint",
     "Contradiction",
+    "Derived",
     "Family",
     "Fault",
     "Issuer",
+    "Origin",
     "Relation",
+    "SampleToken",
+    "SampleTokens",
     "Template",
     "Values",
     "check_token",
     "claim_schema",
     "coherent",
+    "derived",
+    "faulty_samples",
     "nearest",
     "nearest_beginning",
     "stand_in",

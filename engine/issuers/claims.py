@@ -1,13 +1,14 @@
 """
 What is known of an issuer's tokens, as values.
 
-What lives here: a claim, a claim schema, the addresses and audiences of issuers.  Not here: reading
-them from JSON (`reading`), judging a token (`tokens`), and any schema (`regauth.schemas.claims`).
+What lives here: a claim, a claim schema, the addresses, audiences and usual tokens of issuers.
+Not here: reading them from JSON (`reading`), judging a token (`tokens`), and any schema
+(`regauth.schemas.claims`).
 """
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 from regauth.engine.cel import RecordType
@@ -100,6 +101,30 @@ class Audience:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleToken:
+    """A usual token: claims that it has, and those of the optional claims that it has too."""
+
+    about: str
+    claims: Mapping[str, object] = field(default_factory=dict)
+    including: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SampleTokens:
+    """
+    The usual tokens of an issuer by the name of a way of working, "" for the most usual one.
+
+    `lifetime` and `backdated` are seconds: how long a token is good, and how long its `nbf` is
+    before its `iat`; None without `nbf`.
+    """
+
+    variants: Mapping[str, SampleToken]
+    algorithm: str = "RS256"
+    lifetime: int = 300
+    backdated: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ClaimSchema:
     """The claims of an issuer: their CEL type, what is known of each by its path, and relations."""
 
@@ -114,6 +139,7 @@ class ClaimSchema:
     everybody: bool = False
     """Whether an issuer that is not among `issuers` serves everybody."""
     open: bool = False
+    samples: SampleTokens = SampleTokens({"": SampleToken("")})
 
     def claim(self, path: Path) -> Claim | None:
         """Return what is known of a claim, families included; None where it is unknown."""

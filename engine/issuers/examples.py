@@ -1,113 +1,286 @@
 """
 A whole token from a few claims: adds the claims that an issuer would add.
 
-What lives here: filling in the claims that every token has, so that nothing contradicts the schema.
-Not here: signatures, and the times of a token's issue.
+What lives here: filling in the claims that every token has, so that nothing contradicts the schema,
+and where each value comes from.  Not here: signatures, and the times of a token's issue.
 
 The given claims stay.  A value that follows from them by a relation comes before a usual value.
 For `repository: other/app` the owner is `other`, and the subject begins with `repo:other/app`.
 """
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from copy import deepcopy
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
 
 from regauth.engine.languages import find_common
 
 from .claims import Claim, ClaimSchema
 from .relations import MISSING, Constraint, Path, Reference, Relation, Template, Wildcard, value_at
-from .values import Values
+from .stand_ins import stand_in
 
 _ROUNDS: Final = 200
 """Steps after which filling in ends.  Each adds a claim, and no schema has as many claims."""
 
 
-def coherent(schema: ClaimSchema, given: Mapping[str, object]) -> dict[str, Any]:
+_UNKNOWN: Final[Mapping[str, object]] = {
+    "int": 1,
+    "double": 0.5,
+    "bool": True,
+    "list": [],
+    "map": {},
+}
+"""Values of claims of which nothing but the type is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
     """
-    Return the claims of a token of the issuer that has the given ones.
+    Where the value of a claim comes from.
+
+    `about` is the description of the relation, the name that an id belongs to, or "".
+    """
+
+    kind: Literal["given", "relation", "name", "usual"]
+    about: str = ""
+
+
+GIVEN: Final = Origin("given")
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """The claims of a whole token, and where each value comes from."""
+
+    claims: dict[str, Any]
+    origins: Mapping[Path, Origin]
+
+
+def coherent(
+    schema: ClaimSchema, given: Mapping[str, object], including: Collection[Path] = ()
+) -> dict[str, Any]:
+    """Return the claims of a token of the issuer that has the given ones; see `derived`."""
+    return derived(schema, given, including).claims
+
+
+def derived(
+    schema: ClaimSchema,
+    given: Mapping[str, object],
+    including: Collection[Path] = (),
+    form: str = "",
+) -> Derived:
+    """
+    Return the claims of a token of the issuer that has the given ones, and their origins.
 
     The given claims are not changed, even where they contradict the schema or one another:
     `check_token` says so.  A claim that is only sometimes there is added where a relation asks for
-    it.
+    it, or where `including` names it.  What an issuer writes in several forms has the named one.
     """
-    claims: dict[str, Any] = deepcopy(dict(given))
-    for _ in range(_ROUNDS):
-        step = _followed(schema, claims) or _usual(schema, claims)
-        if step is None:
-            break
-        path, value = step
-        _put(claims, path, value)
-    return claims
+    filling = _Filling(schema, deepcopy(dict(given)), frozenset(including), form)
+    filling.fill()
+    return Derived(filling.claims, filling.origins)
 
 
-def _put(claims: dict[str, Any], path: Path, value: object) -> None:
-    for name in path[:-1]:
-        claims = claims.setdefault(name, {})
-    claims[path[-1]] = value
+@dataclass(slots=True)
+class _Filling:
+    """A token that is being made."""
 
+    schema: ClaimSchema
+    claims: dict[str, Any]
+    including: frozenset[Path]
+    form: str
+    origins: dict[Path, Origin] = field(default_factory=dict)
+    made: frozenset[Path] = frozenset()
+    """The claims that a template makes of others."""
 
-def _followed(schema: ClaimSchema, claims: Mapping[str, Any]) -> tuple[Path, object] | None:
-    """Return a claim that is not there yet, with the value that follows from those that are."""
-    for relation in sorted(schema.relations, key=_order):
-        if relation.applies(claims):
+    def fill(self) -> None:
+        """Add claims until none is missing; the order says what comes before what."""
+        for path in _leaves(self.claims):
+            self.origins[path] = GIVEN
+        related = _related(self.schema)
+        self.made = _made_of_others(self.schema)
+        ids = [path for path in related if _named_by(self.schema, self.schema.claims[path])]
+        single = [path for path in related if path not in self.made and path not in ids]
+        for path in self.schema.claims:
+            if path not in related:
+                self._add(path)
+        for _ in range(_ROUNDS):
+            # A claim that is made of others follows once they are there, an id once its name is.
+            if not (
+                self._follow(made=False)
+                or any(map(self._add, single))
+                or self._follow(made=True)
+                or any(map(self._add, ids))
+                or any(map(self._add, self.made))
+            ):
+                break
+
+    def _put(self, path: Path, value: object, origin: Origin) -> None:
+        claims = self.claims
+        for name in path[:-1]:
+            claims = claims[name]
+        claims[path[-1]] = value
+        self.origins[path] = origin
+
+    def _is_missing(self, path: Path) -> bool:
+        return value_at(self.claims, path) is MISSING and (
+            len(path) == 1 or isinstance(value_at(self.claims, path[:-1]), Mapping)
+        )
+
+    # What follows
+
+    def _follow(self, *, made: bool) -> bool:
+        """
+        Add a claim that is not there yet, with the value that follows from those that are.
+
+        Args:
+            made: Whether to add a claim that is made of others; else one that they are made of.
+        """
+        for relation in self.schema.relations:
+            if not relation.applies(self.claims):
+                continue
             for path, constraint in relation.then:
-                for step in (_made, _read_back):
-                    found = step(schema, claims, path, constraint)
-                    if found is not None:
-                        return found
+                found = self._made(path, constraint) if made == (path in self.made) else None
+                if found is None and not made:
+                    found = self._read_back(path, constraint)
+                if found is not None:
+                    self._put(*found, _origin(relation))
+                    return True
+        return False
+
+    def _made(self, path: Path, constraint: Constraint) -> tuple[Path, object] | None:
+        """Return a missing claim's value that a relation leaves it."""
+        if constraint.present is False or not self._is_missing(path):
+            return None
+        claim = self.schema.claims[path]
+        if not (claim.always or constraint.present is True or path in self.including):
+            return None
+        if constraint.templates:
+            example = claim.examples[0] if claim.examples else ""
+            text = constraint.proposed(self.claims, str(example), self.form)
+            return None if text is None else (path, text)
+        if constraint.values is None:
+            return (path, self._usual(claim)[0]) if constraint.present else None
+        return path, self._default(claim, constraint)
+
+    def _read_back(self, path: Path, constraint: Constraint) -> tuple[Path, object] | None:
+        """Return a missing claim's value that a claim made of it was made with."""
+        if not constraint.templates:
+            return None
+        value = value_at(self.claims, path)
+        if not isinstance(value, str):
+            return None
+        for template in constraint.templates:
+            captured = _captured(template, self.claims, value)
+            if captured is None or not _may_be_used(template, self.claims, captured):
+                continue
+            for read, text in captured.items():
+                values = self.schema.claims[read].values
+                if self._is_missing(read) and values.can_equal(text):
+                    return read, text
+            for read, condition in template.when:
+                allowed = condition.values
+                if self._is_missing(read) and allowed is not None and allowed.enum:
+                    return read, allowed.enum[0]
+            return None
+        return None
+
+    # What is usual
+
+    def _add(self, path: Path) -> bool:
+        """Add a claim with its usual value, if it is missing."""
+        claim = self.schema.claims[path]
+        if not (claim.always or path in self.including) or not self._is_missing(path):
+            return False
+        self._put(path, *self._usual(claim))
+        return True
+
+    def _usual(self, claim: Claim) -> tuple[object, Origin]:
+        """Return a claim's usual value, for an id that of the thing's name."""
+        if claim.type == "object":
+            return {}, Origin("usual")
+        name = self._name_of(claim)
+        if name is not None:
+            return stand_in(claim.values, "/".join(name)), Origin("name", name[-1])
+        return self._default(claim), Origin("usual")
+
+    def _default(self, claim: Claim, constraint: Constraint | None = None) -> object:
+        """Return a claim's usual value, or the most usual one that a constraint allows."""
+        allowed = None if constraint is None else constraint.values
+        for example in (*claim.examples, *claim.values.enum):
+            if allowed is None or (example is not None and allowed.can_equal(example)):
+                return deepcopy(example)
+        if claim.type in _UNKNOWN:
+            return deepcopy(_UNKNOWN[claim.type])
+        if allowed is None:
+            return find_common(claim.values.language, claim.values.language) or "sample"
+        if allowed.enum:
+            return allowed.enum[0]
+        return find_common(allowed.language, claim.values.language) or "sample"
+
+    def _name_of(self, claim: Claim) -> tuple[str, ...] | None:
+        """
+        Return the name of the thing of which a claim is the id, after the names that it is within.
+
+        None where there is no such name, or where all of them are those of the schema's examples,
+        so that the id is the example's, too.
+        """
+        named = _named_by(self.schema, claim)
+        name = MISSING if named is None else value_at(self.claims, named.path)
+        if named is None or name is MISSING or not named.examples:
+            return None
+        names, usual = [str(name)], [str(named.examples[0])]
+        for size in range(len(claim.path) - 1, 0, -1):
+            for one in self.schema.claims.values():
+                beside = one.path[:-1] == claim.path[: size - 1] and one.path != claim.path[:size]
+                if size > 1 and beside and one.mutable and one.type == "string" and one.examples:
+                    names.insert(0, str(value_at(self.claims, one.path)))
+                    usual.insert(0, str(one.examples[0]))
+        return None if names == usual else tuple(names)
+
+
+def _leaves(claims: Mapping[str, Any], path: Path = ()) -> Iterator[Path]:
+    for name, value in claims.items():
+        yield (*path, name)
+        if isinstance(value, Mapping):
+            yield from _leaves(value, (*path, name))
+
+
+def _origin(relation: Relation) -> Origin:
+    return Origin("relation", relation.description)
+
+
+def _named_by(schema: ClaimSchema, claim: Claim) -> Claim | None:
+    """Return the claim that names the thing of which this one is the id."""
+    beside = claim.path[:-1]
+    for one in schema.claims.values():
+        if one.twin == claim.path[-1] and one.path[:-1] == beside:
+            return one
     return None
 
 
-def _order(relation: Relation) -> int:
-    """Sort relations: those that leave one value, then usual values, then those with a choice."""
-    single = all(
-        constraint.templates or constraint.values is None or len(constraint.values.enum) == 1
-        for _, constraint in relation.then
+def _related(schema: ClaimSchema) -> list[Path]:
+    """Return the claims that a relation speaks of, those that hold them, and ids of names."""
+    found: set[Path] = set()
+    for relation in schema.relations:
+        for path, constraint in (*relation.when, *relation.then):
+            found.add(path)
+            for template in (*constraint.templates, *constraint.parts):
+                found.update(one.path for one in template.pieces if isinstance(one, Reference))
+                found.update(read for read, _ in template.when)
+    for path, claim in schema.claims.items():
+        if claim.type == "object" or _named_by(schema, claim) is not None or len(path) > 1:
+            found.add(path)
+    return [path for path in schema.claims if path in found]
+
+
+def _made_of_others(schema: ClaimSchema) -> frozenset[Path]:
+    return frozenset(
+        path
+        for relation in schema.relations
+        for path, constraint in relation.then
+        if constraint.templates
     )
-    return 1 if relation.usual else 0 if single else 2
-
-
-def _made(
-    schema: ClaimSchema, claims: Mapping[str, Any], path: Path, constraint: Constraint
-) -> tuple[Path, object] | None:
-    """Return a missing claim's value that a relation leaves it."""
-    claim = schema.claims[path]
-    if value_at(claims, path) is not MISSING or constraint.present is False:
-        return None
-    if value_at(claims, path[:-1]) is MISSING:
-        return None
-    wanted = claim.always or constraint.present is True
-    if not wanted:
-        return None
-    if constraint.templates:
-        text = constraint.proposed(claims)
-        return None if text is None else (path, text)
-    if constraint.values is None:
-        return (path, _default(claim, claims, constraint)) if constraint.present else None
-    return path, _default(claim, claims, constraint)
-
-
-def _read_back(
-    schema: ClaimSchema, claims: Mapping[str, Any], path: Path, constraint: Constraint
-) -> tuple[Path, object] | None:
-    """Return a missing claim's value that a claim made of it was made with."""
-    value = value_at(claims, path)
-    if not isinstance(value, str):
-        return None
-    for template in constraint.templates:
-        captured = _captured(template, claims, value)
-        if captured is None or not _may_be_used(template, claims, captured):
-            continue
-        for read, text in captured.items():
-            if value_at(claims, read) is MISSING and schema.claims[read].values.can_equal(text):
-                return read, text
-        for read, condition in template.when:
-            values = condition.values
-            if value_at(claims, read) is MISSING and values is not None and values.enum:
-                return read, values.enum[0]
-        return None
-    return None
 
 
 def _may_be_used(
@@ -149,80 +322,3 @@ def _captured(template: Template, claims: Mapping[str, Any], value: str) -> dict
             found[piece.path] = text
         rest = rest[len(text) :]
     return None if rest else found
-
-
-def _usual(schema: ClaimSchema, claims: Mapping[str, Any]) -> tuple[Path, object] | None:
-    """
-    Return the next claim that every token has and this one has not, with its usual value.
-
-    A claim that is made of others comes last: it follows once they are there.
-    """
-    made = _made_of_others(schema)
-    for path, claim in sorted(schema.claims.items(), key=lambda one: one[0] in made):
-        if claim.always and value_at(claims, path) is MISSING:
-            holder = value_at(claims, path[:-1])
-            if isinstance(holder, Mapping):
-                return path, {} if claim.type == "object" else _default(claim, claims, None, schema)
-    return None
-
-
-def _made_of_others(schema: ClaimSchema) -> set[Path]:
-    return {
-        path
-        for relation in schema.relations
-        for path, constraint in relation.then
-        for template in constraint.templates
-        if not any(isinstance(piece, Wildcard) for piece in template.pieces)
-    }
-
-
-def _default(
-    claim: Claim,
-    claims: Mapping[str, Any],
-    constraint: Constraint | None,
-    schema: ClaimSchema | None = None,
-) -> object:
-    """Return a claim's usual value, or the most usual one that a constraint allows."""
-    allowed = None if constraint is None else constraint.values
-    twin = _name_of(claim, schema)
-    if twin is not None:
-        name = value_at(claims, twin.path)
-        if name is not MISSING and twin.examples and name != twin.examples[0]:
-            return stand_in(claim.values, str(name))
-    for example in (*claim.examples, *claim.values.enum):
-        if allowed is None or (example is not None and allowed.can_equal(example)):
-            return deepcopy(example)
-    if allowed is None:
-        return "sample"
-    if allowed.enum:
-        return allowed.enum[0]
-    return find_common(allowed.language, claim.values.language) or "sample"
-
-
-def _name_of(claim: Claim, schema: ClaimSchema | None) -> Claim | None:
-    """Return the claim that names the thing of which this one is the id."""
-    if schema is None:
-        return None
-    beside = claim.path[:-1]
-    return next(
-        (
-            one
-            for one in schema.claims.values()
-            if one.path[:-1] == beside and one.twin == claim.path[-1]
-        ),
-        None,
-    )
-
-
-def stand_in(values: Values, name: str) -> str:
-    """
-    Return an id for a name: always the same one, and another for another name.
-
-    It has the form of the values: a UUID, a commit, a number; where that is none of these, a text
-    of letters and digits.
-    """
-    digest = hashlib.sha256(name.encode()).hexdigest()
-    uuid = f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"
-    number = str(1_000_000 + int(digest[:8], 16) % 900_000_000)
-    forms = (number, uuid, digest[:40], digest[:12])
-    return next((one for one in forms if values.can_equal(one)), digest[:12])

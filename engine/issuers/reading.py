@@ -8,7 +8,7 @@ Not here: the JSON Schema itself (`regauth.schemas`), and files.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final
 
 import re2
@@ -30,6 +30,7 @@ from regauth.engine.source.nearest import did_you_mean
 from .claims import Audience, Claim, ClaimSchema, Family, Issuer
 from .formats import FORMATS
 from .relations import Constraint, Path, Piece, Reference, Relation, Template, Wildcard
+from .samples import Fault, Place, read_samples
 from .values import ANY, Values
 
 _SINGLE: Final[Mapping[str, Type]] = {
@@ -43,17 +44,6 @@ _PYTHON: Final[Mapping[str, type]] = {"string": str, "int": int, "bool": bool}
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 _MAX_SIZE: Final = 10_000
 """Instructions of a claim's compiled pattern at most; bounds the time and memory of a match."""
-
-Place = tuple[str | int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong with a claim schema; `place` is where, as keys and positions."""
-
-    place: Place
-    message: str
-    hint: str = ""
 
 
 class ClaimSchemaError(ValueError):
@@ -106,7 +96,8 @@ class _Reader:
             claims=self._known,
             title=title,
             families=tuple(families),
-            relations=relations,
+            # The order in which they help to make up a token (`examples`).
+            relations=tuple(sorted(relations, key=lambda one: one.certainty)),
             issuers=tuple(
                 Issuer(about["address"], about["serves"] == "everybody")
                 for about in document.get("issuers", ())
@@ -116,6 +107,7 @@ class _Reader:
             ),
             everybody=document.get("serves") == "everybody",
             open=bool(document.get("open")),
+            samples=read_samples(document.get("sampleTokens", {"about": ""}), self._names),
         )
 
     # Claims
@@ -293,7 +285,8 @@ class _Reader:
             at = found.end()
         if text[at:]:
             pieces.append(text[at:])
-        return Template(text, tuple(pieces), self._conditions(when, (*place, "when")))
+        form = "" if isinstance(about, str) else about.get("form", "")
+        return Template(text, tuple(pieces), self._conditions(when, (*place, "when")), form)
 
     def _reference(self, name: str, place: Place) -> Reference | None:
         if name in self._names:

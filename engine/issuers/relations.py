@@ -23,6 +23,8 @@ MISSING: Final = object()
 
 def value_at(claims: Mapping[str, object], path: Path) -> object:
     """Return the value of a claim, or `MISSING`."""
+    if len(path) == 1:
+        return claims.get(path[0], MISSING)
     at: object = claims
     for name in path:
         if not isinstance(at, Mapping) or name not in at:
@@ -70,11 +72,16 @@ Piece: TypeAlias = str | Reference | Wildcard
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A text with other claims in it, used where `when` holds."""
+    """
+    A text with other claims in it, used where `when` holds.
+
+    `form` names the one of several forms that an issuer writes, "" for the usual one.
+    """
 
     text: str
     pieces: tuple[Piece, ...]
     when: tuple[tuple[Path, "Constraint"], ...] = ()
+    form: str = ""
 
     def parts(self, claims: Mapping[str, object], escape: Mapping[str, str]) -> list[str] | None:
         """
@@ -100,6 +107,23 @@ class Template:
             else:
                 return None
         return parts
+
+    def misses_claim(self, claims: Mapping[str, object]) -> bool:
+        """Whether a token does not have a claim that it is made of."""
+        return any(isinstance(one, Reference) and one.text(claims) is None for one in self.pieces)
+
+    def wild(self, example: str) -> list[str]:
+        """Return what its wildcards stand for in a text; none where the text is not of its form."""
+        pattern = "".join(
+            re2.escape(one)
+            if isinstance(one, str)
+            else "(.+)"
+            if isinstance(one, Wildcard)
+            else ".+?"
+            for one in self.pieces
+        )
+        match = re2.fullmatch(pattern, example)
+        return [] if match is None else list(match.groups())
 
     def is_for(self, claims: Mapping[str, object]) -> bool:
         """Whether its condition holds of a token."""
@@ -207,14 +231,26 @@ class Constraint:
                     reached.add(end + len(self.separator))
         return len(text) + len(self.separator) in reached
 
-    def proposed(self, claims: Mapping[str, object]) -> str | None:
-        """Return a value that fulfils it and follows from the other claims, if one does."""
+    def proposed(
+        self, claims: Mapping[str, object], example: str = "", form: str = ""
+    ) -> str | None:
+        """
+        Return a value that fulfils it and follows from the other claims, if one does.
+
+        What a wildcard stands for is taken from the example.  Of several forms it has the named
+        one, or the usual one where there is none of the name.
+        """
         escape = dict(self.escape)
+        named = any(template.form == form for template in self.templates)
         for template in self.templates:
-            if template.is_for(claims):
-                parts = template.parts(claims, escape)
-                if parts is not None and len(parts) == 1:
-                    return parts[0]
+            if template.form != (form if named else ""):
+                continue
+            if not template.is_for(claims) or template.misses_claim(claims):
+                continue
+            parts = template.parts(claims, escape)
+            wild = template.wild(example) if parts is not None else []
+            if parts is not None and len(wild) == len(parts) - 1:
+                return parts[0] + "".join(map("".join, zip(wild, parts[1:], strict=True)))
         return None
 
 
@@ -233,6 +269,15 @@ class Relation:
     guaranteed: bool = False
     usual: bool = False
     source: str = ""
+
+    @property
+    def certainty(self) -> int:
+        """How it helps to make up a token: 0 leaves one value, 1 is usual, 2 leaves a choice."""
+        single = all(
+            constraint.templates or constraint.values is None or len(constraint.values.enum) == 1
+            for _, constraint in self.then
+        )
+        return 1 if self.usual else 0 if single else 2
 
     def applies(self, claims: Mapping[str, object]) -> bool:
         """Whether a token is one that the relation speaks of."""

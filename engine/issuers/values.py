@@ -57,7 +57,7 @@ class Values:
         """Whether the claim can be just this value."""
         if self.enum:
             return any(type(one) is type(value) and one == value for one in self.enum)
-        return not self.pattern or not isinstance(value, str) or value in self.language
+        return not self.pattern or not isinstance(value, str) or _fits(self.pattern, value)
 
     def can_start_with(self, text: str) -> bool:
         """Whether a value can begin with a text."""
@@ -127,6 +127,11 @@ def _language(texts: tuple[str, ...], pattern: str) -> Language:
         return languages.fully_matched(pattern)
     except (UnsupportedPatternError, UndecidedError):
         return languages.ANYTHING
+
+
+@lru_cache(maxsize=4096)
+def _fits(pattern: str, text: str) -> bool:
+    return text in _language((), pattern)
 
 
 def _decided(ask: Callable[[], bool]) -> bool | None:

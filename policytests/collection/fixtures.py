@@ -77,9 +77,9 @@ class AskedPolicy:
         if len(fitting) > 1:
             names = ", ".join(f"{one.name!r}" for one in fitting)
             raise PolicyError(f"{names} have the claims of {kind}; write provider=NAME")
-        found = profiles.find(profile)
-        if found is None:
-            hint = did_you_mean(profile, profiles.names())
+        own = [one.claims for one in providers.values()]
+        if profiles.find(profile, own) is None:
+            hint = did_you_mean(profile, profiles.names(own))
             raise PolicyError(f"there is no profile {profile!r}; {hint}")
         asked = AskedToken(self, TokenSpec("token", TEST, profile=profile), fitting[0])
         return asked.but(**claims)
@@ -117,7 +117,7 @@ class AskedToken:
         return replace(self, spec=replace(self.spec, without=(*self.spec.without, *names)))
 
     def _check(self, paths: Iterable[ClaimPath]) -> None:
-        if profile_of(self.spec) is profiles.PLAIN:
+        if profile_of(self.spec, self.provider) is profiles.PLAIN:
             return
         for unknown in unknown_claims(self.provider.claims, paths):
             raise PolicyError(f"{unknown.message}; {unknown.hint}")

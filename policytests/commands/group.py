@@ -98,6 +98,29 @@ def can(token: str, repositories: tuple[str, ...], **options: object) -> None:
     raise SystemExit(answers.show(answers.can(questions.Options.of(options), token, repositories)))
 
 
+@main.command(epilog=_example("profiles"))
+@click.option("--policy", type=_PATH, help="List those of its own claim schemas, too.")
+def profiles(policy: Path | None) -> None:
+    """List the profiles of sample tokens."""
+    from . import answers, samples  # noqa: PLC0415 - on demand
+
+    raise SystemExit(answers.show(samples.list_profiles(policy)))
+
+
+@main.command(epilog=_example("token"))
+@click.argument("name")
+@_SUITE
+@click.option("--policy", type=_PATH, help="Look for profiles in its own claim schemas, too.")
+def token(name: str, **options: object) -> None:
+    """Show what a sample token holds, and where each value comes from.
+
+    NAME is the name of a suite's token, or of a profile: `github-actions/tag`.
+    """
+    from . import answers, questions, samples  # noqa: PLC0415 - on demand
+
+    raise SystemExit(answers.show(samples.show_token(questions.Options.of(options), name)))
+
+
 @main.command("who-can", epilog=_example("who-can"))
 @click.argument("action", type=click.Choice(["pull", "push", "delete"]))
 @click.argument("repository")

@@ -29,6 +29,8 @@ Beside the tests (policytest COMMAND --help):
   why         one decision, step by step
   can         everything a token can do
   who-can     which tokens may do something
+  profiles    the usual tokens of each issuer, for a suite
+  token       what a sample token holds, and where each value comes from
   diff        who gains and who loses access by a change, proved for every token
   replay      a server's decision log, decided again: who gains what, who loses what
   hostile     list the forgeries, or send them to a running server
@@ -59,6 +61,11 @@ EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
         "cat token.jwt | policytest can --policy policy/ -",
     ),
     "who-can": ("policytest who-can push acme/app",),
+    "profiles": ("policytest profiles",),
+    "token": (
+        "policytest token main",
+        "policytest token github-actions/tag",
+    ),
     "diff": (
         "policytest diff",
         "policytest diff main HEAD --policy policy/",

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final
 
 from regauth.engine.access.outcomes import Reason
-from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.policy import Policy, Provider
 from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.problems import Location, Problems
@@ -22,9 +21,9 @@ from regauth.engine.tokens.jwks import parse_jwks
 from regauth.engine.tokens.jwt import MalformedTokenError, parse
 from regauth.engine.tokens.keys import KeySet, require_keys
 from regauth.policytests.tokens.claim_names import ClaimPath, unknown_claims
-from regauth.policytests.tokens.coherence import impossible_claims
+from regauth.policytests.tokens.coherence import impossible_claims, is_excused_for_nothing
 from regauth.policytests.tokens.issuing import IssuerKeys, Sample, make_sample, profile_of
-from regauth.policytests.tokens.profiles.known import PLAIN
+from regauth.policytests.tokens.profiles import known as profiles
 from regauth.policytests.tokens.spec import TokenSpec
 
 from .invariants import Invariant, SuiteAssumption, compile_invariants
@@ -66,9 +65,10 @@ def link(suite: Suite, policy: Policy, surroundings: Surroundings, problems: Pro
     """
     Tie a suite to its policy.
 
-    The codes are `unknown-provider`, `ambiguous-provider`, `unknown-claim`, `impossible-claim`,
-    `unknown-service`, `unknown-grant`, `unknown-reason`, `captured-token`, `leaked-token`,
-    `expired-exemption`, and those of `compile_invariants`.
+    The codes are `unknown-profile`, `unknown-provider`, `ambiguous-provider`, `unknown-claim`,
+    `impossible-claim`, `impossible-unused`, `unknown-service`, `unknown-grant`,
+    `unknown-reason`, `captured-token`, `leaked-token`, `expired-exemption`, and those of
+    `compile_invariants`.
     """
     linker = _Linker(suite, policy, surroundings, problems)
     stated = compile_invariants(suite.invariants, policy, problems) if suite.invariants else ()
@@ -106,13 +106,24 @@ class _Linker:
     def sample(self, spec: TokenSpec) -> Sample | None:
         if spec.jwt is not None:
             return self._captured(spec, spec.jwt)
-        provider = self._provider(spec)
+        provider = self._provider(spec) if self._has_profile(spec) else None
         if provider is None:
             return None
-        self._check_claims(spec, provider.claims)
+        self._check_claims(spec, provider)
         sample = make_sample(spec, provider, self._suite.at, self._keys)
         self._check_coherence(sample)
         return sample
+
+    def _has_profile(self, spec: TokenSpec) -> bool:
+        """Tell whether a token's profile is there, and report it where the token names it."""
+        own = [provider.claims for provider in self._policy.providers.values()]
+        if spec.profile is None or profiles.find(spec.profile, own) is not None:
+            return True
+        if spec.profile_at is not None:
+            hint = did_you_mean(spec.profile, profiles.names(own))
+            message = f"there is no profile `{spec.profile}`"
+            self._problems.error(spec.profile_at, "unknown-profile", message, hint)
+        return False
 
     def _provider(self, spec: TokenSpec) -> Provider | None:
         providers = self._policy.providers
@@ -125,7 +136,7 @@ class _Linker:
                     did_you_mean(spec.provider, list(providers)),
                 )
             return providers.get(spec.provider)
-        profile = profile_of(spec).name
+        profile = (spec.profile or profiles.PLAIN.name).partition("/")[0]
         fitting = [one for one in providers.values() if one.claims.name == profile]
         if profile == "plain" and not fitting:
             fitting = list(providers.values())
@@ -142,17 +153,21 @@ class _Linker:
             self._problems.error(spec.location, "unknown-provider", message, hint)
         return None
 
-    def _check_claims(self, spec: TokenSpec, claims: ClaimSchema) -> None:
+    def _check_claims(self, spec: TokenSpec, provider: Provider) -> None:
         """Report a claim that such a token cannot have: written wrong, it would test nothing."""
-        if profile_of(spec) is PLAIN:
+        if profile_of(spec, provider) is profiles.PLAIN:
             return
-        for unknown in unknown_claims(claims, spec.named):
+        for unknown in unknown_claims(provider.claims, spec.named):
             location = spec.named[unknown.path]
             self._problems.error(location, "unknown-claim", unknown.message, unknown.hint)
 
     def _check_coherence(self, sample: Sample) -> None:
         """Report what no token of the issuer has: at the claim, or else at the token's name."""
         spec = sample.spec
+        if spec.impossible_at is not None and is_excused_for_nothing(sample):
+            message = "`impossible` excuses nothing: the token contradicts nothing of its issuer"
+            hint = "remove `impossible`, or it hides the next mistake"
+            self._problems.error(spec.impossible_at, "impossible-unused", message, hint)
         for found in impossible_claims(sample):
             location = spec.named.get(found.path)
             if location is None and (found.path, found.message) in self._told:

@@ -12,7 +12,6 @@ from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Location, Problems
 from regauth.policytests.tokens.forgeries import known as forgeries
-from regauth.policytests.tokens.profiles import known as profiles
 from regauth.policytests.tokens.profiles.profile import merge
 from regauth.policytests.tokens.spec import TokenSpec
 
@@ -25,8 +24,7 @@ def read_tokens(
     """
     Read `tokens`, each with all it takes from the token it is made from, here or in `shared`.
 
-    The codes are `unknown-token`, `token-cycle`, `unknown-profile`, `unknown-forgery`, `bad-time`,
-    `captured-token`.
+    The codes are `unknown-token`, `token-cycle`, `unknown-forgery`, `bad-time`, `captured-token`.
     """
     if not isinstance(node, MappingNode):
         return {}
@@ -117,7 +115,8 @@ class _TokenReader:
         return TokenSpec(
             name=name,
             location=self._node.entries[name].key.location,
-            profile=self._profile(token) or base.profile,
+            profile=_text(token.get("profile")) or base.profile,
+            profile_at=_place(token.get("profile")),
             claims=merge(base.claims, given if isinstance(given, dict) else {}),
             without=base.without + _texts(token.get("without")),
             named=dict((*_named(claims, ()), *_left_out(token.get("without")))),
@@ -128,6 +127,7 @@ class _TokenReader:
             shift=base.shift if shift is None else shift,
             forge=self._forgery(token) or base.forge,
             impossible=_text(token.get("impossible")) or base.impossible,
+            impossible_at=_place(token.get("impossible")),
             jwt=_text(token.get("jwt")) or base.jwt,
             keys=_text(token.get("keys")) or base.keys,
         )
@@ -141,17 +141,6 @@ class _TokenReader:
                 location = token.entries[key].key.location
                 message = f"a captured token is signed; it cannot have `{key}`"
                 self._problems.error(location, "captured-token", message)
-
-    def _profile(self, token: MappingNode) -> str | None:
-        node = token.get("profile")
-        if not isinstance(node, ScalarNode):
-            return None
-        if profiles.find(node.text) is None:
-            hint = did_you_mean(node.text, profiles.names())
-            message = f"there is no profile `{node.text}`"
-            self._problems.error(node.location, "unknown-profile", message, hint)
-            return None
-        return node.text
 
     def _forgery(self, token: MappingNode) -> str | None:
         node = token.get("forge")
@@ -178,6 +167,10 @@ class _TokenReader:
 
 def _text(node: Node | None) -> str | None:
     return node.text if isinstance(node, ScalarNode) else None
+
+
+def _place(node: Node | None) -> Location | None:
+    return node.location if isinstance(node, ScalarNode) else None
 
 
 def _texts(node: Node | None) -> tuple[str, ...]:

@@ -37,10 +37,21 @@ def impossible_claims(sample: Sample) -> Iterator[ImpossibleClaim]:
     them out to see what a policy does without them.  Nothing is checked of a token with the
     profile `plain`, a reason in `impossible`, or a forgery, nor of a real token.
     """
+    if sample.spec.impossible is None:
+        yield from _contradictions(sample)
+
+
+def is_excused_for_nothing(sample: Sample) -> bool:
+    """Tell whether a token gives a reason to contradict its issuer, and does not."""
+    spec = sample.spec
+    if spec.impossible is None or spec.impossible_at is None:
+        return False
+    return next(_contradictions(sample), None) is None
+
+
+def _contradictions(sample: Sample) -> Iterator[ImpossibleClaim]:
     spec, provider = sample.spec, sample.provider
-    if provider is None or spec.impossible is not None or spec.forge is not None:
-        return
-    if profile_of(spec) is PLAIN:
+    if provider is None or spec.forge is not None or profile_of(spec, provider) is PLAIN:
         return
     for found in check_token(provider.claims, sample.claims):
         if found.kind == "unknown" or not _is_there(sample.claims, found.path):

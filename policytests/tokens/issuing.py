@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
 
+from regauth.engine.issuers import Derived
 from regauth.engine.policy.policy import Provider
 from regauth.engine.tokens.jwt import sign
 from regauth.engine.tokens.keys import Key, KeySet, PrivateKey, SigningKey, algorithms_of
@@ -113,7 +114,7 @@ class Sample:
     def material(self) -> forgeries.Material:
         """Return what this token is made of."""
         provider = cast("Provider", self.provider)
-        algorithm = algorithm_for(provider, profile_of(self.spec))
+        algorithm = algorithm_for(provider, profile_of(self.spec, provider))
         return forgeries.Material(
             claims=self.claims,
             key=self.keys.signing_key(provider.issuer, algorithm),
@@ -129,10 +130,14 @@ class Sample:
         return self.keys.key_set(provider.issuer)
 
 
-def profile_of(spec: TokenSpec) -> Profile:
-    """Return the profile a token is made after."""
-    found = profiles.find(spec.profile or "plain")
-    return found[0] if found else profiles.PLAIN
+def profile_of(spec: TokenSpec, provider: Provider | None = None) -> Profile:
+    """Return the profile a token is made after; the provider's own claim schema comes first."""
+    return _found(spec, provider)[0]
+
+
+def _found(spec: TokenSpec, provider: Provider | None) -> tuple[Profile, str]:
+    own = () if provider is None else (provider.claims,)
+    return profiles.find(spec.profile or "plain", own) or (profiles.PLAIN, "")
 
 
 def algorithm_for(provider: Provider, profile: Profile) -> str:
@@ -143,20 +148,24 @@ def algorithm_for(provider: Provider, profile: Profile) -> str:
 
 def claims_of(spec: TokenSpec, provider: Provider, issued: datetime) -> Claims:
     """Return the whole claims of a token that the provider's issuer issued at a time."""
-    found = profiles.find(spec.profile or "plain")
-    profile, variant = found or (profiles.PLAIN, {})
+    return dict(derived_of(spec, provider, issued).claims)
+
+
+def derived_of(spec: TokenSpec, provider: Provider, issued: datetime) -> Derived:
+    """Return the whole claims of a token, and where those come from that the suite leaves out."""
+    profile, variant = _found(spec, provider)
     issue = Issue(provider.issuer, min(provider.audiences), issued, spec.immutable_subject)
-    given = merge(variant, spec.claims)
+    given = merge(profile.variants[variant].claims, spec.claims)
     for name in spec.without:
         # A claim that is only sometimes there must not decide others here: the subject of a GitHub
         # token without `environment` names the ref.
         less = {key: value for key, value in given.items() if key != name}
-        if name in given and name not in profile.claims(less, issue):
+        if name in given and name not in profile.derived(less, issue, variant).claims:
             given = less
-    claims = profile.claims(given, issue)
+    made = profile.derived(given, issue, variant)
     for name in spec.without:
-        remove(claims, name)
-    return claims
+        remove(made.claims, name)
+    return made
 
 
 def remove(claims: Claims, name: str) -> None:

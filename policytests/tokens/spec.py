@@ -20,12 +20,14 @@ class TokenSpec:
     `claims` are those the author wrote; the profile fills the others in.  `named` says where this
     token itself names a claim, or a member of one, to give it or to leave it out.  `at` is the time
     of a login with a fresh token, `shift` how much later than its issue the token is used.
-    `impossible` is the reason that the token may contradict its issuer's claim schema.
+    `impossible` is the reason that the token may contradict its issuer's claim schema, at
+    `impossible_at` where this token says so itself.  `profile_at` is where it names its profile.
     """
 
     name: str
     location: Location
     profile: str | None = None
+    profile_at: Location | None = None
     claims: Mapping[str, object] = field(default_factory=dict)
     without: tuple[str, ...] = ()
     named: Mapping[tuple[str, ...], Location] = field(default_factory=dict)
@@ -36,5 +38,6 @@ class TokenSpec:
     shift: timedelta = timedelta()
     forge: str | None = None
     impossible: str | None = None
+    impossible_at: Location | None = None
     jwt: str | None = None
     keys: str | None = None

@@ -1,23 +1,29 @@
 """
-A token profile: what the tokens of one kind of issuer look like.
+The shape of a profile: what the tokens of one issuer hold.
 
-What lives here: the shape of a profile and what profiles share.  Not here: any issuer's
-claims (`profile_github`, `profile_ci`, `profile_workload`), keys, signatures and forgeries.
+What lives here: whole claims from the ones that an author gave, with the times of a token's issue.
+Not here: which profiles there are (`known`), and what an issuer's tokens are like, which its claim
+schema says (`regauth.schemas.claims`).
 
 A profile completes coherently: claims that depend on another (`sub` on the repository, an id on a
 name) follow the ones that are given, because a token that could not exist proves nothing.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
+
+from regauth.engine.issuers import ClaimSchema, Derived, Origin, SampleToken, derived
 
 Claims = dict[str, object]
 
 TIMES: Final = ("iat", "nbf", "exp")
 """The claims that hold times (RFC 7519, section 4.1)."""
+
+IMMUTABLE: Final = "immutable"
+"""The form of GitHub's newer `sub`, as its claim schema calls it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,40 +36,50 @@ class Issue:
     immutable_subject: bool = False
 
 
-Complete = Callable[[Claims, Issue], None]
-"""Adds to the claims an author gave those that the issuer would, times excepted."""
-
-
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """
-    One issuer's tokens.
-
-    `variants` are claims by the name of a way of working, "" for the usual one; `lifetime` and
-    `backdated`
-    (how long `nbf` is before `iat`; None without `nbf`) are those of the issuer's tokens.
-    """
+    """One issuer's usual tokens, or with no schema tokens of which nothing is known."""
 
     name: str
     about: str
-    variants: Mapping[str, Mapping[str, object]]
-    complete: Complete
-    lifetime: timedelta
-    backdated: timedelta | None = timedelta()
-    algorithm: str = "RS256"
+    schema: ClaimSchema | None = None
 
-    def claims(self, given: Mapping[str, object], issue: Issue) -> Claims:
+    @property
+    def variants(self) -> Mapping[str, SampleToken]:
+        """The tokens by the name of a way of working, "" for the usual one."""
+        return _PLAIN if self.schema is None else self.schema.samples.variants
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm that the issuer signs with."""
+        return "RS256" if self.schema is None else self.schema.samples.algorithm
+
+    def claims(self, given: Mapping[str, object], issue: Issue, variant: str = "") -> Claims:
         """Return a whole token's claims: the given ones, and those that follow from them."""
-        completed = dict(given)
-        completed.setdefault("iss", issue.issuer)
-        completed.setdefault("aud", issue.audience)
-        self.complete(completed, issue)
+        return self.derived(merge(self.variants[variant].claims, given), issue, variant).claims
+
+    def derived(self, given: Mapping[str, object], issue: Issue, variant: str = "") -> Derived:
+        """Return a whole token's claims, those of the variant being given, and their origins."""
+        claims = dict(given)
+        claims.setdefault("iss", issue.issuer)
+        claims.setdefault("aud", issue.audience)
         issued = int(issue.at.timestamp())
-        completed.setdefault("iat", issued)
-        if self.backdated is not None:
-            completed.setdefault("nbf", issued - int(self.backdated.total_seconds()))
-        completed.setdefault("exp", issued + int(self.lifetime.total_seconds()))
-        return completed
+        claims.setdefault("iat", issued)
+        if self.schema is None:
+            claims.setdefault("nbf", issued)
+            claims.setdefault("exp", issued + 300)
+            claims.setdefault("sub", "sample")
+            return Derived(claims, {(name,): Origin("given") for name in claims})
+        samples = self.schema.samples
+        always = self.schema.claims.get(("nbf",))
+        if samples.backdated is not None or (always is not None and always.always):
+            claims.setdefault("nbf", issued - (samples.backdated or 0))
+        claims.setdefault("exp", issued + samples.lifetime)
+        form = IMMUTABLE if issue.immutable_subject else ""
+        return derived(self.schema, claims, self.variants[variant].including, form)
+
+
+_PLAIN: Final[Mapping[str, SampleToken]] = {"": SampleToken("")}
 
 
 def merge(base: Mapping[str, object], over: Mapping[str, object]) -> Claims:
@@ -78,11 +94,6 @@ def merge(base: Mapping[str, object], over: Mapping[str, object]) -> Claims:
     return merged
 
 
-def text(claims: Claims, name: str, default: str) -> str:
-    """Return a claim as text, setting it to `default` when it was not given."""
-    return str(claims.setdefault(name, default))
-
-
 def number_of(name: object) -> str:
     """Return an id for a name: always the same, and another one for another name."""
     digest = hashlib.sha256(str(name).encode()).digest()
@@ -93,8 +104,3 @@ def uuid_of(*names: object) -> str:
     """Return an id in UUID form for names: always the same, and another one for others."""
     digest = hashlib.sha256("/".join(map(str, names)).encode()).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"
-
-
-def sha_of(*names: object) -> str:
-    """Return a commit id for names: always the same, and another one for others."""
-    return hashlib.sha256("/".join(map(str, names)).encode()).hexdigest()[:40]

@@ -8,11 +8,18 @@ from regauth.engine.source.problems import Location
 from regauth.policytests.tokens.forgeries.known import FORGERIES, TABLES
 from regauth.policytests.tokens.near_misses import near_misses
 from regauth.policytests.tokens.profiles import known as profiles
-from regauth.policytests.tokens.profiles.profile import Issue
+from regauth.policytests.tokens.profiles.profile import Issue, Profile
 from regauth.policytests.tokens.spec import TokenSpec
 from tests.policytests.conftest import TOKENS, Repository
 
 HOSTILE = "hostile: {tokens: [main], repositories: [acme/app]}\n"
+
+
+def profile_named(name: str) -> Profile:
+    """Return a profile."""
+    found = profiles.find(name)
+    assert found is not None
+    return found[0]
 
 
 def bad(house: Repository, text: str = HOSTILE, tokens: str = TOKENS) -> dict[str, str]:
@@ -127,7 +134,7 @@ def test_every_kind_of_forgery_there_should_be_is_there(name: str) -> None:
     ["github-actions", "gitlab-ci", "kubernetes", "buildkite", "circleci", "google", "spiffe"],
 )
 def test_every_issuer_has_near_misses_that_differ_from_the_token(name: str) -> None:
-    profile = profiles.PROFILES[name]
+    profile = profile_named(name)
     issue = Issue("https://i.example.com", "a", datetime(2026, 11, 1, tzinfo=UTC))
     spec = TokenSpec("x", Location(""), profile=name)
     genuine = profile.claims({}, issue)
@@ -138,7 +145,7 @@ def test_every_issuer_has_near_misses_that_differ_from_the_token(name: str) -> N
 
 
 def test_a_near_miss_moves_coherently() -> None:
-    profile = profiles.PROFILES["github-actions"]
+    profile = profile_named("github-actions")
     issue = Issue("https://i.example.com", "a", datetime(2026, 11, 1, tzinfo=UTC))
     spec = TokenSpec(
         "x", Location(""), profile="github-actions", claims={"repository_owner_id": "1342004"}

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from regauth import schemas
+from regauth.engine.compiler.claim_schemas import known_schema
+from regauth.engine.issuers import check_token, faulty_samples
 from regauth.engine.tokens.jwks import jwks
 from regauth.engine.tokens.jwt import sign
 from regauth.engine.tokens.keys import SigningKey
@@ -25,7 +27,7 @@ def claims(profile: str, given: dict[str, object], *, immutable: bool = False) -
     found = profiles.find(profile)
     assert found is not None
     issue = Issue("https://issuer.example.com", "https://registry.example.com", AT, immutable)
-    return found[0].claims({**found[1], **given}, issue)
+    return found[0].claims(given, issue, found[1])
 
 
 @pytest.mark.parametrize(
@@ -39,8 +41,8 @@ def claims(profile: str, given: dict[str, object], *, immutable: bool = False) -
         ("github-actions/pull-request-target", {}, "repo:acme/app:ref:refs/heads/main"),
         ("gitlab-ci", {}, "project_path:acme/app:ref_type:branch:ref:main"),
         ("gitlab-ci/tag", {}, "project_path:acme/app:ref_type:tag:ref:v1.0.0"),
-        ("kubernetes", {}, "system:serviceaccount:default:default"),
-        ("spiffe", {}, "spiffe://issuer.example.com/ns/default/sa/app"),
+        ("kubernetes", {}, "system:serviceaccount:team-a:builder"),
+        ("spiffe", {}, "spiffe://example.com/ns/team-a/sa/builder"),
         ("github-actions", {"sub": "mine"}, "mine"),
     ],
 )
@@ -56,6 +58,39 @@ def test_githubs_immutable_subject_holds_the_ids() -> None:
         "repo:acme@1342004/app@456789:ref:refs/heads/main"
         == claims("github-actions", given, immutable=True)["sub"]
     )
+
+
+@pytest.mark.parametrize("name", [name for name in profiles.names() if name[:5] != "plain"])
+def test_no_token_of_a_profile_contradicts_its_issuer(name: str) -> None:
+    found = profiles.find(name)
+    assert found is not None
+    schema = found[0].schema
+    assert schema is not None
+    issuers = [str(one) for one in schema.claims[("iss",)].examples]
+    if name.startswith("azure/"):  # the address of Entra's issuer goes with the version
+        issuers = issuers[int(name in {"azure/version-1", "azure/managed-identity"}) :][:1]
+    for issuer in issuers:
+        for immutable in (False, True):
+            issue = Issue(issuer, "https://registry.example.com", AT, immutable)
+            made = found[0].claims({}, issue, found[1])
+            assert [one.message for one in check_token(schema, made)] == []
+
+
+@pytest.mark.parametrize("name", schemas.claims_names())
+def test_the_sample_tokens_of_a_known_schema_are_faultless(name: str) -> None:
+    document = schemas.load_claims(name)
+    assert "sampleTokens" in document
+    assert list(faulty_samples(document, known_schema(name))) == []
+
+
+def test_an_id_differs_where_the_name_is_within_another(house: Repository) -> None:
+    def account(namespace: str) -> object:
+        made = claims("kubernetes", {"kubernetes.io": {"namespace": namespace}})["kubernetes.io"]
+        assert isinstance(made, dict)
+        return made["serviceaccount"]
+
+    assert account("team-a") != account("team-b")
+    assert account("team-b") == account("team-b")
 
 
 def test_ids_follow_names_and_differ_for_other_names() -> None:
@@ -241,7 +276,7 @@ def capture(house: Repository, expires: datetime) -> None:
     """Write a captured token and its keys."""
     key = SigningKey(generate_key("ES256"), "ES256", "k1")
     issue = Issue("https://issuer.example.com", "https://registry.example.com", AT)
-    captured = profiles.PROFILES["plain"].claims({"sub": "a"}, issue)
+    captured = profiles.PLAIN.claims({"sub": "a"}, issue)
     captured |= {"iat": int(expires.timestamp()) - 300, "exp": int(expires.timestamp())}
     captured["nbf"] = captured["iat"]
     house.write("a.jwt", sign(captured, key))
