@@ -21,8 +21,8 @@ def blocks(repository: Path) -> list[str]:
 
 def whole(blocks: list[str]) -> dict[str, Any]:
     """Return the schema once everything of the page is added."""
-    first, values, relations = map(json.loads, (blocks[2], blocks[3], blocks[4]))
-    document: dict[str, Any] = {**first, **relations}
+    first, values, relations, samples = map(json.loads, blocks[2:6])
+    document: dict[str, Any] = {**first, **relations, **samples}
     document["claims"] |= values
     return document
 
