@@ -237,7 +237,7 @@ class Constraint:
         """
         Return a value that fulfils it and follows from the other claims, if one does.
 
-        What a wildcard stands for is taken from the example.  Of several forms it has the named
+        What a wildcard stands for is taken from the example, if it has the form.  Of several forms it has the named
         one, or the usual one where there is none of the name.
         """
         escape = dict(self.escape)
@@ -248,8 +248,8 @@ class Constraint:
             if not template.is_for(claims) or template.misses_claim(claims):
                 continue
             parts = template.parts(claims, escape)
-            wild = template.wild(example) if parts is not None else []
-            if parts is not None and len(wild) == len(parts) - 1:
+            if parts is not None:
+                wild = template.wild(example) or ["sample"] * (len(parts) - 1)
                 return parts[0] + "".join(map("".join, zip(wild, parts[1:], strict=True)))
         return None
 
