@@ -237,21 +237,23 @@ class Constraint:
         """
         Return a value that fulfils it and follows from the other claims, if one does.
 
-        What a wildcard stands for is taken from the example, if it has the form.  Of several forms it has the named
-        one, or the usual one where there is none of the name.
+        What a wildcard stands for is taken from the example, if it has the form.  Of several forms
+        it has the named one, or the usual one where there is none of the name.
         """
         escape = dict(self.escape)
         named = any(template.form == form for template in self.templates)
+        open_parts: list[str] = []
         for template in self.templates:
             if template.form != (form if named else ""):
                 continue
             if not template.is_for(claims) or template.misses_claim(claims):
                 continue
-            parts = template.parts(claims, escape)
-            if parts is not None:
-                wild = template.wild(example) or ["sample"] * (len(parts) - 1)
-                return parts[0] + "".join(map("".join, zip(wild, parts[1:], strict=True)))
-        return None
+            parts = template.parts(claims, escape) or []
+            wild = template.wild(example)
+            if len(wild) == len(parts) - 1:
+                return "".join(map("".join, zip(["", *wild], parts, strict=True)))
+            open_parts = open_parts or parts
+        return "sample".join(open_parts) or None
 
 
 @dataclass(frozen=True, slots=True)
