@@ -14,7 +14,8 @@ from pathlib import Path
 from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.problems import Location, Problem, Problems
 from regauth.engine.source.rendering import render_text
-from regauth.policytests.suites.linking import Surroundings, link
+from regauth.policytests.suites.captured import Surroundings
+from regauth.policytests.suites.linking import link
 from regauth.policytests.suites.reading import read_suite
 from regauth.policytests.suites.samples import SamplesReader
 from regauth.policytests.suites.suite import SUFFIX, Suite
