@@ -79,6 +79,7 @@ def _run(
     reload: "Callable[[], Configuration | None]",
 ) -> int:
     from regauth.controller.observing.api_errors import ApiError  # noqa: PLC0415
+    from regauth.engine.source.foreign_text import visible  # noqa: PLC0415
 
     from .event_log import EventLog  # noqa: PLC0415
     from .operating.once import dry_run, run_once  # noqa: PLC0415
@@ -89,7 +90,7 @@ def _run(
     try:
         if options["dry_run"]:
             for line in dry_run(connection, configuration, log):
-                click.echo(line)
+                click.echo(visible(line))
             return 0
         if options["once"]:
             return run_once(connection, configuration, log)
@@ -234,8 +235,16 @@ def _version(text: str) -> tuple[int, int]:
 
 def fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
     """Say what is wrong and end."""
-    click.echo(f"kube-controller: {message}", err=True)
+    complain(message)
     sys.exit(code)
+
+
+def complain(message: str) -> None:
+    """Say what is wrong; what a cluster or a file wrote steers no terminal."""
+    from regauth.engine.source.foreign_text import visible  # noqa: PLC0415
+
+    shown = visible(message, keep="\n")
+    click.echo(f"kube-controller: {shown}", err=True)
 
 
 def fail_with_problems(error: "ConfigurationError") -> NoReturn:

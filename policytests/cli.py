@@ -41,8 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return INTERRUPTED
     except OSError as error:
+        from regauth.engine.source.foreign_text import visible  # noqa: PLC0415 - a name of a file
+
         place = f"{error.filename}: " if error.filename else ""
-        sys.stderr.write(f"policytest: {place}{error.strerror or error}\n")
+        sys.stderr.write(f"policytest: {visible(f'{place}{error.strerror or error}')}\n")
         return USAGE
 
 

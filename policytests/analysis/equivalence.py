@@ -5,7 +5,6 @@ What lives here: asking the prover about a mutant in both directions, and showin
 change of one of the run's tokens.  Not here: the proof (`regauth.policytests.proofs`).
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,6 +16,7 @@ from regauth.policytests.execution.evaluation import Session
 from regauth.policytests.proofs import Question, Status, Unknown, more_access
 from regauth.policytests.proofs import Witness as Proved
 from regauth.policytests.proofs.confirmation import Asked, ask
+from regauth.policytests.suites.writing import yaml_value
 
 from .mutants import Mutant
 from .witnesses import MutantWitness
@@ -140,8 +140,5 @@ class _Made:
 
 def _flow(claims: Mapping[str, object]) -> str:
     """Return claims as a YAML flow mapping on one line."""
-    inner = ", ".join(
-        f"{json.dumps(name)}: {json.dumps(value, ensure_ascii=False)}"
-        for name, value in claims.items()
-    )
+    inner = ", ".join(f"{yaml_value(name)}: {yaml_value(value)}" for name, value in claims.items())
     return f"{{{inner}}}"

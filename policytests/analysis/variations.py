@@ -23,6 +23,7 @@ from regauth.engine.cel.syntax.nodes import (
     path_of,
     walk,
 )
+from regauth.policytests.suites.writing import yaml_value
 from regauth.policytests.tokens.profiles.profile import Claims
 
 Path = tuple[str, ...]
@@ -55,10 +56,7 @@ class Variation:
     def __str__(self) -> str:
         if self.value is ABSENT:
             return f"without: [{'/'.join(self.path)}]"
-        text = self.value
-        if isinstance(text, str):
-            text = f'"{text}"'
-        inner = f"{self.path[-1]}: {text}"
+        inner = f"{self.path[-1]}: {yaml_value(self.value)}"
         for name in reversed(self.path[:-1]):
             inner = f"{name}: {{{inner}}}"
         return f"claims: {{{inner}}}"

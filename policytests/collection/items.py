@@ -15,6 +15,7 @@ import pytest
 from _pytest._code.code import ReprFileLocation, TerminalRepr
 from _pytest._io import TerminalWriter
 
+from regauth.engine.source.foreign_text import visible
 from regauth.policytests.execution.cases import Case, SnapshotCase
 from regauth.policytests.execution.causes import Cause
 from regauth.policytests.execution.judging import Judgment, Outcome
@@ -195,8 +196,9 @@ class CaseRepr(TerminalRepr):
         self, one: Case, summary: str, lines: list[str], cause: Cause | None = None
     ) -> None:
         location = one.location
-        self.reprcrash = ReprFileLocation(location.file, location.line, summary)
-        self.lines = lines
+        shown = visible(summary, keep="\n\t")
+        self.reprcrash = ReprFileLocation(location.file, location.line, shown)
+        self.lines = [visible(line, keep="\n\t") for line in lines]
         self.cause = cause
         self.column = location.column
 

@@ -40,6 +40,7 @@ from regauth.engine.explaining.explanation import Explanation, explain, explain_
 from regauth.engine.explaining.narration import narrate
 from regauth.engine.policy.patterns.names import Pattern, Wildcard
 from regauth.engine.policy.policy import Grant, Policy
+from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.tokens.jwt import parse, supposed
 from regauth.policytests.execution.access_table import DEPENDS, AccessTable, Row
@@ -50,6 +51,7 @@ from regauth.policytests.suites.suite import Mark
 
 from .questions import Options, QuestionError, Subject
 
+_LAYOUT: Final = "\n\t"
 _UNROUTED: Final = (Reason.AMBIGUOUS_PROVIDER, Reason.UNKNOWN_PROVIDER)
 _CATALOG: Final = Access(Resource(REGISTRY, CATALOG), "*")
 
@@ -58,9 +60,9 @@ def show(lines: Iterator[str]) -> int:
     """Write an answer to standard output; return the exit code."""
     try:
         for line in lines:
-            sys.stdout.write(f"{line}\n")
+            sys.stdout.write(f"{visible(line, keep=_LAYOUT)}\n")
     except QuestionError as error:
-        sys.stderr.write(f"policytest: {error}\n")
+        sys.stderr.write(f"policytest: {visible(str(error), keep=_LAYOUT)}\n")
         return USAGE
     return 0
 

@@ -15,6 +15,7 @@ from typing import cast
 
 from regauth.engine.compiler.compiler import Compilation
 from regauth.engine.policy.policy import Policy
+from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.rendering import render_text, wants_color
 from regauth.policytests.changes.comparison import Comparison, compare
 from regauth.policytests.changes.explaining import explain_witness
@@ -71,7 +72,7 @@ class Diffing:
             sys.stderr.write(f"{error}\n")
             return POLICY_BROKEN
         except (DiffError, GitError) as error:
-            sys.stderr.write(f"policytest: {error}\n")
+            sys.stderr.write(f"policytest: {visible(str(error))}\n")
             return USAGE
         return view.code
 

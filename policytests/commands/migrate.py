@@ -11,6 +11,7 @@ from pathlib import Path
 
 from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.source import nodes
+from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Problems
 from regauth.engine.source.rendering import render_text
@@ -29,7 +30,7 @@ def migrate_file(
         return POLICY_BROKEN
     policy, notes = _policy(root, service, audience, dict(one.split("=", 1) for one in issuers))
     for note in notes:
-        sys.stderr.write(f"note: {note}\n")
+        sys.stderr.write(f"note: {visible(note)}\n")
     if output is None:
         sys.stdout.write(policy)
     else:

@@ -4,6 +4,7 @@ The subject of `policytest why`, `can` and `who-can`: the token, the policy, the
 What lives here: finding them by the command line's options.  Not here: the answers (`answers`).
 """
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ from regauth.policytests.suites.times import parse_time
 
 STANDARD_INPUT: Final = "-"
 """The name of the token that is read from standard input."""
+
+_TOKEN: Final = re.compile(r"ey[A-Za-z0-9_-]{10,}\.ey[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*")
 
 UNVERIFIED: Final = (
     "warning: no keys were given, so the signature was not verified; anybody can write this"
@@ -91,6 +94,11 @@ class Options:
         Raises:
             QuestionError: There is no such token, or it is not clear what is asked about it.
         """
+        if _TOKEN.fullmatch(token):
+            raise QuestionError(
+                "this is a token itself, which the process list and the shell's history show; "
+                f"give its file, or write {STANDARD_INPUT} and give it on standard input"
+            )
         if token == STANDARD_INPUT or Path(token).is_file():
             return self._real(token)
         suites = self.suites()

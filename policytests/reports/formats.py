@@ -7,6 +7,8 @@ What lives here: the table of them.  Not here: any of them.
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from regauth.engine.source.foreign_text import visible
+
 from .coverage import cobertura, lcov
 from .github import github
 from .html import html
@@ -33,9 +35,9 @@ FORMATS: Final[Mapping[str, Callable[[Report], str]]] = {
 
 def render(name: str, report: Report) -> str:
     """
-    Write a report in a format.
+    Write a report in a format; it steers no terminal that shows it, such as a job's log.
 
     Raises:
         KeyError: There is no such format; the command line has checked.
     """
-    return FORMATS[name](report)
+    return visible(FORMATS[name](report), keep="\n\t")

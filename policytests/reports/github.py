@@ -7,6 +7,7 @@ What lives here: their text.  Not here: anything that is not in the report.
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.problems import Location, Problem
 from regauth.policytests.wording import counted
 
@@ -70,7 +71,8 @@ def _command(level: str, location: Location, title: str, text: str) -> str:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    shown = visible(text, keep="\n\t")
+    return shown.replace("%", "%25").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

@@ -39,7 +39,7 @@ def json_text(report: Report) -> str:
             for gate in report.gates
         ],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(document, indent=2) + "\n"
 
 
 def problem_json(problem: Problem) -> dict[str, object]:

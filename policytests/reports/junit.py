@@ -16,7 +16,7 @@ def junit(report: Report) -> str:
         node = ET.SubElement(
             root,
             "testsuite",
-            name=suite,
+            name=_xml(suite),
             tests=str(len(results)),
             failures=str(sum(one.outcome == "failed" for one in results)),
             errors=str(sum(one.outcome == "error" for one in results)),
@@ -28,10 +28,21 @@ def junit(report: Report) -> str:
             _junit_case(node, result)
     for broken in report.broken:
         node = ET.SubElement(
-            root, "testsuite", name=broken.suite, tests="1", failures="0", errors="1", skipped="0"
+            root,
+            "testsuite",
+            name=_xml(broken.suite),
+            tests="1",
+            failures="0",
+            errors="1",
+            skipped="0",
         )
         case = ET.SubElement(
-            node, "testcase", classname=broken.suite, name="suite", file=broken.suite, time="0"
+            node,
+            "testcase",
+            classname=_xml(broken.suite),
+            name="suite",
+            file=_xml(broken.suite),
+            time="0",
         )
         first = broken.problems[0]
         error = ET.SubElement(case, "error", message=_xml(str(first)), type=first.code)
@@ -44,9 +55,9 @@ def _junit_case(node: ET.Element, result: CaseResult) -> None:
     case = ET.SubElement(
         node,
         "testcase",
-        classname=f"{result.suite}.{result.test}",
+        classname=_xml(f"{result.suite}.{result.test}"),
         name=_xml(result.case),
-        file=result.location.file,
+        file=_xml(result.location.file),
         line=str(result.location.line),
         time=f"{result.seconds:.6f}",
     )

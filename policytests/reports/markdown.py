@@ -53,7 +53,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 def _result(result: CaseResult) -> Iterator[str]:
     yield ""
-    yield f"**{result.outcome}** `{result.case}` ({result.location}): {cell(result.summary)}"
+    yield f"**{result.outcome}** {code(result.case)} ({result.location}): {cell(result.summary)}"
     if result.lines:
         yield ""
         yield from _block(list(result.lines))
@@ -76,13 +76,13 @@ def _policies(report: Report) -> Iterator[str]:
         yield f"| {' | '.join(cells)} |"
     for coverage in report.coverage:
         for text in describe_uncovered(coverage)[:MOST]:
-            yield f"- not covered: `{text}`"
+            yield f"- not covered: {code(text)}"
     for mutation in report.mutation:
         for survivor in mutation.survivors[:MOST]:
             mutant = survivor.mutant
-            yield from ("", f"survived at {mutant.location} (`{mutant.owner}`):", "")
+            yield from ("", f"survived at {mutant.location} ({code(mutant.owner)}):", "")
             yield from _block(mutant.diff().split("\n"), "diff")
-            yield f"would be noticed by `{survivor.witness}`"
+            yield f"would be noticed by {code(str(survivor.witness))}"
 
 
 def _table(table: AccessTable) -> Iterator[str]:
@@ -101,6 +101,15 @@ def _block(lines: list[str], language: str = "") -> Iterator[str]:
     yield f"{fence}{language}"
     yield from lines
     yield fence
+
+
+def code(text: str) -> str:
+    """Return text as a code span that it cannot end (CommonMark 0.31, section 6.1)."""
+    fence = "`"
+    while fence in text:
+        fence += "`"
+    space = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{space}{text}{space}{fence}"
 
 
 def cell(text: str) -> str:

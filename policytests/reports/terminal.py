@@ -17,6 +17,7 @@ from typing import Final
 import pytest
 from _pytest.terminal import TerminalReporter
 
+from regauth.engine.source.foreign_text import visible
 from regauth.policytests.analysis.coverage import Coverage
 from regauth.policytests.analysis.mutation import Mutation
 from regauth.policytests.analysis.points import Point
@@ -184,11 +185,11 @@ def tree(report: Report, out: TerminalReporter) -> None:
         bad = [result for result in results if result.bad]
         if not bad:
             continue
-        out.write_line(suite, bold=True)
+        _line(out, suite, bold=True)
         for test, listed in groupby(bad, lambda result: result.test):
-            out.write_line(f"  {test}")
+            _line(out, f"  {test}")
             _test(list(listed), out)
-        out.write_line("")
+        _line(out, "")
 
 
 def _test(bad: list[CaseResult], out: TerminalReporter) -> None:
@@ -210,20 +211,28 @@ def _test(bad: list[CaseResult], out: TerminalReporter) -> None:
         cause = group[0].cause
         if cause is not None and len(group) > len(shown):
             more = counted(len(group) - len(shown), "more case")
-            out.write_line(f"    and {more} because of `{cause.name}` ({cause.location})", red=True)
+            _line(out, f"    and {more} because of `{cause.name}` ({cause.location})", red=True)
     if accounted < len(bad):
         left = counted(len(bad) - accounted, "more case")
-        out.write_line(f"    and {left}; --html FILE shows all", red=True)
+        _line(out, f"    and {left}; --html FILE shows all", red=True)
 
 
 def _case(result: CaseResult, out: TerminalReporter, *, whole: bool) -> None:
     mark = "ERROR" if result.outcome == "error" else "FAIL"
-    out.write(f"    {mark} ", red=True, bold=True)
-    out.write(f"{result.location} ")
-    out.write(f"{result.part} " if result.part else "", bold=True)
-    out.write_line(result.summary, red=True)
+    _write(out, f"    {mark} ", red=True, bold=True)
+    _write(out, f"{result.location} ")
+    _write(out, f"{result.part} " if result.part else "", bold=True)
+    _line(out, result.summary, red=True)
     for line in result.lines if whole else ():
-        out.write_line(f"      {line}".rstrip())
+        _line(out, f"      {line}".rstrip())
+
+
+def _line(out: TerminalReporter, text: str, **markup: bool) -> None:
+    out.write_line(visible(text), **markup)
+
+
+def _write(out: TerminalReporter, text: str, **markup: bool) -> None:
+    out.write(visible(text), **markup)
 
 
 def summarise(report: Report, out: TerminalReporter) -> None:
@@ -235,7 +244,7 @@ def summarise(report: Report, out: TerminalReporter) -> None:
         _policy(coverage, mutation, out)
     for gate in report.gates:
         if gate.failed:
-            out.write_line(f"{gate}", red=True, bold=True)
+            _line(out, f"{gate}", red=True, bold=True)
 
 
 def _policy(coverage: Coverage, mutation: Mutation | None, out: TerminalReporter) -> None:
@@ -250,12 +259,12 @@ def _policy(coverage: Coverage, mutation: Mutation | None, out: TerminalReporter
         line += f"; mutants {len(mutation.killed)}/{total} ({mutation.score:.1f} %)"
         line += f", {len(mutation.equivalent)} proved equivalent" if mutation.equivalent else ""
         line += f", {len(mutation.undecided)} undecided" if mutation.undecided else ""
-    out.write_line(line)
+    _line(out, line)
     uncovered = describe_uncovered(coverage)
     for text in uncovered[:MOST]:
-        out.write_line(f"  not covered  {text}", yellow=True)
+        _line(out, f"  not covered  {text}", yellow=True)
     if len(uncovered) > MOST:
-        out.write_line(f"  not covered  {len(uncovered) - MOST} more; --html FILE shows all")
+        _line(out, f"  not covered  {len(uncovered) - MOST} more; --html FILE shows all")
     if mutation is not None:
         _survivors(mutation, out)
 
@@ -263,24 +272,22 @@ def _policy(coverage: Coverage, mutation: Mutation | None, out: TerminalReporter
 def _survivors(mutation: Mutation, out: TerminalReporter) -> None:
     for survivor in mutation.survivors[:MOST]:
         mutant = survivor.mutant
-        out.write_line(
-            f"  survived     {mutant.location} {mutant.owner}: {mutant.operator}", yellow=True
+        _line(
+            out, f"  survived     {mutant.location} {mutant.owner}: {mutant.operator}", yellow=True
         )
         for line in mutant.diff().split("\n"):
-            out.write_line(f"      {line}", **{"red" if line.startswith("-") else "green": True})
-        out.write_line(f"      would be noticed by {survivor.witness}")
+            _line(out, f"      {line}", **{"red" if line.startswith("-") else "green": True})
+        _line(out, f"      would be noticed by {survivor.witness}")
     if len(mutation.survivors) > MOST:
-        out.write_line(
-            f"  survived     {len(mutation.survivors) - MOST} more; --html FILE shows all"
-        )
+        _line(out, f"  survived     {len(mutation.survivors) - MOST} more; --html FILE shows all")
     for undecided in mutation.undecided[:MOST]:
         mutant = undecided.mutant
-        out.write_line(
-            f"  undecided    {mutant.location} {mutant.owner}: {mutant.operator}", yellow=True
+        _line(
+            out, f"  undecided    {mutant.location} {mutant.owner}: {mutant.operator}", yellow=True
         )
         for line in mutant.diff().split("\n"):
-            out.write_line(f"      {line}", **{"red" if line.startswith("-") else "green": True})
-        out.write_line(f"      not proved equivalent because of {undecided.construct}")
+            _line(out, f"      {line}", **{"red" if line.startswith("-") else "green": True})
+        _line(out, f"      not proved equivalent because of {undecided.construct}")
 
 
 def describe_uncovered(coverage: Coverage) -> list[str]:

@@ -86,6 +86,9 @@ class _TestReader:
             if text in self._name:
                 message = f"a test's name cannot hold `{text}`: it is a part of case ids"
                 self._error(self._location, "bad-name", message)
+        if not self._name.isprintable():
+            message = "a test's name cannot hold a character that is not seen"
+            self._error(self._location, "bad-name", message)
         if "grid" in self._node:
             return self._grid()
         return self._request() if "expect" in self._node else self._snapshot()
