@@ -42,6 +42,7 @@ from regauth.engine.access.scope import (
     is_repository_name,
 )
 from regauth.engine.cel import STEPS, CelError, Program, request_budget, timestamp
+from regauth.engine.cel.syntax.limits import REQUEST_STEPS
 from regauth.engine.policy.index import Index, Lookup, ruled_out
 from regauth.engine.policy.patterns.names import Pattern
 from regauth.engine.policy.patterns.tags import TagPattern
@@ -120,7 +121,7 @@ class Request:
     """
 
     __slots__ = (
-        *("_candidates", "_exhaustive", "_index", "_known", "_left", "_policy"),
+        *("_candidates", "_exhaustive", "_index", "_known", "_left", "_policy", "_spent"),
         *("all_grants", "now", "variables"),
     )
 
@@ -139,6 +140,7 @@ class Request:
         self._index: Index = policy.index[identity.provider]
         self._exhaustive = exhaustive
         self._known: dict[Program, bool | CelError] = {}
+        self._spent = 0
         self._candidates: dict[tuple[int, str], list[Statement]] = {}
         self.all_grants: tuple[Statement, ...] = policy.grants
         if identity.anonymous:
@@ -153,6 +155,15 @@ class Request:
         self._left: list[int] = [sys.maxsize]
         if bounded:
             self._left = self.variables[STEPS] = request_budget()
+
+    def count_anew(self) -> None:
+        """
+        Count the steps of a bounded request from the beginning, for other accesses.
+
+        The conditions that are known count in full, so the new count is never below that of a
+        request of its own.
+        """
+        self._left[0] = REQUEST_STEPS - self._spent
 
     def check_steps(self, source: str) -> None:
         """
@@ -366,6 +377,7 @@ class Request:
         # The result of a condition that reads no scope is the same for every access of the request.
         holds = self._known.get(program)
         if holds is None:
+            before = self._left[0]
             self._left[0] -= program.size
             try:
                 holds = program.holds(self.variables)
@@ -373,6 +385,7 @@ class Request:
                 holds = failure
             if "scope" not in program.variables:
                 self._known[program] = holds
+                self._spent += before - self._left[0]
         if isinstance(holds, CelError):
             everywhere = "scope" not in program.variables
             return ConditionError(source, holds.code, str(holds), everywhere)

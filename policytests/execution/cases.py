@@ -187,8 +187,10 @@ class RequestCase:
         """Log in, decide each access asked for, and compare."""
         session = evaluation.session(self.test.token, evaluation.linked.services[self.test.name])
         asked = accesses(self.test.scopes)
-        login = session.outcome if isinstance(session.outcome, Refusal) else None
-        return judge_request(self.test, asked, [session.answer(one) for one in asked], login)
+        answers = session.answers(asked)
+        # A request that costs too much is refused as a whole, like a login.
+        whole = next((one for one in (session.outcome, *answers) if isinstance(one, Refusal)), None)
+        return judge_request(self.test, asked, answers, whole)
 
     def tell(self, evaluation: Evaluation) -> Iterator[str]:
         """Tell the login, then each access that is not as expected."""
@@ -215,8 +217,8 @@ class RequestCase:
     def _unexpected(self, session: Session) -> Iterator[tuple[Access, AccessAnswer]]:
         """Yield each access that is not answered as expected."""
         wanted = self.test.granted or ()
-        for access in accesses(self.test.scopes):
-            answer = session.answer(access)
+        asked = accesses(self.test.scopes)
+        for access, answer in zip(asked, session.answers(asked), strict=True):
             allowed = not isinstance(answer, Refusal) and answer.allowed
             if allowed != (access in wanted) or mark_of(answer) is Mark.ERROR:
                 yield access, answer

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from regauth.engine.access.outcomes import Refusal, Verdict
 from regauth.engine.access.scope import Access
 from regauth.engine.decisions.authentication import Authenticated
-from regauth.engine.decisions.decide import Request
+from regauth.engine.decisions.decide import Request, TooCostlyError, decide
 from regauth.engine.decisions.exchange import Credentials, Keys, NeedKeys, login, run
 from regauth.engine.policy.policy import Policy
 from regauth.policytests.suites.linking import Linked
@@ -34,34 +34,58 @@ that its index finds are.
 
 
 def ask(
-    policy: Policy, login: Authenticated, service: str, now: datetime, *, mutant: bool = False
+    policy: Policy,
+    login: Authenticated,
+    service: str,
+    now: datetime,
+    *,
+    mutant: bool = False,
+    bounded: bool = False,
 ) -> Request:
     """
     Return the request of a login, by which its accesses are decided.
 
     Every statement is evaluated, so that an error of a condition shows even where the index would
     skip it.  In a very large policy that would take too long.  A mutant has the index of the policy
-    before the change, which must not be used.
+    before the change, which must not be used.  A bounded request has the steps that a server gives
+    one (`TooCostlyError`).
     """
     whole = mutant or len(policy.grants) + len(policy.denials) <= MAX_EXHAUSTIVE
-    return Request(policy, login.identity, login.claims, service, now, exhaustive=whole)
+    identity, claims = login.identity, login.claims
+    return Request(policy, identity, claims, service, now, exhaustive=whole, bounded=bounded)
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
     """One sample's login at one service, and what it may do after."""
 
+    policy: Policy
     sample: Sample
     service: str
     outcome: Authenticated | Refusal
     request: Request | None
 
     def answer(self, access: Access) -> AccessAnswer:
-        """Decide one access."""
-        if self.request is None:
-            assert isinstance(self.outcome, Refusal)  # noqa: S101 - for the type checker
-            return self.outcome
-        return self.request.verdict(access)
+        """Decide one access, as a server that is asked for it alone."""
+        return self.answers((access,))[0]
+
+    def answers(self, accesses: Sequence[Access]) -> list[AccessAnswer]:
+        """Decide the accesses of one request, which a server refuses when it costs too much."""
+        if isinstance(self.outcome, Refusal):
+            return [self.outcome] * len(accesses)
+        assert self.request is not None  # noqa: S101 - for the type checker
+        self.request.count_anew()
+        try:
+            answers: list[AccessAnswer] = [self.request.verdict(access) for access in accesses]
+            self.request.check_steps("the last access")
+        except TooCostlyError:
+            # Looking at every statement takes more steps than deciding does.
+            login, now = self.outcome, self.sample.now
+            decided = decide(self.policy, login.identity, login.claims, self.service, accesses, now)
+            if isinstance(decided, Refusal):
+                return [decided] * len(accesses)
+            return list(decided.verdicts)
+        return answers
 
 
 def open_session(policy: Policy, sample: Sample, service: str) -> Session:
@@ -74,8 +98,8 @@ def open_session(policy: Policy, sample: Sample, service: str) -> Session:
     outcome = run(login(policy, credentials, service, sample.now), keys_for)
     request = None
     if isinstance(outcome, Authenticated):
-        request = ask(policy, outcome, service, sample.now)
-    return Session(sample, service, outcome, request)
+        request = ask(policy, outcome, service, sample.now, bounded=True)
+    return Session(policy, sample, service, outcome, request)
 
 
 @dataclass(slots=True)
@@ -104,5 +128,4 @@ class Evaluation:
 
     def answers(self, token: str, service: str, accesses: Sequence[Access]) -> list[AccessAnswer]:
         """Decide several accesses of a token."""
-        session = self.session(token, service)
-        return [session.answer(access) for access in accesses]
+        return self.session(token, service).answers(accesses)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, TypeGuard
 
-from regauth.engine.access.outcomes import Refusal, Verdict, Why
+from regauth.engine.access.outcomes import Reason, Refusal, Verdict, Why
 from regauth.engine.access.scope import Access
 from regauth.engine.policy.patterns.text import PATTERN_VALUE
 from regauth.policytests.suites.suite import Because, Cell, Mark, RequestTest
@@ -51,7 +51,7 @@ MEANING: Final = {
 def mark_of(answer: AccessAnswer) -> Mark:
     """Return the mark for an answer."""
     if isinstance(answer, Refusal):
-        return Mark.UNAUTHENTICATED
+        return Mark.ERROR if answer.reason == Reason.TOO_COSTLY else Mark.UNAUTHENTICATED
     if answer.errors:
         return Mark.ERROR
     return Mark.ALLOWED if answer.allowed else Mark.REFUSED
@@ -108,7 +108,8 @@ def _guard(answer: Verdict) -> str:
 def describe(answer: AccessAnswer) -> str:
     """Say an answer in a few words."""
     if isinstance(answer, Refusal):
-        return f"not authenticated: {answer.reason}"
+        costly = answer.reason == Reason.TOO_COSTLY
+        return f"{'an error' if costly else 'not authenticated'}: {answer.reason}"
     if answer.errors:
         sources = ", ".join(f"`{source}`" for source in sources_of_errors([answer]))
         return f"an error in {sources}: {answer.errors[0].message}"

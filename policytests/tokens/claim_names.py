@@ -9,7 +9,7 @@ A misspelled claim tests nothing: the token then equals the one that it is made 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from regauth.engine.cel import RecordType
+from regauth.engine.cel import BOOL, DOUBLE, INT, STRING, RecordType, Type
 from regauth.engine.issuers import ClaimSchema
 from regauth.engine.source.nearest import did_you_mean, nearest
 
@@ -27,18 +27,38 @@ class UnknownClaim:
 
 
 def unknown_claims(schema: ClaimSchema, paths: Iterable[ClaimPath]) -> Iterator[UnknownClaim]:
-    """Yield each claim that the schema does not have."""
+    """Yield each claim that the schema does not have, once."""
+    told: set[ClaimPath] = set()
     for path in paths:
-        holder = _holder(schema.type, path[:-1])
-        whole = schema.type.field("/".join(path))  # which `without` names in one word
-        if holder is None or holder.field(path[-1]) or whole:
+        if schema.type.field("/".join(path)):  # which `without` names in one word
             continue
-        within = [one for one in schema.claims if len(one) > 1 and one[-1] == path[-1]]
-        hint = did_you_mean(path[-1], holder.fields)
-        if within and nearest(path[-1], holder.fields) is None:
+        unknown = _first_unknown(schema.type, path)
+        if unknown is None or unknown in told:
+            continue
+        told.add(unknown)
+        holder = _holder(schema.type, unknown[:-1])
+        known = () if holder is None else tuple(holder.fields)
+        within = [one for one in schema.claims if len(one) > 1 and one[-1] == unknown[-1]]
+        hint = did_you_mean(unknown[-1], known) if known else ""
+        if within and nearest(unknown[-1], known) is None:
             hint = f"it is a part of `{'/'.join(within[0][:-1])}`"
-        message = f"tokens of {schema.name} have no claim `{'/'.join(path)}`"
-        yield UnknownClaim(path, message, hint)
+        message = f"tokens of {schema.name} have no claim `{'/'.join(unknown)}`"
+        yield UnknownClaim(unknown, message, hint)
+
+
+def _first_unknown(claims: RecordType, path: ClaimPath) -> ClaimPath | None:
+    """Return a path up to its first name that is not there, or None when all are or may be."""
+    found: Type = claims
+    for end, name in enumerate(path, 1):
+        if found in (STRING, INT, DOUBLE, BOOL):
+            return path[:end]
+        if not isinstance(found, RecordType):
+            return None
+        member = found.field(name)
+        if member is None:
+            return path[:end]
+        found = member.type
+    return None
 
 
 def paths_of(claims: object, path: ClaimPath = ()) -> Iterator[ClaimPath]:

@@ -71,7 +71,7 @@ class ForwardedFields:
     ) -> None:
         self._trusted = tuple(trusted)
         self._rfc7239 = rfc7239
-        self._ignored = ignored
+        self._untold = [] if ignored is None else [ignored]
 
     def read(self, environ: Environ) -> RequestInfo:
         """
@@ -112,14 +112,17 @@ class ForwardedFields:
 
     def _tell(self, environ: Environ, peer: str, variables: Iterable[str]) -> None:
         """Report an ignored field, but only once: any client can send one with each request."""
-        tell = self._ignored
-        if tell is None:
+        if not self._untold:
             return
         for one in variables:
-            if one in environ:
-                self._ignored = None
-                tell(_FIELDS[one], peer)
+            if one not in environ:
+                continue
+            try:
+                tell = self._untold.pop()  # atomic, so that of many threads one alone tells
+            except IndexError:
                 return
+            tell(_FIELDS[one], peer)
+            return
 
 
 class WithRequestInfo:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from regauth.servers.signing import key_folder
 from tests.docs.platforms import complaints
 from tests.e2e.images import layer_content, write_image
 from tests.e2e.programs import TOKEN_SERVER, free_ports, require, run, running
@@ -59,6 +61,51 @@ def test_only_nginx_is_open_to_the_outside_and_nothing_is_a_secret(
     for service in services.values():
         assert all(volume.endswith(":ro") for volume in service["volumes"][:-1])
         assert not re.search("PASSW|SECRET|TOKEN", " ".join(service.get("environment", {})))
+
+
+def test_o10_the_root_key_stays_where_the_keys_were_made(folder: Path, tmp_path: Path) -> None:
+    """The steps above are run as they are written, but for what needs root."""
+    text = (folder / "compose.yaml").read_text()
+    steps = [line[4:] for line in text.splitlines() if line.startswith("#   ")]
+    chosen = [re.sub(r"  +#.*", "", one) for one in steps if one.startswith(("mkdir", "find"))]
+    assert len(chosen) == 2
+    key_folder.create(tmp_path / "keys", "ES256", datetime.now(UTC))
+    subprocess.run(["bash", "-euc", "\n".join(chosen)], cwd=tmp_path, check=True)
+    there = {one.name for one in (tmp_path / "deploy" / "compose" / "keys").iterdir()}
+
+    assert there == {one.name for one in (tmp_path / "keys").iterdir()} - {"root.key"}
+    assert {"root.crt", "current"} < there
+
+
+@pytest.mark.parametrize("file", ["kubernetes/example/kustomization.yaml", "helm/values.yaml"])
+def test_o10_no_instructions_give_a_cluster_the_root_key(folder: Path, file: str) -> None:
+    text = (folder / file).read_text()
+
+    assert "find keys -type f ! -name root.key" in text
+    assert not re.search(r"--from-file=keys/?[ )]", text)
+
+
+@pytest.mark.parametrize(
+    ("file", "known"),
+    [
+        ("compose/server.yaml", True),
+        ("nginx/proxy.yaml", True),
+        ("kubernetes/proxy/proxy.yaml", True),
+        ("helm/templates/proxy.yaml", True),
+        ("kubernetes/token-server/server.yaml", False),
+        ("helm/values.yaml", False),
+    ],
+)
+def test_o4_whatever_ships_behind_a_front_trusts_it_or_says_what_to_write(
+    folder: Path, file: str, *, known: bool
+) -> None:
+    """Only the cluster knows its Ingress's addresses; all fronts of our own are known."""
+    text = (folder / file).read_text()
+
+    assert bool(re.search(r"^ *trustedProxies: \[.+\]", text, re.MULTILINE)) is known
+    if not known:
+        assert re.search(r"Behind an Ingress: the addresses of its pods.*\n.*\n", text)
+        assert re.search(r"^ *# trustedProxies: \[", text, re.MULTILINE)
 
 
 def test_what_is_mounted_and_built_is_there_or_made_by_the_steps_above(

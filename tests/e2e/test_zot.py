@@ -1,18 +1,26 @@
 """A real zot: without tokens behind our proxy, and in bearer mode, which opens other repositories."""
 
+import hashlib
+import http.client
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+
+from regauth.engine.tokens import jwt
+from regauth.engine.tokens.keys import SigningKey
+from regauth.servers.signing import key_folder
 
 from .conftest import Site
 from .decisions import NO_PUSH, PULL, PUSH, Decision
 from .fronts import Front
 from .images import layer_content, write_image
 from .programs import TOKEN_SERVER, free_ports, require, run, running
-from .standing import SERVICE, proxy_before
+from .standing import ISSUER, SERVICE, proxy_before
 
 pytestmark = pytest.mark.e2e
 
@@ -85,6 +93,57 @@ def test_o1_a_mount_from_a_repository_that_the_token_does_not_name_is_refused(
     target = f"/v2/acme/app/blobs/uploads/?mount={digest}&from=globex/secret"
 
     assert front.ask("POST", target, token) == 401
+
+
+def test_o1_in_bearer_mode_a_token_for_one_repository_reads_another_s_blob(
+    site: Site, tmp_path: Path
+) -> None:
+    """
+    The hole that `compat: zot` asks consent for.  Where this fails, zot has mended it.
+
+    A token whose audience is another service is taken too.
+    """
+    now = datetime.now(UTC)
+    stored = key_folder.create(tmp_path / "keys", "RS256", now).current
+    signer = SigningKey(stored.key, "RS256", None, ())
+    certificate = tmp_path / "keys" / f"{stored.name}.crt"
+    bearer = {"realm": site.realm, "service": SERVICE, "cert": str(certificate)}
+    with zot(tmp_path / "zot", {"bearer": bearer}) as (port, _):
+        secret = b"a layer of another repository"
+        digest = f"sha256:{hashlib.sha256(secret).hexdigest()}"
+        owner = _token(signer, now, "secret/vault")
+        where = _ask(port, "POST", "/v2/secret/vault/blobs/uploads/", owner).location
+        put = _ask(port, "PUT", f"{where}?digest={digest}", owner, secret)
+        thief = _token(signer, now, "acme/app/steal", audience="other.example.com")
+        before = _ask(port, "GET", f"/v2/secret/vault/blobs/{digest}", thief)
+        mount = f"/v2/acme/app/steal/blobs/uploads/?mount={digest}&from=secret/vault"
+        mounted = _ask(port, "POST", mount, thief)
+        read = _ask(port, "GET", f"/v2/acme/app/steal/blobs/{digest}", thief)
+
+    assert (put.status, before.status) == (201, 401)
+    assert (mounted.status, read.status, read.body) == (201, 200, secret)
+
+
+class _Reply(NamedTuple):
+    status: int
+    location: str
+    body: bytes
+
+
+def _ask(port: int, method: str, target: str, token: str, body: bytes = b"") -> _Reply:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, 30)) as connection:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/octet-stream"}
+        connection.request(method, target, body, headers)
+        reply = connection.getresponse()
+        return _Reply(reply.status, reply.getheader("Location", ""), reply.read())
+
+
+def _token(key: SigningKey, now: datetime, repository: str, audience: str = SERVICE) -> str:
+    """Return a registry token (distribution docs/spec/auth/jwt.md) for one repository alone."""
+    began = int(now.timestamp())
+    access = [{"type": "repository", "name": repository, "actions": ["pull", "push"]}]
+    claims = {"iss": ISSUER, "aud": audience, "sub": "someone", "access": access}
+    return jwt.sign({**claims, "iat": began - 10, "nbf": began - 10, "exp": began + 300}, key)
 
 
 def test_o6_the_doctor_says_what_bearer_mode_opens_and_which_certificate_it_has(

@@ -101,3 +101,29 @@ def test_an_impossible_token_of_a_python_test_is_an_error(house: Repository) -> 
     assert typo.impossible("an event that is not known yet").may("pull", "acme/app")
     with pytest.raises(PolicyError, match="write why"):
         typo.impossible(" ")
+
+
+@pytest.mark.parametrize(
+    ("claims", "said"),
+    [
+        ({"evnt_name": "pull_request"}, "evnt_name"),
+        ({"repository_owner_id": 1342004}, "repository_owner_id"),
+        ({"head": {"ref": "main"}}, "head"),
+    ],
+)
+def test_python_unknown_claim_is_no_green_test(
+    house: Repository, claims: dict[str, object], said: str
+) -> None:
+    """A misspelt claim, or one of another type, changes nothing, so the test would prove nothing."""
+    main = load(house.root / "policy").token(
+        "github-actions", repository="acme/app", repository_owner_id="1342004"
+    )
+    with pytest.raises(PolicyError, match=said):
+        main.but(**claims).may("push", "acme/app")
+
+
+@pytest.mark.parametrize("name", ["evnt_name", "kubernetes.io/pod", "repository/owner"])
+def test_python_unknown_claim_that_is_taken_away(house: Repository, name: str) -> None:
+    main = load(house.root / "policy").token("github-actions", repository="acme/app")
+    with pytest.raises(PolicyError, match=f"no claim `{name.removesuffix('/pod')}`"):
+        main.without(name)

@@ -238,6 +238,22 @@ def test_o4_the_first_field_that_is_ignored_is_told_once(
     assert told == [(name, "192.0.2.1")]
 
 
+def test_o4_two_requests_at_once_tell_of_it_once() -> None:
+    """The second request comes while the first has found a field and told nobody yet."""
+    told: list[tuple[str, str]] = []
+    fields = ForwardedFields((), ignored=lambda *what: told.append(what))
+
+    class Slow(dict[str, object]):
+        def __contains__(self, name: object) -> bool:
+            if name == "HTTP_FORWARDED":
+                read(fields, "192.0.2.2", forwarded="for=198.51.100.7")
+            return super().__contains__(name)
+
+    fields.read(Slow(REMOTE_ADDR="192.0.2.1", HTTP_FORWARDED="for=198.51.100.7"))
+
+    assert told == [("Forwarded", "192.0.2.2")]
+
+
 @pytest.mark.parametrize(("rfc7239", "ignored"), [(True, "X-Forwarded-For"), (False, "Forwarded")])
 def test_o4_a_trusted_proxy_that_writes_the_other_fields_is_told(
     *, rfc7239: bool, ignored: str

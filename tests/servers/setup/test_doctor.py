@@ -199,6 +199,32 @@ HOSTILE = "\x1b]0;owned\x07\x1b[2J\u202e"
 """Sets a terminal's title, clears its screen, and turns its line round."""
 
 
+def test_o6_a_registry_that_breaks_off_at_eddsa_is_told_as_distribution_2_8(
+    folder: Path, provider: Provider, tmp_path: Path
+) -> None:
+    """Distribution 2.8 panics at a token of EdDSA, so the connection ends without an answer."""
+    in_process("keys", "new", tmp_path / "ed", "--algorithm", "EdDSA")
+    server = folder / "server.yaml"
+    server.write_text(server.read_text().replace("keyFolder: keys", f"keyFolder: {tmp_path}/ed"))
+    realm = f"{provider.url}/auth/token"
+    fields = f'realm="{realm}",service="registry.example.com"'
+    first = f"HTTP/1.1 401 x\r\nWWW-Authenticate: Bearer {fields}\r\n"
+    asked: list[int] = []
+
+    def panic(connection: socket.socket) -> None:
+        asked.append(1)
+        if len(asked) == 1:
+            connection.sendall(f"{first}Content-Length: 0\r\n\r\n".encode())
+
+    provider.answers["/v2/"] = Answer(raw=panic)
+    asked_for = "/auth/token?service=registry.example.com"
+    provider.answers[asked_for] = Answer(raw=dated(timedelta()))
+    said = examined(folder, provider.url)
+
+    assert "the registry breaks off at a token that is signed with EdDSA; Distribution 2.8" in said
+    assert "token-server keys rotate KEYS --algorithm ES256" in said
+
+
 def test_s11_what_a_registry_sends_steers_no_terminal(folder: Path, provider: Provider) -> None:
     evil = HOSTILE.encode()
     for line in (
