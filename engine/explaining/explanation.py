@@ -129,7 +129,7 @@ def explain(
     decided = decide(policy, answer.identity, answer.claims, service, accesses, now)
     steps = (
         *(Step(name, passed=True) for name, _ in _BEFORE_CLAIMS),
-        *_claim_steps(answer.provider, answer.claims, service, now),
+        *_claim_steps(answer.provider, answer.claims, service, now, now),
     )
     return _explain_accesses(policy, decided, answer.claims, answer.provider, steps, now)
 
@@ -139,8 +139,13 @@ def explain_verified(
 ) -> Explanation:
     """Explain the decision for a login that was authenticated before."""
     decided = decide(policy, answer.identity, answer.claims, service, accesses, now)
-    steps = tuple(_claim_steps(answer.provider, answer.claims, service, now))
+    steps = tuple(_claim_steps(answer.provider, answer.claims, service, now, answer.at))
     return _explain_accesses(policy, decided, answer.claims, answer.provider, steps, now)
+
+
+def explain_refused(policy: Policy, answer: Refusal, service: str, now: datetime) -> Explanation:
+    """Explain a login that was refused before; with claims when its signature was verified."""
+    return _explain_refusal(policy, answer, service, now)
 
 
 def _explain_refusal(policy: Policy, answer: Refusal, service: str, now: datetime) -> Explanation:
@@ -158,19 +163,22 @@ def _explain_refusal(policy: Policy, answer: Refusal, service: str, now: datetim
     # A refusal has claims only when their signature was verified.  Without claims there is nothing
     # to check.
     if provider is not None and answer.claims is not None:
-        steps += _claim_steps(provider, recalled(dict(answer.claims)), service, now)
+        claims = recalled(dict(answer.claims))
+        steps += _claim_steps(provider, claims, service, now, answer.at or now)
     return Explanation(answer, provider, tuple(steps))
 
 
-def _claim_steps(provider: Provider, claims: Claims, service: str, now: datetime) -> list[Step]:
+def _claim_steps(
+    provider: Provider, claims: Claims, service: str, now: datetime, at: datetime
+) -> list[Step]:
     """Run the checks of verified claims again, each to its own result."""
     steps: list[Step] = []
     for check in CHECKS:
         if any(step.passed is False for step in steps):
             steps.append(Step(check.name, passed=None))
             continue
-        refused = check.reason(provider, claims, now) is not None
-        steps.append(Step(check.name, not refused, check.describe(provider, claims, now)))
+        refused = check.reason(provider, claims, at) is not None
+        steps.append(Step(check.name, not refused, check.describe(provider, claims, at)))
     if any(step.passed is False for step in steps):
         return steps
     variables = rule_variables(provider, claims, service, now)

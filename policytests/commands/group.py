@@ -69,18 +69,26 @@ def _asking(function: Command) -> Command:
 
 
 @main.command(epilog=_example("why"))
-@click.argument("token")
-@click.argument("scopes", nargs=-1, required=True)
+@click.argument("words", nargs=-1, required=True, metavar="TOKEN SCOPES...")
+@click.option("--request", metavar="ID", help="Explain this request of the LOGs named instead.")
 @_asking
-def why(token: str, scopes: tuple[str, ...], **options: object) -> None:
+def why(words: tuple[str, ...], request: str | None, **options: object) -> None:
     """Explain one decision step by step.
 
     TOKEN is the name of a suite's token, a file with a JWT, or - for standard input. A scope is
     `repository:NAME:ACTIONS`, or short: `acme/app:push`, `acme/app:v1:push`, `acme/app`.
-    """
-    from . import answers, questions  # noqa: PLC0415 - on demand
 
-    raise SystemExit(answers.show(answers.why(questions.Options.of(options), token, scopes)))
+    With --request ID, name decision logs instead: LOG... (plain, gzip, or - for standard input).
+    Every line with the id is shown, as it was decided and as the policy decides it now.
+    """
+    from . import answers, questions, recorded  # noqa: PLC0415 - on demand
+
+    asked = questions.Options.of(options)
+    if request is not None:
+        raise SystemExit(answers.show(recorded.why_recorded(asked, request, words)))
+    if len(words) == 1:
+        raise click.UsageError("Missing argument 'SCOPES...'.", click.get_current_context())
+    raise SystemExit(answers.show(answers.why(asked, words[0], words[1:])))
 
 
 @main.command(epilog=_example("can"))

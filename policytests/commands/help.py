@@ -54,6 +54,7 @@ EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
     "why": (
         "policytest why main acme/app:push",
         "policytest why --policy policy/ --keys jwks.json token.jwt repository:acme/app:pull",
+        "policytest why --policy policy/ --request 6f1c2a90b1d24c55 decisions.jsonl",
     ),
     "can": (
         "policytest can main",

@@ -115,7 +115,7 @@ class Options:
     def _sample(self, token: str, loaded: Loaded) -> Subject:
         linked = loaded.evaluation.linked
         sample = linked.samples[token]
-        policy = self._policy() if self.policy else linked.policy
+        policy = self.chosen_policy() if self.policy else linked.policy
         if self.keys:
             raise QuestionError("--keys is for a real token; those of a suite bring their own")
         named = self._named(policy)
@@ -123,7 +123,7 @@ class Options:
         return Subject(
             policy,
             self._service(policy, linked.suite.service),
-            self._time() or sample.now,
+            self.time() or sample.now,
             sample.text,
             named.name if named else sample.username,
             sample.key_set(provider),
@@ -132,7 +132,7 @@ class Options:
 
     def _real(self, token: str) -> Subject:
         text = (sys.stdin.read() if token == STANDARD_INPUT else Path(token).read_text()).strip()
-        policy = self._policy()
+        policy = self.chosen_policy()
         try:
             claims = parse(text).claims
         except MalformedTokenError as error:
@@ -142,7 +142,7 @@ class Options:
             sys.stderr.write(f"{UNVERIFIED}\n")
         issued = claims.get("iat")
         own = datetime.fromtimestamp(issued, UTC) if isinstance(issued, int | float) else None
-        now = self._time() or own or datetime.now(UTC)
+        now = self.time() or own or datetime.now(UTC)
         named = self._named(policy)
         username = named.name if named else ""
         return Subject(policy, self._service(policy, None), now, text, username, keys, ())
@@ -160,7 +160,13 @@ class Options:
             raise QuestionError(f"the policy has no provider {self.provider!r}; {hint}")
         return policy.providers[self.provider]
 
-    def _policy(self) -> Policy:
+    def chosen_policy(self) -> Policy:
+        """
+        Compile the policy that was named, or the one of the default folder.
+
+        Raises:
+            QuestionError: It does not compile.
+        """
         folder = self.policy or Path(FOLDER)
         compilation = compile_folder(folder, folder.as_posix()).compilation
         if compilation.policy is None:
@@ -174,7 +180,13 @@ class Options:
             raise QuestionError(f"the policy answers for {names}; choose with --service")
         return service or next(iter(policy.services))
 
-    def _time(self) -> datetime | None:
+    def time(self) -> datetime | None:
+        """
+        Return the time that was named.
+
+        Raises:
+            QuestionError: It is none.
+        """
         if self.at is None:
             return None
         time = parse_time(self.at)

@@ -130,7 +130,7 @@ class Replay:
         before = (login_refused(record.reason),) * len(asked.names)
         if record.answered:
             before = asked.recorded(record.accesses)
-        login = self._login(record)
+        login = self.login(record)
         if isinstance(login, Undecided):
             return login
         if login is None:
@@ -147,7 +147,7 @@ class Replay:
     def again(self, record: Record) -> Redecided | None:
         """Decide a record again with all that explains it; None when it cannot be decided."""
         asked = asked_of(record)
-        login = self._login(record)
+        login = self.login(record)
         if login is None or isinstance(login, Undecided):
             return None
         if isinstance(login, Refusal):
@@ -162,11 +162,11 @@ class Replay:
         decision = replace(decided, verdicts=choose(decided.verdicts, asked.choices))
         return Redecided(record, asked, decision, request)
 
-    def _login(self, record: Record) -> "_Login | Refusal | Undecided | None":
+    def login(self, record: Record) -> "LoggedIn | Refusal | Undecided | None":
         """Check a record's login again; None when the result is known to be the same."""
         if record.anonymous or record.reason == Reason.NO_CREDENTIALS:
             outcome = anonymous(self.policy, record.service, (), record.time)
-            return outcome if isinstance(outcome, Refusal) else _Login(Identity(), NO_CLAIMS)
+            return outcome if isinstance(outcome, Refusal) else LoggedIn(Identity(), NO_CLAIMS)
         if record.claims is None:
             return self._without_claims(record)
         when = record.checked or record.time
@@ -182,7 +182,9 @@ class Replay:
         else:
             username = "" if record.routing == "issuer" else record.provider
             login = login_verified(self.policy, username, record.claims, record.service, when)
-        return _Login(login.identity, login.claims) if isinstance(login, Authenticated) else login
+        if isinstance(login, Authenticated):
+            return LoggedIn(login.identity, login.claims, login)
+        return login
 
     def _without_claims(self, record: Record) -> Refusal | Undecided | None:
         same = record.policy == self.policy.hash
@@ -201,7 +203,7 @@ class Replay:
         return Undecided.NOT_VERIFIED if record.reason in _BEFORE_CLAIMS else Undecided.NO_CLAIMS
 
     def _answers(
-        self, record: Record, login: "_Login", asked: AskedAccesses
+        self, record: Record, login: "LoggedIn", asked: AskedAccesses
     ) -> tuple[Answered, ...] | Refusal:
         now = self.at or record.time
         key = self._reads.key(login.identity, login.claims, record, now)
@@ -223,11 +225,13 @@ class Replay:
         return known
 
 
-class _Login(NamedTuple):
+class LoggedIn(NamedTuple):
     """Who asks, with the claims that grants and denials see."""
 
     identity: Identity
     claims: Claims
+    authenticated: Authenticated | None = None
+    """The login itself; None where nobody logged in."""
 
 
 def _of_refusal(record: Record, refused: Refusal) -> Iterator[Difference]:

@@ -268,3 +268,16 @@ def test_a_suite_says_how_many_requests_to_a_proxy_it_leaves_out(past: Past) -> 
     _, _, errors = past.replay(past.site.folder / "policy", "--suite", str(suite))
 
     assert f"requests to a proxy, decided by their tag or digest: {len(REQUESTS)}" in errors
+
+
+def test_a_refused_request_at_the_proxy_is_explained_by_the_id_of_its_answer(past: Past) -> None:
+    reply = past.site.ask("PUT", "/v2/acme/app/manifests/v1", past.site.token(APP))
+    request = json.loads(reply.body)["errors"][0]["detail"]["requestId"]
+    policy = past.site.folder / "policy"
+    code = main(["why", "--request", request, str(past.log), "--policy", str(policy)])
+    told = past.capture.readouterr().out
+
+    assert code == 0
+    assert "a proxy, at the request itself" in told
+    assert "  repository:acme/app:v1:push: refused by the denial `frozen`" in told
+    assert "  repository:acme/app:v1:push: REFUSED by the denial frozen" in told
