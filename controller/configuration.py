@@ -25,7 +25,16 @@ from regauth.engine.source.configuration_file import (
 from regauth.engine.source.nodes import MappingNode, Node, SequenceNode
 
 from .naming import DEFAULT_INSTANCE, installed_name
-from .settings import MIN_TOKEN, Election, Limits, Registry, Selection, Settings
+from .settings import (
+    MIN_TOKEN,
+    Attachment,
+    Election,
+    Limits,
+    Memory,
+    Registry,
+    Selection,
+    Settings,
+)
 
 MAX_TOKEN: Final = timedelta(hours=48)
 MIN_LEASE: Final = timedelta(seconds=3)
@@ -65,7 +74,8 @@ def _parsed(text: str, file: Path, problems: Problems) -> Configuration | None:
 
 def entitlements(settings: Settings, policy: Policy | None) -> Entitlements:
     """Return what settings and a policy come to."""
-    return Entitlements(settings.registries, settings.selection, policy, settings.instance)
+    attach = settings.attach_to == Attachment.ACCOUNTS
+    return Entitlements(settings.registries, settings.selection, policy, settings.instance, attach)
 
 
 def load_policy(folder: Path, location: Location) -> Policy:
@@ -122,7 +132,17 @@ class _ControllerReader:
                 listen=self._address(node.get("listen")),
             ),
             election=elected,
+            attach_to=self._attachment(node),
+            memory=Memory(str(plain(node, "memory") or Memory.SECRETS)),
         )
+
+    def _attachment(self, node: MappingNode) -> Attachment:
+        """A policy cannot look an account up: the ConfigMap tells it which have a pull secret."""
+        found = Attachment(str(plain(node, "attachTo") or Attachment.ACCOUNTS))
+        if found == Attachment.PODS and plain(node, "memory") != Memory.CONFIG_MAPS:
+            message = "`attachTo: pods` needs the ConfigMaps that say who has a pull secret"
+            self._values.wrong(node["attachTo"], message, "write `memory: configMaps`")
+        return found
 
     def _registry(self, node: MappingNode) -> Registry:
         host, name = text_of(node["host"]), text_of(node["provider"])

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
+from .operating.commands import Hands, status, uninstall
+
 if TYPE_CHECKING:
     from kubernetes.client import Configuration as Connection
 
@@ -64,6 +66,7 @@ _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 @click.pass_context
 def main(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - click's
     """Run, or run a command."""
+    context.obj = Hands(_connection, fail)
     if context.invoked_subcommand is not None:
         return
     if not options["config"] and not options["registry_host"]:
@@ -183,8 +186,21 @@ def _connection(kubeconfig: Path | None) -> "Connection":
     metavar="VERSION",
     help="The file for --image-credential-provider-config of kubelets of a version, such as 1.34.",
 )
+@click.option(
+    "--kubernetes",
+    default="1.36",
+    show_default=True,
+    metavar="VERSION",
+    help="The API server's version; before 1.36 `attachTo: pods` needs v1beta1.",
+)
 def manifests(
-    file: Path, image: str | None, namespace: str, *, plugin: bool, kubelet: str | None
+    file: Path,
+    image: str | None,
+    namespace: str,
+    *,
+    plugin: bool,
+    kubelet: str | None,
+    kubernetes: str,
 ) -> None:
     """
     Print the manifests that install the controller, or the kubelets' credential provider.
@@ -211,13 +227,14 @@ def manifests(
     try:
         settings = read_configuration(file).settings
         if kubelet is not None:
-            made = [kubelet_configuration(settings, _version(kubelet))]
+            made = [kubelet_configuration(settings, _version(kubelet, "--kubelet"))]
         elif plugin:
             made = plugin_manifests(settings)
         elif image is None:
             fail("say which image has kube-controller: --image IMAGE")
         else:
-            made = controller_manifests(settings, file, image, namespace)
+            api = _version(kubernetes, "--kubernetes")
+            made = controller_manifests(settings, file, image, namespace, api)
     except ConfigurationError as error:
         fail_with_problems(error)
     except ManifestError as error:
@@ -225,11 +242,11 @@ def manifests(
     click.echo(to_yaml(made))
 
 
-def _version(text: str) -> tuple[int, int]:
+def _version(text: str, option: str) -> tuple[int, int]:
     major, _, minor = text.removeprefix("v").partition(".")
     minor = minor.partition(".")[0]
     if not (major.isdecimal() and minor.isdecimal()) or (int(major), int(minor)) < MIN_KUBELET:
-        fail(f"--kubelet is a version such as 1.34, from {MIN_KUBELET[0]}.{MIN_KUBELET[1]} on")
+        fail(f"{option} is a version such as 1.34, from {MIN_KUBELET[0]}.{MIN_KUBELET[1]} on")
     return int(major), int(minor)
 
 
@@ -254,6 +271,10 @@ def fail_with_problems(error: "ConfigurationError") -> NoReturn:
     color = wants_color(os.environ, terminal=sys.stderr.isatty())
     click.echo(render_text(error.problems, error.sources, color=color), err=True, color=color)
     sys.exit(EXIT_POLICY)
+
+
+main.add_command(status)
+main.add_command(uninstall)
 
 
 if __name__ == "__main__":

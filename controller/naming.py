@@ -68,3 +68,8 @@ def installed_name(instance: str) -> str:
     Instances share no name, so that installing one takes nothing from another.
     """
     return MANAGER if instance == DEFAULT_INSTANCE else f"{MANAGER}-{instance}"
+
+
+def state_name(instance: str) -> str:
+    """Return what the ConfigMap is called in which an instance remembers a namespace's secrets."""
+    return f"{installed_name(instance)}.pull-secrets"

@@ -27,7 +27,6 @@ from regauth.controller.applying.reconciling import Controller
 from regauth.controller.applying.work_queue import Throttle
 from regauth.controller.observing.api_errors import ApiError
 from regauth.controller.observing.cluster import Cluster
-from regauth.controller.observing.inventory import KINDS
 from regauth.controller.observing.server_clock import ServerClock
 from regauth.engine.source.configuration_file import ConfigurationError
 
@@ -92,7 +91,7 @@ class Process:
         host = Host(
             self._cluster, self._clock.now, time.monotonic, self._leads, log, self._measures
         )
-        self._controller = Controller(host, configuration.entitlements)
+        self._controller = Controller(host, configuration.entitlements, self._settings.memory)
         self._controller.active = False
         self._measures.loaded(_now().timestamp())
         self._unusable = ""
@@ -107,8 +106,8 @@ class Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         endpoints = self._endpoints()
-        for kind in KINDS:
-            self._start(self._controller.watches.watchers[kind].run, f"watch-{kind}")
+        for kind, watcher in self._controller.watches.watchers.items():
+            self._start(watcher.run, f"watch-{kind}")
         lost = False
         try:
             lost = self._lead()
@@ -162,11 +161,7 @@ class Process:
                 self._log.event("leading")
             led = leads
             if led and not working and self._controller.watches.ready:
-                working = True
-                self._controller.keys.refresh()
-                self._controller.begin()
-                for number in range(self._settings.limits.workers):
-                    self._start(self._work, f"worker-{number}")
+                working = self._begin()
             if working and self._controller.keys.refresh():
                 self._controller.look_at_everything()
             if now - reloaded >= RELOAD_SECONDS:
@@ -175,6 +170,18 @@ class Process:
             # The lists come in meanwhile; whether they are there costs no request.
             self._rest(_LIST_SECONDS if led and not working else self._renew)
         return False
+
+    def _begin(self) -> bool:
+        """Start to work; return whether that could be done."""
+        self._controller.keys.refresh()
+        try:
+            self._controller.begin()
+        except ApiError as error:
+            self._log.event("state-failed", "warning", error=str(error), status=error.status)
+            return False
+        for number in range(self._settings.limits.workers):
+            self._start(self._work, f"worker-{number}")
+        return True
 
     def _rest(self, seconds: float) -> None:
         """Wait so long, or until the process is to end."""

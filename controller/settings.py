@@ -8,6 +8,7 @@ Not here: reading them (`regauth.controller.configuration`).
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -64,6 +65,24 @@ class Election:
     renew: timedelta = timedelta(seconds=5)
 
 
+class Attachment(StrEnum):
+    """What gets the name of a pull secret."""
+
+    ACCOUNTS = "accounts"
+    """The controller writes it into the account's lists."""
+    PODS = "pods"
+    """A MutatingAdmissionPolicy writes it into each new pod; accounts stay as they are."""
+
+
+class Memory(StrEnum):
+    """Where the controller remembers what it has made."""
+
+    SECRETS = "secrets"
+    """It reads its Secrets, which takes the right to list all of the cluster."""
+    CONFIG_MAPS = "configMaps"
+    """It keeps a ConfigMap in each namespace, and reads no Secret."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that `controller.yaml` can say."""
@@ -76,3 +95,5 @@ class Settings:
     election: Election | None = field(default_factory=Election)
     listen: tuple[str, int] | None = ("0.0.0.0", 8080)  # noqa: S104 - probes come from the node
     log_format: str = "json"
+    attach_to: Attachment = Attachment.ACCOUNTS
+    memory: Memory = Memory.SECRETS

@@ -11,7 +11,7 @@ from typing import Final
 
 from regauth.controller.naming import secret_name
 from regauth.controller.observing.api_errors import FORBIDDEN, INVALID, ApiError
-from regauth.controller.observing.inventory import Inventory
+from regauth.controller.observing.inventory import KINDS, SECRETS, Inventory
 from regauth.controller.observing.observed import Account, Key
 from regauth.controller.observing.signing_keys import SigningKeys
 from regauth.controller.planning.entitlements import Entitlements
@@ -27,11 +27,13 @@ from regauth.controller.planning.planning import (
     conflict_of,
     plan,
 )
+from regauth.controller.settings import Memory
 
-from .applying import Applier, ChangeError, TakenError, is_over
+from .applying import Applier, ChangeError, NotLeadingError, TakenError, is_over
 from .contention import TOLD_AFTER, Contention
 from .host import Host
 from .standing import Standing, State
+from .state_book import StateBook
 from .watches import Watches
 from .work_queue import WorkQueue
 
@@ -43,7 +45,9 @@ _REFUSALS: Final = frozenset((400, FORBIDDEN, 405, 413, INVALID))
 class Controller:
     """Keeps the pull secrets of all service accounts as the policy says."""
 
-    def __init__(self, host: Host, entitlements: Entitlements) -> None:
+    def __init__(
+        self, host: Host, entitlements: Entitlements, memory: Memory = Memory.SECRETS
+    ) -> None:
         self._host = host
         self._entitlements = entitlements
         self.inventory = Inventory(entitlements.instance)
@@ -53,7 +57,11 @@ class Controller:
         self.standing = Standing()
         self._contention = Contention(host.clock)
         self.keys = SigningKeys(host.cluster, host.clock)
-        self.watches = Watches(host, self.inventory, entitlements.instance, self._enqueue)
+        kinds = [one for one in KINDS if one != SECRETS or memory == Memory.SECRETS]
+        self.watches = Watches(host, self.inventory, entitlements.instance, kinds, self._enqueue)
+        self.book = None
+        if memory == Memory.CONFIG_MAPS:
+            self.book = StateBook(host.cluster, self.inventory, entitlements.instance, self._guard)
         self._applier = Applier(
             host.cluster,
             self.inventory,
@@ -69,8 +77,19 @@ class Controller:
             for key in sorted(keys):
                 self.queue.add(key)
 
+    def _guard(self) -> None:
+        if not self._host.may_write():
+            raise NotLeadingError
+
     def begin(self) -> None:
-        """Work from now on, and have every account looked at."""
+        """
+        Work from now on, and have every account looked at.
+
+        Raises:
+            ApiError: What was made before is remembered, and cannot be read.
+        """
+        if self.book is not None:
+            self.book.load()
         self.active = True
         self.look_at_everything()
 
@@ -82,8 +101,11 @@ class Controller:
             ApiError: A list failed.
         """
         self.keys.refresh()
+        if self.book is not None:
+            self.book.load()
         for watcher in self.watches.watchers.values():
             watcher.list()
+        self.look_at_everything()
 
     def entitle(self, entitlements: Entitlements) -> None:
         """
@@ -103,6 +125,15 @@ class Controller:
         for one in self.inventory.secrets():
             if one.credentials:
                 yield min(login.expires for login in one.credentials).timestamp()
+
+    def apply(self, change: Change) -> None:
+        """
+        Make a change that no plan asks for.
+
+        Raises:
+            ApiError: A request failed.
+        """
+        self._applier.make(change)
 
     def plans(self) -> Iterator[Plan]:
         """Yield the plan for every account."""
@@ -129,7 +160,8 @@ class Controller:
 
     def _attempt(self, key: Key) -> State:
         try:
-            return self._reconcile(key)
+            state = self._reconcile(key)
+            self._remember(key)
         except ApiError as error:
             if is_over(error):
                 self.queue.succeeded(key)
@@ -148,6 +180,13 @@ class Controller:
         except ChangeError as error:
             self._failed(key, str(error), 0.0)
             return State.FAILED
+        return state
+
+    def _remember(self, key: Key) -> None:
+        """Write what was made into the namespace's ConfigMap, with that of the accounts to come."""
+        if self.book is not None:
+            self.book.note(key)
+            self.book.write(key.namespace, more_to_come=self.queue.has(key.namespace))
 
     def _reconcile(self, key: Key) -> State:
         for _ in range(_ROUNDS):

@@ -4,7 +4,7 @@ The watches that keep the inventory up to date, one for each kind of object.
 What lives here: what is watched, and how old the news may be.  Not here: what is done about it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Final
 
@@ -12,7 +12,7 @@ from regauth.controller.naming import INSTANCE, MANAGED_BY, MANAGER
 from regauth.controller.observing.api_errors import ApiError
 from regauth.controller.observing.cluster import Object, path_of
 from regauth.controller.observing.docker_config import TYPE
-from regauth.controller.observing.inventory import KINDS, SECRETS, Entry, Inventory, entry
+from regauth.controller.observing.inventory import SECRETS, Entry, Inventory, entry
 from regauth.controller.observing.observed import Key
 from regauth.controller.observing.watching import Watcher
 
@@ -33,6 +33,7 @@ class Watches:
         host: What it runs on.
         inventory: What is kept up to date.
         instance: Whose pull secrets are watched.
+        kinds: What is watched.
         concerned: Told of the accounts that a change concerns.
     """
 
@@ -41,13 +42,14 @@ class Watches:
         host: Host,
         inventory: Inventory,
         instance: str,
+        kinds: Iterable[str],
         concerned: Callable[[set[Key]], None],
     ) -> None:
         self._host = host
         self._inventory = inventory
         self._instance = instance
         self._concerned = concerned
-        self.watchers = {kind: self._watcher(kind) for kind in KINDS}
+        self.watchers = {kind: self._watcher(kind) for kind in kinds}
 
     def _watcher(self, kind: str) -> Watcher[Entry]:
         # Other people's secrets are not read: whether one has the name of ours, the API server

@@ -98,6 +98,11 @@ class WorkQueue:
             self._closed = True
             self._condition.notify_all()
 
+    def has(self, namespace: str) -> bool:
+        """Tell whether a key of a namespace could be worked on now."""
+        with self._condition:
+            return namespace in self._ready
+
     @property
     def depth(self) -> int:
         """How many keys could be worked on now, or are."""

@@ -23,10 +23,11 @@ from regauth.controller.naming import (
     SYSTEM_NAMESPACES,
     installed_name,
     name_ending,
+    state_name,
 )
 from regauth.controller.observing import docker_config
 from regauth.controller.observing.cluster import Object
-from regauth.controller.settings import Settings
+from regauth.controller.settings import Memory, Settings
 
 from .objects import head
 
@@ -68,6 +69,8 @@ def admission_policy(settings: Settings, account: str) -> Object:
         _rule("serviceaccounts", "UPDATE"),
         _rule("secrets", "CREATE", "UPDATE", "DELETE"),
     ]
+    if settings.memory == Memory.CONFIG_MAPS:
+        rules.append(_rule("configmaps", "CREATE", "UPDATE", "DELETE"))
     user = f"request.userInfo.username == {json.dumps(account)}"
     return {
         "failurePolicy": "Fail",
@@ -76,6 +79,7 @@ def admission_policy(settings: Settings, account: str) -> Object:
         "validations": [
             *_of_tokens(settings),
             *_of_secrets(settings),
+            *_of_config_maps(settings),
             _of_accounts(),
             *_of_namespaces(settings),
         ],
@@ -130,6 +134,20 @@ def _of_secrets(settings: Settings) -> list[Object]:
             f"object.metadata.?ownerReferences.orValue([]).exists(one, {owner} && {named})",
             "a pull secret is named after the account that owns it",
         ),
+    ]
+
+
+def _of_config_maps(settings: Settings) -> list[Object]:
+    if settings.memory == Memory.SECRETS:
+        return []
+    name = json.dumps(state_name(settings.instance))
+    return [
+        _validation(
+            'request.resource.resource == "configmaps"',
+            f'request.name == {name} || (request.operation == "CREATE" &&'
+            f" object.metadata.name == {name})",
+            "only the ConfigMap of the controller is written",
+        )
     ]
 
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from regauth.controller.observing.cluster import Object
-from regauth.controller.settings import Settings
+from regauth.controller.settings import Attachment, Settings
 from regauth.engine.files import read_policy_folder
 from regauth.engine.source.addresses import is_loopback
 
 from .admission import admission
 from .objects import head
 from .permissions import permissions
+from .pod_admission import STABLE_SINCE, pod_admission
 from .workload import deployment, disruption_budget, network_policy
 
 _MAX_CONFIG_MAP: Final = 1024 * 1024
@@ -26,7 +27,11 @@ class ManifestError(ValueError):
 
 
 def controller_manifests(
-    settings: Settings, file: Path, image: str, namespace: str
+    settings: Settings,
+    file: Path,
+    image: str,
+    namespace: str,
+    version: tuple[int, int] = STABLE_SINCE,
 ) -> list[Object]:
     """
     Return what runs the controller, in the order to create it.
@@ -61,6 +66,7 @@ def controller_manifests(
         },
         *permissions(settings, namespace),
         *admission(settings, namespace),
+        *(pod_admission(settings, version) if settings.attach_to == Attachment.PODS else ()),
         deployment(settings, image, namespace, {_key(path): path for path in sorted(files)}),
         disruption_budget(settings, namespace),
         network_policy(settings, namespace),

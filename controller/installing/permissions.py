@@ -4,9 +4,9 @@ The roles that the controller needs: every permission here has a request that fa
 Not here: what permissions cannot say, which is `regauth.controller.installing.admission`.
 """
 
-from regauth.controller.naming import installed_name
+from regauth.controller.naming import installed_name, state_name
 from regauth.controller.observing.cluster import Object
-from regauth.controller.settings import Settings
+from regauth.controller.settings import Attachment, Memory, Settings
 
 from .objects import RBAC, binding, head, rule
 
@@ -19,9 +19,9 @@ def permissions(settings: Settings, namespace: str) -> list[Object]:
     """
     rules = [
         rule(["namespaces"], ["list", "watch"]),
-        rule(["serviceaccounts"], ["list", "watch", "patch"]),
+        rule(["serviceaccounts"], ["list", "watch", *_patch(settings)]),
         rule(["serviceaccounts/token"], ["create"]),
-        rule(["secrets"], ["list", "watch", "create", "patch", "delete"]),
+        *_memory(settings),
         rule(["events"], ["create"]),
         {"nonResourceURLs": ["/openid/v1/jwks"], "verbs": ["get"]},
     ]
@@ -42,3 +42,24 @@ def permissions(settings: Settings, namespace: str) -> list[Object]:
             binding("Role", settings, namespace, account),
         ]
     return made
+
+
+def _patch(settings: Settings) -> list[str]:
+    return ["patch"] if settings.attach_to == Attachment.ACCOUNTS else []
+
+
+def _memory(settings: Settings) -> list[Object]:
+    """
+    Return the permissions on Secrets, and on the ConfigMaps where Secrets are not read.
+
+    A list by name is a request for this name (Kubernetes documentation, "Using RBAC
+    Authorization", "Referring to resources"); the creation of a ConfigMap knows no name.
+    """
+    if settings.memory == Memory.SECRETS:
+        return [rule(["secrets"], ["list", "watch", "create", "patch", "delete"])]
+    named = {"resourceNames": [state_name(settings.instance)]}
+    return [
+        rule(["secrets"], ["create", "patch", "delete"]),
+        rule(["configmaps"], ["create"]),
+        {**rule(["configmaps"], ["list", "patch"]), **named},
+    ]

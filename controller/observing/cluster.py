@@ -97,9 +97,9 @@ class Cluster:
         """Replace an object if it still has the body's resourceVersion; never waits in line."""
         return self._call("PUT", path, body, urgent=True)
 
-    def apply(self, path: str, body: Object, manager: str) -> Object:
-        """Apply an object, taking no field from another manager."""
-        query = {"fieldManager": manager, "force": "false"}
+    def apply(self, path: str, body: Object, manager: str, *, force: bool = False) -> Object:
+        """Apply an object; without `force`, no field is taken from another manager."""
+        query = {"fieldManager": manager, "force": "true" if force else "false"}
         return self._call("PATCH", path, body, APPLY, query)
 
     def patch(self, path: str, operations: list[Object], manager: str) -> Object:

@@ -88,6 +88,18 @@ class Inventory:
         with self._lock:
             return self._put(kind, entry(kind, found))
 
+    def remember(self, secret: PullSecret) -> None:
+        """Enter a pull secret that is not read but remembered; what was read counts more."""
+        with self._lock:
+            self._put(SECRETS, Entry(Key(secret.namespace, secret.name), 0, secret))
+
+    def secret_of(self, key: Key) -> PullSecret | None:
+        """Return the pull secret of an account, if it is known."""
+        with self._lock:
+            name = Key(key.namespace, secret_name(key.name, self._instance))
+            held = self._objects[SECRETS].get(name)
+            return held if isinstance(held, PullSecret) else None
+
     def remove(self, kind: str, found: Object) -> set[Key]:
         """Strike an object off; return the accounts that its end concerns."""
         with self._lock:

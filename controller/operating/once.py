@@ -59,4 +59,4 @@ def _controller(connection: Connection, configuration: Configuration, log: Event
     )
     cluster = Cluster(connection, throttle, measures.request, clock.hear)
     host = Host(cluster, clock.now, time.monotonic, lambda: True, log, measures)
-    return Controller(host, configuration.entitlements)
+    return Controller(host, configuration.entitlements, configuration.settings.memory)

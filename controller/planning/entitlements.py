@@ -40,6 +40,8 @@ class Entitlements:
     selection: Selection = field(default_factory=Selection)
     policy: Policy | None = None
     instance: str = DEFAULT_INSTANCE
+    attach: bool = True
+    """Whether accounts list their pull secret; where pods are given it, accounts stay unchanged."""
 
     def selects(self, account: Account, namespace: Namespace | None) -> bool:
         """Tell whether an account is taken: its own mark counts first, then its namespace's."""

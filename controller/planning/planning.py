@@ -118,7 +118,8 @@ def plan(observed: Observed, entitlements: Entitlements, now: datetime) -> Plan:
         # Of an account of this name that is gone, or of nobody's: its tokens are not this one's.
         return Plan((Delete(account.key, found.name, found.uid),))
     issue = _issue(account, name, found, wanted, observed.signing_keys, now)
-    changes = (*issue, *_attach(account, name, stale))
+    attach = _attach(account, name, stale) if entitlements.attach else ()
+    changes = (*issue, *attach)
     again = None
     if found is not None and not issue:
         again = min(_due(one, _life_of(one, wanted), account.uid) for one in found.credentials)

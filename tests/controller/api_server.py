@@ -26,6 +26,7 @@ COLLECTIONS = {
     "namespaces": ("v1", "Namespace"),
     "serviceaccounts": ("v1", "ServiceAccount"),
     "secrets": ("v1", "Secret"),
+    "configmaps": ("v1", "ConfigMap"),
     "events": ("v1", "Event"),
     "leases": ("coordination.k8s.io/v1", "Lease"),
 }
@@ -224,6 +225,11 @@ class ApiServer(Listening):
                     "FieldManagerConflict",
                 )
             merged = _merged(held, body)
+            for one in self.store.owners[key].get(mine, set()) - others:
+                place, _, name_ = _name(one).partition(":")
+                if place == "data" and name_ not in (body.get("data") or {}):
+                    # SSA, "Field management": what its only manager no longer applies is removed
+                    merged["data"].pop(name_, None)
             self._check(kind, namespace, merged, held)
             self.store.owners[key][mine] = wanted
             self.store.moments.setdefault(key, {})[mine] = self.now()
@@ -515,7 +521,8 @@ def _name(one: str) -> str:
 def _merged(held: Object, body: Object) -> Object:
     """SSA, "Merge strategy": maps by key, ownerReferences by uid."""
     merged = copy.deepcopy(held)
-    merged["type"] = body.get("type", held.get("type"))
+    if "type" in body:
+        merged["type"] = body["type"]
     merged["data"] = {**(held.get("data") or {}), **(body.get("data") or {})}
     for name in ("labels", "annotations"):
         both = {**(held["metadata"].get(name) or {}), **(body["metadata"].get(name) or {})}
@@ -564,13 +571,21 @@ def _told(event: str, one: Object, before: Object | None, selectors: str) -> lis
 
 
 def _selectors(query: dict[str, str]) -> str:
-    """Write both selectors of a request as one: no label is called `type`."""
+    """Write both selectors of a request as one: no label of the tests is called as a field is."""
     return ",".join(query[name] for name in ("fieldSelector", "labelSelector") if name in query)
 
 
 def _selected(one: Object, selectors: str) -> bool:
-    """Concepts, "Field selectors": Secrets by `type`; "Labels and Selectors", equality-based."""
-    values = {**(one["metadata"].get("labels") or {}), "type": one.get("type")}
+    """
+    Concepts, "Field selectors": all by `metadata.name`, Secrets by `type`, Events by `source`;
+    "Labels and Selectors", equality-based.
+    """
+    values = {
+        **(one["metadata"].get("labels") or {}),
+        "type": one.get("type"),
+        "metadata.name": one["metadata"]["name"],
+        "source": (one.get("source") or {}).get("component"),
+    }
     wanted = (each.partition("=") for each in selectors.split(",") if each)
     return all(values.get(name) == value for name, _, value in wanted)
 

@@ -12,7 +12,7 @@ from regauth.controller.measures import Measures
 from regauth.controller.observing.cluster import Cluster
 from regauth.controller.observing.server_clock import ServerClock
 from regauth.controller.planning.entitlements import Entitlements
-from regauth.controller.settings import Registry
+from regauth.controller.settings import Memory, Registry
 from tests.controller.clocks import Clock
 from tests.controller.conftest import Api, connection
 
@@ -36,7 +36,13 @@ class Site:
     """A controller that does nothing by itself."""
 
     def __init__(
-        self, api: Api, clock: Clock, *registries: Registry, instance: str = "default"
+        self,
+        api: Api,
+        clock: Clock,
+        *registries: Registry,
+        instance: str = "default",
+        attach: bool = True,
+        memory: Memory = Memory.SECRETS,
     ) -> None:
         self.api, self.clock = api, clock
         self.leads = True
@@ -49,7 +55,8 @@ class Site:
         host = Host(
             cluster, self.server_clock.now, clock.monotonic, lambda: self.leads, log, self.measures
         )
-        self.controller = Controller(host, Entitlements(registries or (MAIN,), instance=instance))
+        entitlements = Entitlements(registries or (MAIN,), instance=instance, attach=attach)
+        self.controller = Controller(host, entitlements, memory)
 
     def settle(self) -> None:
         """List everything and work until nothing is left to do now."""

@@ -181,3 +181,12 @@ def test_k4_each_policy_for_a_cluster_bounds_the_age_of_tokens() -> None:
 
     assert len(texts) >= 4
     assert [file for file, text in texts.items() if "maxTokenAge:" not in text] == []
+
+
+def test_pods_are_given_secrets_only_where_a_config_map_says_who_has_one(folder: Path) -> None:
+    with pytest.raises(ConfigurationError, match="write `memory: configMaps`"):
+        read(folder, MINIMAL + "attachTo: pods\n")
+    found = read(folder, MINIMAL + "attachTo: pods\nmemory: configMaps\n")
+
+    assert (found.settings.attach_to, found.settings.memory) == ("pods", "configMaps")
+    assert not found.entitlements.attach

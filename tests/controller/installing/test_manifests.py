@@ -272,3 +272,82 @@ def test_k4_tokens_are_bounded_in_life_and_in_what_they_are_bound_to(
     assert "object.spec.?expirationSeconds.orValue(3600) <= 43200" in life
     assert '== request.name + "-pull-secret"' in bound
     assert 'boundObjectRef.uid.orValue("") != ""' in bound
+
+
+PODS = "attachTo: pods\nmemory: configMaps\n"
+
+
+@pytest.fixture
+def for_pods(file: Path) -> list[dict[str, Any]]:
+    file.write_text(SETTINGS + PODS)
+    return controller_manifests(read_configuration(file).settings, file, "regauth:1", "regauth")
+
+
+def test_k15_where_the_state_is_in_config_maps_no_secret_can_be_read(
+    for_pods: list[dict[str, Any]],
+) -> None:
+    """Whoever took the controller over read every Secret of the cluster."""
+    rules = only(for_pods, "ClusterRole")["rules"]
+    verbs = {
+        (resource, verb): rule.get("resourceNames")
+        for rule in rules
+        for resource in rule.get("resources", [])
+        for verb in rule["verbs"]
+    }
+
+    assert {verb for resource, verb in verbs if resource == "secrets"} == {
+        "create", "patch", "delete",
+    }  # fmt: skip
+    for verb in ("list", "patch"):
+        assert verbs["configmaps", verb] == ["regauth-controller.pull-secrets"]
+    written = validation(for_pods, "only the ConfigMap of the controller is written")
+    assert 'request.name == "regauth-controller.pull-secrets"' in written
+
+
+def test_k3_pods_get_the_secret_of_an_account_that_has_one(for_pods: list[dict[str, Any]]) -> None:
+    """A pod with pull secrets of its own got none of its account's."""
+    policy = only(for_pods, "MutatingAdmissionPolicy")
+    binding = only(for_pods, "MutatingAdmissionPolicyBinding")
+
+    assert policy["apiVersion"] == "admissionregistration.k8s.io/v1"
+    assert policy["spec"]["failurePolicy"] == "Ignore"
+    assert [one["name"] for one in policy["spec"]["matchConditions"]] == [
+        "has-a-pull-secret", "is-not-long", "is-not-there", "is-no-system-namespace",
+    ]  # fmt: skip
+    assert binding["spec"] == {
+        "policyName": policy["metadata"]["name"],
+        "paramRef": {
+            "name": "regauth-controller.pull-secrets",
+            "parameterNotFoundAction": "Allow",
+        },
+    }
+    assert ("serviceaccounts", "patch") not in {
+        (resource, verb)
+        for rule in only(for_pods, "ClusterRole")["rules"]
+        for resource in rule.get("resources", [])
+        for verb in rule["verbs"]
+    }
+
+
+@pytest.mark.parametrize(("version", "api"), [("1.34", "v1beta1"), ("1.36", "v1"), ("1.40", "v1")])
+def test_k3_the_policy_for_pods_is_of_the_version_that_is_served(
+    file: Path, version: str, api: str
+) -> None:
+    file.write_text(SETTINGS + PODS)
+    done = run_main("manifests", "--config", str(file), "--image", "i:1", "--kubernetes", version)
+    found = {
+        one["apiVersion"]
+        for one in yaml.safe_load_all(done.stdout)
+        if one["kind"].startswith("MutatingAdmissionPolicy")
+    }
+
+    assert found == {f"admissionregistration.k8s.io/{api}"}
+
+
+def test_k5_instances_for_pods_share_nothing_either(
+    file: Path, for_pods: list[dict[str, Any]]
+) -> None:
+    file.write_text(f"{SETTINGS}{PODS}instance: pods\n")
+    second = controller_manifests(read_configuration(file).settings, file, "regauth:1", "regauth")
+
+    assert places(for_pods) & places(second) == {("Namespace", "", "regauth")}

@@ -1,0 +1,185 @@
+"""
+The commands `status` and `uninstall`, and what they print.
+
+Not here: the work they do, which is imported only when one of them runs.
+"""
+
+import json
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kubernetes.client import Configuration as Connection
+
+    from regauth.controller.settings import Election
+
+    from .status import Line, Status
+
+    Connect = Callable[[Path | None], Connection]
+    Fail = Callable[[str, int], NoReturn]
+
+EXIT_WRONG: Final = 1
+_FILE: Final = click.Path(dir_okay=False, path_type=Path)
+_COLUMNS: Final = ("NAMESPACE", "ACCOUNT", "STANDING", "EXPIRES", "WHY")
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What the group's own module knows, and these commands need; the context's `obj`."""
+
+    connect: "Connect"
+    """Returns the way to the cluster."""
+    fail: "Fail"
+    """Says what is wrong, and ends with a code."""
+
+
+def _common(command: Any) -> Any:  # noqa: ANN401 - click's decorators
+    """Add the options that say which instance is meant."""
+    for option in (
+        click.option(
+            "--lease-namespace", default="regauth", show_default=True, help="Its Lease's."
+        ),
+        click.option("--instance", default="default", show_default=True, help="Which controller."),
+        click.option("--kubeconfig", type=_FILE, help="How to reach the cluster from outside."),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@_common
+@click.option("-n", "--namespace", default="", help="Only this one.  Default: all.")
+@click.option("--all", "everything", is_flag=True, help="List the accounts that are good too.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
+@click.pass_obj
+def status(hands: Hands, /, namespace: str, output: str, *, everything: bool, **which: Any) -> None:  # noqa: ANN401 - click's
+    """
+    Show who has a pull secret, until when, and what is in the way.
+
+    It reads service accounts, the controller's Secrets and Events with your own rights, and
+    writes nothing.  It exits with 1 when somebody has to look at something.
+
+    \b
+    Examples:
+      kube-controller status
+      kubectl regauth status -n team-a --all
+    """  # noqa: D301 - click reads \b
+    from regauth.controller.observing.api_errors import ApiError  # noqa: PLC0415
+    from regauth.controller.observing.cluster import Cluster  # noqa: PLC0415
+
+    from .status import status as read  # noqa: PLC0415
+
+    instance, election = which["instance"], _election(**which)
+    try:
+        cluster = Cluster(hands.connect(which["kubeconfig"]))
+        found = read(cluster, instance, election, namespace, datetime.now(UTC))
+    except ApiError as error:
+        hands.fail(f"the cluster cannot be asked: {error}", EXIT_WRONG)
+    shown = found.lines if everything else found.wrong
+    click.echo(_as_json(found, shown) if output == "json" else _as_text(found, shown))
+    sys.exit(EXIT_WRONG if found.wrong or not found.leader else 0)
+
+
+@click.command()
+@_common
+@click.option("--config-maps", is_flag=True, help="For `memory: configMaps`.")
+@click.option("--dry-run", is_flag=True, help="Print what would be taken away.")
+@click.pass_obj
+def uninstall(hands: Hands, /, *, config_maps: bool, dry_run: bool, **which: Any) -> None:  # noqa: ANN401 - click's
+    """
+    Take away what the controller has made in the cluster, and nothing else.
+
+    These are its pull secrets, their names in the lists of service accounts, its ConfigMaps and
+    its Lease.  No controller may be running: scale it to 0 first.  What the manifests made goes
+    with `kubectl delete -f`.
+
+    \b
+    Examples:
+      kubectl -n regauth scale deployment/regauth-controller --replicas=0
+      kube-controller uninstall --dry-run
+      kube-controller uninstall && kubectl delete -f install.yaml
+    """  # noqa: D301 - click reads \b
+    from regauth.controller.event_log import EventLog  # noqa: PLC0415
+    from regauth.controller.observing.api_errors import ApiError  # noqa: PLC0415
+    from regauth.controller.settings import Memory  # noqa: PLC0415
+
+    from .uninstall import RunningError, Uninstaller  # noqa: PLC0415
+
+    memory = Memory.CONFIG_MAPS if config_maps else Memory.SECRETS
+    connection = hands.connect(which["kubeconfig"])
+    work = Uninstaller(connection, which["instance"], _election(**which), memory, EventLog())
+    try:
+        if dry_run:
+            click.echo("\n".join(work.plan()) or "nothing")
+            return
+        failed = work.run()
+    except (ApiError, RunningError) as error:
+        hands.fail(f"nothing more is taken away: {error}", EXIT_WRONG)
+    if failed:
+        hands.fail(f"{failed} accounts could not be dealt with; run it again", EXIT_WRONG)
+
+
+def _election(instance: str, lease_namespace: str, **_: object) -> "Election":
+    from regauth.controller.naming import installed_name  # noqa: PLC0415
+    from regauth.controller.settings import Election  # noqa: PLC0415
+
+    return Election(lease_namespace, installed_name(instance))
+
+
+def _as_text(found: "Status", shown: "tuple[Line, ...]") -> str:
+    count = len([one for one in found.lines if one.expires])
+    soonest = f", the first until {_moment(found.soonest)}" if found.soonest else ""
+    lines = [
+        f"leader        {found.leader or 'none: no controller holds the Lease'}",
+        f"pull secrets  {count}{soonest}",
+        f"wrong         {len(found.wrong)}",
+    ]
+    if shown:
+        rows = [_COLUMNS, *map(_row, shown)]
+        widths = [max(len(row[index]) for row in rows) for index in range(len(_COLUMNS))]
+        lines.append("")
+        for row in rows:
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def _row(one: "Line") -> tuple[str, ...]:
+    return (
+        one.key.namespace,
+        one.key.name,
+        str(one.standing),
+        _moment(one.expires) if one.expires else "-",
+        one.why,
+    )
+
+
+def _as_json(found: "Status", shown: "tuple[Line, ...]") -> str:
+    said = {
+        "leader": found.leader or None,
+        "soonestExpiry": _moment(found.soonest) if found.soonest else None,
+        "wrong": len(found.wrong),
+        "accounts": [
+            {
+                "namespace": one.key.namespace,
+                "name": one.key.name,
+                "standing": str(one.standing),
+                "expires": _moment(one.expires) if one.expires else None,
+                "why": one.why,
+            }
+            for one in shown
+        ],
+    }
+    return json.dumps(said, indent=2)
+
+
+def _moment(moment: datetime | None) -> str:
+    assert moment is not None  # noqa: S101 - asked before
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

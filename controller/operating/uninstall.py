@@ -1,0 +1,163 @@
+"""
+Taking away what an instance of the controller has made in a cluster, and nothing else.
+
+What lives here: pull secrets and their names in accounts' lists, the ConfigMaps that remember them,
+and the Lease.  Not here: what `kubectl delete` takes away, which is what the manifests have made.
+
+To take all away is the plan for a controller that nobody is entitled to anything from.
+"""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from kubernetes.client import Configuration as Connection
+
+from regauth.controller.applying.applying import TakenError
+from regauth.controller.applying.host import Host
+from regauth.controller.applying.reconciling import Controller
+from regauth.controller.applying.work_queue import Throttle
+from regauth.controller.event_log import EventLog
+from regauth.controller.measures import Measures
+from regauth.controller.naming import secret_name, state_name
+from regauth.controller.observing.api_errors import NOT_FOUND, ApiError
+from regauth.controller.observing.cluster import Cluster, path_of
+from regauth.controller.observing.inventory import SECRETS
+from regauth.controller.observing.observed import Account
+from regauth.controller.planning.entitlements import Entitlements
+from regauth.controller.planning.planning import Attach
+from regauth.controller.settings import Election, Memory
+
+from .lease import Holder, holder_of
+
+
+class RunningError(Exception):
+    """A controller holds the Lease: it would make everything anew."""
+
+
+class Uninstaller:
+    """
+    Takes away what one instance has made.
+
+    Args:
+        connection: Where the API server is.
+        instance: Whose work it is.
+        election: Its Lease.
+        memory: Where it remembers what it has made.
+        log: Where events go.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        instance: str,
+        election: Election,
+        memory: Memory,
+        log: EventLog,
+    ) -> None:
+        throttle = Throttle(50.0, 100.0, time.monotonic, time.sleep)
+        self._cluster = Cluster(connection, throttle)
+        self._instance = instance
+        self._election = election
+        host = Host(self._cluster, _now, time.monotonic, lambda: True, log, Measures())
+        self._controller = Controller(host, Entitlements((), instance=instance), memory)
+        self._states: list[tuple[str, str]] = []
+
+    def plan(self) -> list[str]:
+        """
+        Return what would be taken away, a line for each change.
+
+        Raises:
+            ApiError: The cluster cannot be asked.
+            RunningError: A controller of the instance is running.
+        """
+        self._look()
+        lines = [line for planned in self._controller.plans() for line in planned.lines()]
+        lines += [f"{account.key}: remove {name} from its lists" for account, name in self._left()]
+        name = state_name(self._instance)
+        lines += [f"{namespace}: delete the ConfigMap {name}" for namespace, _ in self._states]
+        if self._lease() is not None:
+            lines.append(f"{self._election.namespace}: delete the Lease {self._election.name}")
+        return lines
+
+    def run(self) -> int:
+        """
+        Take everything away; return how many accounts could not be dealt with.
+
+        Raises:
+            ApiError: The cluster cannot be asked.
+            RunningError: A controller of the instance is running.
+        """
+        self._look()
+        while (key := self._controller.queue.take()) is not None:
+            self._controller.work(key)
+        failed = self._controller.queue.failing
+        for account, name in self._left():
+            failed += not self._take_off(account, name)
+        if failed:
+            return failed  # the state says what is left
+        for namespace, uid in self._states:
+            path = path_of("v1", "configmaps", namespace, state_name(self._instance))
+            self._delete(path, uid)
+        lease = self._lease()
+        if lease is not None:
+            self._delete(self._lease_path(), lease.uid)
+        return 0
+
+    def _look(self) -> None:
+        holder = self._lease()
+        if holder is not None and holder.holds(_now()):
+            raise RunningError(
+                f"{holder.name} holds the Lease {self._election.namespace}/{self._election.name}:"
+                " scale the controller to 0 and wait until the Lease has ended"
+            )
+        self._controller.sync()
+        if self._controller.book is not None:
+            self._states = self._controller.book.load()
+
+    def _left(self) -> Iterator[tuple[Account, str]]:
+        """Yield the accounts that still list a pull secret which is no more."""
+        for key in self._controller.inventory.accounts():
+            account = self._controller.inventory.observed(key, None).account
+            name = secret_name(key.name, self._instance)
+            if account is None or name not in (*account.pull_secrets, *account.secrets):
+                continue
+            if self._controller.inventory.secret_of(key) is None and self._is_gone(account, name):
+                yield account, name
+
+    def _is_gone(self, account: Account, name: str) -> bool:
+        """Tell whether there is no Secret of the name: one of somebody else's stays listed."""
+        try:
+            self._cluster.get(path_of("v1", SECRETS, account.key.namespace, name))
+        except ApiError as error:
+            if error.status == NOT_FOUND:
+                return True
+            raise
+        return False
+
+    def _take_off(self, account: Account, name: str) -> bool:
+        lists = (account.pull_secrets, account.secrets)
+        kept = [tuple(one for one in listed if one != name) for listed in lists]
+        try:
+            self._controller.apply(Attach(account, kept[0], kept[1]))
+        except (ApiError, TakenError):
+            return False
+        return True
+
+    def _lease(self) -> Holder | None:
+        return holder_of(self._cluster, self._election)
+
+    def _lease_path(self) -> str:
+        election = self._election
+        return path_of("coordination.k8s.io/v1", "leases", election.namespace, election.name)
+
+    def _delete(self, path: str, uid: str) -> None:
+        try:
+            self._cluster.delete(path, uid)
+        except ApiError as error:
+            if error.status != NOT_FOUND:
+                raise
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,215 @@
+"""`kube-controller status` and `uninstall`, against an API server."""
+
+import base64
+import json
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from regauth.controller.naming import MANAGER, state_name
+from regauth.controller.settings import Memory
+from tests.controller.clocks import Clock
+from tests.controller.conftest import Api, run_main
+from tests.controller.listening import Object, StatusError
+from tests.controller.sites import SECRET, Site
+
+LEASE = {"leaseDurationSeconds": 15, "holderIdentity": "pod-1"}
+LONG_AGO = "2020-01-01T00:00:00.000000Z"
+IN_A_LONG_TIME = "2999-01-01T00:00:00.000000Z"
+
+
+class Now(Clock):
+    """The real time: the commands go by it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.forward(seconds=int(time.time()) - self.moment.timestamp())
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Now()
+
+
+@pytest.fixture(autouse=True)
+def namespaces(api: Api) -> None:
+    for name in ("team-a", "team-b", "regauth"):
+        api.create("namespaces", name)
+
+
+@pytest.fixture
+def kubeconfig(api: Api, tmp_path: Path) -> Path:
+    file = tmp_path / "kubeconfig"
+    context = {"cluster": "c", "user": "u"}
+    said = {
+        "clusters": [{"name": "c", "cluster": {"server": api.url}}],
+        "users": [{"name": "u", "user": {"token": api.bearer}}],
+        "contexts": [{"name": "x", "context": context}], "current-context": "x",
+    }  # fmt: skip
+    file.write_text(json.dumps(said))
+    return file
+
+
+def lease(api: Api, renewed: str) -> None:
+    api.create("leases", MANAGER, "regauth", spec={**LEASE, "renewTime": renewed})
+
+
+def call(kubeconfig: Path, command: str, *options: str) -> Result:
+    return run_main(command, "--kubeconfig", str(kubeconfig), *options)
+
+
+def everything(api: Api) -> list[tuple[str, str, str]]:
+    kinds = ("namespaces", "serviceaccounts", "secrets", "configmaps", "leases")
+    return [
+        (kind, one["metadata"].get("namespace", ""), one["metadata"]["name"])
+        for kind in kinds
+        for one in api.all(kind)
+    ]
+
+
+def test_status_says_who_has_a_secret_and_until_when(
+    api: Api, clock: Clock, kubeconfig: Path
+) -> None:
+    lease(api, IN_A_LONG_TIME)
+    for name in ("builder", "deployer"):
+        api.create("serviceaccounts", name, "team-a")
+    Site(api, clock).settle()
+    done = call(kubeconfig, "status", "--all")
+
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[0] == "leader        pod-1"
+    assert "pull secrets  2, the first until 2" in done.stdout
+    assert [line.split()[:3] for line in done.stdout.splitlines()[4:]] == [
+        ["NAMESPACE", "ACCOUNT", "STANDING"],
+        ["team-a", "builder", "good"],
+        ["team-a", "deployer", "good"],
+    ]
+    assert "eyJ" not in done.stdout
+
+
+def test_status_finds_what_somebody_has_to_look_at(
+    api: Api, clock: Clock, kubeconfig: Path
+) -> None:
+    for name in ("builder", "deployer", "fresh", "tester"):
+        api.create("serviceaccounts", name, "team-a")
+    api.create("secrets", "deployer-pull-secret", "team-a", type="Opaque", data={})
+    site = Site(api, clock)
+    site.settle()
+    nothing = base64.b64encode(b'{"auths": {}}').decode()
+    api.edit("secrets", "tester-pull-secret", "team-a", lambda one: one["data"].update({".dockerconfigjson": nothing}))  # fmt: skip
+    api.edit("serviceaccounts", "fresh", "team-a", lambda one: one.pop("imagePullSecrets"))
+    found = json.loads(call(kubeconfig, "status", "-o", "json", "--all").stdout)
+    standing = {one["name"]: one["standing"] for one in found["accounts"]}
+
+    assert standing == {
+        "builder": "good", "deployer": "reported", "fresh": "detached", "tester": "empty",
+    }  # fmt: skip
+    assert (found["leader"], found["wrong"]) == (None, 2)
+    why = {one["name"]: one["why"] for one in found["accounts"]}
+    assert why["deployer"].startswith("PullSecretConflict: the secret deployer-pull-secret")
+    done = call(kubeconfig, "status", "-n", "team-a")
+    assert done.exit_code == 1
+    assert "no controller holds the Lease" in done.stdout
+
+
+def test_status_says_what_has_expired(api: Api, clock: Clock, kubeconfig: Path) -> None:
+    lease(api, IN_A_LONG_TIME)
+    api.create("serviceaccounts", "builder", "team-a")
+    clock.forward(hours=-2)
+    Site(api, clock).settle()
+    done = call(kubeconfig, "status")
+
+    assert done.exit_code == 1
+    assert "team-a     builder  expired" in done.stdout
+
+
+def test_status_of_an_unreachable_cluster_is_one_line(api: Api, kubeconfig: Path) -> None:
+    def refuse(_: object) -> None:
+        raise StatusError(403, "Forbidden", "secrets is forbidden")
+
+    api.before = refuse
+    done = call(kubeconfig, "status")
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr == ("kube-controller: the cluster cannot be asked: secrets is forbidden\n")
+
+
+@pytest.mark.parametrize("memory", [Memory.SECRETS, Memory.CONFIG_MAPS])
+def test_uninstall_takes_away_what_was_made_and_nothing_else(
+    api: Api, clock: Clock, kubeconfig: Path, memory: Memory
+) -> None:
+    theirs: list[Object] = [{"name": "theirs"}]
+    api.create("serviceaccounts", "builder", "team-a", imagePullSecrets=theirs)
+    api.create("serviceaccounts", "other", "team-b")
+    api.create("serviceaccounts", "conflict", "team-b", imagePullSecrets=[{"name": "conflict-pull-secret"}])  # fmt: skip
+    api.create("secrets", "conflict-pull-secret", "team-b", type="Opaque", data={})
+    before = everything(api)
+    accounts = [one.get("imagePullSecrets") for one in api.all("serviceaccounts")]
+    Site(api, clock, memory=memory).settle()
+    Site(api, clock, instance="mirror").settle()
+    mirrored = [one for one in everything(api) if ".mirror." in one[2]]
+    lease(api, LONG_AGO)
+    options = ["--config-maps"] if memory == Memory.CONFIG_MAPS else []
+    planned = call(kubeconfig, "uninstall", "--dry-run", *options)
+    done = call(kubeconfig, "uninstall", *options)
+
+    assert done.exit_code == 0, done.output
+    assert everything(api) == sorted([*before, *mirrored], key=before_kind)
+    assert "team-a/builder: delete builder-pull-secret" in planned.stdout
+    assert "regauth: delete the Lease regauth-controller" in planned.stdout
+    call(kubeconfig, "uninstall", "--instance", "mirror")
+    assert everything(api) == before
+    assert [one.get("imagePullSecrets") for one in api.all("serviceaccounts")] == accounts
+    assert call(kubeconfig, "uninstall", "--dry-run", *options).stdout == "nothing\n"
+
+
+def before_kind(one: tuple[str, str, str]) -> tuple[int, str, str]:
+    kinds = ("namespaces", "serviceaccounts", "secrets", "configmaps", "leases")
+    return kinds.index(one[0]), one[1], one[2]
+
+
+def test_uninstall_waits_until_no_controller_runs(api: Api, clock: Clock, kubeconfig: Path) -> None:
+    api.create("serviceaccounts", "builder", "team-a")
+    Site(api, clock).settle()
+    lease(api, IN_A_LONG_TIME)
+    done = call(kubeconfig, "uninstall")
+
+    assert done.exit_code == 1
+    assert (
+        "pod-1 holds the Lease regauth/regauth-controller: scale the controller to 0" in done.stderr
+    )
+    assert api.get("secrets", SECRET, "team-a") is not None
+
+
+def test_uninstall_takes_names_of_secrets_that_are_gone_off_the_accounts(
+    api: Api, kubeconfig: Path
+) -> None:
+    """Somebody deleted the Secrets by hand, and the names stayed."""
+    listed = [{"name": "theirs"}, {"name": SECRET}]
+    api.create("serviceaccounts", "builder", "team-a", imagePullSecrets=listed)
+    done = call(kubeconfig, "uninstall")
+    held = api.get("serviceaccounts", "builder", "team-a")
+
+    assert done.exit_code == 0, done.output
+    assert held is not None
+    assert held["imagePullSecrets"] == [{"name": "theirs"}]
+
+
+def test_uninstall_that_fails_says_so_and_keeps_the_state(
+    api: Api, clock: Clock, kubeconfig: Path
+) -> None:
+    api.create("serviceaccounts", "builder", "team-a")
+    Site(api, clock, memory=Memory.CONFIG_MAPS).settle()
+
+    def refuse(request: object) -> None:
+        if getattr(request, "what", "") == "DELETE secrets":
+            raise StatusError(403, "Forbidden")
+
+    api.before = refuse
+    done = call(kubeconfig, "uninstall", "--config-maps")
+
+    assert done.exit_code == 1
+    assert "1 accounts could not be dealt with" in done.stderr
+    assert api.get("configmaps", state_name("default"), "team-a") is not None
