@@ -7,6 +7,7 @@ credential helpers, which need only Python.
 
 import sys
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 
 LIBRARIES: Final = ("click", "kubernetes", "prometheus_client", "urllib3")
@@ -14,10 +15,14 @@ LIBRARIES: Final = ("click", "kubernetes", "prometheus_client", "urllib3")
 
 
 def kube_controller() -> None:
-    """Run `kube-controller`; without the extra, exit with 2 and one line that names it."""
+    """
+    Run `kube-controller`, which is `kubectl regauth` too.
+
+    Without the extra it exits with 2 and one line that names it.
+    """
     if missing := ", ".join(name for name in LIBRARIES if find_spec(name) is None):
         sys.stderr.write(
-            f"kube-controller: {missing} not installed; "
+            f"{Path(sys.argv[0]).name}: {missing} not installed; "
             "run: pip install 'jwt-registry-auth[controller]'\n"
         )
         sys.exit(2)

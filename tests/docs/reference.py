@@ -208,8 +208,13 @@ def programs_page(repository: Path) -> str:
     """Show the help of every program and of each of its commands."""
     project = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))
     lines = ["# Programs", "", MADE, "", "What each program says with `--help`.", ""]
+    shown: dict[str, str] = {}
     for name, target in sorted(project["project"]["scripts"].items()):
         module = target.partition(":")[0]
+        if target in shown:
+            lines += [f"## {name}", "", f"The same program as `{shown[target]}`.", ""]
+            continue
+        shown[target] = name
         if importlib.util.find_spec(module) is None:
             continue
         lines += [f"## {name}", ""]

@@ -28,6 +28,7 @@ EXTRA_OF: Mapping[str, tuple[str, int]] = {
     "token-server": ("servers", 2),
     "registry-auth-proxy": ("servers", 2),
     "kube-controller": ("controller", 2),
+    "kubectl-regauth": ("controller", 2),
 }
 """The extra of each script that needs one, and its exit code without it."""
 
