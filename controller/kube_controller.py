@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 
-from .operating.commands import Hands, status, uninstall
+from .operating.commands import Hands, manifests, status, uninstall
 
 if TYPE_CHECKING:
     from kubernetes.client import Configuration as Connection
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_POLICY: Final = 10
-MIN_KUBELET: Final = (1, 33)
-"""The first kubelet that gives credential providers a pod's token (KEP-4412)."""
 
 _HELP: Final = """\
 Give service accounts pull secrets with short-lived tokens, by a policy.
@@ -66,7 +64,7 @@ _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 @click.pass_context
 def main(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - click's
     """Run, or run a command."""
-    context.obj = Hands(_connection, fail)
+    context.obj = Hands(_connection, fail, fail_with_problems)
     if context.invoked_subcommand is not None:
         return
     if not options["config"] and not options["registry_host"]:
@@ -172,84 +170,6 @@ def _connection(kubeconfig: Path | None) -> "Connection":
         fail(f"there is no way to the cluster: {error}")
 
 
-@main.command()
-@click.option("--config", "file", type=_FILE, required=True, help="controller.yaml.")
-@click.option("--image", help="The image that has kube-controller.")
-@click.option("--namespace", default="regauth", show_default=True, help="Where it is to run.")
-@click.option(
-    "--plugin",
-    is_flag=True,
-    help="The permission of the kubelets' credential provider instead of the controller.",
-)
-@click.option(
-    "--kubelet",
-    metavar="VERSION",
-    help="The file for --image-credential-provider-config of kubelets of a version, such as 1.34.",
-)
-@click.option(
-    "--kubernetes",
-    default="1.36",
-    show_default=True,
-    metavar="VERSION",
-    help="The API server's version; before 1.36 `attachTo: pods` needs v1beta1.",
-)
-def manifests(
-    file: Path,
-    image: str | None,
-    namespace: str,
-    *,
-    plugin: bool,
-    kubelet: str | None,
-    kubernetes: str,
-) -> None:
-    """
-    Print the manifests that install the controller, or the kubelets' credential provider.
-
-    \b
-    Examples:
-      kube-controller manifests --config controller.yaml --image IMAGE | kubectl apply -f -
-      kube-controller manifests --config controller.yaml --plugin | kubectl apply -f -
-      kube-controller manifests --config controller.yaml --kubelet 1.34 > providers.yaml
-    """  # noqa: D301 - click reads \b
-    from regauth.controller.installing.manifests import (  # noqa: PLC0415
-        ManifestError,
-        controller_manifests,
-    )
-    from regauth.controller.installing.plugin import (  # noqa: PLC0415
-        kubelet_configuration,
-        plugin_manifests,
-    )
-    from regauth.controller.installing.yaml_blocks import to_yaml  # noqa: PLC0415
-    from regauth.engine.source.configuration_file import ConfigurationError  # noqa: PLC0415
-
-    from .configuration import read_configuration  # noqa: PLC0415
-
-    try:
-        settings = read_configuration(file).settings
-        if kubelet is not None:
-            made = [kubelet_configuration(settings, _version(kubelet, "--kubelet"))]
-        elif plugin:
-            made = plugin_manifests(settings)
-        elif image is None:
-            fail("say which image has kube-controller: --image IMAGE")
-        else:
-            api = _version(kubernetes, "--kubernetes")
-            made = controller_manifests(settings, file, image, namespace, api)
-    except ConfigurationError as error:
-        fail_with_problems(error)
-    except ManifestError as error:
-        fail(str(error))
-    click.echo(to_yaml(made))
-
-
-def _version(text: str, option: str) -> tuple[int, int]:
-    major, _, minor = text.removeprefix("v").partition(".")
-    minor = minor.partition(".")[0]
-    if not (major.isdecimal() and minor.isdecimal()) or (int(major), int(minor)) < MIN_KUBELET:
-        fail(f"{option} is a version such as 1.34, from {MIN_KUBELET[0]}.{MIN_KUBELET[1]} on")
-    return int(major), int(minor)
-
-
 def fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
     """Say what is wrong and end."""
     complain(message)
@@ -273,6 +193,7 @@ def fail_with_problems(error: "ConfigurationError") -> NoReturn:
     sys.exit(EXIT_POLICY)
 
 
+main.add_command(manifests)
 main.add_command(status)
 main.add_command(uninstall)
 

@@ -42,17 +42,7 @@ def controller_manifests(
         ManifestError: They do not fit into one, the Lease is in another namespace, or nobody but
             the pod itself could reach the endpoints.
     """
-    if settings.listen is not None and is_loopback(settings.listen[0]):
-        raise ManifestError(
-            f"`listen` names {settings.listen[0]}, where the kubelet cannot reach the probes:"
-            f' write `listen: "*:{settings.listen[1]}"`'
-        )
-    election = settings.election
-    if election is not None and election.namespace != namespace:
-        raise ManifestError(
-            f"the Lease is in {election.namespace!r} and the controller in {namespace!r}:"
-            f" write `election: {{namespace: {namespace}}}` or --namespace {election.namespace}"
-        )
+    _check(settings, namespace)
     files = _files(settings, file)
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
@@ -71,6 +61,20 @@ def controller_manifests(
         disruption_budget(settings, namespace),
         network_policy(settings, namespace),
     ]
+
+
+def _check(settings: Settings, namespace: str) -> None:
+    if settings.listen is not None and is_loopback(settings.listen[0]):
+        raise ManifestError(
+            f"`listen` names {settings.listen[0]}, where the kubelet cannot reach the probes:"
+            f' write `listen: "*:{settings.listen[1]}"`'
+        )
+    election = settings.election
+    if election is not None and election.namespace != namespace:
+        raise ManifestError(
+            f"the Lease is in {election.namespace!r} and the controller in {namespace!r}:"
+            f" write `election: {{namespace: {namespace}}}` or --namespace {election.namespace}"
+        )
 
 
 def _files(settings: Settings, file: Path) -> dict[str, str]:

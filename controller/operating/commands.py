@@ -1,5 +1,5 @@
 """
-The commands `status` and `uninstall`, and what they print.
+The commands `manifests`, `status` and `uninstall`, and what they print.
 
 Not here: the work they do, which is imported only when one of them runs.
 """
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from kubernetes.client import Configuration as Connection
 
+    from regauth.controller.observing.cluster import Object
     from regauth.controller.settings import Election
+    from regauth.engine.source.configuration_file import ConfigurationError
 
     from .status import Line, Status
 
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     Fail = Callable[[str, int], NoReturn]
 
 EXIT_WRONG: Final = 1
+EXIT_USAGE: Final = 2
+MIN_VERSION: Final = (1, 33)
+"""The first Kubernetes whose kubelets give credential providers a pod's token (KEP-4412)."""
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 _COLUMNS: Final = ("NAMESPACE", "ACCOUNT", "STANDING", "EXPIRES", "WHY")
 
@@ -38,6 +43,80 @@ class Hands:
     """Returns the way to the cluster."""
     fail: "Fail"
     """Says what is wrong, and ends with a code."""
+    fail_with_problems: "Callable[[ConfigurationError], NoReturn]"
+    """Shows what is wrong with a configuration, and ends."""
+
+
+@click.command()
+@click.option("--config", "file", type=_FILE, required=True, help="controller.yaml.")
+@click.option("--image", help="The image that has kube-controller.")
+@click.option("--namespace", default="regauth", show_default=True, help="Where it is to run.")
+@click.option(
+    "--plugin",
+    is_flag=True,
+    help="The permission of the kubelets' credential provider instead of the controller.",
+)
+@click.option(
+    "--kubelet",
+    metavar="VERSION",
+    help="The file for --image-credential-provider-config of kubelets of a version, such as 1.34.",
+)
+@click.option(
+    "--kubernetes",
+    default="1.36",
+    show_default=True,
+    metavar="VERSION",
+    help="The API server's version; before 1.36 `attachTo: pods` needs v1beta1.",
+)
+@click.pass_obj
+def manifests(hands: Hands, /, file: Path, **options: Any) -> None:  # noqa: ANN401 - click's
+    """
+    Print the manifests that install the controller, or the kubelets' credential provider.
+
+    \b
+    Examples:
+      kube-controller manifests --config controller.yaml --image IMAGE | kubectl apply -f -
+      kube-controller manifests --config controller.yaml --plugin | kubectl apply -f -
+      kube-controller manifests --config controller.yaml --kubelet 1.34 > providers.yaml
+    """  # noqa: D301 - click reads \b
+    from regauth.controller.installing.manifests import ManifestError  # noqa: PLC0415
+    from regauth.controller.installing.yaml_blocks import to_yaml  # noqa: PLC0415
+    from regauth.engine.source.configuration_file import ConfigurationError  # noqa: PLC0415
+
+    try:
+        click.echo(to_yaml(_manifests(hands, file, options)))
+    except ConfigurationError as error:
+        hands.fail_with_problems(error)
+    except ManifestError as error:
+        hands.fail(str(error), EXIT_USAGE)
+
+
+def _manifests(hands: Hands, file: Path, options: dict[str, Any]) -> "list[Object]":
+    from regauth.controller.configuration import read_configuration  # noqa: PLC0415
+    from regauth.controller.installing.manifests import controller_manifests  # noqa: PLC0415
+    from regauth.controller.installing.plugin import (  # noqa: PLC0415
+        kubelet_configuration,
+        plugin_manifests,
+    )
+
+    settings = read_configuration(file).settings
+    if options["kubelet"] is not None:
+        return [kubelet_configuration(settings, _version(hands, options, "kubelet"))]
+    if options["plugin"]:
+        return plugin_manifests(settings)
+    if options["image"] is None:
+        hands.fail("say which image has kube-controller: --image IMAGE", EXIT_USAGE)
+    version = _version(hands, options, "kubernetes")
+    return controller_manifests(settings, file, options["image"], options["namespace"], version)
+
+
+def _version(hands: Hands, options: dict[str, Any], name: str) -> tuple[int, int]:
+    major, _, rest = options[name].removeprefix("v").partition(".")
+    minor = rest.partition(".")[0]
+    if not (major.isdecimal() and minor.isdecimal()) or (int(major), int(minor)) < MIN_VERSION:
+        first = ".".join(map(str, MIN_VERSION))
+        hands.fail(f"--{name} is a version such as 1.34, from {first} on", EXIT_USAGE)
+    return int(major), int(minor)
 
 
 def _common(command: Any) -> Any:  # noqa: ANN401 - click's decorators
