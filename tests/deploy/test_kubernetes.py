@@ -254,7 +254,8 @@ def test_the_servers_agree_with_each_other_and_with_the_manifests(folder: Path) 
 def test_nginx_does_what_the_tested_configuration_does(folder: Path, repository: Path) -> None:
     """Beside addresses and /healthz, it is deploy/nginx/registry.conf, which runs in a test."""
     plain = (repository / "deploy" / "nginx" / "registry.conf").read_text()
-    ours = (folder / "proxy" / "nginx.conf").read_text()
+    ours, metrics = (folder / "proxy" / "nginx.conf").read_text().split("    # The metrics of")
+    assert re.findall(r"location [^{]*", metrics) == ["location = /metrics ", "location / "]
 
     def locations(text: str) -> list[str]:
         return [

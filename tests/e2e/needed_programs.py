@@ -73,6 +73,7 @@ PROGRAMS: Final[Mapping[str, Source]] = {
     "containerd": Debian("containerd", unpacked=True),
     "ctr": Debian("containerd", unpacked=True),
     "shellcheck": Debian("shellcheck"),
+    "promtool": Debian("prometheus", unpacked=True),
     "actionlint": Go("github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"),
     "pg_ctlcluster": Debian(
         "postgresql",
