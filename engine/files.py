@@ -24,9 +24,20 @@ MAX_FILES: Final = 2000
 
 
 class PolicyFolderError(StartupError):
-    """A policy folder cannot be read; the author's or the operator's fault, and said so."""
+    """
+    A policy folder cannot be read; the author's or the operator's fault, and said so.
+
+    Args:
+        reasons: All that is wrong with the folder.
+        files: The contents of the files that can be read, for their own problems.
+    """
 
     fault = Fault.POLICY
+
+    def __init__(self, *reasons: str, files: Mapping[str, bytes] | None = None) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+        self.files = files or {}
 
 
 def read_text(file: Path, problems: Problems, hint: str = "") -> str | None:
@@ -96,8 +107,19 @@ def read_policy_folder(folder: Path) -> Mapping[str, bytes]:
         root = folder.resolve(strict=True)
         if not root.is_dir():
             raise PolicyFolderError(f"{folder} is not a folder; a policy is a folder of YAML files")
-        names = policy_names(_below(folder, root, root), folder)
-        files = {name: _read(folder, root, name) for name in names}
+        reasons: list[str] = []
+        found = _below(folder, root, root, reasons)
+        names = _chosen(found, folder, reasons)
+        files: dict[str, bytes] = {}
+        for name in names:
+            try:
+                files[name] = _contents(folder, root, name)
+            except PolicyFolderError as error:
+                reasons.extend(error.reasons)
+            except OSError as error:
+                reasons.append(f"{folder / name} cannot be read: {error.strerror or error}")
+        if reasons:
+            raise PolicyFolderError(*reasons, files=files)
     except OSError as error:
         raise PolicyFolderError(f"{folder} cannot be read: {error.strerror or error}") from error
     except RuntimeError as error:  # a loop of symbolic links, before Python 3.13
@@ -117,6 +139,15 @@ def policy_names(names: Iterable[str], folder: Path) -> list[str]:
         PolicyFolderError: There are too many, none is YAML, or one that is would not be read,
             because it lies deeper or its ending is in capitals: its denials would be lost.
     """
+    reasons: list[str] = []
+    found = _chosen(names, folder, reasons)
+    if reasons:
+        raise PolicyFolderError(*reasons)
+    return found
+
+
+def _chosen(names: Iterable[str], folder: Path, reasons: list[str]) -> list[str]:
+    """Return the files of a policy; `reasons` takes what is wrong with the others."""
     names = sorted(names)
     found: list[str] = []
     # A folder above a policy is no policy that has lost files.
@@ -127,15 +158,14 @@ def policy_names(names: Iterable[str], folder: Path) -> list[str]:
         if any(step.startswith(".") for step in steps):
             continue
         if len(steps) == 1 and name.lower().endswith((".yaml", ".yml")):
-            if not name.endswith((".yaml", ".yml")):
-                raise PolicyFolderError(
-                    f"{folder / name} would not be read; write its ending in lower case"
-                )
-            found.append(name)
+            if name.endswith((".yaml", ".yml")):
+                found.append(name)
+            else:
+                reasons.append(f"{folder / name} would not be read; write its ending in lower case")
         elif name.endswith(".json"):
             found.append(name)
         elif _is_yaml(name):
-            raise PolicyFolderError(
+            reasons.append(
                 f"{folder / name} would not be read; a policy's YAML files lie in the folder "
                 f"itself: move it to {folder / '-'.join(steps)}"
             )
@@ -146,7 +176,7 @@ def policy_names(names: Iterable[str], folder: Path) -> list[str]:
     return found
 
 
-def _below(folder: Path, root: Path, place: Path) -> Iterator[str]:
+def _below(folder: Path, root: Path, place: Path, reasons: list[str]) -> Iterator[str]:
     """
     Yield the files in and below a place in the folder, and folders that are called like files.
 
@@ -161,13 +191,14 @@ def _below(folder: Path, root: Path, place: Path) -> Iterator[str]:
             behind = [] if target in (root, *root.parents) else list(path.iterdir())
             yaml = [one.relative_to(root).as_posix() for one in behind if _is_yaml(one.name)]
             if yaml and not target.is_relative_to(root):
-                raise PolicyFolderError(
+                reasons.append(
                     f"{folder / yaml[0]} is behind a link out of the policy's folder; "
                     "it is not read"
                 )
+                continue
             yield from yaml
         elif path.is_dir() and path.suffix not in (".yaml", ".yml", ".json"):
-            yield from _below(folder, root, path)
+            yield from _below(folder, root, path, reasons)
         else:
             yield path.relative_to(root).as_posix()
 
@@ -176,15 +207,6 @@ def _is_yaml(name: str) -> bool:
     name = name.lower()
     suite = name.endswith((".policytest.yaml", ".policytest.yml"))
     return name.endswith((".yaml", ".yml")) and not suite
-
-
-def _read(folder: Path, root: Path, name: str) -> bytes:
-    try:
-        return _contents(folder, root, name)
-    except OSError as error:
-        raise PolicyFolderError(
-            f"{folder / name} cannot be read: {error.strerror or error}"
-        ) from error
 
 
 def _contents(folder: Path, root: Path, name: str) -> bytes:

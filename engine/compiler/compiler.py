@@ -41,7 +41,11 @@ class Compilation:
 
 
 def compile_policy(
-    files: Mapping[str, bytes | str], *, now: datetime | None = None, folder: str = ""
+    files: Mapping[str, bytes | str],
+    *,
+    now: datetime | None = None,
+    folder: str = "",
+    whole: bool = True,
 ) -> Compilation:
     """
     Compile a policy.
@@ -51,13 +55,15 @@ def compile_policy(
             claim schemas that it names.
         now: The time, with its zone, for warnings about what has expired; without it there are
             none of those.
+        whole: Whether these are all files of the policy.  Of others there is no policy, only the
+            problems that they have by themselves.
         folder: What messages put before the files' names; the policy's hash is the same with any.
     """
     digest = _hash(files)
     files = {f"{folder}/{name}": content for name, content in files.items()} if folder else files
     problems = Problems()
     texts = dict(_decode(files, problems))
-    written = document.read(texts, problems)
+    written = document.read(texts, problems, whole=whole)
     complete = written.complete and len(texts) == len(files)
     expressions = Expressions(problems, written.definitions, complete)
     providers = Providers(ClaimSchemas(texts, problems, folder), problems, expressions)
@@ -67,9 +73,10 @@ def compile_policy(
     )
     compiled = _compile(written, providers, statements)
     all_visible = _all_visible(claims)
-    expressions.check_unused(all_visible)
+    if whole:
+        expressions.check_unused(all_visible)
     policy = None
-    if not problems.error_count:
+    if whole and not problems.error_count:
         policy = _policy(compiled, statements.services, expressions, all_visible, digest)
         problems.extend(lint(policy, written, now))
     found = silence(texts, problems, SILENCEABLE)

@@ -27,19 +27,21 @@ class Document:
     """Whether every file could be read.  Otherwise a missing name may stand in an unread file."""
 
 
-def read(files: Mapping[str, str], problems: Problems) -> Document:
+def read(files: Mapping[str, str], problems: Problems, *, whole: bool = True) -> Document:
     """
     Read and put together the YAML files of a policy.
 
     Args:
         files: The texts by file name; those that are not YAML are passed over.
         problems: Takes what is wrong with the YAML, its shape and its names.
+        whole: Whether these are all files of the policy.
 
     Returns:
         What could be read.  Values with a wrong shape are left out.  Later steps report other
         problems, and no policy is made.
     """
     merge = _Merge(problems)
+    merge.incomplete = not whole
     for name in sorted(files):
         if not name.endswith((".yaml", ".yml")):
             continue

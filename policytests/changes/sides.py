@@ -188,4 +188,5 @@ def _compiled(files: Mapping[str, bytes], folder: str) -> Compilation:
 
 
 def _unreadable(folder: str, error: PolicyFolderError) -> Compilation:
-    return Compilation(None, (Problem(Location(folder), "policy-folder", str(error)),), {})
+    problems = (Problem(Location(folder), "policy-folder", one) for one in error.reasons)
+    return Compilation(None, tuple(problems), {})

@@ -64,16 +64,19 @@ class _Checked:
 
 def _compiled(folders: Sequence[Path], checked: _Checked) -> Iterator[Compilation]:
     for folder in folders:
+        whole = True
         try:
             files = read_policy_folder(folder)
         except PolicyFolderError as error:
-            hint = _instead(folder)
-            checked.problems.append(
-                Problem(Location(str(folder)), "policy-folder", str(error), hint)
+            place, hint = Location(str(folder)), _instead(folder)
+            checked.problems.extend(
+                Problem(place, "policy-folder", one, hint) for one in error.reasons
             )
-            continue
+            files, whole = error.files, False
+            if not files:
+                continue
         shown = "" if folder == Path() else folder.as_posix()
-        compilation = compile_policy(files, now=datetime.now(UTC), folder=shown)
+        compilation = compile_policy(files, now=datetime.now(UTC), folder=shown, whole=whole)
         checked.problems.extend(compilation.problems)
         checked.sources.update(compilation.sources)
         yield compilation

@@ -87,8 +87,8 @@ def compile_folder(folder: Path, name: str) -> Compiled:
     try:
         files: Mapping[str, bytes] = read_policy_folder(folder)
     except PolicyFolderError as error:
-        problem = Problem(Location(name), "policy-folder", str(error))
-        return Compiled(folder, name, Compilation(None, (problem,), {}))
+        problems = tuple(Problem(Location(name), "policy-folder", one) for one in error.reasons)
+        return Compiled(folder, name, Compilation(None, problems, {}))
     return Compiled(folder, name, compile_policy(files, folder="" if name == "." else name))
 
 

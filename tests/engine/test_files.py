@@ -248,3 +248,30 @@ class TestReadText:
         assert read_text(tmp_path, problems) is None
         assert {p.code for p in problems} == {"file-unreadable"}
         assert {p.hint for p in problems} == {""}
+
+
+def test_all_problems_of_a_folder_are_told_at_once(tmp_path: Path) -> None:
+    folder, other = tmp_path / "policy", tmp_path / "other"
+    for name in ("a.yaml", "teams/one.yaml", "teams/two.yml", "B.YAML"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("version: 1\n")
+    other.mkdir()
+    (other / "denials.yaml").write_text("version: 1\n")
+    (folder / "linked").symlink_to(other)
+    (folder / "c.yaml").symlink_to(other / "denials.yaml")
+    (folder / "d.yaml").mkdir()
+    with pytest.raises(PolicyFolderError) as caught:
+        read_policy_folder(folder)
+
+    assert sorted(
+        reason.split(" ")[0].rpartition("policy/")[2] for reason in caught.value.reasons
+    ) == [
+        "B.YAML",
+        "c.yaml",
+        "d.yaml",
+        "linked/denials.yaml",
+        "teams/one.yaml",
+        "teams/two.yml",
+    ]
+    assert dict(caught.value.files) == {"a.yaml": b"version: 1\n"}
+    assert all(reason in str(caught.value) for reason in caught.value.reasons)

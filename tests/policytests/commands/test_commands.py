@@ -10,7 +10,7 @@ import pytest
 
 from regauth import schemas
 from regauth.engine.compiler.compiler import compile_policy
-from regauth.policytests.cli import COMMANDS
+from regauth.policytests.cli import COMMANDS, main
 from regauth.policytests.commands.help import EXAMPLES, HELP
 from regauth.policytests.tokens.forgeries.known import FORGERIES
 from tests.policytests.conftest import POLICY, TOKENS, Repository
@@ -343,3 +343,29 @@ def test_check_says_which_questions_have_no_answer(house: Repository) -> None:
     assert 0 == done.returncode
     assert "no answer about `" in done.stdout
     assert "because of the bound on the solver's steps" in done.stdout
+
+
+def test_check_shows_the_problems_of_a_folder_and_of_its_files_at_once(
+    house: Repository, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The provider could stand in the file that is not read, so nothing is said of it."""
+    house.write("policy/teams/one.yaml", "version: 1\n")
+    house.write("policy/two.YAML", "version: 1\n")
+    house.write(
+        "policy/more.yaml",
+        """
+        version: 1
+        grants:
+          - {name: more, providers: [cluster], repositories: [more], actions: [pul]}
+        """,
+    )
+    monkeypatch.chdir(house.root)
+    code = main(["check", "policy"])
+    lines = [one for one in capsys.readouterr().out.splitlines() if one.startswith("policy")]
+
+    assert code == 10
+    assert [one.partition(": error: ")[0] for one in lines] == ["policy:1:1", "policy:1:1"] + [
+        "policy/more.yaml:3:72"
+    ]
+    assert "teams/one.yaml" in lines[0] + lines[1]
+    assert "two.YAML" in lines[0] + lines[1]
