@@ -20,6 +20,7 @@ from regauth.engine.policy.policy import Policy, Provider
 from regauth.policytests.proofs import About, Answer, Question, Status, Unknown, more_access
 
 CHANGED_SCHEMA: Final = "a claim schema that comes with the change"
+REMOVED: Final = "its removal: a policy that was moved elsewhere is not compared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,12 @@ def compare(
     own = _own_schemas(after, base)
     gained = more_access(Question(new=judged, bound=before, steps=steps, at=at))
     lost = more_access(Question(new=before, bound=judged, steps=steps, at=at))
-    return Comparison(base, head, _doubted(gained, own), lost, *folders)
+    gained = _doubted(gained, own)
+    if head is None:
+        # Else a change could move the policy away, widen it, and be proved harmless.
+        gone = Unknown("", "", "", REMOVED)
+        gained = replace(gained, unknown=(*gained.unknown, gone))
+    return Comparison(base, head, gained, lost, *folders)
 
 
 def _by_known_schemas(head: Policy, base: Policy | None) -> Iterator[tuple[str, Provider]]:

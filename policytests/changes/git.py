@@ -12,10 +12,10 @@ Variables that could change this are removed.
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, TypeAlias
 
 from regauth.engine.files import MAX_FILE_BYTES, PolicyFolderError, policy_names
 from regauth.engine.source.foreign_text import quoted
@@ -42,6 +42,9 @@ _ENVIRONMENT: Final = {
 }
 _REDIRECTING: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_EXTERNAL_DIFF")
 _REGULAR: Final = (b"100644", b"100755")
+
+Listed: TypeAlias = tuple[bytes, str, int]
+"""The mode, the object's id and the size of a file in a commit."""
 
 
 class GitError(Exception):
@@ -130,7 +133,7 @@ class Repository:
             "actions/checkout, `git fetch --unshallow`)"
         )
 
-    def files(self, commit: str, folder: str) -> dict[str, tuple[bytes, str, int]]:
+    def files(self, commit: str, folder: str) -> dict[str, Listed]:
         """
         Return what lies in and below a folder in a commit.
 
@@ -158,6 +161,29 @@ class Repository:
             found[name] = (mode, oid.decode("ascii"), int(size) if size.isdigit() else 0)
         return found
 
+    def links(self, commit: str, folder: str, names: Mapping[str, Listed]) -> Iterator[str]:
+        """
+        Yield the links and submodules directly in a folder, but for links to files.
+
+        Args:
+            commit: The commit's id.
+            folder: The folder's path from the root.
+            names: What lies in the folder, as `files` returns it.
+
+        Raises:
+            GitError: git failed.
+        """
+        for name, (mode, oid, _) in names.items():
+            if "/" in name or mode not in (b"120000", b"160000"):
+                continue
+            if mode == b"120000":
+                target = os.fsdecode(self._contents([oid])[0])
+                place = os.path.normpath(f"{folder or '.'}/{target}")
+                outside = target.startswith("/") or place.startswith("..")
+                if not outside and place != "." and not self.files(commit, place):
+                    continue
+            yield name
+
     def _refuse_link(self, commit: str, folder: str) -> None:
         """Refuse a link or a submodule in a folder's place: a server would read what is behind."""
         path = PurePosixPath(folder)
@@ -170,7 +196,7 @@ class Repository:
             raise GitError(f"git cannot list {folder} in {commit[:12]}")
         for line in listed.split(b"\0")[:-1]:
             place = os.fsdecode(line.partition(b"\t")[2])
-            if line.startswith((b"120000", b"160000")):
+            if place in places and line.startswith((b"120000", b"160000")):
                 raise PolicyFolderError(
                     f"{place} is a link or a submodule in "
                     f"{commit[:12]}, not a folder; it is not followed"

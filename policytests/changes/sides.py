@@ -49,7 +49,8 @@ class WorkTree:
             for folder, _, files in os.walk(top)
             for file in files
         )
-        return _policies(names, within)
+        links = (one.name for one in top.iterdir() if one.is_symlink() and one.is_dir())
+        return _policies(names, links, within)
 
     def compile(self, folder: str) -> Compilation | None:
         """Compile a policy."""
@@ -78,7 +79,8 @@ class Commit:
 
     def folders(self, within: str) -> set[str]:
         """Return the policies in a folder."""
-        return _policies(self.repository.files(self.commit, within), within)
+        names = self.repository.files(self.commit, within)
+        return _policies(names, self.repository.links(self.commit, within, names), within)
 
     def compile(self, folder: str) -> Compilation | None:
         """
@@ -167,20 +169,29 @@ def _from_root(here: Path, policy: str, root: Path) -> str:
     return "" if found == "." else found
 
 
-def _policies(names: Iterable[str], within: str) -> set[str]:
-    """Return which folder is a policy: the one itself, or else those directly in it."""
-    found = set()
+def _policies(names: Iterable[str], links: Iterable[str], within: str) -> set[str]:
+    """
+    Return which folder is a policy: the one itself, or else those directly in it.
+
+    A link to a folder, and a folder whose YAML files lie deeper, count too: they are no policy that
+    can be read, which must be said.
+    """
+    found = {name for name in links if not name.startswith(".")}
     for name in names:
         steps = name.split("/")
-        if not name.lower().endswith((".yaml", ".yml")) or any(
-            step.startswith(".") for step in steps
-        ):
+        if not _is_policy_file(name) or any(step.startswith(".") for step in steps):
             continue
         if len(steps) == 1:
             return {within}
-        if len(steps) == 2:  # noqa: PLR2004 - a folder and a file
-            found.add(_joined(within, steps[0]) if within else steps[0])
-    return found
+        found.add(steps[0])
+    return {_joined(within, name) if within else name for name in found}
+
+
+def _is_policy_file(name: str) -> bool:
+    name = name.lower()
+    return name.endswith((".yaml", ".yml")) and not name.endswith(
+        (".policytest.yaml", ".policytest.yml")
+    )
 
 
 def _compiled(files: Mapping[str, bytes], folder: str) -> Compilation:

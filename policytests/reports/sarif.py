@@ -7,6 +7,7 @@ What lives here: its shape.  Not here: anything that is not in the report.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
+from urllib.parse import quote
 
 from regauth.engine.source.problems import Location, Problem
 
@@ -84,4 +85,4 @@ def _physical(location: Location) -> dict[str, object]:
     region: dict[str, object] = {"startLine": location.line, "startColumn": location.column}
     if location.end_line:
         region |= {"endLine": location.end_line, "endColumn": location.end_column}
-    return {"artifactLocation": {"uri": location.file}, "region": region}
+    return {"artifactLocation": {"uri": quote(location.file)}, "region": region}

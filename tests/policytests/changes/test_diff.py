@@ -207,8 +207,58 @@ def test_a_policy_that_is_new_or_gone_is_gained_or_lost_as_a_whole(
     assert (kept["gained"]["status"], kept["lost"]["status"]) == ("proved", "proved")
     direction, other = ("lost", "gained") if deleted else ("gained", "lost")
     assert {each["allowedBy"] for each in changed[direction]["witnesses"]} == {"pull", "push"}
-    assert changed[other]["status"] == "proved"
-    assert document["exitCode"] == (0 if deleted else 12)
+    assert changed[other]["status"] == ("unknown" if deleted else "proved")
+    assert document["exitCode"] == (13 if deleted else 12)
+
+
+@pytest.mark.parametrize("wide", [POLICY, WIDER], ids=["as it was", "wider"])
+def test_a_policy_that_is_moved_out_of_what_is_compared_is_not_harmless(
+    site: Site, wide: str
+) -> None:
+    """Servers are told of the new place elsewhere, so nothing is known of what they read there."""
+    shutil.move(site.root / "policy", site.root / "rules")
+    site.commit(wide, "rules/policy.yaml")
+    code, said = site.diff("HEAD~1", "HEAD")
+
+    assert code == 13
+    assert "policy (removed)" in said
+    assert "a policy that was moved elsewhere is not compared" in said
+    assert site.diff("HEAD~1", "HEAD", "--accept-undecided", "retired")[0] == 0
+
+
+@pytest.mark.parametrize("committed", [False, True])
+@pytest.mark.parametrize("target", ["../wide", "/nowhere", "../../outside", "one"])
+def test_a_linked_policy_among_several_is_not_passed_over(
+    site: Site, target: str, *, committed: bool
+) -> None:
+    (site.root / "policy/one").mkdir()
+    (site.root / "policy/policy.yaml").rename(site.root / "policy/one/policy.yaml")
+    site.write(WIDER, "wide/policy.yaml")
+    site.commit()
+    (site.root / "policy/README").symlink_to("one/policy.yaml")
+    (site.root / "policy/new").symlink_to(target)
+    site.commit()
+    code, said = site.diff("HEAD~1", *(["HEAD"] if committed else []))
+
+    if committed:
+        assert code == 10
+        assert "policy/new is a link or a submodule" in said
+    elif target in ("../wide", "one"):
+        assert code == 12
+        assert "policy/new (new)" in said
+    else:
+        assert code == 0  # a server finds no folder there either
+
+
+def test_a_policy_that_lies_deeper_among_several_is_not_passed_over(site: Site) -> None:
+    (site.root / "policy/one").mkdir()
+    (site.root / "policy/policy.yaml").rename(site.root / "policy/one/policy.yaml")
+    site.commit()
+    site.commit(WIDER, "policy/new/deep/policy.yaml")
+    for head in ([], ["HEAD"]):
+        code, said = site.diff("HEAD~1", *head)
+        assert code == 10
+        assert "policy/new holds no *.yaml file" in said
 
 
 # --- git -----------------------------------------------------------------------------------------

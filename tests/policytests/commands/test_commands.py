@@ -364,8 +364,10 @@ def test_check_shows_the_problems_of_a_folder_and_of_its_files_at_once(
     lines = [one for one in capsys.readouterr().out.splitlines() if one.startswith("policy")]
 
     assert code == 10
-    assert [one.partition(": error: ")[0] for one in lines] == ["policy:1:1", "policy:1:1"] + [
-        "policy/more.yaml:3:72"
+    assert [one.partition(": error: ")[0] for one in lines] == [
+        "policy:1:1",
+        "policy:1:1",
+        "policy/more.yaml:3:72",
     ]
     assert "teams/one.yaml" in lines[0] + lines[1]
     assert "two.YAML" in lines[0] + lines[1]

@@ -7,8 +7,10 @@ from xml.etree import ElementTree as ET
 import jsonschema
 import pytest
 
+from regauth.engine.source.problems import Location, Problem
 from regauth.policytests.collection.arguments import FORMATS as OFFERED
 from regauth.policytests.reports.formats import FORMATS
+from regauth.policytests.reports.sarif import problem_sarif
 from regauth.policytests.tokens.issuing import IssuerKeys
 from tests.policytests.conftest import TOKENS, Repository
 from tests.policytests.test_plugin import run
@@ -99,6 +101,29 @@ def test_sarif_is_valid_and_points_at_lines(reports: Path) -> None:
     assert (8, 29) == (region["startLine"], region["startColumn"])
     ids = {rule["id"] for rule in report["runs"][0]["tool"]["driver"]["rules"]}
     assert {one["ruleId"] for one in report["runs"][0]["results"]} <= ids
+
+
+def test_json_and_sarif_say_which_part_of_the_policy_decided(reports: Path) -> None:
+    cause = {"name": "push-own", "file": "policy/policy.yaml", "line": 16, "column": 11}
+    cases = json.loads(read(reports, "json"))["cases"]
+    [found] = json.loads(read(reports, "sarif"))["runs"][0]["results"][0]["relatedLocations"]
+    place = found["physicalLocation"]
+
+    assert [one["cause"] for one in cases if one["outcome"] == "failed"] == [cause]
+    assert not [one for one in cases if one["outcome"] == "passed" and "cause" in one]
+    assert found["message"]["text"] == "decided by push-own"
+    assert place["artifactLocation"]["uri"] == "policy/policy.yaml"
+    assert (place["region"]["startLine"], place["region"]["startColumn"]) == (16, 11)
+
+
+def test_a_file_is_a_uri_in_sarif() -> None:
+    """`artifactLocation.uri` is a URI reference (SARIF 2.1.0, section 3.4.3)."""
+    problem = Problem(Location("my policy/100%.yaml", 3, 1), "code", "message")
+    result = json.loads(problem_sarif([problem]))["runs"][0]["results"][0]
+
+    assert result["locations"][0]["physicalLocation"]["artifactLocation"] == {
+        "uri": "my%20policy/100%25.yaml"
+    }
 
 
 def test_tap_counts_every_case_once(reports: Path) -> None:
