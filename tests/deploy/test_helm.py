@@ -161,6 +161,33 @@ def test_what_is_rendered_is_what_kustomize_installs(render: Render, repository:
 
 
 @pytest.mark.e2e
+def test_a_monitor_reads_a_port_that_its_pods_have(render: Render, values: Values) -> None:
+    values["monitoring"] |= {"enabled": True, "labels": {"release": "prometheus"}}
+    things = {name(one): one for one in render(enabled=True)}
+    service = things["ServiceMonitor/prod-token-server"]
+    pods = things["PodMonitor/prod-registry-proxy"]
+
+    [endpoint] = service["spec"]["endpoints"]
+    ports = [one["name"] for one in things["Service/prod-token-server"]["spec"]["ports"]]
+    assert endpoint["port"] in ports
+    assert (
+        service["spec"]["selector"]["matchLabels"].items()
+        <= things["Service/prod-token-server"]["metadata"]["labels"].items()
+    )
+    [endpoint] = pods["spec"]["podMetricsEndpoints"]
+    template = things["Deployment/prod-registry-proxy"]["spec"]["template"]
+    ports = [
+        port["name"] for box in template["spec"]["containers"] for port in box.get("ports", ())
+    ]
+    assert endpoint["port"] in ports
+    assert pods["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+    [open_to_all] = things["NetworkPolicy/prod-registry-proxy"]["spec"]["ingress"]
+    assert {"port": endpoint["port"]} in open_to_all["ports"]
+    for one in (service, pods):
+        assert one["metadata"]["labels"]["release"] == "prometheus"
+
+
+@pytest.mark.e2e
 def test_the_rendered_configurations_are_understood(render: Render, tmp_path: Path) -> None:
     data: dict[str, str] = {}
     for one in render(enabled=True):
