@@ -20,7 +20,7 @@ from .automaton import (
     suffixed,
 )
 from .patterns import fully_matched, searched
-from .syntax import UnsupportedPatternError
+from .tree import UnsupportedPatternError
 
 __all__ = [
     "ANYTHING",

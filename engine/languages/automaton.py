@@ -92,7 +92,7 @@ def _before(found: Characters, given: str, made: str) -> Characters:
     offset = ord(given[0]) - ord(made[0])
     kept = characters.meet(found, characters.others(characters.between(given)))
     changed = characters.meet(found, characters.between(made))
-    return characters.union(kept, tuple((low + offset, high + offset) for low, high in changed))
+    return characters.union(kept, characters.shifted(changed, offset))
 
 
 ANYTHING: Final = Language(frozenset({0}), frozenset({0}), (((characters.ALL, 0),),))

@@ -10,8 +10,10 @@ from typing import Final, TypeAlias
 Characters: TypeAlias = tuple[tuple[int, int], ...]
 """Sorted, disjoint and not adjacent; each interval holds both its ends."""
 
-_LAST: Final = 0x10FFFF
-ALL: Final[Characters] = ((0, 0xD7FF), (0xE000, _LAST))
+LAST: Final = 0x10FFFF
+FIRST_SURROGATE: Final = 0xD800
+AFTER_SURROGATES: Final = 0xE000
+ALL: Final[Characters] = ((0, FIRST_SURROGATE - 1), (AFTER_SURROGATES, LAST))
 """Every character.  Surrogates are none: JSON text with half of a pair is refused."""
 
 _READABLE: Final = (
@@ -73,9 +75,14 @@ def others(characters: Characters) -> Characters:
         if begin < low:
             gaps.append((begin, low - 1))
         begin = high + 1
-    if begin <= _LAST:
-        gaps.append((begin, _LAST))
+    if begin <= LAST:
+        gaps.append((begin, LAST))
     return meet(tuple(gaps), ALL)
+
+
+def shifted(characters: Characters, distance: int) -> Characters:
+    """Return the set with every code point moved by a distance."""
+    return tuple((low + distance, high + distance) for low, high in characters)
 
 
 def sample(characters: Characters) -> str:

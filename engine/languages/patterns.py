@@ -15,7 +15,8 @@ from typing import Final, TypeAlias
 from . import characters
 from .automaton import Language, Moves, UndecidedError
 from .characters import Characters
-from .syntax import Choice, Edge, OneOf, Repeat, Sequence, Tree, parse
+from .syntax import parse
+from .tree import Choice, Edge, OneOf, Repeat, Sequence, Tree
 
 MAX_STATES: Final = 20_000
 """How many states a pattern may have, its repetitions written out."""

@@ -13,80 +13,10 @@ Source: https://github.com/google/re2/wiki/Syntax
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
 
-from . import characters
+from . import characters, classes
 from .characters import Characters
-
-
-class UnsupportedPatternError(ValueError):
-    """A pattern has a construct of which this module does not know what it matches."""
-
-
-@dataclass(frozen=True, slots=True)
-class OneOf:
-    """One character of a set."""
-
-    characters: Characters
-
-
-@dataclass(frozen=True, slots=True)
-class Sequence:
-    """Parts one after the other; without parts, the empty text."""
-
-    parts: tuple["Tree", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """Any one of the parts."""
-
-    parts: tuple["Tree", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """A part `least` to `most` times; `most` is None where there is no end."""
-
-    part: "Tree"
-    least: int
-    most: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    r"""The beginning of the text (`^`, `\A`), or its end (`$`, `\z`)."""
-
-    end: bool
-
-
-Tree: TypeAlias = OneOf | Sequence | Choice | Repeat | Edge
-
-_DIGITS: Final = characters.between("09")
-_WORD: Final = characters.union(characters.between("az", "AZ", "09"), characters.of("_"))
-_SPACE: Final = characters.of("\t\n\f\r ")
-_PERL: Final[Mapping[str, Characters]] = {"d": _DIGITS, "w": _WORD, "s": _SPACE}
-_POSIX: Final[Mapping[str, Characters]] = {
-    "alnum": characters.between("az", "AZ", "09"),
-    "alpha": characters.between("az", "AZ"),
-    "ascii": ((0, 0x7F),),
-    "blank": characters.of("\t "),
-    "cntrl": ((0, 0x1F), (0x7F, 0x7F)),
-    "digit": _DIGITS,
-    "graph": ((0x21, 0x7E),),
-    "lower": characters.between("az"),
-    "print": ((0x20, 0x7E),),
-    "punct": characters.normal([(0x21, 0x2F), (0x3A, 0x40), (0x5B, 0x60), (0x7B, 0x7E)]),
-    "space": characters.of("\t\n\v\f\r "),
-    "upper": characters.between("AZ"),
-    "word": _WORD,
-    "xdigit": characters.between("09", "AF", "af"),
-}
-_ESCAPES: Final = {"a": "\a", "f": "\f", "t": "\t", "n": "\n", "r": "\r", "v": "\v"}
-_BUT_NEWLINE: Final = characters.others(characters.of("\n"))
-_BEYOND_ASCII: Final = characters.others(((0, 0x7F),))
-_FOLDED: Final = {"k": "\u212a", "s": "\u017f"}
-"""The only characters beyond ASCII that equal an ASCII letter when case is ignored."""
+from .tree import Choice, Edge, OneOf, Repeat, Sequence, Tree, UnsupportedPatternError
 
 
 def parse(pattern: str) -> Tree:
@@ -96,7 +26,7 @@ def parse(pattern: str) -> Tree:
     Raises:
         UnsupportedPatternError: It has a construct that is not known here.
     """
-    reader = _Reader(pattern)
+    reader = _PatternReader(pattern)
     tree = reader.choice()
     if reader.rest:
         raise UnsupportedPatternError(pattern)
@@ -112,7 +42,7 @@ class _Flags:
         return _Flags(self.fold, self.newline)
 
 
-class _Reader:
+class _PatternReader:
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
         self._at = 0
@@ -120,7 +50,7 @@ class _Reader:
         self._signs: Mapping[str, Callable[[], Tree]] = {
             "(": self._group,
             "[": lambda: OneOf(self._class()),
-            ".": lambda: OneOf(characters.ALL if self._flags.newline else _BUT_NEWLINE),
+            ".": lambda: OneOf(characters.ALL if self._flags.newline else classes.BUT_NEWLINE),
             "^": lambda: Edge(end=False),
             "$": lambda: Edge(end=True),
             "\\": self._escape,
@@ -188,7 +118,7 @@ class _Reader:
         return parts
 
     def _one_of(self, found: Characters) -> OneOf:
-        return OneOf(_fold(found) if self._flags.fold else found)
+        return OneOf(classes.fold(found) if self._flags.fold else found)
 
     def _repeated(self, part: Tree) -> Tree:
         bounds = self._bounds()
@@ -254,29 +184,42 @@ class _Reader:
             return Edge(end=False)
         if self._take("z"):
             return Edge(end=True)
-        return self._one_of(self._escaped())
+        known = self._perl()
+        return self._one_of(characters.of(self._escaped())) if known is None else OneOf(known)
 
-    def _escaped(self) -> Characters:
+    def _perl(self) -> Characters | None:
+        r"""Read the class of an escape such as `\d`, if there is one."""
+        sign = self._pattern[self._at : self._at + 1]
+        found = classes.PERL.get(sign.lower())
+        if found is None:
+            return None
+        self._next()
+        return self._known(found, negated=sign.isupper())
+
+    def _known(self, found: Characters, *, negated: bool) -> Characters:
+        r"""Fold before the complement: `(?i)\W` refuses all that `(?i)\w` finds, U+212A too."""
+        folded = classes.fold(found) if self._flags.fold else found
+        return characters.others(folded) if negated else folded
+
+    def _escaped(self) -> str:
+        """Read the rest of an escape that stands for one character."""
         sign = self._next()
-        if sign.lower() in _PERL:
-            found = _PERL[sign.lower()]
-            return found if sign.islower() else characters.others(found)
-        if sign in _ESCAPES:
-            return characters.of(_ESCAPES[sign])
+        if sign in classes.ESCAPES:
+            return classes.ESCAPES[sign]
         if sign == "x":
             digits = self._until("}") if self._take("{") else self._next() + self._next()
-            return characters.of(chr(int(digits, 16)))
+            return chr(int(digits, 16))
         if sign in "01234567":
             return self._octal(sign)
         if sign.isalnum():
             raise self._unsupported()
-        return characters.of(sign)
+        return sign
 
-    def _octal(self, first: str) -> Characters:
+    def _octal(self, first: str) -> str:
         digits = first
         while len(digits) < 3 and self.rest and self._pattern[self._at] in "01234567":  # noqa: PLR2004 - octal digits of a byte
             digits += self._next()
-        return characters.of(chr(int(digits, 8)))
+        return chr(int(digits, 8))
 
     def _class(self) -> Characters:
         negated = self._take("^")
@@ -286,45 +229,33 @@ class _Reader:
             first = False
             found = characters.union(found, self._member())
         self._next()
-        if self._flags.fold:
-            # Folding comes before the complement: `(?i)[^a]` refuses `A` too.
-            found = _fold(found)
         return characters.others(found) if negated else found
 
     def _member(self) -> Characters:
         if self._take("[:"):
             name = self._until(":]")
-            known = _POSIX.get(name.removeprefix("^"))
+            known = classes.POSIX.get(name.removeprefix("^"))
             if known is None:
                 raise self._unsupported()
-            return characters.others(known) if name.startswith("^") else known
-        low = self._escaped() if self._take("\\") else characters.of(self._next())
-        if not self._peek("-") or self._pattern.startswith("-]", self._at):
+            return self._known(known, negated=name.startswith("^"))
+        low = self._class_character()
+        if not isinstance(low, str):
             return low
+        if not self._peek("-") or self._pattern.startswith("-]", self._at):
+            return self._known(characters.of(low), negated=False)
         self._next()
-        high = self._escaped() if self._take("\\") else characters.of(self._next())
-        return ((low[0][0], high[0][1]),)
+        high = self._class_character()
+        if not isinstance(high, str):
+            raise self._unsupported()
+        return self._known(((ord(low), ord(high)),), negated=False)
+
+    def _class_character(self) -> str | Characters:
+        r"""Read a character of a class, or a class of its own such as `\d`."""
+        if not self._take("\\"):
+            return self._next()
+        known = self._perl()
+        return self._escaped() if known is None else known
 
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal()
-
-
-def _fold(found: Characters) -> Characters:
-    """Add to a set the other case of its letters."""
-    beyond = characters.meet(found, _BEYOND_ASCII)
-    if beyond and beyond != _BEYOND_ASCII:
-        raise UnsupportedPatternError("letters beyond ASCII without regard to case")
-    low = characters.meet(found, characters.between("az"))
-    high = characters.meet(found, characters.between("AZ"))
-    folded = characters.union(
-        found,
-        tuple((begin - 32, end - 32) for begin, end in low),
-        tuple((begin + 32, end + 32) for begin, end in high),
-    )
-    extra = [
-        characters.of(other)
-        for letter, other in _FOLDED.items()
-        if characters.meet(folded, characters.of(letter))
-    ]
-    return characters.union(folded, *extra)

@@ -16,7 +16,8 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Final
 
-from . import characters
+from regauth.engine.languages import characters
+
 from .automata import DEAD, Automaton, Transition, UndecidedError
 from .language import Language
 

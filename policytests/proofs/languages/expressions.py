@@ -11,8 +11,8 @@ and where a bound decides the other way (`TooLong` in `atoms`) it is asked for b
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from . import characters
-from .characters import Characters
+from regauth.engine.languages import characters
+from regauth.engine.languages.characters import Characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +58,13 @@ class Edge:
 Expression: TypeAlias = Nothing | OneOf | Chain | Either | Star | Edge
 
 EMPTY: Final = Chain(())
-ANY: Final = OneOf(characters.EVERY)
+ANY: Final = OneOf(characters.ALL)
 ANYTHING: Final = Star(ANY)
 
 
 def literal(text: str) -> Expression:
     """Return the expression of one text."""
-    return Chain(tuple(OneOf(characters.of_text(character)) for character in text))
+    return Chain(tuple(OneOf(characters.of(character)) for character in text))
 
 
 def chain(*parts: Expression) -> Expression:
@@ -98,9 +98,9 @@ def times(expression: Expression, least: int, most: int | None) -> Expression:
     return Chain((*again, tail))
 
 
-_LOWER: Final = OneOf(characters.ranges("az", "09"))
-_DIGIT: Final = OneOf(characters.ranges("09"))
-_HOST_INNER: Final = OneOf(characters.union((*_LOWER.characters, *characters.of_text(".-"))))
+_LOWER: Final = OneOf(characters.between("az", "09"))
+_DIGIT: Final = OneOf(characters.between("09"))
+_HOST_INNER: Final = OneOf(characters.union(_LOWER.characters, characters.of(".-")))
 _SEPARATOR: Final = either(literal("."), literal("_"), literal("__"), some(literal("-")))
 _COMPONENT: Final = chain(some(_LOWER), Star(chain(_SEPARATOR, some(_LOWER))))
 PATH: Final = chain(_COMPONENT, Star(chain(literal("/"), _COMPONENT)))
@@ -115,24 +115,22 @@ _HOST: Final = chain(
 NAME: Final = chain(maybe(_HOST), PATH)
 """A repository's name, optionally with a registry's host before it."""
 
-_WORD: Final = characters.union((*characters.ranges("AZ", "az", "09"), *characters.of_text("_")))
-_TAG_CHARACTER: Final = OneOf(characters.union((*_WORD, *characters.of_text(".-"))))
+_WORD: Final = characters.union(characters.between("AZ", "az", "09"), characters.of("_"))
+_TAG_CHARACTER: Final = OneOf(characters.union(_WORD, characters.of(".-")))
 TAG_PART: Final = some(_TAG_CHARACTER)
 """What can stand within a tag."""
 
 TAG: Final = chain(OneOf(_WORD), Star(_TAG_CHARACTER))
 """A tag (OCI Distribution Spec 1.1, "Pulling manifests")."""
 
-_HEX: Final = OneOf(characters.ranges("af", "09"))
+_HEX: Final = OneOf(characters.between("af", "09"))
 _ENCODED: Final = OneOf(
-    characters.union((*characters.ranges("AZ", "az", "09"), *characters.of_text("=_-")))
+    characters.union(characters.between("AZ", "az", "09"), characters.of("=_-"))
 )
-_ALGORITHM: Final = chain(
-    some(_LOWER), Star(chain(OneOf(characters.of_text("+._-")), some(_LOWER)))
-)
+_ALGORITHM: Final = chain(some(_LOWER), Star(chain(OneOf(characters.of("+._-")), some(_LOWER))))
 SHA256: Final = chain(literal("sha256:"), times(_HEX, 64, 64))
 SHA512: Final = chain(literal("sha512:"), times(_HEX, 128, 128))
 OTHER_DIGEST: Final = chain(_ALGORITHM, literal(":"), times(_ENCODED, 32, 256))
 """A digest by an algorithm; those of sha256 and sha512 have their own lengths."""
 
-NOT_A_SLASH: Final = OneOf(characters.complement(characters.of_text("/")))
+NOT_A_SLASH: Final = OneOf(characters.others(characters.of("/")))

@@ -14,16 +14,17 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Generic, TypeVar
 
-from . import characters
+from regauth.engine.languages import characters
+from regauth.engine.languages.characters import Characters
+
 from .automata import DEAD, MAX_STATES, Automaton, Transition, UndecidedError
-from .characters import Characters
 
 State = TypeVar("State", bound=Hashable)
 Pair = tuple[int, int]
 Triple = tuple[int, int, int]
 
-_UPPER: Final = characters.ranges("AZ")
-_LOWER: Final = characters.ranges("az")
+_UPPER: Final = characters.between("AZ")
+_LOWER: Final = characters.between("az")
 _TO_LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 _TO_UPPER: Final = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
 
@@ -105,9 +106,9 @@ def _unfolded(
     among: Characters, gone: Characters, letters: Characters, distance: int
 ) -> Characters:
     """Return what a change of case makes into some characters; letters that are `gone` are not."""
-    kept = characters.intersection(among, characters.complement(gone))
-    changed = characters.intersection(among, letters)
-    return characters.union((*kept, *characters.shifted(changed, distance)))
+    kept = characters.meet(among, characters.others(gone))
+    changed = characters.meet(among, letters)
+    return characters.union(kept, characters.shifted(changed, distance))
 
 
 class _Machine(Generic[State]):
@@ -139,7 +140,7 @@ class _Searching(_Machine[State]):
     def __init__(self, base: Automaton, text: str) -> None:
         self._base = base
         self._text = text
-        self.special = characters.of_text(text)
+        self.special = characters.of(text)
 
     def _read(self, held: int, code: int) -> tuple[str, int, bool]:
         """Return what is certain to be no part of a place now, what is held, and if one ended."""

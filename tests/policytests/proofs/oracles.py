@@ -12,9 +12,9 @@ from fractions import Fraction
 import cvc5
 import z3
 
+from regauth.engine.languages.characters import ALL, Characters
 from regauth.policytests.proofs.languages import expressions, re2_syntax
 from regauth.policytests.proofs.languages.automata import UndecidedError
-from regauth.policytests.proofs.languages.characters import EVERY, Characters
 from regauth.policytests.proofs.languages.expressions import (
     Chain,
     Edge,
@@ -63,7 +63,7 @@ def text_value(text: str) -> z3.SeqRef:
 
 
 def among(characters: Characters) -> z3.ReRef:
-    if characters == EVERY:
+    if characters == ALL:
         return z3.AllChar(z3.ReSort(z3.StringSort()))
     ranges = [
         z3.Range(text_value(chr(low)), text_value(chr(min(high, LAST))))

@@ -15,13 +15,16 @@ from types import ModuleType
 
 import pytest
 
+import regauth.engine.languages
 import regauth.policytests.proofs
 from tests.policytests.proofs.directed import CONDITIONS, GAINS
 
 PACKAGE = "regauth.policytests.proofs"
 FOLDER = Path(regauth.policytests.proofs.__file__).parent
+LANGUAGES = "regauth.engine.languages"
 RELOADED = (
     PACKAGE,
+    LANGUAGES,
     "tests.policytests.proofs.directed",
     "tests.policytests.proofs.random_policies",
 )
@@ -29,7 +32,7 @@ RELOADED = (
 CELLS = "cells"
 
 BUGS: dict[str, tuple[str, str, str, str]] = {
-    # name: file, what stands there, what is planted, the check that finds it
+    # name: file of the prover or of the engine, what stands there, what is planted, the check that finds it
     "and-is-error-when-one-is": (
         "evaluation/evaluator.py",
         "return truth(formulas.every(true), formulas.some(false))",
@@ -283,21 +286,21 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         CELLS,
     ),
     "line-ends-are-dots": (
-        "languages/re2_syntax.py",
-        "return OneOf(every if self._dot_all else characters.complement(((10, 10),)))",
-        "return OneOf(every)",
+        "engine/languages/syntax.py",
+        "OneOf(characters.ALL if self._flags.newline else classes.BUT_NEWLINE)",
+        "OneOf(characters.ALL)",
         "pair:regex-line",
     ),
     "classes-end-early": (
-        "languages/re2_syntax.py",
-        '"alpha": characters.ranges("AZ", "az"),',
-        '"alpha": characters.ranges("az"),',
+        "engine/languages/classes.py",
+        '"alpha": characters.between("az", "AZ"),',
+        '"alpha": characters.between("az"),',
         "pair:regex-class",
     ),
     "negated-class-is-not": (
-        "languages/re2_syntax.py",
-        "return characters.complement(among) if negated else among",
-        "return among",
+        "engine/languages/syntax.py",
+        "return characters.others(found) if negated else found",
+        "return found",
         CELLS,
     ),
     "cells-by-one-character": (
@@ -516,9 +519,13 @@ class _Finder:
 @contextmanager
 def planted(file: str, before: str, after: str) -> Iterator[ModuleType]:
     """Load the prover with a bug, and the directed checks for it."""
-    path = FOLDER / file
+    package, folder = PACKAGE, FOLDER
+    if file.startswith("engine/languages/"):
+        package, folder = LANGUAGES, Path(regauth.engine.languages.__file__).parent
+        file = file.removeprefix("engine/languages/")
+    path = folder / file
     assert path.read_text().count(before) == 1, f"{before!r} stands once in {file}"
-    name = ".".join((PACKAGE, *Path(file).with_suffix("").parts))
+    name = ".".join((package, *Path(file).with_suffix("").parts))
     saved = {one: module for one, module in sys.modules.items() if one.startswith(RELOADED)}
     for one in saved:
         del sys.modules[one]

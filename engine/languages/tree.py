@@ -1,0 +1,54 @@
+"""
+RE2 patterns as trees.
+
+What lives here: the nodes.  Not here: reading them (`syntax`), what they match (`patterns`).
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from .characters import Characters
+
+
+class UnsupportedPatternError(ValueError):
+    """A pattern has a construct of which it is not known here what it matches."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """One character of a set."""
+
+    characters: Characters
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """Parts one after the other; without parts, the empty text."""
+
+    parts: tuple["Tree", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Any one of the parts."""
+
+    parts: tuple["Tree", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """A part `least` to `most` times; `most` is None where there is no end."""
+
+    part: "Tree"
+    least: int
+    most: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    r"""The beginning of the text (`^`, `\A`), or its end (`$`, `\z`)."""
+
+    end: bool
+
+
+Tree: TypeAlias = OneOf | Sequence | Choice | Repeat | Edge
