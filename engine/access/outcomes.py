@@ -8,9 +8,9 @@ A refusal is a value: a host cannot forget to catch it, and a `Decision` it neve
 nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 
@@ -91,6 +91,13 @@ class Verdict:
     depends on; None where there is none.
     """
     errors: tuple[ConditionError, ...] = ()
+    lifetime: timedelta | None = None
+    """
+    How long a token for it is valid at most, by the grants; None: as long as the server's are.
+
+    It is the longest of all grants that match.  While the reference is unknown, it is the shortest
+    of those that may match.
+    """
 
     @property
     def allowed(self) -> bool:
@@ -138,11 +145,30 @@ class Decision:
         return scopes(access for access in allowed if not access.reference)
 
     @cached_property
+    def lifetime(self) -> timedelta | None:
+        """
+        How long the token is valid at most: the shortest of its accesses.
+
+        None: as long as the server's tokens are.  It does not depend on the order of anything.
+        """
+        return token_lifetime(self.verdicts)
+
+    @cached_property
     def deferred(self) -> tuple[Scope, ...]:
         """The accesses that are refused for now and depend on the reference, as scopes."""
         return scopes(
             verdict.access for verdict in self.verdicts if verdict.why is Why.DEPENDS_ON_REFERENCE
         )
+
+
+def token_lifetime(verdicts: Iterable[Verdict]) -> timedelta | None:
+    """Return how long a token for some accesses is valid at most; None: as the server's are."""
+    given = (
+        verdict.lifetime
+        for verdict in verdicts
+        if verdict.allowed or verdict.why is Why.DEPENDS_ON_REFERENCE
+    )
+    return min((one for one in given if one is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)

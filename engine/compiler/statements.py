@@ -8,7 +8,7 @@ What lives here: what a statement is about and when it matches.  Not here: match
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from regauth.engine.cel import BOOL, STRING, Program
@@ -20,7 +20,8 @@ from regauth.engine.policy.policy import Denial, Grant
 from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Problems
-from regauth.engine.source.quantities import parse_moment
+from regauth.engine.source.quantities import parse_duration, parse_moment
+from regauth.engine.tokens.registry_token import MIN_LIFETIME
 
 from .expressions import Expressions, VisibleNames
 
@@ -54,6 +55,7 @@ class Statements:
         patterns = self._patterns(node.get("repositories"), all_visible, compile_pattern)
         tags = self._patterns(node.get("tags"), all_visible, compile_tag_pattern)
         expires = self._expires(node.get("expires"))
+        lifetime = self._token_lifetime(node, kind)
         if self.problems.error_count or patterns is None or tags is None:
             return None  # with an error anywhere there will be no policy
         return kind(
@@ -68,6 +70,7 @@ class Statements:
             expires=expires,
             location=node["name"].location,
             tags=tags,
+            token_lifetime=lifetime,
         )
 
     def compile_anonymous(self, entry: Entry) -> Grant | None:
@@ -178,6 +181,26 @@ class Statements:
         except ValueError as error:
             self.problems.error(node.location, "wrong-value", str(error))
             return None
+
+    def _token_lifetime(self, node: MappingNode, kind: type[Kind]) -> timedelta | None:
+        entry = node.entries.get("tokenLifetime")
+        if entry is None:
+            return None
+        if kind is Denial:
+            message = "`tokenLifetime` stands in a grant; a denial gives no token"
+            self.problems.error(entry.key.location, "unknown-key", message, "remove it")
+            return None
+        try:
+            lifetime = parse_duration(str(entry.value.plain()))
+        except ValueError as error:
+            self.problems.error(entry.value.location, "wrong-value", str(error))
+            return None
+        if lifetime < MIN_LIFETIME:
+            least = int(MIN_LIFETIME.total_seconds())
+            message = f"a registry token is valid for at least {least} seconds"
+            hint = "clients treat a shorter lifetime as this one"
+            self.problems.error(entry.value.location, "wrong-value", message, hint)
+        return lifetime
 
 
 def _text(node: MappingNode, name: str) -> str:

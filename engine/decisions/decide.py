@@ -5,7 +5,8 @@ What lives here: the meaning of grants and denials (policy language, "Meaning", 
 Not here: who the identity is (`authentication`), or anything a host does with the answer.
 
 Every access is decided alone.  A denial that matches, or that cannot be evaluated, refuses it.
-Otherwise the first grant that matches allows it.  Otherwise it is refused.
+Otherwise the first grant that matches allows it.  Otherwise it is refused.  Of all grants that
+match, the longest `tokenLifetime` holds, so that the order of the grants decides nothing.
 
 All accesses of one request share a count of steps.  When it is used up, the whole request is
 refused.  If only some accesses were decided, the answer would depend on their order.
@@ -19,7 +20,7 @@ the reference is unknown, such a statement is not decided, and what depends on i
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final, Literal
 
@@ -189,7 +190,8 @@ class Request:
         granted = self.granted(access)
         # A denial that waits for the tag matters only to an access that would be allowed.
         if denied is not None and granted.allowed:
-            return Verdict(access, denied.why, denied.source, granted.errors)
+            lifetime = granted.lifetime
+            return Verdict(access, denied.why, denied.source, granted.errors, lifetime)
         return granted
 
     def _denied(self, access: Access) -> Verdict | None:
@@ -210,20 +212,28 @@ class Request:
     def granted(self, access: Access) -> Verdict:
         """Return the verdict of the grants, as if there were no denial."""
         failed: list[ConditionError] = []
-        waiting = ""
+        waiting: list[Statement] = []
+        matching: list[Statement] = []
         for grant in self.grants(access):
             match = self.match(grant, access)
             if match is True:
-                return Verdict(access, Why.GRANTED, grant.name, tuple(failed))
-            if isinstance(match, ConditionError):
+                matching.append(grant)
+                if grant.token_lifetime is None:
+                    break  # no lifetime is longer
+            elif isinstance(match, ConditionError):
                 # A grant that fails allows nothing, but the next grant may.  The error goes into
                 # the log.
                 failed.append(match)
             elif match is not False:
-                waiting = waiting or grant.name
+                waiting.append(grant)
+        errors = tuple(failed)
+        if matching:
+            lifetime = _longest(matching)
+            return Verdict(access, Why.GRANTED, matching[0].name, errors, lifetime)
         if waiting:
-            return Verdict(access, Why.DEPENDS_ON_REFERENCE, waiting, tuple(failed))
-        return Verdict(access, Why.NO_GRANT, errors=tuple(failed))
+            lifetime = _shortest(waiting)
+            return Verdict(access, Why.DEPENDS_ON_REFERENCE, waiting[0].name, errors, lifetime)
+        return Verdict(access, Why.NO_GRANT, errors=errors)
 
     def denials(self, access: Access) -> list[Statement]:
         """Return the denials that could match."""
@@ -407,6 +417,18 @@ def _both(first: Match, second: Match, statement: Statement) -> Match:
     if unseen and isinstance(statement, Denial):
         return Unseen.REFERENCE
     return second if isinstance(second, ConditionError) else first
+
+
+def _longest(grants: Sequence[Statement]) -> timedelta | None:
+    """Return the longest lifetime of some grants; None, the server's, is longer than any."""
+    given = [grant.token_lifetime for grant in grants]
+    lifetimes = [one for one in given if one is not None]
+    return max(lifetimes) if len(lifetimes) == len(given) else None
+
+
+def _shortest(grants: Sequence[Statement]) -> timedelta | None:
+    given = (grant.token_lifetime for grant in grants)
+    return min((one for one in given if one is not None), default=None)
 
 
 def unknown(access: Access) -> Why | None:

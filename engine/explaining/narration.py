@@ -64,7 +64,10 @@ def _step(step: Step) -> Iterator[str]:
 def _access(access: AccessSteps) -> Iterator[str]:
     verdict = access.verdict
     if verdict.allowed:
-        yield f"{verdict.access}: ALLOWED by {verdict.source}"
+        limit = ""
+        if verdict.lifetime is not None:
+            limit = f", with a token of at most {int(verdict.lifetime.total_seconds())} seconds"
+        yield f"{verdict.access}: ALLOWED by {verdict.source}{limit}"
     elif verdict.why is Why.DENIED:
         yield f"{verdict.access}: REFUSED by the denial {verdict.source}"
     elif verdict.why is Why.DEPENDS_ON_REFERENCE:

@@ -135,6 +135,8 @@ class Statement:
     expires: datetime | None
     location: Location
     tags: tuple[TagPattern, ...] = ()
+    token_lifetime: timedelta | None = None
+    """How long a registry token for it is valid at most; None: as long as the server's are."""
 
     def __post_init__(self) -> None:
         if self.catalog and self.tags:

@@ -13,9 +13,10 @@ from typing import Final
 from regauth.engine.decisions.authentication import Authenticated
 from regauth.engine.policy.policy import Policy
 from regauth.policytests.execution.evaluation import Session
-from regauth.policytests.proofs import Question, Status, Unknown, more_access
+from regauth.policytests.proofs import Longer, Question, Status, Unknown, more_access
 from regauth.policytests.proofs import Witness as Proved
 from regauth.policytests.proofs.confirmation import Asked, ask
+from regauth.policytests.proofs.lifetimes import longer_than
 from regauth.policytests.suites.writing import yaml_value
 
 from .mutants import Mutant
@@ -54,6 +55,8 @@ class Equivalences:
             answer = more_access(Question(new, bound, steps=STEPS, at=self._moment, first=True))
             if answer.status is Status.WITNESS and answer.witnesses:
                 return self._witness(answer.witnesses[0], new, bound)
+            if answer.longer and answer.longer[0].witness is not None:
+                return self._of_lifetime(answer.longer[0], new, bound)
             if answer.status is not Status.PROVED:
                 unknown += answer.unknown
         if not unknown:
@@ -63,6 +66,17 @@ class Equivalences:
     @property
     def _moment(self) -> datetime | None:
         return next((one.sample.now for one in self._bases.values()), None)
+
+    def _of_lifetime(self, longer: Longer, new: Policy, bound: Policy) -> MutantWitness:
+        """Return a token by which a registry token is valid for longer, or for a shorter time."""
+        if longer.witness is None or longer.limit is None:
+            raise ValueError("it is not about a registry token")
+        of_new, of_bound = longer_than(new, longer.limit), longer_than(bound, longer.limit)
+        found = self._witness(longer.witness, of_new, of_bound)
+        before, after = longer.before, longer.after
+        if new is self._policy:
+            before, after = after, before
+        return replace(found, before=f"a token of {before}", after=f"a token of {after}")
 
     def _witness(self, proved: Proved, new: Policy, bound: Policy) -> MutantWitness:
         gained = new is not self._policy

@@ -143,6 +143,10 @@ class _Maker:
             before = f"expires: {statement.expires:%Y-%m-%dT%H:%M:%SZ}"
             changed = replace(statement, expires=None)
             yield self._changed("drop-expires", statement, changed, before, "")
+        if statement.token_lifetime is not None:
+            before = f"tokenLifetime: {int(statement.token_lifetime.total_seconds())}s"
+            changed = replace(statement, token_lifetime=None)
+            yield self._changed("drop-token-lifetime", statement, changed, before, "")
 
     def _changed(
         self,

@@ -219,7 +219,8 @@ class Mutator:
             for access in self._accesses[key]:
                 for before, after in changed:
                     match = request.match(before, access)
-                    if match != (after is not None and request.match(after, access)):
+                    shorter = after is not None and before.token_lifetime != after.token_lifetime
+                    if match != (after is not None and request.match(after, access)) or shorter:
                         yield (*key, access)
                         break
 

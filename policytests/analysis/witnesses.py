@@ -222,6 +222,8 @@ def _same_condition(one: Statement, new: Statement, request: Request) -> bool:
         return False
     if one.expires != new.expires or one.tags != new.tags:
         return False
+    if one.token_lifetime != new.token_lifetime:
+        return False
     if one.when is None or new.when is None:
         return False
     if "scope" in one.when.variables | new.when.variables:

@@ -8,9 +8,10 @@ another.  Not here: files (`snapshots`).
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
 from typing import Final
 
-from regauth.engine.access.outcomes import Refusal
+from regauth.engine.access.outcomes import Refusal, Verdict
 from regauth.engine.access.scope import REPOSITORY_ACTIONS
 from regauth.policytests.suites.suite import Mark
 
@@ -19,6 +20,9 @@ from .judging import allowed_despite_error, depends_on_reference, mark_of
 
 DEPENDS: Final = "?"
 """The mark of a cell that depends on the tag.  In a suite's snapshot it is an error."""
+
+_LIFETIME: Final = re.compile(r" ([0-9]+)s$")
+"""How a cell ends whose token is valid for a limited time."""
 
 _SPACES: Final = re.compile(r" {2,}")
 
@@ -39,12 +43,14 @@ class Row:
         if depends_on_reference(answer):
             mark = DEPENDS
         source = answer.reason if isinstance(answer, Refusal) else answer.source
+        if isinstance(answer, Verdict) and answer.allowed and answer.lifetime is not None:
+            source = f"{source} {int(answer.lifetime.total_seconds())}s"
         self.cells[action] = f"{mark} {source}".strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Widening:
-    """A cell that is allowed in one table and not in the one before."""
+    """A cell that allows more in one table than in the one before, or for longer."""
 
     token: str
     repository: str
@@ -77,13 +83,13 @@ class AccessTable:
         )
 
     def widenings(self, before: "AccessTable") -> Iterator[Widening]:
-        """Yield the cells that are allowed here and were not in the table before."""
+        """Yield the cells that allow more here than in the table before, or for longer."""
         known = {(row.token, row.repository): row.cells for row in before.rows}
         for row in self.rows:
             old = known.get((row.token, row.repository), {})
             for action, cell in row.cells.items():
                 was = old.get(action, "-")
-                if cell.startswith(Mark.ALLOWED.value) and not was.startswith(Mark.ALLOWED.value):
+                if _reach(cell) > _reach(was):
                     yield Widening(row.token, row.repository, action, was, cell)
 
 
@@ -98,3 +104,11 @@ def parse_table(text: str) -> AccessTable:
         elif header and len(words) == len(header) + 2:
             rows.append(Row(words[0], words[1], dict(zip(header, words[2:], strict=True))))
     return AccessTable(tuple(rows))
+
+
+def _reach(cell: str) -> float:
+    """Return how much a cell allows: for how many seconds a token is valid, infinity or 0."""
+    if not cell.startswith(Mark.ALLOWED.value):
+        return 0
+    limit = _LIFETIME.search(cell)
+    return float(limit[1]) if limit else inf

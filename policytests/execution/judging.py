@@ -10,9 +10,11 @@ the expected answer came about for another reason than the policy.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 from typing import Final, TypeGuard
 
+from regauth.engine.access.outcomes import Refusal, Verdict, Why, token_lifetime
 from regauth.engine.access.outcomes import Reason, Refusal, Verdict, Why
 from regauth.engine.access.scope import Access
 from regauth.engine.policy.patterns.text import PATTERN_VALUE
@@ -202,6 +204,23 @@ def _judge_verdicts(test: RequestTest, answers: dict[Access, AccessAnswer]) -> J
         answer = answers[access]
         if isinstance(answer, Verdict) and answer.why is not Why.DENIED:
             return Judgment(Outcome.FAILED, f"{access} is refused, but by no denial")
-    if test.because is not None:
-        return judge_because(test.because, list(answers.values()))
-    return PASSED
+    lifetime = _judge_lifetime(test, answers)
+    if lifetime is not PASSED or test.because is None:
+        return lifetime
+    return judge_because(test.because, list(answers.values()))
+
+
+def _judge_lifetime(test: RequestTest, answers: dict[Access, AccessAnswer]) -> Judgment:
+    if test.lifetime is None:
+        return PASSED
+    got = token_lifetime(one for one in answers.values() if isinstance(one, Verdict))
+    if got == (None if test.lifetime == "server" else test.lifetime):
+        return PASSED
+    wanted, given = (_seconds(one) for one in (test.lifetime, got))
+    return Judgment(Outcome.FAILED, f"expected a token that is valid {wanted}, it is {given}")
+
+
+def _seconds(lifetime: timedelta | str | None) -> str:
+    if not isinstance(lifetime, timedelta):
+        return "as long as the server's are"
+    return f"for at most {int(lifetime.total_seconds())} seconds"

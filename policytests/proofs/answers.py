@@ -7,7 +7,7 @@ What lives here: the values that commands and reports see.  Not here: how an ans
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -139,6 +139,10 @@ class Longer:
     what: str
     before: str
     after: str
+    witness: "Witness | None" = None
+    """A request that gets a token for longer, where it is the token that is valid for longer."""
+    limit: timedelta | None = None
+    """For how long its token was valid at most."""
 
     def __str__(self) -> str:
         return f"{self.what} of {self.provider}: {self.before} before, {self.after} after"

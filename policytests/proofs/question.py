@@ -17,6 +17,7 @@ from .comparison import are_apart, believes, is_about, login_key, statement_key
 from .evaluation.quantifiers import Lists
 from .guarantees import guaranteed, paths_of
 from .instants import seconds
+from .lifetimes import with_lifetimes
 from .logic import formulas
 from .logic.atoms import Path
 from .logic.universe import Universe
@@ -39,8 +40,14 @@ def more_access(question: Question) -> Answer:
     Return whether `new` gives anybody access that `bound` does not.
 
     A proof is for every token, every repository and reference, every time.  A witness was
-    confirmed by the engine.  What is neither is unknown, and says what it hangs on.
+    confirmed by the engine.  What is neither is unknown, and says what it hangs on.  Access for
+    longer is more access, too: by sessions, and by registry tokens that are valid for longer.
     """
+    return with_lifetimes(question, _more_access(question), _more_access)
+
+
+def _more_access(question: Question) -> Answer:
+    """Return whether `new` gives more access, whatever the lifetimes of its tokens."""
     formulas.forget_many()
     steps = Steps(question.steps)
     answers: list[Answer] = []

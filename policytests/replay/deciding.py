@@ -10,7 +10,7 @@ log holds no token.  A record that cannot be decided again is `Undecided`; nothi
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -27,13 +27,16 @@ from regauth.engine.tokens.workload_claim import Workload
 
 from .dependencies import Dependencies
 from .questions import AskedAccesses, IncoherentError, asked_of
-from .records import LOGIN_ACCEPTED, Answered, Record, login_refused
+from .records import LOGIN_ACCEPTED, Answered, Record, login_refused, valid_for
 
 MAX_REMEMBERED: Final = 20_000
 """Decisions that are remembered, so that equal ones are made once."""
 
 LOGIN: Final = "login"
 """Stands in place of an access in a difference about the login alone."""
+
+LIFETIME: Final = "token lifetime"
+"""Stands in place of an access in a difference about how long the token is valid."""
 
 _ANY_POLICY: Final = frozenset({Reason.MALFORMED_TOKEN, Reason.TOKEN_TOO_LARGE})
 """Why every policy refuses a login: its token is malformed."""
@@ -109,7 +112,7 @@ class Replay:
     at: datetime | None = None
     _reads: Dependencies = field(init=False)
     _trust: str = field(init=False)
-    _known: dict[bytes, tuple[Answered, ...]] = field(init=False, default_factory=dict)
+    _known: "dict[bytes, _Answers]" = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self._reads = Dependencies.of(self.policy)
@@ -137,12 +140,13 @@ class Replay:
             return []
         if isinstance(login, Refusal):
             return list(_of_refusal(record, login))
-        after = self._answers(record, login, asked)
-        if isinstance(after, Refusal):
-            return list(_of_refusal(record, after))
-        if record.answered and before == after:
-            return []
-        return list(_compared(record, login.identity, asked, before, after))
+        answers = self._answers(record, login, asked)
+        if isinstance(answers, Refusal):
+            return list(_of_refusal(record, answers))
+        lifetime = list(_of_lifetime(record, login.identity, answers.lifetime))
+        if record.answered and before == answers.accesses:
+            return lifetime
+        return [*_compared(record, login.identity, asked, before, answers.accesses), *lifetime]
 
     def again(self, record: Record) -> Redecided | None:
         """Decide a record again with all that explains it; None when it cannot be decided."""
@@ -203,6 +207,8 @@ class Replay:
         return Undecided.NOT_VERIFIED if record.reason in _BEFORE_CLAIMS else Undecided.NO_CLAIMS
 
     def _answers(
+        self, record: Record, login: "_Login", asked: AskedAccesses
+    ) -> "_Answers | Refusal":
         self, record: Record, login: "LoggedIn", asked: AskedAccesses
     ) -> tuple[Answered, ...] | Refusal:
         now = self.at or record.time
@@ -214,9 +220,12 @@ class Replay:
             )
             if isinstance(decided, Refusal):
                 return decided
-            known = tuple(
-                Answered(verdict.allowed, str(verdict.why), verdict.source)
-                for verdict in choose(decided.verdicts, asked.choices)
+            known = _Answers(
+                tuple(
+                    Answered(verdict.allowed, str(verdict.why), verdict.source)
+                    for verdict in choose(decided.verdicts, asked.choices)
+                ),
+                decided.lifetime,
             )
             if key is not None:
                 if len(self._known) >= MAX_REMEMBERED:
@@ -225,6 +234,14 @@ class Replay:
         return known
 
 
+class _Answers(NamedTuple):
+    """What a request is answered, and how long its token is valid at most by the grants."""
+
+    accesses: tuple[Answered, ...]
+    lifetime: timedelta | None
+
+
+class _Login(NamedTuple):
 class LoggedIn(NamedTuple):
     """Who asks, with the claims that grants and denials see."""
 
@@ -250,6 +267,20 @@ def _of_refusal(record: Record, refused: Refusal) -> Iterator[Difference]:
         # A proxy let it through to nothing, then as now.
         change = Change.OTHERWISE if record.by_reference else Change.NARROWER
         yield Difference(change, who, record.service, LOGIN, LOGIN_ACCEPTED, after)
+
+
+def _of_lifetime(
+    record: Record, identity: Identity, limit: timedelta | None
+) -> Iterator[Difference]:
+    """Yield whether a token is valid for longer or shorter, where the record tells for how long."""
+    then, most = record.lifetime, record.max_lifetime
+    if record.outcome != "issued" or then is None or most is None:
+        return
+    now = most if limit is None else min(most, int(limit.total_seconds()))
+    if now != then:
+        change = Change.WIDER if now > then else Change.NARROWER
+        who = _who(record, identity)
+        yield Difference(change, who, record.service, LIFETIME, valid_for(then), valid_for(now))
 
 
 def _compared(

@@ -54,6 +54,8 @@ class Answered(NamedTuple):
     """The grant or denial that decided."""
     login: bool = False
     """Whether the login as a whole was refused, or, for `LOGIN`, accepted."""
+    lifetime: bool = False
+    """Whether it is about how long the token is valid, which `why` says."""
 
     @property
     def reach(self) -> int:
@@ -63,6 +65,8 @@ class Answered(NamedTuple):
     def __str__(self) -> str:
         if self.login:
             return "login accepted" if self.allowed else f"login refused, {self.why}"
+        if self.lifetime:
+            return self.why
         if self.allowed:
             return f"allowed by `{self.source}`"
         if self.why == Why.DEPENDS_ON_REFERENCE:
@@ -75,6 +79,11 @@ class Answered(NamedTuple):
 def login_refused(reason: str) -> Answered:
     """Return what every access is answered when the login as a whole is refused."""
     return Answered(allowed=False, why=reason, login=True)
+
+
+def valid_for(seconds: int) -> Answered:
+    """Return what a request is answered whose token is valid for some seconds."""
+    return Answered(allowed=True, why=f"a token of {seconds} seconds", lifetime=True)
 
 
 LOGIN_ACCEPTED: Final = Answered(allowed=True, why="", login=True)
@@ -105,6 +114,10 @@ class Record(NamedTuple):
     """Whether a part that deciding needs was removed, because it looked like a token."""
     cut: bool = False
     """Whether a part that deciding needs was cut off, because the record was too long."""
+    lifetime: int | None = None
+    """For how many seconds the token is valid; None in records that do not say it."""
+    max_lifetime: int | None = None
+    """For how many seconds the server's tokens are, where no grant shortens that."""
 
     @property
     def by_reference(self) -> bool:
@@ -175,6 +188,8 @@ def _record(data: dict[str, Any], *, redacted: bool) -> Record:
         routing=data.get("routing", ""),
         trust=data.get("trust", ""),
         cut=_is_cut(data.get("cut", [])),
+        lifetime=_seconds(data, "lifetime"),
+        max_lifetime=_seconds(data, "maxLifetime"),
         redacted=redacted and REDACTED in repr((claims, asked, data["service"])),
     )
 
@@ -220,6 +235,13 @@ def _accesses(listed: object) -> dict[str, Answered]:
     if len(accesses) != len(listed):
         _refuse("an access is listed twice")
     return accesses
+
+
+def _seconds(data: Mapping[str, Any], name: str) -> int | None:
+    value = data.get(name)
+    if value is not None and (type(value) is not int or value <= 0):
+        _refuse(f"`{name}` is not a number of seconds")
+    return value
 
 
 def _moment(text: object) -> datetime:

@@ -7,10 +7,10 @@ YAML (`regauth.policytests.suites.reading`), signing (`issuing`) and running (`e
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from regauth.engine.access.scope import REGISTRY, Access, Scope
 from regauth.engine.source.nodes import MappingNode
@@ -111,6 +111,8 @@ class RequestTest:
     deferred: tuple[Access, ...] = ()
     errors: tuple[tuple[str, Location], ...] = ()
     because: Because | None = None
+    lifetime: "timedelta | Literal['server'] | None" = None
+    """How long the token must be valid at most by the policy; None: it is not asked."""
     service: str | None = None
     exemption: Exemption | None = None
 

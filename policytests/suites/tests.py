@@ -6,6 +6,8 @@ What lives here: reading them.  Not here: running them
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
+from typing import Literal
 
 from regauth.engine.access.scope import (
     Access,
@@ -18,6 +20,7 @@ from regauth.engine.access.scope import (
 from regauth.engine.decisions.decide import unknown
 from regauth.engine.source.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Location, Problems
+from regauth.engine.source.quantities import parse_duration
 
 from .grid import Names, read_grid
 from .suite import (
@@ -172,9 +175,21 @@ class _TestReader:
             because=_because(tokens[0], because.location, because, self._problems)
             if because
             else None,
+            lifetime=self._lifetime(expect.get("lifetime")),
             service=_text(self._node, "service"),
             exemption=self._exemption(),
         )
+
+    def _lifetime(self, node: Node | None) -> "timedelta | Literal['server'] | None":
+        if not isinstance(node, ScalarNode):
+            return None
+        if node.text == "server":
+            return "server"
+        try:
+            return parse_duration(node.text)
+        except ValueError as error:
+            self._error(node.location, "bad-time", str(error))
+            return None
 
     def _own_because(self, node: MappingNode, token: str) -> Node | None:
         for name, entry in node.entries.items():

@@ -109,12 +109,10 @@ class AnswerCache(Generic[Prepared]):
         prepare: Callable[[Answer, Issued], Prepared],
         seconds: float = 5,
     ) -> None:
-        # A token that is given again must have at least the shortest lifetime that clients believe.
-        spare = max(timedelta(0), service.lifetime - MIN_LIFETIME)
         self._service = service
         self._keys = keys
         self._prepare = prepare
-        self._seconds = min(timedelta(seconds=seconds), spare)
+        self._seconds = min(timedelta(seconds=seconds), _spare(service.lifetime))
         size = MAX_ANSWERS if self._seconds else 0
         self._entries: BoundedCache[bytes, _Entry[Prepared]] = BoundedCache(size)
         self._times: _PolicyTimes | None = None
@@ -146,7 +144,7 @@ class AnswerCache(Generic[Prepared]):
             return answer
         prepared = self._prepare(answer, issued)
         self._keep(question.name, answer, issued, prepared, state)
-        return Granted(answer, issued, prepared, self._service.lifetime)
+        return Granted(answer, issued, prepared, issued.lifetime)
 
     def _kept(self, name: bytes, state: State, now: datetime) -> Granted[Prepared] | None:
         """Return the answer that may be given again, if there is one."""
@@ -159,7 +157,7 @@ class AnswerCache(Generic[Prepared]):
             return None
         if not self._has_same_keys(entry.issued):
             return None
-        left = self._service.lifetime - (now - entry.answer.now)
+        left = entry.issued.lifetime - (now - entry.answer.now)
         return Granted(entry.answer, entry.issued, entry.prepared, left, reused=True)
 
     def _keep(
@@ -177,7 +175,10 @@ class AnswerCache(Generic[Prepared]):
         # A condition that reads the time can change its answer at any moment.
         if times.asks:
             return
-        ends = [answer.now + self._seconds, *(end for end in times.ends if end > answer.now)]
+        seconds = min(self._seconds, _spare(issued.lifetime))
+        if not seconds:
+            return
+        ends = [answer.now + seconds, *(end for end in times.ends if end > answer.now)]
         if issued.login is not None:
             ends.append(end_of(issued.login))
         self._entries.put(name, _Entry(answer, issued, prepared, state, min(ends)))
@@ -194,3 +195,12 @@ class AnswerCache(Generic[Prepared]):
             return True
         keys = self._keys.keys_for(NeedKeys(issued.login.provider))
         return isinstance(keys, KeySet) and keys is issued.keys
+
+
+def _spare(lifetime: timedelta) -> timedelta:
+    """
+    Return for how long a token can be given again.
+
+    It must then still have the shortest lifetime that clients believe.
+    """
+    return max(timedelta(0), lifetime - MIN_LIFETIME)

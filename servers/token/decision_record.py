@@ -34,7 +34,11 @@ def _record(answer: Answer, info: RequestInfo, *, claims: bool) -> dict[str, obj
         **outcome_of(outcome.decision if isinstance(outcome, Issued) else outcome),
     }
     if isinstance(outcome, Issued):
-        record |= {"jti": outcome.jti}
+        record |= {
+            "jti": outcome.jti,
+            "lifetime": int(outcome.lifetime.total_seconds()),
+            "maxLifetime": int(outcome.max_lifetime.total_seconds()),
+        }
     record |= _login(answer, claims=claims)
     if answer.shadow is not None and answer.shadow_policy is not None:
         record |= {"shadow": {"policy": answer.shadow_policy.hash, **outcome_of(answer.shadow)}}

@@ -66,6 +66,10 @@ class Issued:
     """Whose login it was; None for an anonymous request."""
     keys: KeySet | None = field(repr=False)
     """The provider's keys that verified it; None where a session or nobody logged in."""
+    lifetime: timedelta
+    """How long the token is valid: as long as the server's are, or shorter by its grants."""
+    max_lifetime: timedelta
+    """How long the server's tokens are valid."""
     refresh_token: str = field(default="", repr=False)
 
 
@@ -101,7 +105,7 @@ class TokenService:
         state: The policy and the keys to begin with; replace it to change them.
         logins: Verifies logins.
         issuer: The `iss` of the tokens.
-        lifetime: How long they are good for.
+        lifetime: How long they are good for, unless a grant shortens it.
         now: The clock.
         sessions: What refresh tokens stand for; None where none are given.
         filter_catalog: Whether tokens for the catalog say whose they are.
@@ -235,13 +239,16 @@ class TokenService:
         jti = secrets.token_urlsafe(16)
         lists = any(scope.resource.type == REGISTRY for scope in decision.granted)
         shown = decision.deferred or (lists and self._filter_catalog)
+        lifetime = self.lifetime
+        if decision.lifetime is not None:
+            lifetime = min(lifetime, decision.lifetime)
         token = registry_token(
             decision,
             issuer=self._issuer,
             key=state.signer.key,
             now=now,
-            lifetime=self.lifetime,
+            lifetime=lifetime,
             jti=jti,
             workload=workload_of(login, now) if shown else None,
         )
-        return Issued(decision, token, jti, login, keys)
+        return Issued(decision, token, jti, login, keys, lifetime, self.lifetime)

@@ -642,6 +642,7 @@ def test_what_comes_to_depend_on_the_tag_is_wider_than_a_refusal_and_narrower_th
                 "why": "depends-on-reference",
                 "source": "branches",
                 "login": False,
+                "lifetime": False,
             },
         )
     ]

@@ -1,0 +1,106 @@
+"""Longer tokens are more access: proofs and witnesses."""
+
+import itertools
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from regauth.engine.access.outcomes import Identity
+from regauth.engine.access.scope import REPOSITORY, Access, Resource
+from regauth.engine.compiler.compiler import compile_policy
+from regauth.engine.decisions.decide import Request
+from regauth.engine.policy.policy import Policy
+from regauth.engine.tokens.jwt import Claims
+from regauth.policytests.proofs import Question, Status, more_access
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+TEAMS = ("x", "y", "z")
+
+
+def policy(*grants: tuple[str, str, str]) -> Policy:
+    """Make a policy of grants: team, pattern, lifetime."""
+    listed = [
+        {
+            "name": f"g{number}",
+            "repositories": [pattern],
+            "actions": ["pull"],
+            **({"when": f'claims.team == "{team}"'} if team else {}),
+            **({"tokenLifetime": lifetime} if lifetime else {}),
+        }
+        for number, (team, pattern, lifetime) in enumerate(grants)
+    ]
+    document = {
+        "version": 1,
+        "services": ["r"],
+        "providers": {"ci": {"issuer": "https://ci.example.com", "audience": "me"}},
+        "grants": listed,
+    }
+    compilation = compile_policy({"p.yaml": json.dumps(document)})
+    assert compilation.policy is not None, compilation.problems
+    return compilation.policy
+
+
+def test_a_longer_lifetime_is_gained_and_a_shorter_one_is_not() -> None:
+    short, long, free = (policy(("x", "a/*", one)) for one in ("2m", "5m", ""))
+    for new, bound, status in (
+        (long, short, Status.WITNESS),
+        (free, short, Status.WITNESS),
+        (free, long, Status.WITNESS),
+        (short, long, Status.PROVED),
+        (short, free, Status.PROVED),
+        (long, free, Status.PROVED),
+        (short, short, Status.PROVED),
+    ):
+        answer = more_access(Question(new, bound, at=NOW))
+        assert answer.status is status
+        assert answer.witnesses == ()
+    (longer,) = more_access(Question(long, short, at=NOW)).longer
+    assert longer.witness is not None
+    assert longer.witness.claims["team"] == "x"
+    assert "by the grant `g0`, of ci: 0:02:00 before, 0:05:00 after" in str(longer)
+
+
+def test_a_longer_grant_for_some_is_found_beside_a_shorter_for_all() -> None:
+    base = policy(("", "a/*", "2m"), ("x", "a/*", "5m"))
+    wider = policy(("", "a/*", "2m"), ("y", "a/*", "5m"), ("x", "a/*", "5m"))
+    other = policy(("x", "a/*", "5m"), ("", "a/**", "2m"))
+
+    (longer,) = more_access(Question(wider, base, at=NOW)).longer
+    assert longer.witness is not None
+    assert longer.witness.claims["team"] == "y"
+    assert more_access(Question(base, wider, at=NOW)).status is Status.PROVED
+    answer = more_access(Question(other, base, at=NOW))
+    assert answer.witnesses
+    assert not answer.longer
+
+
+def lifetime(one: Policy, team: str, name: str) -> timedelta | None:
+    """Return the engine's own lifetime; zero for what is refused."""
+    request = Request(one, Identity("ci", "s"), Claims({"team": team}), "r", NOW, exhaustive=True)
+    verdict = request.verdict(Access(Resource(REPOSITORY, name), "pull"))
+    if not verdict.allowed:
+        return timedelta(0)
+    return verdict.lifetime or timedelta(days=999)
+
+
+GRANTS = [("x", "a/*", "2m"), ("", "a/x", "5m"), ("y", "a/**", ""), ("", "b/x", "2m")]
+POLICIES = [chosen for size in (1, 2, 3) for chosen in itertools.combinations(GRANTS, size)]
+PAIRS = [
+    pair for number, pair in enumerate(itertools.product(POLICIES, POLICIES)) if number % 7 == 0
+]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=str)
+def test_the_prover_says_what_the_engine_says(
+    pair: tuple[tuple[tuple[str, str, str], ...], ...],
+) -> None:
+    new, bound = (policy(*grants) for grants in pair)
+    answer = more_access(Question(new, bound, at=NOW))
+    gained = any(
+        (lifetime(new, team, name) or timedelta(0)) > (lifetime(bound, team, name) or timedelta(0))
+        for team in TEAMS
+        for name in ("a/x", "a/y", "a/x/y", "b/x")
+    )
+
+    assert answer.status is (Status.WITNESS if gained else Status.PROVED)
