@@ -14,8 +14,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Final, TypeGuard
 
-from regauth.engine.access.outcomes import Refusal, Verdict, Why, token_lifetime
-from regauth.engine.access.outcomes import Reason, Refusal, Verdict, Why
+from regauth.engine.access.outcomes import Reason, Refusal, Verdict, Why, token_lifetime
 from regauth.engine.access.scope import Access
 from regauth.engine.policy.patterns.text import PATTERN_VALUE
 from regauth.policytests.suites.suite import Because, Cell, Mark, RequestTest

@@ -207,10 +207,8 @@ class Replay:
         return Undecided.NOT_VERIFIED if record.reason in _BEFORE_CLAIMS else Undecided.NO_CLAIMS
 
     def _answers(
-        self, record: Record, login: "_Login", asked: AskedAccesses
-    ) -> "_Answers | Refusal":
         self, record: Record, login: "LoggedIn", asked: AskedAccesses
-    ) -> tuple[Answered, ...] | Refusal:
+    ) -> "_Answers | Refusal":
         now = self.at or record.time
         key = self._reads.key(login.identity, login.claims, record, now)
         known = self._known.get(key) if key is not None else None
@@ -241,7 +239,6 @@ class _Answers(NamedTuple):
     lifetime: timedelta | None
 
 
-class _Login(NamedTuple):
 class LoggedIn(NamedTuple):
     """Who asks, with the claims that grants and denials see."""
 
