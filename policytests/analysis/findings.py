@@ -22,6 +22,7 @@ from regauth.engine.source.problems import Location, Problem, Severity
 from regauth.policytests.proofs import (
     About,
     Answer,
+    Assumption,
     Question,
     Status,
     Unknown,
@@ -211,21 +212,30 @@ class _Finder:
             stranger = stranger_of(provider)
             if stranger is None:
                 continue
-            new = replace(self._policy, anonymous=None, providers={provider.name: provider})
-            answer = self._ask(provider.name, Question(new, self._nothing, assumptions=(stranger,)))
-            given: dict[str, dict[str, None]] = {}
-            for witness in answer.witnesses:
-                if self._is_possible(provider, witness):
-                    given.setdefault(witness.source, {})[witness.access.action] = None
+            question = Question(self._login(provider), self._nothing, assumptions=(stranger,))
+            if self._ask(provider.name, question).proved:
+                continue  # its rules turn strangers away
             for grant in self._policy.grants:
-                if grant.name in given:
-                    actions = " and ".join(given[grant.name])
-                    message = (
-                        f"strangers can {actions} by this: it asks for nothing that only some "
-                        f"customers of {provider.issuer} have"
-                    )
-                    hint = f"say who may, in a rule of `{provider.name}` or in a condition here"
-                    self.found.warn(grant.location, "open-to-everybody", message, hint)
+                if grant.providers is None or provider.name in grant.providers:
+                    self._stranger(provider, stranger, grant)
+
+    def _stranger(self, provider: Provider, stranger: Assumption, grant: Grant) -> None:
+        new = self._only([grant], self._near_denials.of(grant))
+        new = replace(new, providers={provider.name: provider})
+        answer = self._ask(grant.name, Question(new, self._nothing, assumptions=(stranger,)))
+        actions = dict.fromkeys(
+            witness.access.action
+            for witness in answer.witnesses
+            if self._is_possible(provider, witness)
+        )
+        if actions:
+            done = " and ".join(actions).replace("*", "list")
+            message = (
+                f"strangers can {done} by this: it asks for nothing that only some customers of "
+                f"{provider.issuer} have"
+            )
+            hint = f"say who may, in a rule of `{provider.name}` or in a condition here"
+            self.found.warn(grant.location, "open-to-everybody", message, hint)
 
     def _is_possible(self, provider: Provider, witness: Witness) -> bool:
         """Tell whether a stranger can have a token like a witness's, by the engine."""
