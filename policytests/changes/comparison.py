@@ -17,7 +17,9 @@ from regauth import schemas
 from regauth.engine.compiler.claim_schemas import known_schema
 from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.policy import Policy, Provider
+from regauth.policytests.execution.invariants import proved_by
 from regauth.policytests.proofs import About, Answer, Question, Status, Unknown, more_access
+from regauth.policytests.suites.invariants import SuiteAssumption
 
 CHANGED_SCHEMA: Final = "a claim schema that comes with the change"
 REMOVED: Final = "its removal: a policy that was moved elsewhere is not compared"
@@ -35,6 +37,7 @@ class Comparison:
         lost: Who has less.
         base_folder: What messages call the policy before.
         head_folder: What they call it after.
+        assumptions: What the suites of both sides assume of tokens.
     """
 
     base: Policy | None
@@ -43,6 +46,7 @@ class Comparison:
     lost: Answer
     base_folder: str
     head_folder: str
+    assumptions: tuple[SuiteAssumption, ...] = ()
 
     @property
     def same(self) -> bool:
@@ -56,6 +60,7 @@ def compare(
     folders: tuple[str, str],
     steps: int,
     at: datetime | None,
+    assumptions: tuple[SuiteAssumption, ...] = (),
 ) -> Comparison:
     """
     Compare two states of a policy.
@@ -66,6 +71,7 @@ def compare(
         folders: What messages call each.
         steps: How many steps of the solver each direction may take.
         at: The time that is preferred for witnesses.
+        assumptions: What the suites of both sides assume of tokens.
     """
     present = head or base
     if present is None:
@@ -74,14 +80,15 @@ def compare(
     before, after = base or nothing, head or nothing
     judged = replace(after, providers=dict(_by_known_schemas(after, base)))
     own = _own_schemas(after, base)
-    gained = more_access(Question(new=judged, bound=before, steps=steps, at=at))
-    lost = more_access(Question(new=before, bound=judged, steps=steps, at=at))
+    known = proved_by(assumptions)
+    gained = more_access(Question(judged, before, assumptions=known, steps=steps, at=at))
+    lost = more_access(Question(before, judged, assumptions=known, steps=steps, at=at))
     gained = _doubted(gained, own)
     if head is None:
         # Else a change could move the policy away, widen it, and be proved harmless.
         gone = Unknown("", "", "", REMOVED)
         gained = replace(gained, unknown=(*gained.unknown, gone))
-    return Comparison(base, head, gained, lost, *folders)
+    return Comparison(base, head, gained, lost, *folders, assumptions)
 
 
 def _by_known_schemas(head: Policy, base: Policy | None) -> Iterator[tuple[str, Provider]]:

@@ -63,10 +63,10 @@ def _direction(
     answer = one.gained if gained else one.lost
     head = "GAINED" if gained else "LOST"
     if answer.proved:
-        yield f"  {head}  proved none: {compared(answer)}"
+        yield f"  {head}  proved none: {compared(one, answer)}"
         return
     shown = witnesses(answer)[: view.limit or None]
-    yield f"  {paint(head, 'red' if gained else 'yellow')}  {compared(answer)}"
+    yield f"  {paint(head, 'red' if gained else 'yellow')}  {compared(one, answer)}"
     for witness in shown:
         yield from _witness(view, one, witness, gained=gained)
     left = len(answer.witnesses) - len(shown)
@@ -118,6 +118,7 @@ def json_text(view: View) -> str:
             {
                 "base": None if one.base is None else one.base_folder,
                 "head": None if one.head is None else one.head_folder,
+                "assumptions": [each.name for each in one.assumptions],
                 "gained": _json(one, one.gained, gained=True),
                 "lost": _json(one, one.lost, gained=False),
             }
@@ -195,9 +196,9 @@ def _markdown_direction(view: View, one: Comparison, *, gained: bool) -> Iterato
     answer = one.gained if gained else one.lost
     head = "access gained" if gained else "access lost"
     if answer.proved:
-        yield from ("", f"{head}: **proved none** ({compared(answer)})")
+        yield from ("", f"{head}: **proved none** ({compared(one, answer)})")
         return
-    yield from ("", f"{head} ({compared(answer)}):")
+    yield from ("", f"{head} ({compared(one, answer)}):")
     allows, refuses = (one.head, one.base) if gained else (one.base, one.head)
     shown = witnesses(answer)[: view.limit or None]
     if shown:
@@ -307,7 +308,7 @@ def _page_direction(one: Comparison, *, gained: bool) -> Iterator[str]:
     answer = one.gained if gained else one.lost
     yield f"<h3>{'Access gained' if gained else 'Access lost'}</h3>"
     proved = "Proved none. " if answer.proved else ""
-    yield f"<p>{proved}<small>{escape(compared(answer))}</small></p>"
+    yield f"<p>{proved}<small>{escape(compared(one, answer))}</small></p>"
     rest = [*map(str, answer.longer), *map(unknown_words, answer.unknown)]
     if rest:
         yield f"<ul>{''.join(f'<li>{escape(visible(line))}</li>' for line in rest)}</ul>"

@@ -233,6 +233,23 @@ class Repository:
         contents = self._contents([listed[name][1] for name in names])
         return dict(zip(names, contents, strict=True))
 
+    def matching(self, commit: str, ending: str) -> Mapping[str, bytes]:
+        """
+        Return the regular files of a commit whose names end in some way, by their paths.
+
+        Files that are larger than a policy's may be are left out.
+
+        Raises:
+            GitError: git failed.
+        """
+        objects = {
+            name: oid
+            for name, (mode, oid, size) in self.files(commit, "").items()
+            if name.endswith(ending) and mode in _REGULAR and size <= MAX_FILE_BYTES
+        }
+        contents = self._contents(list(objects.values())) if objects else []
+        return dict(zip(objects, contents, strict=True))
+
     def _contents(self, objects: Sequence[str]) -> list[bytes]:
         asked = "".join(f"{one}\n" for one in objects).encode("ascii")
         said = _run(self.program, self.root, ("cat-file", "--batch"), asked)

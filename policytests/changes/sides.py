@@ -7,6 +7,7 @@ What lives here: folders and commits to compilations.  Not here: git (`git`), an
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +15,7 @@ from typing import Protocol
 from regauth.engine.compiler.compiler import Compilation, compile_policy
 from regauth.engine.files import PolicyFolderError, read_policy_folder
 from regauth.engine.source.problems import Location, Problem
+from regauth.policytests.suites.suite import SUFFIX
 
 from .git import GitError, Repository
 
@@ -31,6 +33,9 @@ class Side(Protocol):
     def compile(self, folder: str) -> Compilation | None:
         """Compile a policy; None where this side has none of that name."""
 
+    def suites(self, folder: str) -> Mapping[str, bytes]:
+        """Return the suites that can be about the policy in a folder, by their paths."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkTree:
@@ -38,6 +43,8 @@ class WorkTree:
 
     root: Path
     name: str = "the working tree"
+    repository: bool = True
+    """Whether it is a repository's; else it is a folder of which nothing says what tests it."""
 
     def folders(self, within: str) -> set[str]:
         """Return the policies in a folder."""
@@ -61,6 +68,19 @@ class WorkTree:
             return _compiled(read_policy_folder(path), folder)
         except PolicyFolderError as error:
             return _unreadable(folder, error)
+
+    def suites(self, folder: str) -> Mapping[str, bytes]:
+        """Return the suites; links are not followed."""
+        del folder
+        found: dict[str, bytes] = {}
+        for top, folders, files in os.walk(self.root) if self.repository else ():
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            for name in files:
+                path = Path(top) / name
+                if name.endswith(SUFFIX) and path.is_file() and not path.is_symlink():
+                    with suppress(OSError):
+                        found[path.relative_to(self.root).as_posix()] = path.read_bytes()
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +114,16 @@ class Commit:
         except PolicyFolderError as error:
             return _unreadable(folder, error)
         return None if files is None else _compiled(files, folder)
+
+    def suites(self, folder: str) -> Mapping[str, bytes]:
+        """
+        Return the suites.
+
+        Raises:
+            GitError: git failed.
+        """
+        del folder
+        return self.repository.matching(self.commit, SUFFIX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +181,8 @@ def _folders(base: str, head: str | None, policies: Sequence[str], here: Path) -
     if not names:
         raise GitError(f"neither {base} nor {other} holds a policy")
     pairs = tuple((_joined(base, name), _joined(other, name)) for name in sorted(names))
-    return Sides(WorkTree(here, base), WorkTree(here, other), pairs)
+    sides = (WorkTree(here, name, repository=False) for name in (base, other))
+    return Sides(*sides, pairs)
 
 
 def _joined(folder: str, name: str) -> str:

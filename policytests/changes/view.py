@@ -14,6 +14,7 @@ from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.problems import Location
 from regauth.policytests.exit_codes import NEW_ACCESS, NOT_EXCLUDED
 from regauth.policytests.proofs import About, Answer, Longer, Unknown, Witness
+from regauth.policytests.wording import counted
 
 from .comparison import Comparison
 
@@ -102,12 +103,15 @@ def title(comparison: Comparison) -> str:
     return comparison.head_folder
 
 
-def compared(answer: Answer) -> str:
+def compared(comparison: Comparison, answer: Answer) -> str:
     """Return how much was compared, and about which tokens."""
     about = {
         About.ANY_JSON: "for every token that the providers' keys can sign",
         About.SCHEMA: "for every token of the claim schemas",
     }[answer.about]
+    if answer.about is About.SCHEMA and comparison.assumptions:
+        assumed = counted(len(comparison.assumptions), "assumption")
+        about += f" and {assumed} of the suites"
     statements = f"{answer.compared} statements compared, {answer.identical} identical"
     return f"{statements}; {about}"
 

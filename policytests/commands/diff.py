@@ -17,6 +17,7 @@ from regauth.engine.compiler.compiler import Compilation
 from regauth.engine.policy.policy import Policy
 from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.rendering import render_text, wants_color
+from regauth.policytests.changes.assumptions import shared_assumptions
 from regauth.policytests.changes.comparison import Comparison, compare
 from regauth.policytests.changes.explaining import explain_witness
 from regauth.policytests.changes.formats import FORMATS
@@ -24,6 +25,7 @@ from regauth.policytests.changes.git import GitError
 from regauth.policytests.changes.sides import Side, Sides, find_sides
 from regauth.policytests.changes.view import Accepted, View, witnesses
 from regauth.policytests.exit_codes import POLICY_BROKEN, USAGE
+from regauth.policytests.suites.invariants import SuiteAssumption
 from regauth.policytests.suites.times import parse_time
 
 
@@ -85,7 +87,11 @@ class Diffing:
         for folders in sides.pairs:
             before = _policy(sides.base, folders[0])
             after = _policy(sides.head, folders[1])
-            yield compare(before, after, folders, self.steps, at)
+            assumptions: tuple[SuiteAssumption, ...] = ()
+            if before is not None and after is not None and before.hash != after.hash:
+                both, policies = (sides.base, sides.head), (before, after)
+                assumptions = shared_assumptions(both, folders, policies)
+            yield compare(before, after, folders, self.steps, at, assumptions)
 
     def _view(self, sides: Sides, comparisons: list[Comparison], accepted: Accepted) -> View:
         explained: dict[int, Sequence[str]] | None = None

@@ -181,6 +181,12 @@ def check_assumptions(evaluation: Evaluation, problems: Problems) -> None:
             )
 
 
+def are_possible(assumptions: tuple[SuiteAssumption, ...], policy: Policy) -> bool:
+    """Tell whether some token satisfies assumptions, each alone and all together."""
+    problems = Problems()
+    return all(_is_possible(one, assumptions, policy, problems) for one in assumptions)
+
+
 def _contradicts(sample: Sample, assumption: SuiteAssumption) -> bool:
     from regauth.policytests.proofs.refinement import holds_of  # noqa: PLC0415 - on demand
 
