@@ -181,8 +181,8 @@ def _folders(base: str, head: str | None, policies: Sequence[str], here: Path) -
     if not names:
         raise GitError(f"neither {base} nor {other} holds a policy")
     pairs = tuple((_joined(base, name), _joined(other, name)) for name in sorted(names))
-    sides = (WorkTree(here, name, repository=False) for name in (base, other))
-    return Sides(*sides, pairs)
+    old, new = (WorkTree(here, name, repository=False) for name in (base, other))
+    return Sides(old, new, pairs)
 
 
 def _joined(folder: str, name: str) -> str:
