@@ -1,5 +1,5 @@
 """
-`policytest why`, `can` and `who-can`: the answers.
+`policytest why` and `can`: the answers.
 
 What lives here: asking the engine and showing what it says.  Not here: finding the token and the
 policy (`questions`), and the explanation itself, which is the engine's.
@@ -41,11 +41,9 @@ from regauth.engine.explaining.narration import narrate
 from regauth.engine.policy.patterns.names import Pattern, Wildcard
 from regauth.engine.policy.policy import Grant, Policy
 from regauth.engine.source.foreign_text import visible
-from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.tokens.jwt import parse, supposed
 from regauth.policytests.execution.access_table import DEPENDS, AccessTable, Row
 from regauth.policytests.execution.evaluation import ask
-from regauth.policytests.execution.judging import depends_on_reference
 from regauth.policytests.exit_codes import USAGE
 from regauth.policytests.suites.suite import Mark
 
@@ -263,30 +261,3 @@ def _shown(pattern: Pattern, outcome: Authenticated) -> str | None:
             except CelError:
                 return None
     return text
-
-
-# --- who-can -------------------------------------------------------------------------------------
-
-
-def who_can(options: Options, action: str, repository: str) -> Iterator[str]:
-    """Show which of the suites' tokens may do something, and by which grant."""
-    [access] = [one for one in _accesses(repository) if one.action == action]
-    found = 0
-    for loaded in options.suites():
-        services = loaded.evaluation.linked.policy.services
-        service = options.service or min(services)
-        if service not in services:
-            hint = did_you_mean(service, services)
-            raise QuestionError(f"no policy answers for the service {service!r}; {hint}")
-        for name, sample in loaded.evaluation.linked.samples.items():
-            answer = loaded.evaluation.answer(name, service, access)
-            if isinstance(answer, Refusal):
-                continue
-            waits = depends_on_reference(answer)
-            if answer.allowed or waits:
-                found += 1
-                subject = sample.claims.get("sub")
-                some = "  for some tags" if waits else ""
-                yield f"{loaded.suite.file}: {name}  by {answer.source}  {subject}{some}"
-    if not found:
-        yield f"no token of the suites may {action} {repository}"

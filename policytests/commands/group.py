@@ -133,13 +133,18 @@ def token(name: str, **options: object) -> None:
 @click.argument("action", type=click.Choice(["pull", "push", "delete"]))
 @click.argument("repository")
 @_SUITE
+@click.option("--policy", type=_PATH, help="Ask this policy, without the tokens of suites.")
 @_SERVICE
 def who_can(action: str, repository: str, **options: object) -> None:
-    """Show which of the suites' tokens may do something, and by which grant."""
-    from . import answers, questions  # noqa: PLC0415 - on demand
+    """Show who may do something, for every possible token, and which tokens of suites may.
+
+    For each grant that gives the access, it shows what a token must say, as short as a proof
+    allows, and an example. Without suites it asks the policy in ./policy.
+    """
+    from . import answers, questions, who_can  # noqa: PLC0415 - on demand
 
     asked = questions.Options.of(options)
-    raise SystemExit(answers.show(answers.who_can(asked, action, repository)))
+    raise SystemExit(answers.show(who_can.who_can(asked, action, repository)))
 
 
 @main.command(epilog=_example("replay"))

@@ -28,7 +28,7 @@ Beside the tests (policytest COMMAND --help):
   check       what is wrong, or looks wrong, with a policy
   why         one decision, step by step
   can         everything a token can do
-  who-can     which tokens may do something
+  who-can     who may do something, for every possible token
   profiles    the usual tokens of each issuer, for a suite
   token       what a sample token holds, and where each value comes from
   diff        who gains and who loses access by a change, proved for every token

@@ -87,6 +87,15 @@ class Options:
             raise QuestionError(f"there is no *{SUFFIX} here; name one with --suite")
         return loaded
 
+    def suites_if_any(self) -> list[Loaded]:
+        """
+        Read the suite that was named, or every suite below the current folder; there may be none.
+
+        Raises:
+            QuestionError: One cannot be read.
+        """
+        return self.suites() if self.suite or _suites_below(Path.cwd()) else []
+
     def subject(self, token: str) -> Subject:
         """
         Find a token: by its name in a suite, in a file, or on standard input.

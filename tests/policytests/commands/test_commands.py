@@ -180,9 +180,29 @@ def test_can_shows_what_a_token_can_do_and_by_which_grant(house: Repository) -> 
 def test_who_can_names_tokens_and_grants(house: Repository) -> None:
     house.suite(GRID)
     done = run(house.root, "who-can", "push", "acme/app")
-    assert done.stdout.startswith("suite.policytest.yaml: main  by push-own")
+    assert "\n\nsuite.policytest.yaml: main  by push-own" in done.stdout
+    assert done.stdout.startswith("a token of github can push acme/app at registry.example.com, by")
     nobody = run(house.root, "who-can", "delete", "acme/app")
-    assert "no token of the suites may delete acme/app\n" == nobody.stdout
+    nobody_can = "nobody can delete acme/app at registry.example.com: proved for every token"
+    assert nobody.stdout.startswith(nobody_can)
+    assert nobody.stdout.endswith("\n\nno token of the suites may delete acme/app\n")
+
+
+def test_who_can_asks_a_policy_without_suites(house: Repository) -> None:
+    for words in ((), ("--policy", "policy")):
+        done = run(house.root, "who-can", "push", "acme/app", *words)
+        assert (
+            """\
+a token of github can push acme/app at registry.example.com, by push-own (policy/policy.yaml:16:11)
+  if       claims.repository_owner_id == "1342004"
+           claims.ref == "refs/heads/main"
+           claims.repository.lowerAscii() == "acme/app"
+  such as  ref: "refs/heads/main"
+           repository: "acme/app"
+           repository_owner_id: "1342004"
+"""
+            == done.stdout
+        )
 
 
 @pytest.mark.parametrize(
@@ -192,7 +212,6 @@ def test_who_can_names_tokens_and_grants(house: Repository) -> None:
         (("can", "main", "--provider", "githib"), "did you mean `github`?"),
         (("can", "main", "--keys", "a.json"), "--keys is for a real token"),
         (("who-can", "push", "acme/app", "--service", "other"), "no policy answers for the"),
-        (("who-can", "push", "acme/app", "--policy", "policy"), "No such option '--policy'"),
     ],
 )
 def test_an_option_that_would_have_no_effect_is_an_error(
