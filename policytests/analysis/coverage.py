@@ -7,6 +7,7 @@ point.  Not here: whether the cases pass, and the reports' formats.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from regauth.engine.access.outcomes import Refusal
 from regauth.engine.access.references import is_tag
@@ -32,11 +33,13 @@ from regauth.engine.tokens.jwt import MalformedTokenError, parse, supposed
 from regauth.policytests.execution.evaluation import Session
 from regauth.policytests.suites.invariants import Invariant
 
+from .impossible import Impossible
 from .invariant_points import InvariantPoints
 from .parts import ERROR, FALSE, TRUE, Parts
 from .places import Places
 from .points import Point
-from .variations import Variation, variations
+from .possible import make
+from .variations import variations
 
 Situation = Mapping[str, object]
 """The variables that a condition was evaluated with."""
@@ -76,8 +79,7 @@ class _Condition:
     location: Location
     program: Program
     provider: Provider | None
-    situations: list[tuple[Situation, str]] = field(default_factory=list)
-    """The variables, and the name of the token."""
+    situations: list[tuple[Situation, Session]] = field(default_factory=list)
 
 
 def cover(
@@ -109,6 +111,7 @@ class _Collector:
         self._invariants = InvariantPoints(policy, invariants)
         self._places = places
         self._coverage = Coverage(folder)
+        self._impossible = Impossible(policy)
         self._conditions: dict[tuple[str, str, str], _Condition] = {}
         self._statements = {
             one.name: Point(kind, one.name, one.name, one.location, (TRUE,))
@@ -220,7 +223,7 @@ class _Collector:
         condition = self._conditions.get(key)
         if condition is None:
             condition = self._conditions[key] = _Condition(*where, program, provider)
-        condition.situations.append((variables, session.sample.spec.name))
+        condition.situations.append((variables, session))
         for name, definition in program.definitions.items():
             self._note(("definition", name, where[2]), definition, provider, variables, session)
 
@@ -262,51 +265,71 @@ class _Collector:
                 point.seen.add(value)
             for number in parts.effects(values):
                 pairs[number].seen.add(values[number])
-        for number, point in enumerate(points):
-            self._suggest(condition, parts, number, point, lambda v, n: v[n])
-            self._suggest(
-                condition,
-                parts,
-                number,
-                pairs[number],
-                lambda v, n: v[n] if n in parts.effects(v) else "",
-            )
+        for number in range(len(points)):
+            self._complete(condition, parts, number, points[number], pairs[number])
         yield from points
         yield from pairs
 
-    def _suggest(
-        self,
-        condition: _Condition,
-        parts: Parts,
-        number: int,
-        point: Point,
-        outcome: Callable[[tuple[str, ...], int], str],
+    def _complete(
+        self, condition: _Condition, parts: Parts, number: int, point: Point, pair: Point
     ) -> None:
-        """Find for each missing outcome a token that would show it with one other claim."""
+        """Find a token for each missing outcome of a part, or that no possible token shows it."""
+        where = (condition.kind, condition.name, condition.program, parts.parts[number].node)
         for missing in point.missing:
-            for variables, token in condition.situations:
-                found = _find(condition.program, parts, number, variables, missing, outcome)
-                if found is not None:
-                    point.suggestions[missing] = f"{{from: {token.partition('~')[0]}, {found}}}"
-                    break
+            found = _find(condition, parts, missing, itemgetter(number))
+            if found:
+                point.suggestions[missing] = found
+            elif self._impossible.part(*where, missing):
+                point.give_up(missing)
+        for missing in pair.missing:
+            found = _find(condition, parts, missing, _decided(parts, number))
+            if found:
+                pair.suggestions[missing] = found
+            elif missing in point.impossible or self._impossible.decides(*where, missing):
+                pair.give_up(missing)
+
+
+_Outcome = Callable[[tuple[str, ...]], str]
+"""What the values of all parts come to."""
+
+
+def _decided(parts: Parts, number: int) -> _Outcome:
+    """Return what says how a part decides the whole alone, empty where it does not."""
+
+    def outcome(values: tuple[str, ...]) -> str:
+        return values[number] if number in parts.effects(values) else ""
+
+    return outcome
 
 
 def _find(
-    program: Program,
+    condition: _Condition,
     parts: Parts,
-    number: int,
-    variables: Situation,
     missing: str,
-    outcome: Callable[[tuple[str, ...], int], str],
-) -> Variation | None:
-    claims = variables["claims"]
-    if not isinstance(claims, Mapping):
-        return None
-    for variation in variations(program.node, program.definitions):
-        varied = {**variables, "claims": variation.apply(claims)}
-        if outcome(parts.values(varied), number) == missing:
-            return variation
-    return None
+    outcome: _Outcome,
+) -> str:
+    """Return a token of the run with one other claim that shows an outcome, as a suite has it."""
+    program = condition.program
+    tried: set[tuple[str, str]] = set()
+    for variables, session in condition.situations:
+        claims, provider = variables["claims"], session.sample.provider
+        if not isinstance(claims, Mapping):
+            continue
+        schemas = () if provider is None else (provider.claims,)
+        for variation in variations(program.node, program.definitions, schemas):
+            key = (session.sample.spec.name, str(variation))
+            varied = {**variables, "claims": variation.apply(claims)}
+            if key in tried or outcome(parts.values(varied)) != missing:
+                continue
+            tried.add(key)
+            made = make(session.sample, variation)
+            if made is None:
+                continue
+            # The audience is a list to a condition, whichever way the token has it.
+            varied["claims"] = {**made.claims, "aud": claims.get("aud")}
+            if outcome(parts.values(varied)) == missing:
+                return f"{{from: {session.sample.spec.name}, {made}}}"
+    return ""
 
 
 def _outcome(program: Program, variables: Situation) -> str:

@@ -13,13 +13,15 @@ from typing import Final
 from regauth.engine.decisions.authentication import Authenticated
 from regauth.engine.policy.policy import Policy
 from regauth.policytests.execution.evaluation import Session
-from regauth.policytests.proofs import Longer, Question, Status, Unknown, more_access
+from regauth.policytests.proofs import About, Answer, Longer, Question, Status, more_access
 from regauth.policytests.proofs import Witness as Proved
 from regauth.policytests.proofs.confirmation import Asked, ask
 from regauth.policytests.proofs.lifetimes import longer_than
-from regauth.policytests.suites.writing import yaml_value
 
 from .mutants import Mutant
+from .possible import Made as Whole
+from .possible import is_possible, make_with, promised
+from .variations import flow
 from .witnesses import MutantWitness
 
 STEPS: Final = 4_000_000
@@ -37,6 +39,13 @@ class Undecided:
     """The reason why there is no proof."""
 
 
+@dataclass(frozen=True, slots=True)
+class Unreachable:
+    """A mutant that only tokens tell apart which no issuer is known to make."""
+
+    mutant: Mutant
+
+
 class Equivalences:
     """Judges mutants that no case notices."""
 
@@ -48,54 +57,100 @@ class Equivalences:
             if isinstance(session.outcome, Authenticated) and "~" not in name:
                 self._bases.setdefault(name, session)
 
-    def judge(self, mutant: Mutant) -> MutantWitness | Undecided | None:
-        """Return a token that tells a mutant apart, what is undecided, or None: no token does."""
-        unknown: tuple[Unknown, ...] = ()
-        for new, bound in ((mutant.policy, self._policy), (self._policy, mutant.policy)):
-            answer = more_access(Question(new, bound, steps=STEPS, at=self._moment, first=True))
-            if answer.status is Status.WITNESS and answer.witnesses:
-                return self._witness(answer.witnesses[0], new, bound)
-            if answer.longer and answer.longer[0].witness is not None:
-                return self._of_lifetime(answer.longer[0], new, bound)
-            if answer.status is not Status.PROVED:
-                unknown += answer.unknown
-        if not unknown:
-            return None
-        return Undecided(mutant, "; ".join(dict.fromkeys(one.construct for one in unknown)))
+    def judge(self, mutant: Mutant) -> MutantWitness | Undecided | Unreachable | None:
+        """
+        Return a token that tells a mutant apart, what is undecided, or None: no token does.
+
+        `Unreachable`: some token would, and no token that the issuer is known to make.
+        """
+        unknown: list[str] = []
+        reached = True
+        both = ((mutant.policy, self._policy, True), (self._policy, mutant.policy, False))
+        for new, bound, gained in both:
+            found = self._ask(new, bound, gained=gained)
+            if isinstance(found, Answer) and _is_open(found):
+                reached = False
+                found = self._ask(promised(new), promised(bound), (About.SCHEMA,), gained=gained)
+                if isinstance(found, Answer) and _is_open(found):
+                    unknown.append("relations between claims that the prover does not follow")
+                    continue
+            if isinstance(found, MutantWitness):
+                return found
+            unknown += [one.construct for one in found.unknown]
+        if unknown:
+            return Undecided(mutant, "; ".join(dict.fromkeys(unknown)))
+        return None if reached else Unreachable(mutant)
+
+    def _ask(
+        self,
+        new: Policy,
+        bound: Policy,
+        universes: tuple[About, ...] = (About.ANY_JSON, About.SCHEMA),
+        *,
+        gained: bool,
+    ) -> MutantWitness | Answer:
+        """Return a possible token that gets more, or the answer: WITNESS for an impossible one."""
+        answer = more_access(
+            Question(new, bound, universes=universes, steps=STEPS, at=self._moment, first=True)
+        )
+        for proved in answer.witnesses:
+            found = self._witness(proved, new, bound, gained=gained)
+            if found is not None:
+                return found
+        if answer.longer and answer.longer[0].witness is not None:
+            return self._of_lifetime(answer.longer[0], new, bound, gained=gained) or answer
+        return answer
 
     @property
     def _moment(self) -> datetime | None:
         return next((one.sample.now for one in self._bases.values()), None)
 
-    def _of_lifetime(self, longer: Longer, new: Policy, bound: Policy) -> MutantWitness:
+    def _of_lifetime(
+        self, longer: Longer, new: Policy, bound: Policy, *, gained: bool
+    ) -> MutantWitness | None:
         """Return a token by which a registry token is valid for longer, or for a shorter time."""
         if longer.witness is None or longer.limit is None:
             raise ValueError("it is not about a registry token")
         of_new, of_bound = longer_than(new, longer.limit), longer_than(bound, longer.limit)
-        found = self._witness(longer.witness, of_new, of_bound)
+        found = self._witness(longer.witness, of_new, of_bound, gained=gained)
         before, after = longer.before, longer.after
-        if new is self._policy:
+        if not gained:
             before, after = after, before
+        if found is None:
+            return None
         return replace(found, before=f"a token of {before}", after=f"a token of {after}")
 
-    def _witness(self, proved: Proved, new: Policy, bound: Policy) -> MutantWitness:
-        gained = new is not self._policy
+    def _witness(
+        self, proved: Proved, new: Policy, bound: Policy, *, gained: bool
+    ) -> MutantWitness | None:
         before, after = ("refused", "allowed") if gained else ("allowed", "refused")
-        nearest: _Made | None = None
-        for name, session in self._bases.items():
-            outcome = session.outcome
-            if not isinstance(outcome, Authenticated) or outcome.provider.name != proved.provider:
+        found = [
+            _Made.of(name, session, session.outcome.claims, proved.claims)
+            for name, session in self._bases.items()
+            if isinstance(session.outcome, Authenticated)
+            and session.outcome.provider.name == proved.provider
+        ]
+        for made in sorted(found):
+            if not made.tells_apart(proved, new, bound):
                 continue
-            made = _Made.of(name, session, outcome.claims, proved.claims)
-            if made.tells_apart(proved, new, bound) and (nearest is None or made < nearest):
-                nearest = made
-        if nearest is None:
-            variation = f"claims: {_flow(proved.claims)}" if proved.provider else ""
-            return MutantWitness(
-                proved.provider or "~", variation, str(proved.access), before, after
-            )
-        least = nearest.reduced(proved, new, bound)
-        return MutantWitness(least.name, str(least), str(proved.access), before, after)
+            least = made.reduced(proved, new, bound)
+            # A token of the issuer has these claims only with all that follows from them.
+            whole = make_with(least.session.sample, least.changed, least.gone)
+            if whole is None or not least.with_all(whole).tells_apart(proved, new, bound):
+                continue
+            return MutantWitness(least.name, str(whole), str(proved.access), before, after)
+        provider = new.providers.get(proved.provider)
+        if provider is not None and not is_possible(provider.claims, proved.claims):
+            return None
+        variation = f"claims: {flow(proved.claims)}" if proved.provider else ""
+        return MutantWitness(proved.provider or "~", variation, str(proved.access), before, after)
+
+
+def _is_open(answer: Answer) -> bool:
+    """Tell whether some token gets more, or a longer token."""
+    return answer.status is Status.WITNESS or bool(
+        answer.longer and answer.longer[0].witness is not None
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +179,19 @@ class _Made:
     def __lt__(self, other: "_Made") -> bool:
         return len(self.changed) + len(self.gone) < len(other.changed) + len(other.gone)
 
-    def __str__(self) -> str:
-        parts = [f"claims: {_flow(self.changed)}"] if self.changed else []
-        parts += [f"without: [{', '.join(self.gone)}]"] if self.gone else []
-        return ", ".join(parts)
+    def with_all(self, whole: Whole) -> "_Made":
+        """Return the token with all that follows from its changes; its times stay."""
+        aud = whole.claims.get("aud")
+        # The audience is a list to a condition, whichever way the token has it.
+        claims = {**whole.claims, "aud": [aud] if isinstance(aud, str) else aud}
+        return _Made.of(self.name, self.session, self.base, claims)
 
     def tells_apart(self, proved: Proved, new: Policy, bound: Policy) -> bool:
         """Tell whether the token gets the access by one policy and not by the other."""
-        claims = {one: value for one, value in self.base.items() if one not in self.gone}
+        kept = {one: value for one, value in self.base.items() if one not in self.gone}
+        claims = {**kept, **self.changed}
         now = self.session.sample.now
-        asked = Asked({**claims, **self.changed}, proved.service, proved.access, now, now)
+        asked = Asked(claims, proved.service, proved.access, now, now)
         providers = [proved.provider]
         return (
             ask(new, asked, providers).allowed
@@ -150,9 +208,3 @@ class _Made:
             if less.tells_apart(proved, new, bound):
                 found = less
         return found
-
-
-def _flow(claims: Mapping[str, object]) -> str:
-    """Return claims as a YAML flow mapping on one line."""
-    inner = ", ".join(f"{yaml_value(name)}: {yaml_value(value)}" for name, value in claims.items())
-    return f"{{{inner}}}"

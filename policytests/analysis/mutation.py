@@ -58,6 +58,10 @@ class Mutation:
     """
     Mutants of which it is proved that no request tells them apart.  The score leaves them out.
     """
+    unreachable: list[Mutant] = field(default_factory=list)
+    """
+    Mutants that only tokens reveal which no issuer is known to make.  The score leaves them out.
+    """
     undecided: list[Undecided] = field(default_factory=list)
     """Mutants without a token that tells them apart, and without a proof that there is none."""
 
@@ -153,7 +157,7 @@ class Mutator:
 
     def run(self, most: int | None = None) -> Mutation:
         """Try every mutant, or the first so many."""
-        from .equivalence import Equivalences, Undecided  # noqa: PLC0415 - the prover, on demand
+        from .equivalence import Equivalences, Undecided, Unreachable  # noqa: PLC0415 - the prover, on demand
 
         witnesses: Witnesses | None = None
         equivalences: Equivalences | None = None
@@ -169,6 +173,8 @@ class Mutator:
                 self._mutation.equivalent.append(mutant)
             elif isinstance(found, Undecided):
                 self._mutation.undecided.append(found)
+            elif isinstance(found, Unreachable):
+                self._mutation.unreachable.append(mutant)
             else:
                 self._mutation.survivors.append(Survivor(mutant, found))
         return self._mutation

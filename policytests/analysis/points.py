@@ -26,6 +26,13 @@ class Point:
     seen: set[str] = field(default_factory=set)
     suggestions: dict[str, str] = field(default_factory=dict)
     """For each outcome that was not seen, a token that would show it."""
+    impossible: tuple[str, ...] = ()
+    """Outcomes that it is proved no possible token shows; they are not wanted."""
+
+    def give_up(self, outcome: str) -> None:
+        """Record that no possible token shows an outcome."""
+        self.wanted = tuple(one for one in self.wanted if one != outcome)
+        self.impossible += (outcome,)
 
     @property
     def missing(self) -> tuple[str, ...]:

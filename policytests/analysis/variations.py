@@ -5,11 +5,12 @@ What lives here: which values of which claims a condition tells apart, and claim
 Not here: whether a variation is useful, which the engine decides (`coverage`, `witnesses`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+from regauth.engine import languages
 from regauth.engine.cel import Node, Program
 from regauth.engine.cel.syntax.analysis import references
 from regauth.engine.cel.syntax.nodes import (
@@ -23,6 +24,9 @@ from regauth.engine.cel.syntax.nodes import (
     path_of,
     walk,
 )
+from regauth.engine.issuers import ClaimSchema, Values
+from regauth.engine.issuers.values import language_of
+from regauth.engine.languages import Language, UndecidedError
 from regauth.policytests.suites.writing import yaml_value
 from regauth.policytests.tokens.profiles.profile import Claims
 
@@ -53,13 +57,30 @@ class Variation:
         """Return the claims with the variation."""
         return _changed(claims, self.path, self.value)
 
-    def __str__(self) -> str:
+    def written(self) -> tuple[Claims, tuple[str, ...]]:
+        """Return what a suite writes for it: `claims` and `without`."""
         if self.value is ABSENT:
-            return f"without: [{'/'.join(self.path)}]"
-        inner = f"{self.path[-1]}: {yaml_value(self.value)}"
+            return {}, ("/".join(self.path),)
+        claims: Claims = {self.path[-1]: self.value}
         for name in reversed(self.path[:-1]):
-            inner = f"{name}: {{{inner}}}"
-        return f"claims: {{{inner}}}"
+            claims = {name: claims}
+        return claims, ()
+
+    def __str__(self) -> str:
+        claims, without = self.written()
+        return f"claims: {flow(claims)}" if claims else f"without: [{', '.join(without)}]"
+
+
+def flow(value: object) -> str:
+    """Return a value as YAML on one line; keys that are words have no quotes."""
+    if isinstance(value, Mapping):
+        inner = (f"{_key(name)}: {flow(one)}" for name, one in value.items())
+        return f"{{{', '.join(inner)}}}"
+    return yaml_value(value)
+
+
+def _key(name: str) -> str:
+    return name if name.replace("_", "").isalnum() else yaml_value(name)
 
 
 def _changed(claims: Mapping[str, object], path: Path, value: object) -> Claims:
@@ -75,16 +96,23 @@ def _changed(claims: Mapping[str, object], path: Path, value: object) -> Claims:
     return copy
 
 
-def variations(node: Node, definitions: Mapping[str, Program]) -> Iterator[Variation]:
+def variations(
+    node: Node, definitions: Mapping[str, Program], schemas: Collection[ClaimSchema] = ()
+) -> Iterator[Variation]:
     """
     Yield values of claims that a condition may tell apart, the likeliest first.
 
     Args:
         node: The condition.
         definitions: Those that it uses; of tables, their keys are tried.
+        schemas: Those of the tokens; the values that they list are tried.
     """
     seen: set[tuple[Path, str]] = set()
-    for path, value in (*_values(node), *_keys(node, definitions)):
+    for path, value in (
+        *_values(node),
+        *_keys(node, definitions),
+        *_listed(node, schemas),
+    ):
         key = (path, repr(value))
         if path and key not in seen:
             seen.add(key)
@@ -106,6 +134,48 @@ def _values(node: Node) -> Iterator[tuple[Path, object]]:
             yield path[1:], "another"
             yield path[1:], True
             yield path[1:], False
+
+
+def _listed(node: Node, schemas: Collection[ClaimSchema]) -> Iterator[tuple[Path, object]]:
+    """Yield the examples and the enumerations of the claims that a condition reads."""
+    for path in references(node):
+        for schema in schemas if path[0] == "claims" else ():
+            claim = schema.claim(path[1:])
+            for one in () if claim is None else (*claim.examples, *claim.values.enum):
+                yield path[1:], one
+    for part in walk(node):
+        for operand, literal in _comparisons(part):
+            path = _claim(operand)
+            known = [claim for schema in schemas if (claim := schema.claim(path)) is not None]
+            made = _LANGUAGES.get(part.function if isinstance(part, Call) else "==")
+            if path and known and made is not None and isinstance(literal.value, str):
+                yield from (
+                    (path, one) for one in _told_apart(known[0].values, made(literal.value))
+                )
+
+
+_LANGUAGES: Final[Mapping[str, Callable[[str], Language | None]]] = {
+    "==": lambda text: languages.literals([text]),
+    "startsWith": languages.prefixed,
+    "endsWith": languages.suffixed,
+    "contains": languages.containing,
+    "matches": language_of,
+}
+"""The texts that a comparison with a literal is true of, by its function."""
+
+
+def _told_apart(values: Values, language: Language | None) -> Iterator[str]:
+    """Yield a possible value that a test is false of, and one that it is true of."""
+    if language is None or not values.limited:
+        return
+    try:
+        found = (
+            languages.find_outside(values.language, language),
+            languages.find_common(values.language, language),
+        )
+    except UndecidedError:
+        return
+    yield from (one for one in found if one is not None)
 
 
 def _keys(node: Node, definitions: Mapping[str, Program]) -> Iterator[tuple[Path, object]]:

@@ -21,8 +21,10 @@ from regauth.engine.policy.patterns.tags import STAR, TagPattern
 from regauth.engine.policy.policy import Policy, Statement
 from regauth.engine.tokens.jwt import supposed
 from regauth.policytests.execution.evaluation import Session, ask
+from regauth.policytests.tokens.issuing import Sample
 
 from .mutants import Mutant
+from .possible import make
 from .variations import Variation, variations
 
 MAX_BASES: Final = 40
@@ -51,13 +53,15 @@ class _Base:
     provider: str
     service: str
     now: datetime
+    sample: Sample
 
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
     base: _Base
-    variation: str
+    variation: Variation | None
     claims: Mapping[str, object]
+    written: str = ""
 
 
 class Witnesses:
@@ -74,17 +78,33 @@ class Witnesses:
         names = self._repositories(mutant)
         for candidate in self._varied(mutant):
             witness = self._compare(mutant, candidate, names)
+            if witness is not None and candidate.variation is not None:
+                # What tells the policies apart is a token of the issuer only with all that follows.
+                whole = self._whole(candidate)
+                witness = None if whole is None else self._compare(mutant, whole, names)
             if witness is not None:
                 return witness
         return None
 
+    def _whole(self, candidate: _Candidate) -> _Candidate | None:
+        """Return a candidate as its issuer would make it, or None where it would not."""
+        variation = candidate.variation
+        made = None if variation is None else make(candidate.base.sample, variation)
+        if made is None:
+            return None
+        # The audience is a list to a condition, whichever way the token has it.
+        aud = made.claims.get("aud")
+        claims = {**made.claims, "aud": [aud] if isinstance(aud, str) else aud}
+        return _Candidate(candidate.base, variation, claims, str(made))
+
     def _varied(self, mutant: Mutant) -> Iterator[_Candidate]:
         for base in self._bases:
-            yield _Candidate(base, "", base.claims)
+            yield _Candidate(base, None, base.claims)
         found = _variations(mutant, self._policy)
         for base in self._bases:
             for variation in found:
-                yield _Candidate(base, str(variation), variation.apply(base.claims))
+                claims = variation.apply(base.claims)
+                yield _Candidate(base, variation, claims, str(variation))
 
     def _compare(
         self, mutant: Mutant, candidate: _Candidate, names: Collection[str]
@@ -106,12 +126,12 @@ class Witnesses:
             old, new = _answer(before, access), _answer(after, access)
             if old != new:
                 base = candidate.base
-                return MutantWitness(base.token, candidate.variation, str(access), old, new)
+                return MutantWitness(base.token, candidate.written, str(access), old, new)
         return None
 
     def _request(self, candidate: _Candidate) -> Request | Refusal:
         """Return the policy's own answer to a candidate's login, made once."""
-        key = (candidate.base.token, candidate.variation)
+        key = (candidate.base.token, candidate.written)
         known = self._requests.get(key)
         if known is None:
             known = self._requests[key] = _request(self._policy, candidate)
@@ -167,20 +187,26 @@ def _bases(sessions: Iterable[Session]) -> Iterator[_Base]:
         if isinstance(outcome, Authenticated):
             known.add(name)
             yield _Base(
-                name, outcome.claims, outcome.provider.name, session.service, session.sample.now
+                name,
+                outcome.claims,
+                outcome.provider.name,
+                session.service,
+                session.sample.now,
+                session.sample,
             )
 
 
 def _variations(mutant: Mutant, policy: Policy) -> list[Variation]:
     found: dict[Variation, None] = {}
     programs: list[Program] = [mutant.program] if mutant.program is not None else []
+    schemas = list({id(one.claims): one.claims for one in policy.providers.values()}.values())
     if programs and programs[0].table is not None:  # which only says something where it is used
         changed = (one for one in policy.statements if one.name in mutant.statements)
         programs = [program for one in changed for program in one.programs]
     for program in programs:
         programs.extend(program.definitions.values())
         for part in program.parts:
-            found.update(dict.fromkeys(variations(part.node, program.definitions)))
+            found.update(dict.fromkeys(variations(part.node, program.definitions, schemas)))
     if "audience" in mutant.operator:
         found[Variation(("aud",), "https://another.example.com")] = None
     if "age" in mutant.operator:

@@ -100,6 +100,11 @@ def _relation(evaluator: Evaluator, relation: Relation) -> Formula:
 def _holds(evaluator: Evaluator, path: Path, constraint: Constraint) -> Formula | None:
     """Return when a text fulfils what is asked of it; None where that is not exact."""
     values = constraint.values
+    if constraint.negated is not None and constraint == Constraint(negated=constraint.negated):
+        inner = _holds(evaluator, path, constraint.negated)
+        # A value that is no text also fulfils it: leaving those out asks about more tokens.
+        there = evaluator.is_kind(path, Kind.STRING)
+        return None if inner is None else both(there, inner.negation)
     if not _is_plain(constraint) or values is None or constraint.templates:
         return None
     if constraint.present is not None or constraint.null is not None:

@@ -88,6 +88,7 @@ def _coverage(coverage: Coverage) -> dict[str, object]:
                 "wanted": list(point.wanted),
                 "seen": sorted(point.seen),
                 "suggestions": point.suggestions,
+                "impossible": list(point.impossible),
             }
             for point in coverage.points
         ],
@@ -102,6 +103,10 @@ def _mutation(mutation: Mutation) -> dict[str, object]:
         "equivalent": [
             {"operator": one.operator, "owner": one.owner, "diff": one.diff()}
             for one in mutation.equivalent
+        ],
+        "unreachable": [
+            {"operator": one.operator, "owner": one.owner, "diff": one.diff()}
+            for one in mutation.unreachable
         ],
         "undecided": [
             {

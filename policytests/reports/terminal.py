@@ -259,7 +259,12 @@ def _policy(coverage: Coverage, mutation: Mutation | None, out: TerminalReporter
         line += f"; mutants {len(mutation.killed)}/{total} ({mutation.score:.1f} %)"
         line += f", {len(mutation.equivalent)} proved equivalent" if mutation.equivalent else ""
         line += f", {len(mutation.undecided)} undecided" if mutation.undecided else ""
+        if mutation.unreachable:
+            line += f", {len(mutation.unreachable)} that no possible token reveals"
     _line(out, line)
+    impossible = sum(len(point.impossible) for point in coverage.points)
+    if impossible:
+        _line(out, f"  not counted  {counted(impossible, 'outcome')} that no possible token shows")
     uncovered = describe_uncovered(coverage)
     for text in uncovered[:MOST]:
         _line(out, f"  not covered  {text}", yellow=True)

@@ -9,10 +9,10 @@ A token that no issuer makes proves nothing.  With the same typing error in the 
 token, every case passes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from regauth.engine.issuers import check_token
+from regauth.engine.issuers import ClaimSchema, Contradiction, check_token
 
 from .claim_names import ClaimPath
 from .issuing import Sample, profile_of
@@ -53,11 +53,16 @@ def _contradictions(sample: Sample) -> Iterator[ImpossibleClaim]:
     spec, provider = sample.spec, sample.provider
     if provider is None or spec.forge is not None or profile_of(spec, provider) is PLAIN:
         return
-    for found in check_token(provider.claims, sample.claims):
-        if found.kind == "unknown" or not _is_there(sample.claims, found.path):
-            continue
+    for found in contradictions(provider.claims, sample.claims):
         message = f"no token of {provider.claims.name} is like this: {found.message}"
         yield ImpossibleClaim(found.path, message, _fix(found.coherent))
+
+
+def contradictions(schema: ClaimSchema, claims: Mapping[str, object]) -> Iterator[Contradiction]:
+    """Yield what contradicts a schema among the claims that are there and that it knows."""
+    for found in check_token(schema, claims):
+        if found.kind != "unknown" and _is_there(claims, found.path):
+            yield found
 
 
 def _is_there(claims: object, path: ClaimPath) -> bool:

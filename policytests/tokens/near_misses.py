@@ -92,20 +92,21 @@ def _github(claims: Mapping[str, object]) -> Iterator[Move]:
     yield from _github_environments(claims)
 
 
+_OF_BRANCHES: Final = frozenset({"schedule", "pull_request_target", "workflow_run", "merge_group"})
+"""Events that never run for a tag."""
+
+
 def _github_refs(claims: Mapping[str, object]) -> Iterator[Move]:
     ref, event = str(claims.get("ref")), str(claims.get("event_name"))
     head, _, short = ref.removeprefix("refs/").partition("/")
     if head == "heads":
-        yield (
-            "tag-for-branch",
-            f"a tag called {short}",
-            False,
-            {"ref": f"refs/tags/{short}"},
-            _GITHUB_REF,
-        )
+        changed: Claims = {"ref": f"refs/tags/{short}"}
+        if event in _OF_BRANCHES:
+            changed["event_name"] = "push"
+        yield "tag-for-branch", f"a tag called {short}", False, changed, _GITHUB_REF
         for move, other in (*_others(short), ("case", short.swapcase()), ("folder", f"x/{short}")):
             if move != "other":
-                changed: Claims = {"ref": f"refs/heads/{other}"}
+                changed = {"ref": f"refs/heads/{other}"}
                 yield f"branch-{move}", f"the branch {other}", False, changed, _GITHUB_REF
     elif head == "tags":
         changed = {"ref": f"refs/heads/{short}"}
@@ -121,6 +122,8 @@ def _github_refs(claims: Mapping[str, object]) -> Iterator[Move]:
             yield f"pull-request{move}", about, False, changed, _GITHUB_REF
     if event != "pull_request_target":
         changed = {"event_name": "pull_request_target", "actor": "stranger"}
+        if head != "heads":
+            changed["ref"] = "refs/heads/main"
         yield "pull-request-target", "a stranger's pull request", False, changed, _GITHUB_REF
 
 
@@ -168,12 +171,18 @@ def _gitlab(claims: Mapping[str, object]) -> Iterator[Move]:
     ref, kind = str(claims.get("ref")), str(claims.get("ref_type"))
     twin = "branch" if kind == "tag" else "tag"
     changed = {"ref_type": twin, "ref": ref}
+    if claims.get("pipeline_source") == "merge_request_event":
+        changed["pipeline_source"] = "push"  # a merge request is about a branch
     yield f"{twin}-for-{kind}", f"a {twin} called {ref}", False, changed, _GITLAB_REF
     for move, other in _others(ref):
         if move != "other":
             yield f"ref-{move}", f"the ref {other}", False, {"ref": other}, _GITLAB_REF[:3]
     if claims.get("pipeline_source") != "merge_request_event":
-        changed = {"pipeline_source": "merge_request_event", "ref": "feature"}
+        changed = {
+            "pipeline_source": "merge_request_event",
+            "ref": "feature",
+            "ref_type": "branch",
+        }
         yield "merge-request", "a merge request", False, changed, (*_GITLAB_REF, "job_source")
     environment = claims.get("environment")
     if isinstance(environment, str):
@@ -229,18 +238,19 @@ def _circleci(claims: Mapping[str, object]) -> Iterator[Move]:
     yield "project-other", "another project", True, changed, ("sub",)
     ref = str(claims.get("oidc.circleci.com/vcs-ref"))
     for move, other in _others(ref):
-        if move != "other":
+        if move not in ("other", "prefix"):  # every ref begins with refs/
             changed = {"oidc.circleci.com/vcs-ref": other}
             yield f"ref-{move}", f"the ref {other}", False, changed, ()
 
 
 def _google(claims: Mapping[str, object]) -> Iterator[Move]:
-    account, _, domain = str(claims.get("email")).partition("@")
-    for move, other in _others(account):
+    account, sign, domain = str(claims.get("email")).partition("@")
+    for move, other in _others(account) if sign else ():
         changed: Claims = {"email": f"{other}@{domain}"}
         yield f"account-{move}", f"the account {other}", True, changed, ("sub", "azp")
-    changed = {"email": f"{account}@evil-{domain}"}
-    yield "project-prefix", "an account of another project", True, changed, ("sub", "azp")
+    if sign:
+        changed = {"email": f"{account}@evil-{domain}"}
+        yield "project-prefix", "an account of another project", True, changed, ("sub", "azp")
     reused: Claims = {"sub": number_of("new") * 2}
     yield "account-reused", "a new account of the same name", True, reused, ("azp",)
 
@@ -250,7 +260,6 @@ def _spiffe(claims: Mapping[str, object]) -> Iterator[Move]:
     for move, other in (
         ("suffix", f"{subject}-evil"),
         ("below", f"{subject}/x"),
-        ("slash", f"{subject}/"),
     ):
         yield f"workload-{move}", f"the workload {other}", True, {"sub": other}, ()
     domain, slash, path = subject.removeprefix("spiffe://").partition("/")

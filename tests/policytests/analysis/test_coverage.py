@@ -1,5 +1,7 @@
 """Coverage: what a suite exercises of a policy, and a token for what it does not."""
 
+import pytest
+
 from regauth.policytests.analysis.coverage import Coverage, cover
 from regauth.policytests.analysis.mutation import questions
 from regauth.policytests.analysis.parts import Parts, combine
@@ -126,3 +128,80 @@ def test_the_combination_of_parts_is_the_whole_condition(house: Repository) -> N
             values = zip(parts.parts, parts.values(variables), strict=True)
             known = {id(part.node): value for part, value in values}
             assert parts.whole(variables) == combine(when.node, known)
+
+
+# --- possible tokens -----------------------------------------------------------------------------
+
+
+def condition(house: Repository, text: str) -> None:
+    """Give the grant `push-own` another condition."""
+    policy = house.root / "policy" / "policy.yaml"
+    policy.write_text(
+        policy.read_text().replace('claims.ref == "refs/heads/main"', f">-\n      {text}")
+    )
+
+
+def own(coverage: Coverage, kind: str) -> list[Point]:
+    """Return the points of the parts of `push-own`."""
+    return [one for one in coverage.points if (one.kind, one.name) == (kind, "push-own")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'claims.event_name == "push"',
+        'claims.ref == "refs/heads/main"',
+        'claims.ref_type == "branch"',
+        "claims.ref_protected == 'true'",
+        "claims.head_ref == ''",
+        "claims.runner_environment != 'self-hosted'",
+        "claims.repository_visibility in ['public', 'private']",
+        "claims.job_workflow_ref.endsWith('@refs/heads/main')",
+        "has(claims.environment)",
+        "claims.sub == 'repo:acme/app:ref:refs/heads/main'",
+    ],
+)
+def test_a_suggested_token_is_one_that_the_suite_may_have(house: Repository, text: str) -> None:
+    condition(house, text)
+    points = own(measure(house), "part")
+    (missing,) = set(points[0].missing) - {"E"}
+    tokens = f"{TOKENS}  x: {points[0].suggestions[missing]}\n"
+    rows = GRID + "      x  acme/app   A    .\n"  # an impossible token would be an error
+    assert missing not in own(measure(house, rows, tokens), "part")[0].missing
+
+
+@pytest.mark.parametrize(
+    ("text", "number", "outcome"),
+    [
+        # By one claim's values, by a relation, by two.
+        ('claims.repository.contains("/")', 0, "F"),
+        ('claims.event_name == "push" && claims.head_ref == ""', 1, "F"),
+        ('claims.ref_type == "tag" && claims.ref.startsWith("refs/tags/")', 1, "F"),
+        ('claims.ref.startsWith("refs/pull/") || claims.ref_type == "branch"', 0, "T"),
+    ],
+)
+def test_what_no_possible_token_shows_is_not_wanted(
+    house: Repository, text: str, number: int, outcome: str
+) -> None:
+    condition(house, text)
+    points = own(measure(house, GRID.replace("A    A", "A    .")), "mcdc")
+    assert outcome in points[number].impossible
+    assert outcome not in points[number].missing
+    for point in points:
+        assert not set(point.impossible) & set(point.wanted)
+
+
+def test_what_is_possible_is_wanted_even_without_a_token_for_it(house: Repository) -> None:
+    condition(house, 'claims.repository_id == "456789" && claims.run_id.matches("^[0-9]{30}$")')
+    for point in own(measure(house), "part"):
+        assert not point.impossible
+        assert point.missing
+
+
+def test_an_outcome_that_was_seen_is_never_impossible(house: Repository) -> None:
+    """A suite shows it with a token that it calls impossible."""
+    condition(house, 'claims.event_name == "psh"')
+    tokens = TOKENS + "  x: {from: main, claims: {event_name: psh}, impossible: to see it}\n"
+    part = own(measure(house, GRID + "      x acme/app A A\n", tokens), "part")[0]
+    assert part.seen == {"T", "F"}
+    assert part.wanted == ("T", "F")
