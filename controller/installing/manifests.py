@@ -15,7 +15,7 @@ from regauth.engine.source.addresses import is_loopback
 
 from .admission import admission
 from .objects import head
-from .permissions import permissions
+from .permissions import permissions, service_account
 from .pod_admission import STABLE_SINCE, pod_admission
 from .workload import deployment, disruption_budget, network_policy
 
@@ -46,10 +46,7 @@ def controller_manifests(
     files = _files(settings, file)
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
-        {
-            **head("v1", "ServiceAccount", settings, namespace),
-            "automountServiceAccountToken": True,
-        },
+        service_account(settings, namespace),
         {
             **head("v1", "ConfigMap", settings, namespace),
             "data": {_key(path): text for path, text in files.items()},

@@ -11,6 +11,12 @@ from regauth.controller.settings import Attachment, Memory, Settings
 from .objects import RBAC, binding, head, rule
 
 
+def service_account(settings: Settings, namespace: str) -> Object:
+    """Return the account that the controller runs as; its own pods alone mount its token."""
+    found = head("v1", "ServiceAccount", settings, namespace)
+    return {**found, "automountServiceAccountToken": False}
+
+
 def permissions(settings: Settings, namespace: str) -> list[Object]:
     """
     Return the roles: cluster-wide what accounts need, in its own namespace what the Lease needs.

@@ -14,10 +14,13 @@ from regauth.controller.settings import Settings
 from .objects import head, labels_of
 
 FOLDER: Final = "/etc/regauth"
+SETTINGS: Final = "controller.yaml"
 _PORT: Final = 8080
 
 
-def deployment(settings: Settings, image: str, namespace: str, paths: Mapping[str, str]) -> Object:
+def deployment(
+    settings: Settings, image: str, namespace: str, paths: Mapping[str, str], policy: str = ""
+) -> Object:
     """
     Return the Deployment.
 
@@ -26,20 +29,32 @@ def deployment(settings: Settings, image: str, namespace: str, paths: Mapping[st
         image: The image that has kube-controller.
         namespace: Where it runs.
         paths: Where each key of its ConfigMap is mounted.
+        policy: The ConfigMap that has the policy, where its own has the settings alone.
     """
     name = installed_name(settings.instance)
     labels = labels_of(settings)
-    items = [{"key": key, "path": path} for key, path in paths.items()]
-    volume = {"name": name, "items": items}
+    volumes, mounts = _volumes(name, paths, policy)
     pod = {
         "serviceAccountName": name,
+        "automountServiceAccountToken": True,
+        "enableServiceLinks": False,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "fsGroup": 65532,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(settings, image)],
-        "volumes": [{"name": "configuration", "configMap": volume}],
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": labels},
+            }
+        ],
+        "containers": [{**_container(settings, image), "volumeMounts": mounts}],
+        "volumes": volumes,
     }
     return {
         **head("apps/v1", "Deployment", settings, namespace),
@@ -51,15 +66,31 @@ def deployment(settings: Settings, image: str, namespace: str, paths: Mapping[st
     }
 
 
+def _volumes(name: str, paths: Mapping[str, str], policy: str) -> tuple[list[Object], list[Object]]:
+    """Return the pod's volumes and where they are mounted."""
+    items = [{"key": key, "path": path} for key, path in paths.items()]
+    volumes: list[Object] = [{"name": "configuration", "configMap": {"name": name, "items": items}}]
+    mount: Object = {"name": "configuration", "mountPath": FOLDER, "readOnly": True}
+    mounts = [mount]
+    if policy:
+        # A folder in a mounted ConfigMap cannot be made: the settings are mounted as a file.
+        mount |= {"mountPath": f"{FOLDER}/{SETTINGS}", "subPath": SETTINGS}
+        volumes.append({"name": "policy", "configMap": {"name": policy}})
+        mounts.append({"name": "policy", "mountPath": f"{FOLDER}/policy", "readOnly": True})
+    volumes.append({"name": "temporary", "emptyDir": {"medium": "Memory", "sizeLimit": "64Mi"}})
+    mounts.append({"name": "temporary", "mountPath": "/tmp"})  # noqa: S108 - a volume of the pod
+    return volumes, mounts
+
+
 def _container(settings: Settings, image: str) -> Object:
     port = settings.listen[1] if settings.listen else _PORT
     return {
         "name": installed_name(settings.instance),
         "image": image,
-        "command": ["kube-controller", f"--config={FOLDER}/controller.yaml"],
+        "command": ["kube-controller", f"--config={FOLDER}/{SETTINGS}"],
         "ports": [{"name": "http", "containerPort": port}],
         "livenessProbe": {"httpGet": {"path": "/healthz", "port": "http"}},
-        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}},
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 5},
         "resources": {
             "requests": {"cpu": "50m", "memory": "128Mi"},
             "limits": {"memory": "512Mi"},
@@ -69,7 +100,6 @@ def _container(settings: Settings, image: str) -> Object:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "volumeMounts": [{"name": "configuration", "mountPath": FOLDER, "readOnly": True}],
     }
 
 

@@ -57,6 +57,11 @@ class Hands:
     help="The permission of the kubelets' credential provider instead of the controller.",
 )
 @click.option(
+    "--monitoring",
+    is_flag=True,
+    help="The PodMonitor and the alerts for Prometheus's operator instead of the controller.",
+)
+@click.option(
     "--kubelet",
     metavar="VERSION",
     help="The file for --image-credential-provider-config of kubelets of a version, such as 1.34.",
@@ -94,6 +99,7 @@ def manifests(hands: Hands, /, file: Path, **options: Any) -> None:  # noqa: ANN
 def _manifests(hands: Hands, file: Path, options: dict[str, Any]) -> "list[Object]":
     from regauth.controller.configuration import read_configuration  # noqa: PLC0415
     from regauth.controller.installing.manifests import controller_manifests  # noqa: PLC0415
+    from regauth.controller.installing.monitoring import monitoring  # noqa: PLC0415
     from regauth.controller.installing.plugin import (  # noqa: PLC0415
         kubelet_configuration,
         plugin_manifests,
@@ -104,6 +110,8 @@ def _manifests(hands: Hands, file: Path, options: dict[str, Any]) -> "list[Objec
         return [kubelet_configuration(settings, _version(hands, options, "kubelet"))]
     if options["plugin"]:
         return plugin_manifests(settings)
+    if options["monitoring"]:
+        return monitoring(settings, options["namespace"])
     if options["image"] is None:
         hands.fail("say which image has kube-controller: --image IMAGE", EXIT_USAGE)
     version = _version(hands, options, "kubernetes")

@@ -87,7 +87,7 @@ def test_the_pod_sees_settings_and_policy_where_the_settings_say(
 ) -> None:
     data = only(made, "ConfigMap")["data"]
     pod = only(made, "Deployment")["spec"]["template"]["spec"]
-    (volume,) = pod["volumes"]
+    volume = pod["volumes"][0]
     for item in volume["configMap"]["items"]:
         place = tmp_path / "mounted" / item["path"]
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -351,3 +351,11 @@ def test_k5_instances_for_pods_share_nothing_either(
     second = controller_manifests(read_configuration(file).settings, file, "regauth:1", "regauth")
 
     assert places(for_pods) & places(second) == {("Namespace", "", "regauth")}
+
+
+def test_the_command_prints_what_prometheus_s_operator_needs(file: Path) -> None:
+    done = run_main("manifests", "--config", str(file), "--monitoring", "--namespace", "there")
+    monitor, rule = yaml.safe_load_all(done.stdout)
+
+    assert (monitor["kind"], rule["kind"]) == ("PodMonitor", "PrometheusRule")
+    assert {one["metadata"]["namespace"] for one in (monitor, rule)} == {"there"}
