@@ -104,7 +104,9 @@ def chart_template(settings: Settings) -> str:
 
 def _monitors(settings: Settings) -> str:
     """Return the monitors; in their annotations Prometheus has templates, which helm must leave."""
-    text = re.sub(r"\{\{ (\$[a-z.]+) \}\}", r'{{ "{{ \1 }}" }}', to_yaml(monitoring(settings, _NAMESPACE)))
+    text = re.sub(
+        r"\{\{ (\$[a-z.]+) \}\}", r'{{ "{{ \1 }}" }}', to_yaml(monitoring(settings, _NAMESPACE))
+    )
     text = text.replace('interval: "30s"', "interval: {{ .Values.monitoring.interval }}")
     return text.replace(_LABELS, _LABELS + _MONITOR_LABELS)
 

@@ -115,7 +115,8 @@ def rendered(template: str, values: Object, mode: tuple[Memory, Attachment]) -> 
     text = "\n".join(lines)
     text = re.sub(r'\{\{ "\{\{ (\$[a-z.]+) \}\}" \}\}', r"<<\1>>", text)
     text = re.sub(r"\{\{ ternary (\"[^\"]+\") .*? \}\}", r"\1", text)
-    return read(re.sub(r"\{\{ ?(.*?) ?\}\}", lambda found: expressions[found[1].strip()], text))
+    text = re.sub(r"\{\{ ?(.*?) ?\}\}", lambda found: expressions[found[1].strip()], text)
+    return read(text.replace("<<", "{{ ").replace(">>", " }}"))
 
 
 @pytest.mark.parametrize("mode", MODES)
