@@ -16,6 +16,11 @@ from .objects import head, labels_of
 FOLDER: Final = "/etc/regauth"
 SETTINGS: Final = "controller.yaml"
 _PORT: Final = 8080
+_SPREAD: Final = {
+    "maxSkew": 1,
+    "topologyKey": "kubernetes.io/hostname",
+    "whenUnsatisfiable": "ScheduleAnyway",
+}
 
 
 def deployment(
@@ -45,14 +50,7 @@ def deployment(
             "fsGroup": 65532,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "topologySpreadConstraints": [
-            {
-                "maxSkew": 1,
-                "topologyKey": "kubernetes.io/hostname",
-                "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": labels},
-            }
-        ],
+        "topologySpreadConstraints": [{**_SPREAD, "labelSelector": {"matchLabels": labels}}],
         "containers": [{**_container(settings, image), "volumeMounts": mounts}],
         "volumes": volumes,
     }
