@@ -122,7 +122,7 @@ def streaming(max_body: int, threads: int) -> Mapping[str, int]:
         "max_request_body_size": max_body + 1,
         "recv_bytes": 256 * 1024,
         "inbuf_overflow": 512 * 1024,
-        "outbuf_high_watermark": 1024 * 1024,
+        "outbuf_high_watermark": 256 * 1024,
         "outbuf_overflow": 32 * 1024 * 1024,
         "connection_limit": max(1000, 4 * threads),
     }

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 
 from regauth.servers.configuration.settings import Address
+from regauth.servers.http_client.pool import CHUNK
 from regauth.servers.http_server import server as hosting
 from regauth.servers.http_server.connections import ClientBounds, Clients
 
@@ -96,3 +97,40 @@ def test_a_client_that_takes_nothing_is_hung_up_on_and_its_thread_is_free() -> N
         silent.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 
         assert closed.wait(PATIENCE)
+
+
+def test_o12_a_client_that_reads_nothing_keeps_little_of_an_answer_in_memory() -> None:
+    """Beside this there are the kernel's buffers, and one piece of the upstream's on its way."""
+    held: list[int] = []
+    closed = threading.Event()
+
+    def chunks() -> Iterator[bytes]:
+        try:
+            while True:
+                channels = list(server._map.values())
+                held.extend(getattr(one, "total_outbufs_len", 0) for one in channels)
+                yield b"x" * CHUNK
+        finally:
+            closed.set()
+
+    def application(_environ: object, start_response: object) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Length", str(1 << 40))])  # type: ignore[operator]
+        return chunks()
+
+    [listener] = hosting.bind([Address("127.0.0.1", 0)])
+    server = hosting.Server(
+        application, [listener], threads=1, drain=0.5,
+        adjustments=hosting.streaming(1, 1), clients=Clients(ClientBounds(stall_seconds=0.2)),
+    )  # fmt: skip
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        with socket.create_connection(listener.getsockname(), PATIENCE) as silent:
+            silent.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert closed.wait(PATIENCE)
+    finally:
+        server.stop()
+        thread.join(PATIENCE)
+        listener.close()
+
+    assert 0 < max(held) <= 256 * 1024 + CHUNK
