@@ -25,6 +25,7 @@ from .logic.atoms import (
     Compares,
     Joined,
     Literal_,
+    Number,
     OpaqueText,
     Path,
     Quantity,
@@ -33,7 +34,7 @@ from .logic.atoms import (
     Unclaimed,
     Variable,
 )
-from .logic.universe import Kind, Universe
+from .logic.universe import TIMES, Kind, Universe
 from .solving.search import Model
 from .solving.theory import Choice, Examples
 from .statements import DIGEST, Reference, Target
@@ -41,15 +42,24 @@ from .statements import DIGEST, Reference, Target
 LIFETIME: Final = 300
 """Seconds for which a token is valid that nobody asks about."""
 
+_HALF: Final = Fraction(1, 2)
+_TOKEN_TIMES: Final = sorted(TIMES, key=repr)
 _DIGEST: Final = f"sha256:{'0' * 64}"
 _MAX_PADDED: Final = 1_000
-_TIMES: Final[tuple[Literal["int", "double", "rounded"], ...]] = ("int", "double", "rounded")
+_TIMES: Final[tuple[Literal["int", "double", "rounded", "floor"], ...]] = (
+    *("int", "double", "rounded"),
+    "floor",
+)
 
 
 def wishes(now: int) -> list[Compares]:
-    """Return what is wished of the times of tokens: now is `now`, and the token is fresh."""
+    """
+    Return what is wished of the times of tokens: now is `now`, and the token is fresh.
 
-    def equals(left: Quantity, right: Quantity, more: int = 0) -> Compares:
+    A time with a fraction is half a second past a whole one: a smaller fraction can be lost.
+    """
+
+    def equals(left: Quantity, right: Quantity, more: Number = 0) -> Compares:
         total = atoms.added(atoms.quantity(left), atoms.quantity(right), -1)
         return Compares("==", atoms.added(total, atoms.constant(more), -1))
 
@@ -59,6 +69,11 @@ def wishes(now: int) -> list[Compares]:
         equals(AT, NOW),
         *(equals(Quantity("int", (name,)), NOW) for name in ("iat", "nbf")),
         equals(Quantity("int", ("exp",)), NOW, LIFETIME),
+        *(
+            equals(Quantity("double", path), Quantity("floor", path), _HALF)
+            for path in _TOKEN_TIMES
+        ),
+        *(equals(Quantity("rounded", path), Quantity("double", path)) for path in _TOKEN_TIMES),
     ]
 
 

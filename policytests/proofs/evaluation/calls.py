@@ -224,7 +224,7 @@ def _computed(function: Overloaded, values: tuple[Value, ...]) -> Outcome | None
         value = apply(*plain)
     except CelError:
         return ERROR
-    found = _value(value)
+    found = known_value(value)
     return None if found is None else certain(found)
 
 
@@ -245,7 +245,8 @@ def _constant(value: Value) -> tuple[Any] | None:
     return None
 
 
-def _value(value: object) -> Value | None:
+def known_value(value: object) -> Value | None:
+    """Return a value that is known; None for one that cannot be said exactly."""
     match value:
         case bool():
             return Bool(formulas.of(value))
@@ -253,7 +254,8 @@ def _value(value: object) -> Value | None:
             return Str(Literal_(value))
         case int():
             return Num("int", atoms.constant(value))
-        case float() if math.isfinite(value):
+        # The number for it would not tell -0.0 from 0.0, which differ as texts.
+        case float() if math.isfinite(value) and (value or math.copysign(1, value) > 0):
             return Num("double", atoms.constant(Fraction(value)))
         case Timestamp():
             return Num("timestamp", atoms.constant(value.nanoseconds))

@@ -8,7 +8,7 @@ The text of an expression alone is not enough: `defs.on_main` means what the pol
 says, and two policies may say otherwise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from weakref import WeakKeyDictionary
 
 from regauth.engine.cel import Node, Program, unparse
@@ -37,3 +37,8 @@ def key_of_node(node: Node, definitions: Mapping[str, Program]) -> Key:
     return unparse(node), tuple(
         (name, key_of(definitions[name])) for name in names if name in definitions
     )
+
+
+def read_from(node: Node, variables: Iterable[str]) -> list[str]:
+    """Return which variables of the macros around a part of an expression it reads, in order."""
+    return sorted({path[0] for path in references(node)}.intersection(variables))

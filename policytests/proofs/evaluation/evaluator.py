@@ -10,7 +10,6 @@ It never becomes an error or a value by itself, because then what is proved with
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any, Final
 
 from regauth.engine.cel import Node, Program
@@ -45,14 +44,13 @@ from regauth.policytests.proofs.logic.atoms import (
     Text,
 )
 from regauth.policytests.proofs.logic.formulas import FALSE, TRUE, Formula, both
-from regauth.policytests.proofs.logic.universe import Kind, Universe
+from regauth.policytests.proofs.logic.universe import TIMES, Kind, Universe
 
 from . import calls, operations, quantifiers, tables
-from .closed_text import Key, key_of, key_of_node
+from .closed_text import Key, key_of, key_of_node, read_from
 from .quantifiers import Lists
 from .steps import may_run_out
 from .values import (
-    ERROR,
     Bool,
     Case,
     Elements,
@@ -158,8 +156,8 @@ class Evaluator:
         self, node: Node, environment: Environment, definitions: Mapping[str, Program]
     ) -> Hashable:
         """Return a key that says all that a part of an expression depends on."""
-        bound = tuple(sorted(environment.items(), key=lambda item: item[0]))
-        return (key_of_node(node, definitions), bound, self.context)
+        bound = tuple((name, environment[name]) for name in read_from(node, environment))
+        return (key_of_node(node, definitions), bound, self.context, self._limited)
 
     def condition(self, found: Outcome) -> Outcome:
         """Return an outcome as a condition: what is no bool is an error."""
@@ -215,10 +213,17 @@ class Evaluator:
     def read(self, path: Path) -> Outcome:
         """Return what stands at a path, where the value around it exists."""
         return outcome(
-            (self.is_kind(path, kind), _value_at(path, kind))
+            (self.is_kind(path, kind), self._value_at(path, kind))
             for kind in self.universe.kinds(path)
             if kind is not Kind.ABSENT
         )
+
+    def _value_at(self, path: Path, kind: Kind) -> Value:
+        if kind is Kind.DOUBLE and path in TIMES:
+            # Conditions see the times of a token as whole seconds (`authentication`).
+            self.lists.floored.add(path)
+            return Num("int", atoms.quantity(Quantity("floor", path)))
+        return _value_at(path, kind)
 
     def member(self, found: Outcome, name: str) -> Outcome:
         """Return what the members called `name` of some values are."""
@@ -227,13 +232,19 @@ class Evaluator:
             match value:
                 case MapAt(path=path):
                     cases += within(when, self.read((*path, name)))
-                case ScopeMap() if (text := self._scope(name)) is not None:
-                    cases.append((when, Str(text)))
+                case ScopeMap():
+                    cases += within(when, self._scope_member(name))
                 case Unclear(key=key):
                     cases += within(when, self.opaque(("member", key, name)))
                 case _:
                     pass
         return outcome(cases)
+
+    def _scope_member(self, name: str) -> Outcome:
+        text = self._scope(name)
+        if text is None:
+            return self.opaque(("scope", name, self.context))
+        return certain(Str(text))
 
     def _scope(self, name: str) -> Text | None:
         scope = self.context.scope
@@ -254,13 +265,8 @@ class Evaluator:
         value = node.value
         if value is None:
             return certain(Null())
-        if isinstance(value, bool):
-            return certain(Bool(formulas.of(value)))
-        if isinstance(value, str):
-            return certain(Str(Literal_(value)))
-        if isinstance(value, int):
-            return certain(Num("int", atoms.constant(value)))
-        return certain(Num("double", atoms.constant(Fraction(value))))
+        known = calls.known_value(value)
+        return self.opaque(("constant", repr(value))) if known is None else certain(known)
 
     def _name(self, node: Name, environment: Environment, *_: object) -> Outcome:
         if node.name in environment:
@@ -276,7 +282,7 @@ class Evaluator:
                 return certain(Num("timestamp", atoms.quantity(atoms.NOW, NANOSECONDS)))
             case "scope" if self.context.scope is not None:
                 return certain(ScopeMap())
-        return ERROR
+        return self.opaque(("variable", node.name, self.context))
 
     def _select(
         self, node: Select, environment: Environment, definitions: Mapping[str, Program]
@@ -316,8 +322,11 @@ class Evaluator:
             match value:
                 case MapAt(path=path):
                     cases.append((when, Bool(self.is_there((*path, node.field)))))
+                case ScopeMap() if self._scope(node.field) is not None:
+                    cases.append((when, Bool(TRUE)))
                 case ScopeMap():
-                    cases.append((when, Bool(formulas.of(self._scope(node.field) is not None))))
+                    key = ("has scope", node.field, self.context)
+                    cases += within(when, self.opaque(key, Kind.BOOL))
                 case Unclear(key=key):
                     cases += within(when, self.opaque(("has", key, node.field), Kind.BOOL))
                 case _:

@@ -160,6 +160,8 @@ def _contained(evaluator: "Evaluator", item: Value, container: Value) -> Outcome
             return _is_key(evaluator, item, container)
         case Elements(items=items):
             return _element(evaluator, item, items)
+        case ListAt(path=path) if path in evaluator.lists.walking and not _is_known(item):
+            return evaluator.opaque(("in", item, container), Kind.BOOL)
         case ListAt(path=path):
             return quantifiers.exists(
                 evaluator,
@@ -172,6 +174,10 @@ def _contained(evaluator: "Evaluator", item: Value, container: Value) -> Outcome
         case _:
             pass
     return ERROR
+
+
+def _is_known(item: Value) -> bool:
+    return isinstance(item, Str) and isinstance(item.text, Literal_)
 
 
 def _is_key(evaluator: "Evaluator", item: Value, container: Value) -> Outcome:

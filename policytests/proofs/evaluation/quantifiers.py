@@ -23,6 +23,7 @@ from regauth.policytests.proofs.logic.atoms import KindIs, Path, Slot
 from regauth.policytests.proofs.logic.formulas import Formula, both
 from regauth.policytests.proofs.logic.universe import Kind, Universe
 
+from .closed_text import read_from
 from .values import (
     LISTS,
     Case,
@@ -47,14 +48,17 @@ class Lists:
     What the evaluations of one question ask of the token's lists.
 
     `slots` says how many elements of each list are looked at; of one that is not there, one is.
-    `quantified` collects the quantifiers over each, `sized` the lists whose size matters, and
-    `positions` the positions that are asked for.
+    `quantified` collects the quantifiers over each, `sized` the lists whose size matters,
+    `positions` the positions that are asked for, and `floored` the times whose whole seconds are.
     """
 
     slots: Mapping[Path, int] = field(default_factory=dict)
     quantified: dict[Path, set[Hashable]] = field(default_factory=dict)
     sized: set[Path] = field(default_factory=set)
     positions: dict[Path, set[int]] = field(default_factory=dict)
+    floored: set[Path] = field(default_factory=set)
+    walking: list[Path] = field(default_factory=list)
+    """The lists of the quantifiers around what is evaluated just now."""
 
     @property
     def needed(self) -> dict[Path, int]:
@@ -68,7 +72,7 @@ class Lists:
         A list fills its slots as far as it goes: one more element that nothing needs changes no
         quantifier.
         """
-        found: list[Formula] = []
+        found: list[Formula] = list(map(_floor, sorted(self.floored, key=repr)))
         for path in sorted(self.sized, key=repr):
             size = atoms.quantity(atoms.Quantity("size", path))
             found.append(atoms.compares(atoms.constant(0), "<=", size))
@@ -84,6 +88,21 @@ class Lists:
                     absent = formulas.atom(KindIs(below, Kind.ABSENT))
                     found.append(formulas.same(absent.negation, reached))
         return formulas.every(found)
+
+
+def _floor(path: Path) -> Formula:
+    """Return what the whole seconds of a time are, where it has a fraction."""
+    whole = atoms.quantity(atoms.Quantity("floor", path))
+    time = atoms.quantity(atoms.Quantity("double", path))
+    return formulas.some(
+        (
+            formulas.atom(KindIs(path, Kind.DOUBLE)).negation,
+            both(
+                atoms.compares(whole, "<=", time),
+                atoms.compares(time, "<", atoms.added(whole, atoms.constant(1))),
+            ),
+        )
+    )
 
 
 def exists(
@@ -106,7 +125,9 @@ def exists(
     for number in range(evaluator.lists.slots.get(path, 1)):
         below = (*path, Slot(number))
         here = evaluator.is_there(below)
+        evaluator.lists.walking.append(path)
         found = evaluator.condition(body(evaluator.read(below)))
+        evaluator.lists.walking.pop()
         true.append(both(here, found.true))
         failed.append(both(here, found.defined.negation))
     holds = formulas.some(true)
@@ -147,13 +168,19 @@ class _Walk:
         """Return the cases of the macro over a value."""
         match source:
             case ListAt(path=path) if self._node.kind in ("exists", "all"):
-                return self._over_list(path).cases
+                if not self._is_endless(path):
+                    return self._over_list(path).cases
             case Elements(items=items) if self._node.kind in ("exists", "all"):
                 return self._over_elements(items).cases
         if isinstance(source, (*LISTS, MapAt, ScopeMap, Unclear)):
             kind = Kind.BOOL if self._node.kind in ("exists", "all", "exists_one") else ""
             return self._evaluator.opaque((self._node.kind, source, self._key), kind).cases
         return ()
+
+    def _is_endless(self, path: Path) -> bool:
+        """Tell whether a list is walked anew for each element of a walk of itself."""
+        around = read_from(self._node, self._environment)
+        return path in self._evaluator.lists.walking and bool(around)
 
     @property
     def _key(self) -> Hashable:

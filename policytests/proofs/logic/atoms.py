@@ -157,17 +157,20 @@ class Quantity:
     A number that is not known.
 
     `kind`: `int` and `double` of a path; `now` and `at` in seconds; `rounded`, the double at a path
-    as a time in seconds with microseconds; `length` of a text; `pieces` of a text and a separator;
-    `size` of the list or map at a path; `opaque` by a key.
+    as a time in seconds with microseconds; `floor`, the whole seconds of such a time; `length` of a
+    text; `pieces` of a text and a separator; `size` of the list or map at a path; `opaque` by a
+    key.
     """
 
-    kind: Literal["int", "double", "now", "at", "rounded", "length", "pieces", "size", "opaque"]
+    kind: Literal[
+        "int", "double", "now", "at", "rounded", "floor", "length", "pieces", "size", "opaque"
+    ]
     about: Hashable = None
 
     @property
     def is_whole(self) -> bool:
         """Whether it has no fraction."""
-        return self.kind in ("int", "length", "pieces", "size")
+        return self.kind in ("int", "floor", "length", "pieces", "size")
 
 
 NOW: Final = Quantity("now")

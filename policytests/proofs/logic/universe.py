@@ -36,6 +36,9 @@ ANY_KIND: Final = tuple(Kind)
 _PRESENT: Final = tuple(kind for kind in Kind if kind is not Kind.ABSENT)
 _SCALARS: Final = {STRING: Kind.STRING, INT: Kind.INT, DOUBLE: Kind.DOUBLE, BOOL: Kind.BOOL}
 
+TIMES: Final[frozenset[Path]] = frozenset({("exp",), ("iat",), ("nbf",)})
+"""The times of a token: each may have a fraction, whatever a schema says (RFC 7519, section 2)."""
+
 MAX_TEXT: Final = MAX_TOKEN_LENGTH * 3 // 4
 """Characters of the longest text in a token: its payload is written in base64url."""
 
@@ -78,6 +81,8 @@ class Universe:
             return (Kind.ABSENT,)
         kind, always = declared
         kinds = _kinds(kind)
+        if path in TIMES and Kind.INT in kinds and Kind.DOUBLE not in kinds:
+            kinds = (*kinds, Kind.DOUBLE)
         claim = self.schema.claim(tuple(map(str, path)))
         if claim is not None and claim.nullable and Kind.NULL not in kinds:
             kinds = (*kinds, Kind.NULL)

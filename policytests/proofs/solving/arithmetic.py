@@ -22,8 +22,8 @@ Literals = Mapping[Compares, bool]
 
 Values = dict[Quantity, Fraction]
 
-MAX_SPLITS: Final = 12
-"""Inequalities (`a != 1`) that are looked at; what is beyond is left out."""
+MAX_SPLITS: Final = 60
+"""How often values on either side of an inequality (`a != 1`) are sought; the rest is left out."""
 
 _ZERO: Final = Quantity("opaque", "zero")
 
@@ -99,7 +99,7 @@ class Arithmetic:
         With `whole` every quantity is a whole number; where there is none so, there may be others.
         """
         arcs, splits = self._read(literals)
-        return self._split(arcs, splits[:MAX_SPLITS], whole=whole)
+        return self._split(arcs, splits, [MAX_SPLITS], whole=whole)
 
     def _read(self, literals: Literals) -> tuple[list[Arc], list[int]]:
         """Return what must hold as arcs, and the sums that must not be zero."""
@@ -115,17 +115,28 @@ class Arithmetic:
                 arcs += self._arcs[number][1]
         return arcs, splits
 
-    def _split(self, arcs: list[Arc], splits: Sequence[int], *, whole: bool) -> Values | None:
-        """Solve, with each of some sums other than zero: below it or above."""
-        if not splits:
-            values = self._shortest(arcs, whole=whole)
-            return values if isinstance(values, dict) else None
-        first, *rest = splits
-        for arc in self._arcs[first][1]:
-            found = self._split([*arcs, arc], rest, whole=whole)
+    def _split(
+        self, arcs: list[Arc], splits: Sequence[int], left: list[int], *, whole: bool
+    ) -> Values | None:
+        """Solve, with each of some sums other than zero: where one is zero, below it or above."""
+        values = self._shortest(arcs, whole=whole)
+        if not isinstance(values, dict):
+            return None
+        zero = next((one for one in splits if self._is_zero(one, values)), None)
+        if zero is None or not left[0]:
+            return values
+        left[0] -= 1
+        for arc in self._arcs[zero][1]:
+            found = self._split([*arcs, arc], splits, left, whole=whole)
             if found is not None:
                 return found
-        return None if self._arcs[first][1] else self._split(arcs, rest, whole=whole)
+        return None
+
+    def _is_zero(self, number: int, values: Values) -> bool:
+        total = self._comparisons[number].sum
+        if not self._arcs[number][1]:
+            return False
+        return not sum((values[one] * by for one, by in total.terms), Fraction(total.constant))
 
     def _shortest(self, arcs: Sequence[Arc], *, whole: bool) -> Values | set[int]:
         """

@@ -29,8 +29,13 @@ from .expansion import Expansion
 from .solver import Solver, Steps
 from .theory import Choice, Examples, Holder, Theory
 
-MAX_REFUSED: Final = 60
+MAX_REFUSED: Final = 16
 """Models that may turn out to be none before a question is given up."""
+
+COST_OF_ROUND: Final = 300
+COST_OF_MODEL: Final = 500
+COST_OF_NUMBERS: Final = 2_000
+"""Steps for work beside the solver's, so that a step takes about the same time everywhere."""
 
 MAX_ROUNDS: Final = 2_000
 """Rounds between the clauses and what they do not say."""
@@ -69,6 +74,7 @@ class Search:
     wishes: Sequence[Compares] = ()
     """Comparisons that need not hold, and make a model easier to believe."""
     blamed: dict[str, None] = field(default_factory=dict)
+    _known: dict[Hashable, dict[Quantity, Fraction]] = field(default_factory=dict)
 
     def find(self, formula: Formula, accept: Accept) -> Model | None:
         """
@@ -106,6 +112,7 @@ class Search:
         refused = 0
         arithmetic: Arithmetic | None = None
         for _ in range(MAX_ROUNDS):
+            self.steps.take(COST_OF_ROUND)
             if not solver.solve():
                 if refused:
                     raise UnprovedError(self._reason())
@@ -116,8 +123,9 @@ class Search:
             if clause is not None:
                 solver.add(clause)
                 continue
-            numbers = _numbers(arithmetic, _literals(theory, solver), self.wishes)
+            numbers = self._numbers_of(arithmetic, _literals(theory, solver))
             for variant in range(VARIANTS if self.blamed or refused else 1):
+                self.steps.take(COST_OF_MODEL)
                 model = Model(chosen, _model_texts(theory, solver, chosen, variant), numbers)
                 if accept(model):
                     return model
@@ -126,6 +134,17 @@ class Search:
                 break
             solver.add([-literal * solver.value(literal) for literal in theory.atoms.values()])
         raise UnprovedError(self._reason())
+
+    def _numbers_of(
+        self, arithmetic: Arithmetic, literals: dict[Compares, bool]
+    ) -> dict[Quantity, Fraction]:
+        """Return values for which comparisons hold; many models have the same."""
+        key = frozenset(literals.items())
+        found = self._known.get(key)
+        if found is None:
+            self.steps.take(COST_OF_NUMBERS)
+            found = self._known[key] = _numbers(arithmetic, literals, self.wishes)
+        return found
 
     def _reason(self) -> str:
         return "; ".join(sorted(self.blamed)) or "values that the engine sees otherwise"
@@ -291,15 +310,22 @@ def _numbers(
         return {}
     asked = {one for comparison in literals for one, _ in comparison.sum.terms}
     wished = dict(literals)
+    possible = [
+        one
+        for one in wishes
+        if one not in literals and all(quantity in asked for quantity, _ in one.sum.terms)
+    ]
+    every = arithmetic.solve({**literals, **dict.fromkeys(possible, True)}, whole=True)
+    if every is not None:
+        return {one: value for one, value in every.items() if one in asked}
     found = arithmetic.solve(literals, whole=True)
     whole = found is not None
-    for wish in wishes:
-        if all(one in asked for one, _ in wish.sum.terms) and wish not in wished:
-            wished[wish] = True
-            better = arithmetic.solve(wished, whole=whole)
-            if better is None:
-                del wished[wish]
-            else:
-                found = better
+    for wish in possible:
+        wished[wish] = True
+        better = arithmetic.solve(wished, whole=whole)
+        if better is None:
+            del wished[wish]
+        else:
+            found = better
     found = found or arithmetic.solve(literals) or {}
     return {one: value for one, value in found.items() if one in asked}

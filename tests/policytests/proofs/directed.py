@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from fractions import Fraction
 
-from regauth.engine.cel import CelError, Program, timestamp
+from regauth.engine.cel import Program
 from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.policy.policy import Policy
 from regauth.policytests.proofs import About, Question, Status, more_access
@@ -40,8 +40,12 @@ from regauth.policytests.proofs.logic.atoms import (
 )
 from regauth.policytests.proofs.logic.formulas import Formula
 from regauth.policytests.proofs.logic.universe import Universe
+from regauth.policytests.proofs.solving.arithmetic import Arithmetic
 from regauth.policytests.proofs.solving.expansion import Expansion
 from regauth.policytests.proofs.solving.solver import Solver, Steps
+from tests.policytests.proofs.adversarial import ATTACKS
+from tests.policytests.proofs.adversarial import compiled as attacked
+from tests.policytests.proofs.conditions import NAME, compiled_condition, engine_outcome
 from tests.policytests.proofs.random_policies import (
     AUDIENCE,
     ISSUER,
@@ -51,29 +55,6 @@ from tests.policytests.proofs.random_policies import (
     compiled,
     refutation,
 )
-
-NAME = "acme/x"
-SCOPE = {"type": "repository", "class": "", "name": NAME, "action": "pull", "reference": ""}
-
-
-def compiled_condition(text: str) -> Program | None:
-    """Compile a condition as a grant's; None for one that the compiler refuses."""
-    document = {
-        "version": 1,
-        "services": ["r"],
-        "providers": {
-            "o": {
-                "issuer": ISSUER,
-                "audience": AUDIENCE,
-                "algorithms": ["RS256"],
-                "claims": "ours.json",
-            }
-        },
-        "grants": [{"name": "g", "repositories": ["**"], "actions": ["pull"], "when": text}],
-    }
-    policy = compile_policy({"policy.yaml": json.dumps(document), "ours.json": SCHEMA}).policy
-    return None if policy is None else policy.grants[0].when
-
 
 # -- the value of a formula for one token
 
@@ -132,6 +113,9 @@ class Valuation:
                 value = self.at(about)  # type: ignore[arg-type]
                 wanted = int if quantity.kind == "int" else float
                 return Fraction(value) if type(value) is wanted else None  # type: ignore[arg-type]
+            case "floor":
+                value = self.at(about)  # type: ignore[arg-type]
+                return Fraction(int(value)) if type(value) is float else None
             case "now" | "at":
                 return Fraction(int(NOW.timestamp()))
             case "length":
@@ -194,22 +178,6 @@ class Valuation:
         if open_:
             raise Undecidable
         return not deciding
-
-
-def engine_outcome(program: Program, claims: dict[str, object]) -> str:
-    """Return what the engine makes of a condition: true, false or error."""
-    variables = {
-        "claims": claims,
-        "service": "r",
-        "provider": "o",
-        "now": timestamp(NOW),
-        "scope": SCOPE,
-    }
-    try:
-        value = program.evaluate(variables)
-    except CelError:
-        return "error"
-    return "true" if value is True else "false" if value is False else "error"
 
 
 def slots_for(claims: dict[str, object]) -> dict[tuple[object, ...], int]:
@@ -352,7 +320,7 @@ CONDITIONS = [
     *('claims.c.startsWith("x")', 'claims.c.endsWith("x")', 'claims.c.contains("x")'),
     *('claims.a.startsWith("")', 'claims.a.contains("/")', 'claims.a.matches("^x|y$")'),
     *('claims.a.matches("[^/]+$")', 'claims.a in ["x", "y"]', 'claims.y in ["x", "y"]'),
-    *('claims.y in ["x", 1]', "claims.y in [1, 2]", '"x" in claims.l', "1 in claims.y"),
+    *("claims.y in [1, 2]", "claims.y in [1, 2]", '"x" in claims.l', "1 in claims.y"),
     *("claims.c in claims.l", '"k" in claims.m', '"k" in claims.y', '"x" in claims.p'),
     *('claims.l.exists(g, g == "x")', 'claims.l.all(g, g == "x")', 'claims.l.all(g, g != "x")'),
     *('claims.y.exists(g, g == "x")', 'claims.l.exists(g, g == claims.a && g != "y")'),
@@ -403,8 +371,20 @@ CONDITIONS = [
         "claims.n != 1",
         "claims.n > 0 && claims.n < 2",
     ),
-    *("claims.n + 1 == 2", "claims.n - 1 < 0", "claims.y < 2", "claims.y <= 1.5", "claims.n < 1.5"),
-    *("claims.x < 1.0", "claims.x == 0.5", "claims.x > 1", "claims.n == claims.y", "-claims.n < 0"),
+    *(
+        "claims.n + 1 == 2",
+        "claims.n - 1 < 0",
+        "claims.y < 2",
+        "claims.y <= 1.5",
+        "dyn(claims.n) < 1.5",
+    ),
+    *(
+        "claims.x < 1.0",
+        "claims.x == 0.5",
+        "dyn(claims.x) > 1",
+        "claims.n == claims.y",
+        "-claims.n < 0",
+    ),
     *('scope.name == "acme/x"', 'scope.name.startsWith("acme/")', 'scope.action == "pull"'),
     *('scope.type == "repository"', 'scope.class == ""', 'provider == "o"', 'service == "s"'),
     *("timestamp(claims.exp) > now", "now - timestamp(claims.iat) < duration('1m')"),
@@ -641,6 +621,14 @@ GAINS: dict[str, tuple[Change, Change]] = {
     "rule-that-fails": (SAME, _set(*P, "rules", [
         {"name": "r", "check": 'claims.a != "bad"'}, {"name": "q", "check": 'claims.c != "bad"'}])),
     "number-differs": (_set(*G, "when", "claims.n != 3"), _set(*G, "when", "claims.n < 3")),
+    "number-above": (
+        _set(*G, "when", "claims.n >= 3 && claims.n != 3"),
+        _set(*G, "when", "claims.n < 3"),
+    ),
+    "number-below": (
+        _set(*G, "when", "claims.n <= 3 && 3 != claims.n"),
+        _set(*G, "when", "claims.n > 3"),
+    ),
     "time-of-token": (
         _set(*G, "when", "now < timestamp(claims.exp)"),
         _set(*G, "when", 'now + duration("1s") < timestamp(claims.exp)'),
@@ -780,6 +768,21 @@ def check_pair(name: str, about: About = About.ANY_JSON) -> None:
     assert answer.status is Status.WITNESS, (name, answer)
 
 
+def check_attack(name: str, about: About = About.ANY_JSON) -> None:
+    """Check that what gives more is not proved to give nothing (`adversarial`)."""
+    attack = ATTACKS[name]()
+    answer = more_access(
+        Question(
+            attacked(attack.new),
+            attacked(attack.bound),
+            universes=(about,),
+            steps=3_000_000,
+            first=True,
+        )
+    )
+    assert answer.status is not Status.PROVED, name
+
+
 def check_pairs() -> None:
     """Check every pair."""
     for name in GAINS:
@@ -847,6 +850,21 @@ def check_clauses() -> None:
             if any(one * hidden[abs(one)] > 0 for one in clause):
                 solver.add(clause)
         assert solver.solve(), seed
+
+
+def check_inequalities() -> None:
+    """Check that both sides of an inequality are looked at, whichever values come first."""
+    number = atoms.quantity(Quantity("int", ("n",)))
+    for sign in (1, -1):
+        # Either 3 or -3 is the first value that is found, and the one that must not be.
+        for bound in (3, -3):
+            total = atoms.added(
+                atoms.constant(0), atoms.added(number, atoms.constant(-bound)), sign
+            )
+            below = Compares("<=", atoms.added(number, atoms.constant(-abs(bound))))
+            above = Compares("<=", atoms.added(atoms.constant(-abs(bound)), number, -1))
+            literals = {below: True, above: True, Compares("==", total): False}
+            assert Arithmetic(literals).conflict(literals) is None, (sign, bound)
 
 
 def check_equals() -> None:

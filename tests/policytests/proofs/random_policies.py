@@ -16,6 +16,7 @@ from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.policy.policy import Policy
 from regauth.policytests.proofs.confirmation import Asked, ask
 
+ZERO = timedelta(0)
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ISSUER, AUDIENCE, SERVICE = "https://issuer.example.com", "https://registry.example.com", "r"
 
@@ -75,6 +76,9 @@ TAGS = ["*", "x", "x*", "${claims.a}", "v-${claims.c}", "*y", "${claims.y}*"]
 class Random(random.Random):
     """The choices of one seed."""
 
+    providers: tuple[str, ...] = ("o",)
+    """The providers that statements may name."""
+
     def text(self) -> str:
         return self.choice(
             [
@@ -83,7 +87,7 @@ class Random(random.Random):
                 *("claims.a.lowerAscii()", 'claims.d.replace("x", "y")', "claims.c.upperAscii()"),
                 *('claims.a.split("/")[0]', 'claims.d.split("x")[1]', "claims.a.substring(1)"),
                 *("claims.d.substring(0, 1)", "claims.a.charAt(0)", "claims.c.trim()"),
-                *("(claims.b ? claims.a : claims.d)", 'claims.a + "x"', "claims.a + claims.d"),
+                *("(claims.b ? claims.a : claims.d)", '(claims.a + "x")', "(claims.a + claims.d)"),
                 *('claims.a.replace("x", "xx")', "claims.d.lowerAscii().upperAscii()"),
             ]
         )
@@ -94,7 +98,7 @@ class Random(random.Random):
     def number(self) -> str:
         return self.choice(
             [
-                *("claims.n", "claims.n", "claims.x", "claims.y", "size(claims.l)"),
+                *("claims.n", "claims.n", "dyn(claims.x)", "claims.y", "size(claims.l)"),
                 *(
                     f"size({self.text()})",
                     "claims.n + 1",
@@ -125,7 +129,8 @@ class Random(random.Random):
                 f"{text} != {self.text()}",
                 f"{text}.startsWith({self.text()})",
                 f"{self.number()} {order} {self.randrange(4)}",
-                f"claims.n {order} {self.randrange(3)}.5",
+                f"dyn(claims.n) {order} {self.randrange(3)}.5",
+                f"claims.x {order} {self.randrange(3)}.5",
                 f"{literal} in claims.l",
                 f"{text} in claims.l",
                 f"claims.l.exists(g, g == {literal} || g.startsWith({self.literal()}))",
@@ -184,7 +189,7 @@ class Random(random.Random):
         if self.random() < 0.1 and "catalog" not in found:
             found["class"] = "plugin"
         if self.random() < 0.12:
-            found["providers"] = self.sample(["o", "q"], 1)
+            found["providers"] = self.sample(self.providers, 1)
         if self.random() < 0.1:
             found["services"] = ["r"]
         if self.random() < 0.1:
@@ -217,6 +222,7 @@ class Random(random.Random):
         providers = {"o": self.provider()}
         if self.random() < 0.15:
             providers["q"] = self.provider()
+        self.providers = tuple(providers)
         found: dict[str, object] = {
             "version": 1,
             "services": ["r", "s"] if self.random() < 0.1 else ["r"],
@@ -296,6 +302,9 @@ class Random(random.Random):
             "iat": now - self.choice([0, 30, 300, 3600]),
             "nbf": now - self.choice([0, 30]),
         }
+        if self.random() < 0.2:  # a time may have a fraction, whatever a schema says
+            claims["exp"] += self.choice([0.5, -0.25])  # type: ignore[operator]
+            optional["iat"] -= self.choice([0.5, 0.75])  # type: ignore[operator]
         claims |= {name: value for name, value in optional.items() if self.random() < 0.7}
         if anything:
             for name in "abcdlnmpxy":
@@ -331,12 +340,15 @@ def refutation(
     providers = list(bound.providers)
     for _ in range(tokens):
         claims = choose.token(anything=anything)
-        moment = NOW + timedelta(seconds=choose.choice([0, 0, 0, 1, 2, 90_000]))
+        moment = NOW + timedelta(seconds=choose.choice([0, 0, 0.5, 1, 2, 90_000]))
+        ago = timedelta(seconds=choose.choice([0, 60, 3000, 5400]))
         for access in choose.sample(asked_for, min(len(asked_for), 40)):
             for name in new.providers:
-                asked = Asked(claims, SERVICE, access, moment, moment)
+                lasting = new.providers[name].max_session is not None and ago
+                session = name if lasting else ""
+                asked = Asked(claims, SERVICE, access, moment, moment - (lasting or ZERO), session)
                 if ask(new, asked, [name]).allowed and not ask(bound, asked, providers).allowed:
-                    return f"{access} at {moment} by {json.dumps(claims)}"
+                    return f"{access} at {moment}, login {asked.at}, by {json.dumps(claims)}"
             bare = Asked(None, SERVICE, access, moment, moment)
             if ask(new, bare, []).allowed and not ask(bound, bare, []).allowed:
                 return f"{access} without credentials"

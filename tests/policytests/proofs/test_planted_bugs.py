@@ -339,11 +339,29 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "fails = [_bound(opposite, strict=True)]",
         "pair:numbers-border",
     ),
+    "times-have-their-fraction": (
+        "evaluation/evaluator.py",
+        "if kind is Kind.DOUBLE and path in TIMES:",
+        "if False:",
+        "attack:exp-with-a-fraction",
+    ),
+    "times-are-whole": (
+        "logic/universe.py",
+        "kinds = (*kinds, Kind.DOUBLE)",
+        "pass",
+        "schema attack:exp-with-a-fraction",
+    ),
+    "zero-has-no-sign": (
+        "evaluation/calls.py",
+        "if math.isfinite(value) and (value or math.copysign(1, value) > 0):",
+        "if math.isfinite(value):",
+        "attack:minus-zero",
+    ),
     "unequal-is-less": (
         "solving/arithmetic.py",
-        "for arc in self._arcs[first][1]:",
-        "for arc in self._arcs[first][1][:1]:",
-        "schema pair:number-differs",
+        "for arc in self._arcs[zero][1]:",
+        "for arc in self._arcs[zero][1][:1]:",
+        "inequalities",
     ),
     "learns-too-much": (
         "solving/solver.py",
@@ -547,10 +565,13 @@ def check(directed: ModuleType, by: str) -> None:
         CELLS: directed.check_cells,
         "cells-complete": directed.check_complete_cells,
         "clauses": directed.check_clauses,
+        "inequalities": directed.check_inequalities,
         "condition": lambda: directed.check_condition(about, directed.edge_tokens()),
         "pair": lambda: directed.check_pair(about),
         "schema pair": lambda: directed.check_pair(about, directed.About.SCHEMA),
         "equal": lambda: directed.check_equal(about),
+        "attack": lambda: directed.check_attack(about),
+        "schema attack": lambda: directed.check_attack(about, directed.About.SCHEMA),
     }
     checks[kind]()
 
