@@ -34,7 +34,7 @@ from .proxy_settings import (
     UpstreamSettings,
     UriKeys,
 )
-from .server_file import connection_limits, decision_log, rfc7239
+from .server_file import connection_limits, decision_log, open_telemetry, rfc7239
 from .settings import Address, KeyFolder, Settings, SigningSettings
 
 _KEYS: Final = ("rootCertBundle", "jwksFile", "jwksUri")
@@ -83,6 +83,7 @@ class _ProxyReader:
                 threads=plain(node, "threads"),
                 drain=_seconds(node, "drain"),
                 explain=plain(node, "explain"),
+                open_telemetry=open_telemetry(node, self._values),
                 connections=connection_limits(node, self._values),
                 trusted_proxies=self._values.networks(node.get("trustedProxies")),
                 rfc7239=rfc7239(node),

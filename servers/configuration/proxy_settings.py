@@ -11,7 +11,15 @@ from typing import Final
 
 from regauth.engine.source.addresses import Network
 
-from .settings import Address, ConnectionLimits, Explain, LogFormat, LogLevel, Settings
+from .settings import (
+    Address,
+    ConnectionLimits,
+    Explain,
+    LogFormat,
+    LogLevel,
+    OpenTelemetrySettings,
+    Settings,
+)
 
 MIB: Final = 1024 * 1024
 REDIRECT_PATH: Final = "/auth/token"
@@ -139,5 +147,6 @@ class ProxySettings:
     """Seconds that transfers under way have to end after SIGTERM."""
     explain: Explain = "reasons"
     """Whether 401 and 403 say their reason, and how much `/auth/why` tells, with a policy."""
+    open_telemetry: OpenTelemetrySettings | None = None
     log_format: LogFormat = "json"
     log_level: LogLevel = "info"

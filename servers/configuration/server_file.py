@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from regauth.engine.files import read_configuration
 from regauth.engine.source import schema
@@ -33,6 +34,7 @@ from .settings import (
     KeyFiles,
     KeyFolder,
     KeyIdChoice,
+    OpenTelemetrySettings,
     PostgresqlSettings,
     Rate,
     Rates,
@@ -123,6 +125,7 @@ class _ServerReader:
                 **self._caches(mapping(node, "caches")),
                 shadow_policy=self._optional_path(node.get("shadowPolicy")),
                 **decision_log(mapping(node, "decisionLog"), self._folder),
+                open_telemetry=open_telemetry(node, self._values),
                 sessions=self._sessions(node.get("refreshTokens")),
                 log_format=plain(node, "logFormat"),
                 log_level=plain(node, "logLevel"),
@@ -201,6 +204,51 @@ def decision_log(node: MappingNode, folder: Path) -> dict[str, object]:
     file = plain(node, "file")
     there = None if file is None else STANDARD_OUTPUT if file == "-" else folder / str(file)
     return {"decision_log": there, "decision_log_claims": plain(node, "claims")}
+
+
+def open_telemetry(node: MappingNode, values: ValueReader) -> OpenTelemetrySettings | None:
+    """Return the settings of `openTelemetry`, which the proxy's file has too."""
+    given = node.get("openTelemetry")
+    if not isinstance(given, MappingNode):
+        return None
+    endpoint = given["endpoint"]
+    if not _is_origin(text_of(endpoint)):
+        values.wrong(endpoint, "the endpoint is not an address such as http://collector:4318")
+    decisions = plain(given, "decisions") is True
+    log = mapping(node, "decisionLog")
+    if decisions and log.get("file") is None:
+        values.wrong(given["decisions"], "`decisions` sends what `decisionLog` writes")
+    claims = plain(given, "claims") is True
+    if claims and (not decisions or plain(log, "claims") is False):
+        values.wrong(
+            given["claims"], "`claims` needs `decisions`, and a decision log that has the claims"
+        )
+    return OpenTelemetrySettings(
+        text_of(endpoint),
+        decisions=decisions,
+        claims=claims,
+        **only_given(sample_ratio=_number(given, "sampleRatio")),
+    )
+
+
+def _number(node: MappingNode, name: str) -> float | None:
+    found = plain(node, name)
+    return None if found is None else float(str(found))
+
+
+def _is_origin(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return (
+            parts.scheme in ("http", "https")
+            and bool(parts.hostname)
+            and parts.port != 0
+            and "@" not in parts.netloc
+            and not parts.query
+            and not parts.fragment
+        )
+    except ValueError:
+        return False
 
 
 def _origins(node: Node | None) -> frozenset[str] | None:

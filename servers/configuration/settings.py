@@ -139,6 +139,19 @@ STANDARD_OUTPUT: Final = Path("-")
 
 
 @dataclass(frozen=True, slots=True)
+class OpenTelemetrySettings:
+    """Where traces and decisions go, by OTLP over HTTP."""
+
+    endpoint: str
+    sample_ratio: float = 1.0
+    """The share of new traces that are sent; a trusted proxy's trace says it for itself."""
+    decisions: bool = False
+    """Whether the records of the decision log are sent too."""
+    claims: bool = False
+    """Whether with their claims."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The configuration of a token server."""
 
@@ -169,6 +182,7 @@ class Settings:
     decision_log: Path | None = None
     """`-` is standard output."""
     decision_log_claims: bool = True
+    open_telemetry: OpenTelemetrySettings | None = None
     workers: int = 1
     pin_workers: bool = True
     login_cache: float = 30.0

@@ -27,6 +27,7 @@ from regauth.servers.protocol.errors import error_body
 from regauth.servers.protocol.request_info import request_info
 from regauth.servers.state.reloading import load_state
 from regauth.servers.telemetry.event_log import EventLog
+from regauth.servers.telemetry.open_telemetry import OpenTelemetry
 from regauth.servers.telemetry.turned_away import RejectionLog, warn_of_ignored
 from regauth.servers.token.app import HealthResource
 from regauth.servers.token.app import MetricsResource as TokenMetricsResource
@@ -67,11 +68,14 @@ class Proxy:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.embedded: Assembly | None = None
+        self._telemetry: OpenTelemetry | None = None
+        if settings.open_telemetry is not None:
+            self._telemetry = OpenTelemetry(settings.open_telemetry, "registry-auth-proxy")
         keys = settings.token.keys
         if isinstance(keys, EmbeddedKeys):
             state = load_state(keys.server)
             tell_of_sessions(keys.server, state, log)
-            self.embedded = assemble(keys.server, state, log)
+            self.embedded = assemble(keys.server, state, log, self._telemetry)
         policy, decisions = None, None
         if self.embedded is not None and isinstance(keys, EmbeddedKeys):
             policy = _policy(self.embedded, settings, keys, now)
@@ -99,7 +103,8 @@ class Proxy:
         both: Wsgi = app
         if self.embedded is not None and isinstance(keys, EmbeddedKeys):
             both = _Beside(app, self.embedded.app, keys.server.paths)
-        self.app = WithRequestInfo(both, forwarded)
+        traced = both if self._telemetry is None else self._telemetry.wrap(both)
+        self.app = WithRequestInfo(traced, forwarded)
         self.clients = _clients(settings, log, metrics)
 
     def _observe(
@@ -140,6 +145,8 @@ class Proxy:
             self.embedded.close()
         if self._upstream is not None:
             self._upstream.close()
+        if self._telemetry is not None:
+            self._telemetry.close()
 
 
 def _policy(

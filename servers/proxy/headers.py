@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from regauth.servers.protocol.request_info import RequestInfo
+from regauth.servers.telemetry.open_telemetry import TRACE_PARENT
 
 PASSED: Final = (
     "Accept",
@@ -55,6 +56,9 @@ def upstream_headers(environ: Mapping[str, str], info: RequestInfo) -> dict[str,
         value = environ.get(variable if name == "Content-Type" else f"HTTP_{variable}")
         if value:
             headers[name] = value
+    # Ours, and never the client's: a trace that a stranger writes would end in the registry's.
+    if (trace := environ.get(TRACE_PARENT)) is not None:
+        headers["traceparent"] = trace
     scheme, _, host = (info.origin or "").partition("://")
     return {
         **headers,

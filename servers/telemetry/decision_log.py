@@ -9,6 +9,7 @@ because without the signature nobody can log in with them.
 
 import os
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -61,10 +62,18 @@ class DecisionLog:
     Args:
         file: Where to; `-` is standard output.
         claims: Whether records hold the verified claims, which replaying needs.
+        copy: Takes each record that was written, as it was written.
     """
 
-    def __init__(self, file: Path, *, claims: bool = True) -> None:
+    def __init__(
+        self,
+        file: Path,
+        *,
+        claims: bool = True,
+        copy: Callable[[Members], None] | None = None,
+    ) -> None:
         self._file = file
+        self._copy = copy
         self.claims = claims
         self._lock = threading.Lock()
         self._handle: tuple[int, int, int] | None = None
@@ -85,9 +94,9 @@ class DecisionLog:
 
     def append(self, record: Members) -> None:
         """Write a record.  A record that is too long is cut and says so."""
-        line = _line(record)
+        line, written_down = _line(record), record
         for shorter in shortened(record, len(line)):
-            line = _line(shorter)
+            line, written_down = _line(shorter), shorter
             if len(line) <= MAX_RECORD:
                 break
         # This holds the lock: when another thread closes the descriptor, its number may belong to
@@ -106,6 +115,8 @@ class DecisionLog:
                 self._torn = self._torn or written > 0
             else:
                 self._torn = False
+        if self._copy is not None:
+            self._copy(written_down)
 
     def close(self) -> None:
         """Close the file."""

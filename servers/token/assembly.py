@@ -21,6 +21,7 @@ from regauth.servers.state.state import State
 from regauth.servers.telemetry.decision_log import DecisionLog, make_file
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.metrics import Metrics
+from regauth.servers.telemetry.open_telemetry import OpenTelemetry
 from regauth.servers.telemetry.turned_away import warn_of_ignored
 
 from .app import App, create_app
@@ -44,6 +45,8 @@ class Assembly:
     observer: Observer
     sessions: Sessions | None
     certificates: CertificateWatch
+    telemetry: OpenTelemetry | None
+    """Its own; None where there is none, or where a host has it."""
 
     def start(self) -> None:
         """Start the background threads, in the process that serves, after any fork."""
@@ -77,36 +80,37 @@ class Assembly:
             self.sessions.close()
         if self.observer.decisions is not None:
             self.observer.decisions.close()
+        if self.telemetry is not None:
+            self.telemetry.close()
 
 
-def assemble(settings: Settings, state: State, log: EventLog) -> Assembly:
+def assemble(
+    settings: Settings, state: State, log: EventLog, telemetry: OpenTelemetry | None = None
+) -> Assembly:
     """
     Put the parts of one process together.
 
+    Args:
+        settings: The configuration.
+        state: The policy and the keys to begin with.
+        log: The event log.
+        telemetry: The host's, where this server is embedded in another; it is the host's to end.
+
     Raises:
         DecisionLogError, OSError: The decision log cannot be opened.
+        OpenTelemetryError: The settings ask for it, and the extra is not installed.
         StoreSettingsError: The sessions' store cannot be used as it is configured.
     """
-    decisions = None
-    if settings.decision_log is not None:
-        make_file(settings.decision_log)
-        decisions = DecisionLog(settings.decision_log, claims=settings.decision_log_claims)
-        decisions.open()
+    mine = None
+    if settings.open_telemetry is not None and telemetry is None:
+        mine = telemetry = OpenTelemetry(settings.open_telemetry, "token-server")
+    decisions = _decision_log(settings, telemetry)
     metrics = Metrics()
     observer = Observer(log, decisions, metrics)
     keys = ProviderKeys()
     serve_keys(settings, state, keys)
-    sessions = None
-    if settings.sessions is not None:
-        sessions = Sessions(open_store(settings.sessions, connections=settings.threads))
-    service = TokenService(
-        state,
-        LoginCache(keys, seconds=settings.login_cache),
-        issuer=settings.issuer,
-        lifetime=settings.lifetime,
-        sessions=sessions,
-        filter_catalog=settings.filter_catalog,
-    )
+    sessions = _sessions(settings)
+    service = _service(settings, state, keys, sessions)
 
     def take(new: State) -> None:
         serve_keys(settings, new, keys)
@@ -119,9 +123,42 @@ def assemble(settings: Settings, state: State, log: EventLog) -> Assembly:
     fields = ForwardedFields(
         settings.trusted_proxies, rfc7239=settings.rfc7239, ignored=warn_of_ignored(log)
     )
-    application = WithRequestInfo(app, fields)
+    traced = app if mine is None else mine.wrap(app)
+    application = WithRequestInfo(traced, fields)
     watch = CertificateWatch(log, service.now)
-    return Assembly(app, application, service, keys, reloader, observer, sessions, watch)
+    return Assembly(app, application, service, keys, reloader, observer, sessions, watch, mine)
+
+
+def _sessions(settings: Settings) -> Sessions | None:
+    if settings.sessions is None:
+        return None
+    return Sessions(open_store(settings.sessions, connections=settings.threads))
+
+
+def _service(
+    settings: Settings, state: State, keys: ProviderKeys, sessions: Sessions | None
+) -> TokenService:
+    return TokenService(
+        state,
+        LoginCache(keys, seconds=settings.login_cache),
+        issuer=settings.issuer,
+        lifetime=settings.lifetime,
+        sessions=sessions,
+        filter_catalog=settings.filter_catalog,
+    )
+
+
+def _decision_log(settings: Settings, telemetry: OpenTelemetry | None) -> DecisionLog | None:
+    if settings.decision_log is None:
+        return None
+    make_file(settings.decision_log)
+    decisions = DecisionLog(
+        settings.decision_log,
+        claims=settings.decision_log_claims,
+        copy=None if telemetry is None else telemetry.decision,
+    )
+    decisions.open()
+    return decisions
 
 
 def tell_of_zot(settings: Settings, log: EventLog) -> None:

@@ -80,7 +80,7 @@ def test_metrics_tell_every_outcome_apart(
         desk.ask(token, "repository:acme/app:pull")
     asked = [
         desk.ask(desk.token(), "repository:acme/app:push"),
-        desk.ask(token, "nonsense"),
+        desk.client.simulate_get("/token", query_string="service=a&service=b"),
         desk.client.simulate_post("/token", body="x" * 70_000),
         desk.client.simulate_post("/token", body="grant_type=x", headers={"Content-Type": FORM}),
         desk.client.simulate_get("/token", query_string="x" * 40_000),
