@@ -70,8 +70,11 @@ def compare(snapshot: SnapshotAssertion, table: AccessTable, config: pytest.Conf
         raise SnapshotMismatchError(
             "there is no snapshot yet", ["write it with --snapshot-update", "", *text.split("\n")]
         )
-    widenings = [f"wider: {one}" for one in table.widenings(parse_table(before))]
-    lines = _plain(snapshot.get_assert_diff(diff_mode=config.option.diff_mode))
+    known = parse_table(before)
+    widenings = [f"wider: {one}" for one in table.widenings(known)]
+    # Where one cell gets longer, every line of the text changes: only the cells say what did.
+    lines = [f"changed: {one}" for one in table.changes(known)]
+    lines = lines or _plain(snapshot.get_assert_diff(diff_mode=config.option.diff_mode))
     raise SnapshotMismatchError(
         f"the table differs from the snapshot: {counted(len(widenings), 'wider cell')}",
         [*widenings, *lines],

@@ -82,6 +82,17 @@ class AccessTable:
             for line in lines
         )
 
+    def changes(self, before: "AccessTable") -> Iterator[str]:
+        """Yield a line for each cell that is another one here than in the table before."""
+        old = {(row.token, row.repository): row.cells for row in before.rows}
+        new = {(row.token, row.repository): row.cells for row in self.rows}
+        for token, repository in {**old, **new}:
+            was, now = old.get((token, repository), {}), new.get((token, repository), {})
+            for action in {**was, **now}:
+                cells = was.get(action, "-"), now.get(action, "-")
+                if cells[0] != cells[1]:
+                    yield f"{token} {action} {repository}: {cells[0]} -> {cells[1]}"
+
     def widenings(self, before: "AccessTable") -> Iterator[Widening]:
         """Yield the cells that allow more here than in the table before, or for longer."""
         known = {(row.token, row.repository): row.cells for row in before.rows}

@@ -26,7 +26,10 @@ _CONSTANT: Final = re.compile(r"(true|false|null)\Z|[-0-9\"'\[]|[rRbB]+[\"']")
 
 
 def draw(
-    program: Program, variables: Mapping[str, object], width: int | None = None
+    program: Program,
+    variables: Mapping[str, object],
+    width: int | None = None,
+    told: set[str] | None = None,
 ) -> Iterator[str]:
     """
     Draw an expression with the value of every part under it, as `assert` does in pytest.
@@ -38,15 +41,16 @@ def draw(
         variables: Its variables.
         width: The columns there are; by default those of the terminal.  A wider drawing would be
             wrapped and unreadable, so it becomes a list with one part and its value a line.
+        told: The definitions that the reader has seen, which are not drawn again.
     """
     width = width or shutil.get_terminal_size((MAX_WIDTH, 24)).columns - INDENT
-    drawn: set[str] = set()
+    drawn = set() if told is None else told
     waiting = [("", program.text, program.trace(variables))]
     while waiting:
         name, text, trace = waiting.pop(0)
         if name in drawn:
             continue
-        drawn.add(name)
+        drawn.update({name} - {""})
         if name:
             yield f"where {name} is"
         drawing = list(_draw(text.rstrip().replace("\t", " "), trace))

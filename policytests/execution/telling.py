@@ -89,12 +89,12 @@ def _condition(statement: Statement, request: Request, access: Access) -> Iterat
 
 def _nearest(grants: Sequence[Statement], request: Request, access: Access) -> Iterator[str]:
     """Go through the grants that could have allowed, and say what each lacked."""
-    told = 0
+    told, drawn = 0, set[str]()
     # Grants about the name come first: of three thousand grants, only they explain anything.
     about = [one for one in grants if not request.mismatch(one, access)]
     about.sort(key=lambda one: request.named(one, access) is False)
     for grant in about + [one for one in grants if request.mismatch(one, access)]:
-        lines = list(_lacking(grant, request, access))
+        lines = list(_lacking(grant, request, access, drawn))
         if not lines:
             continue
         told += 1
@@ -107,8 +107,12 @@ def _nearest(grants: Sequence[Statement], request: Request, access: Access) -> I
         yield "          no grant of the policy is about this action of this provider's tokens"
 
 
-def _lacking(grant: Statement, request: Request, access: Access) -> Iterator[str]:
-    """Say why a grant did not match; nothing for one about something else altogether."""
+def _lacking(grant: Statement, request: Request, access: Access, drawn: set[str]) -> Iterator[str]:
+    """
+    Say why a grant did not match; nothing for one about something else altogether.
+
+    `drawn` are the parts of patterns, and the definitions, that a grant before has shown.
+    """
     mismatch = request.mismatch(grant, access)
     if mismatch == "service":
         yield f"it is for the service {', '.join(sorted(grant.services))}"
@@ -121,9 +125,11 @@ def _lacking(grant: Statement, request: Request, access: Access) -> Iterator[str
         patterns = ", ".join(pattern.text for pattern in grant.patterns)
         yield f"{access.resource.name} is none of {patterns}"
         for program in (one for pattern in grant.patterns for one in pattern.programs):
-            yield from draw(program, request.variables)
+            if program.text not in drawn:
+                yield from draw(program, request.variables, told=drawn)
+            drawn.add(program.text)
     elif grant.when is not None:
-        yield from draw(grant.when, request.variables)
+        yield from draw(grant.when, request.variables, told=drawn)
 
 
 def tell_login(policy: Policy, session: Session) -> Iterator[str]:

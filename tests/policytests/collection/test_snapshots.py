@@ -111,3 +111,19 @@ def test_an_access_that_is_allowed_despite_an_error_is_wider() -> None:
     widenings = AccessTable((after,)).widenings(AccessTable((before,)))
 
     assert ["main may now push acme/app: E -> A! oops"] == [str(one) for one in widenings]
+
+
+def test_a_longer_cell_changes_no_line_but_its_own() -> None:
+    """The columns of every line move, so a comparison of the text would show them all."""
+    header = "token  repository  pull  push  delete"
+    before = parse_table(f"{header}\nmain   acme/app    A a   A b   .\nold  x  .  .  .")
+    after = parse_table(
+        f"{header}\nmain   acme/app    A a   A a-longer-name   .\nmain  acme/lib  .  .  ."
+    )
+
+    assert list(after.changes(before)) == [
+        "main push acme/app: A b -> A a-longer-name",
+        *(f"old {action} x: . -> -" for action in ("pull", "push", "delete")),
+        *(f"main {action} acme/lib: - -> ." for action in ("pull", "push", "delete")),
+    ]
+    assert list(after.changes(after)) == []

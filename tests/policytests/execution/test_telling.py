@@ -105,3 +105,39 @@ def test_a_drawing_that_does_not_fit_is_a_list(house: Repository, width: int) ->
         assert lines[0].endswith("  is  true")
         assert '    claims.ref  is  "refs/heads/main"' in lines
         assert '  claims.event_name == "push"  is  true' in lines
+
+
+def test_a_definition_that_many_grants_use_is_drawn_once(house: Repository) -> None:
+    grants = "".join(
+        f"""
+  - name: g{number}
+    when: defs.main && claims.ref_type == "t{number}"
+    repositories: ["x{number}/${{defs.own}}", "x{number}/${{defs.own}}/**", "acme/**"]
+    actions: [push]"""
+        for number in range(3)
+    )
+    house.write(
+        "policy/policy.yaml",
+        f"""
+version: 1
+services: [registry.example.com]
+definitions:
+  own: claims.repository.lowerAscii()
+  main: claims.ref == "refs/heads/other"
+providers:
+  github:
+    issuer: https://token.actions.githubusercontent.com/acme
+    audience: https://registry.example.com
+    claims: github-actions
+grants:{grants}
+  - {{name: last, repositories: ["${{defs.own}}/a", "${{defs.own}}/b"], actions: [push]}}
+  - {{name: final, repositories: ["z/${{defs.own}}"], actions: [push]}}
+""",
+    )
+    text = told(house, GRID, "grid[main-acme/lib-push]")
+
+    assert text.count("not by") == 5
+    assert text.count("where defs.main is") == 1
+    assert text.count("where defs.own is") == 1
+    assert [text.count(f't{number}"') for number in range(3)] == [1, 1, 1]
+    assert "acme/lib is none of z/${defs.own}" in text
