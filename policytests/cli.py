@@ -17,7 +17,20 @@ from typing import Final
 from .exit_codes import INTERRUPTED, USAGE
 
 COMMANDS: Final = (
-    *("check", "why", "can", "who-can", "diff", "replay", "init", "schema", "migrate", "hostile"),
+    *(
+        "check",
+        "why",
+        "can",
+        "who-can",
+        "diff",
+        "replay",
+        "usage",
+        "tighten",
+        "init",
+        "schema",
+        "migrate",
+        "hostile",
+    ),
     *("profiles", "token", "completion"),
 )
 """The first words that are not a path."""

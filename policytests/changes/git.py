@@ -99,6 +99,12 @@ class Repository:
             raise GitError(f"there is no commit {name!r}{self._shallow_hint()}")
         return found
 
+    def blame(self, file: Path) -> bytes | None:
+        """Return `git blame --line-porcelain` of a file; None when git does not know it."""
+        words = ("blame", "--line-porcelain", "--", file.absolute().as_posix())
+        done = _start(self.program, self.root, words)
+        return None if done.returncode else done.stdout
+
     def merge_base(self) -> str:
         """
         Return the last commit that the main branch and HEAD share.

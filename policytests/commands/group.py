@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import click
 
 from .help import EXAMPLES
+from .log_commands import tighten, usage
 
 _FORMATS: Final = click.Choice(["text", "json", "github", "sarif"])
 
@@ -19,6 +20,10 @@ _FORMATS: Final = click.Choice(["text", "json", "github", "sarif"])
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Test registry policies."""
+
+
+main.add_command(usage)
+main.add_command(tighten)
 
 
 def _example(name: str) -> str:

@@ -33,6 +33,8 @@ Beside the tests (policytest COMMAND --help):
   token       what a sample token holds, and where each value comes from
   diff        who gains and who loses access by a change, proved for every token
   replay      a server's decision log, decided again: who gains what, who loses what
+  usage       what the requests of decision logs used of a policy
+  tighten     the narrowest change that keeps what they were allowed
   hostile     list the forgeries, or send them to a running server
   schema      JSON Schemas for your editor
   migrate     a policy from the proof of concept's configuration
@@ -79,6 +81,14 @@ EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
         "ssh registry cat decisions.jsonl | policytest replay - -f markdown",
         "policytest replay decisions.jsonl --suite policytests/recorded.policytest.yaml",
         'policytest replay decisions.jsonl --accept-widening "team-b may push now, #12"',
+    ),
+    "usage": (
+        "policytest usage decisions.jsonl",
+        "policytest usage server-*.jsonl.gz --since 90d -f html > usage.html",
+    ),
+    "tighten": (
+        "policytest tighten decisions.jsonl > tighter.patch",
+        "policytest tighten server-*.jsonl --since 90d --names 0 --write",
     ),
     "init": ("policytest init", "policytest init --profile kubernetes cluster/"),
     "schema": ("policytest schema", "policytest schema suite -o suite.schema.json"),

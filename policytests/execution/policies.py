@@ -74,6 +74,10 @@ class Policies:
             raise FileNotFoundError(f"there is no {written}")
         return path
 
+    def put(self, folder: Path, compiled: Compiled) -> None:
+        """Take another policy for a folder's, for suites that are loaded after it."""
+        self._compiled[folder] = compiled
+
     def compile(self, folder: Path) -> Compiled:
         """Compile a folder, once."""
         known = self._compiled.get(folder)

@@ -1,0 +1,73 @@
+"""
+The commands that say what logs tell about a policy: `usage` and `tighten`.
+
+What lives here: their arguments and their help.  Not here: what they do (`usage`), and the other
+commands (`group`).
+"""
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from .help import EXAMPLES
+
+_LOGGED_POLICY: Final = click.option(
+    "--policy",
+    type=click.Path(path_type=Path),
+    default=Path("policy"),
+    help="The policy's folder (default: ./policy).",
+)
+_SINCE: Final = click.option(
+    "--since", metavar="DURATION", help="Count the requests of this long until now, as 90d."
+)
+
+
+def _example(name: str) -> str:
+    return "\b\n" + "\n".join(f"  {line}" for line in EXAMPLES[name])
+
+
+@click.command(epilog=_example("usage"))
+@click.argument("logs", nargs=-1, required=True, metavar="LOG...")
+@_LOGGED_POLICY
+@_SINCE
+@click.option(
+    "-f",
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "markdown", "html"]),
+    default="text",
+    show_default=True,
+    help="How the report is written.",
+)
+def usage(logs: tuple[str, ...], **options: object) -> None:
+    """Show which grants, actions, patterns and providers the requests of decision logs used.
+
+    LOG is a file, plain or gzip, or - for standard input; logs of several servers count together.
+    """
+    from .usage import show_usage  # noqa: PLC0415 - on demand
+
+    raise SystemExit(show_usage(logs, options))
+
+
+@click.command(epilog=_example("tighten"))
+@click.argument("logs", nargs=-1, required=True, metavar="LOG...")
+@_LOGGED_POLICY
+@_SINCE
+@click.option(
+    "--names",
+    type=click.IntRange(min=0, max=20),
+    default=5,
+    show_default=True,
+    help="The most names that take the place of a pattern with wildcards; 0 keeps such patterns.",
+)
+@click.option("--any-age", is_flag=True, help="Take every grant for older than the log.")
+@click.option("--write", is_flag=True, help="Write the change, unless a suite fails.")
+def tighten(logs: tuple[str, ...], **options: object) -> None:
+    """Show the narrowest change of the grants that keeps what decision logs were allowed.
+
+    Unused grants, actions and patterns go. Grants that end, or are younger than the log, stay.
+    """
+    from .usage import Tightening  # noqa: PLC0415 - on demand
+
+    raise SystemExit(Tightening.of(options).run(logs))

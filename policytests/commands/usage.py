@@ -1,0 +1,280 @@
+"""
+`policytest usage` and `policytest tighten`: what the logs say about a policy.
+
+What lives here: options, reading the logs, and what is written.
+Not here: counting and tightening (`regauth.policytests.usage`), and deciding.
+"""
+
+import difflib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, cast
+
+from regauth.engine.compiler.compiler import Compilation
+from regauth.engine.policy.policy import Policy, Statement
+from regauth.engine.source.foreign_text import visible
+from regauth.engine.source.quantities import parse_duration
+from regauth.engine.source.rendering import render_text
+from regauth.policytests.execution.cases import Case
+from regauth.policytests.execution.judging import Outcome
+from regauth.policytests.execution.policies import Compiled, compile_folder
+from regauth.policytests.execution.run import Loaded, Run, SuiteError
+from regauth.policytests.exit_codes import NOTHING_RUN, POLICY_BROKEN, USAGE
+from regauth.policytests.proofs import Question, more_access
+from regauth.policytests.replay.deciding import Change, Replay, Undecided
+from regauth.policytests.replay.logs import STANDARD_INPUT, LogError, check_logs, lines
+from regauth.policytests.replay.questions import IncoherentError
+from regauth.policytests.replay.records import Record, RecordError, read_record
+from regauth.policytests.suites.suite import SUFFIX
+from regauth.policytests.usage.ages import Ages
+from regauth.policytests.usage.counting import UsageCounter
+from regauth.policytests.usage.formats import FORMATS, span
+from regauth.policytests.usage.tightening import Tightened, TighteningError, lines_of, plan, tighten
+from regauth.policytests.wording import counted
+
+TESTS_FAILED: Final = 1
+
+
+class UsageError(Exception):
+    """The command line asks for something impossible; the caller's fault."""
+
+
+def read_logs(
+    logs: Sequence[str],
+    since: datetime | None,
+    take: Callable[[Record], object],
+    fault: Callable[[Undecided], object] = lambda _: None,
+) -> None:
+    """
+    Give each record of some logs to `take`, and each line that is none to `fault`.
+
+    Raises:
+        LogError: A log cannot be opened.
+    """
+    for log in logs:
+        for line in lines(log):
+            if line.fault:
+                fault(Undecided.NOT_A_RECORD)
+                continue
+            try:
+                record = read_record(line.text)
+                if since is None or record.time >= since:
+                    take(record)
+            except (RecordError, IncoherentError) as error:
+                torn = isinstance(error, RecordError) and not line.text.endswith(b"\n")
+                fault(Undecided.TORN if torn else Undecided.NOT_A_RECORD)
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuestion:
+    """What both commands are asked: a policy, logs, and from when on."""
+
+    policy: Path
+    since: str | None
+
+    def count(self, logs: Sequence[str], policy: Policy, *, keep: bool) -> UsageCounter:
+        """
+        Count what the logs used.
+
+        Raises:
+            UsageError, LogError: Something is wrong with what was asked.
+        """
+        check_logs(logs)
+        counter = UsageCounter(policy, keep=keep)
+
+        def fault(why: Undecided) -> None:
+            counter.usage.undecided[why] += 1
+
+        read_logs(logs, self.begin(), counter.add, fault)
+        return counter
+
+    def begin(self) -> datetime | None:
+        """Return from when on records count."""
+        if self.since is None:
+            return None
+        try:
+            return datetime.now(UTC) - parse_duration(self.since)
+        except ValueError as error:
+            raise UsageError(f"--since: {error}") from error
+
+    def compiled(self) -> Compiled:
+        """Compile the policy."""
+        return compile_folder(self.policy, self.policy.as_posix())
+
+
+def _broken(compiled: Compiled) -> int:
+    compilation = compiled.compilation
+    sys.stderr.write(render_text(compilation.problems, compilation.sources) + "\n")
+    return POLICY_BROKEN
+
+
+def show_usage(logs: Sequence[str], options: Mapping[str, object]) -> int:
+    """Show what logs used of a policy; return the exit code."""
+    form = str(options["form"])
+    question = LogQuestion(cast("Path", options["policy"]), cast("str | None", options["since"]))
+    compiled = question.compiled()
+    if compiled.compilation.policy is None:
+        return _broken(compiled)
+    try:
+        usage = question.count(logs, compiled.compilation.policy, keep=False).result()
+    except (UsageError, LogError) as error:
+        sys.stderr.write(f"policytest: {visible(str(error))}\n")
+        return USAGE
+    sys.stdout.write(FORMATS[form](usage))
+    return 0 if usage.requests else NOTHING_RUN
+
+
+@dataclass(frozen=True, slots=True)
+class Tightening:
+    """The options of `tighten`."""
+
+    policy: Path
+    since: str | None
+    names: int
+    any_age: bool
+    write: bool
+
+    @classmethod
+    def of(cls, options: Mapping[str, object]) -> "Tightening":
+        """Make it of the command line's options."""
+        return cls(**cast("dict[str, str]", dict(options)))  # type: ignore[arg-type]
+
+    def run(self, logs: Sequence[str]) -> int:
+        """Show, and with `--write` make, the narrowest change that keeps every logged allow."""
+        question = LogQuestion(self.policy, self.since)
+        compiled = question.compiled()
+        policy = compiled.compilation.policy
+        if policy is None:
+            return _broken(compiled)
+        try:
+            counter = question.count(logs, policy, keep=True)
+            usage = counter.result()
+            sys.stderr.write(f"{span(usage)}\n")
+            if not usage.requests:
+                return NOTHING_RUN
+            planned = plan(usage, names=self.names, reason_to_keep=self._reasons(usage.first))
+            for kept in planned.kept:
+                sys.stderr.write(f"kept: {kept.grant}: {kept.reason}\n")
+            if not planned:
+                sys.stderr.write("nothing to tighten: the log used everything else\n")
+                return 0
+            sources = _files(self.policy)
+            done = tighten(sources, counter.cases(), planned, datetime.now(UTC))
+            if not counter.complete:
+                self.check(logs, policy, done.policy)
+        except (UsageError, LogError, TighteningError) as error:
+            sys.stderr.write(f"policytest: {visible(str(error))}\n")
+            return USAGE
+        sys.stdout.write(_diff(sources, done.files, self.policy))
+        self._say_what_is_lost(policy, done)
+        code = self._run_suites(done)
+        if self.write and not code:
+            for name, text in done.files.items():
+                if text != sources[name]:
+                    (self.policy / name).write_text(text, encoding="utf-8", newline="")
+            sys.stderr.write(f"written to {self.policy}\n")
+        return code
+
+    def _reasons(self, first: datetime | None) -> Callable[[Statement], str]:
+        """Return what says why a grant stays though the log does not use it."""
+        ages, places = Ages(self.policy), lines_of(_files(self.policy))
+
+        def reason(grant: Statement) -> str:
+            if self.any_age:
+                return ""
+            changed = ages.changed(*places[grant.name])
+            if changed is None:
+                return "git does not know its age; --any-age takes it for old enough"
+            return "it is younger than the log" if first is None or changed > first else ""
+
+        return reason
+
+    def check(self, logs: Sequence[str], old: Policy, new: Policy) -> None:
+        """
+        Decide every record by both policies, where not every kind of request was kept.
+
+        Raises:
+            TighteningError: A record would be decided otherwise.
+        """
+        if STANDARD_INPUT in logs:
+            raise TighteningError("standard input cannot be read twice; name the log's file")
+        before, after = Replay(old), Replay(new)
+
+        def compare(record: Record) -> None:
+            found = after.differences(record)
+            lost = not isinstance(found, Undecided) and any(
+                one.change is not Change.OTHERWISE for one in found
+            )
+            if lost and before.differences(record) != found:
+                raise TighteningError(f"request {record.request_id} would change; this is a defect")
+
+        read_logs(logs, LogQuestion(self.policy, self.since).begin(), compare)
+
+    def _say_what_is_lost(self, old: Policy, done: Tightened) -> None:
+        gained = more_access(Question(new=done.policy, bound=old))
+        proved = "it is proved" if gained.proved else "it is not proved"
+        sys.stderr.write(f"{proved} that nobody gains access by this change\n")
+        sys.stderr.write(
+            f"{counted(len(done.plan.removed), 'grant')} removed, "
+            f"{counted(len(done.plan.actions), 'grant')} with fewer actions, "
+            f"{counted(len(done.plan.patterns), 'grant')} with fewer or narrower patterns\n"
+        )
+
+    def _run_suites(self, done: Tightened) -> int:
+        """Run the suites of this policy on the new one; return the exit code."""
+        folder, here = self.policy.resolve(), Path.cwd()
+        known = Run.at(here)
+        paths = [one for one in sorted(here.rglob(f"*{SUFFIX}")) if _is_about(known, one, folder)]
+        changed = Run.at(here)
+        compilation = Compilation(done.policy, (), done.files)
+        changed.policies.put(folder, Compiled(folder, self.policy.as_posix(), compilation))
+        failed = passed = 0
+        for path in paths:
+            try:
+                loaded = changed.load(path)
+            except SuiteError as error:
+                sys.stderr.write(error.render() + "\n")
+                failed += 1
+                continue
+            for case in loaded.cases:
+                good = _holds(case, loaded)
+                passed, failed = passed + good, failed + (not good)
+                if not good:
+                    sys.stderr.write(f"fails: {loaded.suite.file}: {case.id}\n")
+        told = f"{passed} of {passed + failed} cases pass" if paths else "none is about this policy"
+        sys.stderr.write(f"suites: {told}\n")
+        return TESTS_FAILED if failed else 0
+
+
+def _holds(case: Case, loaded: Loaded) -> bool:
+    """Tell whether a case passes; one that may fail counts for nothing."""
+    passed = case.judge(loaded.evaluation).outcome is Outcome.PASSED
+    return passed or case.exemption is not None
+
+
+def _is_about(run: Run, suite: Path, folder: Path) -> bool:
+    try:
+        return run.load(suite).compiled.folder.resolve() == folder
+    except SuiteError:
+        return True  # whose it is cannot be known, and it must not be passed over
+
+
+def _files(folder: Path) -> dict[str, str]:
+    from regauth.engine.files import read_policy_folder  # noqa: PLC0415 - hosts read folders
+
+    return {name: bytes(text).decode("utf-8") for name, text in read_policy_folder(folder).items()}
+
+
+def _diff(before: Mapping[str, str], after: Mapping[str, str], folder: Path) -> str:
+    parts: list[str] = []
+    for name, text in before.items():
+        parts += difflib.unified_diff(
+            text.splitlines(keepends=True),
+            after[name].splitlines(keepends=True),
+            f"a/{(folder / name).as_posix()}",
+            f"b/{(folder / name).as_posix()}",
+        )
+    return "".join(parts)
