@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Final
 
 from regauth.controller.planning.entitlements import Entitlements
-from regauth.engine import Location, Policy, Problems, Provider, compile_policy, files
+from regauth.engine import (
+    Location,
+    Policy,
+    Problem,
+    Problems,
+    Provider,
+    Statement,
+    compile_policy,
+    files,
+)
 from regauth.engine.files import PolicyFolderError, read_policy_folder
 from regauth.engine.source import schema
 from regauth.engine.source.configuration_file import (
@@ -95,17 +104,30 @@ def load_policy(folder: Path, location: Location) -> Policy:
         problem = Problems()
         problem.error(location, "policy-unreadable", str(error))
         raise ConfigurationError(problem, {}) from error
-    if compilation.policy is None:
+    found = [*compilation.problems]
+    if compilation.policy is not None:
+        found = [_client_unknown(one) for one in compilation.policy.by_client]
+    if compilation.policy is None or found:
         problems = Problems()
         problems.extend(
             replace(one, location=replace(one.location, file=str(folder / one.location.file)))
-            for one in compilation.problems
+            for one in found
         )
         raise ConfigurationError(
             problems,
             {str(folder / name): text for name, text in compilation.sources.items()},
         )
     return compilation.policy
+
+
+def _client_unknown(statement: Statement) -> Problem:
+    """Return the problem of a statement that reads the client's address: a workload has none."""
+    return Problem(
+        statement.location,
+        "client-unknown",
+        f"the controller cannot know the address of a client, which `{statement.name}` reads",
+        "leave `client` out of the policy of the controller",
+    )
 
 
 class _ControllerReader:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
+from ipaddress import IPv4Address, IPv6Address
 
 from .scope import Access, Scope, scopes
 
@@ -115,6 +116,12 @@ class Identity:
 
     provider: str = ""
     subject: str = ""
+    client: IPv4Address | IPv6Address | None = field(default=None, compare=False)
+    """
+    From which address it asks; None: that is not known, and a condition that reads it fails.
+
+    It is of one request: who keeps an identity keeps it without.
+    """
 
     @property
     def anonymous(self) -> bool:

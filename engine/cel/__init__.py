@@ -17,6 +17,7 @@ from regauth.engine.cel.evaluation.causes import Atom, atoms_of, failing_atoms
 from regauth.engine.cel.evaluation.program import Program
 from regauth.engine.cel.evaluation.tracing import Trace
 from regauth.engine.cel.library.types import (
+    ADDRESS,
     BOOL,
     DOUBLE,
     DURATION,
@@ -38,6 +39,7 @@ from regauth.engine.cel.syntax.nodes import Node, Table, TableValue
 from regauth.engine.cel.syntax.unparsing import unparse
 
 __all__ = [
+    "ADDRESS",
     "BOOL",
     "DOUBLE",
     "DURATION",

@@ -140,8 +140,8 @@ def _all_visible(claims: Mapping[str, ClaimSchema | None]) -> list[VisibleNames]
     known = {id(schema): schema for schema in claims.values() if schema is not None}
     # The fewest names come last, so that the program it compiles is the one that is kept.
     return [
-        VisibleNames(schema, scope=True, reference=reference)
-        for reference in (True, False)
+        VisibleNames(schema, scope=True, reference=reference, client=client)
+        for reference, client in ((True, True), (False, True), (False, False))
         for schema in known.values()
     ]
 

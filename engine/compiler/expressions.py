@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from regauth.engine.cel import (
+    ADDRESS,
     DYN,
     STRING,
     TIMESTAMP,
@@ -39,7 +40,7 @@ def _scope(*fields: str) -> RecordType:
 
 SCOPE: Final = _scope(*_SCOPE_FIELDS)
 SCOPE_WITH_REFERENCE: Final = _scope(*_SCOPE_FIELDS, "reference")
-_Key = tuple[int, bool, bool]
+_Key = tuple[int, bool, bool, bool]
 _DEFINITION: Final = re.compile(r"\bdefs\s*\.\s*([A-Za-z_][A-Za-z0-9_]*)")
 
 
@@ -51,11 +52,13 @@ class VisibleNames:
     scope: bool
     reference: bool = False
     """Whether the scope has the reference, a tag or digest."""
+    client: bool = False
+    """Whether it sees the address of the client."""
 
     @property
     def key(self) -> _Key:
         """What distinguishes these names from others; two claim schemas may have the same name."""
-        return id(self.claims), self.scope, self.reference
+        return id(self.claims), self.scope, self.reference, self.client
 
     def variables(self) -> Mapping[str, Type]:
         """Return the variables and their types."""
@@ -64,6 +67,8 @@ class VisibleNames:
             seen["claims"] = self.claims.type
         if self.scope:
             seen["scope"] = SCOPE_WITH_REFERENCE if self.reference else SCOPE
+        if self.client:
+            seen["client"] = ADDRESS
         return seen
 
 
@@ -215,8 +220,13 @@ class Expressions:
         if visible.claims is None and any("claims" in problem.message for problem in wrong):
             message = f"`defs.{name}` reads claims, and a request without credentials has none"
             return [Problem(place, FindingCode.UNDECLARED, message)]
-        more = replace(visible, scope=True), replace(visible, scope=True, reference=True)
-        for wider, what, hint in zip(more, ("scope", "scope.reference"), _UNSEEN, strict=True):
+        more = (
+            replace(visible, scope=True),
+            replace(visible, scope=True, reference=True),
+            replace(visible, scope=True, client=True),
+        )
+        names = ("scope", "scope.reference", "client")
+        for wider, what, hint in zip(more, names, _UNSEEN, strict=True):
             if wider != visible and self._compiles(name, wider):
                 message = f"`defs.{name}` uses `{what}`, which cannot be seen here"
                 return [Problem(place, FindingCode.UNDECLARED, message, hint)]
@@ -259,7 +269,10 @@ _NO_REFERENCE: Final = (
     "only the `when` of a grant with `tags` sees it; write `tags: ['*']` for all tags"
 )
 _NO_SCOPE: Final = "a login is decided before anything is asked for; put the condition into a grant"
-_UNSEEN: Final = (_NO_SCOPE, _NO_REFERENCE)
+_NO_CLIENT: Final = (
+    "only the `when` of a grant or a denial sees it: a login does not depend on where it comes from"
+)
+_UNSEEN: Final = (_NO_SCOPE, _NO_REFERENCE, _NO_CLIENT)
 
 
 def _hint(finding: Finding, visible: VisibleNames) -> str:
@@ -273,6 +286,8 @@ def _hint(finding: Finding, visible: VisibleNames) -> str:
     if finding.code == FindingCode.UNDECLARED:
         if "'scope'" in finding.message and not visible.scope:
             return _NO_SCOPE
+        if "'client'" in finding.message and not visible.client:
+            return _NO_CLIENT
         if "'claims'" in finding.message and visible.claims is None:
             return "a request without credentials has no claims"
     return finding.hint

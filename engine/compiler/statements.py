@@ -138,7 +138,7 @@ class Statements:
     ) -> Program | None:
         if not isinstance(node, ScalarNode):
             return None
-        seen = [replace(visible, reference=reference) for visible in all_visible]
+        seen = [replace(one, reference=reference, client=True) for one in all_visible]
         return self.expressions.compile(node, seen, BOOL)
 
     def _patterns(

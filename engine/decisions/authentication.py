@@ -15,6 +15,7 @@ from typing import Final
 from regauth.engine.access.outcomes import Identity, Reason, Refusal
 from regauth.engine.cel import STEPS, CelError, request_budget, timestamp
 from regauth.engine.policy.policy import Provider, Rule
+from regauth.engine.source.addresses import IpAddress
 from regauth.engine.tokens.jwt import Claims, restated
 
 _DATES: Final = ("exp", "nbf", "iat")
@@ -53,6 +54,10 @@ class Authenticated:
     """When the token expires, without the provider's clock skew."""
     at: datetime
     """As of when its token's times were checked."""
+
+    def from_client(self, client: IpAddress | None) -> "Authenticated":
+        """Return it for one request, which comes from an address; None: that is not known."""
+        return replace(self, identity=replace(self.identity, client=client))
 
 
 def refusal(

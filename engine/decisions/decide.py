@@ -153,6 +153,9 @@ class Request:
             "provider": identity.provider,
             "now": timestamp(now),
         }
+        if identity.client is not None:
+            # Without it, a condition that reads it fails: a grant does not match, a denial does.
+            self.variables["client"] = identity.client
         self._left: list[int] = [sys.maxsize]
         if bounded:
             self._left = self.variables[STEPS] = request_budget()

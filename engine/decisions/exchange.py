@@ -10,13 +10,14 @@ this for hosts that answer at once.
 """
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
 from regauth.engine.access.outcomes import Decision, Identity, Reason, Refusal
 from regauth.engine.access.scope import Access
 from regauth.engine.policy.policy import Policy, Provider
+from regauth.engine.source.addresses import IpAddress
 from regauth.engine.tokens import jwt
 from regauth.engine.tokens.jwt import NO_CLAIMS, Claims, MalformedTokenError, UnverifiedToken
 from regauth.engine.tokens.keys import KeySet
@@ -65,6 +66,7 @@ def exchange(
     service: str,
     accesses: Sequence[Access],
     now: datetime,
+    client: IpAddress | None = None,
 ) -> Exchange:
     """
     Decide what a login gets (policy language, "Meaning").
@@ -75,27 +77,33 @@ def exchange(
         service: The service the client asks a token for.
         accesses: What it asks for, possibly nothing.
         now: The time, with its zone.
+        client: The address of the client; None: it is not known.
 
     Returns:
         A generator that asks for keys and ends with a `Decision` or a `Refusal`.
     """
     if credentials is None:
-        return anonymous(policy, service, accesses, now)
+        return anonymous(policy, service, accesses, now, client)
     authenticated = yield from login(policy, credentials, service, now)
     if isinstance(authenticated, Refusal):
         return authenticated
-    return decide(policy, authenticated.identity, authenticated.claims, service, accesses, now)
+    identity = replace(authenticated.identity, client=client)
+    return decide(policy, identity, authenticated.claims, service, accesses, now)
 
 
 def anonymous(
-    policy: Policy, service: str, accesses: Sequence[Access], now: datetime
+    policy: Policy,
+    service: str,
+    accesses: Sequence[Access],
+    now: datetime,
+    client: IpAddress | None = None,
 ) -> Decision | Refusal:
     """Decide a request without credentials: what the policy's `anonymous` gives, if it has one."""
     if service not in policy.services:
         return refusal(Reason.UNKNOWN_SERVICE, f"service {service!r}")
     if policy.anonymous is None:
         return refusal(Reason.NO_CREDENTIALS)
-    return decide(policy, Identity(), NO_CLAIMS, service, accesses, now)
+    return decide(policy, Identity(client=client), NO_CLAIMS, service, accesses, now)
 
 
 def login(policy: Policy, credentials: Credentials, service: str, now: datetime) -> Login:

@@ -12,6 +12,7 @@ from datetime import datetime
 from regauth.engine.access.outcomes import Decision, Reason, Refusal, Verdict
 from regauth.engine.access.scope import Access
 from regauth.engine.policy.policy import Policy
+from regauth.engine.source.addresses import IpAddress
 from regauth.engine.tokens.jwt import NO_CLAIMS
 from regauth.engine.tokens.workload_claim import Workload
 
@@ -28,7 +29,12 @@ def workload_of(login: Authenticated | None, now: datetime) -> Workload:
 
 
 def decide_for(
-    policy: Policy, workload: Workload, service: str, accesses: Sequence[Access], now: datetime
+    policy: Policy,
+    workload: Workload,
+    service: str,
+    accesses: Sequence[Access],
+    now: datetime,
+    client: IpAddress | None = None,
 ) -> Decision | Refusal:
     """
     Decide accesses of a workload whose registry token was verified.
@@ -42,13 +48,15 @@ def decide_for(
         service: The service that the token is for.
         accesses: What is asked for, with references where they are known.
         now: The time, with its zone.
+        client: The address of the client; None: it is not known.
     """
     if not workload.provider:
-        return anonymous(policy, service, accesses, now)
+        return anonymous(policy, service, accesses, now, client)
     login = login_again(policy, workload, service, now)
     if isinstance(login, Refusal):
         return login
-    return decide(policy, login.identity, login.claims, service, accesses, now)
+    identity = replace(login.identity, client=client)
+    return decide(policy, identity, login.claims, service, accesses, now)
 
 
 def login_again(
@@ -67,6 +75,7 @@ def decide_open(
     service: str,
     choices: Sequence[Sequence[Access]],
     now: datetime,
+    client: IpAddress | None = None,
 ) -> Decision | Refusal:
     """
     Decide what a token leaves open, as `decide_for` does.
@@ -78,12 +87,13 @@ def decide_open(
         choices: For each access that is asked for those of which any would do, at least one: a
             request names no class (`RegistryToken.open`).
         now: The time, with its zone.
+        client: The address of the client; None: it is not known.
 
     Returns:
         A decision with one verdict for each choice, or the refusal of the login.
     """
     asked = [access for choice in choices for access in choice]
-    outcome = decide_for(policy, workload, service, asked, now)
+    outcome = decide_for(policy, workload, service, asked, now, client)
     if isinstance(outcome, Refusal):
         return outcome
     return replace(outcome, verdicts=choose(outcome.verdicts, choices))

@@ -9,7 +9,7 @@ the explanation is wrong only where the decision is.  Text is
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -23,6 +23,7 @@ from regauth.engine.decisions.exchange import Credentials, Keys, NeedKeys, anony
 from regauth.engine.policy.patterns.names import Pattern
 from regauth.engine.policy.patterns.tags import TagPattern
 from regauth.engine.policy.policy import Denial, Policy, Provider, Statement
+from regauth.engine.source.addresses import IpAddress
 from regauth.engine.source.problems import Location
 from regauth.engine.tokens.jwt import NO_CLAIMS, Claims, recalled
 
@@ -110,6 +111,7 @@ def explain(
     service: str,
     accesses: Sequence[Access],
     now: datetime,
+    client: IpAddress | None = None,
 ) -> Explaining:
     """
     Decide as `exchange` does, with the same arguments and questions, and keep every step.
@@ -117,7 +119,7 @@ def explain(
     Claims are shown from the moment they are verified and not before.
     """
     if credentials is None:
-        outcome = anonymous(policy, service, accesses, now)
+        outcome = anonymous(policy, service, accesses, now, client)
         if isinstance(outcome, Refusal):
             name = "service" if outcome.reason == Reason.UNKNOWN_SERVICE else "credentials"
             return Explanation(outcome, None, (Step(name, passed=False, detail=outcome.detail),))
@@ -126,7 +128,8 @@ def explain(
     answer = yield from login(policy, credentials, service, now)
     if isinstance(answer, Refusal):
         return _explain_refusal(policy, answer, service, now)
-    decided = decide(policy, answer.identity, answer.claims, service, accesses, now)
+    identity = replace(answer.identity, client=client)
+    decided = decide(policy, identity, answer.claims, service, accesses, now)
     steps = (
         *(Step(name, passed=True) for name, _ in _BEFORE_CLAIMS),
         *_claim_steps(answer.provider, answer.claims, service, now, now),
@@ -135,10 +138,16 @@ def explain(
 
 
 def explain_verified(
-    policy: Policy, answer: Authenticated, service: str, accesses: Sequence[Access], now: datetime
+    policy: Policy,
+    answer: Authenticated,
+    service: str,
+    accesses: Sequence[Access],
+    now: datetime,
+    client: IpAddress | None = None,
 ) -> Explanation:
     """Explain the decision for a login that was authenticated before."""
-    decided = decide(policy, answer.identity, answer.claims, service, accesses, now)
+    identity = replace(answer.identity, client=client)
+    decided = decide(policy, identity, answer.claims, service, accesses, now)
     steps = tuple(_claim_steps(answer.provider, answer.claims, service, now, answer.at))
     return _explain_accesses(policy, decided, answer.claims, answer.provider, steps, now)
 

@@ -212,6 +212,24 @@ class Policy:
         return _read_time(self.programs(logins=logins))
 
     @property
+    def by_client(self) -> tuple[Statement, ...]:
+        """
+        The statements that read the client's address.
+
+        A host that does not know its clients must not serve a policy with any.
+        """
+        return tuple(
+            one
+            for one in self.statements
+            if any("client" in program.variables for program in one.programs)
+        )
+
+    @property
+    def reads_client(self) -> bool:
+        """Whether a condition reads the client's address: another client may get another answer."""
+        return bool(self.by_client)
+
+    @property
     def ends(self) -> tuple[datetime, ...]:
         """When statements cease to apply (`expires`), the earliest first."""
         return tuple(sorted(one.expires for one in self.statements if one.expires is not None))

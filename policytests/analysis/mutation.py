@@ -120,7 +120,10 @@ def _login(session: Session, mutant: Mutant) -> Authenticated | Refusal:
     if name not in mutant.providers:
         return outcome
     provider = mutant.policy.providers[name]
-    return authenticate(provider, claims, session.service, session.sample.now)
+    moved_login = authenticate(provider, claims, session.service, session.sample.now)
+    if isinstance(moved_login, Refusal):
+        return moved_login
+    return moved_login.from_client(session.sample.client)
 
 
 class Mutator:

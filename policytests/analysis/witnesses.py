@@ -19,6 +19,7 @@ from regauth.engine.decisions.decide import Request
 from regauth.engine.policy.patterns.names import Pattern, Wildcard
 from regauth.engine.policy.patterns.tags import STAR, TagPattern
 from regauth.engine.policy.policy import Policy, Statement
+from regauth.engine.source.addresses import IpAddress
 from regauth.engine.tokens.jwt import supposed
 from regauth.policytests.execution.evaluation import Session, ask
 from regauth.policytests.tokens.issuing import Sample
@@ -53,6 +54,7 @@ class _Base:
     provider: str
     service: str
     now: datetime
+    client: IpAddress | None
     sample: Sample
 
 
@@ -192,6 +194,7 @@ def _bases(sessions: Iterable[Session]) -> Iterator[_Base]:
                 outcome.provider.name,
                 session.service,
                 session.sample.now,
+                session.sample.client,
                 session.sample,
             )
 
@@ -220,7 +223,7 @@ def _request(policy: Policy, candidate: _Candidate) -> Request | Refusal:
     outcome = authenticate(provider, supposed(dict(candidate.claims)), base.service, base.now)
     if isinstance(outcome, Refusal):
         return outcome
-    return ask(policy, outcome, base.service, base.now, mutant=True)
+    return ask(policy, outcome.from_client(base.client), base.service, base.now, mutant=True)
 
 
 Pair = tuple[Statement, Statement | None]

@@ -19,6 +19,7 @@ from typing import Final
 from regauth.engine.access.outcomes import Refusal, Why
 from regauth.engine.access.scope import REPOSITORY_ACTIONS, Access, repository_access
 from regauth.engine.policy.policy import Policy, Provider
+from regauth.engine.source.addresses import parse_ip
 from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.problems import Location
 from regauth.engine.source.rendering import render_text
@@ -33,7 +34,7 @@ from regauth.policytests.tokens.forgeries.known import FORGERIES
 from regauth.policytests.tokens.issuing import IssuerKeys, make_sample, profile_of
 from regauth.policytests.tokens.profiles import known as profiles
 from regauth.policytests.tokens.profiles.profile import merge
-from regauth.policytests.tokens.spec import TokenSpec
+from regauth.policytests.tokens.spec import UNKNOWN_CLIENT, TokenSpec
 
 __tracebackhide__ = True  # pytest then shows the line of the test and hides this module
 
@@ -148,18 +149,35 @@ class AskedToken:
             raise PolicyError("write why the test needs a token that no issuer makes")
         return replace(self, spec=replace(self.spec, impossible=reason))
 
+    def used_from(self, address: str) -> "AskedToken":
+        """
+        Return the token, used from an address.
+
+        Args:
+            address: The address of the client, or `unknown`.
+
+        Raises:
+            PolicyError: It is neither.
+        """
+        if address != UNKNOWN_CLIENT and parse_ip(address) is None:
+            raise PolicyError(f"{address!r} is no IP address")
+        return replace(self, spec=replace(self.spec, client=address))
+
     def session(self, service: str | None = None) -> Session:
         """
         Log the token in.
 
         Raises:
             PolicyError: The token contradicts its issuer's claim schema, the policy has no such
-                service, or it has several and none is named.
+                service, or it has several and none is named, or it reads the client's address and
+                none is given.
         """
         sample = make_sample(self.spec, self.provider, self.asked.at, self.asked.keys)
         for found in impossible_claims(sample):
             raise PolicyError(f"{found.message}; {found.fix}; or call .impossible(REASON)")
         policy = self.asked.policy
+        if self.spec.client is None and policy.reads_client:
+            raise PolicyError("the policy asks from where; call .used_from(ADDRESS)")
         if service is None and len(policy.services) > 1:
             names = ", ".join(sorted(policy.services))
             raise PolicyError(f"the policy answers for {names}; write service=NAME")

@@ -104,12 +104,16 @@ def _with_reference(access: Access) -> Access:
 def _explanation(subject: Subject, asked: Sequence[Access]) -> Explanation:
     if subject.keys is not None:
         credentials = Credentials(subject.username, subject.text)
-        steps = explain(subject.policy, credentials, subject.service, asked, subject.now)
+        steps = explain(
+            subject.policy, credentials, subject.service, asked, subject.now, subject.client
+        )
         return run(steps, lambda _: _keys(subject))
     outcome = _log_in(subject)
     if isinstance(outcome, Refusal):
         return Explanation(outcome, None, ())
-    return explain_verified(subject.policy, outcome, subject.service, asked, subject.now)
+    return explain_verified(
+        subject.policy, outcome, subject.service, asked, subject.now, subject.client
+    )
 
 
 def _log_in(subject: Subject) -> Authenticated | Refusal:
@@ -145,7 +149,8 @@ def can(options: Options, token: str, places: Sequence[str]) -> Iterator[str]:
     if isinstance(outcome, Refusal):
         yield f"nothing: the login is refused, {outcome.reason}: {outcome.message}"
         return
-    request = ask(subject.policy, outcome, subject.service, subject.now)
+    login = outcome.from_client(subject.client)
+    request = ask(subject.policy, login, subject.service, subject.now)
     rows = []
     named = [_place(place) for place in places]
     for name, class_ in named or _places(subject, outcome):

@@ -63,6 +63,7 @@ def _asking(function: Command) -> Command:
     """Add the options of a question about one token."""
     for option in (
         _SUITE,
+        click.option("--client", help="The address that the token is used from."),
         click.option("--policy", type=_PATH, help="Ask this policy."),
         click.option("--keys", type=_PATH, help="JWK set to verify a real token with."),
         click.option("--at", metavar="TIME", help="When; a real token's own time by default."),

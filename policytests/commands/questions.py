@@ -14,6 +14,7 @@ from typing import Final, cast
 
 from regauth.engine.access.scope import REPOSITORY
 from regauth.engine.policy.policy import Policy, Provider
+from regauth.engine.source.addresses import IpAddress, parse_ip
 from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.rendering import render_text
 from regauth.engine.tokens.algorithms import KeysError
@@ -52,6 +53,8 @@ class Subject:
     """The keys to verify the token with; None when the token is not verified."""
     repositories: tuple[str, ...]
     """Repositories that the token's suite mentions."""
+    client: IpAddress | None = None
+    """The address that it is used from; None: it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class Options:
     at: str | None = None
     service: str | None = None
     provider: str | None = None
+    client: str | None = None
 
     @classmethod
     def of(cls, options: Mapping[str, object]) -> "Options":
@@ -137,6 +141,7 @@ class Options:
             named.name if named else sample.username,
             sample.key_set(provider),
             _mentioned(loaded),
+            self._client() if self.client else sample.client,
         )
 
     def _real(self, token: str) -> Subject:
@@ -154,7 +159,17 @@ class Options:
         now = self.time() or own or datetime.now(UTC)
         named = self._named(policy)
         username = named.name if named else ""
-        return Subject(policy, self._service(policy, None), now, text, username, keys, ())
+        return Subject(
+            policy, self._service(policy, None), now, text, username, keys, (), self._client()
+        )
+
+    def _client(self) -> IpAddress | None:
+        if self.client is None:
+            return None
+        found = parse_ip(self.client)
+        if found is None:
+            raise QuestionError(f"--client {self.client!r} is no IP address")
+        return found
 
     def _named(self, policy: Policy) -> Provider | None:
         """

@@ -98,6 +98,7 @@ def open_session(policy: Policy, sample: Sample, service: str) -> Session:
     outcome = run(login(policy, credentials, service, sample.now), keys_for)
     request = None
     if isinstance(outcome, Authenticated):
+        outcome = outcome.from_client(sample.client)
         request = ask(policy, outcome, service, sample.now, bounded=True)
     return Session(policy, sample, service, outcome, request)
 

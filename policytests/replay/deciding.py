@@ -65,6 +65,7 @@ class Undecided(StrEnum):
     NO_CLAIMS = "no-claims"
     REDACTED = "redacted"
     CUT = "cut"
+    NO_ADDRESS = "no-address"
 
 
 class Change(StrEnum):
@@ -129,6 +130,8 @@ class Replay:
             return Undecided.REDACTED
         if record.cut:
             return Undecided.CUT
+        if self._reads.client and not record.addressed:
+            return Undecided.NO_ADDRESS
         asked = asked_of(record)
         before = (login_refused(record.reason),) * len(asked.names)
         if record.answered:
@@ -170,7 +173,11 @@ class Replay:
         """Check a record's login again; None when the result is known to be the same."""
         if record.anonymous or record.reason == Reason.NO_CREDENTIALS:
             outcome = anonymous(self.policy, record.service, (), record.time)
-            return outcome if isinstance(outcome, Refusal) else LoggedIn(Identity(), NO_CLAIMS)
+            return (
+                outcome
+                if isinstance(outcome, Refusal)
+                else LoggedIn(Identity(client=record.address), NO_CLAIMS)
+            )
         if record.claims is None:
             return self._without_claims(record)
         when = record.checked or record.time
@@ -187,7 +194,8 @@ class Replay:
             username = "" if record.routing == "issuer" else record.provider
             login = login_verified(self.policy, username, record.claims, record.service, when)
         if isinstance(login, Authenticated):
-            return LoggedIn(login.identity, login.claims, login)
+            identity = replace(login.identity, client=record.address)
+            return LoggedIn(identity, login.claims, login)
         return login
 
     def _without_claims(self, record: Record) -> Refusal | Undecided | None:

@@ -35,6 +35,8 @@ class Dependencies:
     """Whether one asks for the time."""
     ends: tuple[datetime, ...]
     """When statements end by themselves."""
+    client: bool = False
+    """Whether one reads the client's address."""
 
     @classmethod
     def of(cls, policy: Policy, *, logins: bool = False) -> "Dependencies":
@@ -45,6 +47,7 @@ class Dependencies:
             None if None in claims else tuple(sorted(name for name in claims if name)),
             policy.depends_on_time(logins=logins),
             policy.ends,
+            policy.reads_client,
         )
 
     def key(
@@ -60,7 +63,8 @@ class Dependencies:
         ended = bisect_right(self.ends, now)
         seen = self._seen(claims)
         asked = (record.service, record.asked, record.by_reference)
-        return marshal.dumps((identity.provider, asked, ended, seen), _FORM)
+        client = str(identity.client) if self.client else ""
+        return marshal.dumps((identity.provider, asked, ended, client, seen), _FORM)
 
     def token(self, record: Record) -> bytes:
         """Return what stands for a login, whatever its time and whatever it asks for."""

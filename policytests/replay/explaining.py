@@ -33,6 +33,8 @@ def explain_record(replay: Replay, record: Record) -> Explanation | Undecided | 
     if record.redacted or record.cut:
         return Undecided.REDACTED if record.redacted else Undecided.CUT
     policy, service = replay.policy, record.service
+    if policy.reads_client and not record.addressed:
+        return Undecided.NO_ADDRESS
     asked, now = asked_of(record), replay.at or record.time
     login = replay.login(record)
     if login is None and record.answered:
@@ -42,8 +44,10 @@ def explain_record(replay: Replay, record: Record) -> Explanation | Undecided | 
     if isinstance(login, Refusal):
         return explain_refused(policy, login, service, record.time)
     if login.authenticated is None:
-        return run(explain(policy, None, service, asked.accesses, now), _no_keys)
-    return explain_verified(policy, login.authenticated, service, asked.accesses, now)
+        return run(explain(policy, None, service, asked.accesses, now, record.address), _no_keys)
+    return explain_verified(
+        policy, login.authenticated, service, asked.accesses, now, record.address
+    )
 
 
 def _no_keys(_: NeedKeys) -> Keys:

@@ -17,6 +17,7 @@ from regauth import schemas
 from regauth.engine.access import references
 from regauth.engine.access.outcomes import Why
 from regauth.engine.source import strictjson
+from regauth.engine.source.addresses import IpAddress, parse_ip
 from regauth.engine.source.redaction import REDACTED
 from regauth.engine.tokens.jwt import Claims, recalled
 
@@ -35,7 +36,7 @@ _NOT_NEEDED: Final = frozenset({"errors", "shadow"})
 
 _TEXTS: Final = (
     *("time", "requestId", "client", "policy", "service", "outcome", "reason", "provider"),
-    *("subject", "routing", "trust"),
+    *("subject", "routing", "trust", "address"),
 )
 """The members that are texts, if they are there."""
 
@@ -114,6 +115,10 @@ class Record(NamedTuple):
     """Whether a part that deciding needs was removed, because it looked like a token."""
     cut: bool = False
     """Whether a part that deciding needs was cut off, because the record was too long."""
+    address: IpAddress | None = None
+    """The address that conditions could read."""
+    addressed: bool = False
+    """Whether the record says it, be it that the address was not known."""
     lifetime: int | None = None
     """For how many seconds the token is valid; None in records that do not say it."""
     max_lifetime: int | None = None
@@ -188,6 +193,8 @@ def _record(data: dict[str, Any], *, redacted: bool) -> Record:
         routing=data.get("routing", ""),
         trust=data.get("trust", ""),
         cut=_is_cut(data.get("cut", [])),
+        address=_address(data.get("address", "")),
+        addressed="address" in data,
         lifetime=_seconds(data, "lifetime"),
         max_lifetime=_seconds(data, "maxLifetime"),
         redacted=redacted and REDACTED in repr((claims, asked, data["service"])),
@@ -235,6 +242,13 @@ def _accesses(listed: object) -> dict[str, Answered]:
     if len(accesses) != len(listed):
         _refuse("an access is listed twice")
     return accesses
+
+
+def _address(text: str) -> IpAddress | None:
+    found = parse_ip(text)
+    if text and found is None:
+        _refuse("`address` is none")
+    return found
 
 
 def _seconds(data: Mapping[str, Any], name: str) -> int | None:

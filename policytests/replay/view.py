@@ -32,6 +32,7 @@ MATTER: Final[Mapping[Undecided, str]] = {
     Undecided.UNKNOWN_SERVICE: "a login for a service that only this policy answers for",
     Undecided.NO_CLAIMS: "the log was written without claims",
     Undecided.REDACTED: "holds [token] in place of a claim, a scope or the service",
+    Undecided.NO_ADDRESS: "does not say which address of its client conditions could read",
     Undecided.CUT: "was too long, so that its scopes, accesses or claims were cut off",
 }
 """Why a line is not decided again."""

@@ -50,6 +50,7 @@ def link(suite: Suite, policy: Policy, surroundings: Surroundings, problems: Pro
     stated = compile_invariants(suite.invariants, policy, problems) if suite.invariants else ()
     linked = Linked(suite, policy, {}, {}, *stated)
     for spec in suite.tokens.values():
+        linker.check_client(spec)
         sample = linker.sample(spec)
         if sample is not None:
             linked.samples[spec.name] = sample
@@ -78,6 +79,14 @@ class _Linker:
             self._statements.append(policy.anonymous.name)
 
     # -- tokens
+
+    def check_client(self, spec: TokenSpec) -> None:
+        """Report a token that is used from nowhere, where the policy asks from where."""
+        if spec.client is None and self._policy.reads_client:
+            statement = self._policy.by_client[0].name
+            message = f"from which address `{spec.name}` is used decides `{statement}`"
+            hint = "client: 192.0.2.7, here or for the whole suite; or client: unknown"
+            self._problems.error(spec.location, "missing-client", message, hint)
 
     def sample(self, spec: TokenSpec) -> Sample | None:
         if spec.jwt is not None:

@@ -5,6 +5,7 @@ What lives here: the shape of a suite and the order its parts are read in.  Not 
 meaning of tokens (`reading_tokens`) and tests (`reading_tests`), and the policy (`linking`).
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from regauth.engine.source import nodes, schema
@@ -18,7 +19,7 @@ from .samples import Samples, SamplesReader, names_in_use
 from .suite import Hostile, Suite
 from .tests import read_places, read_tests
 from .times import looks_like_time, parse_time
-from .tokens import read_groups, read_tokens
+from .tokens import read_client, read_groups, read_tokens
 
 
 def read_suite(
@@ -66,7 +67,11 @@ class _SuiteReader:
         samples = shared.read(self._root.get("samples"))
         own = self._root.get("tokens")
         tokens = read_tokens(own, self._problems, samples.tokens)
-        every = {**samples.tokens, **tokens}
+        client = read_client(self._root.get("client"), self._problems)
+        every = {
+            name: replace(spec, client=spec.client or client)
+            for name, spec in {**samples.tokens, **tokens}.items()
+        }
         groups = read_groups(self._root.get("groups"), every, self._problems)
         self._check_names(samples)
         names = Names(frozenset(every), {**samples.groups, **groups})

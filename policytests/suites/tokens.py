@@ -8,12 +8,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
+from regauth.engine.source.addresses import parse_ip
 from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Location, Problems
 from regauth.policytests.tokens.forgeries import known as forgeries
 from regauth.policytests.tokens.profiles.profile import merge
-from regauth.policytests.tokens.spec import TokenSpec
+from regauth.policytests.tokens.spec import UNKNOWN_CLIENT, TokenSpec
 
 from .times import looks_like_time, parse_shift, parse_time
 
@@ -130,6 +131,7 @@ class _TokenReader:
             impossible_at=_place(token.get("impossible")),
             jwt=_text(token.get("jwt")) or base.jwt,
             keys=_text(token.get("keys")) or base.keys,
+            client=read_client(token.get("client"), self._problems) or base.client,
         )
 
     def _check_origin(self, token: MappingNode, base: TokenSpec) -> None:
@@ -163,6 +165,16 @@ class _TokenReader:
         if moment is None and looks_like_time(node.text):
             self._problems.error(node.location, "bad-time", f"there is no time `{node.text}`")
         return moment, None
+
+
+def read_client(node: Node | None, problems: Problems) -> str | None:
+    """Read the address of a client, or `unknown`; the code is `bad-address`."""
+    if not isinstance(node, ScalarNode):
+        return None
+    if node.text != UNKNOWN_CLIENT and parse_ip(node.text) is None:
+        message = f"`{node.text}` is no IP address"
+        problems.error(node.location, "bad-address", message, "write it such as 192.0.2.7")
+    return node.text
 
 
 def _text(node: Node | None) -> str | None:

@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key a
 
 from regauth.engine.issuers import Derived
 from regauth.engine.policy.policy import Provider
+from regauth.engine.source.addresses import IpAddress, parse_ip
 from regauth.engine.tokens.jwt import sign
 from regauth.engine.tokens.keys import Key, KeySet, PrivateKey, SigningKey, algorithms_of
 from regauth.policytests.tokens.profiles.profile import Claims, Issue, Profile, merge
@@ -100,6 +101,11 @@ class Sample:
     provider: Provider | None = field(default=None, repr=False)
     captured: str | None = field(default=None, repr=False)
     captured_keys: KeySet | None = None
+
+    @property
+    def client(self) -> IpAddress | None:
+        """The address that it is used from; None: it is not known."""
+        return parse_ip(self.spec.client) if self.spec.client else None
 
     @cached_property
     def text(self) -> str:

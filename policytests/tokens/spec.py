@@ -8,8 +8,12 @@ Not here: reading it from YAML (`suites.tokens`), and making the token (`issuing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final
 
 from regauth.engine.source.problems import Location
+
+UNKNOWN_CLIENT: Final = "unknown"
+"""What a suite says of a client whose address is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +45,5 @@ class TokenSpec:
     impossible_at: Location | None = None
     jwt: str | None = None
     keys: str | None = None
+    client: str | None = None
+    """The address that it is used from, or `unknown`; None: the suite does not say."""

@@ -49,6 +49,8 @@ class _Forwarded:
     names: tuple[str, str] = ("X-Forwarded-Proto", "X-Forwarded-Host")
     """The headers that scheme and host stand in."""
     trusted: bool = True
+    certain: bool = False
+    """Whether `client` is certainly the client: the first hop that no trusted proxy is."""
 
 
 class ForwardedFields:
@@ -93,21 +95,28 @@ class ForwardedFields:
             found.names[0],
             found.names[1] if found.host else "Host",
         )
-        return RequestInfo(given, found.client, agent, began, asked, found.trusted)
+        address = parse_ip(found.client) if found.certain else None
+        return RequestInfo(given, found.client, agent, began, asked, found.trusted, address)
 
     def _believed(self, environ: Environ) -> _Forwarded:
         peer = _plain_ip(_text(environ, "REMOTE_ADDR"))
         if not self._trusted or not is_within(peer, self._trusted):
             self._tell(environ, peer, _FIELDS)
-            return _Forwarded(peer, trusted=False)
+            # A peer that sends such fields may be a proxy that nobody told us of.
+            direct = not any(name in environ for name in _FIELDS)
+            return _Forwarded(peer, trusted=False, certain=direct)
         if self._rfc7239:
             self._tell(environ, peer, _X_FORWARDED)
             return _by_rfc7239(peer, _text(environ, "HTTP_FORWARDED"), self._trusted)
         self._tell(environ, peer, ("HTTP_FORWARDED",))
+        client, certain = client_address(
+            peer, _text(environ, "HTTP_X_FORWARDED_FOR"), self._trusted
+        )
         return _Forwarded(
-            client_address(peer, _text(environ, "HTTP_X_FORWARDED_FOR"), self._trusted),
+            client,
             _first(environ, "HTTP_X_FORWARDED_PROTO").lower(),
             _first(environ, "HTTP_X_FORWARDED_HOST"),
+            certain=certain,
         )
 
     def _tell(self, environ: Environ, peer: str, variables: Iterable[str]) -> None:
@@ -143,9 +152,12 @@ class WithRequestInfo:
         return self._application(environ, start_response)
 
 
-def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str:
+def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> tuple[str, bool]:
     """
-    Return the address of the nearest party that is not a trusted proxy.
+    Return the address of the nearest party that is not a trusted proxy, and whether it is certain.
+
+    It is not when a hop cannot be read, or when all hops are trusted proxies: then the client is
+    the last proxy that is known.
 
     Each proxy appends the address it was asked from, so the list is read from its end.  What stands
     before the first address that is not trusted is that client's own claim.
@@ -159,9 +171,9 @@ def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> str
         # An unreadable hop ends the walk.  The client is then the last proxy, never a part of the
         # field that a client wrote.
         if hop is None:
-            break
+            return client, False
         client = hop
-    return client
+    return client, not is_within(client, trusted)
 
 
 def _by_rfc7239(peer: str, text: str, trusted: Sequence[Network]) -> _Forwarded:
@@ -172,16 +184,19 @@ def _by_rfc7239(peer: str, text: str, trusted: Sequence[Network]) -> _Forwarded:
     trusted proxy that says them.  A field with a fault counts for nothing: with one quote, a client
     could make what a proxy appends a part of its own element.
     """
-    client, scheme, host = peer, "", ""
+    client, scheme, host, readable = peer, "", "", True
     elements = _elements(text)[-MAX_HOPS:]
     while elements and is_within(client, trusted):
         element = elements.pop()
         scheme, host = element.get("proto", scheme), element.get("host", host)
         hop = _hop(element.get("for", ""))
         if hop is None:  # `unknown`, or a name that the proxy made up (section 6)
+            readable = False
             break
         client = hop
-    return _Forwarded(client, scheme.lower(), host, ("Forwarded", "Forwarded"))
+    certain = readable and not is_within(client, trusted)
+    names = ("Forwarded", "Forwarded")
+    return _Forwarded(client, scheme.lower(), host, names, certain=certain)
 
 
 def _elements(text: str) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv6Network
 from typing import Any, Final
 
-from regauth.engine.source.addresses import parse_ip
+from regauth.engine.source.addresses import IpAddress, parse_ip
 
 REQUEST_INFO: Final = "regauth.request_info"
 """The variable of the WSGI environment; no client can set one without the prefix `HTTP_`."""
@@ -64,6 +64,13 @@ class RequestInfo:
     asked: AskedAddress = AskedAddress("", "")
     trusted: bool = False
     """Whether a trusted proxy sent it."""
+    address: IpAddress | None = None
+    """
+    The address of the client, for conditions of a policy.
+
+    None where `client` is not certainly it: without a peer address, after a hop that cannot be
+    read, with trusted hops only, and with forwarded fields of a peer that is not trusted.
+    """
 
     @property
     def origin_fault(self) -> str:

@@ -114,6 +114,7 @@ def _asked(method: str, target: str, environ: Mapping[str, object], info: Reques
         str(environ.get("HTTP_AUTHORIZATION", "")),
         info.origin,
         info.origin_fault,
+        info.address,
     )
 
 

@@ -20,6 +20,7 @@ def write_ruling(log: DecisionLog, ruling: Ruling, token: RegistryToken, info: R
         "asked": [str(one) for one in ruling.asked],
         **outcome_of(ruling.outcome),
         "routing": "workload",
+        "address": "" if info.address is None else str(info.address),
     }
     if isinstance(ruling.outcome, Decision):
         record["outcome"] = "decided"

@@ -82,6 +82,7 @@ class RegistryProxy:
             environ.get("HTTP_AUTHORIZATION", ""),
             info.origin,
             info.origin_fault,
+            info.address,
         )
         # The decision comes before the upstream is asked for anything, a token included.
         outcome = self._gate.decide(asked)

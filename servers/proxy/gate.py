@@ -15,6 +15,7 @@ from typing import Final
 
 from regauth.engine import Access, Reason
 from regauth.engine.decisions.exchange import KeysUnavailable
+from regauth.engine.source.addresses import IpAddress
 from regauth.engine.tokens.registry_trust import RegistryToken
 from regauth.servers.protocol.challenges import bearer_challenge
 from regauth.servers.protocol.errors import ErrorCode, error_body
@@ -55,6 +56,8 @@ class Asked:
     """Where the client believes the registry to be."""
     origin_fault: str = ""
     """Which header is wrong, where there is no origin."""
+    client: IpAddress | None = None
+    """The address of the client, where that is certain."""
 
     @property
     def no_origin(self) -> "TurnedAway":
@@ -197,8 +200,11 @@ class Gate:
             if policy is None or not filtered:
                 return Admitted(route, token)
             if token.workload is not None:
-                return Admitted(route, token, visible=partial(policy.visible, token))
-        ruling = policy.decide(token, missing) if policy is not None and missing else None
+                visible = partial(policy.visible, token, client=asked.client)
+                return Admitted(route, token, visible=visible)
+        ruling = (
+            policy.decide(token, missing, asked.client) if policy is not None and missing else None
+        )
         # 401 and not 403: the client may have another token, and asks for one by this challenge.
         if policy is None or ruling is None:
             return self._unauthorized(asked, route, "insufficient-scope", "insufficient_scope")

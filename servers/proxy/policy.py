@@ -17,6 +17,7 @@ from regauth.engine.access.references import ALL_TAGS, UPLOAD
 from regauth.engine.access.scope import REPOSITORY, Resource
 from regauth.engine.decisions.workload import decide_for, decide_open
 from regauth.engine.explaining.disclosure import reasons_told
+from regauth.engine.source.addresses import IpAddress
 from regauth.engine.tokens.registry_trust import RegistryToken
 
 PULL: Final = "pull"
@@ -98,13 +99,15 @@ class ProxyPolicy:
         self._now = now
         self.filter_catalog = filter_catalog
 
-    def decide(self, token: RegistryToken, accesses: Sequence[Access]) -> Ruling | None:
+    def decide(
+        self, token: RegistryToken, accesses: Sequence[Access], client: IpAddress | None
+    ) -> Ruling | None:
         """Decide accesses; None when the token does not leave all of them open."""
         variants = [token.open(access) for access in accesses]
         if token.workload is None or not all(variants):
             return None
         policy, now = self._policy(), self._now()
-        outcome = decide_open(policy, token.workload, self._service, variants, now)
+        outcome = decide_open(policy, token.workload, self._service, variants, now, client)
         return Ruling(tuple(chain(*variants)), outcome, self._service, policy, now)
 
     def told(self, ruling: Ruling, token: RegistryToken) -> str:
@@ -117,7 +120,9 @@ class ProxyPolicy:
             return str(told.reason)
         return ", ".join(dict.fromkeys(str(one) for one in told if one is not Why.GRANTED))
 
-    def visible(self, token: RegistryToken, names: Sequence[str]) -> list[str]:
+    def visible(
+        self, token: RegistryToken, names: Sequence[str], client: IpAddress | None = None
+    ) -> list[str]:
         """Return those of some repositories that a token's workload may pull from, or a tag of."""
         if token.workload is None:
             return []
@@ -127,7 +132,7 @@ class ProxyPolicy:
         # A page may hold many names, so it is decided in parts, each as one request.
         for start in range(0, len(asked), _DECIDED_AT_ONCE):
             part = asked[start : start + _DECIDED_AT_ONCE]
-            found = decide_for(policy, token.workload, self._service, part, now)
+            found = decide_for(policy, token.workload, self._service, part, now, client)
             if isinstance(found, Refusal):
                 continue
             seen += [

@@ -7,7 +7,8 @@ Not here: making tokens (`service`), and HTTP (`resource`).
 Clients ask the same several times within a second or two: a push asks once for each connection.
 An answer is given again only
 
-- to the very same request: method, `Authorization` header, query or form, byte for byte;
+- to the very same request: method, `Authorization` header, query or form, byte for byte, from the
+  same address;
 - while policy and signing keys are the same objects: reading them again ends it;
 - while the provider's keys are those that verified the login: a provider that takes a key back ends
   it;
@@ -27,6 +28,7 @@ from datetime import datetime, timedelta
 from typing import Final, Generic, TypeVar
 
 from regauth.engine import KeySet, NeedKeys, Policy, Refusal
+from regauth.engine.source.addresses import IpAddress
 from regauth.servers.bounded_cache import BoundedCache
 from regauth.servers.provider_keys.providers import ProviderKeys
 from regauth.servers.state.state import State
@@ -56,9 +58,15 @@ class Question:
     read: Callable[[], TokenRequest]
 
     @staticmethod
-    def name_of(method: str, authorization: str | None, text: bytes) -> bytes:
-        """Return a digest of a request, which stands for it without holding its token."""
-        parts = f"{method} {authorization or ''}\n".encode("utf-8", "surrogatepass")
+    def name_of(
+        method: str, authorization: str | None, text: bytes, client: IpAddress | None = None
+    ) -> bytes:
+        """
+        Return a digest of a request, which stands for it without holding its token.
+
+        The client is a part of it: an answer may depend on its address.
+        """
+        parts = f"{client or ''} {method} {authorization or ''}\n".encode("utf-8", "surrogatepass")
         return hashlib.sha256(parts + text).digest()
 
 

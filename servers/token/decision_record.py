@@ -33,6 +33,7 @@ def _record(answer: Answer, info: RequestInfo, *, claims: bool) -> dict[str, obj
         "asked": [str(scope) for scope in asked.scopes],
         **outcome_of(outcome.decision if isinstance(outcome, Issued) else outcome),
     }
+    record["address"] = "" if asked.client is None else str(asked.client)
     if isinstance(outcome, Issued):
         record |= {
             "jti": outcome.jti,

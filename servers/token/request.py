@@ -24,6 +24,7 @@ from regauth.engine.access.scope import (
     requested_scopes,
 )
 from regauth.engine.decisions.exchange import Credentials
+from regauth.engine.source.addresses import IpAddress
 
 MAX_PARAMETER: Final = 1000
 """Characters in `service`, `account` or `client_id`."""
@@ -63,6 +64,8 @@ class TokenRequest:
     """Whether the password is what the client was once given as a refresh token."""
     named: tuple[Access, ...] | None = None
     """What is asked for with tags and digests, which scopes cannot name; None: the scopes alone."""
+    client: IpAddress | None = None
+    """The address that it came from, for conditions that read it; None: it is not known."""
 
     @property
     def accesses(self) -> tuple[Access, ...]:

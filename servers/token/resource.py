@@ -15,6 +15,7 @@ from typing import Final
 import falcon
 
 from regauth.engine import Refusal
+from regauth.engine.source.addresses import IpAddress
 from regauth.servers.protocol.request_info import RequestInfo
 from regauth.servers.provider_keys.providers import ProviderKeys
 
@@ -92,7 +93,7 @@ class TokenResource:
             # The rate comes before the cache and the login: a client over its limit must cost as
             # little as possible.
             self._refusals.admit(info)
-            question = _question(request, body)
+            question = _question(request, body, info.address)
             answered = self._answers.answer(question, self._refusals.admit_identity)
             self._answer(answered, response, info)
 
@@ -114,19 +115,19 @@ class TokenResource:
             self._observer.answered(answered.answer, info, HTTPStatus.OK, reply.logged)
 
 
-def _question(request: falcon.Request, body: bytes | None) -> Question:
+def _question(request: falcon.Request, body: bytes | None, client: IpAddress | None) -> Question:
     """Return a request as the answer cache knows it; it is read only when it is new."""
     authorization = request.env.get("HTTP_AUTHORIZATION")
     text = request.query_string.encode() if body is None else body
 
     def read() -> TokenRequest:
         if body is not None:
-            return read_post(body, authorization)
-        asked = read_get(request.params, authorization)
+            return replace(read_post(body, authorization), client=client)
+        asked = replace(read_get(request.params, authorization), client=client)
         # No client would get the token of a session that HEAD begins.
         return replace(asked, offline=False) if request.method == "HEAD" else asked
 
-    return Question(Question.name_of(request.method, authorization, text), read)
+    return Question(Question.name_of(request.method, authorization, text, client), read)
 
 
 def _reply(issued: Issued, issued_at: datetime) -> tuple[str, str]:

@@ -196,7 +196,7 @@ class TokenService:
     ) -> tuple[Authenticated | None, KeySet | None, Decision | Refusal]:
         wanted = asked.accesses
         if asked.credentials is None:
-            return None, None, anonymous(policy, asked.service, wanted, now)
+            return None, None, anonymous(policy, asked.service, wanted, now, asked.client)
         login, keys = self._login(policy, asked, asked.credentials, now, logins)
         if isinstance(login, Refusal):
             return None, None, login
@@ -204,7 +204,8 @@ class TokenService:
         admit(login.identity)
         # The decision is never remembered with the login: every access is decided by the current
         # policy.
-        decided = decide(policy, login.identity, login.claims, asked.service, wanted, now)
+        identity = replace(login.identity, client=asked.client)
+        decided = decide(policy, identity, login.claims, asked.service, wanted, now)
         if isinstance(decided, Refusal):  # a session's login was checked as of its beginning
             decided = replace(decided, at=login.at)
         return login, keys, decided

@@ -9,6 +9,7 @@ no token, keeps no login and no answer, and counts against the limits of the tok
 """
 
 import json
+from dataclasses import replace
 from http import HTTPStatus
 
 import falcon
@@ -48,6 +49,7 @@ class WhyResource:
         with self._refusals.turning_away(response, info, tell):
             self._refusals.admit(info)
             asked = read_why(body, request.env.get("HTTP_AUTHORIZATION"))
+            asked = replace(asked, client=info.address)
             verified = self._service.decide_anew(asked, self._refusals.admit_identity)
             self._answer(verified, response, info)
 

@@ -190,3 +190,17 @@ def test_pods_are_given_secrets_only_where_a_config_map_says_who_has_one(folder:
 
     assert (found.settings.attach_to, found.settings.memory) == ("pods", "configMaps")
     assert not found.entitlements.attach
+
+
+def test_a_policy_that_asks_from_where_is_refused(folder: Path) -> None:
+    """A workload asks from many addresses, which the controller cannot know."""
+    grant = "{name: near, when: 'client == client', repositories: [a/b], actions: [pull]}"
+    policy = folder / "policy" / "policy.yaml"
+    policy.write_text(f"{POLICY}grants: [{grant}]\n")
+    with pytest.raises(ConfigurationError) as caught:
+        read(folder, MINIMAL)
+    (problem,) = caught.value.problems
+
+    assert problem.code == "client-unknown"
+    assert problem.location.file == str(policy)
+    assert "`near` reads" in problem.message

@@ -20,7 +20,18 @@ from tests.conftest import REPOSITORY
 from .pages import ELSEWHERE, SHELL, Block, blocks, checked_here
 
 POLICY = {"services", "definitions", "providers", "grants", "denials", "anonymous"}
-SUITE = {"policy", "at", "service", "samples", "tokens", "groups", "tests", "hostile", "invariants"}
+SUITE = {
+    "policy",
+    "at",
+    "service",
+    "client",
+    "samples",
+    "tokens",
+    "groups",
+    "tests",
+    "hostile",
+    "invariants",
+}
 
 BASE: Mapping[str, Mapping[str, Any]] = {
     "providers": {

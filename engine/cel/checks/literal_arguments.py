@@ -7,6 +7,7 @@ out; and conversions of literals, which must succeed.  Not here: types (`checkin
 
 from collections.abc import Iterator
 
+from regauth.engine.cel.library.networks import read_network
 from regauth.engine.cel.library.overloads import Function
 from regauth.engine.cel.library.regex import PatternError, compile_pattern
 from regauth.engine.cel.library.times import zone_offset
@@ -32,6 +33,8 @@ def check_literals(node: Call, function: Function, parts: tuple[Node, ...]) -> I
     """Say what is wrong with the time zone of an accessor, or with the text of a conversion."""
     if node.function.startswith("get") and len(parts) > 1:
         yield from _check_zone(parts[1])
+    if node.function == "inNetwork":
+        yield from _check_network(parts[-1])
     if node.target is not None or not isinstance(parts[0], Constant):
         return
     value = parts[0].value
@@ -42,6 +45,19 @@ def check_literals(node: Call, function: Function, parts: tuple[Node, ...]) -> I
     except CelError as error:
         code = FindingCode.TYPE.value
         yield Finding(parts[0].start, parts[0].end, code, error.message)
+
+
+def _check_network(network: Node) -> Iterator[Finding]:
+    if not isinstance(network, Constant) or not isinstance(network.value, str):
+        message = "the network of inNetwork() must be a literal string"
+        yield _unsupported(network, message, "write one inNetwork() for each network, with `||`")
+        return
+    try:
+        read_network(network.value)
+    except CelError as error:
+        hint = "the bits behind the prefix are 0"
+        code = FindingCode.TYPE.value
+        yield Finding(network.start, network.end, code, error.message, hint)
 
 
 def _check_zone(zone: Node) -> Iterator[Finding]:

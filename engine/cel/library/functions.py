@@ -7,10 +7,22 @@ which are syntax.
 
 from typing import Final
 
-from . import conversions, strings, times
+from . import conversions, networks, strings, times
 from .operators import in_range, moment
 from .overloads import Function, Implementation, Overload
-from .types import BOOL, DOUBLE, DURATION, DYN, INT, STRING, TIMESTAMP, ListType, MapType, Type
+from .types import (
+    ADDRESS,
+    BOOL,
+    DOUBLE,
+    DURATION,
+    DYN,
+    INT,
+    STRING,
+    TIMESTAMP,
+    ListType,
+    MapType,
+    Type,
+)
 from .values import NANOSECONDS, Value
 
 _LIST: Final = ListType(DYN)
@@ -135,9 +147,11 @@ _ACCESSORS: Final = tuple(
     _accessor(name) for name in {**times.TIMESTAMP_PARTS, **times.DURATION_PARTS}
 )
 
+_IN_NETWORK: Final = _member("inNetwork", BOOL, networks.in_network, (ADDRESS, STRING))
+
 FUNCTIONS: Final[dict[str, Function]] = {
     function.name.removesuffix("()"): function
-    for function in (*_STRING_FUNCTIONS, _SIZE, *_CONVERSIONS, *_ACCESSORS)
+    for function in (*_STRING_FUNCTIONS, _SIZE, *_CONVERSIONS, *_ACCESSORS, _IN_NETWORK)
 }
 """Every named function except `matches`, whose pattern is compiled with the policy."""
 

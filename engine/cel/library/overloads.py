@@ -7,11 +7,13 @@ at run time.  Not here: any particular function.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
 from typing import Final, TypeAlias
 
 from regauth.engine.cel.syntax.errors import CelError, ErrorCode
 
 from .types import (
+    ADDRESS,
     BOOL,
     DOUBLE,
     DURATION,
@@ -38,6 +40,7 @@ _CLASSES: Final[dict[Type, type]] = {
     TIMESTAMP: Timestamp,
     DURATION: Duration,
 }
+_ADDRESSES: Final = (IPv4Address, IPv6Address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,5 +101,7 @@ def _classes(parameter: Type) -> tuple[type, ...]:
     if isinstance(parameter, (MapType, RecordType)):
         return (dict,)
     if parameter == DYN:
-        return (*_CLASSES.values(), list, dict)
+        return (*_CLASSES.values(), *_ADDRESSES, list, dict)
+    if parameter == ADDRESS:
+        return _ADDRESSES
     return (_CLASSES[parameter],)

@@ -108,6 +108,8 @@ STRING: Final = Scalar("string")
 NULL: Final = Scalar("null")
 TIMESTAMP: Final = Scalar("timestamp")
 DURATION: Final = Scalar("duration")
+ADDRESS: Final = Scalar("address")
+"""An IP address, which is in networks or not, and does nothing else."""
 
 NOTHING: Final = Scalar("nothing")
 """The elements of `[]`: a list of nothing is a list of anything."""

@@ -11,6 +11,7 @@ by exact type, so that a bool is never taken for the int it is in Python.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, TypeAlias
 
 from regauth.engine.cel.syntax.errors import CelError, ErrorCode
@@ -62,6 +63,8 @@ KINDS: Final[dict[type, str]] = {
     dict: "map",
     Timestamp: "timestamp",
     Duration: "duration",
+    IPv4Address: "address",
+    IPv6Address: "address",
 }
 _NUMBERS: Final = frozenset({int, float})
 _SCALARS: Final = frozenset({str, bool, int, float, Timestamp, Duration})

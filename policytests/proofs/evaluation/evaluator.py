@@ -280,6 +280,9 @@ class Evaluator:
                 return certain(Str(Literal_(self.context.provider)))
             case "now":
                 return certain(Num("timestamp", atoms.quantity(atoms.NOW, NANOSECONDS)))
+            case "client":
+                # It may be unknown, which is an error; what it is nobody can tell from a token.
+                return self.opaque("the client's address")
             case "scope" if self.context.scope is not None:
                 return certain(ScopeMap())
         return self.opaque(("variable", node.name, self.context))
