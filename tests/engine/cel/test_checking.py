@@ -282,6 +282,7 @@ def test_the_program_is_missing_exactly_when_there_is_an_error() -> None:
     assert compiled("claims.").program is None
 
 
+@pytest.mark.slow
 def test_no_text_raises_anything() -> None:
     """Expressions with characters changed, dropped, doubled and swapped give findings at most."""
     pick, generator = random.Random(SEED), Untyped(SEED)

@@ -134,6 +134,7 @@ def test_equalities_are_what_an_index_can_use(text: str, equalities: dict[Any, s
     assert equalities == program(text, {"main": MAIN}).equalities
 
 
+@pytest.mark.slow
 def test_outside_its_equalities_a_condition_is_false() -> None:
     """Not true and not an error, whatever the other claims are."""
     pick = random.Random(SEED)
@@ -201,6 +202,7 @@ def test_a_trace_is_bounded() -> None:
     assert 21 == len(made.trace({"claims": {"l": [1] * 5_000}}).children)
 
 
+@pytest.mark.slow
 def test_a_trace_says_what_evaluation_says() -> None:
     generator = Untyped(SEED)
     for _ in range(500):
@@ -222,6 +224,7 @@ def shape(node: Node) -> Value:
     return type(node).__name__, plain, [shape(child) for child in children(node)]
 
 
+@pytest.mark.slow
 def test_a_tree_written_as_text_is_the_same_tree() -> None:
     generator = Untyped(SEED)
     for _ in range(1500):

@@ -101,6 +101,7 @@ def test_a_pattern_with_too_many_states_is_undecided() -> None:
         searched("((a{100}){100}){10}")
 
 
+@pytest.mark.slow
 def test_two_languages_that_are_too_large_are_undecided() -> None:
     with pytest.raises(UndecidedError):
         find_outside(searched("b{400}"), searched("^(?:.*a.{20}.*b)$"))
@@ -170,6 +171,7 @@ def test_how_texts_begin_is_told_as_far_as_it_is_certain() -> None:
     assert ANYTHING.beginnings() == [""]
 
 
+@pytest.mark.slow
 def test_generated_pairs_agree_with_membership() -> None:
     """A common text is in both, and where there is none no sample is in both."""
     pick = random.Random(7)

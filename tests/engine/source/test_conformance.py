@@ -78,6 +78,7 @@ def test_our_schemas_have_no_other_keywords(schema: str) -> None:
     assert conformance._compiled(schema) is not None
 
 
+@pytest.mark.slow
 def test_it_agrees_about_all_the_documents_there_are(repository: Path) -> None:
     told = [agrees(one, name) for name, all_ in documents(repository).items() for one in all_]
 

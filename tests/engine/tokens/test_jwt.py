@@ -219,6 +219,7 @@ class TestForm:
         with pytest.raises(MalformedTokenError, match="typ"):
             jwt.parse(token({"alg": "ES256", "typ": kind}))
 
+    @pytest.mark.slow
     @given(
         st.text() | st.from_regex(r"[A-Za-z0-9_-]{0,40}\.[A-Za-z0-9_-]{0,40}\.[A-Za-z0-9_-]{0,9}")
     )

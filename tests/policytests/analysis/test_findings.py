@@ -44,6 +44,7 @@ def codes(statements: str, rules: str = OURS) -> list[tuple[str, str]]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder", sorted((REPOSITORY / "policy").iterdir()), ids=lambda f: f.name)
 def test_the_reference_policies_have_nothing_useless(folder: Path) -> None:
     compilation = compile_policy(read_policy_folder(folder))
@@ -160,6 +161,7 @@ def test_a_provider_of_ones_own_has_no_strangers() -> None:
     assert [] == find(compilation.policy, Places.of(compilation.sources)).problems
 
 
+@pytest.mark.slow
 def test_what_has_no_answer_is_told_and_is_no_finding(monkeypatch: pytest.MonkeyPatch) -> None:
     grants = """grants:
   - {name: a, when: 'claims.ref.startsWith("refs/heads/main") && claims.ref < claims.sha', repositories: [acme/**], actions: [pull]}

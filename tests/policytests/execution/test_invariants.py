@@ -125,6 +125,7 @@ def test_what_is_not_proved_is_an_error(house: Repository, monkeypatch: pytest.M
     assert "the bound on the solver's steps" in judgment.summary
 
 
+@pytest.mark.slow
 def test_an_opaque_condition_is_never_a_pass(house: Repository) -> None:
     stated = "  never: [{name: n, when: 'claims.ref < claims.sha', repositories: ['**'], actions: [push]}]"
     [judgment] = judged(load(house, stated)).values()

@@ -157,6 +157,7 @@ def test_an_unused_token_is_wrong_unless_a_used_one_is_made_from_it(house: Repos
     assert ["5:3 unused-token"] == house.problems(NOTHING, tokens)
 
 
+@pytest.mark.slow
 def test_every_forgery_is_refused_by_the_login(house: Repository) -> None:
     lines = [f"  f{number}: {{from: x, forge: {name}}}" for number, name in enumerate(FORGERIES)]
     tests = [
