@@ -164,6 +164,7 @@ def test_tables_of_another_grammar_or_lark_are_not_used(
     assert grammar.load() is cel_python()
 
 
+@pytest.mark.slow
 def test_importing_does_not_import_cel_python() -> None:
     code = "import sys, regauth.engine.cel; print('celpy' in sys.modules, sys.getrecursionlimit())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
