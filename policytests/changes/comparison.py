@@ -19,6 +19,7 @@ from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.policy import Policy, Provider
 from regauth.policytests.execution.invariants import proved_by
 from regauth.policytests.proofs import About, Answer, Question, Status, Unknown, more_access
+from regauth.policytests.proofs.account import Account
 from regauth.policytests.suites.invariants import SuiteAssumption
 
 CHANGED_SCHEMA: Final = "a claim schema that comes with the change"
@@ -38,6 +39,7 @@ class Comparison:
         base_folder: What messages call the policy before.
         head_folder: What they call it after.
         assumptions: What the suites of both sides assume of tokens.
+        accounts: How both answers came about, if that is wanted.
     """
 
     base: Policy | None
@@ -47,6 +49,7 @@ class Comparison:
     base_folder: str
     head_folder: str
     assumptions: tuple[SuiteAssumption, ...] = ()
+    accounts: tuple[Account, Account] | None = None
 
     @property
     def same(self) -> bool:
@@ -61,6 +64,8 @@ def compare(
     steps: int,
     at: datetime | None,
     assumptions: tuple[SuiteAssumption, ...] = (),
+    *,
+    account: bool = False,
 ) -> Comparison:
     """
     Compare two states of a policy.
@@ -72,6 +77,7 @@ def compare(
         steps: How many steps of the solver each direction may take.
         at: The time that is preferred for witnesses.
         assumptions: What the suites of both sides assume of tokens.
+        account: Whether to keep how the answers came about.
     """
     present = head or base
     if present is None:
@@ -81,14 +87,25 @@ def compare(
     judged = replace(after, providers=dict(_by_known_schemas(after, base)))
     own = _own_schemas(after, base)
     known = proved_by(assumptions)
-    gained = more_access(Question(judged, before, assumptions=known, steps=steps, at=at))
-    lost = more_access(Question(before, judged, assumptions=known, steps=steps, at=at))
+    accounts = (Account(), Account()) if account else None
+    both = [
+        Question(
+            new,
+            bound,
+            assumptions=known,
+            steps=steps,
+            at=at,
+            account=None if accounts is None else accounts[number],
+        )
+        for number, (new, bound) in enumerate(((judged, before), (before, judged)))
+    ]
+    gained, lost = map(more_access, both)
     gained = _doubted(gained, own)
     if head is None:
         # Else a change could move the policy away, widen it, and be proved harmless.
         gone = Unknown("", "", "", REMOVED)
         gained = replace(gained, unknown=(*gained.unknown, gone))
-    return Comparison(base, head, gained, lost, *folders, assumptions)
+    return Comparison(base, head, gained, lost, *folders, assumptions, accounts)
 
 
 def _by_known_schemas(head: Policy, base: Policy | None) -> Iterator[tuple[str, Provider]]:

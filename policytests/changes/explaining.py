@@ -1,11 +1,14 @@
 """
-A witness, decided by both policies step by step.
+The second path for readers: a witness decided step by step, and a proof retold by the engine.
 
-What lives here: asking the engine for both explanations.  Not here: the steps themselves, which are
-the engine's (`regauth.engine.explaining`).
+What lives here: asking the engine for both explanations, and what a proof compared.  Not here: the
+steps themselves, which are the engine's (`regauth.engine.explaining`), and the notes of a proof
+(`regauth.policytests.proofs.account`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Final
 
 from regauth.engine.access.outcomes import Refusal
 from regauth.engine.decisions.authentication import Authenticated, authenticate
@@ -13,7 +16,17 @@ from regauth.engine.explaining.explanation import Explanation, explain, explain_
 from regauth.engine.explaining.narration import narrate
 from regauth.engine.policy.policy import Policy
 from regauth.engine.tokens.jwt import supposed
-from regauth.policytests.proofs import Witness
+from regauth.policytests.proofs import Unknown, Witness
+from regauth.policytests.proofs.account import (
+    Account,
+    Refuted,
+    described,
+    login_of,
+    names_of,
+    retell,
+)
+
+DISAGREES: Final = "a request that the engine decides otherwise; please report this"
 
 
 def explain_witness(base: Policy | None, head: Policy | None, witness: Witness) -> list[str]:
@@ -57,3 +70,43 @@ def _anonymous(policy: Policy, witness: Witness) -> list[str]:
         found: Explanation = end.value
         return narrate(found).split("\n")
     return []
+
+
+def explain_proof(account: Account, at: datetime | None) -> tuple[list[str], list[Unknown]]:
+    """
+    Return what was compared, which cells there are and why none is left, as lines.
+
+    A comparison for which the engine finds something left is no proof: it is returned as unknown.
+    """
+    lines: list[str] = []
+    doubts: list[Unknown] = []
+    by_how: dict[str, list[str]] = {}
+    for (provider, name), how in account.same.items():
+        by_how.setdefault(f"{provider or 'anonymous'}: {how}", []).append(name)
+    lines += [f"{how}: {', '.join(names)}" for how, names in by_how.items()]
+    logins: dict[str, Mapping[str, object]] = {}
+    for one in account.refuted:
+        name = one.pair.name
+        if name not in logins:
+            logins[name] = login_of(one.pair.new, name, at)
+        lines.append(_compared(one))
+        if name and not logins[name]:
+            lines.append("  no token is known that logs in, so the engine was not asked")
+            continue
+        retold = retell(one, logins[name])
+        if retold is None:
+            lines.append("  the values cannot be divided by themselves")
+            continue
+        lines += [f"  {line}" for line in described(retold)]
+        if retold.against:
+            doubts.append(Unknown(name, one.grant.name, one.target.action, DISAGREES))
+    return lines, doubts
+
+
+def _compared(one: Refuted) -> str:
+    target = one.target
+    reference = "" if target.reference == "none" else f" of {target.reference.value}"
+    action = "list" if target.catalog else f"{target.action}{reference}"
+    pattern = "" if target.catalog else f" {one.grant.patterns[one.pattern].text}"
+    against = names_of((*one.old, *one.new))
+    return f"{one.pair.name or 'anonymous'}: {one.grant.name} ({action}{pattern}), with {against}"

@@ -64,6 +64,8 @@ def _direction(
     head = "GAINED" if gained else "LOST"
     if answer.proved:
         yield f"  {head}  proved none: {compared(one, answer)}"
+        if view.explained is not None:
+            yield from (f"    {visible(line)}" for line in view.explained.get(id(answer), ()))
         return
     shown = witnesses(answer)[: view.limit or None]
     yield f"  {paint(head, 'red' if gained else 'yellow')}  {compared(one, answer)}"

@@ -9,7 +9,7 @@ is said (`changes.formats`).
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -19,7 +19,7 @@ from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.rendering import render_text, wants_color
 from regauth.policytests.changes.assumptions import shared_assumptions
 from regauth.policytests.changes.comparison import Comparison, compare
-from regauth.policytests.changes.explaining import explain_witness
+from regauth.policytests.changes.explaining import explain_proof, explain_witness
 from regauth.policytests.changes.formats import FORMATS
 from regauth.policytests.changes.git import GitError
 from regauth.policytests.changes.sides import Side, Sides, find_sides
@@ -91,12 +91,27 @@ class Diffing:
             if before is not None and after is not None and before.hash != after.hash:
                 both, policies = (sides.base, sides.head), (before, after)
                 assumptions = shared_assumptions(both, folders, policies)
-            yield compare(before, after, folders, self.steps, at, assumptions)
+            yield compare(before, after, folders, self.steps, at, assumptions, account=self.explain)
+
+    def _explained(self, comparisons: list[Comparison]) -> dict[int, Sequence[str]]:
+        """Explain every answer; one that the engine contradicts is no proof any more."""
+        explained: dict[int, Sequence[str]] = {}
+        at = parse_time(self.at) if self.at is not None else None
+        for number, one in enumerate(comparisons):
+            answers = []
+            for answer, account in zip((one.gained, one.lost), one.accounts or (), strict=False):
+                lines, doubts = explain_proof(account, at) if answer.proved else ([], [])
+                told = replace(answer, unknown=(*answer.unknown, *doubts))
+                explained[id(told)] = lines
+                answers.append(told)
+            if answers:
+                comparisons[number] = replace(one, gained=answers[0], lost=answers[1])
+        return explained
 
     def _view(self, sides: Sides, comparisons: list[Comparison], accepted: Accepted) -> View:
         explained: dict[int, Sequence[str]] | None = None
         if self.explain:
-            explained = {}
+            explained = self._explained(comparisons)
             for one in comparisons:
                 for witness in (*witnesses(one.gained), *witnesses(one.lost)):
                     explained[id(witness)] = explain_witness(one.base, one.head, witness)

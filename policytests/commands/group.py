@@ -237,7 +237,7 @@ def replay(logs: tuple[str, ...], **options: object) -> None:
 @click.option("--accept-widening", metavar="REASON", help="New access is meant.")
 @click.option("--accept-undecided", metavar="REASON", help="What is not excluded may be let go.")
 @click.option("--fail-on-narrowing", is_flag=True, help="End with 1 when access is lost.")
-@click.option("--explain", is_flag=True, help="Show both decisions about each example.")
+@click.option("--explain", is_flag=True, help="Show how each answer came about.")
 def diff(base: str | None, head: str | None, **options: object) -> None:
     """Show who gains and who loses access by a change, for every possible token.
 

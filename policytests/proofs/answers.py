@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from regauth.engine.access.scope import Access
 from regauth.engine.cel import Program
 from regauth.engine.policy.policy import Policy
+
+if TYPE_CHECKING:
+    from .account import Account
 
 DEFAULT_STEPS: Final = 20_000_000
 """Steps of the solver that a question may take."""
@@ -67,6 +70,7 @@ class Question:
         at: The time that is preferred for witnesses.
         first: Whether one witness is enough; else each changed grant and action has one.
         grants: The grants of `new` in question by name; None for all.
+        account: Takes notes of the way to the answer, if it is wanted.
     """
 
     new: Policy
@@ -77,6 +81,7 @@ class Question:
     at: datetime | None = None
     first: bool = False
     grants: frozenset[str] | None = None
+    account: "Account | None" = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,9 @@ def _more_access(question: Question) -> Answer:
     steps = Steps(question.steps)
     answers: list[Answer] = []
     for about in question.universes:
-        answer = _Prover(question, about, Count(steps)).answer()
+        if question.account is not None:
+            question.account.clear()
+        answer = _Prover(question, about, Count(steps, account=question.account)).answer()
         answers.append(answer)
         if answer.proved or answer.longer:
             break
@@ -233,6 +235,9 @@ class _Prover:
             known = pair.same_login and service in self._bound.services
             if known and self._is_same(pair, grant, service, gone, granted):
                 self._found.identical += 1
+                if self._question.account is not None:
+                    by_text = self._keys[id(grant)] in granted
+                    self._question.account.note_same(pair.name, grant, by_text=by_text)
                 continue
             self._grant(pair, grant, service, gone)
             if self._is_done:

@@ -21,6 +21,7 @@ from regauth.engine.access.scope import is_repository_name
 from regauth.engine.cel import CelError
 from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
 
+from .account import Account, Refuted
 from .answers import About, Assumption, Unknown, Witness
 from .comparison import are_apart, reads_provider, share_a_value
 from .confirmation import Asked, ask
@@ -79,6 +80,7 @@ class Count:
 
     steps: Steps
     queries: int = 0
+    account: Account | None = None
 
 
 @dataclass(slots=True)
@@ -124,7 +126,7 @@ class GrantQuestion:
         if not probe.applies(self._grant):
             return None
         unknown = None
-        for number in range(len(_targets(probe, self._grant))):
+        for number in range(len(targets_of(probe, self._grant))):
             try:
                 found = self._answer(number)
             except UnprovedError as error:
@@ -179,8 +181,16 @@ class GrantQuestion:
         )
         self._count.queries += 1
         if formula is FALSE or search.find(formula, verdict.accepts) is None:
+            self._note(number, used)
             return None
         return verdict.witness or True
+
+    def _note(self, number: int, used: Slice) -> None:
+        account = self._count.account
+        if account is not None:
+            old = tuple(used.old.values())
+            new = tuple(one for one in used.new.values() if isinstance(one, Denial))
+            account.refuted.append(Refuted(self._pair, self._grant, self._target, number, old, new))
 
     # -- the formula
 
@@ -198,7 +208,7 @@ class GrantQuestion:
     def _with_lists(self, number: int, used: Slice, lists: Lists) -> tuple[Target, Formula]:
         pair = self._pair
         probe = Side(pair.new, pair.name, pair.universe, self._target, lists)
-        name, tag, constraint = _targets(probe, self._grant)[number]
+        name, tag, constraint = targets_of(probe, self._grant)[number]
         target = retargeted(self._target, name, tag)
         side = Side(pair.new, pair.name, pair.universe, target, lists)
         parts = [constraint, side.statement(self._grant)]
@@ -264,7 +274,7 @@ def assumed(evaluator: Evaluator, assumption: Assumption) -> Formula:
     return formulas.some((when.negation, then))
 
 
-def _targets(side: Side, grant: Grant) -> list[tuple[atoms.Text, atoms.Text, Formula]]:
+def targets_of(side: Side, grant: Grant) -> list[tuple[atoms.Text, atoms.Text, Formula]]:
     """Return the names and tags that a grant can be about."""
     return [
         (name, tag, formulas.both(named, tagged))

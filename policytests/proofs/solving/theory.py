@@ -190,6 +190,15 @@ class Theory:
                 return text
         return None
 
+    def alike(self, holder: Holder) -> list[list[Choice]]:
+        """Return the choices of a holder, those together that no atom tells apart."""
+        asked = [about for about in self.atoms if self._holder(about) == holder]
+        found: dict[tuple[bool, ...], list[Choice]] = {}
+        for choice in self.choices[holder]:
+            key = tuple(self.holds(about, choice) for about in asked)
+            found.setdefault(key, []).append(choice)
+        return list(found.values())
+
     @staticmethod
     def holds(about: Hashable, choice: Choice) -> bool:
         """Tell whether an atom about one holder holds for a choice of its value."""

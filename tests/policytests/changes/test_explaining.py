@@ -1,0 +1,93 @@
+"""`policytest diff --explain`: what a proof compared, its cells, and the engine's word on each."""
+
+import pytest
+
+from regauth.engine import compile_policy
+from regauth.engine.files import read_policy_folder
+from regauth.policytests.analysis.mutants import mutants
+from regauth.policytests.analysis.places import Places
+from regauth.policytests.proofs import Question, Witness, more_access
+from regauth.policytests.proofs.account import Account, login_of, retell
+from regauth.policytests.proofs.refinement import GrantQuestion, Slice
+from tests.conftest import REPOSITORY
+from tests.policytests.changes.test_diff import NARROWER, POLICY, WIDER, Site, site
+
+__all__ = ["site"]
+
+
+def test_a_proof_says_what_it_compared_and_why_none_is_left(site: Site) -> None:
+    written = NARROWER.replace("acme/legacy", "acme/legacy/x").replace(
+        "[acme/**]", "[acme/app, acme/lib]"
+    )
+    site.write(written.replace("name: pull\n", "name: pull-some\n"))
+
+    _, said = site.diff("HEAD", "--explain")
+
+    gained = said.partition("  LOST")[0].splitlines()
+    assert "  GAINED  proved none" in said
+    assert "    github: push (push acme/app), with push" in gained
+    assert any(
+        line.startswith("      claims.ref: ") and '"refs/heads/main"' in line for line in gained
+    )
+    assert "    github: pull-some (pull acme/app), with pull" in gained
+    assert any(line.endswith("allowed by both, 0 left") for line in gained)
+
+
+def test_what_is_the_same_is_told_without_cells(site: Site) -> None:
+    site.write(
+        POLICY.replace("name: pull\n", "name: read\n").replace(
+            'when: claims.ref == "refs/heads/main"',
+            "when: '!(\"refs/heads/main\" != claims.ref)'",
+        )
+    )
+
+    said = site.diff("HEAD", "--explain")[1]
+
+    assert "    github: the same text: read" in said
+    assert "    github: the same meaning by its formula: push" in said
+
+
+def test_without_the_option_nothing_of_it_is_shown(site: Site) -> None:
+    site.write(NARROWER)
+
+    assert "decided by the engine" not in site.diff("HEAD")[1]
+
+
+def test_a_false_proof_is_found_by_the_engine(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second path does not use the solver: a solver that misses something is contradicted."""
+    site.write(WIDER)
+    asked = GrantQuestion._round
+
+    def blind(self: GrantQuestion, number: int, used: Slice) -> Witness | bool | None:
+        if self._grant.name == "everything":
+            return asked(self, number, used)
+        self._note(number, used)
+        return None
+
+    monkeypatch.setattr(GrantQuestion, "_round", blind)
+
+    assert 0 == site.diff("HEAD")[0]  # the planted bug
+    code, said = site.diff("HEAD", "--explain")
+
+    assert 13 == code
+    assert "push of github (push): not excluded because of a request that the engine" in said
+
+
+@pytest.mark.parametrize("name", ["github-actions", "gitlab-ci", "kubernetes", "spiffe"])
+def test_the_engine_finds_nothing_left_of_what_is_proved(name: str) -> None:
+    """Of each mutant of a reference policy that gives nothing more, all is decided again."""
+    compilation = compile_policy(read_policy_folder(REPOSITORY / "policy" / name))
+    policy = compilation.policy
+    assert policy is not None
+    decided = 0
+    for mutant in list(mutants(policy, Places.of(compilation.sources)))[:40]:
+        account = Account()
+        if not more_access(Question(mutant.policy, policy, account=account)).proved:
+            continue
+        login = {one: login_of(policy, one, None) for one in policy.providers}
+        for refuted in account.refuted:
+            retold = retell(refuted, login.get(refuted.pair.name, {}))
+            if retold is not None:
+                assert 0 == retold.against, (mutant, refuted.grant.name)
+                decided += retold.decided
+    assert decided > 20
