@@ -19,7 +19,7 @@ from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.policy import Policy, Provider
 from regauth.policytests.execution.invariants import proved_by
 from regauth.policytests.proofs import About, Answer, Question, Status, Unknown, more_access
-from regauth.policytests.proofs.account import Account
+from regauth.policytests.proofs.retelling import Notes
 from regauth.policytests.suites.invariants import SuiteAssumption
 
 CHANGED_SCHEMA: Final = "a claim schema that comes with the change"
@@ -49,7 +49,7 @@ class Comparison:
     base_folder: str
     head_folder: str
     assumptions: tuple[SuiteAssumption, ...] = ()
-    accounts: tuple[Account, Account] | None = None
+    accounts: tuple[Notes, Notes] | None = None
 
     @property
     def same(self) -> bool:
@@ -87,7 +87,7 @@ def compare(
     judged = replace(after, providers=dict(_by_known_schemas(after, base)))
     own = _own_schemas(after, base)
     known = proved_by(assumptions)
-    accounts = (Account(), Account()) if account else None
+    accounts = (Notes(), Notes()) if account else None
     both = [
         Question(
             new,

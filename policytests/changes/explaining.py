@@ -3,7 +3,7 @@ The second path for readers: a witness decided step by step, and a proof retold 
 
 What lives here: asking the engine for both explanations, and what a proof compared.  Not here: the
 steps themselves, which are the engine's (`regauth.engine.explaining`), and the notes of a proof
-(`regauth.policytests.proofs.account`).
+(`regauth.policytests.proofs.retelling`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,9 +17,9 @@ from regauth.engine.explaining.narration import narrate
 from regauth.engine.policy.policy import Policy
 from regauth.engine.tokens.jwt import supposed
 from regauth.policytests.proofs import Unknown, Witness
-from regauth.policytests.proofs.account import (
-    Account,
-    Refuted,
+from regauth.policytests.proofs.refinement import Refuted
+from regauth.policytests.proofs.retelling import (
+    Notes,
     described,
     login_of,
     names_of,
@@ -72,7 +72,7 @@ def _anonymous(policy: Policy, witness: Witness) -> list[str]:
     return []
 
 
-def explain_proof(account: Account, at: datetime | None) -> tuple[list[str], list[Unknown]]:
+def explain_proof(account: Notes, at: datetime | None) -> tuple[list[str], list[Unknown]]:
     """
     Return what was compared, which cells there are and why none is left, as lines.
 

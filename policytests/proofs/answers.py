@@ -9,14 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from regauth.engine.access.scope import Access
 from regauth.engine.cel import Program
-from regauth.engine.policy.policy import Policy
-
-if TYPE_CHECKING:
-    from .account import Account
+from regauth.engine.policy.policy import Grant, Policy
 
 DEFAULT_STEPS: Final = 20_000_000
 """Steps of the solver that a question may take."""
@@ -56,6 +53,19 @@ class Assumption:
     name: str = ""
 
 
+class Account(Protocol):
+    """Takes notes of the way to an answer, for readers (`retelling`)."""
+
+    def clear(self) -> None:
+        """Forget everything: the question is asked again about other tokens."""
+
+    def note_same(self, provider: str, grant: Grant, *, by_text: bool) -> None:
+        """Note that the bound has a grant that means the same."""
+
+    def note_refuted(self, one: object) -> None:
+        """Note a comparison in which the solver found nothing (`refinement.Refuted`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """
@@ -81,7 +91,7 @@ class Question:
     at: datetime | None = None
     first: bool = False
     grants: frozenset[str] | None = None
-    account: "Account | None" = None
+    account: Account | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,7 @@ from regauth.engine.access.scope import is_repository_name
 from regauth.engine.cel import CelError
 from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
 
-from .account import Account, Refuted
-from .answers import About, Assumption, Unknown, Witness
+from .answers import About, Account, Assumption, Unknown, Witness
 from .comparison import are_apart, reads_provider, share_a_value
 from .confirmation import Asked, ask
 from .evaluation.evaluator import Evaluator
@@ -72,6 +71,25 @@ class Pair:
     def name(self) -> str:
         """The provider's name."""
         return "" if self.provider is None else self.provider.name
+
+
+@dataclass(frozen=True, slots=True)
+class Refuted:
+    """A grant of which the solver found nothing that the bound refuses, for one kind of request."""
+
+    pair: Pair
+    grant: Grant
+    target: Target
+    number: int
+    """Which of the names and tags that the grant can be about."""
+    old: tuple[Statement, ...]
+    """The statements of the bound that the formula held."""
+    new: tuple[Denial, ...]
+
+    @property
+    def pattern(self) -> int:
+        """Which of the grant's patterns of repositories it is about, as far as that is known."""
+        return min(self.number, len(self.grant.patterns) - 1)
 
 
 @dataclass(slots=True)
@@ -190,7 +208,7 @@ class GrantQuestion:
         if account is not None:
             old = tuple(used.old.values())
             new = tuple(one for one in used.new.values() if isinstance(one, Denial))
-            account.refuted.append(Refuted(self._pair, self._grant, self._target, number, old, new))
+            account.note_refuted(Refuted(self._pair, self._grant, self._target, number, old, new))
 
     # -- the formula
 

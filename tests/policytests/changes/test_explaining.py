@@ -7,8 +7,8 @@ from regauth.engine.files import read_policy_folder
 from regauth.policytests.analysis.mutants import mutants
 from regauth.policytests.analysis.places import Places
 from regauth.policytests.proofs import Question, Witness, more_access
-from regauth.policytests.proofs.account import Account, login_of, retell
 from regauth.policytests.proofs.refinement import GrantQuestion, Slice
+from regauth.policytests.proofs.retelling import Notes, login_of, retell
 from tests.conftest import REPOSITORY
 from tests.policytests.changes.test_diff import NARROWER, POLICY, WIDER, Site, site
 
@@ -81,7 +81,7 @@ def test_the_engine_finds_nothing_left_of_what_is_proved(name: str) -> None:
     assert policy is not None
     decided = 0
     for mutant in list(mutants(policy, Places.of(compilation.sources)))[:40]:
-        account = Account()
+        account = Notes()
         if not more_access(Question(mutant.policy, policy, account=account)).proved:
             continue
         login = {one: login_of(policy, one, None) for one in policy.providers}

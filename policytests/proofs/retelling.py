@@ -1,8 +1,8 @@
 """
-The account of a proof: what was compared with what, and what the engine says of every cell.
+A proof retold: what was compared with what, and what the engine says of every cell.
 
-What lives here: notes that a question takes if it is asked to, and a second path to its answer for
-readers.  Not here: the proof itself (`question`, `refinement`).
+What lives here: the notes of a question, and a second path to its answer for readers.  Not here:
+the proof itself (`question`, `refinement`).
 
 The second path does not use the solver.  The claims that the statements read are divided into
 cells, a value of each cell is put together with those of the others in every way, and the engine
@@ -17,11 +17,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import product
 from math import prod
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from regauth.engine.access.scope import is_repository_name
 from regauth.engine.policy.patterns.names import Pattern, Wildcard
-from regauth.engine.policy.policy import Denial, Grant, Policy, Statement
+from regauth.engine.policy.policy import Grant, Policy, Statement
 from regauth.engine.source.problems import Location
 
 from .answers import About, Question
@@ -33,15 +33,14 @@ from .logic import formulas
 from .logic.atoms import Opaque, Variable
 from .logic.formulas import Formula
 from .logic.universe import Kind
+from .question import more_access
+from .refinement import Refuted, targets_of
 from .solving.expansion import Expansion
 from .solving.search import Model
 from .solving.solver import Solver, Steps
 from .solving.theory import Choice, Holder, Theory
 from .statements import Side, Target, retargeted
 from .tokens import TokenMaker, access
-
-if TYPE_CHECKING:
-    from .refinement import Pair
 
 MAX_REQUESTS: Final = 1_000
 """Requests of one comparison that the engine decides."""
@@ -56,28 +55,9 @@ MAX_TEXT: Final = 40
 """Characters of a text that are shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refuted:
-    """A grant of which the solver found nothing that the bound refuses, for one kind of request."""
-
-    pair: "Pair"
-    grant: Grant
-    target: Target
-    number: int
-    """Which of the names and tags that the grant can be about."""
-    old: tuple[Statement, ...]
-    """The statements of the bound that the formula held."""
-    new: tuple[Denial, ...]
-
-    @property
-    def pattern(self) -> int:
-        """Which of the grant's patterns of repositories it is about, as far as that is known."""
-        return min(self.number, len(self.grant.patterns) - 1)
-
-
 @dataclass(slots=True)
-class Account:
-    """What a question notes of its way to an answer."""
+class Notes:
+    """What a question notes of its way to an answer (`answers.Account`)."""
 
     same: dict[tuple[str, str], str] = field(default_factory=dict)
     """For a provider and a grant, why it was not to be compared."""
@@ -92,6 +72,11 @@ class Account:
         """Note that the bound has a grant that means the same."""
         how = "the same text" if by_text else "the same meaning by its formula"
         self.same[provider, grant.name] = how
+
+    def note_refuted(self, one: object) -> None:
+        """Note a comparison in which the solver found nothing."""
+        if isinstance(one, Refuted):
+            self.refuted.append(one)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,8 +158,6 @@ def _options(theory: Theory, holder: Holder) -> list[_Option]:
 
 def login_of(policy: Policy, provider: str, at: datetime | None) -> Mapping[str, object]:
     """Return the claims of a token that a provider lets in; none if there is none."""
-    from .question import more_access  # noqa: PLC0415 - it takes notes here
-
     if provider not in policy.providers:
         return {}
     everything = Grant(
@@ -204,8 +187,6 @@ def _decided(one: Refuted, asked: Asked) -> int:
 
 def _divided(one: Refuted) -> tuple[Target, Theory | None]:
     """Return what is asked for, and the cells of everything that the statements read."""
-    from .refinement import targets_of  # noqa: PLC0415 - it takes notes here
-
     pair, lists = one.pair, Lists()
     probe = Side(pair.new, pair.name, pair.universe, one.target, lists)
     name, tag, constraint = targets_of(probe, one.grant)[one.number]
