@@ -35,9 +35,8 @@ from regauth.policytests.suites.invariants import Invariant
 
 from .impossible import Impossible
 from .invariant_points import InvariantPoints
-from .parts import ERROR, FALSE, TRUE, Parts
+from .parts import ERROR, FALSE, TRUE, Parts, Point
 from .places import Places
-from .points import Point
 from .possible import make
 from .variations import variations
 

@@ -22,8 +22,7 @@ from regauth.engine.tokens.jwt import supposed
 from regauth.policytests.execution.evaluation import Session
 from regauth.policytests.suites.invariants import Invariant
 
-from .parts import FALSE, TRUE, Parts
-from .points import Point
+from .parts import FALSE, TRUE, Parts, Point
 from .variations import variations
 
 if TYPE_CHECKING:

@@ -1,5 +1,5 @@
 """
-The parts of a condition, and whether each decides the whole.
+The parts of a condition, whether each decides the whole, and the points that coverage counts.
 
 What lives here: the value of every atomic condition in a situation, and whether the whole depends
 on it there (masking MC/DC: NASA/TM-2001-210876).  Not here: which situations there were
@@ -7,12 +7,13 @@ on it there (masking MC/DC: NASA/TM-2001-210876).  Not here: which situations th
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from regauth.engine.cel import BOOL, CelError, Node, Part, Program
 from regauth.engine.cel.evaluation.program import make
 from regauth.engine.cel.syntax.nodes import Conditional, Logic, Unary
+from regauth.engine.source.problems import Location
 
 TRUE, FALSE, ERROR = "T", "F", "E"
 
@@ -76,3 +77,34 @@ def combine(node: Node, known: Mapping[int, str]) -> str:
             return ERROR if value == ERROR else combine(yes if value == TRUE else no, known)
         case _:
             return known[id(node)]
+
+
+@dataclass(slots=True)
+class Point:
+    """
+    One point to cover, with its possible outcomes.
+
+    `wanted` are the possible outcomes: true, false, error for a condition or a part.  `seen` are
+    those that occurred.
+    """
+
+    kind: str
+    name: str
+    text: str
+    location: Location
+    wanted: tuple[str, ...]
+    seen: set[str] = field(default_factory=set)
+    suggestions: dict[str, str] = field(default_factory=dict)
+    """For each outcome that was not seen, a token that would show it."""
+    impossible: tuple[str, ...] = ()
+    """Outcomes that it is proved no possible token shows; they are not wanted."""
+
+    def give_up(self, outcome: str) -> None:
+        """Record that no possible token shows an outcome."""
+        self.wanted = tuple(one for one in self.wanted if one != outcome)
+        self.impossible += (outcome,)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The outcomes that were not seen."""
+        return tuple(one for one in self.wanted if one not in self.seen)

@@ -87,25 +87,19 @@ def compare(
     judged = replace(after, providers=dict(_by_known_schemas(after, base)))
     own = _own_schemas(after, base)
     known = proved_by(assumptions)
-    accounts = (Notes(), Notes()) if account else None
-    both = [
-        Question(
-            new,
-            bound,
-            assumptions=known,
-            steps=steps,
-            at=at,
-            account=None if accounts is None else accounts[number],
+    notes = (Notes(), Notes()) if account else None
+    gained, lost = (
+        more_access(
+            Question(*pair, assumptions=known, steps=steps, at=at, account=notes and notes[number])
         )
-        for number, (new, bound) in enumerate(((judged, before), (before, judged)))
-    ]
-    gained, lost = map(more_access, both)
+        for number, pair in enumerate(((judged, before), (before, judged)))
+    )
     gained = _doubted(gained, own)
     if head is None:
         # Else a change could move the policy away, widen it, and be proved harmless.
         gone = Unknown("", "", "", REMOVED)
         gained = replace(gained, unknown=(*gained.unknown, gone))
-    return Comparison(base, head, gained, lost, *folders, assumptions, accounts)
+    return Comparison(base, head, gained, lost, *folders, assumptions, notes)
 
 
 def _by_known_schemas(head: Policy, base: Policy | None) -> Iterator[tuple[str, Provider]]:

@@ -10,7 +10,7 @@ A line is hit when every point on it was seen in some way; each outcome of a poi
 from collections.abc import Mapping
 from xml.etree import ElementTree as ET
 
-from regauth.policytests.analysis.points import Point
+from regauth.policytests.analysis.parts import Point
 
 from .report import Report
 

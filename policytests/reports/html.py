@@ -14,7 +14,7 @@ from typing import Final
 
 from regauth.engine.source.problems import Location
 from regauth.policytests.analysis.coverage import Coverage
-from regauth.policytests.analysis.points import Point
+from regauth.policytests.analysis.parts import Point
 from regauth.policytests.execution.access_table import AccessTable
 from regauth.policytests.wording import counted
 

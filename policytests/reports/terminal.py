@@ -20,7 +20,7 @@ from _pytest.terminal import TerminalReporter
 from regauth.engine.source.foreign_text import visible
 from regauth.policytests.analysis.coverage import Coverage
 from regauth.policytests.analysis.mutation import Mutation
-from regauth.policytests.analysis.points import Point
+from regauth.policytests.analysis.parts import Point
 from regauth.policytests.exit_codes import NOTHING_RUN
 from regauth.policytests.wording import counted
 

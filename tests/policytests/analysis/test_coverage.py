@@ -4,9 +4,8 @@ import pytest
 
 from regauth.policytests.analysis.coverage import Coverage, cover
 from regauth.policytests.analysis.mutation import questions
-from regauth.policytests.analysis.parts import Parts, combine
+from regauth.policytests.analysis.parts import Parts, Point, combine
 from regauth.policytests.analysis.places import Places
-from regauth.policytests.analysis.points import Point
 from tests.policytests.conftest import TOKENS, Repository
 
 GRID = """
