@@ -96,6 +96,10 @@ bench: $(STAMP) ## measure, as ratios within one run
 	@$(BIN)/python -m pip install --quiet --group bench || echo 'without what only the benchmarks need'
 	@for each in bench/bench_*.py; do echo "== $$each"; $(BIN)/python "$$each"; done
 
+.PHONY: soak
+soak: $(STAMP) ## run two controllers through outages, kills and clock jumps for SOAK_SECONDS (default 1800)
+	@$(BIN)/python bench/soak_controller.py $${SOAK_SECONDS:-1800}
+
 .PHONY: docs
 docs: $(STAMP) ## build the documentation's site in site/, warnings are errors
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -158,7 +158,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         parts = urlsplit(self.path)
-        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        data = self.rfile.read(length)
+        if len(data) < length:  # the client was killed in the middle of its request
+            self.close_connection = True
+            return
         request = Request(
             self.command, parts.path, dict(parse_qsl(parts.query)), json.loads(data) if data else None,
             self.headers.get("Content-Type", ""),

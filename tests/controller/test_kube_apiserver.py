@@ -40,6 +40,7 @@ from .installation import ACCOUNT, NAMESPACE, install, manifests, put
 from .kube_apiserver import NODE, KubeApiServer
 
 AUDIENCE = "https://registry.example.com"
+SECRET = "builder-pull-secret"
 REGISTRY = Registry("registry.example.com", username="cluster", audience=AUDIENCE, token_duration=timedelta(hours=1))  # fmt: skip
 POLICY = """\
 version: 1
@@ -211,14 +212,15 @@ def test_what_rbac_cannot_refuse_the_admission_policy_does(api: KubeApiServer, f
     api.create("namespaces", "team-a")
     for namespace in ("team-a", "kube-system"):
         api.create("serviceaccounts", "builder", namespace)
-    ours = {"app.kubernetes.io/managed-by": "regauth-controller"}
+    ours = {"app.kubernetes.io/managed-by": "regauth-controller", "regauth/instance": "default"}
     config = {".dockerconfigjson": encoded(empty("uid"))}
-    mine = api.create(
-        "secrets", "mine", "team-a", type=TYPE, data=config, metadata={"labels": ours}
-    )
+    owner = {"apiVersion": "v1", "kind": "ServiceAccount", "name": "builder", "uid": "u"}
+    managed: Object = {"labels": ours, "ownerReferences": [owner]}
+    mine = api.create("secrets", SECRET, "team-a", type=TYPE, data=config, metadata=dict(managed))
     theirs = api.create("secrets", "theirs", "team-a", type=TYPE, data=config)
     token = install(api, file)
-    bound = {"kind": "Secret", "apiVersion": "v1", "name": "mine", "uid": mine["metadata"]["uid"]}
+    bound = {"kind": "Secret", "apiVersion": "v1", "name": SECRET, "uid": mine["metadata"]["uid"]}
+    elsewhere = {**bound, "name": "theirs", "uid": theirs["metadata"]["uid"]}
 
     def ask(
         method: str, path: str, body: object, kind: str = "application/json"
@@ -228,9 +230,13 @@ def test_what_rbac_cannot_refuse_the_admission_policy_does(api: KubeApiServer, f
         return status, said.get("message", "")
 
     def request(
-        audiences: list[str], ref: object = bound, namespace: str = "team-a"
+        audiences: list[str],
+        ref: object = bound,
+        namespace: str = "team-a",
+        seconds: int = 12 * 3600,
     ) -> tuple[int, str]:
-        body = {"spec": {"audiences": audiences, "boundObjectRef": ref}}
+        spec = {"audiences": audiences, "boundObjectRef": ref, "expirationSeconds": seconds}
+        body = {"spec": spec}
         return ask("POST", f"{namespace}/serviceaccounts/builder/token", body)
 
     def patch(what: str, **change: object) -> tuple[int, str]:
@@ -243,15 +249,17 @@ def test_what_rbac_cannot_refuse_the_admission_policy_does(api: KubeApiServer, f
         *(request(audiences) for audiences in ([], [server], [other], [AUDIENCE, server])),
         request([AUDIENCE], None),
         request([AUDIENCE], None, "kube-system"),
+        request([AUDIENCE], seconds=2**32),
+        request([AUDIENCE], seconds=12 * 3600 + 1),
+        request([AUDIENCE], elsewhere),
+        request([AUDIENCE], {key: value for key, value in bound.items() if key != "uid"}),
         ask("POST", "team-a/secrets", bare),
-        ask(
-            "POST",
-            "team-a/secrets",
-            {"metadata": {"name": "new", "labels": ours}, "type": "Opaque"},
-        ),
-        ask("POST", "kube-system/secrets", {**bare, "metadata": {"name": "new", "labels": ours}}),
-        patch("secrets/theirs", metadata={"labels": ours}),
-        patch("secrets/mine", metadata={"labels": None}),
+        ask("POST", "team-a/secrets", {"metadata": {**managed, "name": SECRET}, "type": "Opaque"}),
+        ask("POST", "team-a/secrets", {**bare, "metadata": {**managed, "name": "other"}}),
+        ask("POST", "kube-system/secrets", {**bare, "metadata": {**managed, "name": SECRET}}),
+        patch("secrets/theirs", metadata=managed),
+        patch(f"secrets/{SECRET}", metadata={"labels": None}),
+        patch(f"secrets/{SECRET}", metadata={"ownerReferences": None}),
         ask("DELETE", "team-a/secrets/theirs", None),
         patch("serviceaccounts/builder", metadata={"annotations": {"role": "admin"}}),
         patch("serviceaccounts/builder", metadata={"labels": {"role": "admin"}}),
@@ -263,9 +271,10 @@ def test_what_rbac_cannot_refuse_the_admission_policy_does(api: KubeApiServer, f
     ] == []
     assert theirs == api.get("secrets", "theirs", "team-a")
     assert request([AUDIENCE])[0] == 201
-    assert patch("serviceaccounts/builder", imagePullSecrets=[{"name": "mine"}])[0] == 200
-    assert patch("secrets/mine", data=config, metadata={"annotations": {"a": "b"}})[0] == 200
-    assert ask("DELETE", "team-a/secrets/mine", None)[0] == 200
+    assert patch("serviceaccounts/builder", imagePullSecrets=[{"name": SECRET}])[0] == 200
+    change: Object = {"data": config, "metadata": {"annotations": {"a": "b"}}}
+    assert patch(f"secrets/{SECRET}", **change)[0] == 200
+    assert ask("DELETE", f"team-a/secrets/{SECRET}", None)[0] == 200
     api.delete("serviceaccounts", "kube-system", "builder", None)
 
 
