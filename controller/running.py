@@ -78,10 +78,11 @@ class Process:
         self._log = log
         self._measures = Measures()
         self._ending = threading.Event()
+        self._clock_jumped = threading.Event()
         self._woken: SimpleQueue[None] = SimpleQueue()
         limits = self._settings.limits
         throttle = Throttle(limits.per_second, limits.burst, time.monotonic, self._ending.wait)
-        self._clock = ServerClock(_now, self._differs)
+        self._clock = ServerClock(_now, self._differs, self._clock_jumped.set)
         self._cluster = Cluster(connection, throttle, self._measures.request, self._clock.hear)
         self._elector = None
         if self._settings.election is not None:
@@ -162,7 +163,8 @@ class Process:
             led = leads
             if led and not working and self._controller.watches.ready:
                 working = self._begin()
-            if working and self._controller.keys.refresh():
+            if working and (self._controller.keys.refresh() or self._clock_jumped.is_set()):
+                self._clock_jumped.clear()
                 self._controller.look_at_everything()
             if now - reloaded >= RELOAD_SECONDS:
                 reloaded = now

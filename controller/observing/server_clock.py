@@ -26,15 +26,19 @@ class ServerClock:
     Args:
         now: This machine's clock.
         differs: Told, once an hour, by how many seconds the server's clock is ahead.
+        jumped: Told that one of the two clocks was set: what was to be done then is due otherwise.
     """
 
     def __init__(
         self,
         now: Callable[[], datetime],
         differs: Callable[[float], None] = lambda _seconds: None,
+        jumped: Callable[[], None] = lambda: None,
     ) -> None:
         self._now = now
         self._differs = differs
+        self._jumped = jumped
+        self._steady: timedelta | None = None
         self._told: datetime | None = None
         self.offset = timedelta()
         """How far the server's clock is ahead of this machine's, as of the last answer."""
@@ -47,6 +51,12 @@ class ServerClock:
             return  # a proxy in between may have none
         now = self._now()
         self.offset = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now
+        before = self._steady
+        if before is None:
+            self._steady = self.offset
+        elif abs(self.offset - before) > TOLERANCE:
+            self._steady = self.offset
+            self._jumped()
         if abs(self.offset) <= TOLERANCE:
             self._told = None
         elif self._told is None or abs(now - self._told) >= TOLD_EVERY:
