@@ -175,6 +175,9 @@ def can(options: Options, token: str, places: Sequence[str]) -> Iterator[str]:
         yield from _patterns(subject.policy, request, outcome)
 
 
+MAX_PLACE: Final = 48
+"""The widest column of patterns."""
+
 CATALOG_PLACE: Final = f"{REGISTRY}:{CATALOG}"
 """The names of the catalog in a question, with or without its one action `*`."""
 
@@ -219,17 +222,28 @@ def _places(subject: Subject, outcome: Authenticated) -> Iterator[tuple[str, str
 
 
 def _patterns(policy: Policy, request: Request, outcome: Authenticated) -> Iterator[str]:
-    """Yield what each grant gives, with the token's values in its patterns."""
+    """Yield what each grant gives, with the token's values in its patterns, in columns."""
+    found = list(_given(policy, request, outcome))
+    actions = max((len(gets) for gets, _, _ in found), default=0)
+    places = max((len(place) for _, place, _ in found), default=0)
+    for gets, place, grant in found:
+        # A long name would push the grants of all others out of sight.
+        column = min(places, MAX_PLACE)
+        yield f"  {gets:<{actions}}  {place:<{column}}  {grant.name} ({grant.location})"
+
+
+def _given(
+    policy: Policy, request: Request, outcome: Authenticated
+) -> Iterator[tuple[str, str, Grant]]:
     for grant in policy.grants:
         if grant.catalog and request.match(grant, _CATALOG) is True:
-            yield f"  {'*':<18} {CATALOG_PLACE}  {grant.name} ({grant.location})"
+            yield "*", CATALOG_PLACE, grant
         for pattern in grant.patterns:
             gets = _gets(grant, pattern, request, outcome)
             if gets:
                 tags = ",".join(tag.text for tag in grant.tags)
                 shown = f"{_shown(pattern, outcome)}{':' * bool(tags)}{tags}"
-                place = _written(shown, grant.class_)
-                yield f"  {','.join(gets):<18} {place}  {grant.name} ({grant.location})"
+                yield ",".join(gets), _written(shown, grant.class_), grant
 
 
 def _gets(grant: Grant, pattern: Pattern, request: Request, outcome: Authenticated) -> list[str]:

@@ -83,6 +83,13 @@ def test_denial_never_matches(condition: str, hint: str) -> None:
     assert hint in problems[0].hint
 
 
+def test_msg_25_enum_typo() -> None:
+    [problem] = found(GRANT, 'claims.event_name == "psuh"')
+
+    assert problem.message == "`claims.event_name` never equals 'psuh'"
+    assert problem.hint == "did you mean 'push'?"
+
+
 @pytest.mark.parametrize("condition", IMPOSSIBLE)
 def test_in_a_grant_it_is_a_warning(condition: str) -> None:
     assert {one.severity for one in found(GRANT, condition)} == {Severity.WARNING}

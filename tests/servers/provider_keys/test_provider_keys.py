@@ -92,6 +92,7 @@ def test_a_discovery_document_that_lies_gives_no_keys(
 
 
 def test_an_issuer_with_a_slash_at_its_end_is_another_issuer(provider: Provider) -> None:
+    """`discovery-issuer-unnamed`: the message names what was found, and the slash."""
     provider.answers[WELL_KNOWN] = document(provider, issuer=f"{provider.url}/")
 
     found = keys_of(discovering(provider))
