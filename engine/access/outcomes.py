@@ -14,8 +14,15 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
+from typing import Final
 
 from .scope import Access, Scope, scopes
+
+MIN_LIFETIME: Final = timedelta(seconds=60)
+"""The shortest lifetime of a registry token.
+
+Clients treat a shorter lifetime as this one (distribution docs/spec/auth/token.md).
+"""
 
 
 class Reason(StrEnum):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
+from regauth.engine.access.outcomes import MIN_LIFETIME
 from regauth.engine.cel import BOOL, STRING, Program
 from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.patterns.names import Pattern, compile_pattern
@@ -21,7 +22,6 @@ from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Problems
 from regauth.engine.source.quantities import parse_duration, parse_moment
-from regauth.engine.tokens.registry_token import MIN_LIFETIME
 
 from .expressions import Expressions, VisibleNames
 

@@ -9,15 +9,12 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from regauth.engine.access.outcomes import Decision
+from regauth.engine.access.outcomes import MIN_LIFETIME, Decision
 from regauth.engine.access.scope import Scope
 
 from . import jwt
 from .keys import SigningKey
 from .workload_claim import DEFERRED, WORKLOAD, Workload
-
-MIN_LIFETIME: Final = timedelta(seconds=60)
-"""Clients treat a shorter lifetime as this one (distribution docs/spec/auth/token.md)."""
 
 _BACKDATED: Final = timedelta(seconds=10)
 """How far `nbf` and `iat` lie before the time of issue: a registry's clock may be behind ours.
