@@ -47,8 +47,9 @@ def check(folders: tuple[Path, ...], form: str, *, strict: bool, prove: bool, st
     from .check import check_folders  # noqa: PLC0415 - on demand
 
     proving = steps if prove else None
-    code = check_folders(folders or (Path("policy"),), form, strict=strict, proving=proving)
-    raise SystemExit(code)
+    raise SystemExit(
+        check_folders(folders or (Path("policy"),), form, strict=strict, proving=proving)
+    )
 
 
 Command = TypeVar("Command", bound=Callable[..., None])

@@ -13,6 +13,7 @@ of the bound do not.  No other lifetime matters: below the shortest all grants o
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Final
 
 from regauth.engine.policy.policy import Policy
 
@@ -21,7 +22,7 @@ from .confirmation import Asked, ask
 
 Ask = Callable[[Question], Answer]
 
-CONTRADICTION = "a contradiction of two proofs"
+CONTRADICTION: Final = "a contradiction of two proofs"
 
 
 def with_lifetimes(question: Question, answer: Answer, more: Ask) -> Answer:

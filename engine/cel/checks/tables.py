@@ -7,13 +7,14 @@ policy (`regauth.engine.compiler.tables`), and which look-ups are guarded (`look
 
 from collections.abc import Mapping
 from functools import reduce
+from typing import Final
 
 from regauth.engine.cel.evaluation.program import Program, make
 from regauth.engine.cel.library.types import BOOL, INT, NOTHING, STRING, ListType, MapType, Type
 from regauth.engine.cel.library.types import common as common_type
 from regauth.engine.cel.syntax.nodes import Table, TableValue
 
-_TYPES: dict[type, Type] = {bool: BOOL, int: INT, str: STRING}
+_TYPES: Final[Mapping[type, Type]] = {bool: BOOL, int: INT, str: STRING}
 
 
 def value_type(value: TableValue) -> Type:

@@ -23,8 +23,9 @@ def read_network(text: str) -> Network:
         ipaddress.ip_network(text)
         return parse_network(text)
     except ValueError:
-        message = f"{text!r} is not a network such as 10.0.0.0/8"
-        raise CelError(ErrorCode.ARGUMENT, message) from None
+        raise CelError(
+            ErrorCode.ARGUMENT, f"{text!r} is not a network such as 10.0.0.0/8"
+        ) from None
 
 
 def in_network(address: IpAddress, text: str) -> bool:
