@@ -20,10 +20,12 @@ from regauth.engine import Decision, Policy, accesses, decide, parse_scopes
 from regauth.engine.access.outcomes import Identity, Why
 from regauth.engine.tokens.jwt import recalled
 from regauth.engine.tokens.keys import PrivateKey
+from regauth.servers.configuration.settings import Rates
 from regauth.servers.http_server.forwarded import ForwardedFields, WithRequestInfo
 from regauth.servers.state.state import State
 from tests.servers.desk import NOW, SERVICE, Desk, basic, compiled, make_desk, pem_keys
 
+ANY_RATE = Rates(None, None, None)
 PAIRS = 40
 QUESTIONS = 12
 DOMAIN = {
@@ -184,13 +186,13 @@ def question(draw: random.Random) -> tuple[dict[str, object], list[str]]:
 @pytest.fixture
 def desk(tmp_path: Path, private_keys: dict[str, PrivateKey]) -> Desk:
     text = policy(pem_keys(private_keys["rsa"]), 0, 0)
-    return make_desk(tmp_path, text, private_keys["rsa"])
+    return make_desk(tmp_path, text, private_keys["rsa"], rates=ANY_RATE)
 
 
 @pytest.fixture
 def desk_of_conditions(tmp_path: Path, private_keys: dict[str, PrivateKey]) -> Desk:
     text = policy(pem_keys(private_keys["rsa"]), 0, 0)
-    return make_desk(tmp_path, text, private_keys["rsa"], explain="conditions")
+    return make_desk(tmp_path, text, private_keys["rsa"], rates=ANY_RATE, explain="conditions")
 
 
 def answers(desk: Desk, key: PrivateKey, seed: int) -> list[tuple[str, str, list[Policy]]]:
