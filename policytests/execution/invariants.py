@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 STEPS: Final = 4_000_000
 """Steps of the solver for one invariant: the outcome does not depend on the machine."""
 
+MAX_THOROUGH: Final = 100
+"""Grants of a policy of which each violation is looked for; of a larger one, the first."""
+
 MAX_OTHERS: Final = 5
 """Further violations of an invariant that are listed."""
 
@@ -143,7 +146,7 @@ def _prove(evaluation: Evaluation, invariant: Invariant) -> "Answer":
         assumptions=proved_by(linked.assumptions),
         steps=STEPS,
         at=linked.suite.at,
-        first=not evaluation.thorough,
+        first=not evaluation.thorough or len(policy.grants) > MAX_THOROUGH,
     )
     return more_access(question)
 

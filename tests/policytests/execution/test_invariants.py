@@ -294,3 +294,18 @@ def test_a_mutant_of_which_an_invariant_is_undecided_is_not_noticed(
     monkeypatch.setattr(invariants, "STEPS", 1)
     mutant = replace(mutant, policy=policy)
     assert not Mutator._refutes(loaded, case, mutant)
+
+
+def test_of_a_large_policy_one_violation_is_enough(
+    house: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = POLICY.replace(
+        "  - name: push-own\n",
+        "  - {name: push-more, repositories: [more/**], actions: [push]}\n  - name: push-own\n",
+    )
+    loaded = load(house, f"  never: [{{name: n, {EVERYWHERE}}}]", more)
+    [case] = [one for one in loaded.cases if isinstance(one, InvariantCase)]
+    assert 1 < len(case.answer(loaded.evaluation).witnesses)
+    loaded.evaluation.proofs.clear()
+    monkeypatch.setattr(invariants, "MAX_THOROUGH", 1)
+    assert 1 == len(case.answer(loaded.evaluation).witnesses)
