@@ -16,7 +16,7 @@ from regauth.engine.cel import RecordType
 from .relations import Path, Relation
 from .values import ANY, Values
 
-Chooser: TypeAlias = Literal["issuer", "owner", "anybody", ""]
+Chooser: TypeAlias = Literal["issuer", "owner", "anybody", "strangers", ""]
 """Who chooses a claim's value; "" where the schema does not say."""
 
 

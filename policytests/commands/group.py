@@ -7,7 +7,7 @@ its own that is imported when it is needed.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 import click
 
@@ -34,6 +34,7 @@ def _example(name: str) -> str:
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
 @click.option("-f", "--format", "form", type=_FORMATS, default="text", help="How to say it.")
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
+@click.option("--explain", metavar="CODE", help="Show what a code means, and check nothing.")
 @click.option("--prove", is_flag=True, help="Also find what changes nothing, by proof.")
 @click.option(
     "--steps",
@@ -42,14 +43,18 @@ def _example(name: str) -> str:
     show_default=True,
     help="Steps of the solver for --prove, for each policy.",
 )
-def check(folders: tuple[Path, ...], form: str, *, strict: bool, prove: bool, steps: int) -> None:
+def check(folders: tuple[Path, ...], form: str, explain: str | None, **options: object) -> None:
     """Show what is wrong, or looks wrong, with policies (default: ./policy)."""
+    if explain is not None:
+        from .explain import explain as show  # noqa: PLC0415 - on demand
+
+        raise SystemExit(show(explain))
     from .check import check_folders  # noqa: PLC0415 - on demand
 
-    proving = steps if prove else None
-    raise SystemExit(
-        check_folders(folders or (Path("policy"),), form, strict=strict, proving=proving)
-    )
+    proving = cast("int", options["steps"]) if options["prove"] else None
+    strict = bool(options["strict"])
+    code = check_folders(folders or (Path("policy"),), form, strict=strict, proving=proving)
+    raise SystemExit(code)
 
 
 Command = TypeVar("Command", bound=Callable[..., None])

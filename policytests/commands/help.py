@@ -52,6 +52,7 @@ EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
         "policytest check policy/",
         "policytest check --prove policy/",
         "policytest check -f sarif policy/ > policy.sarif",
+        "policytest check --explain impossible-value",
     ),
     "why": (
         "policytest why main acme/app:push",

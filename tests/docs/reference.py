@@ -199,6 +199,8 @@ def _meaning(about: Mapping[str, Any]) -> str:
         said.append(f"Changeable; its twin is `{twin}`." if twin else "Changeable.")
     if about.get("chosenBy") == "anybody":
         said.append("Anybody can choose it.")
+    if about.get("chosenBy") == "strangers":
+        said.append("Strangers can choose it.")
     if "since" in about:
         said.append(f"Since {about['since']}.")
     return " ".join(filter(None, said))

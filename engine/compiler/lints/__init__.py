@@ -20,24 +20,40 @@ from regauth.engine.policy.policy import Denial, Policy, Provider, Statement
 from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Location, Problem
 
+from .addresses import foreign_audience, near_issuer, service_host
+from .choices import CHOICE_LINTS
 from .conditions import CONDITION_LINTS
 from .lookups import CODE as UNGUARDED_LOOKUP
 from .lookups import lookup_findings
+from .namespaces import template_collision, template_of_strangers
 from .narrowing import open_issuer
 from .statements import GRANTS_LINTS, PROVIDER_LINTS, STATEMENT_LINTS
 from .subject import Condition, Finding, Path
 from .templates import TEMPLATE_CASE, template_case
 from .values import VALUE_CODES, value_findings
 
-_OF_PROVIDERS: Final = {**PROVIDER_LINTS, "open-issuer": open_issuer}
+_OF_CONDITIONS: Final = {**CONDITION_LINTS, **CHOICE_LINTS}
+_OF_PROVIDERS: Final = {
+    **PROVIDER_LINTS,
+    "open-issuer": open_issuer,
+    "near-issuer": near_issuer,
+    "foreign-audience": foreign_audience,
+}
+_OF_GRANTS: Final = {
+    **GRANTS_LINTS,
+    "template-of-strangers": template_of_strangers,
+    "template-collision": template_collision,
+}
+SERVICE_HOST: Final = "service-host"
 CODES: Final = (
-    *CONDITION_LINTS,
+    *_OF_CONDITIONS,
     *VALUE_CODES,
     UNGUARDED_LOOKUP,
     *_OF_PROVIDERS,
     *STATEMENT_LINTS,
-    *GRANTS_LINTS,
+    *_OF_GRANTS,
     TEMPLATE_CASE,
+    SERVICE_HOST,
 )
 """The codes of all lints."""
 
@@ -60,21 +76,27 @@ def lint(policy: Policy, written: Document, now: datetime | None) -> Iterator[Pr
         for code, check in _OF_PROVIDERS.items():
             for found in check(provider, policy):
                 yield _problem(entry.key.location, code, found)
+    yield from _lint_statements(policy, now)
+    for node, offset, found in template_case(policy, written):
+        place = node.locate(offset + found.start, offset + found.end)
+        yield _problem(place, TEMPLATE_CASE, found)
+
+
+def _lint_statements(policy: Policy, now: datetime | None) -> Iterator[Problem]:
     for statement in (*policy.grants, *policy.denials):
         for code, check_statement in STATEMENT_LINTS.items():
             for found in check_statement(statement, now):
                 yield _problem(statement.location, code, found)
-    for node, offset, found in template_case(policy, written):
-        place = node.locate(offset + found.start, offset + found.end)
-        yield _problem(place, TEMPLATE_CASE, found)
-    for code, check_all in GRANTS_LINTS.items():
+    for code, check_all in _OF_GRANTS.items():
         for grant, found in check_all(policy):
             yield _problem(grant.location, code, found)
+    for statement, found in service_host(policy):
+        yield _problem(statement.location, SERVICE_HOST, found)
 
 
 def _lint_conditions(policy: Policy, written: Document) -> Iterator[Problem]:
     for node, condition in _conditions(policy, written):
-        for code, check in CONDITION_LINTS.items():
+        for code, check in _OF_CONDITIONS.items():
             for found in check(condition):
                 yield _problem(node.locate(found.start, found.end), code, found)
         for code, found in value_findings(condition):

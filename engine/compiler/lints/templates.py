@@ -66,7 +66,7 @@ def _of_statement(
     ]
     found: set[Path] = set()
     for node, offset, program in _expressions(statement, mapping):
-        for name, part in _sources(program.node, policy.definitions):
+        for name, part in sources(program.node, policy.definitions):
             path = path_of(part)
             if path is None or path in found or (name and name in told):
                 continue
@@ -100,25 +100,25 @@ def _in_braces(pieces: list[Piece]) -> list[Piece]:
     return [piece for piece in pieces if piece.kind == "expression"]
 
 
-def _sources(
+def sources(
     node: Node, definitions: Mapping[str, Program], inside: str = ""
 ) -> Iterator[tuple[str, Node]]:
     """Return what gives an expression's text, as it is written, with the definition it is in."""
     match node:
         case Binary(operator="+"):
-            yield from _sources(node.left, definitions, inside)
-            yield from _sources(node.right, definitions, inside)
+            yield from sources(node.left, definitions, inside)
+            yield from sources(node.right, definitions, inside)
         case Conditional():
-            yield from _sources(node.yes, definitions, inside)
-            yield from _sources(node.no, definitions, inside)
+            yield from sources(node.yes, definitions, inside)
+            yield from sources(node.no, definitions, inside)
         case Call() if node.function in _KEEP_CAPITALS and node.target is not None:
-            yield from _sources(node.target, definitions, inside)
+            yield from sources(node.target, definitions, inside)
         case _:
             name = definition_of(node)
             if name is None:
                 yield inside, node
             elif name in definitions:
-                yield from _sources(definitions[name].node, definitions, name)
+                yield from sources(definitions[name].node, definitions, name)
 
 
 def _has_capitals(path: Path, statement: Statement, providers: list[Provider]) -> bool:

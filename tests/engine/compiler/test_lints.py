@@ -68,7 +68,19 @@ def found(text: str) -> list[str]:
     return [code for code in codes if code in lints.CODES and code != "unused-provider"]
 
 
+CHOICES = {"chosen-by-strangers", "open-ref", "loose-ref", "unprotected-environment"}
+"""Lints of what others choose, which have tests of their own below."""
+
+
 def of_condition(condition: str, provider: str = "github") -> list[str]:
+    return [code for code in every_of_condition(condition, provider) if code not in CHOICES]
+
+
+def of_choices(condition: str, provider: str = "github") -> list[str]:
+    return [code for code in every_of_condition(condition, provider) if code in CHOICES]
+
+
+def every_of_condition(condition: str, provider: str) -> list[str]:
     return found(HEAD + OTHERS + REST % (provider, condition.replace("'", "''")))
 
 
@@ -601,7 +613,7 @@ class TestTemplateCase:
             "${claims.repository.replace('acme/', '')}",
             "x/${claims.repository.substring(5)}",
             "${claims.ref == 'x' ? claims.repository : 'acme/other'}",
-            "${claims.actor.lowerAscii() + '/' + claims.repository}",
+            "${claims.repository_owner.lowerAscii() + '/' + claims.repository}",
         ],
     )
     def test_msg_15_no_lower_a_name_that_can_have_capitals(self, pattern: str) -> None:
@@ -739,6 +751,24 @@ grants:
   - {name: a, repositories: ["acme/**"], actions: [pull]}
   - {name: b, repositories: [acme/x], actions: [pull]}
 """,
+    "chosen-by-strangers": REST % ("github", 'claims.head_ref == "x"'),
+    "open-ref": REST % ("github", 'claims.workflow_ref.startsWith("a/b/.github/workflows/x.yml@")'),
+    "loose-ref": REST % ("github", 'claims.ref.contains("main")'),
+    "unprotected-environment": REST
+    % ("github", 'has(claims.environment) && claims.environment == "live"'),
+    "near-issuer": "grants:\n  - {name: a, repositories: [acme/x], actions: [pull]}\n",
+    "foreign-audience": "grants:\n  - {name: a, repositories: [acme/x], actions: [pull]}\n",
+    "service-host": (
+        "grants:\n  - {name: a, repositories: [registry.example.com/x], actions: [pull]}\n"
+    ),
+    "template-of-strangers": (
+        'grants:\n  - {name: a, repositories: ["x/${claims.head_ref}"], actions: [pull]}\n'
+    ),
+    "template-collision": """
+grants:
+  - {name: a, repositories: ["${claims.workflow}/**"], actions: [pull, push]}
+  - {name: b, repositories: [base/x], actions: [pull]}
+""",
 }
 
 
@@ -746,6 +776,10 @@ def firing(code: str) -> str:
     head = HEAD
     if code == "default-audience":
         head = head.replace("audience: registry.example.com", "audience: https://github.com/acme")
+    if code == "foreign-audience":
+        head = head.replace("audience: registry.example.com", "audience: sigstore")
+    if code == "near-issuer":
+        head = head.replace("githubusercontent.com/acme", "githubusercontent.com/acme/")
     if code == "open-issuer":
         head = head.replace("githubusercontent.com/acme", "githubusercontent.com")
     generic = '  generic: {issuer: "https://g.example.com", audience: me}\n'
@@ -754,6 +788,190 @@ def firing(code: str) -> str:
         circle if "circle" in FIRING[code] else ""
     )
     return head + others + FIRING[code]
+
+
+class TestChoices:
+    @pytest.mark.parametrize(
+        ("condition", "code"),
+        [
+            ('claims.head_ref == "main"', "chosen-by-strangers"),
+            ('claims.head_ref.startsWith("release/")', "chosen-by-strangers"),
+            ('claims.actor == "dependabot[bot]"', "chosen-by-strangers"),
+            ('claims.actor_id in ["49699333"]', "chosen-by-strangers"),
+            ('claims.run_id == "7" || claims.actor == "alice"', "chosen-by-strangers"),
+            ('claims.workflow_ref.startsWith("a/b/.github/workflows/c.yml")', "open-ref"),
+            (
+                'claims.workflow_ref.startsWith("a/b/.github/workflows/c.yaml@refs/heads/")',
+                "open-ref",
+            ),
+            ('claims.workflow_ref.contains("/workflows/c.yml@")', "open-ref"),
+            ('claims.workflow_ref.startsWith("a/b/.github/workflows/")', "open-ref"),
+            ('claims.ref.contains("release")', "loose-ref"),
+            ('claims.ref.endsWith("/main")', "loose-ref"),
+            ('claims.base_ref.endsWith("main")', "loose-ref"),
+            ('has(claims.environment) && claims.environment == "live"', "unprotected-environment"),
+            (
+                'has(claims.environment) && claims.environment in ["a", "b"]',
+                "unprotected-environment",
+            ),
+        ],
+    )
+    def test_what_others_choose_lets_them_in(self, condition: str, code: str) -> None:
+        assert of_choices(condition) == [code]
+
+    @pytest.mark.parametrize(
+        "condition",
+        [
+            'claims.head_ref == "" || claims.ref == "refs/heads/main"',
+            'claims.actor != "dependabot[bot]"',
+            '!(claims.head_ref == "main")',
+            'claims.workflow_ref == "a/b/.github/workflows/c.yml@refs/heads/main"',
+            'claims.workflow_ref.startsWith("a/b/.github/workflows/c.yml@refs/tags/v")',
+            'claims.workflow_ref.startsWith("a/b/.github/workflows/c.yml@refs/heads/main")',
+            'claims.workflow_ref.startsWith("a/b/")',
+            (
+                'claims.workflow_ref.startsWith("a/b/.github/workflows/c.yml@") && '
+                'claims.workflow_sha == "b8962f4eaff8e14fc646cb22c596c81e67d71362"'
+            ),
+            '!claims.ref.contains("wip")',
+            'claims.ref.startsWith("refs/tags/v")',
+            'claims.repository.endsWith("/app")',
+            'has(claims.environment) && claims.environment == "live" && claims.ref == "refs/heads/main"',
+            'has(claims.environment) && claims.environment == "live" && claims.ref_protected == "true"',
+            'has(claims.environment) && claims.environment != "live"',
+            "has(claims.environment)",
+        ],
+    )
+    def test_what_takes_access_away_or_asks_for_more_is_good(self, condition: str) -> None:
+        assert [one for one in of_choices(condition) if one != "chosen-by-strangers"] == []
+        if "head_ref" not in condition:
+            assert of_choices(condition) == []
+
+    @pytest.mark.parametrize(
+        ("condition", "provider", "code"),
+        [
+            ('claims.ref.endsWith("main")', "gitlab", "loose-ref"),
+            ('claims.build_branch.contains("main")', "buildkite", "loose-ref"),
+            (
+                'has(claims.environment) && claims.environment == "live"',
+                "gitlab",
+                "unprotected-environment",
+            ),
+        ],
+    )
+    def test_of_other_issuers_too(self, condition: str, provider: str, code: str) -> None:
+        assert of_choices(condition, provider) == [code]
+
+    def test_a_denial_may_ask_for_it(self) -> None:
+        for condition in ('claims.head_ref == "wip"', 'claims.ref.contains("wip")'):
+            assert not set(of_denial(condition)) & CHOICES
+
+
+class TestAddresses:
+    @pytest.mark.parametrize(
+        ("issuer", "near"),
+        [
+            ("https://token.actions.githubusercontent.com/acme", False),
+            ("https://token.actions.githubusercontent.com/", True),
+            ("http://token.actions.githubusercontent.com", True),
+            ("https://Token.Actions.GithubUserContent.com", True),
+            ("https://token.action.githubusercontent.com", True),
+            ("https://token.actions.githubusercontent.com/acme/", True),
+            ("https://github.example.com/_services/token", False),
+            ("https://login.example.org", False),
+        ],
+    )
+    def test_an_issuer_that_is_almost_a_known_one(self, issuer: str, near: bool) -> None:
+        head = HEAD.replace("https://token.actions.githubusercontent.com/acme", issuer)
+        if issuer.startswith("http:"):
+            head = head.replace("    audience", "    keys: {jwksFile: keys.json}\n    audience")
+        grants = "grants:\n  - {name: a, repositories: [acme/x], actions: [pull]}\n"
+        codes = [one.code for one in compile_policy({"p.yaml": head + grants}).problems]
+        if "bad-url" not in codes:
+            assert ("near-issuer" in codes) == near
+
+    @pytest.mark.parametrize(
+        ("audience", "foreign"),
+        [
+            ("sigstore", True),
+            ("sts.amazonaws.com", True),
+            ("pypi", True),
+            ("[https://registry.example.com, sigstore]", True),
+            ("https://registry.example.com", False),
+            ("sts.example.com", False),
+        ],
+    )
+    def test_an_audience_of_another_service(self, audience: str, foreign: bool) -> None:
+        head = HEAD.replace("audience: registry.example.com", f"audience: {audience}")
+        grants = "grants:\n  - {name: a, repositories: [acme/x], actions: [pull]}\n"
+        assert found(head + grants) == ["foreign-audience"] * foreign
+
+    @pytest.mark.parametrize(
+        ("repository", "host"),
+        [
+            ("registry.example.com/acme/app", True),
+            ("registry.example.com/**", True),
+            ("registry.example.com", False),
+            ("acme/registry.example.com", False),
+            ("other.example.com/acme/app", False),
+            ("acme/app", False),
+        ],
+    )
+    def test_the_host_is_no_part_of_a_name(self, repository: str, host: bool) -> None:
+        assert of_grants(f"name: a, repositories: ['{repository}'], actions: [pull]") == (
+            ["service-host"] * host
+        )
+        denial = f"denials:\n  - {{name: d, repositories: ['{repository}'], actions: [push]}}\n"
+        grants = "grants:\n  - {name: a, repositories: [acme/x], actions: [pull]}\n"
+        assert found(HEAD + grants + denial) == ["service-host"] * host
+
+
+class TestNamespaces:
+    @pytest.mark.parametrize(
+        ("pattern", "chosen"),
+        [
+            ("${claims.head_ref}/**", True),
+            ("x/${claims.head_ref}", True),
+            ("${claims.actor}/app", True),
+            ("${claims.sha}", True),
+            ("by-commit/${claims.sha}", False),
+            ("${claims.repository.lowerAscii()}", False),
+            ("${claims.head_ref == '' ? 'acme' : 'forks'}/app", False),
+        ],
+    )
+    def test_a_name_that_others_choose(self, pattern: str, chosen: bool) -> None:
+        codes = of_grants(f'name: a, repositories: ["{pattern}"], actions: [pull]')
+        assert ("template-of-strangers" in codes) == chosen
+
+    @pytest.mark.parametrize(
+        ("more", "collides"),
+        [
+            ("", True),
+            ('denials:\n  - {name: d, repositories: ["base/**"], actions: [push]}\n', False),
+            ('denials:\n  - {name: d, repositories: ["base/**"], actions: [delete]}\n', True),
+            ('denials:\n  - {name: d, repositories: ["other/**"], actions: [push]}\n', True),
+        ],
+    )
+    def test_a_namespace_beside_a_literal(self, more: str, collides: bool) -> None:
+        head = """
+version: 1
+services: [registry.example.com]
+providers:
+  cluster: {issuer: "https://k.example.com", audience: me, claims: kubernetes}
+"""
+        grants = """
+grants:
+  - {name: own, repositories: ['%s'], actions: [pull, push]}
+  - {name: base, repositories: [base/*], actions: [pull]}
+"""
+        own = '${claims["kubernetes.io"].namespace}/**'
+        assert found(head + grants % own + more) == ["template-collision"] * collides
+        assert found(head + grants % f"team/{own}" + more) == []
+        pinned = grants.replace(
+            "repositories: ['%s']",
+            "when: 'claims[\"kubernetes.io\"].namespace == \"a\"', repositories: ['%s']",
+        )
+        assert "template-collision" not in found(head + pinned % own + more)
 
 
 class TestSilence:

@@ -1,0 +1,82 @@
+"""
+Lints of addresses: issuers, audiences and hosts that are not what they look like.
+
+What lives here: one small function for each code.  Not here: which addresses are known; claim
+schemas say so.
+"""
+
+from collections.abc import Iterator
+from difflib import SequenceMatcher
+from typing import Final
+
+from regauth.engine.policy.policy import Policy, Provider, Statement
+
+from .subject import Finding
+
+_ALIKE: Final = 0.9
+"""How alike two addresses are that are probably meant to be the same (1: equal)."""
+
+
+def near_issuer(provider: Provider, _: Policy) -> Iterator[Finding]:
+    """An issuer that is written almost like a known one; `iss` is compared byte by byte."""
+    known = provider.claims.issuers
+    if any(one.matches(provider.issuer) for one in known):
+        return
+    plain = _plain(provider.issuer)
+    for one in known:
+        star = "*" in one.address
+        if (one.matches(plain) and plain != provider.issuer) or (
+            not star and _likeness(plain, _plain(one.address)) >= _ALIKE
+        ):
+            meant = plain if star else one.address
+            yield Finding(
+                f"`{provider.issuer}` is no known issuer of {provider.claims.title} tokens, "
+                "and almost one",
+                f"did you mean `{meant}`? A token's `iss` must equal it in every character",
+            )
+            return
+
+
+def _plain(address: str) -> str:
+    """Return an address without what authors write differently: scheme, capitals, last slash."""
+    _, _, rest = address.rpartition("://")
+    host, slash, path = rest.rstrip("/").partition("/")
+    return f"https://{host.lower()}{slash}{path}"
+
+
+def _likeness(one: str, other: str) -> float:
+    return 1.0 if one == other else SequenceMatcher(None, one, other).ratio()
+
+
+def foreign_audience(provider: Provider, _: Policy) -> Iterator[Finding]:
+    """An audience of another service: its tokens are good here, and ours are good there."""
+    for audience in sorted(provider.audiences):
+        known = provider.claims.foreign_audience(audience)
+        if known is not None and "*" not in known.value and audience != provider.issuer:
+            yield Finding(
+                f"the audience {audience!r} is the one of {known.of}: "
+                "a token that was made for it can log in here",
+                "ask for tokens with an audience of your own, such as the registry's address",
+            )
+
+
+def service_host(policy: Policy) -> Iterator[tuple[Statement, Finding]]:
+    """A repository that begins with the registry's host, which is no part of a name."""
+    hosts = {service.partition(":")[0].lower() for service in policy.services if "." in service}
+    for statement in policy.statements:
+        for pattern in statement.patterns:
+            first = pattern.parts[0]
+            host = first.partition("/")[0] if isinstance(first, str) and "/" in first else ""
+            if host.partition(":")[0] and host.partition(":")[0].lower() in hosts:
+                yield (
+                    statement,
+                    Finding(
+                        f"{pattern.text!r} begins with the registry's host: "
+                        "a name in a request has none, so this matches nothing",
+                        f"write {pattern.text[len(host) + 1 :]!r}",
+                    ),
+                )
+
+
+ADDRESS_CODES: Final = ("near-issuer", "foreign-audience", "service-host")
+"""The codes of these lints."""
