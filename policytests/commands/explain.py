@@ -2,7 +2,7 @@
 `policytest check --explain CODE`: what a code of a problem means.
 
 What lives here: the section of the page about problems, as a terminal shows it.  Not here: the
-page, whose copy `problems.md` is beside this module so that an installation has it.
+page, which an installation has beside this module (in the repository `problems.md` is a link).
 """
 
 import re

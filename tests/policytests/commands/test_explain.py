@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def test_the_copy_of_the_page_is_the_page() -> None:
-    """After a change: `cp docs/problems.md policytests/commands/`."""
+    """It is a link in the repository, and a file where it is installed."""
     page = (ROOT / "docs" / "problems.md").read_text("utf-8")
     assert (ROOT / "policytests" / "commands" / "problems.md").read_text("utf-8") == page
 
