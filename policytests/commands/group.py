@@ -46,7 +46,7 @@ def _example(name: str) -> str:
 def check(folders: tuple[Path, ...], form: str, explain: str | None, **options: object) -> None:
     """Show what is wrong, or looks wrong, with policies (default: ./policy)."""
     if explain is not None:
-        from .explain import explain as show  # noqa: PLC0415 - on demand
+        from regauth.policytests.reports.codes import explain as show  # noqa: PLC0415 - on demand
 
         raise SystemExit(show(explain))
     from .check import check_folders  # noqa: PLC0415 - on demand

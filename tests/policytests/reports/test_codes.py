@@ -6,7 +6,7 @@ import pytest
 
 from regauth.engine.compiler import lints
 from regauth.policytests.cli import main
-from regauth.policytests.commands.explain import read_sections
+from regauth.policytests.reports.codes import read_sections
 
 ROOT = Path(__file__).parents[3]
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[3]
 def test_the_copy_of_the_page_is_the_page() -> None:
     """It is a link in the repository, and a file where it is installed."""
     page = (ROOT / "docs" / "problems.md").read_text("utf-8")
-    assert (ROOT / "policytests" / "commands" / "problems.md").read_text("utf-8") == page
+    assert (ROOT / "policytests" / "reports" / "problems.md").read_text("utf-8") == page
 
 
 @pytest.mark.parametrize("code", [*lints.CODES, "yaml-syntax", "cel-unknown-claim"])

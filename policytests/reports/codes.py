@@ -30,7 +30,7 @@ def explain(code: str) -> int:
 
 def read_sections() -> dict[str, str]:
     """Return the text about each code, links and emphasis as plain words."""
-    page = files("regauth.policytests.commands").joinpath("problems.md").read_text("utf-8")
+    page = files("regauth.policytests.reports").joinpath("problems.md").read_text("utf-8")
     found: dict[str, str] = {}
     for heading in _HEADING.finditer(page):
         body = re.split(r"^##", page[heading.end() :], maxsplit=1, flags=re.MULTILINE)[0]
