@@ -12,7 +12,7 @@ too: a token server leaves such an access to a proxy.
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from regauth.engine.access.outcomes import Identity, Refusal, Verdict, Why
@@ -35,9 +35,6 @@ MAX_NAMES: Final = 20
 
 MAX_NEAR: Final = 1_000
 """Identities near a refusal that are remembered."""
-
-SOON: Final = timedelta(days=30)
-"""A grant that ends within this time after the log does is about to refuse its users."""
 
 
 class Used(NamedTuple):
@@ -296,16 +293,3 @@ def _use(request: Request, grant: Statement, access: Access) -> Used:
         if request.pattern_matches(pattern, grant, name) is True:
             return Used(grant.name, access.action, number, name)
     return Used(grant.name, access.action, -1, name)
-
-
-def ending(usage: Usage) -> list[tuple[Statement, GrantUse]]:
-    """Return the used grants that end soon after the log does."""
-    last = usage.last
-    return [
-        (grant, usage.grants[grant.name])
-        for grant in usage.policy.grants
-        if grant.name in usage.grants
-        and grant.expires is not None
-        and last is not None
-        and grant.expires <= last + SOON
-    ]

@@ -7,7 +7,7 @@ What lives here: how what was counted is said.  Not here: counting.
 import html as escaping
 import json
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from regauth.engine.policy.policy import Statement
@@ -15,7 +15,10 @@ from regauth.engine.source.foreign_text import visible
 from regauth.policytests.replay.view import MATTER, stamp
 from regauth.policytests.wording import counted
 
-from .counting import Usage, ending
+from .counting import GrantUse, Usage
+
+SOON: Final = timedelta(days=30)
+"""A grant that ends within this time after the log does is about to refuse its users."""
 
 Row = tuple[str, str]
 
@@ -62,6 +65,19 @@ def _unused(usage: Usage) -> Iterator[Row]:
         yield "provider", name
     for name in usage.unused_definitions():
         yield "definition", name
+
+
+def ending(usage: Usage) -> list[tuple[Statement, GrantUse]]:
+    """Return the used grants that end soon after the log does."""
+    last = usage.last
+    return [
+        (grant, usage.grants[grant.name])
+        for grant in usage.policy.grants
+        if grant.name in usage.grants
+        and grant.expires is not None
+        and last is not None
+        and grant.expires <= last + SOON
+    ]
 
 
 def _near(usage: Usage) -> Iterator[Row]:
