@@ -1,11 +1,13 @@
 """
-Draws docs/rooms.svg, the picture of the rooms in docs/architecture.md: `python docs/rooms.py`.
+Draws docs/rooms.svg and writes the table of rooms in docs/architecture.md: `python docs/rooms.py`.
 
 The rooms and arrows are read from the import graph by grimp, the library of import-linter.
 Graphviz's `dot` draws them (on Debian: apt-get install graphviz).  An arrow says that a room
-imports another.  One that other arrows already imply is left out.
+imports another.  One that other arrows already imply is left out.  The table has the first line of
+each room's docstring.
 """
 
+import ast
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +25,9 @@ COLOURS: Final = {
     "engine": "#fce8e6",
 }
 PICTURE: Final = Path(__file__).with_name("rooms.svg")
+PAGE: Final = Path(__file__).with_name("architecture.md")
+BEGIN: Final = "<!-- rooms: rewritten by make picture -->\n"
+END: Final = "<!-- end of the rooms -->\n"
 
 Arrows = Mapping[str, frozenset[str]]
 """Which rooms each room imports; a room is called `servers/token`."""
@@ -114,8 +119,28 @@ def drawn(text: str) -> set[tuple[str, str]]:
     return {(one.replace("&#45;", "-"), other.replace("&#45;", "-")) for one, other in titles}
 
 
+def with_table(page: str) -> str:
+    """Return a page with the table of the rooms as they are."""
+    before, _, rest = page.partition(BEGIN)
+    after = rest.partition(END)[2]
+    rows = (
+        f"| `{package}/{path.parent.name}/` | {first_line(path)} |\n"
+        for package in PACKAGES
+        for path in sorted((PAGE.parent.parent / package).glob("*/__init__.py"))
+    )
+    return f"{before}{BEGIN}| room | what it is |\n| --- | --- |\n{''.join(rows)}{END}{after}"
+
+
+def first_line(module: Path) -> str:
+    """Return the first line of a module's docstring."""
+    return (ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or "").partition("\n")[
+        0
+    ]
+
+
 def main() -> None:
-    """Draw the picture."""
+    """Draw the picture, and write the table."""
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     made = subprocess.run(
         ["dot", "-Tsvg"],  # noqa: S607 - Graphviz, wherever it is installed
         input=dot(arrows()),

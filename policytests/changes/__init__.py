@@ -1,5 +1,5 @@
 """
-What a change of a policy means: two states of its folder, compared by proof.
+`policytest diff`: what a change of a policy means, from two folders or git commits, by proof.
 
 Not here: the prover (`regauth.policytests.proofs`), and what production asked for
 (`regauth.policytests.replay`).

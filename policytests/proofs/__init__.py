@@ -1,5 +1,5 @@
 """
-Proofs: what a change of a policy means for every possible token.
+The prover: what a change of a policy means for every possible token.
 
 What lives here: the one question that the prover answers, whether a policy gives anybody access
 that another does not (`question.more_access`), and the values of questions and answers (`answers`).

@@ -1,5 +1,5 @@
 """
-Replay: decision logs, decided again with another policy.
+`policytest replay`: decision logs, decided again with another policy.
 
 Not here: the command line.
 """

@@ -1,5 +1,5 @@
 """
-Usage: what decision logs say about a policy, and what would be narrower.
+`policytest usage`, `tighten` and `suggest`: what logs used of a policy, and narrower policies.
 
 Not here: reading logs and deciding records again (`regauth.policytests.replay`).
 """

@@ -58,9 +58,10 @@ class ForwardedFields:
     Reads the circumstances of requests.  Safe to use from many threads.
 
     Args:
-        trusted: The networks of the proxies whose fields are believed.  rfc7239: Whether they write
-        `Forwarded`; else they write `X-Forwarded-*`.  The other fields are not read, because a
-            proxy passes on fields that it does not know as the client wrote them.
+        trusted: The networks of the proxies whose fields are believed.
+        rfc7239: Whether they write `Forwarded`; else they write `X-Forwarded-*`.  The other fields
+            are not read, because a proxy passes on fields that it does not know as the client
+            wrote them.
         ignored: Called once, for the first field that is ignored, with its name and its sender.
     """
 

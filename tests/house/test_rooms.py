@@ -8,7 +8,7 @@ from pathlib import Path
 import grimp
 import pytest
 
-from docs.rooms import PACKAGES, PICTURE, arrows, drawn, package, reached, reduced
+from docs.rooms import PACKAGES, PAGE, PICTURE, arrows, drawn, package, reached, reduced, with_table
 
 MAX_MODULES = 16
 """In a folder of the product, beside `__init__`."""
@@ -53,6 +53,14 @@ def test_no_rooms_import_each_other_in_a_circle(name: str) -> None:
 
     assert len(rooms) > 5
     assert [room for room in rooms if room in reached(found, room)] == []
+
+
+def test_the_page_says_what_each_room_is() -> None:
+    """`make picture` writes the table again."""
+    page = PAGE.read_text(encoding="utf-8")
+
+    assert with_table(page) == page
+    assert page.count("| `engine/") > 10
 
 
 def test_the_picture_shows_the_imports_that_there_are() -> None:

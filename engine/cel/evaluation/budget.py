@@ -31,8 +31,9 @@ def request_budget(steps: int = limits.REQUEST_STEPS) -> list[int]:
     """
     Make the count for all evaluations of one request.
 
-    The host adds it to the variables as `STEPS`.  When it is below zero after an evaluation, the
-    host must refuse the whole request: the evaluation's value or error then means nothing.
+    The caller (`regauth.engine.decisions`) adds it to the variables as `STEPS`.  When it is below
+    zero after an evaluation, the caller must refuse the whole request: the evaluation's value or
+    error then means nothing.
     """
     return [steps]
 
