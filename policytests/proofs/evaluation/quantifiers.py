@@ -12,15 +12,15 @@ inside another counts once for each slot of the outer one.  Where that has no en
 within a walk of itself) the question is undecided (`question`).
 """
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from regauth.engine.cel import Program
 from regauth.engine.cel.syntax.nodes import Comprehension
 from regauth.policytests.proofs.logic import atoms, formulas
 from regauth.policytests.proofs.logic.atoms import KindIs, Path, Slot
-from regauth.policytests.proofs.logic.formulas import Formula, both
+from regauth.policytests.proofs.logic.formulas import FALSE, TRUE, Formula, both
 from regauth.policytests.proofs.logic.universe import Kind, Universe
 
 from .closed_text import read_from
@@ -134,6 +134,46 @@ def exists(
     return truth(holds, both(holds.negation, formulas.some(failed).negation))
 
 
+def exists_one(
+    evaluator: "Evaluator",
+    path: Path,
+    key: Hashable,
+    body: Callable[[Outcome], Outcome],
+) -> Outcome:
+    """
+    Return whether a condition holds for exactly one element of the list at a path.
+
+    Two elements that make it true are enough to make it false, and one that fails is enough for an
+    error: it takes two slots.
+    """
+    evaluator.lists.quantified.setdefault(path, set()).update(((key, 1), (key, 2)))
+    found = []
+    for number in range(evaluator.lists.slots.get(path, 1)):
+        below = (*path, Slot(number))
+        evaluator.lists.walking.append(path)
+        inner = evaluator.condition(body(evaluator.read(below)))
+        evaluator.lists.walking.pop()
+        found.append((evaluator.is_there(below), inner))
+    return _exactly_one(found)
+
+
+def _exactly_one(elements: Sequence[tuple[Formula, Outcome]]) -> Outcome:
+    """Return whether exactly one of some elements, each with when it is there, is true."""
+    defined = formulas.every(
+        formulas.some((here.negation, found.defined)) for here, found in elements
+    )
+    none, one = TRUE, FALSE
+    for here, found in elements:
+        true = both(here, found.true)
+        one = formulas.some((both(one, true.negation), both(none, true)))
+        none = both(none, true.negation)
+    return truth(both(defined, one), both(defined, one.negation))
+
+
+FOLLOWED: Final = frozenset({"exists", "all", "exists_one"})
+"""The macros whose meaning is followed; any other is opaque."""
+
+
 def comprehension(
     evaluator: "Evaluator",
     node: Comprehension,
@@ -167,10 +207,10 @@ class _Walk:
     def over(self, source: Value) -> tuple[Case, ...]:
         """Return the cases of the macro over a value."""
         match source:
-            case ListAt(path=path) if self._node.kind in ("exists", "all"):
+            case ListAt(path=path) if self._node.kind in FOLLOWED:
                 if not self._is_endless(path):
                     return self._over_list(path).cases
-            case Elements(items=items) if self._node.kind in ("exists", "all"):
+            case Elements(items=items) if self._node.kind in FOLLOWED:
                 return self._over_elements(items).cases
         if isinstance(source, (*LISTS, MapAt, ScopeMap, Unclear)):
             kind = Kind.BOOL if self._node.kind in ("exists", "all", "exists_one") else ""
@@ -194,6 +234,8 @@ class _Walk:
         )
 
     def _over_list(self, path: Path) -> Outcome:
+        if self._node.kind == "exists_one":
+            return exists_one(self._evaluator, path, self._key, self._body)
         if self._node.kind == "exists":
             return exists(self._evaluator, path, self._key, self._body)
         # All elements hold unless one does not: `all` is `exists` of the opposite, negated.
@@ -203,6 +245,8 @@ class _Walk:
 
     def _over_elements(self, items: tuple[Outcome, ...]) -> Outcome:
         found = [self._body(item) for item in items]
+        if self._node.kind == "exists_one":
+            return _exactly_one([(TRUE, one) for one in found])
         true, false = [one.true for one in found], [one.false for one in found]
         if self._node.kind == "exists":
             return truth(formulas.some(true), formulas.every(false))

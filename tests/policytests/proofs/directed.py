@@ -271,6 +271,7 @@ EDGES: list[dict[str, object]] = [
         ("", True, ["acme", "x"]),
         ("acme", {"k": "x", "x": 1}, "x"),
         ("x-y", 1.5, [None]),
+        ("x", "x", ["x", 1]),
     ]
 ]
 
@@ -323,6 +324,8 @@ CONDITIONS = [
     *("claims.y in [1, 2]", "claims.y in [1, 2]", '"x" in claims.l', "1 in claims.y"),
     *("claims.c in claims.l", '"k" in claims.m', '"k" in claims.y', '"x" in claims.p'),
     *('claims.l.exists(g, g == "x")', 'claims.l.all(g, g == "x")', 'claims.l.all(g, g != "x")'),
+    *('claims.l.exists_one(g, g == "x")', 'claims.y.exists_one(g, g == "x" || g == claims.a)'),
+    *('[claims.a, claims.c].exists_one(g, g == "x")', "!claims.l.exists_one(g, g != claims.a)"),
     *('claims.y.exists(g, g == "x")', 'claims.l.exists(g, g == claims.a && g != "y")'),
     *(
         'claims.l.exists(g, g == "x") && claims.l.exists(g, g == "acme")',
@@ -561,6 +564,14 @@ GAINS: dict[str, tuple[Change, Change]] = {
         _both(_set(*G, "tags", ["*"]), _set(*G, "when", 'scope.reference.startsWith("sha512:")')),
         _both(_set(*G, "tags", ["*"]), _set(*G, "when", 'scope.reference.startsWith("sha256:")')),
     ),
+    "list-one-of-two": (
+        _set(*G, "when", 'claims.l.exists_one(g, g == "x")'),
+        _set(*G, "when", 'claims.l.exists_one(g, g == "x") && claims.l.all(g, g != "y")'),
+    ),
+    "list-one-twice": (
+        _set(*G, "when", 'claims.l.exists(g, g == "x")'),
+        _set(*G, "when", 'claims.l.exists_one(g, g == "x")'),
+    ),
     "list-exists": (
         _set(*G, "when", 'claims.l.exists(g, g == "x") && claims.l.exists(g, g == "y")'),
         _set(*G, "when", 'claims.l.exists(g, g == "x" && g == "y")'),
@@ -736,6 +747,10 @@ GAINS: dict[str, tuple[Change, Change]] = {
 
 EQUALS: dict[str, tuple[Change, Change]] = {
     "order": (_set(*G, "when", 'claims.b && claims.d == "x"'), _set(*G, "when", 'claims.d == "x" && claims.b')),
+    "one": (
+        _set(*G, "when", 'claims.l.exists_one(g, g == "x")'),
+        _set(*G, "when", 'claims.l.exists_one(g, g == "x") && claims.l.exists(g, g == "x")'),
+    ),
     "not-not": (_set(*G, "when", '!!(claims.d == "x")'), SAME),
     "whole": (_set(*G, "when", "claims.n > 1 && claims.n < 3"), _set(*G, "when", "claims.n == 2")),
     "in": (_set(*G, "when", 'claims.d in ["x"]'), SAME),

@@ -13,7 +13,7 @@ from tests.policytests.proofs.adversarial import ATTACKS, compiled
 from tests.policytests.proofs.random_policies import SERVICE
 
 UNDECIDED = {
-    *("no-break-space", "one-of-two", "the-same-twice", "equal-lists", "alike-but-for-case"),
+    *("no-break-space", "equal-lists", "alike-but-for-case"),
     *("all-with-an-error", "third-element", "pairs-in-a-list"),
 }
 """Attacks that are not excluded, and no more; every other one gets a witness."""

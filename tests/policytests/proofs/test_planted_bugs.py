@@ -339,6 +339,18 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "fails = [_bound(opposite, strict=True)]",
         "pair:numbers-border",
     ),
+    "one-of-more-is-one": (
+        "evaluation/quantifiers.py",
+        "one = formulas.some((both(one, true.negation), both(none, true)))",
+        "one = formulas.some((one, both(none, true)))",
+        "schema pair:list-one-twice",
+    ),
+    "one-forgives": (
+        "evaluation/quantifiers.py",
+        "return truth(both(defined, one), both(defined, one.negation))",
+        "return truth(one, both(defined, one.negation))",
+        'condition:claims.l.exists_one(g, g == "x")',
+    ),
     "times-have-their-fraction": (
         "evaluation/evaluator.py",
         "if kind is Kind.DOUBLE and path in TIMES:",
