@@ -13,7 +13,7 @@ import pytest
 from regauth.policytests.proofs import About, Question, Status, more_access
 from tests.policytests.proofs.random_policies import Random, compiled, refutation
 
-PAIRS = 12
+PAIRS = 15
 STEPS = 100_000
 """Of one answer in a run of all tests; with twenty times as many the same questions stay undecided."""
 
