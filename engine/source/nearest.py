@@ -5,7 +5,7 @@ What lives here: the comparison, and the hint that messages show.  Not here: whi
 """
 
 from collections.abc import Iterable
-from difflib import get_close_matches
+from difflib import SequenceMatcher, get_close_matches
 from typing import Final
 
 MAX_LISTED: Final = 12
@@ -19,6 +19,11 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     # `get_close_matches` is case-sensitive: for it MAIN and main have no letter in common.
     close = close or [other for other in names if other.lower() == name.lower()]
     return close[0] if close else None
+
+
+def likeness(one: str, other: str) -> float:
+    """Return how alike two texts are, from 0 to 1; 1 is equal."""
+    return SequenceMatcher(None, one, other).ratio()
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None) -> str:

@@ -53,8 +53,9 @@ def check(folders: tuple[Path, ...], form: str, explain: str | None, **options: 
 
     proving = cast("int", options["steps"]) if options["prove"] else None
     strict = bool(options["strict"])
-    code = check_folders(folders or (Path("policy"),), form, strict=strict, proving=proving)
-    raise SystemExit(code)
+    raise SystemExit(
+        check_folders(folders or (Path("policy"),), form, strict=strict, proving=proving)
+    )
 
 
 Command = TypeVar("Command", bound=Callable[..., None])

@@ -6,10 +6,10 @@ schemas say so.
 """
 
 from collections.abc import Iterator
-from difflib import SequenceMatcher
 from typing import Final
 
 from regauth.engine.policy.policy import Policy, Provider, Statement
+from regauth.engine.source.nearest import likeness
 
 from .subject import Finding
 
@@ -26,7 +26,7 @@ def near_issuer(provider: Provider, _: Policy) -> Iterator[Finding]:
     for one in known:
         star = "*" in one.address
         if (one.matches(plain) and plain != provider.issuer) or (
-            not star and _likeness(plain, _plain(one.address)) >= _ALIKE
+            not star and likeness(plain, _plain(one.address)) >= _ALIKE
         ):
             meant = plain if star else one.address
             yield Finding(
@@ -42,10 +42,6 @@ def _plain(address: str) -> str:
     _, _, rest = address.rpartition("://")
     host, slash, path = rest.rstrip("/").partition("/")
     return f"https://{host.lower()}{slash}{path}"
-
-
-def _likeness(one: str, other: str) -> float:
-    return 1.0 if one == other else SequenceMatcher(None, one, other).ratio()
 
 
 def foreign_audience(provider: Provider, _: Policy) -> Iterator[Finding]:
