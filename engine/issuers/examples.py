@@ -141,7 +141,9 @@ class _Filling:
                 continue
             for path, constraint in relation.then:
                 found = self._made(path, constraint) if made == (path in self.made) else None
-                if found is None and not made:
+                # What is only usual leads one way.  A job of a fork has another `job_project_id`,
+                # which says nothing of the project's own id.
+                if found is None and not made and not relation.usual:
                     found = self._read_back(path, constraint)
                 if found is not None:
                     self._put(*found, _origin(relation))

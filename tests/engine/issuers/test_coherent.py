@@ -122,3 +122,14 @@ def test_a_given_object_is_not_changed() -> None:
     given: dict[str, Any] = {"kubernetes.io": {"namespace": "team-a"}}
     coherent(known_schema("kubernetes"), given)
     assert given == {"kubernetes.io": {"namespace": "team-a"}}
+
+
+def test_what_is_only_usual_leads_one_way() -> None:
+    """A job of a fork names another project, which says nothing of the project it wants to merge into."""
+    schema = known_schema("gitlab-ci")
+    wanted = {"project_path": "acme/app", "pipeline_source": "merge_request_event"}
+    own = coherent(schema, wanted)
+    fork = coherent(schema, {**wanted, "job_project_path": "stranger/app", "job_project_id": "9"})
+
+    assert own["job_project_id"] == own["project_id"] == fork["project_id"]
+    assert fork["project_id"] != "9"
