@@ -14,7 +14,7 @@ from regauth import schemas
 from regauth.engine.issuers import (
     ClaimSchema,
     ClaimSchemaError,
-    Fault,
+    SchemaFault,
     claim_schema,
     faulty_samples,
 )
@@ -121,7 +121,7 @@ def _located(text: str, document: object, file: str) -> Node:
     return node
 
 
-def _problem(fault: Fault, root: Node) -> Problem:
+def _problem(fault: SchemaFault, root: Node) -> Problem:
     """Return what is wrong with a schema as a problem, where it stands."""
     node = root
     for key in fault.place:

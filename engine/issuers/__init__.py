@@ -18,7 +18,7 @@ from .examples import Derived, Origin, coherent, derived
 from .nearest import nearest, nearest_beginning
 from .reading import ClaimSchemaError, claim_schema
 from .relations import Constraint, Relation, Template
-from .samples import Fault, faulty_samples
+from .samples import SchemaFault, faulty_samples
 from .stand_ins import stand_in
 from .tokens import Contradiction, check_token
 from .values import ANY, Values
@@ -34,12 +34,12 @@ __all__ = [
     "Contradiction",
     "Derived",
     "Family",
-    "Fault",
     "Issuer",
     "Origin",
     "Relation",
     "SampleToken",
     "SampleTokens",
+    "SchemaFault",
     "Template",
     "Values",
     "check_token",

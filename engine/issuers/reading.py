@@ -30,7 +30,7 @@ from regauth.engine.source.nearest import did_you_mean
 from .claims import Audience, Claim, ClaimSchema, Family, Issuer
 from .formats import FORMATS
 from .relations import Constraint, Path, Piece, Reference, Relation, Template, Wildcard
-from .samples import Fault, Place, read_samples
+from .samples import Place, SchemaFault, read_samples
 from .values import ANY, Values
 
 _SINGLE: Final[Mapping[str, Type]] = {
@@ -49,7 +49,7 @@ _MAX_SIZE: Final = 10_000
 class ClaimSchemaError(ValueError):
     """A document fits the JSON Schema and is no claim schema all the same."""
 
-    def __init__(self, faults: Iterable[Fault]) -> None:
+    def __init__(self, faults: Iterable[SchemaFault]) -> None:
         self.faults = tuple(faults)
         super().__init__("; ".join(fault.message for fault in self.faults))
 
@@ -61,21 +61,21 @@ def claim_schema(document: Mapping[str, Any]) -> ClaimSchema:
     Raises:
         ClaimSchemaError: With everything that is wrong with it.
     """
-    reader = _Reader()
+    reader = _SchemaReader()
     schema = reader.read(document)
     if reader.faults:
         raise ClaimSchemaError(reader.faults)
     return schema
 
 
-class _Reader:
+class _SchemaReader:
     def __init__(self) -> None:
-        self.faults: list[Fault] = []
+        self.faults: list[SchemaFault] = []
         self._known: dict[Path, Claim] = {}
         self._names: dict[str, Path] = {}
 
     def _fault(self, place: Place, message: str, hint: str = "") -> None:
-        self.faults.append(Fault(place, message, hint))
+        self.faults.append(SchemaFault(place, message, hint))
 
     def read(self, document: Mapping[str, Any]) -> ClaimSchema:
         title = str(document["title"])

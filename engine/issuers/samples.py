@@ -19,7 +19,7 @@ Place = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class SchemaFault:
     """One thing that is wrong with a claim schema; `place` is where, as keys and positions."""
 
     place: Place
@@ -55,7 +55,7 @@ def _token(
     return SampleToken(about.get("about", ""), about.get("claims", {}), including)
 
 
-def faulty_samples(document: Mapping[str, Any], schema: ClaimSchema) -> Iterator[Fault]:
+def faulty_samples(document: Mapping[str, Any], schema: ClaimSchema) -> Iterator[SchemaFault]:
     """Yield what is wrong with a schema's `sampleTokens`: unknown claims, contradictions."""
     about = document.get("sampleTokens")
     if about is None:
@@ -67,8 +67,8 @@ def faulty_samples(document: Mapping[str, Any], schema: ClaimSchema) -> Iterator
         for at, name in enumerate(written.get("with", ())):
             if name not in known:
                 hint = did_you_mean(name, known, "")
-                yield Fault((*place, "with", at), f"there is no claim `{name}`", hint)
+                yield SchemaFault((*place, "with", at), f"there is no claim `{name}`", hint)
         for found in check_token(schema, coherent(schema, token.claims, token.including)):
             inside = (*place, "claims", found.path[0])
             where = inside if found.path[0] in written.get("claims", {}) else place
-            yield Fault(where, f"no token is like this: {found.message}")
+            yield SchemaFault(where, f"no token is like this: {found.message}")

@@ -34,7 +34,7 @@ class Complaint:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class YamlFault:
     """A mistake, its place and what to do; lines and columns count from 0."""
 
     line: int
@@ -43,7 +43,7 @@ class Fault:
     hint: str = ""
 
 
-def explain(text: str, complaint: Complaint) -> Fault:
+def explain(text: str, complaint: Complaint) -> YamlFault:
     """Return the mistake that made the parser give up."""
     lines = text.rstrip().split("\n")
     line, column = complaint.line, complaint.column
@@ -59,14 +59,14 @@ def explain(text: str, complaint: Complaint) -> Fault:
         return found
     message = " ".join(part for part in (complaint.problem, complaint.context) if part)
     hint = _hint(message, lines[line][column:])
-    return Fault(line, column, f"this is not YAML: {message}", hint)
+    return YamlFault(line, column, f"this is not YAML: {message}", hint)
 
 
-def _conflict(text: str) -> Fault | None:
+def _conflict(text: str) -> YamlFault | None:
     marker = _CONFLICT.search(text)
     if marker is None:
         return None
-    return Fault(
+    return YamlFault(
         text.count("\n", 0, marker.start()),
         0,
         f"a merge conflict is not resolved ({marker[1]})",
@@ -74,14 +74,14 @@ def _conflict(text: str) -> Fault | None:
     )
 
 
-def _quoted(line: str, number: int, column: int) -> Fault | None:
+def _quoted(line: str, number: int, column: int) -> YamlFault | None:
     """Find a value that ends at its second quote though more of it follows."""
     before, rest = line[:column].rstrip(), line[column:].strip()
     if not rest or rest.startswith(("#", ":", ",", "]", "}")) or _QUOTED.search(before) is None:
         return None
     quote = before[-1]
     other = "single quotes" if quote == '"' else "double quotes"
-    return Fault(
+    return YamlFault(
         number,
         column,
         f"a value that begins with {quote} ends at the next {quote}",
@@ -89,28 +89,28 @@ def _quoted(line: str, number: int, column: int) -> Fault | None:
     )
 
 
-def _flow(line: str, number: int, column: int) -> Fault | None:
+def _flow(line: str, number: int, column: int) -> YamlFault | None:
     """Find a `${` without quotes between brackets, where `{` begins a mapping."""
     if line[max(column - 1, 0) : column + 1] != "${":
         return None
-    return Fault(
+    return YamlFault(
         number, column - 1, "`${...}` needs quotes between brackets", 'write "${claims.NAME}"'
     )
 
 
-def _beginning(lines: list[str], complaint: Complaint) -> Fault | None:
+def _beginning(lines: list[str], complaint: Complaint) -> YamlFault | None:
     """Find what was begun and not ended; the parser notices it far below."""
     if complaint.began is None or complaint.began[0] >= len(lines):
         return None
     line, column = complaint.began
     if "quoted scalar" in complaint.context:
         quote = lines[line][column : column + 1]
-        return Fault(line, column, f"the {quote} that begins here is never closed", "close it")
+        return YamlFault(line, column, f"the {quote} that begins here is never closed", "close it")
     if "flow" in complaint.context and "end" not in complaint.context:
         bracket = lines[line][column : column + 1]
         closing = {"[": "]", "{": "}"}.get(bracket)
         if closing is not None and "expected ','" in complaint.problem:
-            return Fault(
+            return YamlFault(
                 line,
                 column,
                 f"the {bracket} that begins here is not closed, or a comma is missing in it",
@@ -120,7 +120,7 @@ def _beginning(lines: list[str], complaint: Complaint) -> Fault | None:
         hint = "write a key as `NAME: VALUE`, and indent the lines that go on with a value"
         if _SQUEEZED.match(lines[line]):
             column, hint = lines[line].index(":"), "write a blank after the colon"
-        return Fault(line, column, "a key, a colon and a blank are expected here", hint)
+        return YamlFault(line, column, "a key, a colon and a blank are expected here", hint)
     return None
 
 

@@ -72,7 +72,7 @@ class Bounds:
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class FetchedDocument:
     """What a fetch brought: the address it came from, its bytes, and the headers it came with."""
 
     url: str
@@ -93,7 +93,7 @@ def origin(url: str) -> Origin:
     return found
 
 
-def fetch(url: str, place: RemoteAccess, bounds: Bounds, accept: str = ACCEPT) -> Document:
+def fetch(url: str, place: RemoteAccess, bounds: Bounds, accept: str = ACCEPT) -> FetchedDocument:
     """
     Fetch a document by GET.
 
@@ -120,7 +120,7 @@ def fetch(url: str, place: RemoteAccess, bounds: Bounds, accept: str = ACCEPT) -
             continue
         if reply.status != _OK:
             raise FetchError(f"{url} answered {reply.status}")
-        return Document(address, reply.body, reply.headers)
+        return FetchedDocument(address, reply.body, reply.headers)
     raise FetchError(f"{url} redirects more than {MAX_REDIRECTS} times")
 
 

@@ -63,7 +63,7 @@ class Connecting:
     connections: int = 64
 
 
-class Answer:
+class UpstreamAnswer:
     """An upstream's answer, whose body is read while it is passed on.  Must be closed."""
 
     def __init__(self, response: BaseHTTPResponse) -> None:
@@ -151,7 +151,7 @@ class Pool:
         target: str,
         headers: Mapping[str, str],
         body: IO[bytes] | bytes | None = None,
-    ) -> Answer:
+    ) -> UpstreamAnswer:
         """
         Send a request and return the answer, as soon as its headers are there.
 
@@ -179,8 +179,8 @@ class Pool:
         target: str,
         headers: Mapping[str, str],
         body: IO[bytes] | bytes | None,
-    ) -> Answer:
-        answer = Answer(
+    ) -> UpstreamAnswer:
+        answer = UpstreamAnswer(
             self._pool.urlopen(
                 method,
                 target,
@@ -208,7 +208,7 @@ class Pool:
         self._pool.close()
 
 
-def _fault(answer: Answer) -> str:
+def _fault(answer: UpstreamAnswer) -> str:
     """
     Say why an answer must not be passed on; empty for one that may.
 

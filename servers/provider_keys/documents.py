@@ -18,14 +18,14 @@ from regauth.engine.source.strictjson import JsonError, Odd, loads_marked, why_o
 from regauth.engine.tokens.algorithms import KeysError
 from regauth.engine.tokens.jwks import parse_jwks
 from regauth.engine.tokens.keys import KeySet
-from regauth.servers.http_client.documents import Bounds, Document, FetchError, origin
+from regauth.servers.http_client.documents import Bounds, FetchedDocument, FetchError, origin
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 """OpenID Connect Discovery 1.0, section 4.1: appended to the issuer."""
 
 _MAX_AGE: Final = re.compile(r"(?:^|,)\s*max-age=([0-9]{1,9})\s*(?:,|$)", re.ASCII | re.IGNORECASE)
 
-Fetch = Callable[[str, RemoteAccess, Bounds], Document]
+Fetch = Callable[[str, RemoteAccess, Bounds], FetchedDocument]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,9 @@ def fetch_keys(
     return _jwks(*_jwks_uri(issuer, document, place), fetch, bounds)
 
 
-def _jwks_uri(issuer: str, document: Document, place: RemoteAccess) -> tuple[str, RemoteAccess]:
+def _jwks_uri(
+    issuer: str, document: FetchedDocument, place: RemoteAccess
+) -> tuple[str, RemoteAccess]:
     """
     Return where a discovery document says the keys are.
 

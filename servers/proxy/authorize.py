@@ -19,7 +19,7 @@ from regauth.servers.protocol.errors import ErrorCode
 from regauth.servers.protocol.request_info import RequestInfo, request_info
 from regauth.servers.telemetry.event_log import EventLog
 
-from .gate import Admitted, Asked, Gate, TurnedAway
+from .gate import Admitted, Gate, RawRequest, TurnedAway
 
 ENVOY_PREFIX: Final = "/authorize/envoy"
 """Envoy's `path_prefix`: the path that it was asked for comes after it."""
@@ -106,8 +106,10 @@ def traefik(gate: Gate, log: EventLog) -> AuthorizeResource:
     )
 
 
-def _asked(method: str, target: str, environ: Mapping[str, object], info: RequestInfo) -> Asked:
-    return Asked(
+def _asked(
+    method: str, target: str, environ: Mapping[str, object], info: RequestInfo
+) -> RawRequest:
+    return RawRequest(
         method,
         target,
         str(environ.get("CONTENT_TYPE", "")),
@@ -121,7 +123,7 @@ def _asked(method: str, target: str, environ: Mapping[str, object], info: Reques
 def answer(
     gate: Gate,
     log: EventLog,
-    asked: Asked,
+    asked: RawRequest,
     reply: tuple[RequestInfo, falcon.Response, HTTPStatus],
 ) -> None:
     """Decide, and answer with the statuses that every gateway understands."""

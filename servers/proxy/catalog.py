@@ -17,7 +17,7 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlencode
 
-from regauth.servers.http_client.pool import Answer, UpstreamError
+from regauth.servers.http_client.pool import UpstreamAnswer, UpstreamError
 from regauth.servers.protocol.errors import ErrorCode
 from regauth.servers.protocol.routes import Route, RouteFault, read_route
 from regauth.servers.upstream.registry import Upstream
@@ -174,7 +174,7 @@ def _page(names: Sequence[str], most: int) -> Page:
     return Page(body, f'</v2/_catalog?{query}>; rel="next"')
 
 
-def _names(answer: Answer) -> list[str]:
+def _names(answer: UpstreamAnswer) -> list[str]:
     page = answer.read(MAX_PAGE + 1) if answer.status == HTTPStatus.OK else b""
     try:
         names = json.loads(page)["repositories"] or []  # some registries send null for []

@@ -15,7 +15,7 @@ from typing import Any, Final
 import falcon
 
 from regauth.servers.http_client.origins import origin_of
-from regauth.servers.http_client.pool import Answer, UpstreamError
+from regauth.servers.http_client.pool import UpstreamAnswer, UpstreamError
 from regauth.servers.protocol.errors import ErrorCode, error_body
 from regauth.servers.protocol.request_info import RequestInfo, request_info
 from regauth.servers.protocol.routes import Route, RouteFault
@@ -25,7 +25,7 @@ from regauth.servers.upstream.docker_login import CredentialsError
 from regauth.servers.upstream.registry import Body, Upstream
 
 from .catalog import Page, read_catalog
-from .gate import API_VERSION, Admitted, Asked, Gate, TurnedAway
+from .gate import API_VERSION, Admitted, Gate, RawRequest, TurnedAway
 from .headers import client_headers, upstream_headers
 from .measures import ProxyMetrics
 from .readiness import UpstreamState
@@ -75,7 +75,7 @@ class RegistryProxy:
         environ = req.env
         info = request_info(environ)
         resp.set_header("X-Request-Id", info.request_id)
-        asked = Asked(
+        asked = RawRequest(
             environ["REQUEST_METHOD"],
             environ.get("REQUEST_URI", ""),
             environ.get("CONTENT_TYPE", ""),
@@ -95,7 +95,7 @@ class RegistryProxy:
         self._pass(outcome, info.origin or "", req, resp, info)
 
     def _turn_away(
-        self, asked: Asked, outcome: TurnedAway, response: falcon.Response, info: RequestInfo
+        self, asked: RawRequest, outcome: TurnedAway, response: falcon.Response, info: RequestInfo
     ) -> None:
         self._metrics.answered("", asked.method, outcome.status)
         response.status = outcome.status
@@ -126,7 +126,7 @@ class RegistryProxy:
             self._metrics.passed("in", body.length)
         self._metrics.began()
         began = time.perf_counter()
-        answer: Answer | None = None
+        answer: UpstreamAnswer | None = None
         try:
             if admitted.visible is not None:
                 page = read_catalog(self._upstream, route, headers, admitted.visible, public)
@@ -151,7 +151,7 @@ class RegistryProxy:
 
     def _give_answer(
         self,
-        answer: Answer,
+        answer: UpstreamAnswer,
         rewritten: Iterable[tuple[str, str]],
         chunks: Iterator[bytes],
         passing: _Passing,
@@ -192,7 +192,7 @@ class RegistryProxy:
         self._tell(_Passing(info, admitted.route, admitted.token.subject, status), size)
 
     def _rewritten(
-        self, answer: Answer, route: Route, public: str, info: RequestInfo
+        self, answer: UpstreamAnswer, route: Route, public: str, info: RequestInfo
     ) -> list[tuple[str, str]]:
         found = []
         location, link = answer.header("Location"), answer.header("Link")
@@ -224,7 +224,7 @@ class RegistryProxy:
         )
 
     def _stream(
-        self, answer: Answer, chunks: Iterator[bytes], passing: _Passing
+        self, answer: UpstreamAnswer, chunks: Iterator[bytes], passing: _Passing
     ) -> Iterator[bytes]:
         """Pass the body on.  When the client goes away, the upstream's sending ends too."""
         passed, broken = 0, ""
@@ -301,11 +301,11 @@ def _body(environ: dict[str, Any], route: Route) -> Body | None:
     return Body(environ["wsgi.input"], int(environ.get("CONTENT_LENGTH") or 0))
 
 
-def _has_body(route: Route, answer: Answer) -> bool:
+def _has_body(route: Route, answer: UpstreamAnswer) -> bool:
     return route.method != "HEAD" and answer.status not in _NO_BODY
 
 
-def _begun(route: Route, answer: Answer) -> Iterator[bytes]:
+def _begun(route: Route, answer: UpstreamAnswer) -> Iterator[bytes]:
     """
     Return an answer's body, of which the first bytes have come.
 

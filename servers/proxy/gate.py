@@ -45,7 +45,7 @@ _BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] ([A-Za-z0-9._~+/=-]+)", r
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RawRequest:
     """A request, as it came; nothing of it is decoded."""
 
     method: str
@@ -120,11 +120,11 @@ class Challenger:
     service: str
     redirect_path: str = ""
 
-    def can_challenge(self, asked: Asked) -> bool:
+    def can_challenge(self, asked: RawRequest) -> bool:
         """Tell whether a realm can be named."""
         return bool(self.realm) or asked.origin is not None
 
-    def challenge(self, asked: Asked, scope: str = "", error: str = "") -> str:
+    def challenge(self, asked: RawRequest, scope: str = "", error: str = "") -> str:
         """Return a `WWW-Authenticate` value."""
         realm = self.realm
         if self.redirect_path and asked.origin is not None:
@@ -162,7 +162,7 @@ class Gate:
         self._decisions = decisions
         self._metrics = metrics
 
-    def decide(self, asked: Asked) -> Admitted | TurnedAway:
+    def decide(self, asked: RawRequest) -> Admitted | TurnedAway:
         """Let a request through, or turn it away."""
         route = read_route(asked.method, asked.target, asked.content_type)
         if isinstance(route, RouteFault):
@@ -190,7 +190,9 @@ class Gate:
             return self._unauthorized(asked, route, str(token), "invalid_token", why)
         return self._entitled(asked, route, token)
 
-    def _entitled(self, asked: Asked, route: Route, token: RegistryToken) -> Admitted | TurnedAway:
+    def _entitled(
+        self, asked: RawRequest, route: Route, token: RegistryToken
+    ) -> Admitted | TurnedAway:
         """Compare what a request needs with what its token gives, or leaves to the policy."""
         policy = self._policy
         # Every access that the route needs, such as the `pull` of a push and the source of a mount.
@@ -238,7 +240,7 @@ class Gate:
             write_ruling(self._decisions, outcome.ruling, outcome.token, info)
 
     def _unauthorized(
-        self, asked: Asked, route: Route, reason: str, error: str, message: str = NO_ACCESS
+        self, asked: RawRequest, route: Route, reason: str, error: str, message: str = NO_ACCESS
     ) -> TurnedAway:
         scope = " ".join(map(str, route.needs))
         challenge = self._challenger.challenge(asked, scope, error)

@@ -22,11 +22,13 @@ from regauth.servers.signing.compat import FIRST_VERIFIERS
 from regauth.servers.signing.signer import certified
 from regauth.servers.state.state import State
 
-from .findings import Finding, right, wrong
+from .findings import CheckResult, right, wrong
 from .registry_file import RegistryConfiguration, RegistryKind
 
 
-def compare(found: RegistryConfiguration, settings: Settings, state: State) -> Iterator[Finding]:
+def compare(
+    found: RegistryConfiguration, settings: Settings, state: State
+) -> Iterator[CheckResult]:
     """
     Compare a registry's configuration with this server, and yield findings.
 
@@ -60,7 +62,7 @@ def _names(found: RegistryConfiguration) -> tuple[str, str, str]:
     return "auth.token.issuer", "rootcertbundle", "jwks"
 
 
-def _compare_issuer(found: RegistryConfiguration, settings: Settings) -> Finding:
+def _compare_issuer(found: RegistryConfiguration, settings: Settings) -> CheckResult:
     if found.issuer == settings.issuer:
         return right(f"the registry's issuer is ours, {quoted(settings.issuer)}")
     return wrong(
@@ -70,7 +72,7 @@ def _compare_issuer(found: RegistryConfiguration, settings: Settings) -> Finding
     )
 
 
-def _compare_algorithm(found: RegistryConfiguration, key: SigningKey) -> Iterator[Finding]:
+def _compare_algorithm(found: RegistryConfiguration, key: SigningKey) -> Iterator[CheckResult]:
     if found.algorithms is None:
         return
     listed = ", ".join(map(quoted, found.algorithms))
@@ -86,7 +88,7 @@ def _compare_algorithm(found: RegistryConfiguration, key: SigningKey) -> Iterato
     )
 
 
-def _compare_zot(found: RegistryConfiguration, key: SigningKey) -> Iterator[Finding]:
+def _compare_zot(found: RegistryConfiguration, key: SigningKey) -> Iterator[CheckResult]:
     yield wrong(
         "zot checks neither the `aud` of a token nor the source of a mount: whoever has a token "
         "for one repository reads the blobs of every other",
@@ -117,7 +119,7 @@ def _compare_zot(found: RegistryConfiguration, key: SigningKey) -> Iterator[Find
 
 def _compare_bundle(
     found: RegistryConfiguration, file: Path, signing: SigningSettings, key: SigningKey
-) -> Finding:
+) -> CheckResult:
     try:
         trusted = load_certificates(file.read_bytes())
     except OSError as error:
@@ -159,7 +161,7 @@ def _issued(certificate: Certificate, authority: Certificate) -> bool:
     return True
 
 
-def _compare_key_set(found: RegistryConfiguration, file: Path, key: SigningKey) -> Finding:
+def _compare_key_set(found: RegistryConfiguration, file: Path, key: SigningKey) -> CheckResult:
     try:
         known = {one.key_id for one in parse_jwks(file.read_bytes()).keys}
     except (OSError, KeysError) as error:

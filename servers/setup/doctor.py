@@ -43,7 +43,7 @@ from regauth.servers.signing.signer import certified
 from regauth.servers.state.state import State
 
 from .comparison import compare
-from .findings import Finding, right, wrong
+from .findings import CheckResult, right, wrong
 from .registry_file import RegistryFileError, RegistryKind, read_registry_configuration
 
 MAX_SKEW: Final = timedelta(seconds=30)
@@ -75,7 +75,7 @@ class Examined:
     environment: Path | None = None
 
 
-def examine(given: Examined) -> Iterator[Finding]:
+def examine(given: Examined) -> Iterator[CheckResult]:
     """Examine a registry; yield each finding as it is made.  One that stops the rest is last."""
     zot = False
     if given.file is not None or given.environment is not None:
@@ -127,7 +127,7 @@ def _asked(url: str, place: RemoteAccess) -> tuple[Reply, timedelta | None]:
     return reply, told - now
 
 
-def _challenge(reply: Reply) -> tuple[Challenge | None, Finding]:
+def _challenge(reply: Reply) -> tuple[Challenge | None, CheckResult]:
     if reply.status == HTTPStatus.OK:
         return None, wrong(
             "the registry lets anybody in without a token", "configure `auth: token:` in it"
@@ -145,7 +145,7 @@ def _challenge(reply: Reply) -> tuple[Challenge | None, Finding]:
     )
 
 
-def _clock(theirs: timedelta | None, ours: timedelta | None, *, zot: bool) -> Finding:
+def _clock(theirs: timedelta | None, ours: timedelta | None, *, zot: bool) -> CheckResult:
     """
     Compare the registry's clock with the token server's, whatever this machine's says.
 
@@ -165,7 +165,7 @@ def _clock(theirs: timedelta | None, ours: timedelta | None, *, zot: bool) -> Fi
     )
 
 
-def _service(challenge: Challenge, state: State) -> Finding:
+def _service(challenge: Challenge, state: State) -> CheckResult:
     if challenge.service in state.policy.services:
         return right(f"the policy answers for the service {quoted(challenge.service)}")
     return wrong(
@@ -175,7 +175,7 @@ def _service(challenge: Challenge, state: State) -> Finding:
     )
 
 
-def _realm_address(challenge: Challenge, base: str) -> Iterator[Finding]:
+def _realm_address(challenge: Challenge, base: str) -> Iterator[CheckResult]:
     """Check whether clients can reach the realm, and whether their logins are safe on the way."""
     realm, registry = origin_of(challenge.realm), origin_of(base)
     if realm is None or registry is None:
@@ -206,7 +206,7 @@ def _realm_address(challenge: Challenge, base: str) -> Iterator[Finding]:
 _EVERYWHERE: Final = ("0.0.0.0", "::")  # noqa: S104 - what must not stand there
 
 
-def _realm(challenge: Challenge, given: Examined) -> tuple[list[Finding], timedelta | None]:
+def _realm(challenge: Challenge, given: Examined) -> tuple[list[CheckResult], timedelta | None]:
     """
     Check whether a token server is where the registry says, and whether it is this one.
 
@@ -239,7 +239,7 @@ def _realm(challenge: Challenge, given: Examined) -> tuple[list[Finding], timede
     ], ahead
 
 
-def _try_tokens(url: str, challenge: Challenge, given: Examined, ahead: timedelta) -> Finding:
+def _try_tokens(url: str, challenge: Challenge, given: Examined, ahead: timedelta) -> CheckResult:
     """Try our token, then other forms of it, and say how the accepted form differs."""
     key, issuer = given.state.signer.key, given.settings.issuer
     first = _tried(url, challenge, given, key, ahead)

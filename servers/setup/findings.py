@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """The result of one check, and what to do when it failed."""
 
     right: bool
@@ -17,11 +17,11 @@ class Finding:
     remedy: str = ""
 
 
-def right(fact: str) -> Finding:
+def right(fact: str) -> CheckResult:
     """Make the finding of a check that passed."""
-    return Finding(right=True, fact=fact)
+    return CheckResult(right=True, fact=fact)
 
 
-def wrong(fact: str, remedy: str) -> Finding:
+def wrong(fact: str, remedy: str) -> CheckResult:
     """Make the finding of a check that failed, with what to do."""
-    return Finding(right=False, fact=fact, remedy=remedy)
+    return CheckResult(right=False, fact=fact, remedy=remedy)

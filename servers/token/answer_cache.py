@@ -35,7 +35,7 @@ from regauth.servers.state.state import State
 
 from .login_cache import end_of
 from .request import TokenRequest
-from .service import Admit, Answer, Issued, TokenService
+from .service import Admit, Issued, TokenAnswer, TokenService
 
 MIN_LIFETIME: Final = timedelta(seconds=60)
 """A reply never announces a shorter lifetime, because clients would take it for this one."""
@@ -74,7 +74,7 @@ class Question:
 class Granted(Generic[Prepared]):
     """An answer with a token, the prepared reply, and how long the token is valid."""
 
-    answer: Answer
+    answer: TokenAnswer
     issued: Issued
     prepared: Prepared
     left: timedelta
@@ -83,7 +83,7 @@ class Granted(Generic[Prepared]):
 
 @dataclass(frozen=True, slots=True)
 class _Entry(Generic[Prepared]):
-    answer: Answer
+    answer: TokenAnswer
     issued: Issued
     prepared: Prepared
     state: State
@@ -114,7 +114,7 @@ class AnswerCache(Generic[Prepared]):
         self,
         service: TokenService,
         keys: ProviderKeys,
-        prepare: Callable[[Answer, Issued], Prepared],
+        prepare: Callable[[TokenAnswer, Issued], Prepared],
         seconds: float = 5,
     ) -> None:
         self._service = service
@@ -127,7 +127,7 @@ class AnswerCache(Generic[Prepared]):
 
     def answer(
         self, question: Question, admit: Admit = lambda _: None
-    ) -> Granted[Prepared] | Answer:
+    ) -> Granted[Prepared] | TokenAnswer:
         """
         Answer a request.
 
@@ -169,7 +169,7 @@ class AnswerCache(Generic[Prepared]):
         return Granted(entry.answer, entry.issued, entry.prepared, left, reused=True)
 
     def _keep(
-        self, name: bytes, answer: Answer, issued: Issued, prepared: Prepared, state: State
+        self, name: bytes, answer: TokenAnswer, issued: Issued, prepared: Prepared, state: State
     ) -> None:
         """Keep an answer, if it is one that may be given again."""
         asked = answer.asked

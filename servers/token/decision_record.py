@@ -11,11 +11,11 @@ from regauth.servers.sessions.sessions import is_session
 from regauth.servers.telemetry.decision_log import DecisionLog, head, outcome_of, time_of
 from regauth.servers.telemetry.record_bounds import malformed
 
-from .service import Answer, Issued
+from .service import Issued, TokenAnswer
 
 
 def write_answer(
-    log: DecisionLog, answer: Answer, info: RequestInfo, *, reused: bool = False
+    log: DecisionLog, answer: TokenAnswer, info: RequestInfo, *, reused: bool = False
 ) -> None:
     """Write down what became of a request; `reused` is an answer that was given before."""
     record = _record(answer, info, claims=log.claims)
@@ -26,7 +26,7 @@ def write_answer(
     log.append(record)
 
 
-def _record(answer: Answer, info: RequestInfo, *, claims: bool) -> dict[str, object]:
+def _record(answer: TokenAnswer, info: RequestInfo, *, claims: bool) -> dict[str, object]:
     asked, outcome = answer.asked, answer.outcome
     record: dict[str, object] = {
         **head(info, answer.policy, answer.now, asked.service),
@@ -52,13 +52,13 @@ def _record(answer: Answer, info: RequestInfo, *, claims: bool) -> dict[str, obj
     return record | {name: value for name, value in optional.items() if value}
 
 
-def _unverified(answer: Answer) -> bool:
+def _unverified(answer: TokenAnswer) -> bool:
     """Tell whether a login was refused before its claims were believed."""
     outcome, asked = answer.outcome, answer.asked
     return isinstance(outcome, Refusal) and outcome.claims is None and asked.credentials is not None
 
 
-def _login(answer: Answer, *, claims: bool) -> dict[str, object]:
+def _login(answer: TokenAnswer, *, claims: bool) -> dict[str, object]:
     """Return what of a login with verified claims is needed to check it again."""
     outcome = answer.outcome
     login = outcome.login if isinstance(outcome, Issued) else outcome

@@ -16,7 +16,7 @@ from regauth.servers.telemetry.metrics import Metrics
 
 from .decision_record import write_answer
 from .request import TokenRequest
-from .service import Answer, Issued
+from .service import Issued, TokenAnswer
 
 
 class Observer:
@@ -39,7 +39,9 @@ class Observer:
         self.decisions = decisions
         self.metrics = metrics
 
-    def answered(self, answer: Answer, info: RequestInfo, status: int, prepared: str = "") -> None:
+    def answered(
+        self, answer: TokenAnswer, info: RequestInfo, status: int, prepared: str = ""
+    ) -> None:
         """Tell what the service answered; `prepared` is what `prepare` made of it."""
         outcome = answer.outcome
         if isinstance(outcome, Refusal):
@@ -55,7 +57,7 @@ class Observer:
             self._compare(answer, answer.shadow, answer.shadow_policy.hash, info)
 
     def answered_again(
-        self, answer: Answer, provider: str, prepared: str, info: RequestInfo
+        self, answer: TokenAnswer, provider: str, prepared: str, info: RequestInfo
     ) -> None:
         """Tell that an answer was given a second time; `prepared` is what `prepare` made of it."""
         if self.metrics is not None:
@@ -64,7 +66,7 @@ class Observer:
         if self.decisions is not None:
             write_answer(self.decisions, answer, info, reused=True)
 
-    def prepare(self, answer: Answer, issued: Issued) -> str:
+    def prepare(self, answer: TokenAnswer, issued: Issued) -> str:
         """Encode what the event log says of an answer, for each time that it is given."""
         decision = issued.decision
         return self.log.prepare(
@@ -131,7 +133,9 @@ class Observer:
             milliseconds=info.milliseconds(),
         )
 
-    def _refused(self, answer: Answer, refusal: Refusal, info: RequestInfo, status: int) -> None:
+    def _refused(
+        self, answer: TokenAnswer, refusal: Refusal, info: RequestInfo, status: int
+    ) -> None:
         outcome = "unavailable" if refusal.upstream else "refused"
         said = _refused_as(answer.asked, refusal)
         self._event(outcome, refusal.provider, info, status, "", **said)
@@ -166,7 +170,7 @@ class Observer:
         )
 
     def _compare(
-        self, answer: Answer, shadow: Decision | Refusal, policy: str, info: RequestInfo
+        self, answer: TokenAnswer, shadow: Decision | Refusal, policy: str, info: RequestInfo
     ) -> None:
         """Say where the shadow policy differs from the live one."""
         outcome = answer.outcome

@@ -23,7 +23,7 @@ from .answer_cache import AnswerCache, Granted, Question
 from .observer import Observer
 from .refusals import Refusals
 from .request import TokenRequest, read_get, read_post
-from .service import Answer, Issued, TokenService
+from .service import Issued, TokenAnswer, TokenService
 
 MAX_QUERY: Final = 32 * 1024
 """Characters in a query; a longer one is answered 414."""
@@ -52,7 +52,7 @@ class TokenResource:
         refusals: Refusals,
         answer_cache: float = 5,
     ) -> None:
-        def prepare(answer: Answer, issued: Issued) -> Reply:
+        def prepare(answer: TokenAnswer, issued: Issued) -> Reply:
             before, after = _reply(issued, answer.now)
             return Reply(before, after, observer.prepare(answer, issued))
 
@@ -98,9 +98,9 @@ class TokenResource:
             self._answer(answered, response, info)
 
     def _answer(
-        self, answered: Granted[Reply] | Answer, response: falcon.Response, info: RequestInfo
+        self, answered: Granted[Reply] | TokenAnswer, response: falcon.Response, info: RequestInfo
     ) -> None:
-        if isinstance(answered, Answer):
+        if isinstance(answered, TokenAnswer):
             refusal = answered.outcome
             assert isinstance(refusal, Refusal)  # noqa: S101 - `AnswerCache.answer` says so
             status = self._refusals.refuse(refusal, response, info)

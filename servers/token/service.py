@@ -74,7 +74,7 @@ class Issued:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TokenAnswer:
     """The result of a request, and everything that it was decided by."""
 
     asked: TokenRequest
@@ -132,7 +132,9 @@ class TokenService:
         self._sessions = sessions
         self._filter_catalog = filter_catalog
 
-    def answer(self, asked: TokenRequest, state: State, admit: Admit = lambda _: None) -> Answer:
+    def answer(
+        self, asked: TokenRequest, state: State, admit: Admit = lambda _: None
+    ) -> TokenAnswer:
         """
         Decide a request and, unless it is refused, sign what was granted.
 
@@ -153,7 +155,7 @@ class TokenService:
         else:
             issued = self._sign(state, decided, login, keys, now)
             outcome = self._with_session(issued, asked, state.policy, now)
-        return Answer(asked, outcome, state.policy, now, state.shadow, shadow)
+        return TokenAnswer(asked, outcome, state.policy, now, state.shadow, shadow)
 
     def decide_anew(self, asked: TokenRequest, admit: Admit) -> Verified:
         """

@@ -18,7 +18,7 @@ from urllib.parse import urlencode, urlsplit
 
 from regauth.engine.source.foreign_text import quoted
 from regauth.servers.bounded_cache import BoundedCache
-from regauth.servers.http_client.pool import Answer, Connecting, Pool, UpstreamError
+from regauth.servers.http_client.pool import Connecting, Pool, UpstreamAnswer, UpstreamError
 from regauth.servers.protocol.challenges import Challenge, read_challenges, strongest
 
 from .docker_login import UpstreamLogin
@@ -85,7 +85,7 @@ class UpstreamCredentials:
         )
         self._known: tuple[UpstreamLogin, float] | None = None
 
-    def authorization(self, scopes: Sequence[str], ping: Callable[[], Answer]) -> str:
+    def authorization(self, scopes: Sequence[str], ping: Callable[[], UpstreamAnswer]) -> str:
         """
         Return the header's value for a request with these scopes; empty for none.
 
@@ -165,7 +165,7 @@ class UpstreamCredentials:
             return known[0]
 
     def _current_challenge(
-        self, scopes: tuple[str, ...], ping: Callable[[], Answer]
+        self, scopes: tuple[str, ...], ping: Callable[[], UpstreamAnswer]
     ) -> Challenge | None:
         """Return the challenge to answer: the one of these scopes, or the one of `GET /v2/`."""
         now = self._clock()
@@ -245,7 +245,7 @@ class UpstreamCredentials:
         challenge: Challenge,
         login: UpstreamLogin,
         scopes: tuple[str, ...],
-    ) -> Answer:
+    ) -> UpstreamAnswer:
         headers = {"User-Agent": "regauth", "Accept": "application/json"}
         asked = [("service", challenge.service)] if challenge.service else []
         if login.identity_token:

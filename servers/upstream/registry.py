@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
 from regauth.engine.source.foreign_text import quoted
 from regauth.servers.http_client.origins import Origin, origin_of
-from regauth.servers.http_client.pool import Answer, Connecting, Pool, UpstreamError
+from regauth.servers.http_client.pool import Connecting, Pool, UpstreamAnswer, UpstreamError
 from regauth.servers.protocol.routes import Kind, Route, is_address, passes
 
 from .credentials import UpstreamCredentials
@@ -72,7 +72,7 @@ class Upstream:
         self._credentials = credentials
         self._sealed = sealed
 
-    def send(self, route: Route, headers: Mapping[str, str], body: Body | None) -> Answer:
+    def send(self, route: Route, headers: Mapping[str, str], body: Body | None) -> UpstreamAnswer:
         """
         Send a request and return the answer.
 
@@ -97,7 +97,7 @@ class Upstream:
 
     def _send(
         self, route: Route, headers: Mapping[str, str], body: Body | None, scopes: Sequence[str]
-    ) -> Answer:
+    ) -> UpstreamAnswer:
         authorization = self._credentials.authorization(scopes, self._ping)
         sent = {**headers, "Host": self._host}
         if authorization:
@@ -116,7 +116,7 @@ class Upstream:
                 return joint.join(filter(None, (opened, urlencode(route.query))))
         return self._prefix + route.target
 
-    def _ping(self) -> Answer:
+    def _ping(self) -> UpstreamAnswer:
         return self._pool.send("GET", f"{self._prefix}/v2/", {"Host": self._host})
 
     def look(self) -> None:

@@ -77,10 +77,10 @@ def read_tree(tree: Rule, found: Scan) -> Node:
         RejectedError: the expression is outside the subset, or over a limit.
 
     """
-    return _Reader(found).read(tree)
+    return _TreeReader(found).read(tree)
 
 
-class _Reader:
+class _TreeReader:
     """Reads one lark tree; counts what it reads against the limits."""
 
     def __init__(self, found: Scan) -> None:

@@ -28,7 +28,7 @@ from .lookups import lookup_findings
 from .namespaces import template_collision, template_of_strangers
 from .narrowing import open_issuer
 from .statements import GRANTS_LINTS, PROVIDER_LINTS, STATEMENT_LINTS
-from .subject import Condition, Finding, Path
+from .subject import Condition, LintFinding, Path
 from .templates import TEMPLATE_CASE, template_case
 from .values import VALUE_CODES, value_findings
 
@@ -103,7 +103,7 @@ def _lint_conditions(policy: Policy, written: Document) -> Iterator[Problem]:
             yield _problem(node.locate(found.start, found.end), code, found)
 
 
-def _problem(location: Location, code: str, found: Finding) -> Problem:
+def _problem(location: Location, code: str, found: LintFinding) -> Problem:
     return Problem(location, code, found.message, found.hint, found.severity)
 
 

@@ -11,13 +11,13 @@ from typing import Final
 from regauth.engine.policy.policy import Policy, Provider, Statement
 from regauth.engine.source.nearest import likeness
 
-from .subject import Finding
+from .subject import LintFinding
 
 _ALIKE: Final = 0.9
 """How alike two addresses are that are probably meant to be the same (1: equal)."""
 
 
-def near_issuer(provider: Provider, _: Policy) -> Iterator[Finding]:
+def near_issuer(provider: Provider, _: Policy) -> Iterator[LintFinding]:
     """An issuer that is written almost like a known one; `iss` is compared byte by byte."""
     known = provider.claims.issuers
     if any(one.matches(provider.issuer) for one in known):
@@ -29,7 +29,7 @@ def near_issuer(provider: Provider, _: Policy) -> Iterator[Finding]:
             not star and likeness(plain, _plain(one.address)) >= _ALIKE
         ):
             meant = plain if star else one.address
-            yield Finding(
+            yield LintFinding(
                 f"`{provider.issuer}` is no known issuer of {provider.claims.title} tokens, "
                 "and almost one",
                 f"did you mean `{meant}`? A token's `iss` must equal it in every character",
@@ -44,19 +44,19 @@ def _plain(address: str) -> str:
     return f"https://{host.lower()}{slash}{path}"
 
 
-def foreign_audience(provider: Provider, _: Policy) -> Iterator[Finding]:
+def foreign_audience(provider: Provider, _: Policy) -> Iterator[LintFinding]:
     """An audience of another service: its tokens are good here, and ours are good there."""
     for audience in sorted(provider.audiences):
         known = provider.claims.foreign_audience(audience)
         if known is not None and "*" not in known.value and audience != provider.issuer:
-            yield Finding(
+            yield LintFinding(
                 f"the audience {audience!r} is the one of {known.of}: "
                 "a token that was made for it can log in here",
                 "ask for tokens with an audience of your own, such as the registry's address",
             )
 
 
-def service_host(policy: Policy) -> Iterator[tuple[Statement, Finding]]:
+def service_host(policy: Policy) -> Iterator[tuple[Statement, LintFinding]]:
     """A repository that begins with the registry's host, which is no part of a name."""
     hosts = {service.partition(":")[0].lower() for service in policy.services if "." in service}
     for statement in policy.statements:
@@ -66,7 +66,7 @@ def service_host(policy: Policy) -> Iterator[tuple[Statement, Finding]]:
             if host.partition(":")[0] and host.partition(":")[0].lower() in hosts:
                 yield (
                     statement,
-                    Finding(
+                    LintFinding(
                         f"{pattern.text!r} begins with the registry's host: "
                         "a name in a request has none, so this matches nothing",
                         f"write {pattern.text[len(host) + 1 :]!r}",

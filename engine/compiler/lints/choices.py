@@ -14,7 +14,7 @@ from typing import Final
 from regauth.engine.cel.syntax.nodes import Binary, Call, Constant, ListLiteral, Node, path_of
 from regauth.engine.issuers import Claim
 
-from .subject import Condition, Finding
+from .subject import Condition, LintFinding
 
 _TESTS: Final = frozenset({"startsWith", "endsWith", "contains", "matches"})
 _OPEN_ENDS: Final = ("@", "@refs/", "@refs/heads/")
@@ -41,12 +41,12 @@ def _compared(condition: Condition) -> Iterator[tuple[Node, Claim, Node, str, bo
                 yield part, claim, part.arguments[0], part.function, admits
 
 
-def chosen_by_strangers(condition: Condition) -> Iterator[Finding]:
+def chosen_by_strangers(condition: Condition) -> Iterator[LintFinding]:
     """A value that people choose who have no rights in the workload."""
     for part, claim, _, _, admits in _compared(condition):
         if admits and claim.chosen_by == "strangers":
             name = ".".join(claim.path)
-            yield Finding(
+            yield LintFinding(
                 f"strangers choose `{name}`: it does not say who sent the token",
                 "ask for a claim that the issuer or the owner of the workload sets",
                 part.start,
@@ -54,7 +54,7 @@ def chosen_by_strangers(condition: Condition) -> Iterator[Finding]:
             )
 
 
-def open_ref(condition: Condition) -> Iterator[Finding]:
+def open_ref(condition: Condition) -> Iterator[LintFinding]:
     """A test of a workflow's file that any ref of its repository passes."""
     for part, claim, other, how, admits in _compared(condition):
         if not admits or how not in ("startsWith", "contains") or not _names_file(claim):
@@ -63,7 +63,7 @@ def open_ref(condition: Condition) -> Iterator[Finding]:
         if not isinstance(text, str) or not _is_open(text) or _pins_commit(claim, condition):
             continue
         name = ".".join(claim.path)
-        yield Finding(
+        yield LintFinding(
             f"any ref passes: whoever can push a branch can change the file of `{name}`",
             "compare the whole value, or go on to a protected ref, such as `@refs/tags/v`",
             part.start,
@@ -89,7 +89,7 @@ def _pins_commit(claim: Claim, condition: Condition) -> bool:
     return ("claims", *claim.path[:-1], commit) in condition.pinned
 
 
-def loose_ref(condition: Condition) -> Iterator[Finding]:
+def loose_ref(condition: Condition) -> Iterator[LintFinding]:
     """A part of a ref's name: others can have branches and tags whose names hold it."""
     for part, claim, other, how, admits in _compared(condition):
         if not admits or how not in ("contains", "endsWith") or not _is_ref(claim):
@@ -98,7 +98,7 @@ def loose_ref(condition: Condition) -> Iterator[Finding]:
         if isinstance(text, str) and text.startswith("refs/"):
             continue
         example = f"x-{text}-y" if how == "contains" else f"x{text}"
-        yield Finding(
+        yield LintFinding(
             f"whoever can push can name a branch so that this is true, such as {example!r}",
             "compare the whole ref with `==`, or its beginning with `startsWith`",
             part.start,
@@ -113,14 +113,14 @@ def _is_ref(claim: Claim) -> bool:
     )
 
 
-def unprotected_environment(condition: Condition) -> Iterator[Finding]:
+def unprotected_environment(condition: Condition) -> Iterator[LintFinding]:
     """The name of an environment, which says nothing of who may use it."""
     for part, claim, other, _, admits in _compared(condition):
         if not admits or claim.path != ("environment",) or not _is_literal(other):
             continue
         beside = {path[1] for path in condition.pinned if path[:1] == ("claims",) and path[1:]}
         if not beside & _BESIDE_ENVIRONMENT:
-            yield Finding(
+            yield LintFinding(
                 "only the protection rules of this environment say which branches may use it, "
                 "and a token does not show them",
                 "ask for the ref too, or silence this with where the rules are",
@@ -133,7 +133,7 @@ def _is_literal(node: Node) -> bool:
     return isinstance(node, Constant | ListLiteral) and path_of(node) is None
 
 
-CHOICE_LINTS: Final[Mapping[str, Callable[[Condition], Iterator[Finding]]]] = {
+CHOICE_LINTS: Final[Mapping[str, Callable[[Condition], Iterator[LintFinding]]]] = {
     "chosen-by-strangers": chosen_by_strangers,
     "open-ref": open_ref,
     "loose-ref": loose_ref,

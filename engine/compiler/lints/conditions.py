@@ -12,7 +12,7 @@ from regauth.engine.cel.syntax.nodes import Binary, Call, Constant, ListLiteral,
 from regauth.engine.issuers import MOVED, Claim
 from regauth.engine.source.nearest import did_you_mean
 
-from .subject import Condition, Finding, Path
+from .subject import Condition, LintFinding, Path
 
 
 def _literals(node: Node) -> list[str]:
@@ -45,7 +45,7 @@ def _tests(condition: Condition, *names: str) -> Iterator[tuple[Node, str, Call,
                 yield part.target, text, part, admits
 
 
-def mutable_name(condition: Condition) -> Iterator[Finding]:
+def mutable_name(condition: Condition) -> Iterator[LintFinding]:
     """A name that can change hands decides, and its id does not."""
     for operand, texts, part, admits in _comparisons(condition):
         claim = condition.claim(operand)
@@ -55,7 +55,7 @@ def mutable_name(condition: Condition) -> Iterator[Finding]:
             continue
         what = ".".join(claim.path)
         twin = ".".join((*claim.path[:-1], claim.twin))
-        yield Finding(
+        yield LintFinding(
             f"`{what}` is a name: it can be given up and taken by somebody else",
             f"compare `claims.{twin}` too, which never changes hands "
             f"(for {texts[0]!r} look it up once)",
@@ -84,7 +84,7 @@ def _is_pinned(claim: Claim, condition: Condition) -> bool:
     return False
 
 
-def subject_text(condition: Condition) -> Iterator[Finding]:
+def subject_text(condition: Condition) -> Iterator[LintFinding]:
     """GitHub's `sub` compared as text: its form depends on when the repository was made."""
     if not any(schema.name == "github-actions" for schema in condition.claims):
         return
@@ -95,7 +95,7 @@ def subject_text(condition: Condition) -> Iterator[Finding]:
     ]
     for operand, part in found:
         if path_of(operand) == ("claims", "sub"):
-            yield Finding(
+            yield LintFinding(
                 "GitHub writes `sub` in two forms, with names or with names and ids",
                 "compare `claims.repository_id`, `claims.ref` and `claims.environment` instead",
                 part.start,
@@ -103,14 +103,14 @@ def subject_text(condition: Condition) -> Iterator[Finding]:
             )
 
 
-def open_prefix(condition: Condition) -> Iterator[Finding]:
+def open_prefix(condition: Condition) -> Iterator[LintFinding]:
     """A prefix that ends in the middle of a name: `acme` is also a prefix of `acme-evil`."""
     for operand, text, part, admits in _tests(condition, "startsWith"):
         claim = condition.claim(operand)
         if claim is None or not admits or not text[-1:].isalnum():
             continue
         if _is_taken_by_strangers(claim, condition) or claim.path == ("sub",):
-            yield Finding(
+            yield LintFinding(
                 f"names that only begin with {text!r} pass too, such as {text + '-evil'!r}",
                 "end it with the separator that follows the name, or compare the whole with ==",
                 part.start,
@@ -118,12 +118,12 @@ def open_prefix(condition: Condition) -> Iterator[Finding]:
             )
 
 
-def unanchored_matches(condition: Condition) -> Iterator[Finding]:
+def unanchored_matches(condition: Condition) -> Iterator[LintFinding]:
     """A regular expression that matches a part of the text."""
     for _, text, part, admits in _tests(condition, "matches"):
         where = _open_ends(text) if admits else ""
         if where:
-            yield Finding(
+            yield LintFinding(
                 f"`matches` is satisfied by a part of the text: anything may stand {where} it",
                 "begin the pattern with `^` and end it with `$`, or with `.*` where that is meant",
                 part.start,
@@ -176,13 +176,13 @@ def _group(pattern: str) -> str | None:
     return pattern[opening.end() : -1]
 
 
-def pull_request_target(condition: Condition) -> Iterator[Finding]:
+def pull_request_target(condition: Condition) -> Iterator[LintFinding]:
     """The event in which a stranger's pull request runs with the repository's own rights."""
     for operand, texts, found, admits in _comparisons(condition):
         if not admits or path_of(operand) != ("claims", "event_name"):
             continue
         if "pull_request_target" in texts:
-            yield Finding(
+            yield LintFinding(
                 "`pull_request_target` runs on behalf of strangers' pull requests, "
                 "with this repository's identity",
                 "admit `push`, `release` or `workflow_dispatch` instead",
@@ -191,12 +191,12 @@ def pull_request_target(condition: Condition) -> Iterator[Finding]:
             )
 
 
-def legacy_kubernetes_claim(condition: Condition) -> Iterator[Finding]:
+def legacy_kubernetes_claim(condition: Condition) -> Iterator[LintFinding]:
     """A claim of the tokens that Kubernetes kept in Secrets until 1.24."""
     for part, _ in condition.parts():
         path = path_of(part) or ()
         if len(path) == 2 and path[0] == "claims" and path[1] in MOVED:  # noqa: PLR2004 - claims.X
-            yield Finding(
+            yield LintFinding(
                 f"`{path[1]}` is a claim of the old tokens in Secrets; "
                 "those of TokenRequest do not have it",
                 f"read {MOVED[path[1]]}",
@@ -205,7 +205,7 @@ def legacy_kubernetes_claim(condition: Condition) -> Iterator[Finding]:
             )
 
 
-def unlisted_claim(condition: Condition) -> Iterator[Finding]:
+def unlisted_claim(condition: Condition) -> Iterator[LintFinding]:
     """A claim of a family whose members are known, and which is not one of them."""
     for part, _ in condition.parts():
         path = path_of(part) or ()
@@ -216,7 +216,7 @@ def unlisted_claim(condition: Condition) -> Iterator[Finding]:
             family = schema.family(name)
             if family is not None and family.listed and (name,) not in schema.claims:
                 known = [claim.name for claim in schema.claims.values()]
-                yield Finding(
+                yield LintFinding(
                     f"{schema.title} is not known to send '{name}'",
                     did_you_mean(name, known, "it may be newer than the schema"),
                     part.start,
@@ -224,7 +224,7 @@ def unlisted_claim(condition: Condition) -> Iterator[Finding]:
                 )
 
 
-CONDITION_LINTS: Final[Mapping[str, Callable[[Condition], Iterator[Finding]]]] = {
+CONDITION_LINTS: Final[Mapping[str, Callable[[Condition], Iterator[LintFinding]]]] = {
     "mutable-name": mutable_name,
     "subject-text": subject_text,
     "open-prefix": open_prefix,

@@ -14,13 +14,13 @@ from regauth.engine.issuers import Claim
 from regauth.engine.policy.patterns.names import Pattern, Wildcard
 from regauth.engine.policy.policy import Grant, Policy, Provider, Statement
 
-from .subject import Finding, Path
+from .subject import LintFinding, Path
 from .templates import sources
 
 _CHANGING: Final = frozenset({"push", "delete"})
 
 
-def template_of_strangers(policy: Policy) -> Iterator[tuple[Grant, Finding]]:
+def template_of_strangers(policy: Policy) -> Iterator[tuple[Grant, LintFinding]]:
     """A repository whose name is, or begins with, a value that anybody chooses."""
     for grant in policy.grants:
         providers = _providers(policy, grant)
@@ -29,7 +29,7 @@ def template_of_strangers(policy: Policy) -> Iterator[tuple[Grant, Finding]]:
                 name = ".".join(claim.path)
                 yield (
                     grant,
-                    Finding(
+                    LintFinding(
                         f"{_chooser(claim)} `{name}`, and so the repository of {pattern.text!r}",
                         "name the repository by a claim of the workload's owner, "
                         "or put what others choose below a folder of its own",
@@ -64,7 +64,7 @@ def _claims(program: Program, providers: Sequence[Provider]) -> Iterator[Claim]:
                 yield claim
 
 
-def template_collision(policy: Policy) -> Iterator[tuple[Grant, Finding]]:
+def template_collision(policy: Policy) -> Iterator[tuple[Grant, LintFinding]]:
     """A namespace of a token that may be called like a folder that is meant for others."""
     for grant in policy.grants:
         if not grant.actions & _CHANGING:
@@ -77,7 +77,7 @@ def template_collision(policy: Policy) -> Iterator[tuple[Grant, Finding]]:
             if meeting:
                 yield (
                     grant,
-                    Finding(
+                    LintFinding(
                         f"a token whose name is {meeting!r} changes what is in `{meeting}/`, "
                         "which other statements are about",
                         f"put a literal before `${{...}}`, or deny changes of `{meeting}/**`",

@@ -22,10 +22,10 @@ from regauth.engine.cel.syntax.nodes import (
 from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.policy import Policy, Provider
 
-from .subject import Finding, Path
+from .subject import LintFinding, Path
 
 
-def open_issuer(provider: Provider, policy: Policy) -> Iterator[Finding]:
+def open_issuer(provider: Provider, policy: Policy) -> Iterator[LintFinding]:
     """An issuer that also gives tokens to strangers, without a rule that says who may log in."""
     schema = provider.claims
     if not schema.serves_everybody(provider.issuer):
@@ -40,7 +40,7 @@ def open_issuer(provider: Provider, policy: Policy) -> Iterator[Finding]:
     ]
     if all(grant.when is not None and narrowing.of(grant.when) for grant in grants):
         return
-    yield Finding(
+    yield LintFinding(
         f"`{provider.issuer}` serves everybody: strangers can log in as `{provider.name}`",
         f"add a rule that says who may, such as one that compares {_usual(schema)}",
     )

@@ -12,90 +12,90 @@ from typing import Final
 from regauth.engine.policy.patterns.names import Pattern, Wildcard
 from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
 
-from .subject import Finding
+from .subject import LintFinding
 
 LONG_SESSION: Final = timedelta(hours=24)
 
 
-def default_audience(provider: Provider, _: Policy) -> Iterator[Finding]:
+def default_audience(provider: Provider, _: Policy) -> Iterator[LintFinding]:
     """An audience that tokens for other services have too."""
     for audience in sorted(provider.audiences):
         if audience == provider.issuer:
-            yield Finding(
+            yield LintFinding(
                 f"the audience {audience!r} is the issuer itself, which every service there shares",
                 "ask for tokens with an audience of your own, such as the registry's address",
             )
         elif provider.claims.name == "github-actions" and re.fullmatch(
             r"https://github\.com/[^/]+/?", audience
         ):
-            yield Finding(
+            yield LintFinding(
                 f"{audience!r} is what GitHub puts into every token that asks for no audience",
                 "ask for tokens with an audience of your own, such as the registry's address",
             )
 
 
-def unused_provider(provider: Provider, policy: Policy) -> Iterator[Finding]:
+def unused_provider(provider: Provider, policy: Policy) -> Iterator[LintFinding]:
     """A provider whose tokens no grant gives anything."""
     if not any(
         grant.providers is None or provider.name in grant.providers for grant in policy.grants
     ):
-        yield Finding(
+        yield LintFinding(
             f"no grant is for `{provider.name}`: its logins succeed and get nothing",
             "add a grant, or remove the provider",
         )
 
 
-def long_session(provider: Provider, _: Policy) -> Iterator[Finding]:
+def long_session(provider: Provider, _: Policy) -> Iterator[LintFinding]:
     """A refresh token that outlives any job that could have asked for it."""
     if provider.max_session is not None and provider.max_session > LONG_SESSION:
-        yield Finding(
+        yield LintFinding(
             f"refresh tokens of `{provider.name}` are good for more than 24 hours",
             "a job needs one while it runs; say how long that is",
         )
 
 
-def push_anywhere(statement: Statement, _: datetime | None) -> Iterator[Finding]:
+def push_anywhere(statement: Statement, _: datetime | None) -> Iterator[LintFinding]:
     """A grant that lets its tokens replace every image."""
     everywhere = any(pattern.parts == (Wildcard.REST,) for pattern in statement.patterns)
     if statement.when is not None and ("scope", "name") in statement.when.paths:
         return  # the condition names the repositories
     if isinstance(statement, Grant) and "push" in statement.actions and everywhere:
-        yield Finding(
+        yield LintFinding(
             "this grant pushes to every repository",
             "name a part of the registry, such as `team/**`",
         )
 
 
-def expired(statement: Statement, now: datetime | None) -> Iterator[Finding]:
+def expired(statement: Statement, now: datetime | None) -> Iterator[LintFinding]:
     """A statement that has ended."""
     if now is not None and statement.expires is not None and statement.expires <= now:
-        yield Finding(
+        yield LintFinding(
             f"it ended at {statement.expires.isoformat()} and does nothing any more",
             "remove it, or give it a new end",
         )
 
 
-def tags_of_content(statement: Statement, _: datetime | None) -> Iterator[Finding]:
+def tags_of_content(statement: Statement, _: datetime | None) -> Iterator[LintFinding]:
     """A statement that hides tags: a client that knows a digest can still read the content."""
     if not statement.tags or "pull" not in statement.actions:
         return
     if statement.when is not None and ("scope", "reference") in statement.when.paths:
         return  # a grant's condition may decide about digests
     if isinstance(statement, Denial) or "push" not in statement.actions:
-        yield Finding(
+        yield LintFinding(
             "tags limit which names can be read, and not the content: it is read by digest too",
             "keep what must not be read in a repository of its own",
         )
 
 
-def push_without_pull(policy: Policy) -> Iterator[tuple[Grant, Finding]]:
+def push_without_pull(policy: Policy) -> Iterator[tuple[Grant, LintFinding]]:
     """Registries ask for both when something is pushed (distribution, registry/handlers/app.go)."""
     pulls = _Pulls(policy)
     for grant in policy.grants:
         if "push" in grant.actions and "pull" not in grant.actions and not pulls.meet(grant):
             yield (
                 grant,
-                Finding(
+                LintFinding(
                     "push alone does not push: registries ask for `pull` and `push` together",
                     "write `actions: [pull, push]`",
                 ),
@@ -134,7 +134,7 @@ def _above(prefix: str) -> list[str]:
     return ["", *(prefix[:at] for at in slashes), prefix]
 
 
-def shadowed_grants(policy: Policy) -> Iterator[tuple[Grant, Finding]]:
+def shadowed_grants(policy: Policy) -> Iterator[tuple[Grant, LintFinding]]:
     """A grant that gives nothing which an earlier one does not give already."""
     # Grants are found by pattern and condition, because few of ten thousand can cover a given one.
     earlier: dict[tuple[str, str | None], list[Grant]] = {}
@@ -151,7 +151,7 @@ def shadowed_grants(policy: Policy) -> Iterator[tuple[Grant, Finding]]:
         if cover is not None:
             yield (
                 grant,
-                Finding(
+                LintFinding(
                     f"`{cover.name}` ({cover.location.file}, line {cover.location.line}) "
                     "already grants all of this",
                     "remove one of the two",
@@ -219,17 +219,19 @@ def _covers_pattern(wide: Pattern, narrow: Pattern) -> bool:
     return False
 
 
-PROVIDER_LINTS: Final[Mapping[str, Callable[[Provider, Policy], Iterator[Finding]]]] = {
+PROVIDER_LINTS: Final[Mapping[str, Callable[[Provider, Policy], Iterator[LintFinding]]]] = {
     "default-audience": default_audience,
     "unused-provider": unused_provider,
     "long-session": long_session,
 }
-STATEMENT_LINTS: Final[Mapping[str, Callable[[Statement, datetime | None], Iterator[Finding]]]] = {
+STATEMENT_LINTS: Final[
+    Mapping[str, Callable[[Statement, datetime | None], Iterator[LintFinding]]]
+] = {
     "push-anywhere": push_anywhere,
     "expired": expired,
     "tags-of-content": tags_of_content,
 }
-GRANTS_LINTS: Final[Mapping[str, Callable[[Policy], Iterator[tuple[Grant, Finding]]]]] = {
+GRANTS_LINTS: Final[Mapping[str, Callable[[Policy], Iterator[tuple[Grant, LintFinding]]]]] = {
     "push-without-pull": push_without_pull,
     "shadowed-grant": shadowed_grants,
 }

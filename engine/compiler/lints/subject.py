@@ -24,7 +24,7 @@ Path = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class LintFinding:
     """Something a lint found, between two offsets of an expression or at a whole node."""
 
     message: str

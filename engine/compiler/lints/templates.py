@@ -28,14 +28,14 @@ from regauth.engine.policy.patterns.text import Piece, split
 from regauth.engine.policy.policy import Policy, Provider, Statement
 from regauth.engine.source.nodes import MappingNode, ScalarNode, SequenceNode
 
-from .subject import Finding, Path
+from .subject import LintFinding, Path
 
 TEMPLATE_CASE: Final = "template-case"
 
 _KEEP_CAPITALS: Final = frozenset({"replace", "substring", "trim"})
 """The functions that return a part of a text as it is written."""
 
-Located = tuple[ScalarNode, int, Finding]
+Located = tuple[ScalarNode, int, LintFinding]
 """The node that a finding is in, where the expression begins in it, and the finding."""
 
 
@@ -163,10 +163,10 @@ def _asks_for_form(path: Path, node: Node) -> bool:
     )
 
 
-def _finding(path: Path, node: Node) -> Finding:
+def _finding(path: Path, node: Node) -> LintFinding:
     fields = "".join(f".{field}" if field.isidentifier() else f'["{field}"]' for field in path[1:])
     claim = f"claims{fields}"
-    return Finding(
+    return LintFinding(
         f"`{claim}` can have capital letters, and the names of repositories have none",
         f"write {claim}.lowerAscii()",
         node.start,

@@ -28,7 +28,7 @@ from regauth.engine.languages import Language
 from regauth.engine.source.problems import Severity
 
 from .operands import Operand, items_of, operand_of
-from .subject import Condition, Finding
+from .subject import Condition, LintFinding
 
 _GLOBS: Final = "*?"
 _TESTS: Final[Mapping[str, tuple[str, Callable[[str], Language | None]]]] = {
@@ -57,7 +57,7 @@ class _Test:
         return self.literal.value if isinstance(self.literal.value, str) else ""
 
 
-def value_findings(condition: Condition) -> Iterator[tuple[str, Finding]]:
+def value_findings(condition: Condition) -> Iterator[tuple[str, LintFinding]]:
     """Return what is found about every literal that a claim is compared with, with its code."""
     for test in _tests(condition):
         if _has_glob(test):
@@ -68,23 +68,23 @@ def value_findings(condition: Condition) -> Iterator[tuple[str, Finding]]:
             yield "always-true", _always_true(test)
 
 
-def _impossible_value(test: _Test, condition: Condition) -> Finding:
+def _impossible_value(test: _Test, condition: Condition) -> LintFinding:
     """A literal that a claim can never equal, begin with, end with, contain or match."""
     said = "equals" if test.verb == "is" else test.verb
     message = f"`{test.operand.name}` never {said} {_quoted(test)}"
     return _finding(test, condition, message, _meant(test))
 
 
-def _glob_in_comparison(test: _Test, condition: Condition) -> Finding:
+def _glob_in_comparison(test: _Test, condition: Condition) -> LintFinding:
     """A `*` where the text is compared as it is written."""
     how = "`==` and `in` compare" if test.verb == "is" else "the test compares"
     message = f"a wildcard has no meaning here: {how} {_quoted(test)} as it is written"
     return _finding(test, condition, message, _without_glob(test))
 
 
-def _always_true(test: _Test) -> Finding:
+def _always_true(test: _Test) -> LintFinding:
     """A test that every token of the issuer passes."""
-    return Finding(
+    return LintFinding(
         f"this is always true: `{test.operand.name}` always {test.verb} {_quoted(test)}",
         "remove it, or ask for more of the value",
         test.node.start,
@@ -209,10 +209,10 @@ def _has_glob(test: _Test) -> bool:
     return plain.limited and not any(plain.can_be_in(languages.containing(sign)) for sign in signs)
 
 
-def _finding(test: _Test, condition: Condition, message: str, hint: str) -> Finding:
+def _finding(test: _Test, condition: Condition, message: str, hint: str) -> LintFinding:
     opens = (condition.denial or test.admits is False) and not _is_possible(test)
     severity = Severity.ERROR if opens else Severity.WARNING
-    return Finding(message, hint, test.node.start, test.node.end, severity)
+    return LintFinding(message, hint, test.node.start, test.node.end, severity)
 
 
 def _quoted(test: _Test) -> str:

@@ -15,7 +15,7 @@ from regauth.engine.policy.policy import RemoteAccess
 from regauth.engine.tokens.jwks import parse_jwks
 from regauth.engine.tokens.jwt import parse, verify
 from regauth.engine.tokens.keys import PrivateKey, SigningKey
-from regauth.servers.http_client.documents import Bounds, Document, FetchError
+from regauth.servers.http_client.documents import Bounds, FetchedDocument, FetchError
 from regauth.servers.provider_keys.cache import KeyTimes
 from regauth.servers.provider_keys.providers import KeyHosting
 from regauth.servers.telemetry.decision_log import DecisionLog
@@ -265,7 +265,7 @@ def test_a_shadow_policy_s_provider_that_hangs_holds_nobody_up(
     answered, fetched = threading.Event(), threading.Event()
     in_time: list[bool] = []
 
-    def fetch(_url: str, _place: RemoteAccess, _bounds: Bounds) -> Document:
+    def fetch(_url: str, _place: RemoteAccess, _bounds: Bounds) -> FetchedDocument:
         in_time.append(answered.wait(5))  # five seconds only where the test fails
         fetched.set()
         raise FetchError("too late")

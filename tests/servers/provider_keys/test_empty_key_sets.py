@@ -15,7 +15,7 @@ from regauth.engine.policy.policy import JwksUri, RemoteAccess
 from regauth.engine.tokens.jwks import jwks, public_jwk
 from regauth.engine.tokens.keys import KeySet, PrivateKey
 from regauth.engine.tokens.registry_trust import RegistryTrust
-from regauth.servers.http_client.documents import Bounds, Document, FetchError
+from regauth.servers.http_client.documents import Bounds, FetchedDocument, FetchError
 from regauth.servers.provider_keys.cache import KeyState, KeyTimes
 from regauth.servers.provider_keys.providers import KeyFile, KeyHosting, ProviderKeys
 from regauth.servers.proxy.trust import from_file, from_uri
@@ -109,12 +109,14 @@ class OfProvider(Source):
     def state(self) -> KeyState:
         return self._reader.state_of(self._policy.providers["github"])
 
-    def _fetch(self, url: str, _place: RemoteAccess, _bounds: Bounds) -> Document:
+    def _fetch(self, url: str, _place: RemoteAccess, _bounds: Bounds) -> FetchedDocument:
         if url != URI:
-            return Document(url, json.dumps({"issuer": ISSUER, "jwks_uri": URI}).encode(), {})
+            return FetchedDocument(
+                url, json.dumps({"issuer": ISSUER, "jwks_uri": URI}).encode(), {}
+            )
         if self._body is None:
             raise FetchError(f"{url} answered 500")
-        return Document(url, self._body, {"cache-control": "max-age=999999"})
+        return FetchedDocument(url, self._body, {"cache-control": "max-age=999999"})
 
 
 class OfProxyFile(Source):

@@ -13,7 +13,7 @@ from regauth.engine import KeysUnavailable, NeedKeys
 from regauth.engine.policy.policy import JwksUri, Policy, RemoteAccess
 from regauth.engine.tokens.jwks import jwks
 from regauth.engine.tokens.keys import KeySet, PrivateKey, SigningKey
-from regauth.servers.http_client.documents import MAX_MESSAGE, Bounds, Document
+from regauth.servers.http_client.documents import MAX_MESSAGE, Bounds, FetchedDocument
 from regauth.servers.provider_keys.cache import KeyTimes
 from regauth.servers.provider_keys.documents import fetch_keys
 from regauth.servers.provider_keys.providers import MAX_KEY_FILE, KeyHosting, ProviderKeys
@@ -216,10 +216,10 @@ def test_keys_over_tls_are_not_fetched_over_plain_http(
 def test_a_provider_elsewhere_cannot_send_the_server_to_this_machine_s_plain_http(uri: str) -> None:
     asked: list[str] = []
 
-    def fetch(url: str, _place: RemoteAccess, _bounds: Bounds) -> Document:
+    def fetch(url: str, _place: RemoteAccess, _bounds: Bounds) -> FetchedDocument:
         asked.append(url)
         content = {"issuer": "https://sample-issuer.example.com", "jwks_uri": uri}
-        return Document(url, json.dumps(content).encode(), {})
+        return FetchedDocument(url, json.dumps(content).encode(), {})
 
     policy = compiled(policy_text("{discovery: true}"))
     found = keys_of(policy, KeyHosting(spawn=lambda work: work(), fetch=fetch))
@@ -237,8 +237,8 @@ def test_the_document_is_below_the_issuer(issuer: str, published: Callable[..., 
         "https://x.example.com/keys": published("rsa"),
     }
 
-    def fetch(url: str, _place: RemoteAccess, _bounds: Bounds) -> Document:
-        return Document(url, answers[url], {})
+    def fetch(url: str, _place: RemoteAccess, _bounds: Bounds) -> FetchedDocument:
+        return FetchedDocument(url, answers[url], {})
 
     text = policy_text("{discovery: true}").replace("https://sample-issuer.example.com", issuer)
 
@@ -262,7 +262,7 @@ def test_the_publisher_s_word_on_how_long_keys_are_good_is_read(
 ) -> None:
     source = compiled(policy_text('\n      jwksUri: "https://x/keys"')).providers["github"].keys
     assert isinstance(source, JwksUri)
-    answer = Document("https://x/keys", published("rsa"), {"cache-control": header})
+    answer = FetchedDocument("https://x/keys", published("rsa"), {"cache-control": header})
 
     assert fetch_keys("https://x", source, lambda *_: answer, Bounds()).max_age == seconds
 
@@ -272,9 +272,9 @@ def test_keys_are_fetched_before_anybody_asks_and_once_for_two_policies(
 ) -> None:
     asked: list[str] = []
 
-    def fetch(url: str, _place: RemoteAccess, _bounds: Bounds) -> Document:
+    def fetch(url: str, _place: RemoteAccess, _bounds: Bounds) -> FetchedDocument:
         asked.append(url)
-        return Document(url, published("rsa"), {})
+        return FetchedDocument(url, published("rsa"), {})
 
     keys = ProviderKeys(KeyHosting(spawn=lambda work: work(), fetch=fetch))
     text = policy_text('\n      jwksUri: "https://x.example.com/keys"')
@@ -293,11 +293,11 @@ def test_keys_are_fetched_again_in_time_though_nobody_asks(
     clock, again = Clock(), threading.Event()
     asked: list[str] = []
 
-    def fetch(url: str, _place: RemoteAccess, _bounds: Bounds) -> Document:
+    def fetch(url: str, _place: RemoteAccess, _bounds: Bounds) -> FetchedDocument:
         asked.append(url)
         if len(asked) == 2:
             again.set()
-        return Document(url, published("rsa"), {})
+        return FetchedDocument(url, published("rsa"), {})
 
     keys = ProviderKeys(KeyHosting(clock=clock, spawn=lambda work: work(), fetch=fetch))
     keys.serve([(compiled(policy_text('\n      jwksUri: "https://x.example.com/keys"')), Path())])

@@ -12,7 +12,7 @@ from regauth.engine.policy.policy import RemoteAccess
 from regauth.engine.tokens.jwks import jwks
 from regauth.engine.tokens.keys import PrivateKey
 from regauth.servers.configuration.settings import Rate, Rates
-from regauth.servers.http_client.documents import Bounds, Document, FetchError
+from regauth.servers.http_client.documents import Bounds, FetchedDocument, FetchError
 from regauth.servers.provider_keys.cache import KeyState, KeyTimes
 from regauth.servers.provider_keys.providers import KeyHosting
 from regauth.servers.telemetry.decision_log import DecisionLog
@@ -104,11 +104,11 @@ def test_metrics_tell_how_old_keys_are_and_whether_they_can_be_used(
 ) -> None:
     clock, down = Clock(), [False]
 
-    def fetch(url: str, _place: RemoteAccess, _bounds: Bounds) -> Document:
+    def fetch(url: str, _place: RemoteAccess, _bounds: Bounds) -> FetchedDocument:
         if down[0]:
             raise FetchError("down")
         keys = jwks([(private_keys["rsa"].public_key(), "sample", "RS256")])
-        return Document(url, json.dumps(keys).encode(), {})
+        return FetchedDocument(url, json.dumps(keys).encode(), {})
 
     times = KeyTimes(stale=100)
     hosting = KeyHosting(times, clock=clock, spawn=lambda work: work(), fetch=fetch)

@@ -19,7 +19,7 @@ from regauth.servers.signing.signer import load_signer
 from regauth.servers.token.answer_cache import AnswerCache, Granted, Question
 from regauth.servers.token.login_cache import LoginCache
 from regauth.servers.token.request import TokenRequest
-from regauth.servers.token.service import Answer, Issued, TokenService
+from regauth.servers.token.service import Issued, TokenAnswer, TokenService
 from tests.servers.desk import (
     NOW,
     SERVICE,
@@ -352,7 +352,7 @@ def test_s12_a_key_that_is_taken_back_while_a_token_is_signed_ends_the_answer(
     )
     for name, kept in (("rsa", True), ("rsa-other", False)):
 
-        def take_back(_answer: Answer, _issued: Issued, name: str = name) -> None:
+        def take_back(_answer: TokenAnswer, _issued: Issued, name: str = name) -> None:
             """Between the login and what is kept of it."""
             if name != "rsa":
                 publish(name)
@@ -368,6 +368,6 @@ def test_s12_a_key_that_is_taken_back_while_a_token_is_signed_ends_the_answer(
             assert isinstance(second, Granted)
             assert second.reused
         else:
-            assert isinstance(second, Answer)
+            assert isinstance(second, TokenAnswer)
             assert isinstance(second.outcome, Refusal)
             assert second.outcome.reason == "bad-signature"
