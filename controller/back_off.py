@@ -1,5 +1,5 @@
 """
-How long to wait before something that failed is tried again.
+How long to wait before a failed attempt is repeated.
 
 Not here: waiting, and who has failed how often.
 """

@@ -21,9 +21,12 @@ from typing import Any, Final
 from .measures import CONTENT_TYPE
 
 MAX_CONNECTIONS: Final = 32
-"""Connections at a time; each has a thread."""
+"""Connections at the same time; each has a thread."""
 MAX_SECONDS: Final = 5.0
-"""From a connection's begin to the end of its answer, however slowly the client sends or reads."""
+"""
+Seconds from the start of a connection to the end of its answer, however slowly the client sends or
+reads.
+"""
 PAUSE: Final = 0.5
 """Seconds without accepting, after no descriptor or thread was left for a connection."""
 
@@ -72,7 +75,7 @@ class Endpoints:
         values = {"routes": routes, "seconds": seconds, "failed": staticmethod(failed)}
         self._server = _BoundedServer(address, type("Handler", (_Handler,), values))
         self._server.failed = failed
-        # A daemon: whatever happens, no process lives on to say that it is healthy.
+        # A daemon thread: after a failure, no process must live on and report that it is healthy.
         self._thread = threading.Thread(
             target=self._server.serve_forever, name="endpoints", daemon=True
         )
@@ -148,7 +151,7 @@ def _end(connection: socket.socket) -> None:
     try:
         connection.shutdown(socket.SHUT_RDWR)
     except OSError:
-        return  # the client was faster
+        return  # the client closed it first
 
 
 class _Timed(io.RawIOBase):
@@ -217,4 +220,4 @@ class _Handler(BaseHTTPRequestHandler):
         """Leave the connection to the server, which closes it; nothing waits in a buffer."""
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-        """Say nothing: probes come every few seconds, and whoever can connect can send garbage."""
+        """Log nothing: probes come every few seconds, and every client can send garbage."""

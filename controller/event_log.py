@@ -1,8 +1,8 @@
 """
 The event log: what happened, one JSON object a line, on standard error.
 
-What lives here: the form of the lines (RFC 8259).  Not here: tokens; whatever looks like one is
-removed from the line.
+What lives here: the form of the lines (RFC 8259).  Not here: tokens; text that looks like a token
+is removed from the line.
 """
 
 import json

@@ -241,7 +241,7 @@ class Process:
         thread.start()
 
     def _guarded(self, target: Callable[[], None], name: str) -> None:
-        """End the process when one of its threads breaks: half a controller is none."""
+        """End the process when one of its threads fails: a dead thread must not stay unnoticed."""
         try:
             target()
         except Exception as error:  # noqa: BLE001 - whatever it was
@@ -255,8 +255,8 @@ class Process:
         self._woken.put(None)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
-        # Not the event: its lock may be held by the very thread that the signal interrupts, and
-        # `put` is made for that.
+        # The event is not used here: the thread that the signal interrupts may hold its lock.
+        # `put` is safe then.
         self._woken.put(None)
 
     def _end(self, endpoints: Endpoints | None) -> None:

@@ -1,9 +1,9 @@
 """
 Applying: from a planned change to requests.
 
-What lives here: the order of the requests that make a change, such that whatever is interrupted
-can be gone on with, and such that every token is bound to the secret it is in.  Not here:
-which changes to make (`regauth.controller.planning.planning`).
+What lives here: the order of the requests that make a change.  After an interruption the next plan
+can go on, and every token is bound to its own secret.  Not here: which changes to make
+(`regauth.controller.planning.planning`).
 """
 
 from collections.abc import Callable, Sequence
@@ -46,10 +46,10 @@ class NotLeadingError(Exception):
 
 
 class SigningKeyIds(Protocol):
-    """What knows the keys that the cluster's tokens verify with."""
+    """Knows the keys that verify the cluster's tokens."""
 
     def seen(self, key_id: str | None) -> None:
-        """Take note of the key of a token that the API server has just issued."""
+        """Record the key of a token that the API server has just issued."""
 
 
 class Applier:
@@ -158,7 +158,7 @@ class Applier:
             ],
         }
         if uid:
-            meta["uid"] = uid  # another secret of that name is none of ours: 409
+            meta["uid"] = uid  # another secret of that name is not ours: 409
         if expires:
             meta["annotations"] = {EXPIRES: min(expires).strftime("%Y-%m-%dT%H:%M:%SZ")}
         body = {

@@ -41,5 +41,5 @@ def write(wanted: tuple[Wanted, ...], tokens: Mapping[str, str]) -> str:
 
 
 def encoded(content: str) -> str:
-    """Return a text as `data` of a secret has it."""
+    """Return a text in the form of a secret's `data`."""
     return base64.b64encode(content.encode()).decode("ascii")

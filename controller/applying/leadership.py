@@ -19,7 +19,9 @@ from regauth.controller.settings import Election
 
 _VERSION: Final = "coordination.k8s.io/v1"
 _SAFETY: Final = 2 / 3
-"""The share of the Lease's time after which a leader that could not renew stops by itself."""
+"""
+The share of the Lease's duration after which a leader that could not renew it stops by itself.
+"""
 
 
 @dataclass
@@ -36,7 +38,7 @@ class Elector:
         cluster: The API.
         election: The Lease and its times.
         identity: A name that no other process has.
-        clock: Seconds that never run backwards.
+        clock: Monotonic seconds.
         now: The time of day, for people who read the Lease.
     """
 
@@ -115,7 +117,7 @@ class Elector:
         except ApiError as error:
             if error.status != CONFLICT:
                 raise
-            self._renewed = None  # somebody else was faster
+            self._renewed = None  # another process was faster
             return False
         self._seen = _Seen(answer["metadata"]["resourceVersion"], begun)
         self._renewed = begun

@@ -1,5 +1,5 @@
 """
-The work queue: which service accounts to look at, and when.
+The work queue: which service accounts to check, and when.
 
 What lives here: each key once, not by two workers at a time, later and later while it fails, the
 namespaces in turn; and the throttle on requests.  Not here: the work.
@@ -93,7 +93,7 @@ class WorkQueue:
             self._condition.notify_all()
 
     def close(self) -> None:
-        """Let all who wait go."""
+        """Release all threads that wait."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()

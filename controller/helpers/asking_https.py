@@ -4,8 +4,8 @@ HTTP out, for the helpers.
 What lives here: one bounded request, over TLS or to this machine.  Not here: what is asked and
 what the answer means.
 
-No redirect is followed: a helper's requests carry secrets, and where they go is written by whoever
-configured it.  `http.client` and `ssl` are imported by those who call this and nobody else.
+No redirect is followed: a helper's requests carry secrets, and may go only where its configuration
+says.  `http.client` and `ssl` are imported by those who call this and nobody else.
 """
 
 import http.client

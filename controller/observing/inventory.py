@@ -1,12 +1,12 @@
 """
-The inventory: what watches and our own writes have told of the cluster, kept up to date.
+The inventory: the cluster's state as watches and our own writes tell it.
 
 What lives here: keeping the newest state of every object, and finding whom a change concerns.
 Not here: asking the API for anything.
 
-Our own writes are entered with the API server's answer to them, because the watch tells of them
-later: a plan made in between must not do the same again.  Of two states of an object the one with
-the higher resourceVersion counts; KEP-5504 says that they can be compared as numbers.
+Our own writes are entered from the API server's answer, because the watch reports them later.  A
+plan in between must not repeat them.  Of two states of an object the one with the higher
+resourceVersion counts; KEP-5504 says that they can be compared as numbers.
 """
 
 import threading

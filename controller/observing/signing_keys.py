@@ -68,7 +68,8 @@ class SigningKeys:
                 self._published = None  # it is not published to us, and nothing is known
             return False
         published = _ids(found)
-        # Where no key is ever published, those in use are all that is known: no going in circles.
+        # Where no key is ever published, only the keys in use are known.  Tokens must not be
+        # renewed again and again.
         if published or published != self._published:
             self._used = frozenset()
         self._published = published
@@ -79,7 +80,7 @@ def _ids(keys: object) -> frozenset[str] | None:
     """
     Return the ids of a JWK set's keys; None when they do not tell whose a token is.
 
-    A set without keys is an answer: no token that was issued before is good now.
+    A set without keys is an answer: no earlier token is valid now.
     """
     if not isinstance(keys, list):
         return None
