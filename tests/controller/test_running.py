@@ -347,7 +347,7 @@ def test_a_leader_that_is_killed_between_two_requests_is_gone_on_with(
     wait_for(site.settled, "the next leader's work")
     wait_for(lambda: state(api) == SETTLED, "the same state")
 
-    assert api.count()["POST serviceaccounts/token"] == tokens
+    assert api.count()["POST serviceaccounts/token"] == tokens, site.log
 
 
 def test_a_leader_that_is_killed_in_the_middle_of_a_watch_is_followed_by_the_one_that_waits(

@@ -92,7 +92,7 @@ NAMES_THE_VERSION = (
     r"^(?:version|appVersion): {}$",                          # deploy/helm/Chart.yaml
     r"repository: registry\.example\.com/regauth/[a-z-]+, tag: {}, ",
     r"newName: registry\.example\.com/regauth/[a-z-]+, newTag: {}}}",
-    r"(?:image:|--tag|--image) (?:[a-z.]+/)*(?:kube-controller|registry-auth-proxy|token-server):{}(?= |$)",
+    r"(?:image:|--tag|--image) \"?(?:[a-z.]+/)*(?:kube-controller|registry-auth-proxy|token-server):{}(?=\"| |$)",
     r"/jwt-registry-auth/action(?:/policytest)?@v{}$",
 )  # fmt: skip
 """How files beside the code name it."""

@@ -16,7 +16,9 @@ from regauth.engine.cel.syntax.nodes import (
     Binary,
     Call,
     Conditional,
+    Index,
     Node,
+    Table,
     definition_of,
     path_of,
     walk,
@@ -113,12 +115,20 @@ def sources(
             yield from sources(node.no, definitions, inside)
         case Call() if node.function in _KEEP_CAPITALS and node.target is not None:
             yield from sources(node.target, definitions, inside)
+        case Index() if _is_table(node.operand, definitions):
+            # The key only chooses among values that the policy writes.
+            return
         case _:
             name = definition_of(node)
             if name is None:
                 yield inside, node
             elif name in definitions:
                 yield from sources(definitions[name].node, definitions, name)
+
+
+def _is_table(node: Node, definitions: Mapping[str, Program]) -> bool:
+    name = definition_of(node)
+    return name is not None and name in definitions and isinstance(definitions[name].node, Table)
 
 
 def _has_capitals(path: Path, statement: Statement, providers: list[Provider]) -> bool:
