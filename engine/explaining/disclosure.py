@@ -11,9 +11,7 @@ it reads, and which of them keep it from matching; never a value that the policy
 policies that differ in anything else give the same answer.
 """
 
-import json
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -27,6 +25,8 @@ from regauth.engine.decisions.decide import Request, TooCostlyError
 from regauth.engine.policy.policy import Policy, Statement
 from regauth.engine.tokens.jwt import Claims
 
+from .own_claims import Path, ReadClaim, own_part, read_claim
+
 MAX_GRANTS: Final = 10
 """
 Grants told of one access.
@@ -37,9 +37,7 @@ matching.
 
 _CLAIMS: Final = "claims"
 _SCOPE: Final = "scope"
-_IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
-Path = tuple[str, ...]
 Told = TypeVar("Told")
 
 
@@ -50,20 +48,6 @@ class Level(StrEnum):
     """Reason codes, and which of its own claims grants read that it knows of."""
     CONDITIONS = "conditions"
     """Every grant about the name, with the text of its condition: this publishes the policy."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadClaim:
-    """One of the caller's claims that a grant reads."""
-
-    claim: str
-    """Its name as a condition writes it, without `claims.`"""
-    present: bool
-    """Whether the caller's token has it."""
-    value: object
-    """The caller's own value; None where there is none."""
-    satisfied: bool
-    """Whether no part of the condition that reads it keeps the grant from matching."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +166,14 @@ class Disclosure:
         claims: dict[Path, bool] = {}
         for path in sorted({path for one in grant.programs for path in one.paths}):
             if path[0] == _CLAIMS and len(path) > 1:
-                own = _own_part(request.claims, path[1:])
+                own = own_part(request.claims, path[1:])
                 claims[own] = claims.get(own, True) and path not in missed
         parts: tuple[ConditionPart, ...] = ()
         if self._level is Level.CONDITIONS and grant.when is not None:
             atoms = atoms_of(grant.when)
             parts = tuple(ConditionPart(one.text, one not in failing) for one in atoms)
         read = (
-            _read_claim(request.claims, path, satisfied=satisfied)
+            read_claim(request.claims, path, satisfied=satisfied)
             for path, satisfied in claims.items()
         )
         return NearestGrant(grant.name, tuple(read), parts)
@@ -275,35 +259,3 @@ def _is_templated(grant: Statement) -> bool:
 
 def _reads_claims(programs: Iterable[Program]) -> bool:
     return any(_CLAIMS in one.variables for one in programs)
-
-
-def _own_part(claims: Mapping[str, object], path: Path) -> Path:
-    """
-    Return a path as far as the caller's token has it; always the claim's own name.
-
-    A key within a claim is text of the policy until the caller has it itself.
-    """
-    value: object = claims.get(path[0])
-    own = path[:1]
-    for name in path[1:]:
-        if not isinstance(value, dict) or name not in value:
-            break
-        own, value = (*own, name), value[name]
-    return own
-
-
-def _read_claim(claims: Mapping[str, object], path: Path, *, satisfied: bool) -> ReadClaim:
-    value: object = claims
-    for name in path:
-        if not isinstance(value, dict) or name not in value:
-            return ReadClaim(_written(path), present=False, value=None, satisfied=satisfied)
-        value = value[name]
-    return ReadClaim(_written(path), present=True, value=value, satisfied=satisfied)
-
-
-def _written(path: Path) -> str:
-    """Write a path as a condition has it after `claims.`: `a.b`, or `["kubernetes.io"].pod`."""
-    first, *rest = (
-        f".{name}" if _IDENTIFIER.fullmatch(name) else f"[{json.dumps(name)}]" for name in path
-    )
-    return first.removeprefix(".") + "".join(rest)
