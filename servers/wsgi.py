@@ -31,8 +31,8 @@ def make_application() -> Callable[..., Any]:
     Make the application and start what runs beside it.
 
     Raises:
-        StartupError: `TOKEN_SERVER_CONFIG` is not set, `trustedProxies` is set, or settings or
-            policy are wrong.
+        StartupError: `TOKEN_SERVER_CONFIG` is not set, `trustedProxies` is set without
+            `frontStripsUnderscores`, or settings or policy are wrong.
     """
     file = os.environ.get("TOKEN_SERVER_CONFIG")
     if not file:

@@ -312,7 +312,7 @@ class Request:
         }
 
     def mismatch(self, statement: Statement, access: Access) -> str:
-        """Compare everything that cannot fail; return the first part that differs, or None."""
+        """Compare everything that cannot fail; return the first part that differs, or ""."""
         resource = access.resource
         if statement.catalog != (resource.type == REGISTRY):
             return "type"

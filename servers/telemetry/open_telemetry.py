@@ -110,7 +110,13 @@ class OpenTelemetry:
             kept.pop("claims", None)
         allowed = record.get("outcome") in ("issued", "decided")
         # What the file gets, redacted in the same way.
-        body = orjson.loads(redacted(encoded(kept)))
+        text = redacted(encoded(kept))
+        try:
+            body = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            # A client can send half of a surrogate pair, which OTLP has no form for.  The file
+            # writes it as an escape, and so does this text.  No request may fail for it.
+            body = text
         self._logger.emit(
             LogRecord(
                 severity_number=SeverityNumber.INFO if allowed else SeverityNumber.WARN,

@@ -63,7 +63,7 @@ def _constant(node: Node, program: Program) -> Iterator[Finding]:
 
 
 def _logic(node: Logic, known: Mapping[str, analysis.Equalities]) -> str:
-    """Say whether operands of `&&` or `||` contradict one another, or one implies the rest."""
+    """Say whether operands make `&&` never true or `||` always true; empty for neither."""
     message = NEVER if node.operator == "&&" else ALWAYS
     texts = {unparse(operand) for operand in node.operands}
     for operand in node.operands:

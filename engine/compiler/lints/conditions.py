@@ -132,7 +132,7 @@ def unanchored_matches(condition: Condition) -> Iterator[LintFinding]:
 
 
 def _open_ends(pattern: str) -> str:
-    """Say on which sides of a match other text may stand; None where it may on neither."""
+    """Say on which sides of a match other text may stand; empty where it may on neither."""
     pattern = re.sub(r"^\(\?[a-zA-Z]+\)", "", pattern)
     alternatives = _alternatives(pattern)
     if alternatives == [pattern] and (inner := _group(pattern)) is not None:

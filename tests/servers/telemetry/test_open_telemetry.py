@@ -230,6 +230,22 @@ def test_a_decision_is_a_log_record_of_its_trace(
     assert ("claims" in written[0], "claims" in str(collector.records[0])) == (True, claims)
 
 
+def test_a_record_that_otlp_has_no_form_for_is_sent_as_text(
+    site: Path, tmp_path: Path, collector: Collector
+) -> None:
+    """Half of a surrogate pair, which a client can send, must not fail the request."""
+    told = OpenTelemetrySettings(collector.url, decisions=True)
+    with serving(site, tmp_path, told) as server:
+        decisions = server.assembly.observer.decisions
+        assert decisions is not None
+        decisions.append({"outcome": "refused", "account": "\ud800", "claims": {"sub": "x"}})
+        server.flush()
+
+    [record] = collector.records
+    assert record["body"] == r'{"outcome":"refused","account":"\ud800"}'
+    assert json.loads((tmp_path / "decisions.jsonl").read_text())["account"] == "\ud800"
+
+
 def test_a_collector_that_is_away_costs_no_request(site: Path, tmp_path: Path) -> None:
     told = OpenTelemetrySettings("http://127.0.0.1:9", decisions=True)
     with serving(site, tmp_path, told, answer_cache=0.0) as server:
