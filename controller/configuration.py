@@ -33,7 +33,7 @@ from regauth.engine.source.configuration_file import (
 )
 from regauth.engine.source.nodes import MappingNode, Node, SequenceNode
 
-from .naming import DEFAULT_INSTANCE, installed_name
+from .naming import DEFAULT_INSTANCE, SYSTEM_NAMESPACES, installed_name
 from .settings import (
     MIN_TOKEN,
     Attachment,
@@ -149,7 +149,7 @@ class _ControllerReader:
             policy,
             **only_given(
                 instance=plain(node, "instance"),
-                selection=_selection(mapping(node, "select")),
+                selection=self._selection(mapping(node, "select")),
                 limits=_limits(mapping(node, "limits")),
                 listen=self._address(node.get("listen")),
             ),
@@ -165,6 +165,33 @@ class _ControllerReader:
             message = "`attachTo: pods` needs the ConfigMaps that say who has a pull secret"
             self._values.wrong(node["attachTo"], message, "write `memory: configMaps`")
         return found
+
+    def _selection(self, node: MappingNode) -> Selection:
+        found = Selection(
+            **only_given(
+                opt_in=plain(node, "optIn"),
+                namespace_labels=plain(node, "namespaceLabels"),
+                kube_namespaces=plain(node, "kubeNamespaces"),
+                namespaces=self._namespaces(node),
+            )
+        )
+        if found.namespaces and found.namespace_labels:
+            message = "with `namespaces` the controller may not read the labels of namespaces"
+            self._values.wrong(
+                node["namespaceLabels"], message, "leave one of the two out of `select`"
+            )
+        return found
+
+    def _namespaces(self, node: MappingNode) -> tuple[str, ...] | None:
+        listed = node.get("namespaces")
+        if not isinstance(listed, SequenceNode):
+            return None
+        if plain(node, "kubeNamespaces") is not True:
+            for one in listed:
+                if text_of(one).startswith(SYSTEM_NAMESPACES):
+                    message = f"{text_of(one)!r} belongs to the cluster itself"
+                    self._values.wrong(one, message, "take it out, or say `kubeNamespaces: true`")
+        return tuple(text_of(one) for one in listed)
 
     def _registry(self, node: MappingNode) -> Registry:
         host, name = text_of(node["host"]), text_of(node["provider"])
@@ -222,16 +249,6 @@ class _ControllerReader:
             return None
         host, port = found
         return host or "0.0.0.0", port  # noqa: S104 - asked for
-
-
-def _selection(node: MappingNode) -> Selection:
-    return Selection(
-        **only_given(
-            opt_in=plain(node, "optIn"),
-            namespace_labels=plain(node, "namespaceLabels"),
-            kube_namespaces=plain(node, "kubeNamespaces"),
-        )
-    )
 
 
 def _limits(node: MappingNode) -> Limits:

@@ -218,11 +218,19 @@ class Process:
             return
         self._unusable = ""
         self._measures.reloadable()
-        if found is not None:
+        if found is not None and self._elsewhere(found):
+            # What is watched was decided when the process began.
+            self._log.event("namespaces-changed")
+            self._ending.set()
+        elif found is not None:
             policy = found.entitlements.policy
             self._measures.loaded(_now().timestamp())
             self._log.event("reloaded", policy=policy.hash if policy else None)
             self._controller.entitle(found.entitlements)
+
+    def _elsewhere(self, found: Configuration) -> bool:
+        namespaces = found.settings.selection.namespaces
+        return set(namespaces) != set(self._settings.selection.namespaces)
 
     def _differs(self, seconds: float) -> None:
         self._log.event("clock-differs", "warning", server_ahead_seconds=seconds)

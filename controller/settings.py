@@ -44,6 +44,11 @@ class Selection:
     """Labels that an unmarked account's namespace must have."""
     kube_namespaces: bool = False
     """Whether namespaces whose name begins with `kube-` are looked at, at all."""
+    namespaces: tuple[str, ...] = ()
+    """
+    The only namespaces that are looked at, each with a Role of its own; empty for all, by a
+    ClusterRole.
+    """
 
 
 @dataclass(frozen=True, slots=True)

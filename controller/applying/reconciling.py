@@ -5,13 +5,13 @@ What lives here: watches, queue, plan and applying put together, for one account
 Not here: threads and signals (`regauth.controller.running`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from regauth.controller.naming import secret_name
 from regauth.controller.observing.api_errors import FORBIDDEN, INVALID, ApiError
-from regauth.controller.observing.inventory import KINDS, SECRETS, Inventory
+from regauth.controller.observing.inventory import KINDS, NAMESPACES, SECRETS, Inventory
 from regauth.controller.observing.observed import Account, Key
 from regauth.controller.observing.signing_keys import SigningKeys
 from regauth.controller.planning.entitlements import Entitlements
@@ -62,11 +62,12 @@ class Controller:
         self.standing = Standing()
         self._contention = Contention(host.clock)
         self.keys = SigningKeys(host.cluster, host.clock)
-        kinds = [one for one in KINDS if one != SECRETS or memory == Memory.SECRETS]
-        self.watches = Watches(host, self.inventory, entitlements.instance, kinds, self._enqueue)
+        instance, named = entitlements.instance, entitlements.selection.namespaces
+        kinds = [one for one in KINDS if one not in _not_read(memory, named)]
+        self.watches = Watches(host, self.inventory, instance, kinds, named, self._enqueue)
         self.book = None
         if memory == Memory.CONFIG_MAPS:
-            self.book = StateBook(host.cluster, self.inventory, entitlements.instance, self._guard)
+            self.book = StateBook(host.cluster, self.inventory, instance, self._guard, named)
         self._applier = Applier(
             host.cluster,
             self.inventory,
@@ -116,7 +117,8 @@ class Controller:
         """
         Go by other registries, another selection or another policy from now on.
 
-        The instance stays: secrets are found by it, and a process has one.
+        The instance stays: secrets are found by it, and a process has one.  So do the namespaces
+        that are watched: `regauth.controller.running` begins anew with others.
         """
         self._entitlements = replace(entitlements, instance=self._entitlements.instance)
         self.look_at_everything()
@@ -265,6 +267,12 @@ class Controller:
                 self._applier.make(report(account))
         except ApiError as failure:
             self._host.log.event("event-failed", "warning", account=str(key), error=str(failure))
+
+
+def _not_read(memory: Memory, named: Sequence[str]) -> set[str]:
+    """Return the kinds that are not listed: nobody may list namespaces by the Roles of some."""
+    found = {NAMESPACES} if named else set()
+    return found if memory == Memory.SECRETS else {*found, SECRETS}
 
 
 def _doubts_keys(planned: Plan) -> bool:

@@ -11,7 +11,7 @@ a UID that is not true fails the API server's precondition.
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -38,6 +38,7 @@ class StateBook:
         inventory: Where pull secrets are known.
         instance: Whose state it is.
         guard: Raises where this process may not write.
+        namespaces: The only ones whose state is read; empty for all.
     """
 
     def __init__(
@@ -46,11 +47,13 @@ class StateBook:
         inventory: Inventory,
         instance: str,
         guard: Callable[[], None],
+        namespaces: Sequence[str] = (),
     ) -> None:
         self._cluster = cluster
         self._inventory = inventory
         self._instance = instance
         self._guard = guard
+        self._namespaces = namespaces
         self._name = state_name(instance)
         self._lock = threading.Lock()
         self._texts: dict[str, dict[str, str]] = {}
@@ -65,10 +68,11 @@ class StateBook:
         """
         found = []
         query = {"fieldSelector": f"metadata.name={self._name}"}
-        for page in read_pages(self._cluster, path_of("v1", CONFIG_MAPS), query):
-            for one in page.get("items") or []:
-                self._enter(one)
-                found.append((one["metadata"]["namespace"], one["metadata"]["uid"]))
+        for namespace in self._namespaces or ("",):
+            for page in read_pages(self._cluster, path_of("v1", CONFIG_MAPS, namespace), query):
+                for one in page.get("items") or []:
+                    self._enter(one)
+                    found.append((one["metadata"]["namespace"], one["metadata"]["uid"]))
         return found
 
     def _enter(self, found: Object) -> None:

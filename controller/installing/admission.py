@@ -162,6 +162,10 @@ def _of_accounts() -> Object:
 
 
 def _of_namespaces(settings: Settings) -> list[Object]:
+    if settings.selection.namespaces:
+        named = json.dumps(list(settings.selection.namespaces))
+        message = "only the namespaces that are named are dealt with"
+        return [_validation("true", f"request.namespace in {named}", message)]
     if settings.selection.kube_namespaces:
         return []
     outside = " && ".join(

@@ -11,11 +11,11 @@ from typing import Final
 
 from regauth.controller.naming import MANAGER
 from regauth.controller.observing.cluster import Object
-from regauth.controller.settings import Attachment, Memory, Settings
+from regauth.controller.settings import Attachment, Memory, Selection, Settings
 
 from .admission import admission
 from .monitoring import alert_groups, monitoring
-from .permissions import permissions, service_account
+from .permissions import namespaced_permissions, permissions, service_account
 from .pod_admission import STABLE_SINCE, pod_admission
 from .workload import SETTINGS, deployment, disruption_budget, network_policy
 from .yaml_blocks import to_yaml
@@ -34,6 +34,7 @@ MODES: Final = (
 """What the controller may be set to, each with rights of its own."""
 
 _NAMESPACE: Final = "the-namespace"
+_NAMED: Final = "the-named-namespace"
 _IMAGE: Final = "the-image:0.0.0"
 _POLICY: Final = "the-policy"
 _POD: Final = "      serviceAccountName: regauth-controller\n"
@@ -88,15 +89,16 @@ def chart_template(settings: Settings) -> str:
         disruption_budget(settings, _NAMESPACE),
         network_policy(settings, _NAMESPACE),
     ]
+    named = replace(settings, selection=Selection(namespaces=(_NAMED,)))
     parts = [
-        f"{{{{- if .Values.controller.enabled }}}}\n{MADE}{_CONFIGURATION}",
+        f"{{{{- if .Values.controller.enabled }}}}\n{_NAMESPACES}\n{MADE}{_CONFIGURATION}",
         "---\n" + _with_values(to_yaml(common), settings),
     ]
     for number, (memory, attachment) in enumerate(MODES):
         condition = _condition(memory, attachment)
         parts.append(f"{{{{- {'else if' if number else 'if'} {condition} }}}}")
-        moded = replace(settings, memory=memory, attach_to=attachment)
-        parts.append("---\n" + _with_values(to_yaml(_rights(moded)), settings))
+        moded = [replace(one, memory=memory, attach_to=attachment) for one in (settings, named)]
+        parts.append(_with_values(_rights(*moded), settings))
     parts += ["{{- end }}", "{{- if .Values.monitoring.enabled }}"]
     parts.append("---\n" + _with_values(_monitors(settings), settings))
     return "\n".join([*parts, "{{- end }}", "{{- end }}\n"])
@@ -116,11 +118,42 @@ def alert_rules() -> str:
     return f"{MADE}{to_yaml([{'groups': alert_groups()}])}\n"
 
 
-def _rights(settings: Settings) -> list[Object]:
-    found = [*permissions(settings, _NAMESPACE), *admission(settings, _NAMESPACE)]
+def _rights(everywhere: Settings, named: Settings) -> str:
+    """Return the roles and policies, with what named namespaces change of them."""
+    roles = namespaced_permissions(named, _NAMESPACE)
+    both = [permissions(one, _NAMESPACE) for one in (everywhere, named)]
+    own = both[1][len(roles) :]
+    admissions = [to_yaml([*own, *_admission(one)]) for one in (everywhere, named)]
+    return "\n".join(
+        [
+            "{{- if $namespaces }}",
+            "{{- range $namespaces }}",
+            "---\n" + to_yaml(roles),
+            "{{- end }}",
+            "{{- else }}",
+            "---\n" + to_yaml(both[0][: -len(own)]),
+            "{{- end }}",
+            "---\n" + _either(*admissions),
+        ]
+    )
+
+
+def _admission(settings: Settings) -> list[Object]:
+    found = admission(settings, _NAMESPACE)
     if settings.attach_to == Attachment.PODS:
         found += pod_admission(settings, STABLE_SINCE)
     return found
+
+
+def _either(everywhere: str, named: str) -> str:
+    """Return a text with both versions of each line that differs."""
+    lines = []
+    for one, other in zip(everywhere.splitlines(), named.splitlines(), strict=True):
+        if one == other:
+            lines.append(one)
+        else:
+            lines += ["{{- if $namespaces }}", other, "{{- else }}", one, "{{- end }}"]
+    return "\n".join(lines)
 
 
 def _condition(memory: Memory, attachment: Attachment) -> str:
@@ -131,6 +164,9 @@ def _condition(memory: Memory, attachment: Attachment) -> str:
     )
 
 
+_NAMESPACES: Final = (
+    '{{- $namespaces := dig "select" "namespaces" list .Values.controller.configuration }}'
+)
 _CONFIGURATION: Final = f"""\
 apiVersion: v1
 kind: ConfigMap
@@ -155,7 +191,9 @@ def _with_values(text: str, settings: Settings) -> str:
         f"<= {seconds})": "<= {{ int .Values.controller.maxTokenSeconds }})",
         f"for {seconds} seconds": "for {{ int .Values.controller.maxTokenSeconds }} seconds",
         f'"{_IMAGE}"': '{{ include "regauth.image" .Values.controller.image | quote }}',
-        _NAMESPACE: "{{ .Release.Namespace }}",
+        _NAMESPACE: "{{ $.Release.Namespace }}",
+        f'[\\"{_NAMED}\\"]': '{{ $namespaces | toJson | replace "\\"" "\\\\\\"" }}',
+        _NAMED: "{{ . }}",
         f"name: {_POLICY}": "name: {{ .Values.policy.existingConfigMap | default (printf"
         ' "%s-policy" .Release.Name) }}',
         _POD: _POD + _POD_VALUES,

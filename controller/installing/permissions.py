@@ -19,24 +19,26 @@ def service_account(settings: Settings, namespace: str) -> Object:
 
 def permissions(settings: Settings, namespace: str) -> list[Object]:
     """
-    Return the roles: cluster-wide what accounts need, in its own namespace what the Lease needs.
+    Return the roles: what accounts need, and in its own namespace what the Lease needs.
 
-    Secrets can be listed by type, but no permission can be restricted to a type or a label.
+    What accounts need is a ClusterRole, or a Role in each namespace that the settings name.  A Role
+    permits neither to list namespaces nor to read the cluster's keys; a binding that each cluster
+    begins with permits every account to read them (Kubernetes documentation, "Service account
+    issuer discovery").  Secrets can be listed by type, but no permission can be restricted to a
+    type or a label.
     """
-    rules = [
-        rule(["namespaces"], ["list", "watch"]),
-        rule(["serviceaccounts"], ["list", "watch", *_patch(settings)]),
-        rule(["serviceaccounts/token"], ["create"]),
-        *_memory(settings),
-        rule(["events"], ["create"]),
-        {"nonResourceURLs": ["/openid/v1/jwks"], "verbs": ["get"]},
-    ]
-    name = installed_name(settings.instance)
-    account = [{"kind": "ServiceAccount", "name": name, "namespace": namespace}]
-    made = [
-        {**head(RBAC, "ClusterRole", settings), "rules": rules},
-        binding("ClusterRole", settings, "", account),
-    ]
+    account = [_subject(settings, namespace)]
+    made = namespaced_permissions(settings, namespace)
+    if not settings.selection.namespaces:
+        rules = [
+            rule(["namespaces"], ["list", "watch"]),
+            *_of_accounts(settings),
+            {"nonResourceURLs": ["/openid/v1/jwks"], "verbs": ["get"]},
+        ]
+        made = [
+            {**head(RBAC, "ClusterRole", settings), "rules": rules},
+            binding("ClusterRole", settings, "", account),
+        ]
     if settings.election is not None:
         leases = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
         own = [
@@ -48,6 +50,33 @@ def permissions(settings: Settings, namespace: str) -> list[Object]:
             binding("Role", settings, namespace, account),
         ]
     return made
+
+
+def namespaced_permissions(settings: Settings, namespace: str) -> list[Object]:
+    """Return the Role and its binding in each namespace that the settings name."""
+    account, name = [_subject(settings, namespace)], f"{installed_name(settings.instance)}-accounts"
+    made = []
+    for one in settings.selection.namespaces:
+        role = head(RBAC, "Role", settings, one, name)
+        made += [
+            {**role, "rules": _of_accounts(settings)},
+            binding("Role", settings, one, account, name),
+        ]
+    return made
+
+
+def _subject(settings: Settings, namespace: str) -> Object:
+    name = installed_name(settings.instance)
+    return {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+
+
+def _of_accounts(settings: Settings) -> list[Object]:
+    return [
+        rule(["serviceaccounts"], ["list", "watch", *_patch(settings)]),
+        rule(["serviceaccounts/token"], ["create"]),
+        *_memory(settings),
+        rule(["events"], ["create"]),
+    ]
 
 
 def _patch(settings: Settings) -> list[str]:

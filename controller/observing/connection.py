@@ -15,6 +15,9 @@ from kubernetes.client import Configuration
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.kube_config import KUBE_CONFIG_DEFAULT_LOCATION, KubeConfigMerger
 
+MAX_IDLE: Final = 128
+"""Connections that may be kept: more than watches and workers use, or urllib3 warns of each."""
+
 TOKEN_SECONDS: Final = 60.0
 """How old a token of a kubeconfig's `tokenFile` may get, as in client-go (`transport`)."""
 
@@ -33,6 +36,7 @@ def connect(kubeconfig: Path | None, clock: Callable[[], float] = time.monotonic
         OSError: A file cannot be read.
     """
     connection = Configuration()
+    connection.connection_pool_maxsize = MAX_IDLE
     if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
         kubernetes.config.load_incluster_config(client_configuration=connection)  # type: ignore[no-untyped-call]
         return connection

@@ -59,7 +59,13 @@ class Inventory:
         self._named: dict[Key, Key] = {}
 
     def replace(
-        self, kind: str, found: Iterable[Entry], version: str, *, restored: bool = False
+        self,
+        kind: str,
+        found: Iterable[Entry],
+        version: str,
+        *,
+        restored: bool = False,
+        namespace: str = "",
     ) -> set[Key]:
         """
         Enter a whole list; return the accounts that it concerns.
@@ -69,12 +75,13 @@ class Inventory:
             found: The objects, reduced by `entry`.
             version: The list's resourceVersion.
             restored: Whether versions went back: then no known version is newer than the list.
+            namespace: The only namespace that the list is of; empty for all.
         """
         with self._lock:
+            before = {key for key in self._objects[kind] if namespace in ("", key.namespace)}
             if restored:
-                self._versions[kind] = dict.fromkeys(self._versions[kind], -1)
+                self._versions[kind] |= dict.fromkeys(before, -1)
             concerned: set[Key] = set()
-            before = set(self._objects[kind])
             for one in found:
                 before.discard(one.key)
                 concerned |= self._put(kind, one)

@@ -177,9 +177,24 @@ def status(hands: Hands, /, namespace: str, output: str, *, everything: bool, **
 @click.command()
 @_common
 @click.option("--config-maps", is_flag=True, help="For `memory: configMaps`.")
+@click.option(
+    "-n",
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    help="Only this one; may be given several times.  Default: all.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be taken away.")
 @click.pass_obj
-def uninstall(hands: Hands, /, *, config_maps: bool, dry_run: bool, **which: Any) -> None:  # noqa: ANN401 - click's
+def uninstall(
+    hands: Hands,
+    /,
+    namespaces: tuple[str, ...],
+    *,
+    config_maps: bool,
+    dry_run: bool,
+    **which: Any,  # noqa: ANN401 - click's
+) -> None:
     """
     Take away what the controller has made in the cluster, and nothing else.
 
@@ -201,7 +216,8 @@ def uninstall(hands: Hands, /, *, config_maps: bool, dry_run: bool, **which: Any
 
     memory = Memory.CONFIG_MAPS if config_maps else Memory.SECRETS
     connection = hands.connect(which["kubeconfig"])
-    work = Uninstaller(connection, which["instance"], _election(**which), memory, EventLog())
+    election, log = _election(**which), EventLog()
+    work = Uninstaller(connection, which["instance"], election, memory, log, namespaces)
     try:
         if dry_run:
             click.echo("\n".join(work.plan()) or "nothing")

@@ -26,7 +26,7 @@ from regauth.controller.observing.inventory import SECRETS
 from regauth.controller.observing.observed import Account
 from regauth.controller.planning.entitlements import Entitlements
 from regauth.controller.planning.planning import Attach
-from regauth.controller.settings import Election, Memory
+from regauth.controller.settings import Election, Memory, Selection
 
 from .lease import Holder, holder_of
 
@@ -44,6 +44,7 @@ class Uninstaller:
         instance: Whose work it is.
         election: Its Lease.
         memory: Where it remembers what it has made.
+        namespaces: The only ones to look at; empty for all.
         log: Where events go.
     """
 
@@ -54,13 +55,15 @@ class Uninstaller:
         election: Election,
         memory: Memory,
         log: EventLog,
+        namespaces: tuple[str, ...] = (),
     ) -> None:
         throttle = Throttle(50.0, 100.0, time.monotonic, time.sleep)
         self._cluster = Cluster(connection, throttle)
         self._instance = instance
         self._election = election
         host = Host(self._cluster, _now, time.monotonic, lambda: True, log, Measures())
-        self._controller = Controller(host, Entitlements((), instance=instance), memory)
+        nobody = Entitlements((), Selection(namespaces=namespaces), instance=instance)
+        self._controller = Controller(host, nobody, memory)
         self._states: list[tuple[str, str]] = []
 
     def plan(self) -> list[str]:

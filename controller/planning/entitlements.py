@@ -44,12 +44,21 @@ class Entitlements:
     """Whether accounts list their pull secret; where pods are given it, accounts stay unchanged."""
 
     def selects(self, account: Account, namespace: Namespace | None) -> bool:
-        """Tell whether an account is taken: its own mark counts first, then its namespace's."""
+        """
+        Tell whether an account is taken: its own mark counts first, then its namespace's.
+
+        A namespace that the settings name is not read: no Role permits to list namespaces.
+        """
+        named = self.selection.namespaces
         system = account.key.namespace.startswith(SYSTEM_NAMESPACES)
-        if system and not self.selection.kube_namespaces:
+        if (system and not self.selection.kube_namespaces) or (
+            named and account.key.namespace not in named
+        ):
             return False
         if account.mark is not None:
             return account.mark
+        if named:
+            return not self.selection.opt_in
         if namespace is None:
             return False
         if namespace.mark is not None:

@@ -575,6 +575,14 @@ def _selectors(query: dict[str, str]) -> str:
     return ",".join(query[name] for name in ("fieldSelector", "labelSelector") if name in query)
 
 
+def _within(namespace: str, query: dict[str, str]) -> dict[str, str]:
+    """Restrict a request to the namespace of its path, by a field that every object has."""
+    if not namespace:
+        return query
+    both = [f"metadata.namespace={namespace}", query.get("fieldSelector", "")]
+    return {**query, "fieldSelector": ",".join(filter(None, both))}
+
+
 def _selected(one: Object, selectors: str) -> bool:
     """
     Concepts, "Field selectors": all by `metadata.name`, Secrets by `type`, Events by `source`;
@@ -584,6 +592,7 @@ def _selected(one: Object, selectors: str) -> bool:
         **(one["metadata"].get("labels") or {}),
         "type": one.get("type"),
         "metadata.name": one["metadata"]["name"],
+        "metadata.namespace": one["metadata"].get("namespace"),
         "source": (one.get("source") or {}).get("component"),
     }
     wanted = (each.partition("=") for each in selectors.split(",") if each)
@@ -609,7 +618,7 @@ class _Handler(Handler):
         body = request.body
         match request.method:
             case "GET" if not name:
-                return 200, self.host.collection(kind, request.query)
+                return 200, self.host.collection(kind, _within(namespace, request.query))
             case "GET":
                 with self.host.changed:
                     return 200, copy.deepcopy(self.host._held((kind, namespace, name)))
@@ -635,9 +644,9 @@ class _Handler(Handler):
         return {"keys": [{"kty": "RSA", "kid": kid} for kid in self.host.published]}
 
     def _lines(self, request: Request) -> Iterator[bytes]:
-        kind = _route(request.path)[0]
+        kind, namespace, *_ = _route(request.path)
         bookmarks = request.query.get("allowWatchBookmarks") == "true"
-        with self.host.watching(kind, request.query) as watch:
+        with self.host.watching(kind, _within(namespace, request.query)) as watch:
             for event in self.host.events(watch, bookmarks):
                 yield json.dumps(event).encode() + b"\n"
 

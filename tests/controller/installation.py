@@ -46,14 +46,21 @@ def install(api: KubeApiServer, file: Path) -> str:
 
     RBAC is eventual: the API server sees new roles a moment after it has stored them.
     """
-    for manifest in manifests(file):
+    made = manifests(file)
+    for manifest in made:
         if manifest["kind"] != "Deployment":
             status, said = put(api, manifest)
             assert status in (200, 201), said
     token = token_of(api, NAMESPACE, ACCOUNT)
     pause, deadline = threading.Event(), time.monotonic() + PATIENCE
+    named = [
+        one["metadata"]["namespace"]
+        for one in made
+        if one["kind"] == "Role" and one["metadata"]["name"] != ACCOUNT
+    ]
+    secrets = f"/api/v1/namespaces/{named[0]}/secrets" if named else "/api/v1/secrets"
     lease = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{ACCOUNT}"
-    while 403 in (api.ask("GET", path, token=token)[0] for path in ("/api/v1/secrets", lease)):
+    while 403 in (api.ask("GET", path, token=token)[0] for path in (secrets, lease)):
         assert time.monotonic() < deadline, "the permissions are not granted"
         pause.wait(0.05)
     return token

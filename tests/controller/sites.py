@@ -12,7 +12,7 @@ from regauth.controller.measures import Measures
 from regauth.controller.observing.cluster import Cluster
 from regauth.controller.observing.server_clock import ServerClock
 from regauth.controller.planning.entitlements import Entitlements
-from regauth.controller.settings import Memory, Registry
+from regauth.controller.settings import Memory, Registry, Selection
 from tests.controller.clocks import Clock
 from tests.controller.conftest import Api, connection
 
@@ -43,6 +43,7 @@ class Site:
         instance: str = "default",
         attach: bool = True,
         memory: Memory = Memory.SECRETS,
+        namespaces: tuple[str, ...] = (),
     ) -> None:
         self.api, self.clock = api, clock
         self.leads = True
@@ -55,7 +56,10 @@ class Site:
         host = Host(
             cluster, self.server_clock.now, clock.monotonic, lambda: self.leads, log, self.measures
         )
-        entitlements = Entitlements(registries or (MAIN,), instance=instance, attach=attach)
+        selection = Selection(namespaces=namespaces)
+        entitlements = Entitlements(
+            registries or (MAIN,), selection, instance=instance, attach=attach
+        )
         self.controller = Controller(host, entitlements, memory)
 
     def settle(self) -> None:

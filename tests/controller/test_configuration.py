@@ -114,11 +114,22 @@ def test_election_can_be_switched_off(folder: Path) -> None:
         (MINIMAL.replace("cluster", "cluster, audience: x"), ["2:72 wrong-value: it is no audience of the provider 'cluster'"]),
         (MINIMAL.replace("cluster", "cluster, tokenDuration: 5m"), ["2:77 wrong-value: 5m is out of bounds"]),
         (MINIMAL + "listen: '*:99999'\n", ["3:9 wrong-value: 99999 is not a port; the highest is 65535"]),
+        (MINIMAL + "select: {namespaces: []}\n", ["3:10 wrong-value: `namespaces` is empty"]),
+        (MINIMAL + "select: {namespaces: [a, a]}\n", ["3:10 wrong-value: `namespaces` names something twice"]),
+        (MINIMAL + "select: {namespaces: [a, kube-system]}\n", ["3:26 wrong-value: 'kube-system' belongs to the cluster itself"]),
+        (MINIMAL + "select: {namespaces: [a], namespaceLabels: {b: c}}\n", ["3:44 wrong-value: with `namespaces` the controller may not read the labels of namespaces"]),
         (MINIMAL + "instance: A b\n", ["3:11 wrong-value: an instance is a word of at most 32 lower-case letters, digits and `-`"]),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_where_it_stands(folder: Path, text: str, said: list[str]) -> None:
     assert said == problems(folder, text)
+
+
+def test_namespaces_can_be_named(folder: Path) -> None:
+    text = MINIMAL + "select: {namespaces: [team-a, kube-dns], kubeNamespaces: true}\n"
+    selection = read(folder, text).settings.selection
+
+    assert selection == Selection(kube_namespaces=True, namespaces=("team-a", "kube-dns"))
 
 
 def test_a_policy_that_is_wrong_is_shown_with_its_own_file(folder: Path) -> None:

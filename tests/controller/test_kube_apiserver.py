@@ -33,7 +33,7 @@ from regauth.controller.observing.api_errors import ApiError
 from regauth.controller.observing.cluster import Cluster, Object
 from regauth.controller.observing.docker_config import TYPE
 from regauth.controller.planning.entitlements import Entitlements
-from regauth.controller.settings import Election, Registry
+from regauth.controller.settings import Election, Registry, Selection
 
 from .conftest import connection, run_main, wait_for
 from .installation import ACCOUNT, NAMESPACE, install, manifests, put
@@ -81,8 +81,8 @@ def test_every_manifest_is_accepted(api: KubeApiServer, file: Path) -> None:
 class Scenario:
     """Everything that a controller ever asks of the API server, as the account of the manifests."""
 
-    def __init__(self, api: KubeApiServer, token: str) -> None:
-        self.api = api
+    def __init__(self, api: KubeApiServer, token: str, named: tuple[str, ...] = ()) -> None:
+        self.api, self.named = api, named
         self.cluster = Cluster(connection(api, token))
 
     def refused(self) -> set[str]:
@@ -91,7 +91,7 @@ class Scenario:
         host = Host(
             self.cluster, lambda: datetime.now(UTC), time.monotonic, lambda: True, EventLog(descriptor=-1), Measures()
         )  # fmt: skip
-        controller = Controller(host, Entitlements((REGISTRY,)))
+        controller = Controller(host, Entitlements((REGISTRY,), Selection(namespaces=self.named)))
         controller.keys.refresh()
         self._work(controller)
         self.api.delete("serviceaccounts", "team-a", "builder", None)
@@ -181,23 +181,28 @@ def answers(api: KubeApiServer, manifest: Object, rule: Object, verb: str) -> bo
     return bool(found["status"]["allowed"])
 
 
+@pytest.mark.parametrize("named", [(), ("team-a",)], ids=["everywhere", "named"])
 def test_what_is_permitted_is_enough_and_none_of_it_is_too_much(
-    api: KubeApiServer, file: Path
+    api: KubeApiServer, file: Path, named: tuple[str, ...]
 ) -> None:
     """
     With all permissions nothing is refused; without any one of them something is.
 
-    Clusters let all accounts read the keys by a binding of their own; some take it away.
+    Clusters let all accounts read the keys by a binding of their own; some take it away.  A
+    controller of named namespaces goes by this binding.
     """
-    rbac = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
-    api.ask("DELETE", f"{rbac}/system:service-account-issuer-discovery")
+    if named:
+        file.write_text(f"{SETTINGS}select: {{namespaces: [{', '.join(named)}]}}\n")
+    else:
+        rbac = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+        api.ask("DELETE", f"{rbac}/system:service-account-issuer-discovery")
     api.create("namespaces", "team-a")
-    scenario = Scenario(api, install(api, file))
+    scenario = Scenario(api, install(api, file), named)
     assert scenario.refused() == set()
 
     needless = []
     for role in manifests(file):
-        if not role["kind"].endswith("Role") or role["metadata"]["name"] != ACCOUNT:
+        if not role["kind"].endswith("Role") or not role["metadata"]["name"].startswith(ACCOUNT):
             continue
         for index in range(len(role["rules"])):
             for verb in role["rules"][index]["verbs"]:

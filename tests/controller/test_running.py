@@ -239,6 +239,30 @@ def test_k14_a_policy_with_errors_is_an_event_and_a_metric_and_the_old_one_stays
 
 
 @only_own
+def test_other_namespaces_end_the_process_which_begins_anew_with_them(
+    api: ApiServer, site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A watch of a namespace that was added would be missing; a Deployment starts it again."""
+    monkeypatch.setattr(running, "RELOAD_SECONDS", 0.05)
+    monkeypatch.setattr(running, "_IDLE_SECONDS", 0.05)
+    file = site.folder / "controller.yaml"
+    text = file.read_text().replace("duration: 9s", "enabled: false")
+    file.write_text(text + "select: {namespaces: [team-a]}\n")
+    options = {"config": file, "registry_host": None, "registry_username": None}
+    configuration, reload = _configuration(options)
+    with (tmp_path / "events").open("wb") as log:
+        process = Process(connection(api), configuration, reload, "one", EventLog(log.fileno()))
+        thread = threading.Thread(target=process._lead, daemon=True)
+        thread.start()
+        file.write_text(text + "select: {namespaces: [team-a, team-b]}\n")
+        thread.join(PATIENCE)
+    said = [json.loads(line)["event"] for line in (tmp_path / "events").read_text().splitlines()]
+
+    assert not thread.is_alive()
+    assert said[-1] == "namespaces-changed"
+
+
+@only_own
 def test_what_happens_in_the_cluster_is_followed_through_bookmarks_breaks_and_a_forgotten_past(
     api: ApiServer, site: Site
 ) -> None:

@@ -187,6 +187,22 @@ def test_a_monitor_reads_a_port_that_its_pods_have(render: Render, values: Value
 
 
 @pytest.mark.e2e
+def test_named_namespaces_have_a_role_each_and_there_is_no_cluster_role(
+    render: Render, values: Values
+) -> None:
+    values["controller"]["enabled"] = True
+    values["controller"]["configuration"]["select"] = {"namespaces": ["team-a", "team-b"]}
+    things = render()
+    roles = [one for one in things if one["kind"] == "Role"]
+    [policy] = [one for one in things if one["kind"] == "ValidatingAdmissionPolicy"]
+    expressions = [one["expression"] for one in policy["spec"]["validations"]]
+
+    assert not [one for one in things if one["kind"].startswith("ClusterRole")]
+    assert [one["metadata"]["namespace"] for one in roles][:2] == ["team-a", "team-b"]
+    assert '!(true) || (request.namespace in ["team-a","team-b"])' in expressions
+
+
+@pytest.mark.e2e
 def test_the_rendered_configurations_are_understood(render: Render, tmp_path: Path) -> None:
     data: dict[str, str] = {}
     for one in render(enabled=True):

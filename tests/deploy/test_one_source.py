@@ -36,7 +36,7 @@ from regauth.controller.installing.workload import (
     disruption_budget,
     network_policy,
 )
-from regauth.controller.settings import Attachment, Memory, Settings
+from regauth.controller.settings import Attachment, Memory, Selection, Settings
 
 from .objects import read
 
@@ -82,12 +82,25 @@ def test_the_file_of_alerts_has_what_manifests_prints(repository: Path, golden: 
     golden(repository / "deploy" / "monitoring" / "kube-controller.rules.yaml", alert_rules())
 
 
-def rendered(template: str, values: Object, mode: tuple[Memory, Attachment]) -> list[Object]:
-    """Put the chart's values into the template, as far as it goes without helm."""
+def rendered(
+    template: str, values: Object, mode: tuple[Memory, Attachment], named: str
+) -> list[Object]:
+    """
+    Put the chart's values into the template, as far as it goes without helm.
+
+    Args:
+        template: Its text.
+        values: Those of the chart.
+        mode: How the controller is set.
+        named: The one namespace that it is to look at; empty for all.
+    """
     mine = values["controller"]
     image = mine["image"]
     expressions = {
         ".Release.Namespace": NAMESPACE,
+        "$.Release.Namespace": NAMESPACE,
+        ".": named,
+        '$namespaces | toJson | replace "\\"" "\\\\\\""': json.dumps([named]).replace('"', '\\"'),
         'include "regauth.image" .Values.controller.image | quote': f"{image['repository']}:{image['tag']}",
         "int .Values.controller.maxTokenSeconds": str(mine["maxTokenSeconds"]),
         '.Values.policy.existingConfigMap | default (printf "%s-policy" .Release.Name)': "prod-policy",
@@ -100,16 +113,19 @@ def rendered(template: str, values: Object, mode: tuple[Memory, Attachment]) -> 
     taken: list[bool] = []
     lines = []
     for line in template.splitlines():
-        control = re.fullmatch(r"\s*\{\{- (if|else if|with|end)(.*)\}\}", line)
+        control = re.fullmatch(r"\s*\{\{- (if|else if|else|range|with|end|\$)(.*)\}\}", line)
         if control is None:
             lines += [line] if all(taken) else []
             continue
         word, condition = control[1], control[2]
-        if word == "end":
-            taken.pop()
+        if word == "$":
             continue
-        if word == "else if":
-            taken.pop()
+        before = taken.pop() if word in ("end", "else", "else if") else False
+        if word == "end":
+            continue
+        if word == "else" or "$namespaces" in condition:
+            taken.append(not before if word == "else" else bool(named))
+            continue
         modes = re.findall(r'\) "(\w+)"\)', condition)
         taken.append(tuple(modes) == mode if modes else word == "if")
     text = "\n".join(lines)
@@ -119,13 +135,19 @@ def rendered(template: str, values: Object, mode: tuple[Memory, Attachment]) -> 
     return read(text.replace("<<", "{{ ").replace(">>", " }}"))
 
 
+@pytest.mark.parametrize("named", ["", "team-a"])
 @pytest.mark.parametrize("mode", MODES)
 def test_the_chart_s_objects_are_the_manifests_objects(
-    repository: Path, settings: Settings, values: Object, mode: tuple[Memory, Attachment]
+    repository: Path,
+    settings: Settings,
+    values: Object,
+    mode: tuple[Memory, Attachment],
+    named: str,
 ) -> None:
     template = (repository / "deploy" / "helm" / "templates" / "controller.yaml").read_text()
     image = "{repository}:{tag}".format(**values["controller"]["image"])
-    moded = replace(settings, memory=mode[0], attach_to=mode[1])
+    selection = Selection(namespaces=(named,) if named else ())
+    moded = replace(settings, memory=mode[0], attach_to=mode[1], selection=selection)
     expected = [
         service_account(moded, NAMESPACE),
         deployment(moded, image, NAMESPACE, {SETTINGS: SETTINGS}, "prod-policy"),
@@ -136,7 +158,7 @@ def test_the_chart_s_objects_are_the_manifests_objects(
         *(pod_admission(moded, (1, 36)) if mode[1] == Attachment.PODS else ()),
         *monitoring(moded, NAMESPACE),
     ]
-    config, *found = rendered(template, values, mode)
+    config, *found = rendered(template, values, mode, named)
     pod = found[1]["spec"]["template"]
     assert pod["metadata"].pop("annotations") == {"regauth/configuration": 0}
 

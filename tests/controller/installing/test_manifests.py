@@ -46,6 +46,48 @@ def made(file: Path) -> list[dict[str, Any]]:
     return controller_manifests(read_configuration(file).settings, file, "regauth:1", "regauth")
 
 
+@pytest.fixture
+def in_namespaces(file: Path) -> list[dict[str, Any]]:
+    file.write_text(SETTINGS + "select: {namespaces: [team-a, team-b]}\n")
+    return controller_manifests(read_configuration(file).settings, file, "regauth:1", "regauth")
+
+
+def test_named_namespaces_have_a_role_each_and_there_is_no_cluster_role(
+    made: list[dict[str, Any]], in_namespaces: list[dict[str, Any]]
+) -> None:
+    roles = [one for one in in_namespaces if one["kind"] == "Role"]
+    bindings = [one for one in in_namespaces if one["kind"] == "RoleBinding"]
+    whole = only(made, "ClusterRole")["rules"]
+
+    assert not [one for one in in_namespaces if one["kind"].startswith("ClusterRole")]
+    expected = [
+        ("team-a", "regauth-controller-accounts"),
+        ("team-b", "regauth-controller-accounts"),
+        ("regauth", "regauth-controller"),
+    ]
+    for listed in (roles, bindings):
+        named = [(one["metadata"]["namespace"], one["metadata"]["name"]) for one in listed]
+        assert named == expected
+    for role in roles[:2]:
+        assert role["rules"] == [
+            rule
+            for rule in whole
+            if rule.get("resources") != ["namespaces"] and "nonResourceURLs" not in rule
+        ]
+    account = {"kind": "ServiceAccount", "name": "regauth-controller", "namespace": "regauth"}
+    assert [one["subjects"] for one in bindings] == [[account]] * 3
+
+
+def test_a_controller_of_named_namespaces_is_held_to_them_by_the_admission_policy(
+    in_namespaces: list[dict[str, Any]],
+) -> None:
+    """Its account may be given more rights by mistake, such as those of the ClusterRole before."""
+    policy = only(in_namespaces, "ValidatingAdmissionPolicy")["spec"]
+    expressions = [one["expression"] for one in policy["validations"]]
+
+    assert '!(true) || (request.namespace in ["team-a", "team-b"])' in expressions
+
+
 def only(made: list[dict[str, Any]], kind: str) -> dict[str, Any]:
     (found,) = [one for one in made if one["kind"] == kind]
     return found

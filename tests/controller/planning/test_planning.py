@@ -278,6 +278,12 @@ MARKED, UNMARKED, REFUSED = True, None, False
         (UNMARKED, UNMARKED, Selection(namespace_labels={"tier": "dev", "more": "x"}), False),
         (MARKED, UNMARKED, Selection(namespace_labels={"tier": "prod"}), True),
         (UNMARKED, MARKED, Selection(namespace_labels={"tier": "prod"}), True),
+        (UNMARKED, REFUSED, Selection(namespaces=("team-a",)), True),
+        (UNMARKED, MARKED, Selection(namespaces=("team-a",), opt_in=True), False),
+        (MARKED, UNMARKED, Selection(namespaces=("team-a",), opt_in=True), True),
+        (REFUSED, UNMARKED, Selection(namespaces=("team-a",)), False),
+        (UNMARKED, UNMARKED, Selection(namespaces=("team-b",)), False),
+        (MARKED, MARKED, Selection(namespaces=("team-b", "team")), False),
     ],
 )
 def test_accounts_and_namespaces_opt_in_and_out(
