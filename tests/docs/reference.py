@@ -203,6 +203,8 @@ def _meaning(about: Mapping[str, Any]) -> str:
         said.append("Strangers can choose it.")
     if "since" in about:
         said.append(f"Since {about['since']}.")
+    if "source" in about:
+        said.append(f"[Source]({about['source']}).")
     return " ".join(filter(None, said))
 
 

@@ -49,8 +49,8 @@ def test_a_real_claim_set_contradicts_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in KNOWN if name != "generic"])
-def test_every_issuer_has_a_real_claim_set(name: str) -> None:
-    assert [file for file in NAMES if read(file)["schema"] == name]
+def test_every_issuer_has_several_real_claim_sets(name: str) -> None:
+    assert len([file for file in NAMES if read(file)["schema"] == name]) >= 3
 
 
 @pytest.mark.parametrize("name", NAMES)
