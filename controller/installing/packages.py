@@ -197,6 +197,8 @@ def _with_values(text: str, settings: Settings) -> str:
         f"name: {_POLICY}": "name: {{ .Values.policy.existingConfigMap | default (printf"
         ' "%s-policy" .Release.Name) }}',
         _POD: _POD + _POD_VALUES,
+        '"kubernetes.io/hostname"': "{{ .Values.controller.spread.topologyKey | quote }}",
+        ": ScheduleAnyway": ": {{ .Values.controller.spread.whenUnsatisfiable }}",
         "    metadata:\n      labels:\n": "    metadata:\n      annotations:\n"
         f"        regauth/configuration: {digest}\n      labels:\n",
     }

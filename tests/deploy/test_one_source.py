@@ -100,6 +100,8 @@ def rendered(
         ".Release.Namespace": NAMESPACE,
         "$.Release.Namespace": NAMESPACE,
         ".": named,
+        ".Values.controller.spread.topologyKey | quote": mine["spread"]["topologyKey"],
+        ".Values.controller.spread.whenUnsatisfiable": mine["spread"]["whenUnsatisfiable"],
         '$namespaces | toJson | replace "\\"" "\\\\\\""': json.dumps([named]).replace('"', '\\"'),
         'include "regauth.image" .Values.controller.image | quote': f"{image['repository']}:{image['tag']}",
         "int .Values.controller.maxTokenSeconds": str(mine["maxTokenSeconds"]),
