@@ -38,6 +38,29 @@ def known_schema(name: str) -> ClaimSchema:
     return claim_schema(schemas.load_claims(name))
 
 
+@dataclass(frozen=True, slots=True)
+class KnownIssuer:
+    """An address of a known issuer, and the claim schema that knows its tokens."""
+
+    address: str
+    everybody: bool
+    schema: str
+    title: str
+
+
+@cache
+def known_issuers() -> tuple[KnownIssuer, ...]:
+    """Return the addresses of all known issuers whose host is known, those without a `*` first."""
+    found = [
+        KnownIssuer(one["address"], one["serves"] == "everybody", name, document["title"])
+        for name in schemas.claims_names()
+        for document in [schemas.load_claims(name)]
+        for one in document.get("issuers", ())
+        if not one["address"].startswith("https://*/")
+    ]
+    return tuple(sorted(found, key=lambda one: "*" in one.address))
+
+
 @dataclass(slots=True)
 class ClaimSchemas:
     """Finds the claim schemas of one policy; each file is read once."""

@@ -50,6 +50,10 @@ class Claim:
     chosen_by: Chooser = ""
     narrows: bool = False
     """Whether a condition on it narrows an issuer that serves everybody to one customer."""
+    composed: "Composed | None" = None
+    """Why a condition should compare other claims instead, if it should."""
+    by_strangers: "ByStrangers | None" = None
+    """Which of its values strangers can bring about, if any."""
     when: str = ""
     """When it is there, or null, in words."""
     since: str = ""
@@ -61,6 +65,41 @@ class Claim:
     def name(self) -> str:
         """What messages call it: a member of an object is `object/member`."""
         return "/".join(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """
+    That a claim is a text made of other claims, and which are compared instead of it.
+
+    `beginning`: only values that begin so are meant; "" for all.
+    """
+
+    because: str
+    claims: tuple[str, ...]
+    beginning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ByStrangers:
+    """The values of a claim that people bring about who have no rights in the workload."""
+
+    values: Values
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Forks:
+    """
+    How tokens show that a build is one of a fork, in a project that builds forks.
+
+    `shown_by`: the claims that differ then.  `hidden_by`: the claims that name the project itself
+    even then; empty where all other claims do.
+    """
+
+    shown_by: tuple[Path, ...]
+    hidden_by: tuple[Path, ...] = ()
+    when: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +175,8 @@ class ClaimSchema:
     relations: tuple[Relation, ...] = ()
     issuers: tuple[Issuer, ...] = ()
     audiences: tuple[Audience, ...] = ()
+    forks: Forks | None = None
+    """How a build of a fork is told from others; None where it cannot be, or needs not be."""
     everybody: bool = False
     """Whether an issuer that is not among `issuers` serves everybody."""
     open: bool = False

@@ -6,7 +6,6 @@ RE2 refuses, references to claims that are not there, examples that are no possi
 Not here: the JSON Schema itself (`regauth.schemas`), and files.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -27,9 +26,10 @@ from regauth.engine.cel import (
 )
 from regauth.engine.source.nearest import did_you_mean
 
-from .claims import Audience, Claim, ClaimSchema, Family, Issuer
+from .claims import Audience, ByStrangers, Claim, ClaimSchema, Composed, Family, Forks, Issuer
 from .formats import FORMATS
-from .relations import Constraint, Path, Piece, Reference, Relation, Template, Wildcard
+from .relation_reading import RelationReader, quiet
+from .relations import Path
 from .samples import Place, SchemaFault, read_samples
 from .values import ANY, Values
 
@@ -41,7 +41,6 @@ _SINGLE: Final[Mapping[str, Type]] = {
     "dyn": DYN,
 }
 _PYTHON: Final[Mapping[str, type]] = {"string": str, "int": int, "bool": bool}
-_PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 _MAX_SIZE: Final = 10_000
 """Instructions of a claim's compiled pattern at most; bounds the time and memory of a match."""
 
@@ -86,8 +85,9 @@ class _SchemaReader:
         ]
         fields = {family.beginning: _family_field(family) for family in families}
         self._names = {claim.name: path for path, claim in self._known.items()}
+        reader = RelationReader(self._known, self._names, self._fault, self._values)
         relations = tuple(
-            self._relation(about, ("relations", at))
+            reader.read(about, ("relations", at))
             for at, about in enumerate(document.get("relations", ()))
         )
         return ClaimSchema(
@@ -105,6 +105,7 @@ class _SchemaReader:
             audiences=tuple(
                 Audience(about["value"], about["of"]) for about in document.get("audiences", ())
             ),
+            forks=self._forks(document.get("forks")),
             everybody=document.get("serves") == "everybody",
             open=bool(document.get("open")),
             samples=read_samples(document.get("sampleTokens", {"about": ""}), self._names),
@@ -140,6 +141,7 @@ class _SchemaReader:
             )
         for key in ("twin", "within"):
             self._check_beside(about.get(key), beside, (*place, key))
+        claim_type = str(about["type"])
         claim = Claim(
             path=path,
             always=about.get("presence") == "always",
@@ -147,7 +149,7 @@ class _SchemaReader:
             twin=about.get("twin", ""),
             within=about.get("within", ""),
             whole=_is_whole(about, beside),
-            type=about["type"],
+            type=claim_type,
             values=values,
             items=items,
             nullable=bool(about.get("nullable")),
@@ -155,6 +157,8 @@ class _SchemaReader:
             presence_guaranteed="presence" in guaranteed,
             chosen_by=about.get("chosenBy", ""),
             narrows=bool(about.get("narrows")),
+            composed=self._composed(about.get("composed"), beside, place),
+            by_strangers=self._by_strangers(about.get("causedByStrangers"), claim_type, place),
             when=about.get("when", ""),
             since=about.get("since", ""),
             source=about.get("source", ""),
@@ -163,6 +167,41 @@ class _SchemaReader:
         )
         self._check_examples(claim, place)
         return claim
+
+    def _composed(
+        self, about: Mapping[str, Any] | None, beside: Mapping[str, Any], place: Place
+    ) -> Composed | None:
+        if about is None:
+            return None
+        for at, name in enumerate(about["claims"]):
+            self._check_beside(name, beside, (*place, "composed", "claims", at))
+        return Composed(about["because"], tuple(about["claims"]), about.get("beginning", ""))
+
+    def _by_strangers(
+        self, about: Mapping[str, Any] | None, kind: str, place: Place
+    ) -> ByStrangers | None:
+        if about is None:
+            return None
+        values = self._values(
+            {**about, "type": kind}, (*place, "causedByStrangers"), guaranteed=False
+        )
+        return ByStrangers(values, about["because"])
+
+    def _forks(self, about: Mapping[str, Any] | None) -> Forks | None:
+        if about is None:
+            return None
+        shown, hidden = (
+            tuple(
+                self._path(name, ("forks", key, at)) for at, name in enumerate(about.get(key, ()))
+            )
+            for key in ("shownBy", "hiddenBy")
+        )
+        return Forks(shown, hidden, about.get("when", ""))
+
+    def _path(self, name: str, place: Place) -> Path:
+        if name not in self._names:
+            self._fault(place, f"there is no claim `{name}`", did_you_mean(name, self._names, ""))
+        return self._names.get(name, (name,))
 
     def _check_beside(self, name: str | None, beside: Mapping[str, Any], place: Place) -> None:
         if name is not None and name not in beside:
@@ -199,7 +238,7 @@ class _SchemaReader:
 
     def _compiles(self, pattern: str, place: Place) -> bool:
         try:
-            compiled = re2.compile(pattern, _quiet())
+            compiled = re2.compile(pattern, quiet())
         except re2.error as error:
             self._fault(place, f"RE2 refuses the pattern: {error.args[0].decode(errors='replace')}")
             return False
@@ -224,100 +263,10 @@ class _SchemaReader:
         claim = self._claim((f"{beginning}*",), about, place, {})
         return Family(beginning, claim, about.get("names") == "issuer")
 
-    # Relations
-
-    def _relation(self, about: Mapping[str, Any], place: Place) -> Relation:
-        return Relation(
-            when=self._conditions(about.get("when", {}), (*place, "when")),
-            then=self._conditions(about["then"], (*place, "then")),
-            description=about["description"],
-            guaranteed=bool(about.get("guaranteed")),
-            usual=bool(about.get("usual")),
-            source=about.get("source", ""),
-        )
-
-    def _conditions(
-        self, about: Mapping[str, Any], place: Place
-    ) -> tuple[tuple[Path, Constraint], ...]:
-        found: list[tuple[Path, Constraint]] = []
-        for name, constraint in about.items():
-            path = self._names.get(name)
-            if path is None:
-                self._fault(
-                    (*place, name),
-                    f"there is no claim `{name}`",
-                    did_you_mean(name, self._names, ""),
-                )
-            else:
-                found.append((path, self._constraint(constraint, (*place, name))))
-        return tuple(found)
-
-    def _constraint(self, about: Mapping[str, Any], place: Place) -> Constraint:
-        limited = "enum" in about or "pattern" in about
-        sequence = about.get("sequence", {})
-        return Constraint(
-            present=about.get("present"),
-            null=about.get("null"),
-            values=self._values(about, place, guaranteed=False) if limited else None,
-            templates=tuple(
-                self._template(one, (*place, "template", at))
-                for at, one in enumerate(about.get("template", ()))
-            ),
-            parts=tuple(
-                self._template(one, (*place, "sequence", "parts", at))
-                for at, one in enumerate(sequence.get("parts", ()))
-            ),
-            separator=sequence.get("separator", ""),
-            escape=tuple(about.get("escape", {}).items()),
-            negated=self._constraint(about["not"], (*place, "not")) if "not" in about else None,
-        )
-
-    def _template(self, about: str | Mapping[str, Any], place: Place) -> Template:
-        text = about if isinstance(about, str) else str(about["text"])
-        when = {} if isinstance(about, str) else about.get("when", {})
-        pieces: list[Piece] = []
-        at = 0
-        for found in _PLACEHOLDER.finditer(text):
-            if text[at : found.start()]:
-                pieces.append(text[at : found.start()])
-            piece = Wildcard() if found[1] == "*" else self._reference(found[1], place)
-            pieces.extend([] if piece is None else [piece])
-            at = found.end()
-        if text[at:]:
-            pieces.append(text[at:])
-        form = "" if isinstance(about, str) else about.get("form", "")
-        return Template(text, tuple(pieces), self._conditions(when, (*place, "when")), form)
-
-    def _reference(self, name: str, place: Place) -> Reference | None:
-        if name in self._names:
-            path = self._names[name]
-            return Reference(path, self._known[path].always)
-        whole, _, group = name.rpartition(".")
-        at = self._names.get(whole)
-        pattern = self._known[at].values.pattern if at is not None else ""
-        if at is None:
-            self._fault(place, f"there is no claim `{name}`", did_you_mean(name, self._names, ""))
-        elif not pattern or group not in re2.compile(pattern, _quiet()).groupindex:
-            self._fault(
-                place,
-                f"the pattern of `{whole}` has no group `{group}`",
-                f"write it as (?P<{group}>...)",
-            )
-        else:
-            return Reference(at, self._known[at].always, group, pattern)
-        return None
-
 
 def _family_field(family: Family) -> Field:
     kind = family.claim.type
     return Field(_SINGLE.get(kind, DYN), required=False, nullable=family.claim.nullable)
-
-
-def _quiet() -> "re2.Options":
-    options = re2.Options()
-    # RE2 would write to the process's standard error.
-    options.log_errors = False
-    return options
 
 
 def _is_whole(about: Mapping[str, Any], beside: Mapping[str, Any]) -> bool:

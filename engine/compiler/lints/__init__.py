@@ -20,7 +20,7 @@ from regauth.engine.policy.policy import Denial, Policy, Provider, Statement
 from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Location, Problem
 
-from .addresses import foreign_audience, near_issuer, service_host
+from .addresses import foreign_audience, known_issuer, near_issuer, service_host
 from .choices import CHOICE_LINTS
 from .conditions import CONDITION_LINTS
 from .lookups import CODE as UNGUARDED_LOOKUP
@@ -28,21 +28,28 @@ from .lookups import lookup_findings
 from .namespaces import template_collision, template_of_strangers
 from .narrowing import open_issuer
 from .statements import GRANTS_LINTS, PROVIDER_LINTS, STATEMENT_LINTS
+from .strangers import caused_by_strangers, fork_builds
 from .subject import Condition, LintFinding, Path
 from .templates import TEMPLATE_CASE, template_case
 from .values import VALUE_CODES, value_findings
 
-_OF_CONDITIONS: Final = {**CONDITION_LINTS, **CHOICE_LINTS}
+_OF_CONDITIONS: Final = {
+    **CONDITION_LINTS,
+    **CHOICE_LINTS,
+    "caused-by-strangers": caused_by_strangers,
+}
 _OF_PROVIDERS: Final = {
     **PROVIDER_LINTS,
     "open-issuer": open_issuer,
     "near-issuer": near_issuer,
+    "known-issuer": known_issuer,
     "foreign-audience": foreign_audience,
 }
 _OF_GRANTS: Final = {
     **GRANTS_LINTS,
     "template-of-strangers": template_of_strangers,
     "template-collision": template_collision,
+    "fork-builds": fork_builds,
 }
 SERVICE_HOST: Final = "service-host"
 CODES: Final = (

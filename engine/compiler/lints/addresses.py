@@ -8,6 +8,8 @@ schemas say so.
 from collections.abc import Iterator
 from typing import Final
 
+from regauth.engine.compiler.claim_schemas import known_issuers
+from regauth.engine.issuers import Issuer
 from regauth.engine.policy.policy import Policy, Provider, Statement
 from regauth.engine.source.nearest import likeness
 
@@ -19,20 +21,44 @@ _ALIKE: Final = 0.9
 
 def near_issuer(provider: Provider, _: Policy) -> Iterator[LintFinding]:
     """An issuer that is written almost like a known one; `iss` is compared byte by byte."""
-    known = provider.claims.issuers
-    if any(one.matches(provider.issuer) for one in known):
+    own = [(one, provider.claims.title) for one in provider.claims.issuers]
+    elsewhere = (
+        [] if own else [(Issuer(one.address, one.everybody), one.title) for one in known_issuers()]
+    )
+    known = own or elsewhere
+    if any(one.matches(provider.issuer) for one, _ in known):
         return
     plain = _plain(provider.issuer)
-    for one in known:
+    for one, title in known:
         star = "*" in one.address
         if (one.matches(plain) and plain != provider.issuer) or (
-            not star and likeness(plain, _plain(one.address)) >= _ALIKE
+            not star and _is_alike(plain, _plain(one.address))
         ):
             meant = plain if star else one.address
             yield LintFinding(
-                f"`{provider.issuer}` is no known issuer of {provider.claims.title} tokens, "
-                "and almost one",
+                f"`{provider.issuer}` is no known issuer of {title} tokens, and almost one",
                 f"did you mean `{meant}`? A token's `iss` must equal it in every character",
+            )
+            return
+
+
+def _is_alike(address: str, known: str) -> bool:
+    labels, others = (one.partition("://")[2].split(".") for one in (address, known))
+    # gitlab.example.com is a host of its own, and gitlab.com not misspelt.
+    own_host = len(labels) > len(others) and set(others) <= set(labels)
+    return not own_host and likeness(address, known) >= _ALIKE
+
+
+def known_issuer(provider: Provider, _: Policy) -> Iterator[LintFinding]:
+    """A known issuer whose tokens are described by a schema that does not know it."""
+    if provider.claims.issuers:
+        return
+    for one in known_issuers():
+        if Issuer(one.address, one.everybody).matches(provider.issuer):
+            serves = "; it serves everybody, so a rule must say who may log in"
+            yield LintFinding(
+                f"`{provider.issuer}` issues {one.title} tokens{serves if one.everybody else ''}",
+                f"write `claims: {one.schema}`, which knows their claims",
             )
             return
 
@@ -72,7 +98,3 @@ def service_host(policy: Policy) -> Iterator[tuple[Statement, LintFinding]]:
                         f"write {pattern.text[len(host) + 1 :]!r}",
                     ),
                 )
-
-
-ADDRESS_CODES: Final = ("near-issuer", "foreign-audience", "service-host")
-"""The codes of these lints."""

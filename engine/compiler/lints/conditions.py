@@ -12,6 +12,7 @@ from regauth.engine.cel.syntax.nodes import Binary, Call, Constant, ListLiteral,
 from regauth.engine.issuers import MOVED, Claim
 from regauth.engine.source.nearest import did_you_mean
 
+from .operands import written
 from .subject import Condition, LintFinding, Path
 
 
@@ -85,22 +86,27 @@ def _is_pinned(claim: Claim, condition: Condition) -> bool:
 
 
 def subject_text(condition: Condition) -> Iterator[LintFinding]:
-    """GitHub's `sub` compared as text: its form depends on when the repository was made."""
-    if not any(schema.name == "github-actions" for schema in condition.claims):
-        return
+    """A text that is made of other claims, compared as text: usually `sub`."""
     tests = ("startsWith", "endsWith", "contains", "matches")
-    found: list[tuple[Node, Node]] = [
-        *((operand, part) for operand, _, part, _ in _comparisons(condition)),
-        *((operand, part) for operand, _, part, _ in _tests(condition, *tests)),
+    found: list[tuple[Node, list[str], Node]] = [
+        *((operand, texts, part) for operand, texts, part, _ in _comparisons(condition)),
+        *((operand, [text], part) for operand, text, part, _ in _tests(condition, *tests)),
     ]
-    for operand, part in found:
-        if path_of(operand) == ("claims", "sub"):
-            yield LintFinding(
-                "GitHub writes `sub` in two forms, with names or with names and ids",
-                "compare `claims.repository_id`, `claims.ref` and `claims.environment` instead",
-                part.start,
-                part.end,
-            )
+    for operand, texts, part in found:
+        claim = condition.claim(operand)
+        composed = None if claim is None else claim.composed
+        if composed is None or not any(
+            one.removeprefix("^").startswith(composed.beginning) for one in texts
+        ):
+            continue
+        instead = [f"`{written(('claims', one))}`" for one in composed.claims]
+        first = f"{', '.join(instead[:-1])} and " if instead[1:] else ""
+        yield LintFinding(
+            composed.because,
+            f"compare {first}{instead[-1]} instead",
+            part.start,
+            part.end,
+        )
 
 
 def open_prefix(condition: Condition) -> Iterator[LintFinding]:
@@ -176,21 +182,6 @@ def _group(pattern: str) -> str | None:
     return pattern[opening.end() : -1]
 
 
-def pull_request_target(condition: Condition) -> Iterator[LintFinding]:
-    """The event in which a stranger's pull request runs with the repository's own rights."""
-    for operand, texts, found, admits in _comparisons(condition):
-        if not admits or path_of(operand) != ("claims", "event_name"):
-            continue
-        if "pull_request_target" in texts:
-            yield LintFinding(
-                "`pull_request_target` runs on behalf of strangers' pull requests, "
-                "with this repository's identity",
-                "admit `push`, `release` or `workflow_dispatch` instead",
-                found.start,
-                found.end,
-            )
-
-
 def legacy_kubernetes_claim(condition: Condition) -> Iterator[LintFinding]:
     """A claim of the tokens that Kubernetes kept in Secrets until 1.24."""
     for part, _ in condition.parts():
@@ -229,7 +220,6 @@ CONDITION_LINTS: Final[Mapping[str, Callable[[Condition], Iterator[LintFinding]]
     "subject-text": subject_text,
     "open-prefix": open_prefix,
     "unanchored-matches": unanchored_matches,
-    "pull-request-target": pull_request_target,
     "legacy-kubernetes-claim": legacy_kubernetes_claim,
     "unlisted-claim": unlisted_claim,
 }

@@ -94,7 +94,7 @@ def _claim(condition: Condition, node: Node) -> _Found | None:
             return None  # an open schema: nothing is known of its claims
         claims.append(known)
     values = tuple(claim.values for claim in claims)
-    return (_written(path), tuple(claims), values) if claims else None
+    return (written(path), tuple(claims), values) if claims else None
 
 
 def _item(condition: Condition, node: Name) -> _Found | None:
@@ -112,6 +112,7 @@ def _sources(root: Node, variable: str) -> Iterator[Node]:
             yield part.source
 
 
-def _written(path: tuple[str, ...]) -> str:
+def written(path: tuple[str, ...]) -> str:
+    """Return a path as CEL reads it, such as `claims["kubernetes.io"].namespace`."""
     parts = (f".{part}" if part.isidentifier() else f'["{part}"]' for part in path[1:])
     return path[0] + "".join(parts)

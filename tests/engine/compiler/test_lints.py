@@ -299,7 +299,7 @@ class TestUnanchoredMatches:
         assert of_denial('claims.ref.matches("dependabot")') == []
 
 
-class TestPullRequestTarget:
+class TestCausedByStrangers:
     @pytest.mark.parametrize(
         "condition",
         [
@@ -309,7 +309,7 @@ class TestPullRequestTarget:
         ],
     )
     def test_it_runs_for_strangers(self, condition: str) -> None:
-        assert of_condition(condition) == ["pull-request-target"]
+        assert of_condition(condition) == ["caused-by-strangers"]
 
     @pytest.mark.parametrize(
         "condition",
@@ -325,7 +325,7 @@ class TestPullRequestTarget:
 
     def test_a_denial_of_it_is_good(self) -> None:
         assert of_denial('claims.event_name == "pull_request_target"') == []
-        assert of_denial('!(claims.event_name == "pull_request_target")') == ["pull-request-target"]
+        assert of_denial('!(claims.event_name == "pull_request_target")') == ["caused-by-strangers"]
 
     def test_a_definition_that_is_negated_is_good(self) -> None:
         text = HEAD + REST % ("github", "!defs.risky")
@@ -722,7 +722,9 @@ FIRING: Mapping[str, str] = {
     "subject-text": REST % ("github", 'claims.sub == "repo:acme/app:pull_request"'),
     "open-prefix": REST % ("github", 'claims.repository.startsWith("acme")'),
     "unanchored-matches": REST % ("github", 'claims.ref.matches("v1")'),
-    "pull-request-target": REST % ("github", 'claims.event_name == "pull_request_target"'),
+    "caused-by-strangers": REST % ("github", 'claims.event_name == "pull_request_target"'),
+    "fork-builds": "grants:\n  - {name: a, repositories: [acme/x], actions: [pull, push]}\n# circle\n",
+    "known-issuer": "grants:\n  - {name: a, repositories: [acme/x], actions: [pull]}\n",
     "legacy-kubernetes-claim": REST % ("generic", TestLegacyKubernetesClaim.LEGACY),
     "unlisted-claim": REST
     % (
@@ -778,6 +780,8 @@ def firing(code: str) -> str:
         head = head.replace("audience: registry.example.com", "audience: https://github.com/acme")
     if code == "foreign-audience":
         head = head.replace("audience: registry.example.com", "audience: sigstore")
+    if code == "known-issuer":
+        head = head.replace("claims: github-actions", "claims: generic")
     if code == "near-issuer":
         head = head.replace("githubusercontent.com/acme", "githubusercontent.com/acme/")
     if code == "open-issuer":

@@ -16,8 +16,8 @@ providers:
       - name: ours
         check: has(claims.organization_id) && claims.organization_id == ID
 grants:
-  - name: any-branch
-    when: claims.pipeline_slug == "app"
+  - name: main
+    when: claims.pipeline_slug == "app" && claims.build_branch == "main"
     repositories: [acme/app]
     actions: [pull, push]
 denials:
@@ -71,7 +71,7 @@ grants:
   - name: g
     when: '"oidc.circleci.com/NAME" in claims && claims["oidc.circleci.com/NAME"] == "VALUE"'
     repositories: [acme/app]
-    actions: [pull, push]
+    actions: [pull]
 """
     sha = "b8962f4eaff8e14fc646cb22c596c81e67d71362"
     known = policy.replace("NAME", "vcs-sha").replace("VALUE", sha)

@@ -1,0 +1,106 @@
+"""
+Lints of work that strangers bring about: events of their making, and builds of forks.
+
+What lives here: values that strangers can cause, and grants that no claim keeps from builds of
+forks.  Not here: which values and claims these are, which claim schemas say; and claims whose value
+strangers choose (`choices`).
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from regauth.engine import languages
+from regauth.engine.cel.syntax.nodes import Binary, Call, Constant, ListLiteral, Node
+from regauth.engine.issuers import ByStrangers, Claim, Forks
+from regauth.engine.issuers.values import language_of
+from regauth.engine.languages import UndecidedError
+from regauth.engine.policy.policy import Grant, Policy, Provider
+
+from .operands import written
+from .subject import Condition, LintFinding
+
+_CHANGING: Final = frozenset({"push", "delete"})
+_MAX_NAMED: Final = 3
+"""How many other values a hint names."""
+
+
+def caused_by_strangers(condition: Condition) -> Iterator[LintFinding]:
+    """A value that people can bring about who have no rights in the workload."""
+    for part, admits in condition.parts():
+        if not admits:
+            continue
+        for operand, text in _admitted(part):
+            claim = condition.claim(operand)
+            if claim is None or claim.by_strangers is None:
+                continue
+            if _is_caused(part, text, claim.by_strangers):
+                yield LintFinding(
+                    f"strangers can cause {text!r}: {claim.by_strangers.because}",
+                    _others(claim, claim.by_strangers),
+                    part.start,
+                    part.end,
+                )
+                break
+
+
+def _admitted(part: Node) -> Iterator[tuple[Node, str]]:
+    """Yield each operand with a literal that makes the part of a condition true."""
+    if isinstance(part, Binary) and part.operator in ("==", "in"):
+        for side, other in ((part.left, part.right), (part.right, part.left)):
+            for one in other.items if isinstance(other, ListLiteral) else (other,):
+                if isinstance(one, Constant) and isinstance(one.value, str):
+                    yield side, one.value
+    elif isinstance(part, Call) and part.target is not None and part.arguments:
+        literal = part.arguments[0]
+        if isinstance(literal, Constant) and isinstance(literal.value, str):
+            yield part.target, literal.value
+
+
+def _is_caused(part: Node, text: str, known: ByStrangers) -> bool:
+    """Whether every value that makes the part true is one that strangers can cause."""
+    if not isinstance(part, Call):
+        return known.values.can_equal(text)
+    if part.function not in ("startsWith", "matches"):
+        return False
+    asked = language_of(text) if part.function == "matches" else languages.prefixed(text)
+    try:
+        return asked is not None and languages.find_outside(asked, known.values.language) is None
+    except UndecidedError:
+        return False
+
+
+def _others(claim: Claim, known: ByStrangers) -> str:
+    examples = [
+        f"`{one}`"
+        for one in claim.examples
+        if isinstance(one, str) and one and not known.values.can_equal(one)
+    ]
+    return f"admit other values, such as {', '.join(examples[:_MAX_NAMED])}"
+
+
+def fork_builds(policy: Policy) -> Iterator[tuple[Grant, LintFinding]]:
+    """A grant to change images that a build of a fork can use, where forks are built."""
+    for grant in policy.grants:
+        if not grant.actions & _CHANGING:
+            continue
+        for provider in policy.providers.values():
+            forks = provider.claims.forks
+            applies = grant.providers is None or provider.name in grant.providers
+            if applies and forks is not None and _is_open_to(forks, grant, provider):
+                claim = written(("claims", *forks.shown_by[0]))
+                yield (
+                    grant,
+                    LintFinding(
+                        f"{forks.when}, such a build can use this grant as `{provider.name}`",
+                        f"compare `{claim}` too, or silence this and say why forks get no tokens",
+                    ),
+                )
+                break
+
+
+def _is_open_to(forks: Forks, grant: Grant, provider: Provider) -> bool:
+    read = set(() if grant.when is None else grant.when.paths)
+    for rule in provider.rules:
+        read |= rule.check.paths
+    hidden = not forks.hidden_by or any(("claims", *path) in read for path in forks.hidden_by)
+    return hidden and not any(("claims", *path) in read for path in forks.shown_by)
