@@ -181,6 +181,26 @@ def answers(api: KubeApiServer, manifest: Object, rule: Object, verb: str) -> bo
     return bool(found["status"]["allowed"])
 
 
+DISCOVERY: Object = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRoleBinding",
+    "metadata": {"name": "system:service-account-issuer-discovery"},
+    "roleRef": {
+        "apiGroup": "rbac.authorization.k8s.io",
+        "kind": "ClusterRole",
+        "name": "system:service-account-issuer-discovery",
+    },
+    "subjects": [
+        {
+            "apiGroup": "rbac.authorization.k8s.io",
+            "kind": "Group",
+            "name": "system:serviceaccounts",
+        }
+    ],
+}
+"""What each API server makes when it starts (k8s.io/kubernetes, bootstrappolicy/policy.go)."""
+
+
 @pytest.mark.parametrize("named", [(), ("team-a",)], ids=["everywhere", "named"])
 def test_what_is_permitted_is_enough_and_none_of_it_is_too_much(
     api: KubeApiServer, file: Path, named: tuple[str, ...]
@@ -191,11 +211,15 @@ def test_what_is_permitted_is_enough_and_none_of_it_is_too_much(
     Clusters let all accounts read the keys by a binding of their own; some take it away.  A
     controller of named namespaces goes by this binding.
     """
+    rbac = "/apis/rbac.authorization.k8s.io/v1"
     if named:
+        for kind in ("clusterroles", "clusterrolebindings"):
+            api.ask("DELETE", f"{rbac}/{kind}/{ACCOUNT}")  # of an installation before
+        assert put(api, DISCOVERY)[0] in (200, 201)
         file.write_text(f"{SETTINGS}select: {{namespaces: [{', '.join(named)}]}}\n")
     else:
-        rbac = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
-        api.ask("DELETE", f"{rbac}/system:service-account-issuer-discovery")
+        discovery = "clusterrolebindings/system:service-account-issuer-discovery"
+        api.ask("DELETE", f"{rbac}/{discovery}")
     api.create("namespaces", "team-a")
     scenario = Scenario(api, install(api, file), named)
     assert scenario.refused() == set()
