@@ -1,7 +1,9 @@
 """
 Build kube-apiserver and etcd with Go, from nothing but the Go module proxy, and `kubelet.go`.
 
-    python tests/controller/build_kube_apiserver.py FOLDER
+    python tests/controller/build_kube_apiserver.py FOLDER [VERSION]
+
+VERSION is one of Kubernetes, such as v1.36.3; without it, the oldest that is tested.
 
 Kubernetes's own module replaces its staging modules by folders of its repository, which
 `go install` refuses; a module that requires the published ones instead builds the same program.
@@ -15,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-KUBERNETES = "v1.34.2"
+OLDEST = "v1.34.2"
 ETCD = "v3.6.6"
 
 
@@ -29,23 +31,23 @@ def build(folder: Path, package: str, program: Path, *arguments: str) -> None:
     go(folder, "build", "-trimpath", *arguments, "-o", str(program), package)
 
 
-def kubernetes(folder: Path, target: Path) -> None:
+def kubernetes(folder: Path, target: Path, version: str) -> None:
     (folder / "go.mod").write_text("module scratch\n")
-    module = f"k8s.io/kubernetes@{KUBERNETES}"
+    module = f"k8s.io/kubernetes@{version}"
     source = json.loads(go(folder, "mod", "download", "-json", module))["GoMod"]
     found = json.loads(go(folder, "mod", "edit", "-json", source))
-    published = KUBERNETES.replace("v1.", "v0.", 1)
+    published = version.replace("v1.", "v0.", 1)
     staging = {
         one["Old"]["Path"] for one in found["Replace"] if one["New"]["Path"].startswith("./")
     }
-    lines = ["module scratch", f"go {found['Go']}", f"require k8s.io/kubernetes {KUBERNETES}"]
+    lines = ["module scratch", f"go {found['Go']}", f"require k8s.io/kubernetes {version}"]
     for one in found["Require"]:
-        version = published if one["Path"] in staging else one["Version"]
-        lines.append(f"require {one['Path']} {version}")
+        needed = published if one["Path"] in staging else one["Version"]
+        lines.append(f"require {one['Path']} {needed}")
     lines += [f"replace {path} => {path} {published}" for path in sorted(staging)]
     (folder / "go.mod").write_text("\n".join(lines) + "\n")
-    version = f"-ldflags=-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES}"
-    build(folder, "k8s.io/kubernetes/cmd/kube-apiserver", target / "kube-apiserver", version)
+    flags = f"-ldflags=-s -w -X k8s.io/component-base/version.gitVersion={version}"
+    build(folder, "k8s.io/kubernetes/cmd/kube-apiserver", target / "kube-apiserver", flags)
     shutil.copy(Path(__file__).parent / "kubelet.go", folder / "main.go")
     build(folder, ".", target / "kubelet-credentials")
 
@@ -57,14 +59,15 @@ def etcd(folder: Path, target: Path) -> None:
 
 
 def main() -> int:
-    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+    if not 2 <= len(sys.argv) <= 3 or sys.argv[1].startswith("-"):
         sys.stderr.write(__doc__)
         return 2
     target = Path(sys.argv[1]).resolve()
     target.mkdir(parents=True, exist_ok=True)
-    for make in (etcd, kubernetes):
-        with tempfile.TemporaryDirectory() as folder:
-            make(Path(folder), target)
+    with tempfile.TemporaryDirectory() as folder:
+        etcd(Path(folder), target)
+    with tempfile.TemporaryDirectory() as folder:
+        kubernetes(Path(folder), target, sys.argv[2] if len(sys.argv) == 3 else OLDEST)
     return 0
 
 

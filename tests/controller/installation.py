@@ -8,6 +8,7 @@ from typing import Any
 from regauth.controller.configuration import read_configuration
 from regauth.controller.installing.manifests import controller_manifests
 from regauth.controller.installing.plugin import plugin_manifests
+from regauth.controller.installing.pod_admission import STABLE_SINCE
 
 from .kube_apiserver import PATIENCE, KubeApiServer
 from .listening import Object
@@ -16,51 +17,62 @@ NAMESPACE = "regauth"
 ACCOUNT = "regauth-controller"
 PLURALS = {
     "ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings", "ConfigMap": "configmaps",
-    "Deployment": "deployments", "Namespace": "namespaces", "NetworkPolicy": "networkpolicies",
+    "Deployment": "deployments", "MutatingAdmissionPolicy": "mutatingadmissionpolicies",
+    "MutatingAdmissionPolicyBinding": "mutatingadmissionpolicybindings", "Namespace": "namespaces", "NetworkPolicy": "networkpolicies",
     "PodDisruptionBudget": "poddisruptionbudgets", "Role": "roles", "RoleBinding": "rolebindings",
     "ServiceAccount": "serviceaccounts", "ValidatingAdmissionPolicy": "validatingadmissionpolicies",
     "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
 }  # fmt: skip
 
 
-def manifests(file: Path) -> list[Object]:
+def manifests(file: Path, version: tuple[int, int] = STABLE_SINCE) -> list[Object]:
     """Return all that `kube-controller manifests` writes for the API server."""
     settings = read_configuration(file).settings
     rbac = plugin_manifests(settings)
-    return [*controller_manifests(settings, file, "regauth:1", NAMESPACE), *rbac]
+    return [*controller_manifests(settings, file, "regauth:1", NAMESPACE, version), *rbac]
+
+
+def place(manifest: Object) -> str:
+    """Return the path of an object."""
+    version, meta = manifest["apiVersion"], manifest["metadata"]
+    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
+    home = f"/namespaces/{meta['namespace']}" if "namespace" in meta else ""
+    return f"{root}{home}/{PLURALS[manifest['kind']]}/{meta['name']}"
 
 
 def put(api: KubeApiServer, manifest: Object, parameters: str = "") -> tuple[int, Any]:
     """Apply a manifest, as an administrator; unknown fields are errors."""
-    version, meta = manifest["apiVersion"], manifest["metadata"]
-    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
-    home = f"/namespaces/{meta['namespace']}" if "namespace" in meta else ""
-    path = f"{root}{home}/{PLURALS[manifest['kind']]}/{meta['name']}"
     query = f"?fieldManager=kubectl&force=true&fieldValidation=Strict{parameters}"
-    return api.ask("PATCH", path + query, manifest, content_type="application/apply-patch+yaml")
+    kind = "application/apply-patch+yaml"
+    return api.ask("PATCH", place(manifest) + query, manifest, content_type=kind)
 
 
-def install(api: KubeApiServer, file: Path) -> str:
+def remove(api: KubeApiServer, manifest: Object) -> None:
+    """Delete what a manifest made, if it is there."""
+    assert api.ask("DELETE", place(manifest))[0] in (200, 404)
+
+
+def install(api: KubeApiServer, file: Path, account: str = ACCOUNT) -> str:
     """
     Create everything but the Deployment; return a token of the account it would run as.
 
     RBAC is eventual: the API server sees new roles a moment after it has stored them.
     """
-    made = manifests(file)
+    made = manifests(file, api.version)
     for manifest in made:
         if manifest["kind"] != "Deployment":
             status, said = put(api, manifest)
             assert status in (200, 201), said
-    token = token_of(api, NAMESPACE, ACCOUNT)
+    token = token_of(api, NAMESPACE, account)
     pause, deadline = threading.Event(), time.monotonic() + PATIENCE
     named = [
         one["metadata"]["namespace"]
         for one in made
-        if one["kind"] == "Role" and one["metadata"]["name"] != ACCOUNT
+        if one["kind"] == "Role" and one["metadata"]["name"] != account
     ]
-    secrets = f"/api/v1/namespaces/{named[0]}/secrets" if named else "/api/v1/secrets"
-    lease = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{ACCOUNT}"
-    while 403 in (api.ask("GET", path, token=token)[0] for path in (secrets, lease)):
+    accounts = f"/api/v1{f'/namespaces/{named[0]}' if named else ''}/serviceaccounts"
+    lease = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{account}"
+    while 403 in (api.ask("GET", one, token=token)[0] for one in (accounts, lease)):
         assert time.monotonic() < deadline, "the permissions are not granted"
         pause.wait(0.05)
     return token

@@ -23,6 +23,8 @@ import urllib3
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from regauth.controller.installing.pod_admission import STABLE_SINCE
+
 from .api_server import COLLECTIONS
 from .gate import Gate
 from .listening import Object
@@ -30,19 +32,36 @@ from .listening import Object
 PATIENCE = 120.0
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 NODE = "node-1"
+BETA = (
+    "--feature-gates=MutatingAdmissionPolicy=true",
+    "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
+)
+"""How MutatingAdmissionPolicy is had before it is stable."""
 KEPT = ("default", "kube-node-lease", "kube-public", "kube-system")
 """The namespaces that a cluster always has."""
 
 
 class KubeApiServer(Gate):
-    """Both programs behind a gate, and what a test does to the cluster, past the gate."""
+    """
+    Both programs behind a gate, and what a test does to the cluster, past the gate.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where they live.
+        accounts: Whether a pod must have an account that there is, and gets what it lists: the
+            admission plugin ServiceAccount.
+
+    Attributes:
+        version: Of Kubernetes, such as `(1, 36)`.
+    """
+
+    def __init__(self, folder: Path, *, accounts: bool = True) -> None:
         self.folder = folder
         self._stack = ExitStack()
         self._assets = Path(os.environ["KUBEBUILDER_ASSETS"])
+        self.version = _version(self._assets)
+        self._accounts = accounts
         self.bearer, self.node_bearer = secrets.token_hex(16), secrets.token_hex(16)
-        etcd, peer, self._port = _free_ports(3)
+        etcd, self._peer, self._port = _free_ports(3)
         self._etcd = f"http://127.0.0.1:{etcd}"
         self._make_key()
         (folder / "tokens.csv").write_text(
@@ -50,12 +69,22 @@ class KubeApiServer(Gate):
             f'{self.node_bearer},system:node:{NODE},{NODE},"system:nodes"\n'
         )
         super().__init__(f"https://127.0.0.1:{self._port}", str(folder / "tls" / "apiserver.crt"))
-        self._start(
-            "etcd", f"--data-dir={folder / 'etcd'}", "--unsafe-no-fsync",
+        self.start()
+
+    def start(self) -> None:
+        """Start both programs, on what is stored."""
+        self._etcd_process = self._start(
+            "etcd", f"--data-dir={self.folder / 'etcd'}", "--unsafe-no-fsync",
             f"--listen-client-urls={self._etcd}", f"--advertise-client-urls={self._etcd}",
-            f"--listen-peer-urls=http://127.0.0.1:{peer}",
+            f"--listen-peer-urls=http://127.0.0.1:{self._peer}",
         )  # fmt: skip
         self._server_process = self._serve()
+
+    def stop(self) -> None:
+        """Kill both programs; what is stored stays."""
+        for process in (self._server_process, self._etcd_process):
+            process.kill()
+            process.wait(PATIENCE)
 
     def _make_key(self) -> None:
         key = rsa.generate_private_key(65537, 2048)
@@ -68,7 +97,9 @@ class KubeApiServer(Gate):
             "kube-apiserver", f"--etcd-servers={self._etcd}", f"--secure-port={self._port}",
             "--bind-address=127.0.0.1", f"--cert-dir={self.folder / 'tls'}",
             f"--token-auth-file={self.folder / 'tokens.csv'}", "--authorization-mode=Node,RBAC",
-            "--enable-admission-plugins=NodeRestriction", "--disable-admission-plugins=ServiceAccount",
+            "--enable-admission-plugins=NodeRestriction",
+            *(() if self._accounts else ("--disable-admission-plugins=ServiceAccount",)),
+            *(() if self.version >= STABLE_SINCE else BETA),
             f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
             f"--service-account-issuer={ISSUER}", "--service-cluster-ip-range=10.0.0.0/24",
         )  # fmt: skip
@@ -181,10 +212,10 @@ class KubeApiServer(Gate):
     def reset(self) -> None:
         """Take everything away that a test has left."""
         self.open()
-        for kind in ("serviceaccounts", "secrets", "events", "leases"):
+        for kind in ("serviceaccounts", "secrets", "events", "leases", "configmaps"):
             for one in self.ask("GET", _path(kind))[1]["items"]:
                 meta = one["metadata"]
-                if kind != "leases" or meta["namespace"] not in KEPT:
+                if kind not in {"leases", "configmaps"} or meta["namespace"] not in KEPT:
                     self.delete(kind, meta["namespace"], meta["name"], None)
         for one in self.ask("GET", _path("namespaces"))[1]["items"]:
             name = one["metadata"]["name"]
@@ -207,6 +238,13 @@ def _path(kind: str, namespace: str = "", name: str = "") -> str:
     root = f"/apis/{version}" if "/" in version else f"/api/{version}"
     home = f"/namespaces/{namespace}" if namespace else ""
     return f"{root}{home}/{kind}{'/' * bool(name)}{name}"
+
+
+def _version(assets: Path) -> tuple[int, int]:
+    """Return the version of which `kube-apiserver --version` says `Kubernetes v1.36.3`."""
+    said = subprocess.check_output([assets / "kube-apiserver", "--version"], text=True)
+    major, minor, _ = said.partition(" v")[2].split(".", 2)
+    return int(major), int(minor)
 
 
 def _free_ports(count: int) -> list[int]:

@@ -40,7 +40,7 @@ def server(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         )
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed; on Debian: apt-get install -y kubernetes-client")
-    found = KubeApiServer(tmp_path_factory.mktemp("cluster"))
+    found = KubeApiServer(tmp_path_factory.mktemp("cluster"), accounts=False)
     try:
         yield found
     finally:
