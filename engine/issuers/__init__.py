@@ -14,6 +14,7 @@ from .claims import (
     Family,
     Forks,
     Issuer,
+    Needed,
     SampleToken,
     SampleTokens,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "Family",
     "Forks",
     "Issuer",
+    "Needed",
     "Origin",
     "Relation",
     "SampleToken",

@@ -52,6 +52,8 @@ class Claim:
     """Whether a condition on it narrows an issuer that serves everybody to one customer."""
     composed: "Composed | None" = None
     """Why a condition should compare other claims instead, if it should."""
+    needs: "Needed | None" = None
+    """Which other claims a condition must read too, if it must."""
     by_strangers: "ByStrangers | None" = None
     """Which of its values strangers can bring about, if any."""
     when: str = ""
@@ -78,6 +80,14 @@ class Composed:
     because: str
     claims: tuple[str, ...]
     beginning: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Needed:
+    """That a value means several things, unless one of these claims is read beside it."""
+
+    because: str
+    claims: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,17 @@ from regauth.engine.cel import (
 )
 from regauth.engine.source.nearest import did_you_mean
 
-from .claims import Audience, ByStrangers, Claim, ClaimSchema, Composed, Family, Forks, Issuer
+from .claims import (
+    Audience,
+    ByStrangers,
+    Claim,
+    ClaimSchema,
+    Composed,
+    Family,
+    Forks,
+    Issuer,
+    Needed,
+)
 from .formats import FORMATS
 from .relation_reading import RelationReader, quiet
 from .relations import Path
@@ -85,6 +95,7 @@ class _SchemaReader:
         ]
         fields = {family.beginning: _family_field(family) for family in families}
         self._names = {claim.name: path for path, claim in self._known.items()}
+        self._link_needs(document, (), ())
         reader = RelationReader(self._known, self._names, self._fault, self._values)
         relations = tuple(
             reader.read(about, ("relations", at))
@@ -142,6 +153,7 @@ class _SchemaReader:
         for key in ("twin", "within"):
             self._check_beside(about.get(key), beside, (*place, key))
         claim_type = str(about["type"])
+        needed = about.get("needs")
         claim = Claim(
             path=path,
             always=about.get("presence") == "always",
@@ -158,6 +170,7 @@ class _SchemaReader:
             chosen_by=about.get("chosenBy", ""),
             narrows=bool(about.get("narrows")),
             composed=self._composed(about.get("composed"), beside, place),
+            needs=None if needed is None else Needed(needed["because"], ()),
             by_strangers=self._by_strangers(about.get("causedByStrangers"), claim_type, place),
             when=about.get("when", ""),
             since=about.get("since", ""),
@@ -176,6 +189,19 @@ class _SchemaReader:
         for at, name in enumerate(about["claims"]):
             self._check_beside(name, beside, (*place, "composed", "claims", at))
         return Composed(about["because"], tuple(about["claims"]), about.get("beginning", ""))
+
+    def _link_needs(self, document: Mapping[str, Any], path: Path, place: Place) -> None:
+        """Put the claims that a claim needs into it, once all of them are known."""
+        for name, about in document.get("claims", {}).items():
+            at, below = (*place, "claims", name), (*path, name)
+            claim = self._known[below]
+            if claim.needs is not None:
+                claims = tuple(
+                    self._path(one, (*at, "needs", "claims", number))
+                    for number, one in enumerate(about["needs"]["claims"])
+                )
+                self._known[below] = replace(claim, needs=Needed(claim.needs.because, claims))
+            self._link_needs(about, below, at)
 
     def _by_strangers(
         self, about: Mapping[str, Any] | None, kind: str, place: Place

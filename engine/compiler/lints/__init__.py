@@ -20,7 +20,7 @@ from regauth.engine.policy.policy import Denial, Policy, Provider, Statement
 from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Location, Problem
 
-from .addresses import foreign_audience, known_issuer, near_issuer, service_host
+from .addresses import foreign_audience, impossible_issuer, known_issuer, near_issuer, service_host
 from .choices import CHOICE_LINTS
 from .conditions import CONDITION_LINTS
 from .lookups import CODE as UNGUARDED_LOOKUP
@@ -43,6 +43,7 @@ _OF_PROVIDERS: Final = {
     "open-issuer": open_issuer,
     "near-issuer": near_issuer,
     "known-issuer": known_issuer,
+    "impossible-issuer": impossible_issuer,
     "foreign-audience": foreign_audience,
 }
 _OF_GRANTS: Final = {

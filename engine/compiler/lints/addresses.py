@@ -49,6 +49,18 @@ def _is_alike(address: str, known: str) -> bool:
     return not own_host and likeness(address, known) >= _ALIKE
 
 
+def impossible_issuer(provider: Provider, policy: Policy) -> Iterator[LintFinding]:
+    """An issuer that no token of the provider's claim schema can name, and not even almost."""
+    claim = provider.claims.claims.get(("iss",))
+    if claim is None or claim.values.can_equal(provider.issuer):
+        return
+    if not any(near_issuer(provider, policy)):
+        yield LintFinding(
+            f"no {provider.claims.title} token has the issuer `{provider.issuer}`",
+            f"`iss` is {claim.values.described()}",
+        )
+
+
 def known_issuer(provider: Provider, _: Policy) -> Iterator[LintFinding]:
     """A known issuer whose tokens are described by a schema that does not know it."""
     if provider.claims.issuers:

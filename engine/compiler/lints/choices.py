@@ -14,6 +14,7 @@ from typing import Final
 from regauth.engine.cel.syntax.nodes import Binary, Call, Constant, ListLiteral, Node, path_of
 from regauth.engine.issuers import Claim
 
+from .operands import written
 from .subject import Condition, LintFinding
 
 _TESTS: Final = frozenset({"startsWith", "endsWith", "contains", "matches"})
@@ -89,6 +90,21 @@ def _pins_commit(claim: Claim, condition: Condition) -> bool:
     return ("claims", *claim.path[:-1], commit) in condition.pinned
 
 
+def ambiguous_name(condition: Condition) -> Iterator[LintFinding]:
+    """A name that does not say by itself what it is a name of."""
+    for part, claim, other, _, admits in _compared(condition):
+        if not admits or claim.needs is None or not _is_literal(other):
+            continue
+        needed = [("claims", *path) for path in claim.needs.claims]
+        if not any(path in condition.pinned for path in needed):
+            yield LintFinding(
+                claim.needs.because,
+                f"compare `{written(needed[0])}` too",
+                part.start,
+                part.end,
+            )
+
+
 def loose_ref(condition: Condition) -> Iterator[LintFinding]:
     """A part of a ref's name: others can have branches and tags whose names hold it."""
     for part, claim, other, how, admits in _compared(condition):
@@ -137,5 +153,6 @@ CHOICE_LINTS: Final[Mapping[str, Callable[[Condition], Iterator[LintFinding]]]] 
     "chosen-by-strangers": chosen_by_strangers,
     "open-ref": open_ref,
     "loose-ref": loose_ref,
+    "ambiguous-name": ambiguous_name,
     "unprotected-environment": unprotected_environment,
 }

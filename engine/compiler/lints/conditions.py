@@ -48,6 +48,7 @@ def _tests(condition: Condition, *names: str) -> Iterator[tuple[Node, str, Call,
 
 def mutable_name(condition: Condition) -> Iterator[LintFinding]:
     """A name that can change hands decides, and its id does not."""
+    yield from _mutable_beginnings(condition)
     for operand, texts, part, admits in _comparisons(condition):
         claim = condition.claim(operand)
         if claim is None or not (admits or condition.denial):
@@ -63,6 +64,32 @@ def mutable_name(condition: Condition) -> Iterator[LintFinding]:
             part.start,
             part.end,
         )
+
+
+def _mutable_beginnings(condition: Condition) -> Iterator[LintFinding]:
+    """What begins with a name that can change hands, such as the owner in OWNER/NAME."""
+    for operand, text, part, admits in _tests(condition, "startsWith"):
+        claim = condition.claim(operand)
+        outer = None if claim is None else _outer(claim, condition)
+        if claim is None or outer is None or not text.endswith("/"):
+            continue
+        if (admits or condition.denial) and _is_taken_by_strangers(claim, condition):
+            what = text.removesuffix("/")
+            twin = ".".join((*outer.path[:-1], outer.twin))
+            yield LintFinding(
+                f"{what!r} is a name: it can be given up and taken by somebody else",
+                f"compare `claims.{twin}` too, which never changes hands "
+                f"(for {what!r} look it up once)",
+                part.start,
+                part.end,
+            )
+
+
+def _outer(claim: Claim, condition: Condition) -> Claim | None:
+    """Return the claim of what a name is unique within, if it has an id."""
+    path = (*claim.path[:-1], claim.within)
+    found = (schema.claims.get(path) for schema in condition.claims)
+    return next((one for one in found if one is not None and one.twin), None)
 
 
 def _is_taken_by_strangers(claim: Claim, condition: Condition) -> bool:

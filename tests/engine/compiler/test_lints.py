@@ -151,7 +151,11 @@ class TestMutableName:
             ('claims.organization_slug == "acme"', "buildkite", ["mutable-name"]),
             ('claims.pipeline_slug == "deploy"', "buildkite", []),
             ('claims["kubernetes.io"].namespace == "team-a"', "cluster", []),
-            ('claims["kubernetes.io"].serviceaccount.name == "builder"', "cluster", []),
+            (
+                'claims["kubernetes.io"].serviceaccount.name == "builder"',
+                "cluster",
+                ["ambiguous-name"],
+            ),
             ('has(claims.email) && claims.email == "a@example.com"', "generic", []),
         ],
     )
@@ -240,7 +244,10 @@ class TestOpenPrefix:
     @pytest.mark.parametrize(
         ("condition", "provider"),
         [
-            ('claims.repository.startsWith("acme/")', "github"),
+            (
+                'claims.repository.startsWith("acme/") && claims.repository_owner_id == "1"',
+                "github",
+            ),
             ('claims.repository.startsWith("acme") && claims.repository_owner_id == "1"', "github"),
             ('claims.ref.startsWith("refs/heads/release")', "github"),
             ('!claims.repository.startsWith("acme")', "github"),
@@ -297,6 +304,51 @@ class TestUnanchoredMatches:
     def test_what_refuses_may_be_broad(self) -> None:
         assert of_condition('!claims.ref.matches("dependabot")') == []
         assert of_denial('claims.ref.matches("dependabot")') == []
+
+
+class TestMutableBeginnings:
+    @pytest.mark.parametrize(
+        ("condition", "provider", "found"),
+        [
+            ('claims.repository.startsWith("acme/")', "github", ["mutable-name"]),
+            ('claims.project_path.startsWith("acme/")', "gitlab", ["mutable-name"]),
+            ('claims.project_path.startsWith("acme/team/")', "gitlab", ["mutable-name"]),
+            ('!claims.repository.startsWith("acme/")', "github", []),
+            (
+                'claims.repository.startsWith("acme/") && claims.repository_id == "4"',
+                "github",
+                [],
+            ),
+            ('claims.ref.startsWith("refs/heads/")', "github", []),
+        ],
+    )
+    def test_the_owner_before_a_slash_is_a_name(
+        self, condition: str, provider: str, found: list[str]
+    ) -> None:
+        assert of_condition(condition, provider) == found
+
+
+AMBIGUOUS = 'claims["kubernetes.io"].serviceaccount.name == "a"'
+
+
+class TestAmbiguousName:
+    @pytest.mark.parametrize(
+        ("condition", "provider", "found"),
+        [
+            ('claims.ref == "main"', "gitlab", ["ambiguous-name"]),
+            ('claims.ref in ["main", "v1"]', "gitlab", ["ambiguous-name"]),
+            ('claims.ref == "main" && claims.ref_type == "branch"', "gitlab", []),
+            ('claims.ref == "main" && claims.ref_protected == "true"', "gitlab", []),
+            ('claims.ref != "main"', "gitlab", []),
+            ('claims.ref_path == "refs/heads/main"', "gitlab", []),
+            ('claims.ref == "refs/heads/main"', "github", []),
+            (AMBIGUOUS + ' && claims["kubernetes.io"].namespace == "b"', "cluster", []),
+        ],
+    )
+    def test_a_name_of_several_things(
+        self, condition: str, provider: str, found: list[str]
+    ) -> None:
+        assert of_condition(condition, provider) == found
 
 
 class TestCausedByStrangers:
@@ -722,6 +774,9 @@ FIRING: Mapping[str, str] = {
     "subject-text": REST % ("github", 'claims.sub == "repo:acme/app:pull_request"'),
     "open-prefix": REST % ("github", 'claims.repository.startsWith("acme")'),
     "unanchored-matches": REST % ("github", 'claims.ref.matches("v1")'),
+    "ambiguous-name": REST
+    % ("cluster", 'claims["kubernetes.io"].serviceaccount.name == "builder"'),
+    "impossible-issuer": "grants:\n  - {name: a, repositories: [acme/x], actions: [pull]}\n",
     "caused-by-strangers": REST % ("github", 'claims.event_name == "pull_request_target"'),
     "fork-builds": "grants:\n  - {name: a, repositories: [acme/x], actions: [pull, push]}\n# circle\n",
     "known-issuer": "grants:\n  - {name: a, repositories: [acme/x], actions: [pull]}\n",
@@ -780,6 +835,8 @@ def firing(code: str) -> str:
         head = head.replace("audience: registry.example.com", "audience: https://github.com/acme")
     if code == "foreign-audience":
         head = head.replace("audience: registry.example.com", "audience: sigstore")
+    if code == "impossible-issuer":
+        head = head.replace("claims: github-actions", "claims: azure")
     if code == "known-issuer":
         head = head.replace("claims: github-actions", "claims: generic")
     if code == "near-issuer":
@@ -788,9 +845,9 @@ def firing(code: str) -> str:
         head = head.replace("githubusercontent.com/acme", "githubusercontent.com")
     generic = '  generic: {issuer: "https://g.example.com", audience: me}\n'
     circle = '  circle: {issuer: "https://c.example.com", audience: me, claims: circleci}\n'
-    others = (generic if "generic" in FIRING[code] else "") + (
-        circle if "circle" in FIRING[code] else ""
-    )
+    cluster = '  cluster: {issuer: "https://k.example.com", audience: me, claims: kubernetes}\n'
+    known = {"generic": generic, "circle": circle, "cluster": cluster}
+    others = "".join(text for name, text in known.items() if name in FIRING[code])
     return head + others + FIRING[code]
 
 
