@@ -29,7 +29,7 @@ from .namespaces import template_collision, template_of_strangers
 from .narrowing import open_issuer
 from .statements import GRANTS_LINTS, PROVIDER_LINTS, STATEMENT_LINTS
 from .strangers import caused_by_strangers, fork_builds
-from .subject import Condition, LintFinding, Path
+from .subject import Condition, LintFinding, Path, named_by
 from .templates import TEMPLATE_CASE, template_case
 from .values import VALUE_CODES, value_findings
 
@@ -151,6 +151,7 @@ def _conditions(policy: Policy, written: Document) -> Iterator[tuple[ScalarNode,
             statement.when.paths.union(*[frozenset.intersection(*rules_pin)] if rules_pin else []),
             denial=isinstance(statement, Denial),
             admits=not isinstance(statement, Denial),
+            named=named_by(statement),
         )
         yield from _with_definitions(mapping["when"], condition, policy, written, used)
 

@@ -96,7 +96,7 @@ def ambiguous_name(condition: Condition) -> Iterator[LintFinding]:
         if not admits or claim.needs is None or not _is_literal(other):
             continue
         needed = [("claims", *path) for path in claim.needs.claims]
-        if not any(path in condition.pinned for path in needed):
+        if not any(path in condition.pinned | condition.named for path in needed):
             yield LintFinding(
                 claim.needs.because,
                 f"compare `{written(needed[0])}` too",

@@ -17,7 +17,7 @@ from regauth.engine.languages import UndecidedError
 from regauth.engine.policy.policy import Grant, Policy, Provider
 
 from .operands import written
-from .subject import Condition, LintFinding
+from .subject import Condition, LintFinding, named_by
 
 _CHANGING: Final = frozenset({"push", "delete"})
 _MAX_NAMED: Final = 3
@@ -99,7 +99,7 @@ def fork_builds(policy: Policy) -> Iterator[tuple[Grant, LintFinding]]:
 
 
 def _is_open_to(forks: Forks, grant: Grant, provider: Provider) -> bool:
-    read = set(() if grant.when is None else grant.when.paths)
+    read = set(named_by(grant) if grant.when is None else grant.when.paths | named_by(grant))
     for rule in provider.rules:
         read |= rule.check.paths
     hidden = not forks.hidden_by or any(("claims", *path) in read for path in forks.hidden_by)

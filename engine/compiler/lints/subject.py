@@ -18,6 +18,7 @@ from regauth.engine.cel.syntax.nodes import (
     walk,
 )
 from regauth.engine.issuers import Claim, ClaimSchema
+from regauth.engine.policy.policy import Statement
 from regauth.engine.source.problems import Severity
 
 Path = tuple[str, ...]
@@ -47,6 +48,8 @@ class Condition:
     """Whether it is a denial's."""
     admits: bool | None
     """Whether it lets something through by being true; None where that is unknown."""
+    named: frozenset[Path] = frozenset()
+    """The claims that the repositories of its statement are named by."""
 
     _parts: list[tuple[Node, bool | None]] = field(default_factory=list, init=False, compare=False)
 
@@ -72,6 +75,17 @@ class Condition:
             if (known := schema.claims.get(path[1:])) is not None:
                 return known
         return None
+
+
+def named_by(statement: Statement) -> frozenset[Path]:
+    """Return the claims that a statement's repositories are named by."""
+    return frozenset(
+        path
+        for pattern in statement.patterns
+        for part in pattern.parts
+        if isinstance(part, Program)
+        for path in part.paths
+    )
 
 
 def _atoms(node: Node, admits: bool | None) -> Iterator[tuple[Node, bool | None]]:  # noqa: FBT001 - a value

@@ -350,6 +350,14 @@ class TestAmbiguousName:
     ) -> None:
         assert of_condition(condition, provider) == found
 
+    def test_a_repository_can_say_which_is_meant(self) -> None:
+        """The account of each namespace for the repositories of that namespace."""
+        text = HEAD + OTHERS + REST % ("cluster", AMBIGUOUS)
+        namespace = """'${claims["kubernetes.io"].namespace}/**'"""
+        assert "ambiguous-name" in found(text)
+        named = text.replace("repositories: [a]", f"repositories: [{namespace}]")
+        assert "ambiguous-name" not in found(named)
+
 
 class TestCausedByStrangers:
     @pytest.mark.parametrize(
