@@ -5,12 +5,13 @@ What lives here: asking the engine and showing what it says.  Not here: finding 
 policy (`questions`), and the explanation itself, which is the engine's.
 """
 
+import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from regauth.engine.access.outcomes import Reason, Refusal, Verdict
+from regauth.engine.access.outcomes import Reason, Refusal
 from regauth.engine.access.scope import (
     CATALOG,
     REGISTRY,
@@ -27,7 +28,7 @@ from regauth.engine.access.scope import (
 )
 from regauth.engine.cel import CelError
 from regauth.engine.decisions.authentication import Authenticated
-from regauth.engine.decisions.decide import Request, Unseen
+from regauth.engine.decisions.decide import Request, TooCostlyError, Unseen
 from regauth.engine.decisions.exchange import (
     Credentials,
     Keys,
@@ -43,7 +44,7 @@ from regauth.engine.policy.policy import Grant, Policy
 from regauth.engine.source.foreign_text import visible
 from regauth.engine.tokens.jwt import parse, supposed
 from regauth.policytests.execution.access_table import DEPENDS, AccessTable, Row
-from regauth.policytests.execution.evaluation import ask
+from regauth.policytests.execution.evaluation import AccessAnswer, ask, within_steps
 from regauth.policytests.exit_codes import USAGE
 from regauth.policytests.suites.suite import Mark
 
@@ -150,7 +151,7 @@ def can(options: Options, token: str, places: Sequence[str]) -> Iterator[str]:
         yield f"nothing: the login is refused, {outcome.reason}: {outcome.message}"
         return
     login = outcome.from_client(subject.client)
-    request = ask(subject.policy, login, subject.service, subject.now)
+    bounded = _Bounded(subject, login)
     rows = []
     named = [_place(place) for place in places]
     for name, class_ in named or _places(subject, outcome):
@@ -158,21 +159,48 @@ def can(options: Options, token: str, places: Sequence[str]) -> Iterator[str]:
             continue
         row = Row(token, _written(name, class_))
         for access in _accesses(name, class_):
-            row.add(access.action, request.verdict(access))
-        if places or any(cell[:1] in ("A", DEPENDS) for cell in row.cells.values()):
+            row.add(access.action, bounded.answer(access))
+        if places or any(map(_is_told, row.cells.values())):
             rows.append(row)
-    catalog = request.verdict(_CATALOG)
-    listed = (CATALOG_PLACE, "") in named if places else catalog.allowed
+    catalog = bounded.answer(_CATALOG)
+    listed = (CATALOG_PLACE, "") in named if places else _mark(catalog)[:1] == Mark.ALLOWED.value
     yield f"{outcome.identity} at {subject.service}"
     if rows:
         yield str(AccessTable(tuple(rows)))
     elif not listed:
         yield "nothing of what the policy names"
     if listed:
-        yield _catalog(catalog)
+        yield f"{_CATALOG}  {_mark(catalog)}"
     if not places:
         yield "by the patterns:"
-        yield from _patterns(subject.policy, request, outcome)
+        yield from _patterns(subject.policy, bounded, outcome)
+
+
+class _Bounded:
+    """Requests for one access each, with the steps that a server gives a request."""
+
+    def __init__(self, subject: Subject, login: Authenticated) -> None:
+        self._subject = subject
+        self._login = login
+        self._request = self._new()
+
+    def _new(self) -> Request:
+        subject = self._subject
+        return ask(subject.policy, self._login, subject.service, subject.now, bounded=True)
+
+    def answer(self, access: Access) -> AccessAnswer:
+        """Decide an access."""
+        policy, service = self._subject.policy, self._subject.service
+        return within_steps(policy, self._login, service, self._request, [access])[0]
+
+    def matches(self, grant: Grant, access: Access) -> bool:
+        """Tell whether a grant gives an access; if its condition costs too much, it does not."""
+        self._request.count_anew()
+        # What the conditions before have cost counts too, so a new request has the last word.
+        for request in (self._request, self._new()):
+            with contextlib.suppress(TooCostlyError):
+                return request.match(grant, access) in (True, Unseen.REFERENCE)
+        return False
 
 
 MAX_PLACE: Final = 48
@@ -182,9 +210,14 @@ CATALOG_PLACE: Final = f"{REGISTRY}:{CATALOG}"
 """The names of the catalog in a question, with or without its one action `*`."""
 
 
-def _catalog(verdict: Verdict) -> str:
-    mark = Mark.ALLOWED if verdict.allowed else Mark.REFUSED
-    return f"{verdict.access}  {mark.value} {verdict.source}".rstrip()
+def _is_told(cell: str) -> bool:
+    return cell[:1] in (Mark.ALLOWED.value, DEPENDS) or cell.endswith(Reason.TOO_COSTLY)
+
+
+def _mark(answer: AccessAnswer) -> str:
+    row = Row("", "")
+    row.add("*", answer)
+    return row.cells["*"]
 
 
 def _place(text: str) -> tuple[str, str]:
@@ -221,7 +254,7 @@ def _places(subject: Subject, outcome: Authenticated) -> Iterator[tuple[str, str
     yield from (one for one in found if repository_access(one[0], "pull") is not None)
 
 
-def _patterns(policy: Policy, request: Request, outcome: Authenticated) -> Iterator[str]:
+def _patterns(policy: Policy, request: "_Bounded", outcome: Authenticated) -> Iterator[str]:
     """Yield what each grant gives, with the token's values in its patterns, in columns."""
     found = list(_given(policy, request, outcome))
     actions = max((len(gets) for gets, _, _ in found), default=0)
@@ -233,10 +266,10 @@ def _patterns(policy: Policy, request: Request, outcome: Authenticated) -> Itera
 
 
 def _given(
-    policy: Policy, request: Request, outcome: Authenticated
+    policy: Policy, request: "_Bounded", outcome: Authenticated
 ) -> Iterator[tuple[str, str, Grant]]:
     for grant in policy.grants:
-        if grant.catalog and request.match(grant, _CATALOG) is True:
+        if grant.catalog and request.matches(grant, _CATALOG):
             yield "*", CATALOG_PLACE, grant
         for pattern in grant.patterns:
             gets = _gets(grant, pattern, request, outcome)
@@ -246,15 +279,13 @@ def _given(
                 yield ",".join(gets), _written(shown, grant.class_), grant
 
 
-def _gets(grant: Grant, pattern: Pattern, request: Request, outcome: Authenticated) -> list[str]:
+def _gets(grant: Grant, pattern: Pattern, request: "_Bounded", outcome: Authenticated) -> list[str]:
     """Return the actions that a grant gives on a name of one of its patterns."""
     name = _spelled(pattern, outcome)
     if name is None or not is_repository_name(name):
         return []
     return [
-        access.action
-        for access in _accesses(name, grant.class_)
-        if request.match(grant, access) in (True, Unseen.REFERENCE)
+        access.action for access in _accesses(name, grant.class_) if request.matches(grant, access)
     ]
 
 

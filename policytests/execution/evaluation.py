@@ -74,18 +74,32 @@ class Session:
         if isinstance(self.outcome, Refusal):
             return [self.outcome] * len(accesses)
         assert self.request is not None  # noqa: S101 - for the type checker
-        self.request.count_anew()
-        try:
-            answers: list[AccessAnswer] = [self.request.verdict(access) for access in accesses]
-            self.request.check_steps("the last access")
-        except TooCostlyError:
-            # Looking at every statement takes more steps than deciding does.
-            login, now = self.outcome, self.sample.now
-            decided = decide(self.policy, login.identity, login.claims, self.service, accesses, now)
-            if isinstance(decided, Refusal):
-                return [decided] * len(accesses)
-            return list(decided.verdicts)
-        return answers
+        return within_steps(self.policy, self.outcome, self.service, self.request, accesses)
+
+
+def within_steps(
+    policy: Policy,
+    login: Authenticated,
+    service: str,
+    request: Request,
+    accesses: Sequence[Access],
+) -> list[AccessAnswer]:
+    """
+    Decide the accesses of one request by a bounded request of `ask`.
+
+    A server refuses the whole request when it costs too much, and so does this.
+    """
+    request.count_anew()
+    try:
+        answers: list[AccessAnswer] = [request.verdict(access) for access in accesses]
+        request.check_steps("the last access")
+    except TooCostlyError:
+        # Looking at every statement takes more steps than deciding does.
+        decided = decide(policy, login.identity, login.claims, service, accesses, request.now)
+        if isinstance(decided, Refusal):
+            return [decided] * len(accesses)
+        return list(decided.verdicts)
+    return answers
 
 
 def open_session(policy: Policy, sample: Sample, service: str) -> Session:

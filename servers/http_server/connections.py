@@ -23,21 +23,15 @@ from typing import Any, Final
 from waitress.channel import HTTPChannel
 
 from regauth.engine.source.addresses import Network, is_within
-from regauth.servers.protocol.errors import error_body
-from regauth.servers.protocol.request_info import client_of
+from regauth.servers.protocol.request_info import client_of, new_request_id
 from regauth.servers.telemetry.turned_away import RejectionLog, Why
 
+from .early_answers import EarlyErrorTask, early_answer
 from .framing import FramedRequest, SpoolFullError
 
 _TLS_HANDSHAKE: Final = b"\x16\x03"
 _NOT_TLS: Final = (
     b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTPS request to an HTTP server.\n"
-)
-_LATE: Final = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-_REASON: Final = error_body(503, "too many connections of this client", "connections").encode()
-_TOO_MANY: Final = (
-    b"HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nRetry-After: 5\r\n"
-    b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(_REASON), _REASON)
 )
 _DRAINED: Final = 64 * 1024
 MAX_PIPELINED: Final = 100
@@ -145,6 +139,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     HTTP server, which some clients recognize.
     """
 
+    error_task_class = EarlyErrorTask
+
     def __init__(self, clients: "Clients", *arguments: Any, **named: Any) -> None:  # noqa: ANN401
         self._clients = clients
         self._opened = clients.clock()
@@ -192,10 +188,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     def service(self) -> None:
         """Answer a request; waitress calls this in a thread of its pool."""
         self._used = True
-        if self.requests and isinstance(self.requests[0].error, SpoolFullError):
-            self._clients.tell("spool-full", self.addr[0])
         self._map.serve(self)
         super().service()
+
+    def refused(self, request_id: str) -> None:
+        """Tell of a request that the parser refused; `request_id` is what its answer says."""
+        full = bool(self.requests) and isinstance(self.requests[0].error, SpoolFullError)
+        self._clients.tell("spool-full" if full else "request-refused", self.addr[0], request_id)
 
     def late(self, now: float) -> Why | None:
         """Return which part of the request is too slow, or None."""
@@ -217,10 +216,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             return None  # between two requests
         return "slow-headers" if now - began >= bounds.header_seconds else None
 
-    def end_late(self) -> None:
+    def end_late(self, request_id: str) -> None:
         """Answer 408 if a request has begun, and close."""
         if self.request is not None:
-            self.say(_LATE)
+            self.say(early_answer(408, "the request took too long", "slow", request_id))
         self.handle_close()
 
     def say(self, words: bytes) -> None:
@@ -266,8 +265,9 @@ class Clients:
     ) -> None:
         """Accept or refuse a connection; waitress calls this as it would a class of channels."""
         if not self._counts.admit(address[0]):
-            self.tell("too-many", address[0])
-            _refuse(connection)
+            request_id = new_request_id()
+            self.tell("too-many", address[0], request_id)
+            _refuse(connection, request_id)
             return
         try:
             Channel(self, server, connection, address, adjustments, map=map)
@@ -287,16 +287,17 @@ class Clients:
         for channel in channels:
             why = channel.late(now)
             if why is not None:
-                self.tell(why, channel.addr[0])
-                channel.end_late()
+                request_id = new_request_id()
+                self.tell(why, channel.addr[0], request_id)
+                channel.end_late(request_id)
 
-    def tell(self, why: Why, address: str) -> None:
-        """Log and count a connection that was turned away."""
+    def tell(self, why: Why, address: str, request_id: str = "") -> None:
+        """Log and count a connection that was turned away; its answer says the id."""
         if self._rejections is not None:
-            self._rejections.turned_away(why, address)
+            self._rejections.turned_away(why, address, request_id)
 
 
-def _refuse(connection: socket.socket) -> None:
+def _refuse(connection: socket.socket, request_id: str) -> None:
     """
     Answer 503 and close.
 
@@ -306,7 +307,8 @@ def _refuse(connection: socket.socket) -> None:
     with contextlib.suppress(OSError), connection:
         # The loop serves all clients, so it must not wait for this one.
         connection.settimeout(0)
-        connection.send(_TOO_MANY)
+        message = "too many connections of this client"
+        connection.send(early_answer(503, message, "connections", request_id))
         # The end of the response is sent before the socket is closed.
         connection.shutdown(socket.SHUT_WR)
         connection.recv(_DRAINED)

@@ -8,7 +8,6 @@ A client that can write these fields chooses whose rate limit its request counts
 address answers name.  So the fields count only as far as trusted proxies wrote them.
 """
 
-import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +15,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from regauth.engine.source.addresses import Network, is_within, parse_ip
-from regauth.servers.protocol.request_info import REQUEST_INFO, AskedAddress, RequestInfo
+from regauth.servers.protocol.request_info import (
+    REQUEST_INFO,
+    AskedAddress,
+    RequestInfo,
+    new_request_id,
+)
 
 MAX_AGENT: Final = 200
 MAX_HOPS: Final = 20
@@ -88,7 +92,7 @@ class ForwardedFields:
         # A client could otherwise choose the id and hide its request among another's log lines.
         given = _text(environ, "HTTP_X_REQUEST_ID") if found.trusted else ""
         if _REQUEST_ID.fullmatch(given) is None:
-            given = os.urandom(8).hex()
+            given = new_request_id()
         agent = _text(environ, "HTTP_USER_AGENT")[:MAX_AGENT]
         asked = AskedAddress(
             found.scheme or _text(environ, "wsgi.url_scheme"),

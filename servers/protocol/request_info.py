@@ -5,6 +5,7 @@ What lives here: the value, and where applications find it.  Not here: reading i
 (`regauth.servers.http_server.forwarded`), and what the request asks for.
 """
 
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -23,6 +24,11 @@ _HOST: Final = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?",
     re.ASCII,
 )
+
+
+def new_request_id() -> str:
+    """Return an id for a request that came with none: 64 random bits."""
+    return os.urandom(8).hex()
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def _forget_the_dead() -> None:
 
 _TURNED_AWAY: Final = (
     "Connections that were refused or ended: too-many, slow-headers, slow-body, pipelined, urgent, "
-    "spool-full."
+    "spool-full, request-refused."
 )
 
 

@@ -12,7 +12,9 @@ from typing import Final, Literal, Protocol
 
 from .event_log import EventLog
 
-Why = Literal["too-many", "slow-headers", "slow-body", "pipelined", "urgent", "spool-full"]
+Why = Literal[
+    "too-many", "slow-headers", "slow-body", "pipelined", "urgent", "spool-full", "request-refused"
+]
 
 LOG_SECONDS: Final = 10.0
 """Between two lines about connections that were turned away for the same reason."""
@@ -49,8 +51,15 @@ class RejectionLog:
         self._said: dict[Why, float] = {}
         self._unsaid: Counter[Why] = Counter()
 
-    def turned_away(self, why: Why, client: str) -> None:
-        """Tell of a connection; the line's `more` are those since the last line."""
+    def turned_away(self, why: Why, client: str, request_id: str = "") -> None:
+        """
+        Tell of a connection; the line's `more` are those since the last line.
+
+        Args:
+            why: The reason.
+            client: Its address.
+            request_id: The id that the answer says, if there is an answer.
+        """
         if self._metrics is not None:
             self._metrics.turned_away(why)
         now = self._clock()
@@ -60,7 +69,12 @@ class RejectionLog:
         self._said[why] = now
         more = self._unsaid.pop(why, 0)
         self._log.event(
-            "connection-turned-away", "warning", why=why, client=client, more=more or ""
+            "connection-turned-away",
+            "warning",
+            requestId=request_id,
+            why=why,
+            client=client,
+            more=more or "",
         )
 
 

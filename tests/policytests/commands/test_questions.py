@@ -116,3 +116,58 @@ def test_a_misnamed_suite_is_not_passed_over(asked: Repository) -> None:
     asked.write("x.policytest.yml", TOKENS)
     with pytest.raises(QuestionError, match="the name of a suite ends in"):
         can()
+
+
+COSTLY_SUITE = """
+at: 2026-11-01T12:00:00Z
+tokens:
+  main: {profile: gitlab-ci/push, claims: {groups_direct: [GROUPS]}}
+tests:
+  - {name: pull, token: main, scopes: ["repository:acme/app:pull"], expect: {granted: []}}
+""".replace("GROUPS", ", ".join(f"acme/group-{number}" for number in range(100)))
+COSTLY_GRANT = """
+  - name: g%d
+    when: claims.groups_direct.exists(a, claims.groups_direct.exists(b, a + b == "%d"))
+    repositories: ["acme/**"]
+    actions: [pull]
+"""
+COSTLY_HEAD = """
+version: 1
+services: [registry.example.com]
+providers:
+  gitlab: {issuer: https://gitlab.example.com, audience: https://registry.example.com, claims: gitlab-ci}
+grants:
+"""
+
+
+@pytest.mark.parametrize(("number", "mark"), [(3, "A"), (70, "E")])
+def test_can_has_the_steps_of_a_servers_request(
+    house: Repository, monkeypatch: pytest.MonkeyPatch, number: int, mark: str
+) -> None:
+    grants = "".join(COSTLY_GRANT % (one, one) for one in range(number))
+    cheap = '  - {name: cheap, repositories: ["acme/**"], actions: [pull, push]}\n'
+    house.write("policy/policy.yaml", COSTLY_HEAD + grants + cheap)
+    house.suite(COSTLY_SUITE, tokens="")
+    monkeypatch.chdir(house.root)
+    told = can("acme/app")
+    [row] = [line.split() for line in told if line.startswith("main ")]
+
+    assert row[2] == mark, told
+    assert ("too-costly" in row) is (mark == "E")
+
+
+def test_can_counts_each_grant_of_a_large_policy_alone(
+    house: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each grant is for a repository of its own, so no request evaluates all conditions."""
+    grants = "".join(
+        (COSTLY_GRANT % (one, one)).replace('+ b == "', '+ b != "').replace("**", f"n{one}")
+        for one in range(70)
+    )
+    house.write("policy/policy.yaml", COSTLY_HEAD + grants)
+    house.suite(COSTLY_SUITE, tokens="")
+    monkeypatch.chdir(house.root)
+    told = can()
+
+    assert sum("(policy.yaml:" in line or "policy/policy.yaml:" in line for line in told) == 70
+    assert not any("too-costly" in line for line in told)

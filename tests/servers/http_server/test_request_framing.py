@@ -50,7 +50,7 @@ class Book(RejectionLog):
         super().__init__(EventLog())
         self.told: list[tuple[str, str]] = []
 
-    def turned_away(self, why: Why, client: str) -> None:
+    def turned_away(self, why: Why, client: str, request_id: str = "") -> None:
         self.told.append((why, client))
 
 

@@ -33,9 +33,11 @@ class Book(RejectionLog):
 
     def __init__(self) -> None:
         self.entries: list[tuple[Why, str]] = []
+        self.ids: list[str] = []
 
-    def turned_away(self, why: Why, client: str) -> None:
+    def turned_away(self, why: Why, client: str, request_id: str = "") -> None:
         self.entries.append((why, client))
+        self.ids.append(request_id)
 
 
 @dataclass
