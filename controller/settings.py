@@ -52,7 +52,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestLimits:
+class Limits:
     """How much the controller asks of the API server."""
 
     per_second: float = 50.0
@@ -89,14 +89,14 @@ class Memory(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class ControllerSettings:
+class Settings:
     """Everything that `controller.yaml` can say."""
 
     registries: tuple[Registry, ...]
     policy: Path | None = None
     instance: str = DEFAULT_INSTANCE
     selection: Selection = field(default_factory=Selection)
-    limits: RequestLimits = field(default_factory=RequestLimits)
+    limits: Limits = field(default_factory=Limits)
     election: Election | None = field(default_factory=Election)
     listen: tuple[str, int] | None = ("0.0.0.0", 8080)  # noqa: S104 - probes come from the node
     log_format: str = "json"

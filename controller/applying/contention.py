@@ -13,15 +13,8 @@ from collections.abc import Callable
 from typing import Final
 
 from regauth.controller.back_off import back_off
-from regauth.controller.observing.observed import AccountKey
-from regauth.controller.planning.planning import (
-    Attach,
-    Change,
-    Delete,
-    Issue,
-    IssueCause,
-    ReportEvent,
-)
+from regauth.controller.observing.observed import Key
+from regauth.controller.planning.planning import Attach, Cause, Change, Delete, Issue, Report
 
 MEMORY_SECONDS: Final = 3600.0
 """A write that held for so long was not undone."""
@@ -44,22 +37,22 @@ class Contention:
         self._writes: dict[int, tuple[float, int]] = {}
         self._purge_at = 1024
 
-    def pause(self, key: AccountKey, change: Change) -> float:
+    def pause(self, key: Key, change: Change) -> float:
         """Return how many seconds to wait before a change may be made, 0 in most cases."""
         with self._lock:
             when, times = self._writes.get(_write(key, change), (0.0, 0))
             left = when + back_off(times) - self._clock() if times > 1 else 0.0
             return max(left, 0.0)
 
-    def times(self, key: AccountKey, change: Change) -> int:
+    def times(self, key: Key, change: Change) -> int:
         """Return how often a change was made and undone again."""
         with self._lock:
             when, times = self._writes.get(_write(key, change), (0.0, 1))
             return times - 1 if self._clock() - when < MEMORY_SECONDS else 0
 
-    def wrote(self, key: AccountKey, change: Change) -> None:
+    def wrote(self, key: Key, change: Change) -> None:
         """Take note of a change that was made."""
-        if isinstance(change, ReportEvent) or getattr(change, "cause", "") == IssueCause.ROTATION:
+        if isinstance(change, Report) or getattr(change, "cause", "") == Cause.ROTATION:
             return  # nobody undoes a report, and a token's life ends by itself
         with self._lock:
             now, write = self._clock(), _write(key, change)
@@ -74,7 +67,7 @@ class Contention:
         self._purge_at = max(2 * len(kept), 1024)
 
 
-def _write(key: AccountKey, change: Change) -> int:
+def _write(key: Key, change: Change) -> int:
     """Return what stands for a write to an account: of the same kind, to the same object."""
     match change:
         case Issue(account=account):
@@ -83,5 +76,5 @@ def _write(key: AccountKey, change: Change) -> int:
             return hash((key, "attach", account.uid))
         case Delete(secret=secret):
             return hash((key, "delete", secret))
-        case ReportEvent():
+        case Report():
             return hash((key, "report"))

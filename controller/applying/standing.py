@@ -8,10 +8,10 @@ import threading
 from collections import Counter
 from enum import StrEnum
 
-from regauth.controller.observing.observed import AccountKey
+from regauth.controller.observing.observed import Key
 
 
-class AttemptState(StrEnum):
+class State(StrEnum):
     """What became of the last attempt on a service account."""
 
     OK = "ok"
@@ -22,17 +22,17 @@ class AttemptState(StrEnum):
     FAILED = "failed"
 
 
-class UnsettledAccounts:
+class Standing:
     """The states but `OK` and `OVER`, by account; safe for threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._states: dict[AccountKey, AttemptState] = {}
+        self._states: dict[Key, State] = {}
 
-    def put(self, key: AccountKey, state: AttemptState) -> None:
+    def put(self, key: Key, state: State) -> None:
         """Enter what became of the last attempt on an account."""
         with self._lock:
-            if state in (AttemptState.OK, AttemptState.OVER):
+            if state in (State.OK, State.OVER):
                 self._states.pop(key, None)
             else:
                 self._states[key] = state
@@ -42,7 +42,5 @@ class UnsettledAccounts:
         with self._lock:
             found = Counter(self._states.values())
         return tuple(
-            (str(state), found[state])
-            for state in AttemptState
-            if state not in (AttemptState.OK, AttemptState.OVER)
+            (str(state), found[state]) for state in State if state not in (State.OK, State.OVER)
         )

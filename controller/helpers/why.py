@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
-from .asking_https import LOOPBACK, HttpsAnswer, ask
+from .asking_https import LOOPBACK, Answer, ask
 from .helper_configuration import default_path, find_registry, read_configuration
 from .strict_input import HelperError, is_one_line, read_object
 from .token_sources import SOURCES
@@ -41,6 +41,7 @@ _SAID: Final = {
     "no-grant": "refused: no grant allows it",
     "denied": "refused: a denial keeps it from this job",
     "depends-on-reference": "depends on the tag or digest; ask with REPOSITORY:TAG",
+    "depends-on-new-tag": "allowed while the tag does not exist yet",
 }
 
 
@@ -113,7 +114,7 @@ def why_address(realm: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{path.removesuffix(ending) if ending else ''}{_WHY}"
 
 
-def _tell(answer: HttpsAnswer, place: str) -> tuple[int, str]:
+def _tell(answer: Answer, place: str) -> tuple[int, str]:
     if answer.status == _NOT_FOUND:
         raise HelperError("the token server does not say why: it has no /auth/why, or it is off")
     document = read_object(answer.text, "the answer of the token server")
@@ -126,7 +127,8 @@ def _tell(answer: HttpsAnswer, place: str) -> tuple[int, str]:
         f"request {_text(document, 'requestId')}",
     ]
     refused = any(
-        access.get("allowed") is not True and access.get("why") != "depends-on-reference"
+        access.get("allowed") is not True
+        and access.get("why") not in ("depends-on-reference", "depends-on-new-tag")
         for access in accesses
     )
     return (REFUSED if refused else ALLOWED), "\n".join(lines)

@@ -64,6 +64,15 @@ class Why(StrEnum):
     INVALID_REFERENCE = "invalid-reference"
     DEPENDS_ON_REFERENCE = "depends-on-reference"
     """A statement with `tags` decides this access, and the request named no tag or digest."""
+    DEPENDS_ON_NEW_TAG = "depends-on-new-tag"
+    """A grant allows to create the tag (`newTagsOnly`), and whether it exists is not known."""
+    TAG_EXISTS = "tag-exists"
+    """A grant allows to create the tag and not to move it (`newTagsOnly`), and the tag exists."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether more must be known of the request; until then the access is refused."""
+        return self in (Why.DEPENDS_ON_REFERENCE, Why.DEPENDS_ON_NEW_TAG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +104,8 @@ class Verdict:
     why: Why
     source: str = ""
     """
-    The name of the grant that allows, of the denial that refuses, or of the statement that it
-    depends on; None where there is none.
+    The name of the grant that allows, of the denial that refuses, of the statement that it
+    depends on, or of the grant that allows new tags only; empty where there is none.
     """
     errors: tuple[ConditionError, ...] = ()
     lifetime: timedelta | None = None
@@ -177,11 +186,7 @@ class Decision:
 
 def token_lifetime(verdicts: Iterable[Verdict]) -> timedelta | None:
     """Return how long a token for some accesses is valid at most; None: as the server's are."""
-    given = (
-        verdict.lifetime
-        for verdict in verdicts
-        if verdict.allowed or verdict.why is Why.DEPENDS_ON_REFERENCE
-    )
+    given = (verdict.lifetime for verdict in verdicts if verdict.allowed or verdict.why.is_open)
     return min((one for one in given if one is not None), default=None)
 
 

@@ -6,10 +6,11 @@ What lives here: their grammar (OCI Distribution Spec 1.1, "Pulling manifests"; 
 repositories (`scope`), and who may do what.
 
 The token protocol names no reference (`UNKNOWN`).  Only a proxy, which sees the request itself,
-knows it.
+knows it.  Only such a proxy also knows whether a tag exists already (`TagState`).
 """
 
 import re
+from enum import StrEnum
 from typing import Final
 
 UNKNOWN: Final = ""
@@ -23,6 +24,16 @@ ALL_TAGS: Final = "*"
 UPLOAD: Final = "@upload"
 """Content that is being uploaded and has no tag yet.  Conditions see the empty text."""
 
+
+class TagState(StrEnum):
+    """Whether a tag exists in the registry, as its host has found out; written by its value."""
+
+    UNKNOWN = ""
+    NEW = "new"
+    EXISTING = "existing"
+
+
+_STATE: Final = re.compile(r"(.*[^:])=(new|existing)", re.ASCII)
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
 _TAG_PART: Final = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 _DIGEST: Final = re.compile(
@@ -54,6 +65,18 @@ def write(name: str, reference: str) -> str:
     if reference == UPLOAD:
         return name + UPLOAD
     return f"{name}@{reference}" if is_digest(reference) else f"{name}:{reference}"
+
+
+def split_state(text: str) -> tuple[str, TagState]:
+    """
+    Take the state off what `Access.place` writes: `acme/app:v1=new` is `acme/app:v1` and `NEW`.
+
+    No name, tag or action holds `=`.  A digest can, but names no state.
+    """
+    found = _STATE.fullmatch(text)
+    if found is None or "@" in text:
+        return text, TagState.UNKNOWN
+    return found[1], TagState(found[2])
 
 
 def read(text: str) -> tuple[str, str] | None:

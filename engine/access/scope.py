@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from . import references
+from .references import TagState
 
 REPOSITORY: Final = "repository"
 REGISTRY: Final = "registry"
@@ -76,11 +77,18 @@ class Access:
     action: str
     reference: str = references.UNKNOWN
     """A tag or digest, or one of the constants of `references`; a scope never names one."""
+    tag_state: TagState = TagState.UNKNOWN
+    """Whether the tag exists, where the reference is a tag and the host has found that out."""
 
     @property
     def place(self) -> str:
-        """The resource's name, with the reference if there is one: `acme/app:v1`."""
-        return references.write(self.resource.name, self.reference)
+        """
+        The resource's name, with the reference if there is one: `acme/app:v1`.
+
+        A known state of the tag stands behind it: `acme/app:v1=new`.
+        """
+        written = references.write(self.resource.name, self.reference)
+        return f"{written}={self.tag_state}" if self.tag_state else written
 
     def __str__(self) -> str:
         return f"{Resource(self.resource.type, self.place, self.resource.class_)}:{self.action}"
@@ -146,12 +154,23 @@ def parse_access(text: str) -> Access:
     """
     kind, _, rest = text.partition(":")
     place, _, action = rest.rpartition(":")
-    match, found = _TYPE.fullmatch(kind), references.read(place)
+    match, found = _TYPE.fullmatch(kind), _read_place(place)
     if match is None or found is None or not found[0] or not _ACTION.fullmatch(action):
         raise ScopeError(
-            f"{text[:100]!r} is not an access; an access is TYPE:NAME[:TAG|@DIGEST]:ACTION"
+            f"{text[:100]!r} is not an access; an access is "
+            "TYPE:NAME[:TAG[=new|=existing]|@DIGEST]:ACTION"
         )
-    return Access(Resource(match[1], found[0], match[2] or ""), action, found[1])
+    name, reference, state = found
+    return Access(Resource(match[1], name, match[2] or ""), action, reference, state)
+
+
+def _read_place(place: str) -> tuple[str, str, TagState] | None:
+    """Return the name, the reference and the state of a tag; None where the text is malformed."""
+    named, state = references.split_state(place)
+    found = references.read(named)
+    if found is None or (state and not references.is_tag(found[1])):
+        return None
+    return (*found, state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,10 +266,11 @@ def is_repository_name(name: str) -> bool:
 
 def repository_access(place: str, action: str) -> Access | None:
     """Return an action on what `Access.place` writes; None when that is no repository."""
-    found = references.read(place)
+    found = _read_place(place)
     if found is None or not is_repository_name(found[0]):
         return None
-    return Access(Resource(REPOSITORY, found[0]), action, found[1])
+    name, reference, state = found
+    return Access(Resource(REPOSITORY, name), action, reference, state)
 
 
 def repository_accesses(places: Iterable[str]) -> tuple[Access, ...]:

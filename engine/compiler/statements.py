@@ -56,6 +56,7 @@ class Statements:
         tags = self._patterns(node.get("tags"), all_visible, compile_tag_pattern)
         expires = self._expires(node.get("expires"))
         lifetime = self._token_lifetime(node, kind)
+        self._check_new_tags_only(node, kind)
         if self.problems.error_count or patterns is None or tags is None:
             return None  # with an error anywhere there will be no policy
         return kind(
@@ -71,6 +72,7 @@ class Statements:
             location=node["name"].location,
             tags=tags,
             token_lifetime=lifetime,
+            new_tags_only=node.get("newTagsOnly") is not None,
         )
 
     def compile_anonymous(self, entry: Entry) -> Grant | None:
@@ -181,6 +183,23 @@ class Statements:
         except ValueError as error:
             self.problems.error(node.location, "wrong-value", str(error))
             return None
+
+    def _check_new_tags_only(self, node: MappingNode, kind: type[Kind]) -> None:
+        """Report `newTagsOnly` where it would mean nothing, or not keep what it promises."""
+        entry = node.entries.get("newTagsOnly")
+        if entry is None:
+            return
+        actions, at = _texts(node.get("actions")), entry.key.location
+        if kind is Denial:
+            message = "`newTagsOnly` stands in a grant; a denial refuses a tag, new or not"
+            self.problems.error(at, "unknown-key", message, "remove it")
+        elif node.get("tags") is None:
+            message = "`newTagsOnly` says which of the `tags` may be pushed, and there are none"
+            self.problems.error(at, "new-tags-only", message, "add `tags`, such as `tags: ['*']`")
+        elif "delete" in actions:
+            message = "who may delete a tag can create it anew, so `newTagsOnly` keeps no tag here"
+            hint = "remove `delete`, or give it by a grant of its own"
+            self.problems.error(at, "new-tags-only", message, hint)
 
     def _token_lifetime(self, node: MappingNode, kind: type[Kind]) -> timedelta | None:
         entry = node.entries.get("tokenLifetime")

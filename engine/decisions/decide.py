@@ -15,6 +15,10 @@ A statement with `tags` is about tags.  Requests by digest and uploads move no t
 `tags` matches them, and a denial with `tags` does not.  Deleting by digest removes tags too, and
 listing shows all tags: there a denial with `tags` matches, and a grant with `tags` does not.  While
 the reference is unknown, such a statement is not decided, and what depends on it is refused.
+
+A grant with `newTagsOnly` allows to push a tag only if the tag is new.  That is an input
+(`Access.tag_state`): the host finds it out, and keeps it true until the push is done.  While it is
+unknown, the grant does not match.
 """
 
 import sys
@@ -22,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Final, Literal
+from typing import Final
 
 from regauth.engine.access import references
 from regauth.engine.access.outcomes import (
@@ -34,6 +38,7 @@ from regauth.engine.access.outcomes import (
     Verdict,
     Why,
 )
+from regauth.engine.access.references import TagState
 from regauth.engine.access.scope import (
     CATALOG,
     REGISTRY,
@@ -44,7 +49,7 @@ from regauth.engine.access.scope import (
 )
 from regauth.engine.cel import STEPS, CelError, Program, request_budget, timestamp
 from regauth.engine.cel.syntax.limits import REQUEST_STEPS
-from regauth.engine.policy.index import ProviderIndex, StatementLookup, ruled_out
+from regauth.engine.policy.index import Index, Lookup, ruled_out
 from regauth.engine.policy.patterns.names import Pattern
 from regauth.engine.policy.patterns.tags import TagPattern
 from regauth.engine.policy.patterns.text import PATTERN_VALUE, PatternValueError
@@ -71,10 +76,11 @@ class Unseen(Enum):
     """What must be known before a statement can be said to match or not."""
 
     REFERENCE = "reference"
+    TAG_STATE = "tag state"
 
 
-Match = bool | ConditionError | Literal[Unseen.REFERENCE]
-"""Whether a statement matches; or the error, or the missing reference, that keeps this unknown."""
+Match = bool | ConditionError | Unseen
+"""Whether a statement matches; or the error, or what is not known, that keeps this unknown."""
 
 
 def decide(
@@ -138,7 +144,7 @@ class Request:
         bounded: bool = False,
     ) -> None:
         self._policy = policy
-        self._index: ProviderIndex = policy.index[identity.provider]
+        self._index: Index = policy.index[identity.provider]
         self._exhaustive = exhaustive
         self._known: dict[Program, bool | CelError] = {}
         self._spent = 0
@@ -215,8 +221,9 @@ class Request:
     def granted(self, access: Access) -> Verdict:
         """Return the verdict of the grants, as if there were no denial."""
         failed: list[ConditionError] = []
-        waiting: list[Statement] = []
+        waiting: list[tuple[Statement, Unseen]] = []
         matching: list[Statement] = []
+        kept: list[Statement] = []
         for grant in self.grants(access):
             match = self.match(grant, access)
             if match is True:
@@ -227,16 +234,27 @@ class Request:
                 # A grant that fails allows nothing, but the next grant may.  The error goes into
                 # the log.
                 failed.append(match)
-            elif match is not False:
-                waiting.append(grant)
+            elif isinstance(match, Unseen):
+                waiting.append((grant, match))
+            elif self._keeps_tag(grant, access):
+                kept.append(grant)
         errors = tuple(failed)
         if matching:
             lifetime = _longest(matching)
             return Verdict(access, Why.GRANTED, matching[0].name, errors, lifetime)
         if waiting:
-            lifetime = _shortest(waiting)
-            return Verdict(access, Why.DEPENDS_ON_REFERENCE, waiting[0].name, errors, lifetime)
+            lifetime = _shortest([grant for grant, _ in waiting])
+            first, unseen = waiting[0]
+            return Verdict(access, _OPEN[unseen], first.name, errors, lifetime)
+        if kept:
+            return Verdict(access, Why.TAG_EXISTS, kept[0].name, errors)
         return Verdict(access, Why.NO_GRANT, errors=errors)
+
+    def _keeps_tag(self, grant: Statement, access: Access) -> bool:
+        """Tell whether a grant does not match only because the tag exists."""
+        if access.tag_state is not TagState.EXISTING or not creates_tag(grant, access):
+            return False
+        return self.match(grant, replace(access, tag_state=TagState.NEW)) is True
 
     def denials(self, access: Access) -> list[Statement]:
         """Return the denials that could match."""
@@ -256,9 +274,7 @@ class Request:
             return [self.all_grants[position] for position in index.catalog_grants]
         return self._named(index.grants, self.all_grants, access.resource.name)
 
-    def _named(
-        self, lookup: StatementLookup, all_: Sequence[Statement], name: str
-    ) -> list[Statement]:
+    def _named(self, lookup: Lookup, all_: Sequence[Statement], name: str) -> list[Statement]:
         """Return what could match a name: looked up once for all actions on it."""
         key = (id(lookup), name)
         found = self._candidates.get(key)
@@ -290,6 +306,15 @@ class Request:
 
     def match(self, statement: Statement, access: Access) -> Match:
         """Tell whether a statement matches; a part that is false outweighs an unknown one."""
+        found = self._match_any_state(statement, access)
+        if found is not True or not creates_tag(statement, access):
+            return found
+        if access.tag_state is TagState.UNKNOWN:
+            return Unseen.TAG_STATE
+        return access.tag_state is TagState.NEW
+
+    def _match_any_state(self, statement: Statement, access: Access) -> Match:
+        """Tell whether a statement matches, be the tag new or not."""
         self._left[0] -= STATEMENT_STEPS + PATTERN_STEPS * len(statement.patterns)
         self.check_steps(repr(statement.name))
         if self.mismatch(statement, access):
@@ -424,6 +449,19 @@ def _both(first: Match, second: Match, statement: Statement) -> Match:
     return second if isinstance(second, ConditionError) else first
 
 
+def creates_tag(statement: Statement, access: Access) -> bool:
+    """Tell whether a statement is about an access only where the access's tag is new."""
+    return (
+        statement.new_tags_only and access.action == "push" and references.is_tag(access.reference)
+    )
+
+
+_OPEN: Final = {
+    Unseen.REFERENCE: Why.DEPENDS_ON_REFERENCE,
+    Unseen.TAG_STATE: Why.DEPENDS_ON_NEW_TAG,
+}
+
+
 def _longest(grants: Sequence[Statement]) -> timedelta | None:
     """Return the longest lifetime of some grants; None, the server's, is longer than any."""
     given = [grant.token_lifetime for grant in grants]
@@ -440,6 +478,8 @@ def unknown(access: Access) -> Why | None:
     """Return why an access can never be allowed, or None."""
     resource = access.resource
     if access.reference and not _can_be_referred_to(access):
+        return Why.INVALID_REFERENCE
+    if access.tag_state and not references.is_tag(access.reference):
         return Why.INVALID_REFERENCE
     if resource.type == REPOSITORY:
         if access.action not in REPOSITORY_ACTIONS:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from regauth.engine.access.outcomes import Decision, Reason, Refusal, Verdict
+from regauth.engine.access.outcomes import Decision, Reason, Refusal, Verdict, Why
 from regauth.engine.access.scope import Access
 from regauth.engine.policy.policy import Policy
 from regauth.engine.source.addresses import IpAddress
@@ -100,7 +100,15 @@ def decide_open(
 
 
 def choose(verdicts: Sequence[Verdict], choices: Sequence[Sequence[Access]]) -> tuple[Verdict, ...]:
-    """Return for each choice the verdict that counts: the first that allows, else its first."""
+    """
+    Return for each choice the verdict that counts.
+
+    It is the first that allows, else the first that a new tag would allow, else the first.
+    """
     listed = iter(verdicts)
     found = [[next(listed) for _ in choice] for choice in choices]
-    return tuple([next((one for one in some if one.allowed), some[0]) for some in found])
+    return tuple([min(some, key=_rank) for some in found])
+
+
+def _rank(verdict: Verdict) -> int:
+    return 0 if verdict.allowed else 1 if verdict.why is Why.DEPENDS_ON_NEW_TAG else 2

@@ -220,7 +220,7 @@ def _told(request: Request, verdict: Verdict) -> Why:
     if verdict.why is not Why.DENIED:
         return verdict.why
     granted = request.granted(verdict.access).why
-    return Why.DENIED if granted in (Why.GRANTED, Why.DEPENDS_ON_REFERENCE) else granted
+    return Why.DENIED if granted is Why.GRANTED or granted.is_open else granted
 
 
 def _is_known(request: Request, grant: Statement, access: Access) -> bool:

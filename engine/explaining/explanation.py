@@ -14,11 +14,11 @@ from datetime import datetime
 from typing import Final
 
 from regauth.engine.access.outcomes import Decision, Identity, Reason, Refusal, Verdict
-from regauth.engine.access.references import is_tag
+from regauth.engine.access.references import TagState, is_tag
 from regauth.engine.access.scope import Access
 from regauth.engine.cel import Trace
 from regauth.engine.decisions.authentication import CHECKS, Authenticated, identify, rule_variables
-from regauth.engine.decisions.decide import Match, Request, decide
+from regauth.engine.decisions.decide import Match, Request, creates_tag, decide
 from regauth.engine.decisions.exchange import Credentials, Keys, NeedKeys, anonymous, login
 from regauth.engine.policy.patterns.names import Pattern
 from regauth.engine.policy.patterns.tags import TagPattern
@@ -70,6 +70,8 @@ class StatementStep:
     patterns: tuple[PatternStep, ...] = ()
     condition: Trace | None = None
     tags: tuple[PatternStep, ...] = ()
+    tag_state: TagState | None = None
+    """Of a grant of new tags only: what is known of the tag; None where that does not matter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,4 +260,5 @@ def _statement(request: Request, statement: Statement, access: Access) -> Statem
         patterns=steps(statement.patterns, access.resource.name),
         condition=condition,
         tags=steps(statement.tags, tag) if tag else (),
+        tag_state=access.tag_state if creates_tag(statement, access) else None,
     )

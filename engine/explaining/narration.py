@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from regauth.engine.access.outcomes import ConditionError, Refusal, Why
+from regauth.engine.access.references import TagState
 from regauth.engine.cel import Trace
 from regauth.engine.decisions.decide import Unseen
 
@@ -73,6 +74,12 @@ def _access(access: AccessSteps) -> Iterator[str]:
     elif verdict.why is Why.DEPENDS_ON_REFERENCE:
         waits = f"{verdict.source} asks for the tag [{verdict.why}]"
         yield f"{verdict.access}: REFUSED for now, {waits}"
+    elif verdict.why is Why.DEPENDS_ON_NEW_TAG:
+        waits = f"{verdict.source} allows it if the tag is new [{verdict.why}]"
+        yield f"{verdict.access}: REFUSED for now, {waits}"
+    elif verdict.why is Why.TAG_EXISTS:
+        kept = f"the tag exists, and {verdict.source} allows new tags only [{verdict.why}]"
+        yield f"{verdict.access}: REFUSED, {kept}"
     else:
         yield f"{verdict.access}: REFUSED, {_REASONS[verdict.why]} [{verdict.why}]"
     for statement in access.statements:
@@ -91,14 +98,26 @@ def _statement(step: StatementStep) -> Iterator[str]:
         yield from _pattern(pattern)
     for tag in step.tags:
         yield from _pattern(tag, "tag ")
+    if step.tag_state is not None:
+        state = _STATES[step.tag_state]
+        yield f"        newTagsOnly: {state}"
     if step.condition is not None:
         yield from narrate_trace(step.condition, "        ")
+
+
+_STATES: Final = {
+    TagState.UNKNOWN: "whether the tag exists is not known here",
+    TagState.NEW: "the tag is new",
+    TagState.EXISTING: "the tag exists",
+}
 
 
 def _outcome(step: StatementStep) -> str:
     if isinstance(step.matches, ConditionError):
         effect = "so it matches" if step.denial else "so it does not match"
         return f"cannot be evaluated, {effect}: {step.matches.message}"
+    if step.matches is Unseen.TAG_STATE:
+        return "matches if the tag is new, which is not known here"
     if isinstance(step.matches, Unseen):
         return "depends on the tag or digest, which is not known here"
     if step.mismatch:

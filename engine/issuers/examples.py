@@ -16,16 +16,7 @@ from typing import Any, Final, Literal
 from regauth.engine.languages import find_common
 
 from .claims import Claim, ClaimSchema
-from .relations import (
-    MISSING,
-    AnyText,
-    ClaimReference,
-    Constraint,
-    Path,
-    Relation,
-    Template,
-    value_at,
-)
+from .relations import MISSING, Constraint, Path, Reference, Relation, Template, Wildcard, value_at
 from .stand_ins import stand_in
 
 _ROUNDS: Final = 200
@@ -43,7 +34,7 @@ _UNKNOWN: Final[Mapping[str, object]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class ValueOrigin:
+class Origin:
     """
     Where the value of a claim comes from.
 
@@ -54,7 +45,7 @@ class ValueOrigin:
     about: str = ""
 
 
-GIVEN: Final = ValueOrigin("given")
+GIVEN: Final = Origin("given")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +53,7 @@ class Derived:
     """The claims of a whole token, and where each value comes from."""
 
     claims: dict[str, Any]
-    origins: Mapping[Path, ValueOrigin]
+    origins: Mapping[Path, Origin]
 
 
 def coherent(
@@ -98,7 +89,7 @@ class _Filling:
     claims: dict[str, Any]
     including: frozenset[Path]
     form: str
-    origins: dict[Path, ValueOrigin] = field(default_factory=dict)
+    origins: dict[Path, Origin] = field(default_factory=dict)
     made: frozenset[Path] = frozenset()
     """The claims that a template makes of others."""
 
@@ -124,7 +115,7 @@ class _Filling:
             ):
                 break
 
-    def _put(self, path: Path, value: object, origin: ValueOrigin) -> None:
+    def _put(self, path: Path, value: object, origin: Origin) -> None:
         claims = self.claims
         for name in path[:-1]:
             claims = claims[name]
@@ -206,14 +197,14 @@ class _Filling:
         self._put(path, *self._usual(claim))
         return True
 
-    def _usual(self, claim: Claim) -> tuple[object, ValueOrigin]:
+    def _usual(self, claim: Claim) -> tuple[object, Origin]:
         """Return a claim's usual value, for an id that of the thing's name."""
         if claim.type == "object":
-            return {}, ValueOrigin("usual")
+            return {}, Origin("usual")
         name = self._name_of(claim)
         if name is not None:
-            return stand_in(claim.values, "/".join(name)), ValueOrigin("name", name[-1])
-        return self._default(claim), ValueOrigin("usual")
+            return stand_in(claim.values, "/".join(name)), Origin("name", name[-1])
+        return self._default(claim), Origin("usual")
 
     def _default(self, claim: Claim, constraint: Constraint | None = None) -> object:
         """Return a claim's usual value, or the most usual one that a constraint allows."""
@@ -257,8 +248,8 @@ def _leaves(claims: Mapping[str, Any], path: Path = ()) -> Iterator[Path]:
             yield from _leaves(value, (*path, name))
 
 
-def _origin(relation: Relation) -> ValueOrigin:
-    return ValueOrigin("relation", relation.description)
+def _origin(relation: Relation) -> Origin:
+    return Origin("relation", relation.description)
 
 
 def _named_by(schema: ClaimSchema, claim: Claim) -> Claim | None:
@@ -277,7 +268,7 @@ def _related(schema: ClaimSchema) -> list[Path]:
         for path, constraint in (*relation.when, *relation.then):
             found.add(path)
             for template in (*constraint.templates, *constraint.parts):
-                found.update(one.path for one in template.pieces if isinstance(one, ClaimReference))
+                found.update(one.path for one in template.pieces if isinstance(one, Reference))
                 found.update(read for read, _ in template.when)
     for path, claim in schema.claims.items():
         if claim.type == "object" or _named_by(schema, claim) is not None or len(path) > 1:
@@ -314,7 +305,7 @@ def _captured(template: Template, claims: Mapping[str, Any], value: str) -> dict
     pieces = list(template.pieces)
     for at, piece in enumerate(pieces):
         known = piece if isinstance(piece, str) else None
-        if isinstance(piece, ClaimReference):
+        if isinstance(piece, Reference):
             known = found.get(piece.path) or piece.text(claims)
         if known is not None:
             if not rest.startswith(known):
@@ -325,11 +316,11 @@ def _captured(template: Template, claims: Mapping[str, Any], value: str) -> dict
         if not isinstance(following, str):
             return None
         # Before a wildcard the last separator ends the part: `acme/team` of `acme/team/app`.
-        split = rest.rpartition if pieces[at + 2 :] == [AnyText()] else rest.partition
+        split = rest.rpartition if pieces[at + 2 :] == [Wildcard()] else rest.partition
         text, separator, _ = split(following) if following else (rest, "", "")
         if not text or (following and not separator):
             return None
-        if isinstance(piece, ClaimReference) and not piece.group:
+        if isinstance(piece, Reference) and not piece.group:
             found[piece.path] = text
         rest = rest[len(text) :]
     return None if rest else found

@@ -14,14 +14,14 @@ import re2
 from regauth.engine.source.nearest import did_you_mean
 
 from .claims import Claim
-from .relations import AnyText, ClaimReference, Constraint, Path, Piece, Relation, Template
+from .relations import Constraint, Path, Piece, Reference, Relation, Template, Wildcard
 from .samples import Place
 from .values import Values
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 
 
-class FaultReporter(Protocol):
+class Fault(Protocol):
     """Reports what is wrong with a schema at a place in its JSON."""
 
     def __call__(self, place: Place, message: str, hint: str = "") -> None:
@@ -43,7 +43,7 @@ class RelationReader:
         self,
         known: Mapping[Path, Claim],
         names: Mapping[str, Path],
-        fault: FaultReporter,
+        fault: Fault,
         values: ReadValues,
     ) -> None:
         """
@@ -115,7 +115,7 @@ class RelationReader:
         for found in _PLACEHOLDER.finditer(text):
             if text[at : found.start()]:
                 pieces.append(text[at : found.start()])
-            piece = AnyText() if found[1] == "*" else self._reference(found[1], place)
+            piece = Wildcard() if found[1] == "*" else self._reference(found[1], place)
             pieces.extend([] if piece is None else [piece])
             at = found.end()
         if text[at:]:
@@ -123,10 +123,10 @@ class RelationReader:
         form = "" if isinstance(about, str) else about.get("form", "")
         return Template(text, tuple(pieces), self._conditions(when, (*place, "when")), form)
 
-    def _reference(self, name: str, place: Place) -> ClaimReference | None:
+    def _reference(self, name: str, place: Place) -> Reference | None:
         if name in self._names:
             path = self._names[name]
-            return ClaimReference(path, self._known[path].always)
+            return Reference(path, self._known[path].always)
         whole, _, group = name.rpartition(".")
         at = self._names.get(whole)
         pattern = self._known[at].values.pattern if at is not None else ""
@@ -139,7 +139,7 @@ class RelationReader:
                 f"write it as (?P<{group}>...)",
             )
         else:
-            return ClaimReference(at, self._known[at].always, group, pattern)
+            return Reference(at, self._known[at].always, group, pattern)
         return None
 
 

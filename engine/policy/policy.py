@@ -19,7 +19,7 @@ from regauth.engine.policy.patterns.names import Pattern
 from regauth.engine.policy.patterns.tags import TagPattern
 from regauth.engine.source.problems import Location
 
-from .index import ProviderIndex
+from .index import Index
 
 if TYPE_CHECKING:  # without its library: most policies hold no key
     from regauth.engine.tokens.keys import KeySet
@@ -121,6 +121,7 @@ class Statement:
 
     `patterns` and `actions` are those of repositories; a statement with `catalog` has neither.
     `tags` narrows a statement to some tags; without any it is about all there is in a repository.
+    `new_tags_only` narrows a grant with tags further: it allows to push only tags that are new.
     """
 
     name: str
@@ -137,8 +138,11 @@ class Statement:
     tags: tuple[TagPattern, ...] = ()
     token_lifetime: timedelta | None = None
     """How long a registry token for it is valid at most; None: as long as the server's are."""
+    new_tags_only: bool = False
 
     def __post_init__(self) -> None:
+        if self.new_tags_only and not self.tags:
+            raise ValueError(f"{self.name!r} is about new tags, and names none")
         if self.catalog and self.tags:
             raise ValueError(f"{self.name!r} is about the catalog, which has no tags")
         if self.catalog == bool(self.patterns) or bool(self.patterns) != bool(self.actions):
@@ -181,7 +185,7 @@ class Policy:
     definitions: Mapping[str, Program]
     hash: str
     """`sha256:` and the digest of the files it was compiled from, names included."""
-    index: Mapping[str, ProviderIndex]
+    index: Mapping[str, Index]
     """What each provider's tokens, and "" for anonymous requests, can match."""
 
     @property
@@ -238,6 +242,16 @@ class Policy:
     def by_reference(self) -> tuple[Statement, ...]:
         """The statements with `tags`, which only a proxy can decide: it sees the tag."""
         return tuple(one for one in (*self.grants, *self.denials) if one.tags)
+
+    @property
+    def by_new_tag(self) -> tuple[Statement, ...]:
+        """
+        The grants of new tags only (`newTagsOnly`).
+
+        Only a proxy that sends the push to the registry itself can decide them: it asks whether the
+        tag exists, and lets nobody else create it until the registry has answered.
+        """
+        return tuple(one for one in self.grants if one.new_tags_only)
 
 
 def _read_time(programs: Iterable[Program]) -> bool:

@@ -6,11 +6,11 @@ point.  Not here: whether the cases pass, and the reports' formats.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
 from regauth.engine.access.outcomes import Refusal
-from regauth.engine.access.references import is_tag
+from regauth.engine.access.references import TagState, is_tag
 from regauth.engine.access.scope import Access
 from regauth.engine.cel import BOOL, Node, Part, Program, unparse
 from regauth.engine.cel.syntax.analysis import references
@@ -24,7 +24,7 @@ from regauth.engine.cel.syntax.nodes import (
     walk,
 )
 from regauth.engine.decisions.authentication import Authenticated, rule_variables
-from regauth.engine.decisions.decide import Request
+from regauth.engine.decisions.decide import Request, creates_tag
 from regauth.engine.policy.patterns.names import Pattern
 from regauth.engine.policy.patterns.tags import TagPattern
 from regauth.engine.policy.policy import Policy, Provider, Statement
@@ -125,6 +125,11 @@ class _Collector:
                 place = places.item(statement.name, key, text) or statement.location
                 point = Point("pattern", statement.name, text, place, (TRUE,))
                 self._patterns[statement.name, key, text] = point
+        self._new_tags: dict[str, Point] = {}
+        for grant in policy.by_new_tag:
+            name, key = grant.name, "newTagsOnly"
+            place = places.key(name, key) or grant.location
+            self._new_tags[name] = Point("new tags", name, f"{key}: true", place, (TRUE, FALSE))
 
     def collect(self, questions: Iterable[tuple[Session, Access]]) -> Coverage:
         sessions: dict[int, Session] = {}
@@ -143,6 +148,7 @@ class _Collector:
         points += self._rules()
         points += self._statements.values()
         points += self._patterns.values()
+        points += self._new_tags.values()
         for condition in list(self._conditions.values()):
             points += self._parts(condition)
         points += self._invariants.points()
@@ -179,6 +185,7 @@ class _Collector:
             match = request.match(statement, access)
             point = self._statements[statement.name]
             point.seen.add(TRUE if match is True else FALSE)
+            self._tag_state(statement, access, request)
             if request.mismatch(statement, access):
                 continue
             if not self._named(statement, access, request):
@@ -189,6 +196,15 @@ class _Collector:
                 where = (point.kind, statement.name, statement.location)
                 provider = session.outcome.provider
                 self._note(where, statement.when, provider, dict(request.variables), session)
+
+    def _tag_state(self, statement: Statement, access: Access, request: Request) -> None:
+        """Record that a grant of new tags allowed one, or kept one that exists, for this alone."""
+        if not access.tag_state or not creates_tag(statement, access):
+            return
+        new = replace(access, tag_state=TagState.NEW)
+        if request.match(statement, new) is True:
+            seen = TRUE if access.tag_state is TagState.NEW else FALSE
+            self._new_tags[statement.name].seen.add(seen)
 
     def _named(self, statement: Statement, access: Access, request: Request) -> bool:
         """Record the patterns that match; tell whether the condition is evaluated after them."""

@@ -118,7 +118,14 @@ class _Maker:
                 yield self._changed(operator, statement, changed, tag.text, wider.text, place)
         if statement.tags:
             text = f"tags: [{', '.join(tag.text for tag in statement.tags)}]"
-            yield self._changed("drop-tags", statement, replace(statement, tags=()), text, "")
+            without = replace(statement, tags=(), new_tags_only=False)
+            yield self._changed("drop-tags", statement, without, text, "")
+        if statement.new_tags_only:
+            moving = replace(statement, new_tags_only=False)
+            place = self._places.key(statement.name, "newTagsOnly")
+            yield self._changed(
+                "drop-new-tags-only", statement, moving, "newTagsOnly: true", "", place
+            )
 
     def _lists(self, statement: Statement) -> Iterator[Mutant]:
         if not statement.catalog:

@@ -76,6 +76,12 @@ class Places:
                 return item.location
         return None
 
+    def key(self, name: str, key: str) -> Location | None:
+        """Return where a key of a statement stands."""
+        statement = self.statements.get(name)
+        found = statement.entries.get(key) if statement is not None else None
+        return found.key.location if found is not None else None
+
     def entry(self, table: str, key: str) -> Location | None:
         """Return where an entry of a table stands."""
         found = self.tables[table].entries.get(key) if table in self.tables else None

@@ -11,8 +11,13 @@ from datetime import datetime
 from typing import Final
 
 from regauth.engine.access.outcomes import Refusal, Verdict, Why
-from regauth.engine.access.references import ALL_TAGS, UPLOAD, is_tag, write
-from regauth.engine.access.scope import Access, is_repository_name, repository_accesses
+from regauth.engine.access.references import ALL_TAGS, UPLOAD, TagState, is_tag, write
+from regauth.engine.access.scope import (
+    Access,
+    is_repository_name,
+    repository_access,
+    repository_accesses,
+)
 from regauth.engine.cel import CelError, Program
 from regauth.engine.decisions.authentication import Authenticated, authenticate
 from regauth.engine.decisions.decide import Request
@@ -151,11 +156,15 @@ class Witnesses:
                     for tag in statement.tags:
                         references.update(dict.fromkeys(self._tag_samples(tag)))
         good = [name for name in names if is_repository_name(name)]
-        return [
-            *self._names,
-            *(write(name, reference) for reference in references for name in good),
-            *good,
+        named = [write(name, reference) for reference in references for name in good]
+        creates = self._policy.by_new_tag or mutant.policy.by_new_tag
+        stated = [
+            f"{place}={state}"
+            for place in (*self._names, *named)
+            if creates and _is_tagged(place)
+            for state in (TagState.EXISTING, TagState.NEW)
         ]
+        return [*self._names, *stated, *named, *good]
 
     def _tag_samples(self, tag: TagPattern) -> Iterator[str]:
         """Yield references that a pattern distinguishes, and those that are not tags."""
@@ -177,6 +186,11 @@ class Witnesses:
             yield f"x/{text}"
             yield f"{text.rpartition('/')[0]}/another"
         yield "another/one"
+
+
+def _is_tagged(place: str) -> bool:
+    found = repository_access(place, "push")
+    return found is not None and not found.tag_state and is_tag(found.reference)
 
 
 def _bases(sessions: Iterable[Session]) -> Iterator[_Base]:
@@ -251,7 +265,7 @@ def _same_condition(one: Statement, new: Statement, request: Request) -> bool:
         return False
     if one.expires != new.expires or one.tags != new.tags:
         return False
-    if one.token_lifetime != new.token_lifetime:
+    if one.token_lifetime != new.token_lifetime or one.new_tags_only != new.new_tags_only:
         return False
     if one.when is None or new.when is None:
         return False
@@ -284,6 +298,8 @@ def _answer(request: Request | Refusal, access: Access) -> str:
         return "allowed after an error" if verdict.allowed else "an error"
     if verdict.why is Why.DEPENDS_ON_REFERENCE:
         return "depends on the tag"
+    if verdict.why is Why.DEPENDS_ON_NEW_TAG:
+        return "allowed if the tag is new"
     return "allowed" if verdict.allowed else "refused"
 
 

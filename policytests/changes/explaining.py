@@ -105,7 +105,8 @@ def explain_proof(account: Notes, at: datetime | None) -> tuple[list[str], list[
 
 def _compared(one: Refuted) -> str:
     target = one.target
-    reference = "" if target.reference == "none" else f" of {target.reference.value}"
+    state = {"": "", "new": "a new ", "existing": "an existing "}[target.tag_state]
+    reference = "" if target.reference == "none" else f" of {state}{target.reference.value}"
     action = "list" if target.catalog else f"{target.action}{reference}"
     pattern = "" if target.catalog else f" {one.grant.patterns[one.pattern].text}"
     against = names_of((*one.old, *one.new))

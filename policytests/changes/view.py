@@ -31,7 +31,7 @@ WORDS: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class AcceptedResults:
+class Accepted:
     """The results that the caller accepts, each with its reason; empty where none is accepted."""
 
     widening: str = ""
@@ -39,13 +39,13 @@ class AcceptedResults:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeView:
+class View:
     """What is shown: every policy of the change, and what it comes to."""
 
     comparisons: Sequence[Comparison]
     base: str
     head: str
-    accepted: AcceptedResults
+    accepted: Accepted
     fail_on_narrowing: bool = False
     limit: int = 0
     color: bool = False

@@ -217,6 +217,11 @@ class AskedToken:
                 raise PolicyError(f"a condition failed: {answer.errors[0].message}")
             if answer.why is Why.DEPENDS_ON_REFERENCE:
                 raise PolicyError(f"`{answer.source}` asks for the tag: write {repository}:TAG")
+            if answer.why is Why.DEPENDS_ON_NEW_TAG:
+                raise PolicyError(
+                    f"`{answer.source}` allows new tags only: "
+                    f"write {repository}=new or {repository}=existing"
+                )
         return Permission(self.asked.policy, session, access, answer)
 
     def refused(self, service: str | None = None) -> str | None:

@@ -275,6 +275,7 @@ def _given(
             gets = _gets(grant, pattern, request, outcome)
             if gets:
                 tags = ",".join(tag.text for tag in grant.tags)
+                tags += " (new tags only)" if grant.new_tags_only and "push" in gets else ""
                 shown = f"{_shown(pattern, outcome)}{':' * bool(tags)}{tags}"
                 yield ",".join(gets), _written(shown, grant.class_), grant
 

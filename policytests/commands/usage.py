@@ -19,12 +19,12 @@ from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.quantities import parse_duration
 from regauth.engine.source.rendering import render_text
 from regauth.policytests.execution.cases import Case
-from regauth.policytests.execution.judging import CaseOutcome
-from regauth.policytests.execution.policies import CompiledFolder, compile_folder
+from regauth.policytests.execution.judging import Outcome
+from regauth.policytests.execution.policies import Compiled, compile_folder
 from regauth.policytests.execution.run import Loaded, Run, SuiteError
 from regauth.policytests.exit_codes import NOTHING_RUN, POLICY_BROKEN, USAGE
 from regauth.policytests.proofs import Question, more_access
-from regauth.policytests.replay.deciding import Change, Replay, UndecidedReason
+from regauth.policytests.replay.deciding import Change, Replay, Undecided
 from regauth.policytests.replay.logs import STANDARD_INPUT, LogError, check_logs, lines
 from regauth.policytests.replay.questions import IncoherentError
 from regauth.policytests.replay.records import Record, RecordError, read_record
@@ -46,7 +46,7 @@ def read_logs(
     logs: Sequence[str],
     since: datetime | None,
     take: Callable[[Record], object],
-    fault: Callable[[UndecidedReason], object] = lambda _: None,
+    fault: Callable[[Undecided], object] = lambda _: None,
 ) -> None:
     """
     Give each record of some logs to `take`, and each line that is none to `fault`.
@@ -57,7 +57,7 @@ def read_logs(
     for log in logs:
         for line in lines(log):
             if line.fault:
-                fault(UndecidedReason.NOT_A_RECORD)
+                fault(Undecided.NOT_A_RECORD)
                 continue
             try:
                 record = read_record(line.text)
@@ -65,7 +65,7 @@ def read_logs(
                     take(record)
             except (RecordError, IncoherentError) as error:
                 torn = isinstance(error, RecordError) and not line.text.endswith(b"\n")
-                fault(UndecidedReason.TORN if torn else UndecidedReason.NOT_A_RECORD)
+                fault(Undecided.TORN if torn else Undecided.NOT_A_RECORD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class LogQuestion:
         check_logs(logs)
         counter = UsageCounter(policy, keep=keep)
 
-        def fault(why: UndecidedReason) -> None:
+        def fault(why: Undecided) -> None:
             counter.usage.undecided[why] += 1
 
         read_logs(logs, self.begin(), counter.add, fault)
@@ -100,12 +100,12 @@ class LogQuestion:
         except ValueError as error:
             raise UsageError(f"--since: {error}") from error
 
-    def compiled(self) -> CompiledFolder:
+    def compiled(self) -> Compiled:
         """Compile the policy."""
         return compile_folder(self.policy, self.policy.as_posix())
 
 
-def _broken(compiled: CompiledFolder) -> int:
+def _broken(compiled: Compiled) -> int:
     compilation = compiled.compilation
     sys.stderr.write(render_text(compilation.problems, compilation.sources) + "\n")
     return POLICY_BROKEN
@@ -205,7 +205,7 @@ class Tightening:
 
         def compare(record: Record) -> None:
             found = after.differences(record)
-            lost = not isinstance(found, UndecidedReason) and any(
+            lost = not isinstance(found, Undecided) and any(
                 one.change is not Change.OTHERWISE for one in found
             )
             if lost and before.differences(record) != found:
@@ -230,7 +230,7 @@ class Tightening:
         paths = [one for one in sorted(here.rglob(f"*{SUFFIX}")) if _is_about(known, one, folder)]
         changed = Run.at(here)
         compilation = Compilation(done.policy, (), done.files)
-        changed.policies.put(folder, CompiledFolder(folder, self.policy.as_posix(), compilation))
+        changed.policies.put(folder, Compiled(folder, self.policy.as_posix(), compilation))
         failed = passed = 0
         for path in paths:
             try:
@@ -251,7 +251,7 @@ class Tightening:
 
 def _holds(case: Case, loaded: Loaded) -> bool:
     """Tell whether a case passes; one that may fail counts for nothing."""
-    passed = case.judge(loaded.evaluation).outcome is CaseOutcome.PASSED
+    passed = case.judge(loaded.evaluation).outcome is Outcome.PASSED
     return passed or case.exemption is not None
 
 

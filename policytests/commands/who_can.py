@@ -15,7 +15,7 @@ from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.nearest import did_you_mean
 from regauth.policytests.analysis.ways_in import WayIn, ways_in
 from regauth.policytests.execution.examples import claims_of, token
-from regauth.policytests.execution.judging import depends_on_reference
+from regauth.policytests.execution.judging import is_open
 from regauth.policytests.execution.run import Loaded
 
 from .questions import Options, QuestionError
@@ -78,10 +78,12 @@ def _way(policy: Policy, way: WayIn, asked: str, service: str) -> Iterator[str]:
         yield f"anybody can {asked} at {service}, without credentials, by {place}"
     else:
         yield f"a token of {way.provider} can {asked} at {service}, by {place}"
+    creates = grant.new_tags_only and asked.startswith("push ")
     needs = [
         *way.conditions,
         *(f"the name fits {name}" for name in way.names),
         *([f"the tag is one of {', '.join(way.tags)}"] if way.tags else ()),
+        *(["the tag does not exist yet"] if creates else ()),
     ]
     yield from _listed("if", needs)
     for name, conditions in way.exceptions:
@@ -117,7 +119,7 @@ def _tokens(
             answer = loaded.evaluation.answer(name, service, access)
             if isinstance(answer, Refusal):
                 continue
-            waits = depends_on_reference(answer)
+            waits = is_open(answer)
             if answer.allowed or waits:
                 found += 1
                 subject = visible(str(sample.claims.get("sub")))

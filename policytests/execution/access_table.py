@@ -16,10 +16,10 @@ from regauth.engine.access.scope import REPOSITORY_ACTIONS
 from regauth.policytests.suites.suite import Mark
 
 from .evaluation import AccessAnswer
-from .judging import allowed_despite_error, depends_on_reference, mark_of
+from .judging import allowed_despite_error, is_open, mark_of
 
 DEPENDS: Final = "?"
-"""The mark of a cell that depends on the tag.  In a suite's snapshot it is an error."""
+"""The mark of a cell that depends on the tag or its state.  In a snapshot it is an error."""
 
 _LIFETIME: Final = re.compile(r" ([0-9]+)s$")
 """How a cell ends whose token is valid for a limited time."""
@@ -40,7 +40,7 @@ class Row:
         # `A!` means allowed although a condition failed.  With a plain error, a widening would be
         # hidden.
         mark = f"{Mark.ALLOWED.value}!" if allowed_despite_error(answer) else mark_of(answer).value
-        if depends_on_reference(answer):
+        if is_open(answer):
             mark = DEPENDS
         source = answer.reason if isinstance(answer, Refusal) else answer.source
         if isinstance(answer, Verdict) and answer.allowed and answer.lifetime is not None:

@@ -31,6 +31,7 @@ def statement_key(statement: Statement) -> Hashable:
         statement.class_,
         statement.expires,
         frozenset(map(_pattern_key, statement.tags)),
+        statement.new_tags_only,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
+from regauth.engine.access.references import TagState
 from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
 
 from .answers import About, Answer, Longer, Question, Unknown, Witness
@@ -303,9 +304,16 @@ class _Prover:
             for policy in (self._new, self._bound)
             for one in (*policy.grants, *policy.denials)
         )
+        # A tag whose state is not known is pushed by whoever may push one that exists.
+        states = (TagState.EXISTING, TagState.NEW)
+        creates = bool(self._new.by_new_tag or self._bound.by_new_tag)
         for action in sorted(grant.actions):
             for reference in Reference if tagged else (Reference.NONE,):
-                yield Target(service, action, grant.class_, reference=reference)
+                stated = creates and action == "push" and reference is Reference.TAG
+                for state in states if stated else (TagState.UNKNOWN,):
+                    yield Target(
+                        service, action, grant.class_, reference=reference, tag_state=state
+                    )
 
 
 def _form(side: Side, grant: Grant) -> int | None:

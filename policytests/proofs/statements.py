@@ -12,7 +12,7 @@ from enum import StrEnum
 from fractions import Fraction
 from typing import Final
 
-from regauth.engine.access.references import ALL_TAGS
+from regauth.engine.access.references import ALL_TAGS, TagState
 from regauth.engine.access.scope import CATALOG, MAX_NAME_LENGTH, REGISTRY, REPOSITORY
 from regauth.engine.cel import Program
 from regauth.engine.policy.patterns.names import Pattern, Wildcard
@@ -69,6 +69,8 @@ class Target:
     class_: str = ""
     catalog: bool = False
     reference: Reference = Reference.NONE
+    tag_state: TagState = TagState.UNKNOWN
+    """Whether the tag exists; it is asked about only where a grant is of new tags alone."""
     name: Text = NAME
     tag: Text = TAG
 
@@ -121,7 +123,13 @@ class Side:
             and (statement.class_ == class_ or any_class)
             and target.service in statement.services
             and (statement.providers is None or self.provider in statement.providers)
+            and (not self._creates_tag(statement) or target.tag_state is TagState.NEW)
         )
+
+    def _creates_tag(self, statement: Statement) -> bool:
+        """Tell whether a statement is about the target only where the tag is new."""
+        tag = self.target.reference is Reference.TAG
+        return statement.new_tags_only and tag and self.target.action == "push"
 
     def statement(self, statement: Statement) -> Formula:
         """Return when a grant allows, or when a denial refuses."""

@@ -237,7 +237,8 @@ def access(target: Target, model: Model, claims: Mapping[str, object]) -> Access
         Reference.ALL_TAGS: ALL_TAGS,
         Reference.UPLOAD: UPLOAD,
     }.get(target.reference, "")
-    return Access(Resource(REPOSITORY, name, target.class_), target.action, reference)
+    resource = Resource(REPOSITORY, name, target.class_)
+    return Access(resource, target.action, reference, target.tag_state)
 
 
 def _written(text: Text, model: Model, claims: Mapping[str, object]) -> str | None:

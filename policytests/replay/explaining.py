@@ -14,12 +14,12 @@ from regauth.engine.explaining.explanation import (
     explain_verified,
 )
 
-from .deciding import Replay, UndecidedReason
+from .deciding import Replay, Undecided
 from .questions import asked_of
 from .records import Record
 
 
-def explain_record(replay: Replay, record: Record) -> Explanation | UndecidedReason | None:
+def explain_record(replay: Replay, record: Record) -> Explanation | Undecided | None:
     """
     Decide a record again and keep every step.
 
@@ -31,15 +31,15 @@ def explain_record(replay: Replay, record: Record) -> Explanation | UndecidedRea
         IncoherentError: The record contradicts itself.
     """
     if record.redacted or record.cut:
-        return UndecidedReason.REDACTED if record.redacted else UndecidedReason.CUT
+        return Undecided.REDACTED if record.redacted else Undecided.CUT
     policy, service = replay.policy, record.service
     if policy.reads_client and not record.addressed:
-        return UndecidedReason.NO_ADDRESS
+        return Undecided.NO_ADDRESS
     asked, now = asked_of(record), replay.at or record.time
     login = replay.login(record)
     if login is None and record.answered:
-        return UndecidedReason.NO_CLAIMS
-    if login is None or isinstance(login, UndecidedReason):
+        return Undecided.NO_CLAIMS
+    if login is None or isinstance(login, Undecided):
         return login
     if isinstance(login, Refusal):
         return explain_refused(policy, login, service, record.time)

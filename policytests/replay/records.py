@@ -41,6 +41,10 @@ _TEXTS: Final = (
 """The members that are texts, if they are there."""
 
 
+_SOME: Final = frozenset({Why.DEPENDS_ON_REFERENCE, Why.DEPENDS_ON_NEW_TAG})
+"""The reasons of what is allowed for some tags."""
+
+
 class RecordError(ValueError):
     """A line is no decision record; the message says why."""
 
@@ -61,7 +65,7 @@ class Answered(NamedTuple):
     @property
     def reach(self) -> int:
         """How much it allows: nothing, some tags, or everything."""
-        return 2 if self.allowed else int(self.why == Why.DEPENDS_ON_REFERENCE)
+        return 2 if self.allowed else int(self.why in _SOME)
 
     def __str__(self) -> str:
         if self.login:
@@ -72,6 +76,10 @@ class Answered(NamedTuple):
             return f"allowed by `{self.source}`"
         if self.why == Why.DEPENDS_ON_REFERENCE:
             return f"depends on the tag, by `{self.source}`"
+        if self.why == Why.DEPENDS_ON_NEW_TAG:
+            return f"allowed if the tag is new, by `{self.source}`"
+        if self.why == Why.TAG_EXISTS:
+            return f"refused, the tag exists and `{self.source}` allows new tags only"
         if self.why == Why.DENIED:
             return f"refused by the denial `{self.source}`"
         return "refused, no grant allows it" if self.why == Why.NO_GRANT else f"refused, {self.why}"
@@ -230,7 +238,8 @@ def _accesses(listed: object) -> dict[str, Answered]:
             _refuse(f"an access has no `{error.args[0]}`")
         source, class_ = access.get("source", ""), access.get("class", "")
         reference = access.get("reference", "")
-        given = (kind, name, action, why, source, class_, reference)
+        state = access.get("tagState", "")
+        given = (kind, name, action, why, source, class_, reference, state)
         texts = [type(text) is str for text in given]
         if type(allowed) is not bool or not all(texts):
             _refuse("an access is not of the published form")
@@ -238,6 +247,8 @@ def _accesses(listed: object) -> dict[str, Answered]:
             _refuse("an access is allowed for no grant's reason, or refused for one")
         resource = f"{kind}({class_})" if class_ else kind
         place = references.write(name, reference) if reference else name
+        if state:
+            place = f"{place}={state}"
         accesses[f"{resource}:{place}:{action}"] = Answered(allowed, why, source)
     if len(accesses) != len(listed):
         _refuse("an access is listed twice")

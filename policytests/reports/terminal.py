@@ -59,6 +59,7 @@ _KINDS: Final = {
     "grant": "grants",
     "denial": "denials",
     "pattern": "patterns",
+    "new tags": "new tags",
     "invariant": "invariants",
     "part": "parts",
     "mcdc": "MC/DC",
@@ -322,6 +323,10 @@ def describe(point: Point, missing: Sequence[str]) -> str:
             text = f"invariant `{point.name}`: no case asks for what it forbids"
         case "pattern":
             text = f"{point.text} of {point.name} never matches"
+        case "new tags":
+            what = {"T": "a new tag", "F": "a tag that exists"}
+            told = " nor ".join(what[one] for one in missing)
+            text = f"{point.text} of {point.name}: no case pushes {told}"
         case "mcdc":
             text = f"{point.text} of {point.name} never decides by being {words}"
         case _:

@@ -143,6 +143,7 @@ class _ProxyReader:
                 issuer,
                 SigningSettings(KeyFolder(Path(folder))),
                 sees_references=True,
+                creates_tags=self._node.get("upstream") is not None,
                 **only_given(
                     **decision_log(mapping(self._node, "decisionLog"), self._file.parent),
                     filter_catalog=plain(self._node, "filterCatalog"),

@@ -195,5 +195,7 @@ class Settings:
     """
     Whether this server is embedded in a proxy, which sees tags and decides statements with `tags`.
     """
+    creates_tags: bool = False
+    """Whether that proxy sends pushes to the registry itself, and so can tell that a tag is new."""
     filter_catalog: bool = False
     """Whether tokens for the catalog name their workload, for a proxy that filters the catalog."""

@@ -28,6 +28,7 @@ from .catalog import Page, read_catalog
 from .gate import API_VERSION, Admitted, Gate, RawRequest, TurnedAway
 from .headers import client_headers, upstream_headers
 from .measures import ProxyMetrics
+from .new_tags import NewTags
 from .readiness import UpstreamState
 
 _BODIES: Final = frozenset(("POST", "PUT", "PATCH"))
@@ -66,6 +67,7 @@ class RegistryProxy:
     ) -> None:
         self._gate = gate
         self._upstream = upstream
+        self._new_tags = NewTags(upstream)
         self._log = log
         self._metrics = metrics
         self._state = state
@@ -84,15 +86,18 @@ class RegistryProxy:
             info.origin_fault,
             info.address,
         )
-        # The decision comes before the upstream is asked for anything, a token included.
-        outcome = self._gate.decide(asked)
-        self._gate.record(outcome, info, "proxy")
-        if isinstance(outcome, Admitted) and info.origin is None:
-            outcome = asked.no_origin
-        if isinstance(outcome, TurnedAway):
-            self._turn_away(asked, outcome, resp, info)
-            return
-        self._pass(outcome, info.origin or "", req, resp, info)
+        # The decision comes before the upstream is asked for anything, a token included; but for
+        # a push that the policy allows if the tag is new.  Its lock is held until `_pass` returns,
+        # which is when the upstream has answered.
+        with self._new_tags.establishing() as establish:
+            outcome = self._gate.decide(asked, establish)
+            self._gate.record(outcome, info, "proxy")
+            if isinstance(outcome, Admitted) and info.origin is None:
+                outcome = asked.no_origin
+            if isinstance(outcome, TurnedAway):
+                self._turn_away(asked, outcome, resp, info)
+                return
+            self._pass(outcome, info.origin or "", req, resp, info)
 
     def _turn_away(
         self, asked: RawRequest, outcome: TurnedAway, response: falcon.Response, info: RequestInfo

@@ -25,6 +25,7 @@ from regauth.servers.telemetry.decision_log import DecisionLog
 
 from .decision_record import write_ruling
 from .measures import ProxyMetrics
+from .new_tags import Establish, TagStateError
 from .policy import ProxyPolicy, Ruling
 from .trust import Verifier
 
@@ -162,8 +163,17 @@ class Gate:
         self._decisions = decisions
         self._metrics = metrics
 
-    def decide(self, asked: RawRequest) -> Admitted | TurnedAway:
-        """Let a request through, or turn it away."""
+    def decide(
+        self, asked: RawRequest, establish: Establish | None = None
+    ) -> Admitted | TurnedAway:
+        """
+        Let a request through, or turn it away.
+
+        Args:
+            asked: The request.
+            establish: Finds out whether tags are new, and keeps them so until the registry has
+                answered.  None: nobody can, so what depends on it is turned away.
+        """
         route = read_route(asked.method, asked.target, asked.content_type)
         if isinstance(route, RouteFault):
             allow = (("Allow", ", ".join(route.allow)),) if route.allow else ()
@@ -188,10 +198,10 @@ class Gate:
         if isinstance(token, Reason):
             why = EXPIRED if token is Reason.EXPIRED else NO_ACCESS
             return self._unauthorized(asked, route, str(token), "invalid_token", why)
-        return self._entitled(asked, route, token)
+        return self._entitled(asked, route, token, establish)
 
     def _entitled(
-        self, asked: RawRequest, route: Route, token: RegistryToken
+        self, asked: RawRequest, route: Route, token: RegistryToken, establish: Establish | None
     ) -> Admitted | TurnedAway:
         """Compare what a request needs with what its token gives, or leaves to the policy."""
         policy = self._policy
@@ -207,11 +217,25 @@ class Gate:
         ruling = (
             policy.decide(token, missing, asked.client) if policy is not None and missing else None
         )
+        if policy is not None and ruling is not None and ruling.tags_in_question:
+            # The registry is asked last: only for what the policy would allow.
+            if establish is None:
+                return self._refused(policy, ruling, route, token)
+            try:
+                states = establish(ruling.tags_in_question)
+            except TagStateError as error:
+                return _unestablished(error, ruling, route, token)
+            ruling = policy.decide(token, missing, asked.client, states)
         # 401 and not 403: the client may have another token, and asks for one by this challenge.
         if policy is None or ruling is None:
             return self._unauthorized(asked, route, "insufficient-scope", "insufficient_scope")
         if ruling.allowed:
             return Admitted(route, token, ruling=ruling)
+        return self._refused(policy, ruling, route, token)
+
+    def _refused(
+        self, policy: ProxyPolicy, ruling: Ruling, route: Route, token: RegistryToken
+    ) -> TurnedAway:
         return TurnedAway(
             HTTPStatus.FORBIDDEN,
             ErrorCode.DENIED,
@@ -253,3 +277,21 @@ class Gate:
             route.accesses,
             told=reason if self._tells_reasons else "",
         )
+
+
+def _unestablished(
+    error: TagStateError, ruling: Ruling, route: Route, token: RegistryToken
+) -> TurnedAway:
+    """Turn away what nobody can say of whether the policy allows it."""
+    busy = error.status == HTTPStatus.SERVICE_UNAVAILABLE
+    return TurnedAway(
+        error.status,
+        ErrorCode.UNAVAILABLE,
+        str(error),
+        f"{error.reason}: {error.detail}" if error.detail else error.reason,
+        (API_VERSION, *((("Retry-After", str(RETRY_AFTER)),) if busy else ())),
+        route.accesses,
+        ruling,
+        token,
+        error.reason,
+    )

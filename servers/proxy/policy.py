@@ -5,20 +5,23 @@ What lives here: asking the engine about the workload behind a verified token.  
 decision of its own, tokens, and HTTP.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import chain
+from types import MappingProxyType
 from typing import Final
 
 from regauth.engine import Access, Decision, Policy, Refusal, Verdict
 from regauth.engine.access.outcomes import Why
-from regauth.engine.access.references import ALL_TAGS, UPLOAD
+from regauth.engine.access.references import ALL_TAGS, UPLOAD, TagState
 from regauth.engine.access.scope import REPOSITORY, Resource
 from regauth.engine.decisions.workload import decide_for, decide_open
 from regauth.engine.explaining.disclosure import reasons_told
 from regauth.engine.source.addresses import IpAddress
 from regauth.engine.tokens.registry_trust import RegistryToken
+
+from .new_tags import Tag
 
 PULL: Final = "pull"
 
@@ -43,6 +46,19 @@ class Ruling:
         return isinstance(outcome, Decision) and all(one.allowed for one in outcome.verdicts)
 
     @property
+    def tags_in_question(self) -> tuple[Tag, ...]:
+        """
+        The tags of which somebody must find out whether they are new, each once.
+
+        None where the policy refuses the request whatever they are.
+        """
+        refused = self._refused
+        if not refused or any(one.why is not Why.DEPENDS_ON_NEW_TAG for one in refused):
+            return ()
+        places = (Tag(one.access.resource.name, one.access.reference) for one in refused)
+        return tuple(dict.fromkeys(places))
+
+    @property
     def reason(self) -> str:
         """Why it is refused, in the stable words of the engine, for the log."""
         if isinstance(self.outcome, Refusal):
@@ -58,6 +74,10 @@ class Ruling:
         for refused in self._refused:
             actions.setdefault(_place(refused.access), []).append(refused.access.action)
         told = ", ".join(f"{' and '.join(listed)} of {one}" for one, listed in actions.items())
+        if all(one.why is Why.TAG_EXISTS for one in self._refused):
+            return f"the policy allows new tags only, and there is one already: {told}"
+        if all(one.why is Why.DEPENDS_ON_NEW_TAG for one in self._refused):
+            return f"the policy allows new tags only, and nobody here sees whether it is: {told}"
         return f"the policy does not allow {told}"
 
     @property
@@ -70,9 +90,15 @@ class Ruling:
 def _place(access: Access) -> str:
     """Say in words what our own notation writes as a sign."""
     name = access.resource.name
+    access = replace(access, tag_state=TagState.UNKNOWN)
     return {ALL_TAGS: f"the list of tags of {name}", UPLOAD: f"an upload to {name}"}.get(
         access.reference, access.place
     )
+
+
+def _with_state(access: Access, states: Mapping[Tag, TagState]) -> Access:
+    state = states.get(Tag(access.resource.name, access.reference))
+    return access if state is None else replace(access, tag_state=state)
 
 
 class ProxyPolicy:
@@ -100,10 +126,22 @@ class ProxyPolicy:
         self.filter_catalog = filter_catalog
 
     def decide(
-        self, token: RegistryToken, accesses: Sequence[Access], client: IpAddress | None
+        self,
+        token: RegistryToken,
+        accesses: Sequence[Access],
+        client: IpAddress | None,
+        states: Mapping[Tag, TagState] = MappingProxyType({}),
     ) -> Ruling | None:
-        """Decide accesses; None when the token does not leave all of them open."""
-        variants = [token.open(access) for access in accesses]
+        """
+        Decide accesses; None when the token does not leave all of them open.
+
+        Args:
+            token: The verified token.
+            accesses: What is asked for.
+            client: The address of the client; None: it is not known.
+            states: Whether tags are new, as far as somebody has found out and holds it so.
+        """
+        variants = [[_with_state(one, states) for one in token.open(access)] for access in accesses]
         if token.workload is None or not all(variants):
             return None
         policy, now = self._policy(), self._now()

@@ -99,7 +99,7 @@ class UpstreamState:
         return self._problem
 
 
-class ProxyReadyResource:
+class ReadyResource:
     """
     Whether requests can be answered: 503 without the registry, or without keys to verify with.
 
@@ -146,7 +146,7 @@ class ProxyReadyResource:
         return str(found.reason) if isinstance(found, KeysUnavailable) else ""
 
 
-class ProxyMetricsResource:
+class MetricsResource:
     """
     The metrics, for Prometheus.
 
@@ -160,7 +160,7 @@ class ProxyMetricsResource:
     def __init__(
         self,
         metrics: ProxyMetrics,
-        ready: ProxyReadyResource,
+        ready: ReadyResource,
         log: EventLog,
         embedded: Callable[[falcon.Request, falcon.Response], None] | None,
     ) -> None:

@@ -29,22 +29,32 @@ class PolicyProblemsError(StartupError):
         self.sources = sources
 
 
-def load_policy(folder: Path, *, sees_references: bool = False) -> Policy:
+def load_policy(
+    folder: Path, *, sees_references: bool = False, creates_tags: bool = False
+) -> Policy:
     """
     Read and compile a policy.
 
     Args:
         folder: Where it is.
         sees_references: Whether the host sees tags and digests, as a proxy does.
+        creates_tags: Whether the host sends pushes to the registry itself, and so can tell that a
+            tag is new.
 
     Raises:
         PolicyFolderError: The folder cannot be read.
-        PolicyProblemsError: The policy has errors, or has `tags` where the host sees none.
+        PolicyProblemsError: The policy has errors, `tags` where the host sees none, or
+            `newTagsOnly` where the host cannot tell.
     """
     compilation = compile_policy(read_policy_folder(folder))
     policy, problems = compilation.policy, compilation.problems
     if policy is not None:
-        problems = () if sees_references else tuple(map(_unseen, policy.by_reference))
+        if not sees_references:
+            problems = tuple(map(_unseen, policy.by_reference))
+        elif not creates_tags:
+            problems = tuple(map(_untold, policy.by_new_tag))
+        else:
+            problems = ()
     if policy is None or problems:
         # Compiled by names within the folder, so that the policy's hash is the same wherever the
         # folder stands; shown by paths that an editor can open.
@@ -62,6 +72,16 @@ def _unseen(statement: Statement) -> Problem:
         "tags-without-proxy",
         f"a token server cannot see tags, which `{statement.name}` is about",
         "serve this policy with registry-auth-proxy and `embedded: true`, or leave `tags` out",
+    )
+
+
+def _untold(statement: Statement) -> Problem:
+    """Return the problem of a grant of new tags, for a host that sends no push itself."""
+    return Problem(
+        statement.location,
+        "new-tags-without-upstream",
+        f"a decision endpoint alone cannot tell that a tag is new, as `{statement.name}` asks",
+        "give the proxy an `upstream` and let it send the pushes, or leave `newTagsOnly` out",
     )
 
 

@@ -68,10 +68,11 @@ def load_state(settings: Settings) -> State:
 
 def _load_once(settings: Settings) -> State:
     files, seen = fingerprint(settings), settings.sees_references
-    policy = load_policy(settings.policy, sees_references=seen)
+    creates = settings.creates_tags
+    policy = load_policy(settings.policy, sees_references=seen, creates_tags=creates)
     shadow = None
     if settings.shadow_policy is not None:
-        shadow = load_policy(settings.shadow_policy, sees_references=seen)
+        shadow = load_policy(settings.shadow_policy, sees_references=seen, creates_tags=creates)
     return State(policy, load_signer(settings.signing, datetime.now(UTC)), shadow, files)
 
 

@@ -133,6 +133,7 @@ def _access(verdict: Verdict, errors: Sequence[ConditionError]) -> Members:
         "name": resource.name,
         "action": verdict.access.action,
         **({"reference": verdict.access.reference} if verdict.access.reference else {}),
+        **({"tagState": str(verdict.access.tag_state)} if verdict.access.tag_state else {}),
         "allowed": verdict.allowed,
         "why": str(verdict.why),
         **({"source": verdict.source} if verdict.source else {}),

@@ -7,10 +7,12 @@ at the upstream.  Not here: the client's headers (`regauth.servers.proxy.headers
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from http import HTTPStatus
 from typing import IO, Final
 from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
 
+from regauth.engine.access.scope import REPOSITORY, Resource, Scope
 from regauth.engine.source.foreign_text import quoted
 from regauth.servers.http_client.origins import Origin, origin_of
 from regauth.servers.http_client.pool import Connecting, Pool, UpstreamAnswer, UpstreamError
@@ -22,6 +24,26 @@ from .upload_locations import SealedLocations
 LOOK_SECONDS: Final = 2.0
 """
 Seconds that the registry may take to connect, and to answer, when only its state is asked for.
+"""
+
+TAG_SECONDS: Final = 10.0
+"""Seconds that it may take to connect, and to answer, when it is asked whether a tag exists."""
+
+_MANIFESTS: Final = (
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.artifact.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v1+prettyjws",
+    "application/vnd.docker.distribution.manifest.v1+json",
+    "*/*",
+)
+"""
+Every kind of manifest.
+
+Distribution answers 404 for a tag whose manifest has a kind that is not accepted
+(registry/handlers/manifests.go), which would be taken for a tag that does not exist.
 """
 
 
@@ -69,6 +91,8 @@ class Upstream:
         self._pool = Pool(self._origin, connecting)
         quick = replace(connecting, connect_seconds=LOOK_SECONDS, read_seconds=LOOK_SECONDS)
         self._looking = Pool(self._origin, quick)
+        prompt = replace(connecting, connect_seconds=TAG_SECONDS, read_seconds=TAG_SECONDS)
+        self._asking = Pool(self._origin, prompt)
         self._credentials = credentials
         self._sealed = sealed
 
@@ -81,31 +105,59 @@ class Upstream:
         Raises:
             CredentialsError, UpstreamError, UpstreamRefusedError: There is none.
         """
+        return self._answer(self._pool, route, headers, body)
+
+    def look_for(self, name: str, tag: str) -> int:
+        """
+        Ask whether a manifest has a tag, and return the status of the answer.
+
+        Raises:
+            CredentialsError, UpstreamError, UpstreamRefusedError: There is no answer.
+        """
+        needs = (Scope(Resource(REPOSITORY, name), ("pull",)),)
+        route = Route(Kind.MANIFEST, "HEAD", name, tag, needs=needs)
+        # A cache on the way could answer by what was there before.
+        headers = {"Accept": ", ".join(_MANIFESTS), "Cache-Control": "no-cache"}
+        answer = self._answer(self._asking, route, headers, None)
+        answer.close()
+        # `http.client` takes a status line that breaks off for an answer without headers.
+        if not answer.headers:
+            raise UpstreamError("the upstream registry broke off within its answer")
+        return answer.status
+
+    def _answer(
+        self, pool: Pool, route: Route, headers: Mapping[str, str], body: Body | None
+    ) -> UpstreamAnswer:
         scopes = tuple(str(scope) for scope in route.needs)
-        answer = self._send(route, headers, body, scopes)
+        answer = self._send(pool, route, headers, body, scopes)
         if answer.status != HTTPStatus.UNAUTHORIZED:
             return answer
         answer.close()
         self._credentials.learn(scopes, answer.header("WWW-Authenticate"))
         # A body that cannot be read again was spent on the first attempt.
         if body is None or body.rewind():
-            answer = self._send(route, headers, body, scopes)
+            answer = self._send(pool, route, headers, body, scopes)
             if answer.status != HTTPStatus.UNAUTHORIZED:
                 return answer
             answer.close()
         raise self._credentials.refusal(answer.header("WWW-Authenticate"))
 
     def _send(
-        self, route: Route, headers: Mapping[str, str], body: Body | None, scopes: Sequence[str]
+        self,
+        pool: Pool,
+        route: Route,
+        headers: Mapping[str, str],
+        body: Body | None,
+        scopes: Sequence[str],
     ) -> UpstreamAnswer:
-        authorization = self._credentials.authorization(scopes, self._ping)
+        authorization = self._credentials.authorization(scopes, partial(self._ping, pool))
         sent = {**headers, "Host": self._host}
         if authorization:
             sent["Authorization"] = authorization
         if body is not None:
             sent["Content-Length"] = str(body.length)
         stream = body.stream if body is not None and body.length else None
-        return self._pool.send(route.method, self._target(route), sent, stream)
+        return pool.send(route.method, self._target(route), sent, stream)
 
     def _target(self, route: Route) -> str:
         """Return the target to send: the one that was read, or its upload session's."""
@@ -116,8 +168,8 @@ class Upstream:
                 return joint.join(filter(None, (opened, urlencode(route.query))))
         return self._prefix + route.target
 
-    def _ping(self) -> UpstreamAnswer:
-        return self._pool.send("GET", f"{self._prefix}/v2/", {"Host": self._host})
+    def _ping(self, pool: Pool) -> UpstreamAnswer:
+        return pool.send("GET", f"{self._prefix}/v2/", {"Host": self._host})
 
     def look(self) -> None:
         """
@@ -225,6 +277,7 @@ class Upstream:
         """Close the connections that are kept."""
         self._pool.close()
         self._looking.close()
+        self._asking.close()
 
 
 def _check_tls(named: Origin, asked: Origin | None) -> None:

@@ -25,7 +25,7 @@ from regauth.controller.applying.host import Host
 from regauth.controller.applying.leadership import Elector
 from regauth.controller.applying.reconciling import Controller
 from regauth.controller.configuration import read_configuration
-from regauth.controller.event_log import ControllerLog
+from regauth.controller.event_log import EventLog
 from regauth.controller.installing.plugin import kubelet_configuration
 from regauth.controller.installing.yaml_blocks import to_yaml
 from regauth.controller.measures import Measures
@@ -89,7 +89,7 @@ class Scenario:
         """Do it all, go on after each refusal, and return what was refused; no other error is."""
         self._begin()
         host = Host(
-            self.cluster, lambda: datetime.now(UTC), time.monotonic, lambda: True, ControllerLog(descriptor=-1), Measures()
+            self.cluster, lambda: datetime.now(UTC), time.monotonic, lambda: True, EventLog(descriptor=-1), Measures()
         )  # fmt: skip
         controller = Controller(host, Entitlements((REGISTRY,), Selection(namespaces=self.named)))
         controller.keys.refresh()

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,12 @@ grants:
     tags: ["v*"]
     actions: [pull, push]
   - {name: base, repositories: ["base/**"], actions: [pull, push]}
+  - name: create
+    when: claims.repository == "acme/lib"
+    repositories: ["new/**"]
+    tags: ["v*"]
+    actions: [pull, push]
+    newTagsOnly: true
   - {name: browse, when: claims.repository == "acme/app", catalog: true}
 denials:
   - {name: frozen, repositories: ["**"], tags: ["v1"], actions: [push]}
@@ -104,6 +111,38 @@ def test_another_tag_is_not_moved_and_the_client_says_which(
 
     assert done.returncode != 0
     assert f"the policy does not allow {what} of acme/app:{tag}" in done.stderr, done.stderr
+
+
+def test_a_new_tag_is_created_once(place: Place, image: Path, tmp_path: Path) -> None:
+    write_image(tmp_path, "1", b"other content\n")
+    name = "docker://REGISTRY/new/app:v2"
+    first, other, same = (
+        place.copy("dest", LIB, f"oci:{folder}:1", name) for folder in (image, tmp_path, image)
+    )
+    pulled = place.copy("src", LIB, name, f"oci:{tmp_path / 'back'}:1")
+
+    assert first.returncode == 0, first.stderr
+    for refused in (other, same):
+        assert refused.returncode != 0
+        assert "the policy allows new tags only, and there is one already" in refused.stderr
+    assert pulled.returncode == 0, pulled.stderr
+    assert layer_content(tmp_path / "back") == CONTENT
+
+
+def test_of_several_clients_exactly_one_creates_a_tag(
+    place: Place, tmp_path: Path, image: Path
+) -> None:
+    folders = [image]
+    for number in range(3):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        write_image(folder, "1", f"content {number}\n".encode())
+        folders.append(folder)
+    with ThreadPoolExecutor(len(folders)) as pool:
+        name = "docker://REGISTRY/new/app:v3"
+        done = list(pool.map(lambda one: place.copy("dest", LIB, f"oci:{one}:1", name), folders))
+
+    assert sorted(one.returncode != 0 for one in done) == [False, True, True, True]
 
 
 def test_what_is_pushed_by_digest_can_be_pulled_by_it(

@@ -44,7 +44,7 @@ class Finding:
     severity: Severity = Severity.ERROR
 
 
-class CelErrorCode(StrEnum):
+class ErrorCode(StrEnum):
     """The stable codes of errors at run time."""
 
     MISSING = "missing-key"

@@ -88,6 +88,15 @@ def tags_of_content(statement: Statement, _: datetime | None) -> Iterator[LintFi
         )
 
 
+def new_tags_without_push(statement: Statement, _: datetime | None) -> Iterator[LintFinding]:
+    """A grant of new tags that allows no push."""
+    if statement.new_tags_only and "push" not in statement.actions:
+        yield LintFinding(
+            "`newTagsOnly` is about pushing, and this grant does not allow `push`",
+            "add `push`, or remove `newTagsOnly`",
+        )
+
+
 def push_without_pull(policy: Policy) -> Iterator[tuple[Grant, LintFinding]]:
     """Registries ask for both when something is pushed (distribution, registry/handlers/app.go)."""
     pulls = _Pulls(policy)
@@ -187,6 +196,8 @@ def _covers(wide: Grant, narrow: Grant) -> bool:
         return False
     if wide.tags and not _covers_tags(wide, narrow):
         return False
+    if wide.new_tags_only and not narrow.new_tags_only and "push" in narrow.actions:
+        return False
     return (
         narrow.actions <= wide.actions
         and narrow.services <= wide.services
@@ -230,6 +241,7 @@ STATEMENT_LINTS: Final[
     "push-anywhere": push_anywhere,
     "expired": expired,
     "tags-of-content": tags_of_content,
+    "new-tags-without-push": new_tags_without_push,
 }
 GRANTS_LINTS: Final[Mapping[str, Callable[[Policy], Iterator[tuple[Grant, LintFinding]]]]] = {
     "push-without-pull": push_without_pull,

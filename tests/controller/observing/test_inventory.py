@@ -3,9 +3,9 @@
 import pytest
 
 from regauth.controller.observing.inventory import ACCOUNTS, Inventory, entry
-from regauth.controller.observing.observed import Account, AccountKey
+from regauth.controller.observing.observed import Account, Key
 
-KEY = AccountKey("team-a", "builder")
+KEY = Key("team-a", "builder")
 
 
 def account(version: int, uid: str = "uid") -> dict[str, object]:

@@ -808,6 +808,7 @@ FIRING: Mapping[str, str] = {
     "push-anywhere": "\ngrants: [{name: g, repositories: ['**'], actions: [pull, push]}]\n",
     "expired": "\ngrants: [{name: g, repositories: [a], actions: [pull], expires: 2020-01-01}]\n",
     "tags-of-content": "\ngrants: [{name: g, repositories: [a], tags: [v1], actions: [pull]}]\n",
+    "new-tags-without-push": "\ngrants: [{name: g, repositories: [a], tags: [v1], actions: [pull], newTagsOnly: true}]\n",
     "template-case": """
 grants: [{name: g, repositories: ["${claims.repository}"], actions: [pull]}]
 """,

@@ -560,6 +560,16 @@ GAINS: dict[str, tuple[Change, Change]] = {
         _set(*D, "tags", ["x", "${claims.c}"]),
     ),
     "every-tag": (_set(*G, "tags", ["*"]), _set(*G, "tags", ["x*", "y*"])),
+    "tags-that-exist": (
+        _both(_set(*G, "tags", ["x"]), _set(*G, "actions", ["push"])),
+        _both(_set(*G, "tags", ["x"]), _set(*G, "actions", ["push"]),
+              _set(*G, "newTagsOnly", True)),
+    ),
+    "more-new-tags": (
+        _both(_set(*G, "tags", ["x*"]), _set(*G, "actions", ["push"]),
+              _set(*G, "newTagsOnly", True)),
+        _both(_set(*G, "tags", ["x"]), _set(*G, "actions", ["push"])),
+    ),
     "digest": (
         _both(_set(*G, "tags", ["*"]), _set(*G, "when", 'scope.reference.startsWith("sha512:")')),
         _both(_set(*G, "tags", ["*"]), _set(*G, "when", 'scope.reference.startsWith("sha256:")')),

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 
+from regauth.engine.access.references import TagState, is_tag
 from regauth.engine.access.scope import CATALOG, REGISTRY, REPOSITORY, Access, Resource
 from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.policy.policy import Policy
@@ -196,6 +197,9 @@ class Random(random.Random):
             found["expires"] = self.choice(["2026-11-01T12:00:00Z", "2026-11-02", "2026-10-01"])
         if self.random() < 0.12 and "catalog" not in found:
             found["tags"] = self.sample(TAGS, self.choice([1, 2]))
+            pushes = "push" in found["actions"] and "delete" not in found["actions"]  # type: ignore[operator]
+            if kind == "g" and pushes and self.random() < 0.6:
+                found["newTagsOnly"] = True
         return found
 
     def provider(self) -> dict[str, object]:
@@ -322,11 +326,13 @@ def compiled(policy: dict[str, object]) -> Policy | None:
     return compile_policy(files).policy
 
 
-def accesses(*, tagged: bool) -> Iterator[Access]:
+def accesses(*, tagged: bool, stated: bool = False) -> Iterator[Access]:
     for name in NAMES:
         for action in ("pull", "push", "delete"):
             for reference in REFERENCES if tagged else [""]:
-                yield Access(Resource(REPOSITORY, name), action, reference)
+                states = TagState if stated and is_tag(reference) else (TagState.UNKNOWN,)
+                for state in states:
+                    yield Access(Resource(REPOSITORY, name), action, reference, state)
         yield Access(Resource(REPOSITORY, name, "plugin"), "pull")
     yield Access(Resource(REGISTRY, CATALOG), "*")
 
@@ -336,7 +342,8 @@ def refutation(
 ) -> str | None:
     """Return a request that `new` allows and `bound` refuses, if a random one is."""
     tagged = any(one.tags for policy in (new, bound) for one in (*policy.grants, *policy.denials))
-    asked_for = list(accesses(tagged=tagged))
+    stated = any(policy.by_new_tag for policy in (new, bound))
+    asked_for = list(accesses(tagged=tagged, stated=stated))
     providers = list(bound.providers)
     for _ in range(tokens):
         claims = choose.token(anything=anything)

@@ -50,10 +50,10 @@ KNOWN = {
     ),
     Rule: "name check message location",
     Statement: (
-        "name providers services when patterns actions catalog class_ expires location tags token_lifetime"
+        "name providers services when patterns actions catalog class_ expires location tags token_lifetime new_tags_only"
     ),
-    Grant: "name providers services when patterns actions catalog class_ expires location tags token_lifetime",
-    Denial: "name providers services when patterns actions catalog class_ expires location tags token_lifetime",
+    Grant: "name providers services when patterns actions catalog class_ expires location tags token_lifetime new_tags_only",
+    Denial: "name providers services when patterns actions catalog class_ expires location tags token_lifetime new_tags_only",
     Pattern: "text parts",
     TagPattern: "text parts",
 }

@@ -411,6 +411,42 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "TRUE,",
         "pair:no-tag",
     ),
+    "new-tags-are-all-tags": (
+        "statements.py",
+        "and (not self._creates_tag(statement) or target.tag_state is TagState.NEW)",
+        "",
+        "pair:tags-that-exist",
+    ),
+    "new-tags-are-no-tags": (
+        "statements.py",
+        "target.tag_state is TagState.NEW)",
+        "False)",
+        "pair:more-new-tags",
+    ),
+    "only-new-tags-are-asked-about": (
+        "question.py",
+        "states = (TagState.EXISTING, TagState.NEW)",
+        "states = (TagState.NEW,)",
+        "pair:tags-that-exist",
+    ),
+    "only-tags-that-exist-are-asked-about": (
+        "question.py",
+        "states = (TagState.EXISTING, TagState.NEW)",
+        "states = (TagState.EXISTING,)",
+        "pair:more-new-tags",
+    ),
+    "new-tags-by-text": (
+        "comparison.py",
+        "        statement.new_tags_only,\n",
+        "",
+        "pair:tags-that-exist",
+    ),
+    "the-state-of-a-tag-is-lost": (
+        "tokens.py",
+        "return Access(resource, target.action, reference, target.tag_state)",
+        "return Access(resource, target.action, reference)",
+        "pair:more-new-tags",
+    ),
     "an-end-is-past": (
         "statements.py",
         'return atoms.compares(atoms.quantity(atoms.NOW), "<", atoms.constant(end))',
