@@ -31,12 +31,14 @@ from .statements import GRANTS_LINTS, PROVIDER_LINTS, STATEMENT_LINTS
 from .strangers import caused_by_strangers, fork_builds
 from .subject import Condition, LintFinding, Path, named_by
 from .templates import TEMPLATE_CASE, template_case
+from .together import impossible_together
 from .values import VALUE_CODES, value_findings
 
 _OF_CONDITIONS: Final = {
     **CONDITION_LINTS,
     **CHOICE_LINTS,
     "caused-by-strangers": caused_by_strangers,
+    "impossible-together": impossible_together,
 }
 _OF_PROVIDERS: Final = {
     **PROVIDER_LINTS,

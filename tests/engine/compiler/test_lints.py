@@ -306,6 +306,43 @@ class TestUnanchoredMatches:
         assert of_denial('claims.ref.matches("dependabot")') == []
 
 
+class TestImpossibleTogether:
+    @pytest.mark.parametrize(
+        ("condition", "count"),
+        [
+            ('claims.ref_type == "tag" && claims.ref == "refs/heads/main"', 1),
+            ('claims.ref_type in ["tag"] && "refs/heads/main" == claims.ref', 1),
+            (
+                'claims.ref_type == "tag" && (claims.run_id == "7" || claims.ref == "refs/heads/a")',
+                1,
+            ),
+            (
+                'claims.ref_type == "tag" && (claims.run_id == "7" && claims.ref == "refs/heads/a")',
+                1,
+            ),
+            ('claims.ref_type == "tag" || claims.ref == "refs/heads/main"', 0),
+            ('claims.ref_type == "tag" && !(claims.ref == "refs/heads/main")', 0),
+            ('claims.ref_type == "tag" && claims.ref != "refs/heads/main"', 0),
+            ('claims.ref_type in ["tag", "branch"] && claims.ref == "refs/heads/main"', 0),
+            ('claims.ref_type == "tag" && claims.ref == "refs/tags/v1"', 0),
+            # The environment is open, and so is the form of `sub`.
+            ('claims.repository_id == "4" && claims.ref == "refs/heads/main"', 0),
+        ],
+    )
+    def test_it_is_told_once_where_it_is_certain(self, condition: str, count: int) -> None:
+        assert of_condition(condition).count("impossible-together") == count
+
+    def test_it_says_what_would_be_right(self) -> None:
+        text = HEAD + REST % (
+            "github",
+            'claims.repository_owner == "a" && claims.ref_type == "tag"',
+        )
+        text = text.replace("claims.ref_type", 'claims.repository == "b/c" && claims.ref_type')
+        (problem,) = [one for one in compiled(text).problems if one.code == "impossible-together"]
+        assert problem.hint is not None
+        assert "`repository` would be 'a/" in problem.hint
+
+
 class TestMutableBeginnings:
     @pytest.mark.parametrize(
         ("condition", "provider", "found"),
@@ -782,6 +819,8 @@ FIRING: Mapping[str, str] = {
     "subject-text": REST % ("github", 'claims.sub == "repo:acme/app:pull_request"'),
     "open-prefix": REST % ("github", 'claims.repository.startsWith("acme")'),
     "unanchored-matches": REST % ("github", 'claims.ref.matches("v1")'),
+    "impossible-together": REST
+    % ("github", 'claims.ref_type == "tag" && claims.ref == "refs/heads/main"'),
     "ambiguous-name": REST
     % ("cluster", 'claims["kubernetes.io"].serviceaccount.name == "builder"'),
     "impossible-issuer": "grants:\n  - {name: a, repositories: [acme/x], actions: [pull]}\n",

@@ -5,34 +5,18 @@ The claim sets in `claim_sets/` have the shape of those that the issuers' docume
 reports show; names, ids and addresses are replaced.  An `excerpt` shows only some claims.
 """
 
-import json
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from regauth import schemas
-from regauth.engine.issuers import Claim, ClaimSchema, Contradiction, check_token, claim_schema
-from regauth.engine.issuers.relations import Constraint, value_at
+from regauth.engine.issuers import Contradiction, check_token
 from regauth.engine.issuers.relations import Path as ClaimPath
-from regauth.engine.languages import find_outside
 
-SETS = Path(__file__).parent / "claim_sets"
-NAMES = sorted(file.name for file in SETS.glob("*.json"))
+from .breaking import NAMES, broken, put, read, relations, schema_of, sets_of, wrong
+
 KNOWN = schemas.claims_names()
-
-
-@cache
-def schema_of(name: str) -> ClaimSchema:
-    return claim_schema(schemas.load_claims(name))
-
-
-def read(name: str) -> Mapping[str, Any]:
-    document: Mapping[str, Any] = json.loads((SETS / name).read_text(encoding="utf-8"))
-    return document
 
 
 def found(schema: str, claims: Mapping[str, object]) -> list[Contradiction]:
@@ -93,23 +77,6 @@ def _id(one: str | ClaimPath) -> str:
     return one if isinstance(one, str) else "/".join(one)
 
 
-def wrong(claim: Claim) -> object:
-    """Return a value that the claim can never have."""
-    values = claim.items if claim.type == "list" else claim.values
-    if claim.type == "int":
-        return 77_777
-    for text in ("\x00 wrong\n*", "", "WRONG VALUE*"):
-        if not values.can_equal(text):
-            return [text] if claim.type == "list" else text
-    raise AssertionError(claim.name)
-
-
-def put(claims: dict[str, Any], path: ClaimPath, value: object) -> None:
-    for name in path[:-1]:
-        claims = claims.setdefault(name, {})
-    claims[path[-1]] = value
-
-
 @pytest.mark.parametrize(("name", "path"), LIMITED, ids=_id)
 def test_a_value_that_a_claim_can_never_have_is_found(name: str, path: ClaimPath) -> None:
     claims: dict[str, Any] = {}
@@ -125,50 +92,7 @@ def test_every_example_is_a_value_that_is_possible(name: str, path: ClaimPath) -
         assert path not in [one.path for one in found(name, claims) if one.kind == "value"]
 
 
-def relations() -> Iterator[tuple[str, int]]:
-    for name in KNOWN:
-        known = enumerate(schema_of(name).relations)
-        yield from ((name, at) for at, relation in known if not relation.usual)
-
-
 RELATIONS = tuple(relations())
-
-
-def breaches(
-    schema: ClaimSchema, path: ClaimPath, constraint: Constraint, claims: Mapping[str, Any]
-) -> Iterator[object]:
-    """Return values that the claim can have by itself, some of which break a constraint."""
-    values = schema.claims[path].values
-    if constraint.values is not None and not values.enum:
-        outside = find_outside(values.language, constraint.values.language)
-        yield from () if outside is None else (outside,)
-    yield from values.enum
-    text = str(value_at(claims, path))
-    for at, sign in enumerate(text):
-        for other in "bc12":
-            if other.isalpha() == sign.isalpha() and sign.isalnum():
-                yield text[:at] + other + text[at + 1 :]
-
-
-def broken(
-    schema: ClaimSchema, path: ClaimPath, constraint: Constraint, claims: Mapping[str, Any]
-) -> Iterator[Mapping[str, Any]]:
-    """Return the claims with one changed so that it may break a constraint."""
-    changes: list[object] = list(breaches(schema, path, constraint, claims))
-    if constraint.present is False:
-        is_object = schema.claims[path].type == "object"
-        changes = [{"name": "x", "uid": "x"} if is_object else "0"]
-    elif constraint.null is False:
-        changes = [None]
-    for change in changes:
-        claim = schema.claims[path]
-        if isinstance(change, str) and not claim.values.can_equal(change):
-            continue
-        changed = deepcopy(dict(claims))
-        put(changed, path, change)
-        yield changed
-    if constraint.present is True:
-        yield {name: value for name, value in claims.items() if name != path[0]}
 
 
 @pytest.mark.parametrize(("name", "at"), RELATIONS)
@@ -177,8 +101,7 @@ def test_a_relation_speaks_of_a_real_claim_set_and_is_broken_by_a_change(
 ) -> None:
     schema = schema_of(name)
     relation = schema.relations[at]
-    sets = [read(file)["claims"] for file in NAMES if read(file)["schema"] == name]
-    spoken_of = [claims for claims in sets if relation.applies(claims)]
+    spoken_of = [claims for claims in sets_of(name) if relation.applies(claims)]
     assert spoken_of, relation.description
     assert any(
         relation.description in one.message

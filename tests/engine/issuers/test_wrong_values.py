@@ -12,6 +12,8 @@ from regauth.engine.compiler.claim_schemas import known_schema
 from regauth.engine.issuers import ClaimSchema, check_token, coherent
 from regauth.engine.issuers.relations import Path, value_at
 
+from .breaking import as_condition, broken_relation, involved, relations, sets_of
+
 WRONG = ("no such value", "", "?!", "-1", " main")
 """Texts of which each enumeration and each form excludes one at least."""
 
@@ -52,7 +54,11 @@ def test_a_wrong_value_is_found_in_a_token_and_in_a_policy(name: str, path: Path
     text = wrong(schema, path)
     assert path in {one.path for one in check_token(schema, with_value(schema, path, text))}
 
-    claim = "claims" + "".join(f"[{json.dumps(one)}]" for one in path)
+    assert "impossible-value" in errors(name, f"{written(path)} == {json.dumps(text)}")
+
+
+def errors(name: str, when: str) -> list[str]:
+    """Return the codes of the errors of a denial, which would deny nothing."""
     policy = {
         "version": 1,
         "services": ["registry.example.com"],
@@ -60,17 +66,72 @@ def test_a_wrong_value_is_found_in_a_token_and_in_a_policy(name: str, path: Path
             "ci": {"issuer": "https://i.example.com", "audience": "me", "claims": name},
         },
         "grants": [{"name": "all", "repositories": ["**"], "actions": ["pull"]}],
-        "denials": [
-            {
-                "name": "d",
-                "when": f"{claim} == {json.dumps(text)}",
-                "repositories": ["**"],
-                "actions": ["pull"],
-            }
-        ],
+        "denials": [{"name": "d", "when": when, "repositories": ["**"], "actions": ["pull"]}],
     }
     found = compile_policy({"policy.yaml": json.dumps(policy)}).problems
-    assert any(one.code == "impossible-value" and one.severity is Severity.ERROR for one in found)
+    return [one.code for one in found if one.severity is Severity.ERROR]
+
+
+def written(path: Path) -> str:
+    return "claims" + "".join(f"[{json.dumps(one)}]" for one in path)
+
+
+def listed() -> Iterator[tuple[str, Path]]:
+    """Yield each list of which not every text is an item."""
+    for name in schemas.claims_names():
+        for path, claim in known_schema(name).claims.items():
+            if claim.type == "list" and claim.items.limited:
+                yield name, path
+
+
+@pytest.mark.parametrize(("name", "path"), tuple(listed()), ids=_id)
+def test_a_wrong_item_is_found_in_a_token_and_in_a_policy(name: str, path: Path) -> None:
+    schema = known_schema(name)
+    items = schema.claims[path].items
+    text = next(one for one in WRONG if not items.can_equal(one))
+    token = with_value(schema, path, [text])
+    assert path in {one.path for one in check_token(schema, token)}
+    literal, claim = json.dumps(text), written(path)
+    for condition in (
+        f"{literal} in {claim}",
+        f"{claim}.exists(one, one == {literal})",
+        f"{claim}.exists(one, one in [{literal}])",
+    ):
+        assert "impossible-value" in errors(name, condition), condition
+
+
+@pytest.mark.parametrize(("name", "at"), tuple(relations()))
+def test_a_broken_relation_is_found_in_a_policy(name: str, at: int) -> None:
+    relation = known_schema(name).relations[at]
+    ways = list(broken_relation(name, at))
+    assert ways
+    for path, claims in ways:
+        condition = as_condition(claims, involved(relation, path))
+        said = errors(name, condition)
+        assert {"impossible-together", "impossible-value"} & set(said), condition
+
+
+@pytest.mark.parametrize(("name", "at"), tuple(relations()))
+def test_a_relation_that_holds_is_not_reported_in_a_policy(name: str, at: int) -> None:
+    schema = known_schema(name)
+    relation = schema.relations[at]
+    for claims in sets_of(name):
+        for path, _ in relation.then:
+            condition = as_condition(claims, involved(relation, path))
+            assert "impossible-together" not in errors(name, condition), condition
+
+
+@pytest.mark.parametrize("name", schemas.claims_names())
+def test_all_of_a_real_claim_set_can_be_asked_at_once(name: str) -> None:
+    schema = known_schema(name)
+    for claims in sets_of(name):
+        paths = [
+            path
+            for path in schema.claims
+            if not isinstance(value_at(claims, path), list | dict)
+            and (len(path) == 1 or isinstance(value_at(claims, path[:-1]), dict))
+        ]
+        assert "impossible-together" not in errors(name, as_condition(claims, paths))
 
 
 def broken_relations() -> Iterator[tuple[str, int, Path, object]]:
@@ -114,4 +175,6 @@ def test_a_broken_relation_is_found_in_a_token(
 
 def test_many_are_tried() -> None:
     assert len(list(limited())) > 100
+    assert len(list(listed())) > 3
+    assert len(list(relations())) > 50
     assert len(list(broken_relations())) > 20
