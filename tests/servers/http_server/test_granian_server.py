@@ -311,9 +311,16 @@ def test_what_is_malformed_or_too_large_is_turned_away(
     host: Callable[..., Host], request_: bytes, status: int
 ) -> None:
     here = host()
+    received = here.send(request_)
+    body = received.partition(b"\r\n\r\n")[2]
 
-    assert here.send(request_).startswith(b"HTTP/1.1 %d " % status)
+    assert received.startswith(b"HTTP/1.1 %d " % status)
     assert here.seen == []
+    # What hyper refuses has no body, and nobody is told of it.
+    assert here.book.entries == ([("request-refused", "127.0.0.2")] if body else [])
+    if body:
+        request_id = json.loads(body)["errors"][0]["detail"]["requestId"]
+        assert b"x-request-id: " + request_id.encode() in received
 
 
 @pytest.mark.parametrize(
