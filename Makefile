@@ -81,8 +81,9 @@ test-kube: $(STAMP) ## test the controller with a real kube-apiserver too
 	  echo "KUBEBUILDER_ASSETS must name a folder with kube-apiserver and etcd.  With Go, fetched:" >&2; \
 	  echo '  eval "$$(go run sigs.k8s.io/controller-runtime/tools/setup-envtest@latest use -p env)"' >&2; \
 	  echo "or built from the Go module proxy, in some minutes:" >&2; \
-	  echo "  $(BIN)/python tests/controller/build_kube_apiserver.py build/kube && export KUBEBUILDER_ASSETS=\$$PWD/build/kube" >&2; exit 1; }
-	@$(BIN)/python -m pytest -q tests/controller tests/deploy/test_cluster.py
+	  echo "  $(BIN)/python tests/controller/build_kube_apiserver.py build/kube v1.36.3 && export KUBEBUILDER_ASSETS=\$$PWD/build/kube" >&2; exit 1; }
+	@PATH="$(CURDIR)/$(PROGRAMS)/bin:$$PATH" $(BIN)/python -m pytest -q tests/controller tests/deploy/test_cluster.py \
+	  tests/e2e/test_pull_secret.py tests/e2e/test_moving.py tests/e2e/test_outage.py
 
 .PHONY: check
 check: $(STAMP) ## lint, format, types, imports

@@ -29,8 +29,11 @@ SILENT_SECONDS: Final = 270.0
 STEADY_SECONDS: Final = 5.0
 """A watch that was open for so long has worked, whatever ended it: a proxy in between may cut."""
 
-MAX_PAUSE: Final = 30.0
-"""The longest pause, in seconds, before the server is asked again: it bounds the blindness."""
+MAX_PAUSE: Final = 20.0
+"""
+The longest pause, in seconds, before the server is asked again.  It bounds the blindness: with the
+list that follows, a new account is served within 30 seconds of the server's return.
+"""
 
 _READ_EVENTS: Final = frozenset(("ADDED", "MODIFIED", "DELETED"))
 _TOO_LARGE: Final = "Too large resource version"

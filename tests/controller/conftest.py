@@ -65,11 +65,11 @@ def api(request: pytest.FixtureRequest, clock: Clock) -> Iterator[Api]:
         real.disconnect()
 
 
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    """Ask again and again until something holds; fail when it does not in time."""
-    pause, deadline = threading.Event(), time.monotonic() + PATIENCE
+def wait_for(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
+    """Ask again and again until something holds; fail when it does not in so many seconds."""
+    pause, deadline = threading.Event(), time.monotonic() + patience
     while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {PATIENCE:.0f} s"
+        assert time.monotonic() < deadline, f"{what}: not within {patience:.0f} s"
         pause.wait(0.02)
 
 

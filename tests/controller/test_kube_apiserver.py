@@ -6,10 +6,6 @@ to get them.
 """
 
 import copy
-import json
-import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -24,10 +20,7 @@ from regauth.controller.applying.content import empty, encoded
 from regauth.controller.applying.host import Host
 from regauth.controller.applying.leadership import Elector
 from regauth.controller.applying.reconciling import Controller
-from regauth.controller.configuration import read_configuration
 from regauth.controller.event_log import EventLog
-from regauth.controller.installing.plugin import kubelet_configuration
-from regauth.controller.installing.yaml_blocks import to_yaml
 from regauth.controller.measures import Measures
 from regauth.controller.observing.api_errors import ApiError
 from regauth.controller.observing.cluster import Cluster, Object
@@ -37,7 +30,8 @@ from regauth.controller.settings import Election, Registry, Selection
 
 from .conftest import connection, run_main, wait_for
 from .installation import ACCOUNT, NAMESPACE, install, manifests, put
-from .kube_apiserver import NODE, KubeApiServer
+from .kube_apiserver import KubeApiServer
+from .kubelet import kubelet_logins, make_pod
 
 AUDIENCE = "https://registry.example.com"
 SECRET = "builder-pull-secret"
@@ -315,17 +309,7 @@ def pod(api: KubeApiServer, file: Path) -> Object:
     for one in manifests(file)[-2:]:
         path = f"/apis/{one['apiVersion']}/{one['kind'].lower()}s/{one['metadata']['name']}"
         api.ask("DELETE", path)
-    body: Object = {
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod", "namespace": "team-a"},
-        "spec": {
-            "nodeName": NODE, "serviceAccountName": "builder",
-            "containers": [{"name": "main", "image": "registry.example.com/team-a/app"}],
-        },
-    }  # fmt: skip
-    api.ask("DELETE", "/api/v1/namespaces/team-a/pods/pod?gracePeriodSeconds=0")
-    status, made = api.ask("POST", "/api/v1/namespaces/team-a/pods", body)
-    assert status == 201, made
-    return made
+    return make_pod(api)
 
 
 def requested(api: KubeApiServer, pod: Object, audience: str) -> tuple[int, str]:
@@ -359,38 +343,9 @@ def test_a_kubelet_gets_tokens_of_the_audiences_of_the_manifests_and_no_others(
 def test_the_kubelet_s_own_code_takes_the_configuration_and_the_plugin_s_answer(
     api: KubeApiServer, file: Path, pod: Object, tmp_path: Path
 ) -> None:
-    program = Path(os.environ["KUBEBUILDER_ASSETS"]) / "kubelet-credentials"
-    if not program.exists():
-        pytest.skip(
-            "KUBEBUILDER_ASSETS has no kubelet-credentials; build_kube_apiserver.py builds it"
-        )
     allow_nodes(api, pod, file)
-    config = kubelet_configuration(read_configuration(file).settings, (1, 34))
-    (tmp_path / "config.yaml").write_text(to_yaml([config]))
-    plugin = tmp_path / "bin" / "regauth-credential-provider"
-    plugin.parent.mkdir()
-    plugin.write_text(
-        f'#!/bin/sh\nexec "{sys.executable}" -m regauth.controller.helpers.kubelet_plugin "$@"\n'
-    )
-    plugin.chmod(0o755)
-    done = subprocess.run(
-        [
-            *(
-                program,
-                tmp_path / "config.yaml",
-                plugin.parent,
-                "team-a",
-                "pod",
-                pod["metadata"]["uid"],
-            ),
-            *("builder", "registry.example.com/team-a/app:1", "other.example.com/team-a/app:1"),
-        ],
-        env={**os.environ, "SERVER": api.upstream, "BEARER": api.node_bearer},
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    ours, others = (json.loads(line) for line in done.stdout.splitlines())
+    images = ("registry.example.com/team-a/app:1", "other.example.com/team-a/app:1")
+    ours, others = kubelet_logins(api, file, pod, tmp_path / "kubelet", *images)
     ((username, password),) = ours
 
     assert (username, others) == ("cluster", [])

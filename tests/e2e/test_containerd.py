@@ -3,56 +3,25 @@
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from .clients import Done, Home, Skopeo
 from .conftest import Site
+from .containerd import Containerd, standing_containerd
 from .decisions import MAIN, PULL_REQUEST, Job
 from .images import write_image
-from .programs import free_ports, require, run, running
+from .programs import run
 
 pytestmark = pytest.mark.e2e
 
-CONFIGURATION = """\
-version = 2
-root = "FOLDER/root"
-state = "FOLDER/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.internal.v1.opt", "io.containerd.internal.v1.restart"]
-[grpc]
-  address = "FOLDER/sock"
-[ttrpc]
-  address = "FOLDER/ttrpc"
-[metrics]
-  address = "127.0.0.1:PORT"
-"""
 _REQUEST = re.compile(r'(?:msg="|\})([A-Z]+) (/[^ ?]*)\S* HTTP/1\.1"')
-
-
-@dataclass(frozen=True)
-class Containerd:
-    """A running containerd."""
-
-    folder: Path
-
-    def ctr(self, *words: str) -> Done:
-        return run(["ctr", "--address", self.folder / "sock", *words])
 
 
 @pytest.fixture(scope="module")
 def containerd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Containerd]:
-    require("containerd", "ctr", extra=True)
-    if os.geteuid() != 0:
-        pytest.skip("containerd runs as root alone")
-    folder = tmp_path_factory.mktemp("c")  # the path of a socket has 107 bytes at most
-    [port] = free_ports(1)
-    text = CONFIGURATION.replace("FOLDER", str(folder)).replace("PORT", str(port))
-    (folder / "config.toml").write_text(text)
-    command = ["containerd", "--config", folder / "config.toml"]
-    with running(command, port, folder / "log"):
-        yield Containerd(folder)
+    with standing_containerd(tmp_path_factory.mktemp("c")) as standing:
+        yield standing
 
 
 @pytest.fixture(scope="module")
