@@ -203,7 +203,7 @@ def test_k2_a_proxy_that_cuts_every_watch_after_a_while_costs_no_pause(
 def test_k2_no_pause_is_longer_than_its_bound(api: ApiServer, site: Site) -> None:
     ending_after(api, site, 0.0)
 
-    assert run_until(api, site, 9) == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]
+    assert run_until(api, site, 9) == [1.0, 2.0, 4.0, 8.0, 16.0, 20.0, 20.0, 20.0]
 
 
 @only_own
