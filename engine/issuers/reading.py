@@ -171,7 +171,9 @@ class _SchemaReader:
             narrows=bool(about.get("narrows")),
             composed=self._composed(about.get("composed"), beside, place),
             needs=None if needed is None else Needed(needed["because"], ()),
-            by_strangers=self._by_strangers(about.get("causedByStrangers"), claim_type, place),
+            by_strangers=self._by_strangers(
+                about.get("causedByStrangers"), claim_type, values, place
+            ),
             when=about.get("when", ""),
             since=about.get("since", ""),
             source=about.get("source", ""),
@@ -204,13 +206,20 @@ class _SchemaReader:
             self._link_needs(about, below, at)
 
     def _by_strangers(
-        self, about: Mapping[str, Any] | None, kind: str, place: Place
+        self, about: Mapping[str, Any] | None, kind: str, own: Values, place: Place
     ) -> ByStrangers | None:
         if about is None:
             return None
         values = self._values(
             {**about, "type": kind}, (*place, "causedByStrangers"), guaranteed=False
         )
+        for number, one in enumerate(values.enum):
+            if not own.can_equal(one):
+                self._fault(
+                    (*place, "causedByStrangers", "enum", number),
+                    f"the claim is never {one!r}",
+                    f"it is {own.described()}",
+                )
         return ByStrangers(values, about["because"])
 
     def _forks(self, about: Mapping[str, Any] | None) -> Forks | None:

@@ -14,6 +14,7 @@ import re2
 from regauth.engine.source.nearest import did_you_mean
 
 from .claims import Claim
+from .nearest import nearest
 from .relations import Constraint, Path, Piece, Reference, Relation, Template, Wildcard
 from .samples import Place
 from .values import Values
@@ -84,8 +85,30 @@ class RelationReader:
                     did_you_mean(name, self._names, ""),
                 )
             else:
+                self._check_possible(name, constraint, (*place, name))
                 found.append((path, self._constraint(constraint, (*place, name))))
         return tuple(found)
+
+    def _check_possible(self, name: str, about: Mapping[str, Any], place: Place) -> None:
+        """Report a value that the claim itself can never have."""
+        claim = self._known[self._names[name]]
+        values = claim.items if claim.type == "list" else claim.values
+        for at, one in enumerate(about.get("enum", ())):
+            if not values.can_equal(one):
+                near = nearest(values, one)
+                hint = f"did you mean {near!r}?" if near is not None else ""
+                self._fault((*place, "enum", at), f"`{name}` is never {one!r}", hint)
+        pattern = about.get("pattern")
+        if pattern is not None:
+            asked = self._values(about, place, guaranteed=False)
+            if asked.pattern and not values.can_be_in(asked.language):
+                self._fault(
+                    (*place, "pattern"),
+                    f"no value of `{name}` matches the pattern",
+                    f"it is {values.described()}",
+                )
+        if "not" in about:
+            self._check_possible(name, about["not"], (*place, "not"))
 
     def _constraint(self, about: Mapping[str, Any], place: Place) -> Constraint:
         limited = "enum" in about or "pattern" in about

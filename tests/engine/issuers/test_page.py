@@ -34,6 +34,49 @@ def test_the_policy_compiles_with_the_first_and_with_the_whole_schema(blocks: li
         assert [one.code for one in problems if one.severity.name == "ERROR"] == []
 
 
+def test_each_step_of_the_page_is_content_with_the_policy(blocks: list[str]) -> None:
+    """Whoever follows the page sees no warning that it does not speak of."""
+    document = json.loads(blocks[2])
+    for step in (
+        {},
+        {"claims": document["claims"] | json.loads(blocks[3])},
+        json.loads(blocks[4]),
+        json.loads(blocks[5]),
+    ):
+        document |= step
+        files = {"policy.yaml": blocks[1], "claims/build-farm.json": json.dumps(document)}
+        assert compile_policy(files).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("right", "typo", "message"),
+    [
+        ('"enum": ["tag"]', '"enum": ["tga"]', "did you mean 'tag'?"),
+        ('"{team}/{*}"', '"{teem}/{*}"', "did you mean `team`?"),
+        ('"trigger": {"enum"', '"triger": {"enum"', "did you mean `trigger`?"),
+        ('"trigger": "branch"', '"trigger": "brunch"', "is never `brunch`"),
+        ('"format": "decimal"', '"format": "decimel"', "format"),
+        ('"chosenBy": "anybody"', '"chosenBy": "anybdy"', "chosen by"),
+        ('"relations"', '"relation"', "did you mean `relations`?"),
+        ('"presence": "always"', '"presence": "allways"', "`always`"),
+    ],
+)
+def test_a_typo_in_the_schema_is_told_where_it_stands(
+    blocks: list[str], right: str, typo: str, message: str
+) -> None:
+    text = json.dumps(whole(blocks), indent=1)
+    text = re.sub(r'\[\s+"tag"\s+\]', '["tag"]', re.sub(r'\{\s+"enum"', '{"enum"', text))
+    assert right in text
+    text = text.replace(right, typo, 1)
+    files = {"policy.yaml": blocks[1], "claims/build-farm.json": text}
+    problems = compile_policy(files).problems
+    assert {one.code for one in problems} == {"bad-claims"}
+    assert any(message in f"{one.message} {one.hint}" for one in problems), problems
+    assert {one.location.file for one in problems} == {"claims/build-farm.json"}
+    at = min(one.location.line for one in problems)
+    assert at > 1
+
+
 def test_a_misspelt_claim_is_an_error(blocks: list[str]) -> None:
     files = {
         "policy.yaml": blocks[1].replace("claims.team_id", "claims.teem_id"),
