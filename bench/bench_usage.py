@@ -17,9 +17,10 @@ from pathlib import Path
 from bench_replay import POLICY, REQUESTS, log_lines, replay
 
 from regauth.engine import Policy
-from regauth.policytests.commands.usage import Tightening, read_logs
+from regauth.policytests.commands.usage import Tightening
 from regauth.policytests.execution.policies import compile_folder
 from regauth.policytests.usage.counting import UsageCounter
+from regauth.policytests.usage.reading import read_logs
 from regauth.policytests.usage.tightening import plan, tighten
 
 USAGE_RATIO = 1.2

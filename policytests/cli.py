@@ -26,6 +26,7 @@ COMMANDS: Final = (
         "replay",
         "usage",
         "tighten",
+        "suggest",
         "init",
         "schema",
         "migrate",

@@ -22,7 +22,7 @@ from .document import Document
 from .expressions import Expressions, VisibleNames
 from .lints import SILENCEABLE, lint
 from .providers import Providers
-from .silencing import silence
+from .silencing import drafts, silence
 from .statements import Statements
 
 
@@ -79,7 +79,7 @@ def compile_policy(
     if whole and not problems.error_count:
         policy = _policy(compiled, statements.services, expressions, all_visible, digest)
         problems.extend(lint(policy, written, now))
-    found = silence(texts, problems, SILENCEABLE)
+    found = silence(texts, [*problems, *drafts(texts)], SILENCEABLE)
     if any(problem.severity is Severity.ERROR for problem in found):
         policy = None
     sources = {name: _bytes(content).decode(errors="replace") for name, content in files.items()}

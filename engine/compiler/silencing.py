@@ -1,8 +1,9 @@
 """
-Comments that silence a warning.
+Comments that silence a warning, or make one.
 
-What lives here: `# policytest: ignore[CODE] REASON`, read and applied to what was found.  Not here:
-finding comments (`regauth.engine.source.comments`), and warnings themselves.
+What lives here: `# policytest: ignore[CODE] REASON`, read and applied to what was found, and
+`# policytest: draft`.
+Not here: finding comments (`regauth.engine.source.comments`), and other warnings.
 """
 
 import re
@@ -29,6 +30,25 @@ PROVED: Final = frozenset(
     }
 )
 """Codes of warnings that `policytest check --prove` finds, and the compiler never does."""
+
+
+_DRAFT: Final = re.compile(r"#\s*policytest:\s*draft\b", re.ASCII)
+
+
+def drafts(files: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield a warning for each comment `# policytest: draft`, which `policytest suggest` writes."""
+    for name in sorted(files):
+        if "policytest:" not in files[name] or not name.endswith((".yaml", ".yml")):
+            continue
+        for comment in comments(files[name], name):
+            if _DRAFT.match(comment.text):
+                yield Problem(
+                    comment.location,
+                    "draft",
+                    "this policy is a draft: it allows what was asked, and nobody has judged that",
+                    "read every grant, mend it, and remove this comment",
+                    Severity.WARNING,
+                )
 
 
 def silence(

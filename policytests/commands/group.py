@@ -12,7 +12,7 @@ from typing import Final, TypeVar, cast
 import click
 
 from .help import EXAMPLES
-from .log_commands import tighten, usage
+from .log_commands import suggest, tighten, usage
 
 _FORMATS: Final = click.Choice(["text", "json", "github", "sarif"])
 
@@ -24,6 +24,7 @@ def main() -> None:
 
 main.add_command(usage)
 main.add_command(tighten)
+main.add_command(suggest)
 
 
 def _example(name: str) -> str:

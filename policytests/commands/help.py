@@ -35,6 +35,7 @@ Beside the tests (policytest COMMAND --help):
   replay      a server's decision log, decided again: who gains what, who loses what
   usage       what the requests of decision logs used of a policy
   tighten     the narrowest change that keeps what they were allowed
+  suggest     a first policy, as a draft, from what a server allowed
   hostile     list the forgeries, or send them to a running server
   schema      JSON Schemas for your editor
   migrate     a policy from the proof of concept's configuration
@@ -63,6 +64,10 @@ EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
         "policytest can main",
         "policytest can pr acme/app library/alpine",
         "cat token.jwt | policytest can --policy policy/ -",
+    ),
+    "suggest": (
+        "policytest suggest decisions.jsonl decisions.jsonl.1.gz > draft.yaml",
+        "policytest suggest decisions.jsonl --since 30d --write registry/",
     ),
     "who-can": ("policytest who-can push acme/app",),
     "profiles": ("policytest profiles",),

@@ -1,8 +1,8 @@
 """
-The commands that say what logs tell about a policy: `usage` and `tighten`.
+The commands that say what logs tell about a policy: `usage`, `tighten` and `suggest`.
 
-What lives here: their arguments and their help.  Not here: what they do (`usage`), and the other
-commands (`group`).
+What lives here: their arguments and their help.
+Not here: what they do (`usage`), and the other commands (`group`).
 """
 
 from pathlib import Path
@@ -71,3 +71,26 @@ def tighten(logs: tuple[str, ...], **options: object) -> None:
     from .usage import Tightening  # noqa: PLC0415 - on demand
 
     raise SystemExit(Tightening.of(options).run(logs))
+
+
+@click.command(epilog=_example("suggest"))
+@click.argument("sources", nargs=-1, required=True, metavar="LOG|SUITE...")
+@_SINCE
+@click.option(
+    "--write",
+    "folder",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write DIR/policy/policy.yaml and DIR/suggested.policytest.yaml; never over a file.",
+)
+def suggest(sources: tuple[str, ...], since: str | None, folder: Path | None) -> None:
+    """Draft a first policy that allows what decision logs, or the tokens of suites, were allowed.
+
+    It is for a server that allows everything so far. Conditions compare ids that the issuer gives,
+    never values that people choose. `policytest check` warns until the draft's first line is gone.
+
+    SUITE ends in .policytest.yaml; everything else is a log, plain or gzip.
+    """
+    from .usage import run_suggest  # noqa: PLC0415 - on demand
+
+    raise SystemExit(run_suggest(sources, since, folder))

@@ -1,12 +1,14 @@
 """
-`policytest usage` and `policytest tighten`: what the logs say about a policy.
+`policytest usage`, `tighten` and `suggest`: what the logs say about a policy.
 
-What lives here: options, reading the logs, and what is written.
-Not here: counting and tightening (`regauth.policytests.usage`), and deciding.
+What lives here: options, and what is told and written.
+Not here: reading logs, counting and tightening (`regauth.policytests.usage`), and deciding.
 """
 
 import difflib
+import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,93 +18,29 @@ from typing import Final, cast
 from regauth.engine.compiler.compiler import Compilation
 from regauth.engine.policy.policy import Policy, Statement
 from regauth.engine.source.foreign_text import visible
-from regauth.engine.source.quantities import parse_duration
 from regauth.engine.source.rendering import render_text
 from regauth.policytests.execution.cases import Case
 from regauth.policytests.execution.judging import Outcome
-from regauth.policytests.execution.policies import Compiled, compile_folder
+from regauth.policytests.execution.policies import Compiled
 from regauth.policytests.execution.run import Loaded, Run, SuiteError
 from regauth.policytests.exit_codes import NOTHING_RUN, POLICY_BROKEN, USAGE
 from regauth.policytests.proofs import Question, more_access
 from regauth.policytests.replay.deciding import Change, Replay, Undecided
-from regauth.policytests.replay.logs import STANDARD_INPUT, LogError, check_logs, lines
-from regauth.policytests.replay.questions import IncoherentError
-from regauth.policytests.replay.records import Record, RecordError, read_record
+from regauth.policytests.replay.logs import STANDARD_INPUT, LogError
+from regauth.policytests.replay.records import Record
 from regauth.policytests.suites.suite import SUFFIX
 from regauth.policytests.usage.ages import Ages
-from regauth.policytests.usage.counting import UsageCounter
 from regauth.policytests.usage.formats import FORMATS, span
+from regauth.policytests.usage.gathering import Gathered, TooManyError
+from regauth.policytests.usage.reading import LogQuestion, Sources, UsageError, read_logs
+from regauth.policytests.usage.suggesting import POLICY_FILE, Suggestion, SuggestionError, suggest
 from regauth.policytests.usage.tightening import Tightened, TighteningError, lines_of, plan, tighten
 from regauth.policytests.wording import counted
 
 TESTS_FAILED: Final = 1
-
-
-class UsageError(Exception):
-    """The command line asks for something impossible; the caller's fault."""
-
-
-def read_logs(
-    logs: Sequence[str],
-    since: datetime | None,
-    take: Callable[[Record], object],
-    fault: Callable[[Undecided], object] = lambda _: None,
-) -> None:
-    """
-    Give each record of some logs to `take`, and each line that is none to `fault`.
-
-    Raises:
-        LogError: A log cannot be opened.
-    """
-    for log in logs:
-        for line in lines(log):
-            if line.fault:
-                fault(Undecided.NOT_A_RECORD)
-                continue
-            try:
-                record = read_record(line.text)
-                if since is None or record.time >= since:
-                    take(record)
-            except (RecordError, IncoherentError) as error:
-                torn = isinstance(error, RecordError) and not line.text.endswith(b"\n")
-                fault(Undecided.TORN if torn else Undecided.NOT_A_RECORD)
-
-
-@dataclass(frozen=True, slots=True)
-class LogQuestion:
-    """What both commands are asked: a policy, logs, and from when on."""
-
-    policy: Path
-    since: str | None
-
-    def count(self, logs: Sequence[str], policy: Policy, *, keep: bool) -> UsageCounter:
-        """
-        Count what the logs used.
-
-        Raises:
-            UsageError, LogError: Something is wrong with what was asked.
-        """
-        check_logs(logs)
-        counter = UsageCounter(policy, keep=keep)
-
-        def fault(why: Undecided) -> None:
-            counter.usage.undecided[why] += 1
-
-        read_logs(logs, self.begin(), counter.add, fault)
-        return counter
-
-    def begin(self) -> datetime | None:
-        """Return from when on records count."""
-        if self.since is None:
-            return None
-        try:
-            return datetime.now(UTC) - parse_duration(self.since)
-        except ValueError as error:
-            raise UsageError(f"--since: {error}") from error
-
-    def compiled(self) -> Compiled:
-        """Compile the policy."""
-        return compile_folder(self.policy, self.policy.as_posix())
+INCOMPLETE: Final = 1
+SUGGESTED_SUITE: Final = f"suggested{SUFFIX}"
+SUGGESTED_FOLDER: Final = "policy"
 
 
 def _broken(compiled: Compiled) -> int:
@@ -278,3 +216,76 @@ def _diff(before: Mapping[str, str], after: Mapping[str, str], folder: Path) -> 
             f"b/{(folder / name).as_posix()}",
         )
     return "".join(parts)
+
+
+# --- suggest -------------------------------------------------------------------------------------
+
+
+def run_suggest(names: Sequence[str], since: str | None, folder: Path | None) -> int:
+    """Show a first policy, and write it and its suite where that was asked for."""
+    try:
+        if folder is not None:
+            _check_free(folder)
+        sources = Sources.of(names, since)
+        gathered, faults = Gathered(), Counter[Undecided]()
+
+        def fault(why: Undecided) -> None:
+            faults[why] += 1
+
+        sources.read(gathered.add, fault)
+        if not gathered.requests:
+            sys.stderr.write("policytest: no request of these logs was answered\n")
+            return NOTHING_RUN
+        made = suggest(gathered, datetime.now(UTC))
+        sources.read(made.check, lambda _: None)
+        if folder is None:
+            sys.stdout.write(made.draft.text)
+        else:
+            _write_suggestion(folder, made)
+    except (UsageError, LogError, TooManyError, SuggestionError, OSError) as error:
+        sys.stderr.write(f"policytest: {visible(str(error))}\n")
+        return USAGE
+    except SuiteError as error:
+        sys.stderr.write(f"{error.render()}\n")
+        return USAGE
+    _tell_suggestion(made, gathered, faults)
+    return INCOMPLETE if made.lacking else 0
+
+
+def _suggested_files(folder: Path) -> tuple[Path, Path]:
+    return folder / SUGGESTED_FOLDER / POLICY_FILE, folder / SUGGESTED_SUITE
+
+
+def _check_free(folder: Path) -> None:
+    """
+    Check that nothing would be overwritten, and that no other file would join the policy.
+
+    Raises:
+        UsageError: There is a file in the way.
+    """
+    for path in (*_suggested_files(folder), folder / SUGGESTED_FOLDER):
+        if os.path.lexists(path):
+            raise UsageError(f"{path} is there already; choose another folder for --write")
+
+
+def _write_suggestion(folder: Path, made: Suggestion) -> None:
+    policy, suite = _suggested_files(folder)
+    tests = made.write_suite(suite, policy.parent)
+    policy.parent.mkdir(parents=True)
+    written = [(policy, made.draft.text), *([(suite, tests)] if tests else [])]
+    for path, text in written:
+        with path.open("x", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+        sys.stderr.write(f"written: {path}\n")
+
+
+def _tell_suggestion(made: Suggestion, gathered: Gathered, faults: Counter[Undecided]) -> None:
+    lines = ["this is a draft: it allows what was asked, not what should be allowed"]
+    lines += [f"wider than the log: {one}" for one in made.draft.wider]
+    lines += [f"left out: {count:,} {why}" for why, count in gathered.left_out.items() if count]
+    lines += [f"not counted: {count:,} lines: {why}" for why, count in faults.items()]
+    lines += [
+        f"not allowed by the draft: {count:,} times {one}" for one, count in made.lacking.items()
+    ]
+    for line in lines:
+        sys.stderr.write(f"{visible(line)}\n")

@@ -20,8 +20,6 @@ from tests.servers.desk import (
     reason_of,
 )
 
-pytestmark = pytest.mark.usefixtures("each_host")
-
 FORM = "application/x-www-form-urlencoded"
 
 
