@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -47,7 +48,7 @@ class Installation:
     @property
     def size(self) -> int:
         """How many bytes their files have together, without bytecode."""
-        return sum(path.stat().st_size for one in self.needed for _, path in files(one))
+        return sum(map(_bytes_of, (one.name for one in self.needed)))
 
     @property
     def wheel(self) -> importlib.metadata.Distribution:
@@ -56,8 +57,8 @@ class Installation:
         return importlib.metadata.Distribution.at(about)
 
     def add(self, distribution: importlib.metadata.Distribution) -> None:
-        """Install a distribution, by links to its files; no other's come with it."""
-        for name, path in files(distribution, bytecode=True):
+        """Install a distribution, by links to its packages and files; no other's come with it."""
+        for name, path in _links(distribution):
             (self.packages / name).parent.mkdir(parents=True, exist_ok=True)
             if not (self.packages / name).exists():
                 (self.packages / name).symlink_to(path)
@@ -144,15 +145,40 @@ def needed(
     return list(found.values())
 
 
-def files(
-    distribution: importlib.metadata.Distribution, *, bytecode: bool = False
-) -> Iterator[tuple[Path, Path]]:
-    """Return the files of a distribution: where each belongs, and where it is."""
-    left_out = {".pth"} if bytecode else {".pth", ".pyc"}
+def _links(distribution: importlib.metadata.Distribution) -> Iterator[tuple[Path, Path]]:
+    """
+    Return what makes a distribution importable: where each link belongs, and what it is to.
+
+    A regular package belongs to one distribution, so its folder is linked as a whole.  A namespace
+    package may hold parts of others, so it is a folder here, and its parts are linked.
+    """
+    listed = {
+        Path(*file.parts)
+        for file in distribution.files or []
+        if ".." not in file.parts and file.suffix != ".pth"
+    }
+    packages = {path.parent for path in listed if path.name == "__init__.py"}
+    about = {path.parent for path in listed if path.parent.suffix == ".dist-info"}
+    linked = set()
+    for path in listed:
+        folders = reversed(path.parents[:-1])
+        linked.add(next((one for one in folders if one in packages | about), path))
+    for path in linked:
+        here = Path(str(distribution.locate_file(path))).resolve()
+        if here.exists():
+            yield path, here
+
+
+@cache
+def _bytes_of(name: str) -> int:
+    """How many bytes a distribution's files have here, without bytecode."""
+    distribution = importlib.metadata.distribution(name)
+    found = 0
     for file in distribution.files or []:
-        path = Path(str(distribution.locate_file(file))).resolve()
-        if ".." not in file.parts and file.suffix not in left_out and path.is_file():
-            yield Path(*file.parts), path
+        path = Path(str(distribution.locate_file(file)))
+        if ".." not in file.parts and file.suffix not in {".pth", ".pyc"} and path.is_file():
+            found += path.stat().st_size
+    return found
 
 
 def run(
