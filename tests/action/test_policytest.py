@@ -3,12 +3,14 @@
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.programs import run
+from tests.forkserver.programs import forked
 
 from .composite import Job
 
@@ -58,18 +60,30 @@ def installed(action: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     """The outputs of the first step, run once: it installs the project from the action's folder."""
     folder = tmp_path_factory.mktemp("install")
     (folder / "temp").mkdir()
-    done = Job(folder, dict(os.environ))
+    done = Job(folder, {**os.environ, "PIP_NO_COMPILE": "1"})
     code, outputs = done.step(action, "install")
     assert code == 0, done.output
     return outputs
 
 
 @pytest.fixture
-def check(action: Path, installed: dict[str, str], tmp_path: Path) -> Checks:
+def program(tmp_path: Path) -> dict[str, str]:
+    """What the first step outputs; the fork server starts the program that it names."""
+    folder = tmp_path / "installed"
+    folder.mkdir()
+    (folder / "python").symlink_to(sys.executable)
+    words = list(forked("policytest"))
+    script = f"import os, sys\nos.execv({words[0]!r}, [*{words!r}, *sys.argv[1:]])\n"
+    (folder / "policytest").write_text(script)
+    return {"policytest": str(folder / "policytest")}
+
+
+@pytest.fixture
+def check(action: Path, program: dict[str, str], tmp_path: Path) -> Checks:
     """Run the action on a checkout with a policy and a suite."""
 
     def checked(
-        policy: str = POLICY, suite: str = SUITE, **inputs: str
+        policy: str = POLICY, suite: str = SUITE, install: dict[str, str] = program, **inputs: str
     ) -> tuple[Job, int, dict[str, str]]:
         checkout = tmp_path / "checkout"
         (checkout / "policy").mkdir(parents=True)
@@ -77,7 +91,7 @@ def check(action: Path, installed: dict[str, str], tmp_path: Path) -> Checks:
         (checkout / "acme.policytest.yaml").write_text(suite)
         (tmp_path / "temp").mkdir()
         job = Job(tmp_path, dict(os.environ), workspace=checkout)
-        code, outputs = job.run(action, known={"install": installed}, **inputs)
+        code, outputs = job.run(action, known={"install": install}, **inputs)
         return job, code, outputs
 
     return checked
@@ -95,8 +109,8 @@ def test_the_installed_program_is_this_version_s_own(
     assert done.stdout.strip().startswith(str(python.parent.parent)), done.stderr
 
 
-def test_a_policy_that_passes(check: Checks) -> None:
-    job, code, outputs = check()
+def test_a_policy_that_passes(check: Checks, installed: dict[str, str]) -> None:
+    job, code, outputs = check(install=installed)
 
     assert (0, "0") == (code, outputs["exit-code"]), job.output
     assert "::error" not in job.output
@@ -173,7 +187,7 @@ WIDER = POLICY.replace(' && claims.event_name == "push"', "")
 
 
 @pytest.fixture
-def compared(action: Path, installed: dict[str, str], tmp_path: Path) -> Checks:
+def compared(action: Path, program: dict[str, str], tmp_path: Path) -> Checks:
     """Run the action on a pull request that changes the policy."""
 
     def checked(
@@ -210,7 +224,7 @@ def compared(action: Path, installed: dict[str, str], tmp_path: Path) -> Checks:
             "event.pull_request.number": "7",
             "event.pull_request.head.repo.full_name": "fork/policies" if fork else "acme/policies",
         }
-        code, outputs = job.run(action, known={"install": installed}, diff="true", **inputs)
+        code, outputs = job.run(action, known={"install": program}, diff="true", **inputs)
         return job, code, outputs
 
     return checked

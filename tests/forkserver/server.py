@@ -35,8 +35,10 @@ PRELOADED = (
     "regauth.engine",
     "regauth.engine.files",
     "regauth.policytests.cli",
+    "regauth.policytests.collection.options",
     "regauth.policytests.commands.group",
     "regauth.policytests.reports.report",
+    "regauth.policytests.reports.terminal",
     "regauth.policytests.suites.linking",
     "regauth.servers.commands.registry_auth_proxy",
     "regauth.servers.commands.token_server",
@@ -48,9 +50,19 @@ PRELOADED = (
     "regauth.servers.setup.token_client",
     "regauth.servers.signing.key_folder",
     "regauth.servers.upstream.registry",
+    "sysconfig",
+    "unittest",
     "urllib3",
     "waitress",
+    "xml.etree.ElementTree",
+    "zoneinfo",
 )
+"""
+What programs import, but no plugin that pytest finds by an entry point: it would warn that it came
+too late to rewrite the plugin's assertions.
+"""
+NO_HYPOTHESIS = "-p no:hypothesispytest"
+"""pytest's options for a program: who installs policytest has no Hypothesis, and its import is slow."""
 MAX_REQUEST = 1 << 20
 
 
@@ -100,6 +112,8 @@ def preload() -> None:
     for name in PRELOADED:
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
+    for name in importlib.import_module("_pytest.config").default_plugins:
+        importlib.import_module(f"_pytest.{name}")
     assert "prometheus_client" not in sys.modules
     gc.collect()
     gc.freeze()
@@ -139,6 +153,8 @@ def become(asked: dict[str, Any], streams: list[int]) -> None:
     os.umask(asked["umask"])
     os.environ.clear()
     os.environ.update(asked["environment"])
+    given = os.environ.get("PYTEST_ADDOPTS", "")
+    os.environ["PYTEST_ADDOPTS"] = f"{NO_HYPOTHESIS} {given}"
     sys.stdin = sys.__stdin__ = os.fdopen(0, encoding="utf-8", closefd=False)
     sys.stdout = sys.__stdout__ = os.fdopen(1, "w", encoding="utf-8", closefd=False)
     sys.stderr = sys.__stderr__ = os.fdopen(2, "w", 1, "utf-8", "backslashreplace", closefd=False)
