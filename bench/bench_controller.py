@@ -30,7 +30,7 @@ from kubernetes.client import Configuration
 
 from regauth.controller.applying.host import Host
 from regauth.controller.applying.reconciling import Controller
-from regauth.controller.event_log import EventLog
+from regauth.controller.event_log import ControllerLog
 from regauth.controller.measures import Measures
 from regauth.controller.observing.cluster import Cluster
 from regauth.controller.planning.entitlements import Entitlements
@@ -103,7 +103,7 @@ def reconcile(place: dict[str, str]) -> None:
         lambda: datetime.now(UTC),
         time.monotonic,
         lambda: True,
-        EventLog(descriptor=-1),
+        ControllerLog(descriptor=-1),
         Measures(),
     )
     before = peak_memory()

@@ -37,12 +37,12 @@ from .naming import DEFAULT_INSTANCE, SYSTEM_NAMESPACES, installed_name
 from .settings import (
     MIN_TOKEN,
     Attachment,
+    ControllerSettings,
     Election,
-    Limits,
     Memory,
     Registry,
+    RequestLimits,
     Selection,
-    Settings,
 )
 
 MAX_TOKEN: Final = timedelta(hours=48)
@@ -54,7 +54,7 @@ MAX_LEASE: Final = timedelta(minutes=5)
 class Configuration:
     """Settings, and what they and the policy come to."""
 
-    settings: Settings
+    settings: ControllerSettings
     entitlements: Entitlements
 
 
@@ -81,7 +81,7 @@ def _parsed(text: str, file: Path, problems: Problems) -> Configuration | None:
     return Configuration(settings, entitlements(settings, policy))
 
 
-def entitlements(settings: Settings, policy: Policy | None) -> Entitlements:
+def entitlements(settings: ControllerSettings, policy: Policy | None) -> Entitlements:
     """Return what settings and a policy come to."""
     attach = settings.attach_to == Attachment.ACCOUNTS
     return Entitlements(settings.registries, settings.selection, policy, settings.instance, attach)
@@ -137,14 +137,14 @@ class _ControllerReader:
         self._values = ValueReader(problems)
         self._policy = policy
 
-    def settings(self, node: MappingNode, policy: Path) -> Settings:
+    def settings(self, node: MappingNode, policy: Path) -> ControllerSettings:
         registries = node["registries"]
         assert isinstance(registries, SequenceNode)  # noqa: S101 - the schema says so
         election = mapping(node, "election")
         instance = str(plain(node, "instance") or DEFAULT_INSTANCE)
         enabled = plain(election, "enabled") is not False
         elected = self._election(election, instance) if enabled else None
-        return Settings(
+        return ControllerSettings(
             tuple(self._registry(one) for one in registries if isinstance(one, MappingNode)),
             policy,
             **only_given(
@@ -251,8 +251,8 @@ class _ControllerReader:
         return host or "0.0.0.0", port  # noqa: S104 - asked for
 
 
-def _limits(node: MappingNode) -> Limits:
-    return Limits(
+def _limits(node: MappingNode) -> RequestLimits:
+    return RequestLimits(
         **only_given(
             per_second=plain(node, "perSecond"),
             burst=plain(node, "burst"),

@@ -73,7 +73,7 @@ class Endpoints:
         failed: Callable[[BaseException], None] = lambda _: None,
     ) -> None:
         values = {"routes": routes, "seconds": seconds, "failed": staticmethod(failed)}
-        self._server = _BoundedServer(address, type("Handler", (_Handler,), values))
+        self._server = _BoundedServer(address, type("Handler", (_RequestHandler,), values))
         self._server.failed = failed
         # A daemon thread: after a failure, no process must live on and report that it is healthy.
         self._thread = threading.Thread(
@@ -184,7 +184,7 @@ class _Timed(io.RawIOBase):
         self._connection.settimeout(left)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _RequestHandler(BaseHTTPRequestHandler):
     routes: Mapping[str, Callable[[], Answer]]
     seconds: float
     failed: Callable[[BaseException], None]

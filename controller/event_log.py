@@ -15,7 +15,7 @@ from regauth.engine.source.redaction import without_tokens
 _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
-class EventLog:
+class ControllerLog:
     """
     Writes events to a file descriptor, each line in one call.
 

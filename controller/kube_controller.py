@@ -82,11 +82,11 @@ def _run(
     from regauth.controller.observing.api_errors import ApiError  # noqa: PLC0415
     from regauth.engine.source.foreign_text import visible  # noqa: PLC0415
 
-    from .event_log import EventLog  # noqa: PLC0415
+    from .event_log import ControllerLog  # noqa: PLC0415
     from .operating.once import dry_run, run_once  # noqa: PLC0415
     from .running import Process  # noqa: PLC0415
 
-    log = EventLog()
+    log = ControllerLog()
     connection = _connection(options["kubeconfig"])
     try:
         if options["dry_run"]:
@@ -143,7 +143,7 @@ def _settings(options: dict[str, Any]) -> Any:  # noqa: ANN401 - imported below
     from regauth.engine.source.quantities import parse_duration  # noqa: PLC0415
 
     from .configuration import MAX_TOKEN  # noqa: PLC0415
-    from .settings import MIN_TOKEN, Registry, Settings  # noqa: PLC0415
+    from .settings import MIN_TOKEN, ControllerSettings, Registry  # noqa: PLC0415
 
     host, username = options["registry_host"], options["registry_username"]
     if not username or ":" in username:
@@ -156,7 +156,7 @@ def _settings(options: dict[str, Any]) -> Any:  # noqa: ANN401 - imported below
         fail("--token-duration is 10m to 48h")
     audience = options["registry_audience"] or f"https://{host}"
     registry = Registry(host, host, "", username, audience, duration)
-    return Settings((registry,))
+    return ControllerSettings((registry,))
 
 
 def _connection(kubeconfig: Path | None) -> "Connection":

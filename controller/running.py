@@ -32,7 +32,7 @@ from regauth.engine.source.configuration_file import ConfigurationError
 
 from .configuration import Configuration
 from .endpoints import Endpoints, metrics, yes_or_no
-from .event_log import EventLog
+from .event_log import ControllerLog
 from .measures import Measures
 
 RELOAD_SECONDS: Final = 30.0
@@ -71,7 +71,7 @@ class Process:
         configuration: Configuration,
         reload: Reload,
         identity: str,
-        log: EventLog,
+        log: ControllerLog,
     ) -> None:
         self._settings = configuration.settings
         self._reload = reload

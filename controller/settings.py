@@ -52,7 +52,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RequestLimits:
     """How much the controller asks of the API server."""
 
     per_second: float = 50.0
@@ -89,14 +89,14 @@ class Memory(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ControllerSettings:
     """Everything that `controller.yaml` can say."""
 
     registries: tuple[Registry, ...]
     policy: Path | None = None
     instance: str = DEFAULT_INSTANCE
     selection: Selection = field(default_factory=Selection)
-    limits: Limits = field(default_factory=Limits)
+    limits: RequestLimits = field(default_factory=RequestLimits)
     election: Election | None = field(default_factory=Election)
     listen: tuple[str, int] | None = ("0.0.0.0", 8080)  # noqa: S104 - probes come from the node
     log_format: str = "json"

@@ -24,7 +24,7 @@ from regauth.controller.observing.docker_config import ContentError
 from regauth.controller.observing.inventory import ACCOUNTS, SECRETS, Inventory
 from regauth.controller.observing.observed import Credential
 from regauth.controller.planning.entitlements import Wanted
-from regauth.controller.planning.planning import Attach, Change, Delete, Issue, Report, is_due
+from regauth.controller.planning.planning import Attach, Change, Delete, Issue, ReportEvent, is_due
 
 from .content import empty, encoded, write
 from .owner_events import OwnerEvents
@@ -102,7 +102,7 @@ class Applier:
                 self._attach(change)
             case Delete():
                 self._delete(change)
-            case Report():
+            case ReportEvent():
                 if self._events.is_news(change):
                     self._guard()
                     self._events.tell(change)

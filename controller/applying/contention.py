@@ -13,8 +13,15 @@ from collections.abc import Callable
 from typing import Final
 
 from regauth.controller.back_off import back_off
-from regauth.controller.observing.observed import Key
-from regauth.controller.planning.planning import Attach, Cause, Change, Delete, Issue, Report
+from regauth.controller.observing.observed import AccountKey
+from regauth.controller.planning.planning import (
+    Attach,
+    Change,
+    Delete,
+    Issue,
+    IssueCause,
+    ReportEvent,
+)
 
 MEMORY_SECONDS: Final = 3600.0
 """A write that held for so long was not undone."""
@@ -37,22 +44,22 @@ class Contention:
         self._writes: dict[int, tuple[float, int]] = {}
         self._purge_at = 1024
 
-    def pause(self, key: Key, change: Change) -> float:
+    def pause(self, key: AccountKey, change: Change) -> float:
         """Return how many seconds to wait before a change may be made, 0 in most cases."""
         with self._lock:
             when, times = self._writes.get(_write(key, change), (0.0, 0))
             left = when + back_off(times) - self._clock() if times > 1 else 0.0
             return max(left, 0.0)
 
-    def times(self, key: Key, change: Change) -> int:
+    def times(self, key: AccountKey, change: Change) -> int:
         """Return how often a change was made and undone again."""
         with self._lock:
             when, times = self._writes.get(_write(key, change), (0.0, 1))
             return times - 1 if self._clock() - when < MEMORY_SECONDS else 0
 
-    def wrote(self, key: Key, change: Change) -> None:
+    def wrote(self, key: AccountKey, change: Change) -> None:
         """Take note of a change that was made."""
-        if isinstance(change, Report) or getattr(change, "cause", "") == Cause.ROTATION:
+        if isinstance(change, ReportEvent) or getattr(change, "cause", "") == IssueCause.ROTATION:
             return  # nobody undoes a report, and a token's life ends by itself
         with self._lock:
             now, write = self._clock(), _write(key, change)
@@ -67,7 +74,7 @@ class Contention:
         self._purge_at = max(2 * len(kept), 1024)
 
 
-def _write(key: Key, change: Change) -> int:
+def _write(key: AccountKey, change: Change) -> int:
     """Return what stands for a write to an account: of the same kind, to the same object."""
     match change:
         case Issue(account=account):
@@ -76,5 +83,5 @@ def _write(key: Key, change: Change) -> int:
             return hash((key, "attach", account.uid))
         case Delete(secret=secret):
             return hash((key, "delete", secret))
-        case Report():
+        case ReportEvent():
             return hash((key, "report"))

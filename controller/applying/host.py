@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from regauth.controller.event_log import EventLog
+from regauth.controller.event_log import ControllerLog
 from regauth.controller.measures import Measures
 from regauth.controller.observing.cluster import Cluster
 
@@ -31,5 +31,5 @@ class Host:
     now: Callable[[], datetime]
     clock: Callable[[], float]
     may_write: Callable[[], bool]
-    log: EventLog
+    log: ControllerLog
     measures: Measures

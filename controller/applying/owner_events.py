@@ -12,7 +12,7 @@ from typing import Final
 
 from regauth.controller.naming import MANAGER
 from regauth.controller.observing.cluster import Cluster, Object, path_of
-from regauth.controller.planning.planning import Report
+from regauth.controller.planning.planning import ReportEvent
 
 EVERY: Final = timedelta(hours=1)
 """How often the same is said of an account: API servers keep Events for an hour by default."""
@@ -38,13 +38,13 @@ class OwnerEvents:
         self._said: dict[tuple[str, str], datetime] = {}
         self._purge_at = 1024
 
-    def is_news(self, report: Report) -> bool:
+    def is_news(self, report: ReportEvent) -> bool:
         """Tell whether the last hour has not heard it."""
         with self._lock:
             said = self._said.get(_topic(report))
             return said is None or abs(self._now() - said) >= EVERY
 
-    def tell(self, report: Report) -> None:
+    def tell(self, report: ReportEvent) -> None:
         """
         Create an Event.
 
@@ -61,12 +61,12 @@ class OwnerEvents:
                 self._purge_at = max(2 * len(self._said), 1024)
 
 
-def _topic(report: Report) -> tuple[str, str]:
+def _topic(report: ReportEvent) -> tuple[str, str]:
     """Return what counts as the same; a message may hold a number that changes."""
     return report.account.uid, report.reason
 
 
-def _event(report: Report, moment: datetime) -> Object:
+def _event(report: ReportEvent, moment: datetime) -> Object:
     key = report.account.key
     when = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
     return {

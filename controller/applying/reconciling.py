@@ -12,18 +12,18 @@ from typing import Final
 from regauth.controller.naming import secret_name
 from regauth.controller.observing.api_errors import FORBIDDEN, INVALID, ApiError
 from regauth.controller.observing.inventory import KINDS, NAMESPACES, SECRETS, Inventory
-from regauth.controller.observing.observed import Account, Key
+from regauth.controller.observing.observed import Account, AccountKey
 from regauth.controller.observing.signing_keys import SigningKeys
 from regauth.controller.planning.entitlements import Entitlements
 from regauth.controller.planning.planning import (
     LOOK_AGAIN,
     Attach,
-    Cause,
     Change,
     Delete,
     Issue,
+    IssueCause,
     Plan,
-    Report,
+    ReportEvent,
     conflict_of,
     plan,
 )
@@ -32,7 +32,7 @@ from regauth.controller.settings import Memory
 from .applying import Applier, ChangeError, NotLeadingError, TakenError, is_over
 from .contention import TOLD_AFTER, Contention
 from .host import Host
-from .standing import Standing, State
+from .standing import AttemptState, UnsettledAccounts
 from .state_book import StateBook
 from .watches import Watches
 from .work_queue import WorkQueue
@@ -59,7 +59,7 @@ class Controller:
         self.queue = WorkQueue(host.clock)
         self.active = True
         """Whether there is work; a standby knows all and has none, so that its queue is empty."""
-        self.standing = Standing()
+        self.standing = UnsettledAccounts()
         self._contention = Contention(host.clock)
         self.keys = SigningKeys(host.cluster, host.clock)
         instance, named = entitlements.instance, entitlements.selection.namespaces
@@ -78,7 +78,7 @@ class Controller:
             host.measures.issued,
         )
 
-    def _enqueue(self, keys: set[Key]) -> None:
+    def _enqueue(self, keys: set[AccountKey]) -> None:
         if self.active:
             for key in sorted(keys):
                 self.queue.add(key)
@@ -147,11 +147,11 @@ class Controller:
         for key in self.inventory.accounts():
             yield self._plan(key)
 
-    def _plan(self, key: Key) -> Plan:
+    def _plan(self, key: AccountKey) -> Plan:
         observed = self.inventory.observed(key, self.keys.known)
         return plan(observed, self._entitlements, self._host.now())
 
-    def work(self, key: Key) -> None:
+    def work(self, key: AccountKey) -> None:
         """
         Look at an account and do what its plan says; failures are put back into the queue.
 
@@ -165,47 +165,47 @@ class Controller:
         finally:
             self.queue.done(key)
 
-    def _attempt(self, key: Key) -> State:
+    def _attempt(self, key: AccountKey) -> AttemptState:
         try:
             state = self._reconcile(key)
             self._remember(key)
         except ApiError as error:
             if is_over(error):
                 self.queue.succeeded(key)
-                return State.OVER
+                return AttemptState.OVER
             self._failed(key, str(error), error.retry_after or 0.0, error.status)
             if error.status not in _REFUSALS:
-                return State.FAILED
+                return AttemptState.FAILED
             message = f"the API server refuses its pull secret: {error}"
-            self._tell(key, lambda account: Report(account, "PullSecretRefused", message))
-            return State.REFUSED
+            self._tell(key, lambda account: ReportEvent(account, "PullSecretRefused", message))
+            return AttemptState.REFUSED
         except TakenError as error:
             self._failed(key, str(error), 0.0)
             secret = secret_name(key.name, self._entitlements.instance)
             self._tell(key, lambda account: conflict_of(account, secret))
-            return State.CONFLICT
+            return AttemptState.CONFLICT
         except ChangeError as error:
             self._failed(key, str(error), 0.0)
-            return State.FAILED
+            return AttemptState.FAILED
         return state
 
-    def _remember(self, key: Key) -> None:
+    def _remember(self, key: AccountKey) -> None:
         """Write what was made into the namespace's ConfigMap, with that of the accounts to come."""
         if self.book is not None:
             self.book.note(key)
             self.book.write(key.namespace, more_to_come=self.queue.has(key.namespace))
 
-    def _reconcile(self, key: Key) -> State:
+    def _reconcile(self, key: AccountKey) -> AttemptState:
         for _ in range(_ROUNDS):
             planned = self._plan(key)
             if _doubts_keys(planned) and self.keys.refresh(older_than=0.0):
                 planned = self._plan(key)
             if not all(self._make(key, change) for change in planned.changes[:MAX_CHANGES]):
-                return State.UNDONE
+                return AttemptState.UNDONE
             if len(planned.changes) > MAX_CHANGES:
                 self.queue.add(key)
-                return State.OK
-            if all(isinstance(change, Report) for change in planned.changes):
+                return AttemptState.OK
+            if all(isinstance(change, ReportEvent) for change in planned.changes):
                 break
         else:
             raise ChangeError("the account does not come to rest")
@@ -216,9 +216,9 @@ class Controller:
         if again is not None:
             left = min(again - self._host.now(), LOOK_AGAIN).total_seconds()
             self.queue.add_in(key, max(left, 1.0))
-        return State.CONFLICT if planned.changes else State.OK
+        return AttemptState.CONFLICT if planned.changes else AttemptState.OK
 
-    def _make(self, key: Key, change: Change) -> bool:
+    def _make(self, key: AccountKey, change: Change) -> bool:
         """Make a change, or put it off and return False when somebody undoes it each time."""
         pause = self._contention.pause(key, change)
         if pause:
@@ -236,7 +236,7 @@ class Controller:
         self._host.log.event(kind, account=str(key), **_told(change))
         return True
 
-    def _put_off(self, key: Key, change: Change, pause: float) -> None:
+    def _put_off(self, key: AccountKey, change: Change, pause: float) -> None:
         """Look at an account later, and tell its owner who undoes what is done for it."""
         self.queue.succeeded(key)
         self.queue.add_in(key, pause)
@@ -251,15 +251,17 @@ class Controller:
         if times >= TOLD_AFTER:
             what = "its lists of secrets" if isinstance(change, Attach) else "its pull secret"
             message = f"{manager} has changed {what} back {times} times since it was written"
-            self._tell(key, lambda account: Report(account, "PullSecretUndone", message))
+            self._tell(key, lambda account: ReportEvent(account, "PullSecretUndone", message))
 
-    def _failed(self, key: Key, error: str, at_least: float, status: int | None = None) -> None:
+    def _failed(
+        self, key: AccountKey, error: str, at_least: float, status: int | None = None
+    ) -> None:
         pause = self.queue.retry(key, at_least)
         self._host.log.event(
             "failed", "warning", account=str(key), error=error, status=status, again_in=pause
         )
 
-    def _tell(self, key: Key, report: Callable[[Account], Report]) -> None:
+    def _tell(self, key: AccountKey, report: Callable[[Account], ReportEvent]) -> None:
         """Tell an account's owner; when even that fails, the log has it."""
         account = self.inventory.observed(key, None).account
         try:
@@ -276,7 +278,9 @@ def _not_read(memory: Memory, named: Sequence[str]) -> set[str]:
 
 
 def _doubts_keys(planned: Plan) -> bool:
-    return any(isinstance(one, Issue) and one.cause == Cause.KEY_GONE for one in planned.changes)
+    return any(
+        isinstance(one, Issue) and one.cause == IssueCause.KEY_GONE for one in planned.changes
+    )
 
 
 def _told(change: object) -> dict[str, object]:
@@ -284,7 +288,7 @@ def _told(change: object) -> dict[str, object]:
     if isinstance(change, Issue):
         registries = [one.registry for one in change.wanted]
         return {"secret": change.secret, "cause": str(change.cause), "registries": registries}
-    if isinstance(change, Report):
+    if isinstance(change, ReportEvent):
         return {"reason": change.reason, "message": change.message}
     secret = getattr(change, "secret", "")
     return {"secret": secret} if secret else {}

@@ -8,10 +8,10 @@ import threading
 from collections import Counter
 from enum import StrEnum
 
-from regauth.controller.observing.observed import Key
+from regauth.controller.observing.observed import AccountKey
 
 
-class State(StrEnum):
+class AttemptState(StrEnum):
     """What became of the last attempt on a service account."""
 
     OK = "ok"
@@ -22,17 +22,17 @@ class State(StrEnum):
     FAILED = "failed"
 
 
-class Standing:
+class UnsettledAccounts:
     """The states but `OK` and `OVER`, by account; safe for threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._states: dict[Key, State] = {}
+        self._states: dict[AccountKey, AttemptState] = {}
 
-    def put(self, key: Key, state: State) -> None:
+    def put(self, key: AccountKey, state: AttemptState) -> None:
         """Enter what became of the last attempt on an account."""
         with self._lock:
-            if state in (State.OK, State.OVER):
+            if state in (AttemptState.OK, AttemptState.OVER):
                 self._states.pop(key, None)
             else:
                 self._states[key] = state
@@ -42,5 +42,7 @@ class Standing:
         with self._lock:
             found = Counter(self._states.values())
         return tuple(
-            (str(state), found[state]) for state in State if state not in (State.OK, State.OVER)
+            (str(state), found[state])
+            for state in AttemptState
+            if state not in (AttemptState.OK, AttemptState.OVER)
         )

@@ -18,7 +18,7 @@ from typing import Final
 from regauth.controller.naming import INSTANCE, MANAGED_BY, MANAGER, secret_name, state_name
 from regauth.controller.observing.cluster import Cluster, Object, path_of
 from regauth.controller.observing.inventory import Inventory
-from regauth.controller.observing.observed import Credential, Key, PullSecret
+from regauth.controller.observing.observed import AccountKey, Credential, PullSecret
 from regauth.controller.observing.paging import read_pages
 
 CONFIG_MAPS: Final = "configmaps"
@@ -81,11 +81,11 @@ class StateBook:
         with self._lock:
             self._texts[namespace] = texts
         for name, text in texts.items():
-            secret = _read(Key(namespace, name), text, self._instance)
+            secret = _read(AccountKey(namespace, name), text, self._instance)
             if secret is not None:
                 self._inventory.remember(secret)
 
-    def note(self, key: Key) -> None:
+    def note(self, key: AccountKey) -> None:
         """Take note of how an account's pull secret stands now."""
         secret = self._inventory.secret_of(key)
         with self._lock:
@@ -146,7 +146,7 @@ def _write(secret: PullSecret) -> str:
     return json.dumps([secret.uid, secret.owner_uid, logins], separators=(",", ":"))
 
 
-def _read(key: Key, text: str, instance: str) -> PullSecret | None:
+def _read(key: AccountKey, text: str, instance: str) -> PullSecret | None:
     """Read what `_write` wrote; what somebody else has changed is as if it were not there."""
     try:
         uid, owner_uid, logins = json.loads(text)

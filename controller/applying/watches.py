@@ -15,8 +15,8 @@ from regauth.controller.naming import INSTANCE, MANAGED_BY, MANAGER
 from regauth.controller.observing.api_errors import ApiError
 from regauth.controller.observing.cluster import Object, path_of
 from regauth.controller.observing.docker_config import TYPE
-from regauth.controller.observing.inventory import SECRETS, Entry, Inventory, entry
-from regauth.controller.observing.observed import Key
+from regauth.controller.observing.inventory import SECRETS, Inventory, InventoryEntry, entry
+from regauth.controller.observing.observed import AccountKey
 from regauth.controller.observing.watching import Watcher
 
 from .host import Host
@@ -48,7 +48,7 @@ class Watches:
         instance: str,
         kinds: Iterable[str],
         namespaces: Sequence[str],
-        concerned: Callable[[set[Key]], None],
+        concerned: Callable[[set[AccountKey]], None],
     ) -> None:
         self._host = host
         self._inventory = inventory
@@ -65,7 +65,7 @@ class Watches:
         }
         """Each with its name: the kind, and the namespace where it is one of several."""
 
-    def _watcher(self, kind: str, namespace: str) -> Watcher[Entry]:
+    def _watcher(self, kind: str, namespace: str) -> Watcher[InventoryEntry]:
         # Other people's secrets are not read: whether one has the name of ours, the API server
         # says when ours is applied.
         labels = f"{MANAGED_BY}={MANAGER},{INSTANCE}={self._instance}"
@@ -84,7 +84,7 @@ class Watches:
         self,
         kind: str,
         namespace: str,
-        found: list[Entry],
+        found: list[InventoryEntry],
         version: str,
         restored: bool,  # noqa: FBT001 - a callback's
     ) -> None:

@@ -14,7 +14,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from regauth.controller.back_off import back_off
-from regauth.controller.observing.observed import Key
+from regauth.controller.observing.observed import AccountKey
 
 
 class WorkQueue:
@@ -28,16 +28,16 @@ class WorkQueue:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._condition = threading.Condition()
-        self._ready: OrderedDict[str, deque[tuple[float, Key]]] = OrderedDict()
+        self._ready: OrderedDict[str, deque[tuple[float, AccountKey]]] = OrderedDict()
         self._ready_keys = 0
-        self._waiting: list[tuple[float, Key]] = []
-        self._due: dict[Key, float] = {}
-        self._pending: set[Key] = set()
-        self._working: set[Key] = set()
-        self._failures: dict[Key, int] = {}
+        self._waiting: list[tuple[float, AccountKey]] = []
+        self._due: dict[AccountKey, float] = {}
+        self._pending: set[AccountKey] = set()
+        self._working: set[AccountKey] = set()
+        self._failures: dict[AccountKey, int] = {}
         self._closed = False
 
-    def add(self, key: Key) -> None:
+    def add(self, key: AccountKey) -> None:
         """Have a key looked at; one that is being worked on is looked at again afterwards."""
         with self._condition:
             if key not in self._pending:
@@ -46,7 +46,7 @@ class WorkQueue:
                     self._line_up(key)
                     self._condition.notify()
 
-    def add_in(self, key: Key, seconds: float) -> None:
+    def add_in(self, key: AccountKey, seconds: float) -> None:
         """Have a key looked at in so many seconds; the last such time of a key counts."""
         with self._condition:
             when = self._clock() + max(seconds, 0.0)
@@ -54,7 +54,7 @@ class WorkQueue:
             heapq.heappush(self._waiting, (when, key))
             self._condition.notify()
 
-    def retry(self, key: Key, at_least: float = 0.0) -> float:
+    def retry(self, key: AccountKey, at_least: float = 0.0) -> float:
         """Have a key that failed looked at again; return in how many seconds."""
         with self._condition:
             failures = self._failures.get(key, 0) + 1
@@ -63,18 +63,18 @@ class WorkQueue:
         self.add_in(key, pause)
         return pause
 
-    def succeeded(self, key: Key) -> None:
+    def succeeded(self, key: AccountKey) -> None:
         """Forget a key's failures, and when it was to be looked at."""
         with self._condition:
             self._failures.pop(key, None)
             self._due.pop(key, None)
 
-    def take(self) -> Key | None:
+    def take(self) -> AccountKey | None:
         """Return a key to work on, without waiting; `done` must follow."""
         with self._condition:
             return self._take()
 
-    def get(self) -> Key | None:
+    def get(self) -> AccountKey | None:
         """Wait for a key to work on; None once the queue is closed."""
         with self._condition:
             while not self._closed:
@@ -84,7 +84,7 @@ class WorkQueue:
                 self._condition.wait(self._pause())
             return None
 
-    def done(self, key: Key) -> None:
+    def done(self, key: AccountKey) -> None:
         """End the work on a key."""
         with self._condition:
             self._working.discard(key)
@@ -129,7 +129,7 @@ class WorkQueue:
             since = min((line[0][0] for line in self._ready.values()), default=self._clock())
             return self._clock() - since
 
-    def _take(self) -> Key | None:
+    def _take(self) -> AccountKey | None:
         self._ripen()
         if not self._ready:
             return None
@@ -142,7 +142,7 @@ class WorkQueue:
         self._working.add(key)
         return key
 
-    def _line_up(self, key: Key) -> None:
+    def _line_up(self, key: AccountKey) -> None:
         self._ready.setdefault(key.namespace, deque()).append((self._clock(), key))
         self._ready_keys += 1
 

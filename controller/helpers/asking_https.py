@@ -26,7 +26,7 @@ LOOPBACK: Final = frozenset(("localhost", "127.0.0.1", "::1"))
 _OK: Final = 200
 
 
-class Answer(NamedTuple):
+class HttpsAnswer(NamedTuple):
     """What a server answered."""
 
     status: int
@@ -56,7 +56,7 @@ def ask(
     *,
     body: str | None = None,
     ca_file: str | None = None,
-) -> Answer:
+) -> HttpsAnswer:
     """
     Send one request and return the answer, whatever its status is.
 
@@ -81,7 +81,7 @@ def ask(
     if answer.status == _OK and len(data) > MAX_BYTES:
         raise HelperError(f"{what} at {host} answered with more than {MAX_BYTES} bytes")
     try:
-        return Answer(answer.status, answer.headers, data.decode("utf-8"))
+        return HttpsAnswer(answer.status, answer.headers, data.decode("utf-8"))
     except UnicodeDecodeError:
         raise HelperError(f"{what} at {host} answered with something that is not UTF-8") from None
 

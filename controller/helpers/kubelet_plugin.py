@@ -33,7 +33,7 @@ _ONCE: Final = ("username", "exchange", "ca-file")
 
 
 @dataclass(frozen=True)
-class Choices:
+class PluginArguments:
     """What the `args` of the kubelet's CredentialProviderConfig say."""
 
     registries: frozenset[str]
@@ -94,7 +94,7 @@ def answer(arguments: list[str], stdin: BinaryIO, now: float) -> str:
     )
 
 
-def read_arguments(arguments: list[str]) -> Choices:
+def read_arguments(arguments: list[str]) -> PluginArguments:
     """
     Read the arguments; each is `--name=value`.
 
@@ -116,7 +116,9 @@ def read_arguments(arguments: list[str]) -> Choices:
     username = given.get("username", "")
     if not registries or not username or ":" in username:
         raise HelperError(f"--registry and --username are needed; {_USAGE}")
-    return Choices(frozenset(registries), username, given.get("exchange"), given.get("ca-file"))
+    return PluginArguments(
+        frozenset(registries), username, given.get("exchange"), given.get("ca-file")
+    )
 
 
 def _request(stdin: BinaryIO) -> tuple[str, str]:
@@ -143,7 +145,7 @@ def _cache_seconds(token: PassedToken, now: float) -> int:
     return int(min((token.expires - now) / 2, MAX_CACHE_SECONDS))
 
 
-def _exchanged(url: str, choices: Choices, token: PassedToken) -> tuple[str, int]:
+def _exchanged(url: str, choices: PluginArguments, token: PassedToken) -> tuple[str, int]:
     """
     Exchange the token for a password: a GET with Basic credentials whose answer has `token`.
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import urlencode, urlsplit
 
-from .asking_https import LOOPBACK, Answer, ask
+from .asking_https import LOOPBACK, HttpsAnswer, ask
 from .helper_configuration import default_path, find_registry, read_configuration
 from .strict_input import HelperError, is_one_line, read_object
 from .token_sources import SOURCES
@@ -114,7 +114,7 @@ def why_address(realm: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{path.removesuffix(ending) if ending else ''}{_WHY}"
 
 
-def _tell(answer: Answer, place: str) -> tuple[int, str]:
+def _tell(answer: HttpsAnswer, place: str) -> tuple[int, str]:
     if answer.status == _NOT_FOUND:
         raise HelperError("the token server does not say why: it has no /auth/why, or it is off")
     document = read_object(answer.text, "the answer of the token server")

@@ -27,7 +27,7 @@ from regauth.controller.naming import (
 )
 from regauth.controller.observing import docker_config
 from regauth.controller.observing.cluster import Object
-from regauth.controller.settings import Memory, Settings
+from regauth.controller.settings import ControllerSettings, Memory
 
 from .objects import head
 
@@ -39,7 +39,7 @@ _COMPARED: Final = 100
 """Characters of a long account name that its secret's name begins with, whatever the instance."""
 
 
-def admission(settings: Settings, namespace: str) -> list[Object]:
+def admission(settings: ControllerSettings, namespace: str) -> list[Object]:
     """Return the policy for the account of a controller in a namespace, and its binding."""
     name = installed_name(settings.instance)
     account = f"system:serviceaccount:{namespace}:{name}"
@@ -55,7 +55,7 @@ def admission(settings: Settings, namespace: str) -> list[Object]:
     ]
 
 
-def admission_policy(settings: Settings, account: str) -> Object:
+def admission_policy(settings: ControllerSettings, account: str) -> Object:
     """
     Return the `spec` of the policy.
 
@@ -86,7 +86,7 @@ def admission_policy(settings: Settings, account: str) -> Object:
     }
 
 
-def _of_tokens(settings: Settings) -> list[Object]:
+def _of_tokens(settings: ControllerSettings) -> list[Object]:
     """
     Return what holds for TokenRequests.
 
@@ -118,7 +118,7 @@ def _of_tokens(settings: Settings) -> list[Object]:
     ]
 
 
-def _of_secrets(settings: Settings) -> list[Object]:
+def _of_secrets(settings: ControllerSettings) -> list[Object]:
     on_secrets = 'request.resource.resource == "secrets"'
     owner = 'one.kind == "ServiceAccount" && one.apiVersion == "v1"'
     named = _named("object.metadata.name", "one.name", settings)
@@ -137,7 +137,7 @@ def _of_secrets(settings: Settings) -> list[Object]:
     ]
 
 
-def _of_config_maps(settings: Settings) -> list[Object]:
+def _of_config_maps(settings: ControllerSettings) -> list[Object]:
     if settings.memory == Memory.SECRETS:
         return []
     name = json.dumps(state_name(settings.instance))
@@ -161,7 +161,7 @@ def _of_accounts() -> Object:
     )
 
 
-def _of_namespaces(settings: Settings) -> list[Object]:
+def _of_namespaces(settings: ControllerSettings) -> list[Object]:
     if settings.selection.namespaces:
         named = json.dumps(list(settings.selection.namespaces))
         message = "only the namespaces that are named are dealt with"
@@ -174,7 +174,7 @@ def _of_namespaces(settings: Settings) -> list[Object]:
     return [_validation("true", outside, "the cluster's own namespaces are left alone")]
 
 
-def _named(name: str, account: str, settings: Settings) -> str:
+def _named(name: str, account: str, settings: ControllerSettings) -> str:
     """
     Return that a secret has the name of an account's: `naming.secret_name` in CEL.
 
@@ -204,7 +204,7 @@ def _validation(concerned: str, holds: str, message: str) -> Object:
     return {"expression": expression, "message": message, "reason": "Forbidden"}
 
 
-def _ours(name: str, settings: Settings) -> str:
+def _ours(name: str, settings: ControllerSettings) -> str:
     labels = " && ".join(
         f'{name}.metadata.?labels[?{json.dumps(label)}].orValue("") == {json.dumps(value)}'
         for label, value in ((MANAGED_BY, MANAGER), (INSTANCE, settings.instance))

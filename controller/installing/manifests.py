@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from regauth.controller.observing.cluster import Object
-from regauth.controller.settings import Attachment, Settings
+from regauth.controller.settings import Attachment, ControllerSettings
 from regauth.engine.files import read_policy_folder
 from regauth.engine.source.addresses import is_loopback
 
@@ -27,7 +27,7 @@ class ManifestError(ValueError):
 
 
 def controller_manifests(
-    settings: Settings,
+    settings: ControllerSettings,
     file: Path,
     image: str,
     namespace: str,
@@ -60,7 +60,7 @@ def controller_manifests(
     ]
 
 
-def _check(settings: Settings, namespace: str) -> None:
+def _check(settings: ControllerSettings, namespace: str) -> None:
     if settings.listen is not None and is_loopback(settings.listen[0]):
         raise ManifestError(
             f"`listen` names {settings.listen[0]}, where the kubelet cannot reach the probes:"
@@ -74,7 +74,7 @@ def _check(settings: Settings, namespace: str) -> None:
         )
 
 
-def _files(settings: Settings, file: Path) -> dict[str, str]:
+def _files(settings: ControllerSettings, file: Path) -> dict[str, str]:
     """
     Return settings and policy by their paths below the configuration file's folder.
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from regauth.controller.observing.cluster import Object
-from regauth.controller.settings import Settings
+from regauth.controller.settings import ControllerSettings
 
 from .objects import head, labels_of
 
@@ -128,7 +128,7 @@ def alert_groups() -> list[Object]:
     return [{"name": "kube-controller", "rules": rules}]
 
 
-def monitoring(settings: Settings, namespace: str) -> list[Object]:
+def monitoring(settings: ControllerSettings, namespace: str) -> list[Object]:
     """Return the PodMonitor and the PrometheusRule."""
     endpoint = {"port": "http", "path": "/metrics", "interval": _INTERVAL}
     monitor = {

@@ -8,19 +8,19 @@ from typing import Any, Final
 
 from regauth.controller.naming import installed_name
 from regauth.controller.observing.cluster import Object
-from regauth.controller.settings import Settings
+from regauth.controller.settings import ControllerSettings
 
 RBAC: Final = "rbac.authorization.k8s.io/v1"
 NAME_LABEL: Final = "app.kubernetes.io/name"
 
 
-def labels_of(settings: Settings) -> dict[str, str]:
+def labels_of(settings: ControllerSettings) -> dict[str, str]:
     """Return the labels of what is installed, by which its pods are selected too."""
     return {NAME_LABEL: installed_name(settings.instance)}
 
 
 def head(
-    version: str, kind: str, settings: Settings, namespace: str = "", name: str = ""
+    version: str, kind: str, settings: ControllerSettings, namespace: str = "", name: str = ""
 ) -> Object:
     """Return the beginning of an object; by default it is called as the instance is."""
     meta: Object = {
@@ -38,7 +38,7 @@ def rule(resources: list[str], verbs: list[str]) -> Object:
 
 
 def binding(
-    kind: str, settings: Settings, namespace: str, subjects: list[Any], name: str = ""
+    kind: str, settings: ControllerSettings, namespace: str, subjects: list[Any], name: str = ""
 ) -> Object:
     """Return what gives a role of the same name to subjects."""
     found = head(RBAC, f"{kind}Binding", settings, namespace, name)

@@ -11,7 +11,7 @@ from typing import Final
 
 from regauth.controller.naming import MANAGER
 from regauth.controller.observing.cluster import Object
-from regauth.controller.settings import Attachment, Memory, Selection, Settings
+from regauth.controller.settings import Attachment, ControllerSettings, Memory, Selection
 
 from .admission import admission
 from .monitoring import alert_groups, monitoring
@@ -62,7 +62,7 @@ _MONITOR_LABELS: Final = """\
 _RESOURCES: Final = re.compile(r"(?m)^          resources:\n(?:            .*\n)+")
 
 
-def kustomize_files(settings: Settings, image: str, namespace: str) -> dict[str, str]:
+def kustomize_files(settings: ControllerSettings, image: str, namespace: str) -> dict[str, str]:
     """Return the files of the kustomize folder that hold objects, by their names."""
     paths = {SETTINGS: SETTINGS}
     files: dict[str, list[Object]] = {
@@ -76,7 +76,7 @@ def kustomize_files(settings: Settings, image: str, namespace: str) -> dict[str,
     return {name: f"{MADE}{to_yaml(objects)}\n" for name, objects in files.items()}
 
 
-def chart_template(settings: Settings) -> str:
+def chart_template(settings: ControllerSettings) -> str:
     """
     Return the chart's template of the controller.
 
@@ -104,7 +104,7 @@ def chart_template(settings: Settings) -> str:
     return "\n".join([*parts, "{{- end }}", "{{- end }}\n"])
 
 
-def _monitors(settings: Settings) -> str:
+def _monitors(settings: ControllerSettings) -> str:
     """Return the monitors; in their annotations Prometheus has templates, which helm must leave."""
     text = re.sub(
         r"\{\{ (\$[a-z.]+) \}\}", r'{{ "{{ \1 }}" }}', to_yaml(monitoring(settings, _NAMESPACE))
@@ -118,7 +118,7 @@ def alert_rules() -> str:
     return f"{MADE}{to_yaml([{'groups': alert_groups()}])}\n"
 
 
-def _rights(everywhere: Settings, named: Settings) -> str:
+def _rights(everywhere: ControllerSettings, named: ControllerSettings) -> str:
     """Return the roles and policies, with what named namespaces change of them."""
     roles = namespaced_permissions(named, _NAMESPACE)
     both = [permissions(one, _NAMESPACE) for one in (everywhere, named)]
@@ -138,7 +138,7 @@ def _rights(everywhere: Settings, named: Settings) -> str:
     )
 
 
-def _admission(settings: Settings) -> list[Object]:
+def _admission(settings: ControllerSettings) -> list[Object]:
     found = admission(settings, _NAMESPACE)
     if settings.attach_to == Attachment.PODS:
         found += pod_admission(settings, STABLE_SINCE)
@@ -181,7 +181,7 @@ data:
 """
 
 
-def _with_values(text: str, settings: Settings) -> str:
+def _with_values(text: str, settings: ControllerSettings) -> str:
     """Put the chart's values in the places of what stands for them."""
     audiences = ", ".join(f'\\"{one.audience}\\"' for one in settings.registries)
     seconds = str(int(settings.registries[0].token_duration.total_seconds()))

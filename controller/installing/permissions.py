@@ -6,18 +6,18 @@ Not here: what permissions cannot say, which is `regauth.controller.installing.a
 
 from regauth.controller.naming import installed_name, state_name
 from regauth.controller.observing.cluster import Object
-from regauth.controller.settings import Attachment, Memory, Settings
+from regauth.controller.settings import Attachment, ControllerSettings, Memory
 
 from .objects import RBAC, binding, head, rule
 
 
-def service_account(settings: Settings, namespace: str) -> Object:
+def service_account(settings: ControllerSettings, namespace: str) -> Object:
     """Return the account that the controller runs as; its own pods alone mount its token."""
     found = head("v1", "ServiceAccount", settings, namespace)
     return {**found, "automountServiceAccountToken": False}
 
 
-def permissions(settings: Settings, namespace: str) -> list[Object]:
+def permissions(settings: ControllerSettings, namespace: str) -> list[Object]:
     """
     Return the roles: what accounts need, and in its own namespace what the Lease needs.
 
@@ -52,7 +52,7 @@ def permissions(settings: Settings, namespace: str) -> list[Object]:
     return made
 
 
-def namespaced_permissions(settings: Settings, namespace: str) -> list[Object]:
+def namespaced_permissions(settings: ControllerSettings, namespace: str) -> list[Object]:
     """Return the Role and its binding in each namespace that the settings name."""
     account, name = [_subject(settings, namespace)], f"{installed_name(settings.instance)}-accounts"
     made = []
@@ -65,12 +65,12 @@ def namespaced_permissions(settings: Settings, namespace: str) -> list[Object]:
     return made
 
 
-def _subject(settings: Settings, namespace: str) -> Object:
+def _subject(settings: ControllerSettings, namespace: str) -> Object:
     name = installed_name(settings.instance)
     return {"kind": "ServiceAccount", "name": name, "namespace": namespace}
 
 
-def _of_accounts(settings: Settings) -> list[Object]:
+def _of_accounts(settings: ControllerSettings) -> list[Object]:
     return [
         rule(["serviceaccounts"], ["list", "watch", *_patch(settings)]),
         rule(["serviceaccounts/token"], ["create"]),
@@ -79,11 +79,11 @@ def _of_accounts(settings: Settings) -> list[Object]:
     ]
 
 
-def _patch(settings: Settings) -> list[str]:
+def _patch(settings: ControllerSettings) -> list[str]:
     return ["patch"] if settings.attach_to == Attachment.ACCOUNTS else []
 
 
-def _memory(settings: Settings) -> list[Object]:
+def _memory(settings: ControllerSettings) -> list[Object]:
     """
     Return the permissions on Secrets, and on the ConfigMaps where Secrets are not read.
 

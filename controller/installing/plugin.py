@@ -11,7 +11,7 @@ from typing import Final
 
 from regauth.controller.naming import DEFAULT_INSTANCE
 from regauth.controller.observing.cluster import Object
-from regauth.controller.settings import Settings
+from regauth.controller.settings import ControllerSettings
 
 from .objects import RBAC, binding, head
 
@@ -20,7 +20,7 @@ CACHE_TYPE_SINCE: Final = (1, 34)
 """The kubelet of 1.33 refuses the field `cacheType`, and later ones require it."""
 
 
-def kubelet_configuration(settings: Settings, version: tuple[int, int]) -> Object:
+def kubelet_configuration(settings: ControllerSettings, version: tuple[int, int]) -> Object:
     """
     Return the CredentialProviderConfig: a file on each node, and no object of the API.
 
@@ -45,7 +45,7 @@ def kubelet_configuration(settings: Settings, version: tuple[int, int]) -> Objec
     }
 
 
-def plugin_manifests(settings: Settings) -> list[Object]:
+def plugin_manifests(settings: ControllerSettings) -> list[Object]:
     """
     Return the RBAC with which kubelets may request tokens of the registries' audiences.
 

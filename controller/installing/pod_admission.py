@@ -22,7 +22,7 @@ from regauth.controller.naming import (
     state_name,
 )
 from regauth.controller.observing.cluster import Object
-from regauth.controller.settings import Settings
+from regauth.controller.settings import ControllerSettings
 
 from .objects import head
 
@@ -31,7 +31,7 @@ _GROUP: Final = "admissionregistration.k8s.io"
 _ACCOUNT: Final = 'object.spec.?serviceAccountName.orValue("default")'
 
 
-def pod_admission(settings: Settings, version: tuple[int, int]) -> list[Object]:
+def pod_admission(settings: ControllerSettings, version: tuple[int, int]) -> list[Object]:
     """
     Return the policy and its binding.
 
@@ -56,7 +56,7 @@ def pod_admission(settings: Settings, version: tuple[int, int]) -> list[Object]:
     ]
 
 
-def pod_policy(settings: Settings) -> Object:
+def pod_policy(settings: ControllerSettings) -> Object:
     """
     Return the `spec` of the policy.
 
@@ -79,11 +79,11 @@ def pod_policy(settings: Settings) -> Object:
     }
 
 
-def _secret(settings: Settings) -> str:
+def _secret(settings: ControllerSettings) -> str:
     return f"{_ACCOUNT} + {json.dumps(name_ending(settings.instance))}"
 
 
-def _conditions(settings: Settings) -> list[Object]:
+def _conditions(settings: ControllerSettings) -> list[Object]:
     """CEL has no hash: pods of accounts whose secret's name is cut are left as they are."""
     longest = MAX_NAME - len(name_ending(settings.instance))
     there = f'one.?name.orValue("") == {_secret(settings)}'
@@ -99,7 +99,7 @@ def _conditions(settings: Settings) -> list[Object]:
     return [{"name": name, "expression": text} for name, text in found.items()]
 
 
-def _patch(settings: Settings) -> str:
+def _patch(settings: ControllerSettings) -> str:
     value = f'{{"name": {_secret(settings)}}}'
     first = f'[JSONPatch{{op: "add", path: "/spec/imagePullSecrets", value: [{value}]}}]'
     more = f'[JSONPatch{{op: "add", path: "/spec/imagePullSecrets/-", value: {value}}}]'

@@ -9,7 +9,7 @@ from typing import Final
 
 from regauth.controller.naming import installed_name
 from regauth.controller.observing.cluster import Object
-from regauth.controller.settings import Settings
+from regauth.controller.settings import ControllerSettings
 
 from .objects import head, labels_of
 
@@ -24,7 +24,11 @@ _SPREAD: Final = {
 
 
 def deployment(
-    settings: Settings, image: str, namespace: str, paths: Mapping[str, str], policy: str = ""
+    settings: ControllerSettings,
+    image: str,
+    namespace: str,
+    paths: Mapping[str, str],
+    policy: str = "",
 ) -> Object:
     """
     Return the Deployment.
@@ -80,7 +84,7 @@ def _volumes(name: str, paths: Mapping[str, str], policy: str) -> tuple[list[Obj
     return volumes, mounts
 
 
-def _container(settings: Settings, image: str) -> Object:
+def _container(settings: ControllerSettings, image: str) -> Object:
     port = settings.listen[1] if settings.listen else _PORT
     return {
         "name": installed_name(settings.instance),
@@ -101,7 +105,7 @@ def _container(settings: Settings, image: str) -> Object:
     }
 
 
-def disruption_budget(settings: Settings, namespace: str) -> Object:
+def disruption_budget(settings: ControllerSettings, namespace: str) -> Object:
     """Return what keeps one of the replicas while nodes are drained, ready or not."""
     return {
         **head("policy/v1", "PodDisruptionBudget", settings, namespace),
@@ -113,7 +117,7 @@ def disruption_budget(settings: Settings, namespace: str) -> Object:
     }
 
 
-def network_policy(settings: Settings, namespace: str) -> Object:
+def network_policy(settings: ControllerSettings, namespace: str) -> Object:
     """Admit probes and Prometheus; let out what the API server and DNS need."""
     return {
         **head("networking.k8s.io/v1", "NetworkPolicy", settings, namespace),

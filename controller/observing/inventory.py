@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 from regauth.controller.naming import secret_name
 
 from .cluster import Object
-from .observed import Account, Key, Namespace, Observed, PullSecret
+from .observed import Account, AccountKey, Namespace, Observed, PullSecret
 from .reading import account, namespace, pull_secret
 
 ACCOUNTS: Final = "serviceaccounts"
@@ -33,17 +33,19 @@ _READERS: Final[Mapping[str, Callable[[Object], Value]]] = {
 }
 
 
-class Entry(NamedTuple):
+class InventoryEntry(NamedTuple):
     """What is kept of an object."""
 
-    key: Key
+    key: AccountKey
     version: int
     value: Value
 
 
-def entry(kind: str, found: Object) -> Entry:
+def entry(kind: str, found: Object) -> InventoryEntry:
     """Return what is kept of an object of a kind (one of `KINDS`)."""
-    return Entry(_key(found), _number(found["metadata"]["resourceVersion"]), _READERS[kind](found))
+    return InventoryEntry(
+        _key(found), _number(found["metadata"]["resourceVersion"]), _READERS[kind](found)
+    )
 
 
 class Inventory:
@@ -52,21 +54,21 @@ class Inventory:
     def __init__(self, instance: str) -> None:
         self._instance = instance
         self._lock = threading.RLock()
-        self._objects: dict[str, dict[Key, Value]] = {kind: {} for kind in KINDS}
-        self._versions: dict[str, dict[Key, int]] = {kind: {} for kind in KINDS}
-        self._members: dict[str, set[Key]] = {}
-        self._secrets_of: dict[Key, set[Key]] = {}
-        self._named: dict[Key, Key] = {}
+        self._objects: dict[str, dict[AccountKey, Value]] = {kind: {} for kind in KINDS}
+        self._versions: dict[str, dict[AccountKey, int]] = {kind: {} for kind in KINDS}
+        self._members: dict[str, set[AccountKey]] = {}
+        self._secrets_of: dict[AccountKey, set[AccountKey]] = {}
+        self._named: dict[AccountKey, AccountKey] = {}
 
     def replace(
         self,
         kind: str,
-        found: Iterable[Entry],
+        found: Iterable[InventoryEntry],
         version: str,
         *,
         restored: bool = False,
         namespace: str = "",
-    ) -> set[Key]:
+    ) -> set[AccountKey]:
         """
         Enter a whole list; return the accounts that it concerns.
 
@@ -81,7 +83,7 @@ class Inventory:
             before = {key for key in self._objects[kind] if namespace in ("", key.namespace)}
             if restored:
                 self._versions[kind] |= dict.fromkeys(before, -1)
-            concerned: set[Key] = set()
+            concerned: set[AccountKey] = set()
             for one in found:
                 before.discard(one.key)
                 concerned |= self._put(kind, one)
@@ -90,7 +92,7 @@ class Inventory:
                     concerned |= self._remove(kind, key)
             return concerned
 
-    def put(self, kind: str, found: Object) -> set[Key]:
+    def put(self, kind: str, found: Object) -> set[AccountKey]:
         """Enter an object; return the accounts that the change concerns."""
         with self._lock:
             return self._put(kind, entry(kind, found))
@@ -98,16 +100,16 @@ class Inventory:
     def remember(self, secret: PullSecret) -> None:
         """Enter a pull secret that is not read but remembered; what was read counts more."""
         with self._lock:
-            self._put(SECRETS, Entry(Key(secret.namespace, secret.name), 0, secret))
+            self._put(SECRETS, InventoryEntry(AccountKey(secret.namespace, secret.name), 0, secret))
 
-    def secret_of(self, key: Key) -> PullSecret | None:
+    def secret_of(self, key: AccountKey) -> PullSecret | None:
         """Return the pull secret of an account, if it is known."""
         with self._lock:
-            name = Key(key.namespace, secret_name(key.name, self._instance))
+            name = AccountKey(key.namespace, secret_name(key.name, self._instance))
             held = self._objects[SECRETS].get(name)
             return held if isinstance(held, PullSecret) else None
 
-    def remove(self, kind: str, found: Object) -> set[Key]:
+    def remove(self, kind: str, found: Object) -> set[AccountKey]:
         """Strike an object off; return the accounts that its end concerns."""
         with self._lock:
             key = _key(found)
@@ -118,18 +120,18 @@ class Inventory:
     def forget_secret(self, namespace_: str, name: str, uid: str) -> None:
         """Strike off a secret that was deleted, unless there is a new one of its name."""
         with self._lock:
-            key = Key(namespace_, name)
+            key = AccountKey(namespace_, name)
             held = self._objects[SECRETS].get(key)
             if isinstance(held, PullSecret) and held.uid == uid:
                 self._remove(SECRETS, key)
 
-    def observed(self, key: Key, signing_keys: frozenset[str] | None) -> Observed:
+    def observed(self, key: AccountKey, signing_keys: frozenset[str] | None) -> Observed:
         """Return what is known of a service account."""
         with self._lock:
             held = self._objects[ACCOUNTS].get(key)
-            of_namespace = self._objects[NAMESPACES].get(Key("", key.namespace))
+            of_namespace = self._objects[NAMESPACES].get(AccountKey("", key.namespace))
             names = self._secrets_of.get(key, set())
-            names = names | {Key(key.namespace, secret_name(key.name, self._instance))}
+            names = names | {AccountKey(key.namespace, secret_name(key.name, self._instance))}
             secrets = (self._objects[SECRETS].get(name) for name in sorted(names))
             return Observed(
                 key,
@@ -139,7 +141,7 @@ class Inventory:
                 signing_keys,
             )
 
-    def accounts(self) -> tuple[Key, ...]:
+    def accounts(self) -> tuple[AccountKey, ...]:
         """Return every service account, and those that are gone but have secrets of ours."""
         with self._lock:
             return tuple(sorted({*self._objects[ACCOUNTS], *self._secrets_of}))
@@ -150,7 +152,7 @@ class Inventory:
             held = tuple(self._objects[SECRETS].values())
         return (one for one in held if isinstance(one, PullSecret))
 
-    def _put(self, kind: str, found: Entry) -> set[Key]:
+    def _put(self, kind: str, found: InventoryEntry) -> set[AccountKey]:
         key, version, new = found
         if self._versions[kind].get(key, -1) >= version:
             return set()
@@ -159,7 +161,7 @@ class Inventory:
         self._versions[kind][key] = version
         if isinstance(new, Account):
             self._members.setdefault(key.namespace, set()).add(key)
-            self._named[Key(key.namespace, secret_name(key.name, self._instance))] = key
+            self._named[AccountKey(key.namespace, secret_name(key.name, self._instance))] = key
         if isinstance(new, PullSecret):
             self._disown(key, old)
             if new.owner is not None:
@@ -168,25 +170,25 @@ class Inventory:
             return set()
         return self._concerned(key, old) | self._concerned(key, new)
 
-    def _remove(self, kind: str, key: Key) -> set[Key]:
+    def _remove(self, kind: str, key: AccountKey) -> set[AccountKey]:
         old = self._objects[kind].pop(key, None)
         self._versions[kind].pop(key, None)
         concerned = self._concerned(key, old)
         if isinstance(old, Account):
             self._members.get(key.namespace, set()).discard(key)
-            self._named.pop(Key(key.namespace, secret_name(key.name, self._instance)), None)
+            self._named.pop(AccountKey(key.namespace, secret_name(key.name, self._instance)), None)
         if isinstance(old, PullSecret):
             self._disown(key, old)
         return concerned
 
-    def _disown(self, key: Key, old: Value | None) -> None:
+    def _disown(self, key: AccountKey, old: Value | None) -> None:
         if isinstance(old, PullSecret) and old.owner in self._secrets_of:
             held = self._secrets_of[old.owner]
             held.discard(key)
             if not held:
                 del self._secrets_of[old.owner]
 
-    def _concerned(self, key: Key, value: Value | None) -> set[Key]:
+    def _concerned(self, key: AccountKey, value: Value | None) -> set[AccountKey]:
         if isinstance(value, Account):
             return {key}
         if isinstance(value, Namespace):
@@ -196,9 +198,9 @@ class Inventory:
         return set()
 
 
-def _key(found: Object) -> Key:
+def _key(found: Object) -> AccountKey:
     meta = found["metadata"]
-    return Key(meta.get("namespace", ""), meta["name"])
+    return AccountKey(meta.get("namespace", ""), meta["name"])
 
 
 def _number(version: str) -> int:

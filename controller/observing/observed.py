@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 
-class Key(NamedTuple):
+class AccountKey(NamedTuple):
     """A service account by its namespace and name: the unit of work."""
 
     namespace: str
@@ -25,7 +25,7 @@ class Key(NamedTuple):
 class Account:
     """A service account."""
 
-    key: Key
+    key: AccountKey
     uid: str
     resource_version: str
     pull_secrets: tuple[str, ...] = ()
@@ -73,7 +73,7 @@ class PullSecret:
     resource_version: str
     instance: str = ""
     """The controller instance that manages it; empty when none does."""
-    owner: Key | None = None
+    owner: AccountKey | None = None
     """The service account that it is for, by its ownerReference."""
     owner_uid: str = ""
     credentials: tuple[Credential, ...] = ()
@@ -88,7 +88,7 @@ class PullSecret:
 class Observed:
     """What is known of one service account and of what belongs to it."""
 
-    key: Key
+    key: AccountKey
     account: Account | None
     namespace: Namespace | None
     secrets: tuple[PullSecret, ...] = ()

@@ -11,7 +11,7 @@ from regauth.controller.naming import INSTANCE, MANAGED_BY, MANAGER, MARK
 
 from . import docker_config
 from .cluster import Object
-from .observed import Account, Key, Namespace, PullSecret
+from .observed import Account, AccountKey, Namespace, PullSecret
 
 MAX_LISTED: Final = 64
 """Secrets that an account may list.  Its owner chooses the number, and each costs memory here."""
@@ -26,7 +26,7 @@ def account(found: Object) -> Account:
     overfull = any(isinstance(one, list) and len(one) > MAX_LISTED for one in lists)
     pull_secrets, secrets = ((), ()) if overfull else map(_names, lists)
     return Account(
-        Key(meta["namespace"], meta["name"]),
+        AccountKey(meta["namespace"], meta["name"]),
         meta["uid"],
         meta["resourceVersion"],
         pull_secrets,
@@ -62,7 +62,7 @@ def pull_secret(found: Object) -> PullSecret:
         meta["uid"],
         meta["resourceVersion"],
         labels.get(INSTANCE, "") if ours else "",
-        Key(meta["namespace"], owner["name"]) if ours and owner else None,
+        AccountKey(meta["namespace"], owner["name"]) if ours and owner else None,
         owner["uid"] if ours and owner else "",
         docker_config.read(content) if content else (),
         "deletionTimestamp" in meta,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from regauth.controller.settings import Election
     from regauth.engine.source.configuration_file import ConfigurationError
 
-    from .status import Line, Status
+    from .status import AccountLine, InstanceStatus
 
     Connect = Callable[[Path | None], Connection]
     Fail = Callable[[str, int], NoReturn]
@@ -208,7 +208,7 @@ def uninstall(
       kube-controller uninstall --dry-run
       kube-controller uninstall && kubectl delete -f install.yaml
     """  # noqa: D301 - click reads \b
-    from regauth.controller.event_log import EventLog  # noqa: PLC0415
+    from regauth.controller.event_log import ControllerLog  # noqa: PLC0415
     from regauth.controller.observing.api_errors import ApiError  # noqa: PLC0415
     from regauth.controller.settings import Memory  # noqa: PLC0415
 
@@ -216,7 +216,7 @@ def uninstall(
 
     memory = Memory.CONFIG_MAPS if config_maps else Memory.SECRETS
     connection = hands.connect(which["kubeconfig"])
-    election, log = _election(**which), EventLog()
+    election, log = _election(**which), ControllerLog()
     work = Uninstaller(connection, which["instance"], election, memory, log, namespaces)
     try:
         if dry_run:
@@ -236,7 +236,7 @@ def _election(instance: str, lease_namespace: str, **_: object) -> "Election":
     return Election(lease_namespace, installed_name(instance))
 
 
-def _as_text(found: "Status", shown: "tuple[Line, ...]") -> str:
+def _as_text(found: "InstanceStatus", shown: "tuple[AccountLine, ...]") -> str:
     count = len([one for one in found.lines if one.expires])
     soonest = f", the first until {_moment(found.soonest)}" if found.soonest else ""
     lines = [
@@ -254,7 +254,7 @@ def _as_text(found: "Status", shown: "tuple[Line, ...]") -> str:
     return "\n".join(lines)
 
 
-def _row(one: "Line") -> tuple[str, ...]:
+def _row(one: "AccountLine") -> tuple[str, ...]:
     return (
         one.key.namespace,
         one.key.name,
@@ -264,7 +264,7 @@ def _row(one: "Line") -> tuple[str, ...]:
     )
 
 
-def _as_json(found: "Status", shown: "tuple[Line, ...]") -> str:
+def _as_json(found: "InstanceStatus", shown: "tuple[AccountLine, ...]") -> str:
     said = {
         "leader": found.leader or None,
         "soonestExpiry": _moment(found.soonest) if found.soonest else None,

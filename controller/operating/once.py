@@ -13,7 +13,7 @@ from regauth.controller.applying.host import Host
 from regauth.controller.applying.reconciling import Controller
 from regauth.controller.applying.work_queue import Throttle
 from regauth.controller.configuration import Configuration
-from regauth.controller.event_log import EventLog
+from regauth.controller.event_log import ControllerLog
 from regauth.controller.measures import Measures
 from regauth.controller.observing.cluster import Cluster
 from regauth.controller.observing.server_clock import ServerClock
@@ -23,7 +23,7 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def run_once(connection: Connection, configuration: Configuration, log: EventLog) -> int:
+def run_once(connection: Connection, configuration: Configuration, log: ControllerLog) -> int:
     """
     Do everything that is to be done now, for a CronJob; return the exit code.
 
@@ -38,7 +38,7 @@ def run_once(connection: Connection, configuration: Configuration, log: EventLog
     return 1 if controller.queue.failing else 0
 
 
-def dry_run(connection: Connection, configuration: Configuration, log: EventLog) -> list[str]:
+def dry_run(connection: Connection, configuration: Configuration, log: ControllerLog) -> list[str]:
     """
     Return what would be done now, a line for each change, and change nothing.
 
@@ -50,7 +50,9 @@ def dry_run(connection: Connection, configuration: Configuration, log: EventLog)
     return [line for planned in controller.plans() for line in planned.lines()]
 
 
-def _controller(connection: Connection, configuration: Configuration, log: EventLog) -> Controller:
+def _controller(
+    connection: Connection, configuration: Configuration, log: ControllerLog
+) -> Controller:
     limits, measures = configuration.settings.limits, Measures()
     throttle = Throttle(limits.per_second, limits.burst, time.monotonic, time.sleep)
     clock = ServerClock(

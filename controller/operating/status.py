@@ -16,14 +16,14 @@ from regauth.controller.naming import INSTANCE, MANAGED_BY, MANAGER
 from regauth.controller.observing.cluster import Cluster, path_of
 from regauth.controller.observing.docker_config import TYPE
 from regauth.controller.observing.inventory import ACCOUNTS, SECRETS, Inventory, entry
-from regauth.controller.observing.observed import Account, Key, PullSecret
+from regauth.controller.observing.observed import Account, AccountKey, PullSecret
 from regauth.controller.observing.paging import read_pages
 from regauth.controller.settings import Election
 
 from .lease import Holder, holder_of
 
 
-class Standing(StrEnum):
+class AccountStanding(StrEnum):
     """How an account stands."""
 
     GOOD = "good"
@@ -37,24 +37,24 @@ class Standing(StrEnum):
     """An Event of the last hour says what is in the way."""
 
 
-WRONG: Final = frozenset((Standing.EMPTY, Standing.EXPIRED, Standing.REPORTED))
+WRONG: Final = frozenset((AccountStanding.EMPTY, AccountStanding.EXPIRED, AccountStanding.REPORTED))
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class AccountLine:
     """One service account."""
 
-    key: Key
-    standing: Standing
+    key: AccountKey
+    standing: AccountStanding
     expires: datetime | None = None
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class InstanceStatus:
     """How an instance stands."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[AccountLine, ...]
     lease: Holder | None
     now: datetime
 
@@ -69,14 +69,14 @@ class Status:
         return min((one.expires for one in self.lines if one.expires), default=None)
 
     @property
-    def wrong(self) -> tuple[Line, ...]:
+    def wrong(self) -> tuple[AccountLine, ...]:
         """The accounts that somebody has to look at."""
         return tuple(one for one in self.lines if one.standing in WRONG)
 
 
 def status(
     cluster: Cluster, instance: str, election: Election, namespace: str, now: datetime
-) -> Status:
+) -> InstanceStatus:
     """
     Read how an instance stands.
 
@@ -102,7 +102,7 @@ def status(
         account = inventory.observed(key, None).account
         if account is not None:
             lines.append(_line(account, inventory.secret_of(key), reports.get(account.uid), now))
-    return Status(tuple(lines), holder_of(cluster, election), now)
+    return InstanceStatus(tuple(lines), holder_of(cluster, election), now)
 
 
 def _read(
@@ -124,16 +124,20 @@ def _reports(cluster: Cluster, namespace: str) -> dict[str, str]:
     return {uid: text for uid, (_, text) in found.items()}
 
 
-def _line(account: Account, secret: PullSecret | None, report: str | None, now: datetime) -> Line:
+def _line(
+    account: Account, secret: PullSecret | None, report: str | None, now: datetime
+) -> AccountLine:
     credentials = secret.credentials if secret is not None else ()
     expires = min((one.expires for one in credentials), default=None)
     if expires is not None and expires <= now:
-        return Line(account.key, Standing.EXPIRED, expires, report or "")
+        return AccountLine(account.key, AccountStanding.EXPIRED, expires, report or "")
     if report is not None:
-        return Line(account.key, Standing.REPORTED, expires, report)
+        return AccountLine(account.key, AccountStanding.REPORTED, expires, report)
     if secret is None:
-        return Line(account.key, Standing.NONE)
+        return AccountLine(account.key, AccountStanding.NONE)
     if expires is None:
-        return Line(account.key, Standing.EMPTY)
+        return AccountLine(account.key, AccountStanding.EMPTY)
     attached = secret.name in account.pull_secrets
-    return Line(account.key, Standing.GOOD if attached else Standing.DETACHED, expires)
+    return AccountLine(
+        account.key, AccountStanding.GOOD if attached else AccountStanding.DETACHED, expires
+    )

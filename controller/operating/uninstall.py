@@ -17,7 +17,7 @@ from regauth.controller.applying.applying import TakenError
 from regauth.controller.applying.host import Host
 from regauth.controller.applying.reconciling import Controller
 from regauth.controller.applying.work_queue import Throttle
-from regauth.controller.event_log import EventLog
+from regauth.controller.event_log import ControllerLog
 from regauth.controller.measures import Measures
 from regauth.controller.naming import secret_name, state_name
 from regauth.controller.observing.api_errors import NOT_FOUND, ApiError
@@ -54,7 +54,7 @@ class Uninstaller:
         instance: str,
         election: Election,
         memory: Memory,
-        log: EventLog,
+        log: ControllerLog,
         namespaces: tuple[str, ...] = (),
     ) -> None:
         throttle = Throttle(50.0, 100.0, time.monotonic, time.sleep)

@@ -15,7 +15,13 @@ from enum import StrEnum
 from typing import Final
 
 from regauth.controller.naming import secret_name
-from regauth.controller.observing.observed import Account, Credential, Key, Observed, PullSecret
+from regauth.controller.observing.observed import (
+    Account,
+    AccountKey,
+    Credential,
+    Observed,
+    PullSecret,
+)
 from regauth.controller.observing.reading import MAX_LISTED
 
 from .entitlements import Entitlements, Wanted
@@ -30,7 +36,7 @@ LOOK_AGAIN: Final = timedelta(minutes=10)
 """How long an account is left alone at most; looking asks the API for nothing."""
 
 
-class Cause(StrEnum):
+class IssueCause(StrEnum):
     """Why tokens are requested."""
 
     CREATION = "creation"
@@ -48,7 +54,7 @@ class Issue:
     secret: str
     uid: str
     wanted: tuple[Wanted, ...]
-    cause: Cause
+    cause: IssueCause
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +70,13 @@ class Attach:
 class Delete:
     """Delete a secret of ours, if it is still the same one; its tokens end with it."""
 
-    key: Key
+    key: AccountKey
     secret: str
     uid: str
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class ReportEvent:
     """Tell people about something that the controller leaves alone, as an Event."""
 
     account: Account
@@ -78,7 +84,7 @@ class Report:
     message: str
 
 
-Change = Issue | Attach | Delete | Report
+Change = Issue | Attach | Delete | ReportEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +132,12 @@ def plan(observed: Observed, entitlements: Entitlements, now: datetime) -> Plan:
     return Plan((*changes, *_deletions(account.key, stale)), again)
 
 
-def _is_ours(secret: PullSecret, key: Key, name: str, entitlements: Entitlements) -> bool:
+def _is_ours(secret: PullSecret, key: AccountKey, name: str, entitlements: Entitlements) -> bool:
     """Go by the labels; an ownerReference that somebody took away makes it nobody else's."""
     return secret.instance == entitlements.instance and (secret.owner == key or secret.name == name)
 
 
-def _deletions(key: Key, secrets: list[PullSecret]) -> tuple[Change, ...]:
+def _deletions(key: AccountKey, secrets: list[PullSecret]) -> tuple[Change, ...]:
     return tuple(Delete(key, one.name, one.uid) for one in secrets if not one.terminating)
 
 
@@ -154,15 +160,15 @@ def _attach(account: Account, name: str, stale: list[PullSecret]) -> tuple[Chang
         lists.append(tuple(kept if name in kept else [*kept, name]))
     if account.overfull:
         message = f"it lists more than {MAX_LISTED} secrets; {name} is not added to them"
-        return (Report(account, "TooManySecrets", message),)
+        return (ReportEvent(account, "TooManySecrets", message),)
     if lists == [account.pull_secrets, account.secrets]:
         return ()
     return (Attach(account, lists[0], lists[1]),)
 
 
-def conflict_of(account: Account, secret: str) -> Report:
+def conflict_of(account: Account, secret: str) -> ReportEvent:
     """Return what people are told of a secret of somebody else's that has the name of ours."""
-    return Report(
+    return ReportEvent(
         account,
         "PullSecretConflict",
         f"the secret {secret} is not managed by this controller and is left alone;"
@@ -170,8 +176,8 @@ def conflict_of(account: Account, secret: str) -> Report:
     )
 
 
-def _stuck(account: Account, found: PullSecret) -> Report:
-    return Report(
+def _stuck(account: Account, found: PullSecret) -> ReportEvent:
+    return ReportEvent(
         account,
         "PullSecretStuck",
         f"the secret {found.name} was deleted and a finalizer keeps it; {account.key.name} gets"
@@ -188,7 +194,7 @@ def _issue(
     now: datetime,
 ) -> tuple[Change, ...]:
     if found is None:
-        return (Issue(account, name, "", wanted, Cause.CREATION),)
+        return (Issue(account, name, "", wanted, IssueCause.CREATION),)
     cause = _cause(found.credentials, wanted, signing_keys, account.uid, now)
     return () if cause is None else (Issue(account, name, found.uid, wanted, cause),)
 
@@ -199,19 +205,19 @@ def _cause(
     signing_keys: frozenset[str] | None,
     uid: str,
     now: datetime,
-) -> Cause | None:
+) -> IssueCause | None:
     """Return why a secret's tokens have to be replaced, or None when they are still good."""
     if not credentials:
-        return Cause.INCOMPLETE
+        return IssueCause.INCOMPLETE
     held = {one.registry: one for one in credentials}
     if set(held) != {one.registry for one in wanted} or not all(
         _fits(held[one.registry], one) for one in wanted
     ):
-        return Cause.CHANGE
+        return IssueCause.CHANGE
     if signing_keys is not None and any(one.key_id not in signing_keys for one in credentials):
-        return Cause.KEY_GONE
+        return IssueCause.KEY_GONE
     if any(now >= _due(one, _life_of(one, wanted), uid) for one in credentials):
-        return Cause.ROTATION
+        return IssueCause.ROTATION
     return None
 
 
@@ -251,5 +257,5 @@ def _line(change: Change) -> str:
             return f"{account.key}: imagePullSecrets: {', '.join(change.pull_secrets) or 'none'}"
         case Delete():
             return f"{change.key}: delete {change.secret}"
-        case Report(account=account):
+        case ReportEvent(account=account):
             return f"{account.key}: {change.reason}: {change.message}"

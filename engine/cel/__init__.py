@@ -34,7 +34,7 @@ from regauth.engine.cel.library.types import (
 )
 from regauth.engine.cel.library.values import Duration, Timestamp, timestamp
 from regauth.engine.cel.syntax.analysis import Part
-from regauth.engine.cel.syntax.errors import CelError, ErrorCode, Finding, FindingCode
+from regauth.engine.cel.syntax.errors import CelError, CelErrorCode, Finding, FindingCode
 from regauth.engine.cel.syntax.nodes import Node, Table, TableValue
 from regauth.engine.cel.syntax.unparsing import unparse
 
@@ -51,11 +51,11 @@ __all__ = [
     "TIMESTAMP",
     "Atom",
     "CelError",
+    "CelErrorCode",
     "Checked",
     "Compiled",
     "Declarations",
     "Duration",
-    "ErrorCode",
     "Field",
     "Finding",
     "FindingCode",

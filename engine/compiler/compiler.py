@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy import index
-from regauth.engine.policy.index import Index
+from regauth.engine.policy.index import ProviderIndex
 from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
 from regauth.engine.source.problems import Location, Problem, Problems, Severity
 
@@ -174,7 +174,7 @@ def _policy(
     )
 
 
-def _index(provider: str, grants: Sequence[Grant], denials: Sequence[Denial]) -> Index:
+def _index(provider: str, grants: Sequence[Grant], denials: Sequence[Denial]) -> ProviderIndex:
     def concerning(statements: Sequence[Statement], *, catalog: bool) -> list[int]:
         return [
             position
@@ -183,7 +183,7 @@ def _index(provider: str, grants: Sequence[Grant], denials: Sequence[Denial]) ->
             and statement.catalog == catalog
         ]
 
-    return Index(
+    return ProviderIndex(
         index.build(grants, concerning(grants, catalog=False), errors_match=False),
         index.build(denials, concerning(denials, catalog=False), errors_match=True),
         tuple(concerning(grants, catalog=True)),

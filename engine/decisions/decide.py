@@ -49,7 +49,7 @@ from regauth.engine.access.scope import (
 )
 from regauth.engine.cel import STEPS, CelError, Program, request_budget, timestamp
 from regauth.engine.cel.syntax.limits import REQUEST_STEPS
-from regauth.engine.policy.index import Index, Lookup, ruled_out
+from regauth.engine.policy.index import ProviderIndex, StatementLookup, ruled_out
 from regauth.engine.policy.patterns.names import Pattern
 from regauth.engine.policy.patterns.tags import TagPattern
 from regauth.engine.policy.patterns.text import PATTERN_VALUE, PatternValueError
@@ -144,7 +144,7 @@ class Request:
         bounded: bool = False,
     ) -> None:
         self._policy = policy
-        self._index: Index = policy.index[identity.provider]
+        self._index: ProviderIndex = policy.index[identity.provider]
         self._exhaustive = exhaustive
         self._known: dict[Program, bool | CelError] = {}
         self._spent = 0
@@ -274,7 +274,9 @@ class Request:
             return [self.all_grants[position] for position in index.catalog_grants]
         return self._named(index.grants, self.all_grants, access.resource.name)
 
-    def _named(self, lookup: Lookup, all_: Sequence[Statement], name: str) -> list[Statement]:
+    def _named(
+        self, lookup: StatementLookup, all_: Sequence[Statement], name: str
+    ) -> list[Statement]:
         """Return what could match a name: looked up once for all actions on it."""
         key = (id(lookup), name)
         found = self._candidates.get(key)

@@ -18,7 +18,7 @@ from .claims import (
     SampleToken,
     SampleTokens,
 )
-from .examples import Derived, Origin, coherent, derived
+from .examples import Derived, ValueOrigin, coherent, derived
 from .nearest import nearest, nearest_beginning
 from .reading import ClaimSchemaError, claim_schema
 from .relations import Constraint, Relation, Template
@@ -43,12 +43,12 @@ __all__ = [
     "Forks",
     "Issuer",
     "Needed",
-    "Origin",
     "Relation",
     "SampleToken",
     "SampleTokens",
     "SchemaFault",
     "Template",
+    "ValueOrigin",
     "Values",
     "check_token",
     "claim_schema",

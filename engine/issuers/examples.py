@@ -16,7 +16,16 @@ from typing import Any, Final, Literal
 from regauth.engine.languages import find_common
 
 from .claims import Claim, ClaimSchema
-from .relations import MISSING, Constraint, Path, Reference, Relation, Template, Wildcard, value_at
+from .relations import (
+    MISSING,
+    AnyText,
+    ClaimReference,
+    Constraint,
+    Path,
+    Relation,
+    Template,
+    value_at,
+)
 from .stand_ins import stand_in
 
 _ROUNDS: Final = 200
@@ -34,7 +43,7 @@ _UNKNOWN: Final[Mapping[str, object]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class ValueOrigin:
     """
     Where the value of a claim comes from.
 
@@ -45,7 +54,7 @@ class Origin:
     about: str = ""
 
 
-GIVEN: Final = Origin("given")
+GIVEN: Final = ValueOrigin("given")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +62,7 @@ class Derived:
     """The claims of a whole token, and where each value comes from."""
 
     claims: dict[str, Any]
-    origins: Mapping[Path, Origin]
+    origins: Mapping[Path, ValueOrigin]
 
 
 def coherent(
@@ -89,7 +98,7 @@ class _Filling:
     claims: dict[str, Any]
     including: frozenset[Path]
     form: str
-    origins: dict[Path, Origin] = field(default_factory=dict)
+    origins: dict[Path, ValueOrigin] = field(default_factory=dict)
     made: frozenset[Path] = frozenset()
     """The claims that a template makes of others."""
 
@@ -115,7 +124,7 @@ class _Filling:
             ):
                 break
 
-    def _put(self, path: Path, value: object, origin: Origin) -> None:
+    def _put(self, path: Path, value: object, origin: ValueOrigin) -> None:
         claims = self.claims
         for name in path[:-1]:
             claims = claims[name]
@@ -197,14 +206,14 @@ class _Filling:
         self._put(path, *self._usual(claim))
         return True
 
-    def _usual(self, claim: Claim) -> tuple[object, Origin]:
+    def _usual(self, claim: Claim) -> tuple[object, ValueOrigin]:
         """Return a claim's usual value, for an id that of the thing's name."""
         if claim.type == "object":
-            return {}, Origin("usual")
+            return {}, ValueOrigin("usual")
         name = self._name_of(claim)
         if name is not None:
-            return stand_in(claim.values, "/".join(name)), Origin("name", name[-1])
-        return self._default(claim), Origin("usual")
+            return stand_in(claim.values, "/".join(name)), ValueOrigin("name", name[-1])
+        return self._default(claim), ValueOrigin("usual")
 
     def _default(self, claim: Claim, constraint: Constraint | None = None) -> object:
         """Return a claim's usual value, or the most usual one that a constraint allows."""
@@ -248,8 +257,8 @@ def _leaves(claims: Mapping[str, Any], path: Path = ()) -> Iterator[Path]:
             yield from _leaves(value, (*path, name))
 
 
-def _origin(relation: Relation) -> Origin:
-    return Origin("relation", relation.description)
+def _origin(relation: Relation) -> ValueOrigin:
+    return ValueOrigin("relation", relation.description)
 
 
 def _named_by(schema: ClaimSchema, claim: Claim) -> Claim | None:
@@ -268,7 +277,7 @@ def _related(schema: ClaimSchema) -> list[Path]:
         for path, constraint in (*relation.when, *relation.then):
             found.add(path)
             for template in (*constraint.templates, *constraint.parts):
-                found.update(one.path for one in template.pieces if isinstance(one, Reference))
+                found.update(one.path for one in template.pieces if isinstance(one, ClaimReference))
                 found.update(read for read, _ in template.when)
     for path, claim in schema.claims.items():
         if claim.type == "object" or _named_by(schema, claim) is not None or len(path) > 1:
@@ -305,7 +314,7 @@ def _captured(template: Template, claims: Mapping[str, Any], value: str) -> dict
     pieces = list(template.pieces)
     for at, piece in enumerate(pieces):
         known = piece if isinstance(piece, str) else None
-        if isinstance(piece, Reference):
+        if isinstance(piece, ClaimReference):
             known = found.get(piece.path) or piece.text(claims)
         if known is not None:
             if not rest.startswith(known):
@@ -316,11 +325,11 @@ def _captured(template: Template, claims: Mapping[str, Any], value: str) -> dict
         if not isinstance(following, str):
             return None
         # Before a wildcard the last separator ends the part: `acme/team` of `acme/team/app`.
-        split = rest.rpartition if pieces[at + 2 :] == [Wildcard()] else rest.partition
+        split = rest.rpartition if pieces[at + 2 :] == [AnyText()] else rest.partition
         text, separator, _ = split(following) if following else (rest, "", "")
         if not text or (following and not separator):
             return None
-        if isinstance(piece, Reference) and not piece.group:
+        if isinstance(piece, ClaimReference) and not piece.group:
             found[piece.path] = text
         rest = rest[len(text) :]
     return None if rest else found

@@ -15,14 +15,14 @@ from regauth.engine.source.nearest import did_you_mean
 
 from .claims import Claim
 from .nearest import nearest
-from .relations import Constraint, Path, Piece, Reference, Relation, Template, Wildcard
+from .relations import AnyText, ClaimReference, Constraint, Path, Piece, Relation, Template
 from .samples import Place
 from .values import Values
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 
 
-class Fault(Protocol):
+class FaultReporter(Protocol):
     """Reports what is wrong with a schema at a place in its JSON."""
 
     def __call__(self, place: Place, message: str, hint: str = "") -> None:
@@ -44,7 +44,7 @@ class RelationReader:
         self,
         known: Mapping[Path, Claim],
         names: Mapping[str, Path],
-        fault: Fault,
+        fault: FaultReporter,
         values: ReadValues,
     ) -> None:
         """
@@ -138,7 +138,7 @@ class RelationReader:
         for found in _PLACEHOLDER.finditer(text):
             if text[at : found.start()]:
                 pieces.append(text[at : found.start()])
-            piece = Wildcard() if found[1] == "*" else self._reference(found[1], place)
+            piece = AnyText() if found[1] == "*" else self._reference(found[1], place)
             pieces.extend([] if piece is None else [piece])
             at = found.end()
         if text[at:]:
@@ -146,10 +146,10 @@ class RelationReader:
         form = "" if isinstance(about, str) else about.get("form", "")
         return Template(text, tuple(pieces), self._conditions(when, (*place, "when")), form)
 
-    def _reference(self, name: str, place: Place) -> Reference | None:
+    def _reference(self, name: str, place: Place) -> ClaimReference | None:
         if name in self._names:
             path = self._names[name]
-            return Reference(path, self._known[path].always)
+            return ClaimReference(path, self._known[path].always)
         whole, _, group = name.rpartition(".")
         at = self._names.get(whole)
         pattern = self._known[at].values.pattern if at is not None else ""
@@ -162,7 +162,7 @@ class RelationReader:
                 f"write it as (?P<{group}>...)",
             )
         else:
-            return Reference(at, self._known[at].always, group, pattern)
+            return ClaimReference(at, self._known[at].always, group, pattern)
         return None
 
 

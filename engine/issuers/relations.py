@@ -34,7 +34,7 @@ def value_at(claims: Mapping[str, object], path: Path) -> object:
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class ClaimReference:
     """
     Another claim's value in a template.
 
@@ -63,11 +63,11 @@ class Reference:
 
 
 @dataclass(frozen=True, slots=True)
-class Wildcard:
+class AnyText:
     """`{*}`: any text that is not empty."""
 
 
-Piece: TypeAlias = str | Reference | Wildcard
+Piece: TypeAlias = str | ClaimReference | AnyText
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Template:
             return None
         parts = [""]
         for piece in self.pieces:
-            if isinstance(piece, Wildcard):
+            if isinstance(piece, AnyText):
                 parts.append("")
                 continue
             if isinstance(piece, str):
@@ -110,7 +110,9 @@ class Template:
 
     def misses_claim(self, claims: Mapping[str, object]) -> bool:
         """Whether a token does not have a claim that it is made of."""
-        return any(isinstance(one, Reference) and one.text(claims) is None for one in self.pieces)
+        return any(
+            isinstance(one, ClaimReference) and one.text(claims) is None for one in self.pieces
+        )
 
     def wild(self, example: str) -> list[str]:
         """Return what its wildcards stand for in a text; none where the text is not of its form."""
@@ -118,7 +120,7 @@ class Template:
             re2.escape(one)
             if isinstance(one, str)
             else "(.+)"
-            if isinstance(one, Wildcard)
+            if isinstance(one, AnyText)
             else ".+?"
             for one in self.pieces
         )

@@ -65,7 +65,7 @@ class ByName:
 
 
 @dataclass(slots=True)
-class Lookup:
+class StatementLookup:
     """The statements of one kind that can concern one provider."""
 
     errors_match: bool
@@ -109,18 +109,18 @@ def _read(claims: Mapping[str, object], path: Path) -> object:
 
 
 @dataclass(frozen=True, slots=True)
-class Index:
+class ProviderIndex:
     """What one provider's tokens can match."""
 
-    grants: Lookup
-    denials: Lookup
+    grants: StatementLookup
+    denials: StatementLookup
     catalog_grants: tuple[int, ...] = ()
     catalog_denials: tuple[int, ...] = ()
 
 
 def build(
     statements: Sequence[Indexable], positions: Sequence[int], *, errors_match: bool
-) -> Lookup:
+) -> StatementLookup:
     """
     File the statements at `positions`, those that concern one provider, for `candidates`.
 
@@ -134,7 +134,7 @@ def build(
         for path, values in found.items()
         for value in values
     )
-    lookup = Lookup(errors_match)
+    lookup = StatementLookup(errors_match)
     for position in positions:
         patterns = statements[position].patterns
         found = equalities[position]

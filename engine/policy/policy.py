@@ -19,7 +19,7 @@ from regauth.engine.policy.patterns.names import Pattern
 from regauth.engine.policy.patterns.tags import TagPattern
 from regauth.engine.source.problems import Location
 
-from .index import Index
+from .index import ProviderIndex
 
 if TYPE_CHECKING:  # without its library: most policies hold no key
     from regauth.engine.tokens.keys import KeySet
@@ -185,7 +185,7 @@ class Policy:
     definitions: Mapping[str, Program]
     hash: str
     """`sha256:` and the digest of the files it was compiled from, names included."""
-    index: Mapping[str, Index]
+    index: Mapping[str, ProviderIndex]
     """What each provider's tokens, and "" for anonymous requests, can match."""
 
     @property

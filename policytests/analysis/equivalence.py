@@ -31,7 +31,7 @@ _TIMES: Final = frozenset({"iat", "nbf", "exp"})
 
 
 @dataclass(frozen=True, slots=True)
-class Undecided:
+class UndecidedMutant:
     """A mutant that no case notices, and of which the prover could not say whether one can."""
 
     mutant: Mutant
@@ -57,7 +57,7 @@ class Equivalences:
             if isinstance(session.outcome, Authenticated) and "~" not in name:
                 self._bases.setdefault(name, session)
 
-    def judge(self, mutant: Mutant) -> MutantWitness | Undecided | Unreachable | None:
+    def judge(self, mutant: Mutant) -> MutantWitness | UndecidedMutant | Unreachable | None:
         """
         Return a token that tells a mutant apart, what is undecided, or None: no token does.
 
@@ -78,7 +78,7 @@ class Equivalences:
                 return found
             unknown += [one.construct for one in found.unknown]
         if unknown:
-            return Undecided(mutant, "; ".join(dict.fromkeys(unknown)))
+            return UndecidedMutant(mutant, "; ".join(dict.fromkeys(unknown)))
         return None if reached else Unreachable(mutant)
 
     def _ask(

@@ -74,7 +74,7 @@ def find(policy: Policy, places: Places, steps: int = DEFAULT_STEPS) -> Findings
         places: Where its parts stand.
         steps: The steps of the solver for all questions; the answers do not depend on the machine.
     """
-    finder = _Finder(policy, places, steps)
+    finder = _FindingCollector(policy, places, steps)
     finder.grants()
     finder.denials()
     finder.rules()
@@ -82,7 +82,7 @@ def find(policy: Policy, places: Places, steps: int = DEFAULT_STEPS) -> Findings
     return finder.found
 
 
-class _Finder:
+class _FindingCollector:
     def __init__(self, policy: Policy, places: Places, steps: int) -> None:
         self.found = Findings()
         self._policy = policy

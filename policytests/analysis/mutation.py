@@ -23,7 +23,7 @@ from regauth.engine.tokens.jwt import MalformedTokenError, parse, supposed
 from regauth.policytests.execution.cases import Case, SnapshotCase
 from regauth.policytests.execution.evaluation import Evaluation, Session, ask
 from regauth.policytests.execution.invariants import InvariantCase
-from regauth.policytests.execution.judging import Outcome
+from regauth.policytests.execution.judging import CaseOutcome
 from regauth.policytests.execution.run import Loaded
 
 from .mutants import Mutant, mutants
@@ -31,7 +31,7 @@ from .places import Places
 from .witnesses import MutantWitness, Witnesses
 
 if TYPE_CHECKING:
-    from .equivalence import Undecided
+    from .equivalence import UndecidedMutant
 
 AFTER_SIGNATURE: Final = frozenset(
     {Reason.WRONG_AUDIENCE, Reason.WRONG_ISSUER, Reason.TOO_OLD, Reason.EXPIRED}
@@ -62,7 +62,7 @@ class Mutation:
     """
     Mutants that only tokens reveal which no issuer is known to make.  The score leaves them out.
     """
-    undecided: list[Undecided] = field(default_factory=list)
+    undecided: list[UndecidedMutant] = field(default_factory=list)
     """Mutants without a token that tells them apart, and without a proof that there is none."""
 
     @property
@@ -160,7 +160,7 @@ class Mutator:
 
     def run(self, most: int | None = None) -> Mutation:
         """Try every mutant, or the first so many."""
-        from .equivalence import Equivalences, Undecided, Unreachable  # noqa: PLC0415 - the prover, on demand
+        from .equivalence import Equivalences, UndecidedMutant, Unreachable  # noqa: PLC0415 - the prover, on demand
 
         witnesses: Witnesses | None = None
         equivalences: Equivalences | None = None
@@ -174,7 +174,7 @@ class Mutator:
             found = witnesses.find(mutant) or equivalences.judge(mutant)
             if found is None:
                 self._mutation.equivalent.append(mutant)
-            elif isinstance(found, Undecided):
+            elif isinstance(found, UndecidedMutant):
                 self._mutation.undecided.append(found)
             elif isinstance(found, Unreachable):
                 self._mutation.unreachable.append(mutant)
@@ -208,12 +208,12 @@ class Mutator:
     def _refutes(loaded: Loaded, case: InvariantCase, mutant: Mutant) -> bool:
         """Tell whether an invariant does not hold of a mutant; what is undecided is no answer."""
         overlay = Overlay(loaded.evaluation, mutant)
-        return case.judge(overlay).outcome is Outcome.FAILED
+        return case.judge(overlay).outcome is CaseOutcome.FAILED
 
     def _notices(self, case: Case, overlay: Overlay) -> bool:
         if isinstance(case, SnapshotCase):
             return str(case.table(overlay)) != self._tables[id(case)]
-        return case.judge(overlay).outcome is not Outcome.PASSED
+        return case.judge(overlay).outcome is not CaseOutcome.PASSED
 
     def _touched(self, mutant: Mutant) -> Iterator[tuple[int, str, str, Access]]:
         """Yield the questions whose answer the mutant can change."""

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from regauth.engine.issuers import ClaimSchema
-from regauth.engine.issuers.relations import Path, Reference
+from regauth.engine.issuers.relations import ClaimReference, Path
 from regauth.engine.policy.policy import Policy
 from regauth.policytests.tokens.coherence import contradictions
 from regauth.policytests.tokens.issuing import Sample, claims_of
@@ -95,7 +95,7 @@ def _involved(schema: ClaimSchema, claims: Mapping[str, object]) -> set[Path]:
             found.add(path)
             found.update(one for one, _ in relation.when)
             for template in (*constraint.templates, *constraint.parts):
-                found.update(one.path for one in template.pieces if isinstance(one, Reference))
+                found.update(one.path for one in template.pieces if isinstance(one, ClaimReference))
     return found
 
 

@@ -83,7 +83,7 @@ def ways_in(policy: Policy, access: Access, service: str, at: datetime | None = 
         service: The service that is asked.
         at: The time that is preferred for examples.
     """
-    finder = _Finder(policy, access, service)
+    finder = _WaysFinder(policy, access, service)
     ways: list[WayIn] = []
     unknown: list[Unknown] = []
     for provider in (*policy.providers, ""):
@@ -93,7 +93,7 @@ def ways_in(policy: Policy, access: Access, service: str, at: datetime | None = 
     return WaysIn(tuple(ways), tuple(dict.fromkeys(unknown)))
 
 
-class _Finder:
+class _WaysFinder:
     """Says under which conditions each grant gives an access."""
 
     def __init__(self, policy: Policy, access: Access, service: str) -> None:

@@ -26,14 +26,14 @@ from regauth.policytests.suites.invariants import (
     read_invariants,
 )
 
-from .sides import Side
+from .sides import ChangeSide
 
 MAX_SUITE_BYTES: Final = 4 * 1024 * 1024
 """The size over which a suite is not read."""
 
 
 def shared_assumptions(
-    sides: tuple[Side, Side], folders: tuple[str, str], policies: tuple[Policy, Policy]
+    sides: tuple[ChangeSide, ChangeSide], folders: tuple[str, str], policies: tuple[Policy, Policy]
 ) -> tuple[SuiteAssumption, ...]:
     """Return the assumptions about a policy that the suites of both sides state."""
     base, head = (
@@ -49,7 +49,7 @@ def _key(assumption: SuiteAssumption) -> Hashable:
     return when, key_of(assumption.then), assumption.providers
 
 
-def _assumptions(side: Side, folder: str, policy: Policy) -> Iterator[SuiteAssumption]:
+def _assumptions(side: ChangeSide, folder: str, policy: Policy) -> Iterator[SuiteAssumption]:
     """Yield the assumptions of the suites about a policy; a suite of the wrong shape has none."""
     files = side.suites(folder)
     for name in sorted(files):

@@ -22,7 +22,7 @@ from regauth.policytests.suites.writing import yaml_value
 
 from .comparison import Comparison
 from .view import (
-    View,
+    ChangeView,
     compared,
     named,
     place_of,
@@ -43,7 +43,7 @@ _SECURITY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 # --- text ----------------------------------------------------------------------------------------
 
 
-def text(view: View) -> str:
+def text(view: ChangeView) -> str:
     """Return the comparison as text for a terminal."""
 
     def paint(words: str, colour: str) -> str:
@@ -58,7 +58,7 @@ def text(view: View) -> str:
 
 
 def _direction(
-    view: View, one: Comparison, paint: Callable[[str, str], str], *, gained: bool
+    view: ChangeView, one: Comparison, paint: Callable[[str, str], str], *, gained: bool
 ) -> Iterator[str]:
     answer = one.gained if gained else one.lost
     head = "GAINED" if gained else "LOST"
@@ -84,7 +84,7 @@ def _shorter(words: str) -> str:
     return f"{words} (shorter after the change)"
 
 
-def _witness(view: View, one: Comparison, witness: Witness, *, gained: bool) -> Iterator[str]:
+def _witness(view: ChangeView, one: Comparison, witness: Witness, *, gained: bool) -> Iterator[str]:
     allows, refuses = (one.head, one.base) if gained else (one.base, one.head)
     yield f"    {visible(str(witness.access))}  by {visible(who(witness))}"
     yield f"      service  {visible(witness.service)}, at {witness.now:%Y-%m-%dT%H:%M:%SZ}"
@@ -108,7 +108,7 @@ def _witness(view: View, one: Comparison, witness: Witness, *, gained: bool) -> 
 # --- JSON ----------------------------------------------------------------------------------------
 
 
-def json_text(view: View) -> str:
+def json_text(view: ChangeView) -> str:
     """Return the comparison as JSON."""
     document = {
         "version": SCHEMA_VERSION,
@@ -177,12 +177,12 @@ def _json(one: Comparison, answer: Answer, *, gained: bool) -> dict[str, object]
 # --- Markdown ------------------------------------------------------------------------------------
 
 
-def markdown(view: View) -> str:
+def markdown(view: ChangeView) -> str:
     """Return the comparison as Markdown, for a job summary or a comment on a pull request."""
     return "\n".join(_markdown(view)) + "\n"
 
 
-def _markdown(view: View) -> Iterator[str]:
+def _markdown(view: ChangeView) -> Iterator[str]:
     yield MARKER
     yield f"### policytest diff: {'passed' if view.code == 0 else 'failed'}"
     yield ""
@@ -194,7 +194,7 @@ def _markdown(view: View) -> Iterator[str]:
             yield from _markdown_direction(view, one, gained=gained)
 
 
-def _markdown_direction(view: View, one: Comparison, *, gained: bool) -> Iterator[str]:
+def _markdown_direction(view: ChangeView, one: Comparison, *, gained: bool) -> Iterator[str]:
     answer = one.gained if gained else one.lost
     head = "access gained" if gained else "access lost"
     if answer.proved:
@@ -230,12 +230,12 @@ def _markdown_direction(view: View, one: Comparison, *, gained: bool) -> Iterato
 # --- GitHub --------------------------------------------------------------------------------------
 
 
-def github(view: View) -> str:
+def github(view: ChangeView) -> str:
     """Return the comparison as workflow commands, at the statements of the policy that changed."""
     return "".join(f"{line}\n" for line in problem_annotations(_problems(view)))
 
 
-def _problems(view: View) -> Iterator[Problem]:
+def _problems(view: ChangeView) -> Iterator[Problem]:
     widening = Severity.WARNING if view.accepted.widening else Severity.ERROR
     undecided = Severity.WARNING if view.accepted.undecided else Severity.ERROR
     for one in view.comparisons:
@@ -268,7 +268,7 @@ def _problems(view: View) -> Iterator[Problem]:
 # --- HTML ----------------------------------------------------------------------------------------
 
 
-def html(view: View) -> str:
+def html(view: ChangeView) -> str:
     """Return the comparison as one HTML page, without a script and without the network."""
     style = (files("regauth.policytests.reports") / "report.css").read_text(encoding="utf-8")
     outcome = "failed" if view.code else "passed"
@@ -294,7 +294,7 @@ def html(view: View) -> str:
 """
 
 
-def _page(view: View) -> Iterator[str]:
+def _page(view: ChangeView) -> Iterator[str]:
     yield f"<p>{escape(visible(view.base))} → {escape(visible(view.head))}</p>"
     yield "<ul>"
     yield from (f"<li><strong>{escape(line)}</strong></li>" for line in view.verdict())
@@ -329,7 +329,7 @@ def _page_direction(one: Comparison, *, gained: bool) -> Iterator[str]:
     yield "</tbody></table></div>"
 
 
-FORMATS: Final[Mapping[str, Callable[[View], str]]] = {
+FORMATS: Final[Mapping[str, Callable[[ChangeView], str]]] = {
     "text": text,
     "json": json_text,
     "markdown": markdown,

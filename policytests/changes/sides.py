@@ -20,7 +20,7 @@ from regauth.policytests.suites.suite import SUFFIX
 from .git import GitError, Repository
 
 
-class Side(Protocol):
+class ChangeSide(Protocol):
     """One state of some policies."""
 
     @property
@@ -130,8 +130,8 @@ class Commit:
 class Sides:
     """What is compared: two states, and the folders of the policies."""
 
-    base: Side
-    head: Side
+    base: ChangeSide
+    head: ChangeSide
     pairs: tuple[tuple[str, str], ...]
     """Each policy's folder on the base and on the head."""
 
@@ -156,7 +156,7 @@ def find_sides(base: str | None, head: str | None, policies: Sequence[str], here
     repository = Repository.around(here)
     commit = repository.merge_base() if base is None else repository.commit(base)
     old = Commit(repository, commit, base or "merge base")
-    new: Side = WorkTree(repository.root)
+    new: ChangeSide = WorkTree(repository.root)
     if head is not None:
         new = Commit(repository, repository.commit(head), head)
     inside = [_from_root(here, one, repository.root) for one in policies]

@@ -31,7 +31,7 @@ WORDS: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedResults:
     """The results that the caller accepts, each with its reason; empty where none is accepted."""
 
     widening: str = ""
@@ -39,13 +39,13 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ChangeView:
     """What is shown: every policy of the change, and what it comes to."""
 
     comparisons: Sequence[Comparison]
     base: str
     head: str
-    accepted: Accepted
+    accepted: AcceptedResults
     fail_on_narrowing: bool = False
     limit: int = 0
     color: bool = False

@@ -18,7 +18,7 @@ from _pytest._io import TerminalWriter
 from regauth.engine.source.foreign_text import visible
 from regauth.policytests.execution.cases import Case, SnapshotCase
 from regauth.policytests.execution.causes import Cause
-from regauth.policytests.execution.judging import Judgment, Outcome
+from regauth.policytests.execution.judging import CaseOutcome, Judgment
 from regauth.policytests.execution.run import Loaded, SuiteError
 
 from .recorder import recorder_of
@@ -122,7 +122,7 @@ class CaseItem(pytest.Function):
         as a failure.
         """
         self._judgment = self.judge()
-        if self._judgment.outcome is Outcome.ERROR:
+        if self._judgment.outcome is CaseOutcome.ERROR:
             raise CaseError(self._judgment.summary)
 
     def judge(self) -> Judgment:
@@ -132,7 +132,7 @@ class CaseItem(pytest.Function):
 
     def runtest(self) -> None:
         """Fail if the case does not hold."""
-        if self._judgment.outcome is Outcome.FAILED:
+        if self._judgment.outcome is CaseOutcome.FAILED:
             raise CaseFailed(self._judgment.summary)
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:

@@ -22,8 +22,8 @@ from regauth.policytests.changes.comparison import Comparison, compare
 from regauth.policytests.changes.explaining import explain_proof, explain_witness
 from regauth.policytests.changes.formats import FORMATS
 from regauth.policytests.changes.git import GitError
-from regauth.policytests.changes.sides import Side, Sides, find_sides
-from regauth.policytests.changes.view import Accepted, View, witnesses
+from regauth.policytests.changes.sides import ChangeSide, Sides, find_sides
+from regauth.policytests.changes.view import AcceptedResults, ChangeView, witnesses
 from regauth.policytests.exit_codes import POLICY_BROKEN, USAGE
 from regauth.policytests.suites.invariants import SuiteAssumption
 from regauth.policytests.suites.times import parse_time
@@ -59,7 +59,7 @@ class Diffing:
     def run(self, base: str | None, head: str | None) -> int:
         """Compare two states, say what differs, and return the exit code."""
         try:
-            accepted = Accepted(
+            accepted = AcceptedResults(
                 _reason("--accept-widening", self.accept_widening),
                 _reason("--accept-undecided", self.accept_undecided),
             )
@@ -108,14 +108,16 @@ class Diffing:
                 comparisons[number] = replace(one, gained=answers[0], lost=answers[1])
         return explained
 
-    def _view(self, sides: Sides, comparisons: list[Comparison], accepted: Accepted) -> View:
+    def _view(
+        self, sides: Sides, comparisons: list[Comparison], accepted: AcceptedResults
+    ) -> ChangeView:
         explained: dict[int, Sequence[str]] | None = None
         if self.explain:
             explained = self._explained(comparisons)
             for one in comparisons:
                 for witness in (*witnesses(one.gained), *witnesses(one.lost)):
                     explained[id(witness)] = explain_witness(one.base, one.head, witness)
-        return View(
+        return ChangeView(
             comparisons,
             sides.base.name,
             sides.head.name,
@@ -127,7 +129,7 @@ class Diffing:
         )
 
 
-def _policy(side: Side, folder: str) -> Policy | None:
+def _policy(side: ChangeSide, folder: str) -> Policy | None:
     compilation: Compilation | None = side.compile(folder)
     if compilation is None:
         return None

@@ -11,9 +11,9 @@ from typing import Final
 
 from regauth.engine.explaining.narration import narrate
 from regauth.engine.source.foreign_text import visible
-from regauth.policytests.replay.deciding import Replay, Undecided
+from regauth.policytests.replay.deciding import Replay, UndecidedReason
 from regauth.policytests.replay.explaining import explain_record
-from regauth.policytests.replay.logs import Line, LogError, check_logs, lines
+from regauth.policytests.replay.logs import LogError, LogLine, check_logs, lines
 from regauth.policytests.replay.questions import IncoherentError
 from regauth.policytests.replay.records import Record, RecordError, read_record
 from regauth.policytests.replay.view import MATTER, stamp
@@ -53,7 +53,7 @@ def why_recorded(options: Options, request_id: str, logs: Sequence[str]) -> Iter
         raise QuestionError(f"no line of {', '.join(map(visible, logs))} has the id {request_id}")
 
 
-def _told(replay: Replay, line: Line, request_id: str) -> list[str]:
+def _told(replay: Replay, line: LogLine, request_id: str) -> list[str]:
     """Return what is said of a line; nothing when the id stands in it for something else."""
     try:
         record = read_record(line.text)
@@ -64,7 +64,7 @@ def _told(replay: Replay, line: Line, request_id: str) -> list[str]:
     return [*_then(record, line), *_now(replay, record)]
 
 
-def _then(record: Record, line: Line) -> Iterator[str]:
+def _then(record: Record, line: LogLine) -> Iterator[str]:
     who = f"{record.provider}:{record.subject}" if record.subject else record.provider
     who = "anonymous" if record.anonymous else who or "unknown"
     by = "a proxy, at the request itself" if record.by_reference else "a token server"
@@ -87,7 +87,7 @@ def _now(replay: Replay, record: Record) -> Iterator[str]:
     except IncoherentError as error:
         yield f"  not decided again: the record contradicts itself: {error}"
         return
-    if isinstance(explanation, Undecided):
+    if isinstance(explanation, UndecidedReason):
         yield f"  not decided again: {MATTER[explanation]}"
     elif explanation is None:
         yield "  the same: the login was refused before its claims were believed"

@@ -19,19 +19,19 @@ from regauth.engine.policy.policy import Policy
 from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.problems import Location
 from regauth.engine.source.rendering import render_text, wants_color
-from regauth.policytests.execution.judging import Outcome
+from regauth.policytests.execution.judging import CaseOutcome
 from regauth.policytests.execution.policies import compile_folder
 from regauth.policytests.execution.run import Run, SuiteError
 from regauth.policytests.execution.telling import tell_refusal, tell_verdict
 from regauth.policytests.exit_codes import POLICY_BROKEN, USAGE
-from regauth.policytests.replay.deciding import Change, Redecided, Replay, Undecided
+from regauth.policytests.replay.deciding import Change, Redecided, Replay, UndecidedReason
 from regauth.policytests.replay.formats import FORMATS
 from regauth.policytests.replay.logs import LogError, check_logs, lines
 from regauth.policytests.replay.questions import IncoherentError
 from regauth.policytests.replay.records import RecordError, read_record
-from regauth.policytests.replay.report import Accepted, Group, ReplayReport
+from regauth.policytests.replay.report import AcceptedFailures, Group, ReplayReport
 from regauth.policytests.replay.suite import RecordedSuite
-from regauth.policytests.replay.view import Told, View
+from regauth.policytests.replay.view import ReplayView, Told
 from regauth.policytests.suites.suite import SUFFIX
 from regauth.policytests.suites.times import parse_time
 
@@ -65,7 +65,7 @@ class Replaying:
         """Replay logs, say what differs, and return the exit code."""
         try:
             at = self._moment()
-            accepted = Accepted(
+            accepted = AcceptedFailures(
                 _reason("--accept-widening", self.accept_widening),
                 _reason("--accept-undecided", self.accept_undecided),
             )
@@ -90,7 +90,7 @@ class Replaying:
             for change in Change
         }
         color = wants_color(os.environ, terminal=sys.stdout.isatty())
-        view = View(report, told, accepted, code, self.policy.as_posix(), color=color)
+        view = ReplayView(report, told, accepted, code, self.policy.as_posix(), color=color)
         sys.stdout.write(FORMATS[self.form](view))
         try:
             self._write_suite(kept)
@@ -128,7 +128,9 @@ class Replaying:
             raise ReplayError(f"{self.suite}: {error.strerror}") from error
         except SuiteError as error:
             raise ReplayError(error.render()) from error
-        judged = [case.judge(loaded.evaluation).outcome is Outcome.PASSED for case in loaded.cases]
+        judged = [
+            case.judge(loaded.evaluation).outcome is CaseOutcome.PASSED for case in loaded.cases
+        ]
         passed = f"{judged.count(True)} of {len(judged)} requests pass"
         sys.stderr.write(f"wrote {self.suite}: {passed}{left_out}\n")
 
@@ -168,17 +170,17 @@ def read_logs(
             if progress is not None and number % EVERY == 0:
                 progress(report.lines)
             if line.fault:
-                report.skip(Undecided.NOT_A_RECORD, line.place, line.fault)
+                report.skip(UndecidedReason.NOT_A_RECORD, line.place, line.fault)
                 continue
             try:
                 record = read_record(line.text)
                 found = replay.differences(record)
             except (RecordError, IncoherentError) as error:
                 torn = isinstance(error, RecordError) and not line.text.endswith(b"\n")
-                why = Undecided.TORN if torn else Undecided.NOT_A_RECORD
+                why = UndecidedReason.TORN if torn else UndecidedReason.NOT_A_RECORD
                 report.skip(why, line.place, str(error))
                 continue
-            if isinstance(found, Undecided):
+            if isinstance(found, UndecidedReason):
                 report.skip(found, line.place, record.reason)
             else:
                 report.add(record, line.text, found)

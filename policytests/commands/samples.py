@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from regauth.engine.issuers import ClaimSchema, Derived, Origin, check_token
+from regauth.engine.issuers import ClaimSchema, Derived, ValueOrigin, check_token
 from regauth.engine.source.nearest import did_you_mean
 from regauth.policytests.execution.policies import FOLDER, compile_folder
 from regauth.policytests.suites.linking import Linked
@@ -20,7 +20,7 @@ from regauth.policytests.tokens.coherence import impossible_claims
 from regauth.policytests.tokens.forgeries.known import FORGERIES
 from regauth.policytests.tokens.issuing import Sample, derived_of, profile_of
 from regauth.policytests.tokens.profiles import known
-from regauth.policytests.tokens.profiles.profile import TIMES, Issue, Profile
+from regauth.policytests.tokens.profiles.profile import TIMES, Issuance, Profile
 
 from .questions import Options, QuestionError
 
@@ -89,7 +89,7 @@ def _of_profile(name: str, own: list[ClaimSchema]) -> Iterator[str]:
     profile, variant = known.find(name, own) or (known.PLAIN, "")
     sample = profile.variants[variant]
     issuers = [] if profile.schema is None else _issuers(profile.schema, sample.claims)
-    issue = Issue(issuers[0] if issuers else "https://issuer.example.com", _AUDIENCE, _AT)
+    issue = Issuance(issuers[0] if issuers else "https://issuer.example.com", _AUDIENCE, _AT)
     yield f"profile {name}: {sample.about or profile.about}"
     yield f"signed with {profile.algorithm}; a suite's token has the issuer of its policy"
     yield ""
@@ -193,7 +193,7 @@ def _claims(
     yield from _lines([(path, value, origin(path)) for path, value in _leaves(made.claims)])
 
 
-def _told(origin: Origin | None) -> str:
+def _told(origin: ValueOrigin | None) -> str:
     if origin is None or origin.kind in ("given", "usual"):
         return "the usual value"
     if origin.kind == "name":

@@ -20,12 +20,12 @@ from regauth.engine.policy.policy import Policy, Statement
 from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.rendering import render_text
 from regauth.policytests.execution.cases import Case
-from regauth.policytests.execution.judging import Outcome
-from regauth.policytests.execution.policies import Compiled
+from regauth.policytests.execution.judging import CaseOutcome
+from regauth.policytests.execution.policies import CompiledFolder
 from regauth.policytests.execution.run import Loaded, Run, SuiteError
 from regauth.policytests.exit_codes import NOTHING_RUN, POLICY_BROKEN, USAGE
 from regauth.policytests.proofs import Question, more_access
-from regauth.policytests.replay.deciding import Change, Replay, Undecided
+from regauth.policytests.replay.deciding import Change, Replay, UndecidedReason
 from regauth.policytests.replay.logs import STANDARD_INPUT, LogError
 from regauth.policytests.replay.records import Record
 from regauth.policytests.suites.suite import SUFFIX
@@ -43,7 +43,7 @@ SUGGESTED_SUITE: Final = f"suggested{SUFFIX}"
 SUGGESTED_FOLDER: Final = "policy"
 
 
-def _broken(compiled: Compiled) -> int:
+def _broken(compiled: CompiledFolder) -> int:
     compilation = compiled.compilation
     sys.stderr.write(render_text(compilation.problems, compilation.sources) + "\n")
     return POLICY_BROKEN
@@ -143,7 +143,7 @@ class Tightening:
 
         def compare(record: Record) -> None:
             found = after.differences(record)
-            lost = not isinstance(found, Undecided) and any(
+            lost = not isinstance(found, UndecidedReason) and any(
                 one.change is not Change.OTHERWISE for one in found
             )
             if lost and before.differences(record) != found:
@@ -168,7 +168,7 @@ class Tightening:
         paths = [one for one in sorted(here.rglob(f"*{SUFFIX}")) if _is_about(known, one, folder)]
         changed = Run.at(here)
         compilation = Compilation(done.policy, (), done.files)
-        changed.policies.put(folder, Compiled(folder, self.policy.as_posix(), compilation))
+        changed.policies.put(folder, CompiledFolder(folder, self.policy.as_posix(), compilation))
         failed = passed = 0
         for path in paths:
             try:
@@ -189,7 +189,7 @@ class Tightening:
 
 def _holds(case: Case, loaded: Loaded) -> bool:
     """Tell whether a case passes; one that may fail counts for nothing."""
-    passed = case.judge(loaded.evaluation).outcome is Outcome.PASSED
+    passed = case.judge(loaded.evaluation).outcome is CaseOutcome.PASSED
     return passed or case.exemption is not None
 
 
@@ -227,9 +227,9 @@ def run_suggest(names: Sequence[str], since: str | None, folder: Path | None) ->
         if folder is not None:
             _check_free(folder)
         sources = Sources.of(names, since)
-        gathered, faults = Gathered(), Counter[Undecided]()
+        gathered, faults = Gathered(), Counter[UndecidedReason]()
 
-        def fault(why: Undecided) -> None:
+        def fault(why: UndecidedReason) -> None:
             faults[why] += 1
 
         sources.read(gathered.add, fault)
@@ -279,7 +279,9 @@ def _write_suggestion(folder: Path, made: Suggestion) -> None:
         sys.stderr.write(f"written: {path}\n")
 
 
-def _tell_suggestion(made: Suggestion, gathered: Gathered, faults: Counter[Undecided]) -> None:
+def _tell_suggestion(
+    made: Suggestion, gathered: Gathered, faults: Counter[UndecidedReason]
+) -> None:
     lines = ["this is a draft: it allows what was asked, not what should be allowed"]
     lines += [f"wider than the log: {one}" for one in made.draft.wider]
     lines += [f"left out: {count:,} {why}" for why, count in gathered.left_out.items() if count]

@@ -20,7 +20,7 @@ from regauth.policytests.tokens.spec import TokenSpec
 
 from .causes import Cause, Causes
 from .evaluation import Evaluation
-from .judging import PASSED, Judgment, Outcome, is_open, judge_named
+from .judging import PASSED, CaseOutcome, Judgment, is_open, judge_named
 from .telling import tell_access, tell_login
 
 OTHER_SUBJECT: Final = "-other-sub"
@@ -72,7 +72,7 @@ class ForgeryCase:
         if isinstance(evaluation.session(self.sample, service).outcome, Refusal):
             return PASSED
         about = self.forgery.about
-        return Judgment(Outcome.FAILED, f"a forged token is accepted: the verifier {about}")
+        return Judgment(CaseOutcome.FAILED, f"a forged token is accepted: the verifier {about}")
 
     def prepare(self, evaluation: Evaluation) -> None:
         """Make the forged token known."""
@@ -148,9 +148,9 @@ class NearMissCase:
             if got:
                 return PASSED
             summary = f"`{self.miss.name}` is not let in, so it needs no exception"
-            return Judgment(Outcome.ERROR, summary)
+            return Judgment(CaseOutcome.ERROR, summary)
         if got:
-            return Judgment(Outcome.FAILED, f"{self.miss.about} gets {', '.join(got)}")
+            return Judgment(CaseOutcome.FAILED, f"{self.miss.about} gets {', '.join(got)}")
         return PASSED
 
     def guarded(self, evaluation: Evaluation) -> Iterator[Access]:
@@ -240,7 +240,7 @@ class GenuineCase:
         if any(not isinstance(answer, Refusal) and answer.allowed for answer in answers):
             return PASSED
         summary = f"`{self.token}` gets nothing of these repositories, so this proves nothing"
-        return Judgment(Outcome.ERROR, summary)
+        return Judgment(CaseOutcome.ERROR, summary)
 
     def tell(self, evaluation: Evaluation) -> Iterator[str]:
         """Tell the login."""
@@ -266,7 +266,7 @@ def _refused(evaluation: Evaluation, token: str) -> Refusal | None:
 
 def _not_let_in(token: str, refused: Refusal) -> Judgment:
     summary = f"the hostile token `{token}` is not let in: {refused.reason}"
-    return Judgment(Outcome.ERROR, f"{summary}; so its forgeries prove nothing")
+    return Judgment(CaseOutcome.ERROR, f"{summary}; so its forgeries prove nothing")
 
 
 HostileCase = GenuineCase | ForgeryCase | NearMissCase

@@ -30,7 +30,7 @@ from .causes import Cause, Causes
 from .drawing import draw
 from .evaluation import Evaluation
 from .examples import claims_of, read_claims, request_of, tell_witness, who
-from .judging import PASSED, Judgment, Outcome
+from .judging import PASSED, CaseOutcome, Judgment
 
 if TYPE_CHECKING:
     from regauth.policytests.proofs import Answer, Assumption, Witness
@@ -74,9 +74,9 @@ class InvariantCase:
         if answer.status is Status.PROVED:
             return PASSED
         if answer.witnesses:
-            return Judgment(Outcome.FAILED, f"does not hold: {_violation(answer.witnesses[0])}")
+            return Judgment(CaseOutcome.FAILED, f"does not hold: {_violation(answer.witnesses[0])}")
         constructs = dict.fromkeys(str(one) for one in answer.unknown)
-        return Judgment(Outcome.ERROR, f"neither proved nor refuted: {'; '.join(constructs)}")
+        return Judgment(CaseOutcome.ERROR, f"neither proved nor refuted: {'; '.join(constructs)}")
 
     def answer(self, evaluation: Evaluation) -> "Answer":
         """Return what the prover says of it; asked once for each evaluation."""

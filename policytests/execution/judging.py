@@ -22,7 +22,7 @@ from regauth.policytests.suites.suite import Because, Cell, Mark, RequestTest
 from .evaluation import AccessAnswer
 
 
-class Outcome(Enum):
+class CaseOutcome(Enum):
     """The outcome of a case."""
 
     PASSED = "passed"
@@ -34,11 +34,11 @@ class Outcome(Enum):
 class Judgment:
     """A case's outcome; `summary` says in one line why it did not pass."""
 
-    outcome: Outcome
+    outcome: CaseOutcome
     summary: str = ""
 
 
-PASSED: Final = Judgment(Outcome.PASSED)
+PASSED: Final = Judgment(CaseOutcome.PASSED)
 
 MEANING: Final = {
     Mark.ALLOWED: "allowed",
@@ -74,7 +74,7 @@ def judge_named(answers: Sequence[AccessAnswer]) -> Judgment:
     if waiting.why is Why.DEPENDS_ON_NEW_TAG:
         hint = f"write `{place}=new` or `{place}=existing`"
         summary = f"`{waiting.source}` allows new tags only, so say whether this one exists; {hint}"
-    return Judgment(Outcome.ERROR, summary)
+    return Judgment(CaseOutcome.ERROR, summary)
 
 
 def allowed_despite_error(answer: AccessAnswer) -> TypeGuard[Verdict]:
@@ -88,19 +88,19 @@ def judge_cell(cell: Cell, answer: AccessAnswer) -> Judgment:
     summary = f"expected {MEANING[cell.mark]}, got {describe(answer)}"
     if allowed_despite_error(answer):
         hint = f"{_guard(answer)}, or expect it by a request's `errors`"
-        return Judgment(Outcome.ERROR, f"{summary}; `{answer.source}` allows it; {hint}")
+        return Judgment(CaseOutcome.ERROR, f"{summary}; `{answer.source}` allows it; {hint}")
     waiting = judge_named([answer])
     if waiting is not PASSED:
         return waiting
     if got is cell.mark:
         return PASSED
     if got is Mark.ERROR:
-        return Judgment(Outcome.ERROR, f"{summary}; write E if that is meant")
+        return Judgment(CaseOutcome.ERROR, f"{summary}; write E if that is meant")
     if got is Mark.UNAUTHENTICATED and cell.mark is Mark.REFUSED:
         return Judgment(
-            Outcome.ERROR, f"{summary}, so the policy was never asked; write U if that is meant"
+            CaseOutcome.ERROR, f"{summary}, so the policy was never asked; write U if that is meant"
         )
-    return Judgment(Outcome.FAILED, summary)
+    return Judgment(CaseOutcome.FAILED, summary)
 
 
 def _guard(answer: Verdict) -> str:
@@ -148,7 +148,7 @@ def judge_because(because: Because, answers: Sequence[AccessAnswer]) -> Judgment
         return PASSED
     parts = [f"`{name}` decided nothing" for name in missing]
     parts += [f"`{name}` decided too" for name in extra]
-    return Judgment(Outcome.FAILED, f"for `{because.token}` {', '.join(parts)}")
+    return Judgment(CaseOutcome.FAILED, f"for `{because.token}` {', '.join(parts)}")
 
 
 def judge_request(
@@ -161,19 +161,19 @@ def judge_request(
     if test.refused is not None:
         if login is None:
             return Judgment(
-                Outcome.FAILED, f"expected the login refused for {test.refused}, it was not"
+                CaseOutcome.FAILED, f"expected the login refused for {test.refused}, it was not"
             )
         if login.reason != test.refused:
             summary = f"expected the login refused for {test.refused}, it was for {login.reason}"
-            return Judgment(Outcome.FAILED, summary)
+            return Judgment(CaseOutcome.FAILED, summary)
         return PASSED
     wanted = test.granted or ()
     if login is not None:
         summary = f"the login is refused: {login.reason}"
         if wanted:
-            return Judgment(Outcome.FAILED, summary)
+            return Judgment(CaseOutcome.FAILED, summary)
         return Judgment(
-            Outcome.ERROR,
+            CaseOutcome.ERROR,
             f"{summary}, so the policy was never asked; write `refused: {login.reason}`",
         )
     return _judge_verdicts(test, dict(zip(accesses, answers, strict=True)))
@@ -185,10 +185,12 @@ def _judge_verdicts(test: RequestTest, answers: dict[Access, AccessAnswer]) -> J
     unexpected = [name for name in failed if name not in meant]
     if unexpected:
         first = next(a for a in answers.values() if isinstance(a, Verdict) and a.errors)
-        return Judgment(Outcome.ERROR, f"unexpected: {describe(first)}")
+        return Judgment(CaseOutcome.ERROR, f"unexpected: {describe(first)}")
     unseen = [name for name in meant if name not in failed]
     if unseen:
-        return Judgment(Outcome.FAILED, f"expected an error in {', '.join(unseen)}; there was none")
+        return Judgment(
+            CaseOutcome.FAILED, f"expected an error in {', '.join(unseen)}; there was none"
+        )
     granted = [
         access
         for access, answer in answers.items()
@@ -199,16 +201,16 @@ def _judge_verdicts(test: RequestTest, answers: dict[Access, AccessAnswer]) -> J
     if missing or extra:
         parts = [f"{', '.join(missing)} not granted"] if missing else []
         parts += [f"{', '.join(extra)} granted too"] if extra else []
-        return Judgment(Outcome.FAILED, "; ".join(parts))
+        return Judgment(CaseOutcome.FAILED, "; ".join(parts))
     waiting = [access for access, answer in answers.items() if is_open(answer)]
     if set(waiting) != set(test.deferred):
         told = ", ".join(str(access) for access in waiting) or "nothing"
         summary = f"{told} depends on the tag, and `deferred` says otherwise"
-        return Judgment(Outcome.FAILED, summary)
+        return Judgment(CaseOutcome.FAILED, summary)
     for access in test.denied:
         answer = answers[access]
         if isinstance(answer, Verdict) and answer.why is not Why.DENIED:
-            return Judgment(Outcome.FAILED, f"{access} is refused, but by no denial")
+            return Judgment(CaseOutcome.FAILED, f"{access} is refused, but by no denial")
     lifetime = _judge_lifetime(test, answers)
     if lifetime is not PASSED or test.because is None:
         return lifetime
@@ -222,7 +224,7 @@ def _judge_lifetime(test: RequestTest, answers: dict[Access, AccessAnswer]) -> J
     if got == (None if test.lifetime == "server" else test.lifetime):
         return PASSED
     wanted, given = (_seconds(one) for one in (test.lifetime, got))
-    return Judgment(Outcome.FAILED, f"expected a token that is valid {wanted}, it is {given}")
+    return Judgment(CaseOutcome.FAILED, f"expected a token that is valid {wanted}, it is {given}")
 
 
 def _seconds(lifetime: timedelta | str | None) -> str:

@@ -23,7 +23,7 @@ class OutsideError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Compiled:
+class CompiledFolder:
     """A policy folder and its compilation, whose `policy` is None after an error."""
 
     folder: Path
@@ -37,7 +37,7 @@ class Policies:
 
     root: Path
     """pytest's root folder: the repository when there is no `.git`."""
-    _compiled: dict[Path, Compiled] = field(default_factory=dict)
+    _compiled: dict[Path, CompiledFolder] = field(default_factory=dict)
 
     def find(self, suite: Path, written: str | None) -> Path:
         """
@@ -74,11 +74,11 @@ class Policies:
             raise FileNotFoundError(f"there is no {written}")
         return path
 
-    def put(self, folder: Path, compiled: Compiled) -> None:
+    def put(self, folder: Path, compiled: CompiledFolder) -> None:
         """Take another policy for a folder's, for suites that are loaded after it."""
         self._compiled[folder] = compiled
 
-    def compile(self, folder: Path) -> Compiled:
+    def compile(self, folder: Path) -> CompiledFolder:
         """Compile a folder, once."""
         known = self._compiled.get(folder)
         if known is None:
@@ -86,14 +86,14 @@ class Policies:
         return known
 
 
-def compile_folder(folder: Path, name: str) -> Compiled:
+def compile_folder(folder: Path, name: str) -> CompiledFolder:
     """Read and compile a policy folder; what cannot be read is a problem like any other."""
     try:
         files: Mapping[str, bytes] = read_policy_folder(folder)
     except PolicyFolderError as error:
         problems = tuple(Problem(Location(name), "policy-folder", one) for one in error.reasons)
-        return Compiled(folder, name, Compilation(None, problems, {}))
-    return Compiled(folder, name, compile_policy(files, folder="" if name == "." else name))
+        return CompiledFolder(folder, name, Compilation(None, problems, {}))
+    return CompiledFolder(folder, name, compile_policy(files, folder="" if name == "." else name))
 
 
 def repository(file: Path, root: Path) -> Path:

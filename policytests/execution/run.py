@@ -26,7 +26,7 @@ from .causes import Causes
 from .evaluation import Evaluation
 from .hostile import HostileCase, NearMissCase, hostile_cases
 from .invariants import InvariantCase, check_assumptions
-from .policies import Compiled, OutsideError, Policies, shown
+from .policies import CompiledFolder, OutsideError, Policies, shown
 
 
 class SuiteError(Exception):
@@ -51,7 +51,7 @@ class Loaded:
     """A suite that can be run."""
 
     suite: Suite
-    compiled: Compiled
+    compiled: CompiledFolder
     evaluation: Evaluation
     source: str
     causes: Causes
@@ -139,7 +139,7 @@ class Run:
         every = (*cases(suite), *map(InvariantCase, linked.invariants), *hostile)
         return Loaded(suite, compiled, evaluation, source, Causes(policy), every)
 
-    def _compile(self, suite: Suite, problems: Problems) -> Compiled | None:
+    def _compile(self, suite: Suite, problems: Problems) -> CompiledFolder | None:
         try:
             folder = self.policies.find(suite.path, suite.policy)
         except OutsideError as error:

@@ -10,7 +10,7 @@ A relation that cannot be said exactly is left out: then more tokens are asked a
 from collections.abc import Iterable
 
 from regauth.engine.issuers import ClaimSchema, Constraint, Relation, Template, Values
-from regauth.engine.issuers.relations import Reference
+from regauth.engine.issuers.relations import ClaimReference
 
 from .evaluation.evaluator import Evaluator
 from .languages import language as languages
@@ -136,7 +136,7 @@ def _kept(evaluator: Evaluator, path: Path, constraint: Constraint) -> Formula:
             one.path
             for template in constraint.templates
             for one in template.pieces
-            if isinstance(one, Reference)
+            if isinstance(one, ClaimReference)
         ]
         if all(_is_reached(evaluator, one) for one in read):
             known = formulas.every(evaluator.is_kind(one, Kind.STRING) for one in read)
@@ -151,7 +151,7 @@ def _is_plain(constraint: Constraint) -> bool:
 
 def _is_simple(template: Template) -> bool:
     return not template.when and not any(
-        isinstance(one, Reference) and one.group for one in template.pieces
+        isinstance(one, ClaimReference) and one.group for one in template.pieces
     )
 
 
@@ -165,7 +165,7 @@ def _parts(template: Template) -> list[Part]:
         Literal_(one)
         if isinstance(one, str)
         else Variable(one.path)
-        if isinstance(one, Reference)
+        if isinstance(one, ClaimReference)
         else Wild("**")
         for one in template.pieces
     ]

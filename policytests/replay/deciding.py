@@ -54,7 +54,7 @@ _BEFORE_CLAIMS: Final = frozenset(
 """Why a login is refused before its claims are believed."""
 
 
-class Undecided(StrEnum):
+class UndecidedReason(StrEnum):
     """Why a line is not decided again."""
 
     NOT_A_RECORD = "not-a-record"
@@ -119,7 +119,7 @@ class Replay:
         self._reads = Dependencies.of(self.policy)
         self._trust = trust_digest(self.policy)
 
-    def differences(self, record: Record) -> list[Difference] | Undecided:
+    def differences(self, record: Record) -> list[Difference] | UndecidedReason:
         """
         Return the accesses of a record's request whose answer differs now.
 
@@ -127,17 +127,17 @@ class Replay:
             IncoherentError: The record contradicts itself.
         """
         if record.redacted:
-            return Undecided.REDACTED
+            return UndecidedReason.REDACTED
         if record.cut:
-            return Undecided.CUT
+            return UndecidedReason.CUT
         if self._reads.client and not record.addressed:
-            return Undecided.NO_ADDRESS
+            return UndecidedReason.NO_ADDRESS
         asked = asked_of(record)
         before = (login_refused(record.reason),) * len(asked.names)
         if record.answered:
             before = asked.recorded(record.accesses)
         login = self.login(record)
-        if isinstance(login, Undecided):
+        if isinstance(login, UndecidedReason):
             return login
         if login is None:
             return []
@@ -155,7 +155,7 @@ class Replay:
         """Decide a record again with all that explains it; None when it cannot be decided."""
         asked = asked_of(record)
         login = self.login(record)
-        if login is None or isinstance(login, Undecided):
+        if login is None or isinstance(login, UndecidedReason):
             return None
         if isinstance(login, Refusal):
             return Redecided(record, asked, login, None)
@@ -169,7 +169,7 @@ class Replay:
         decision = replace(decided, verdicts=choose(decided.verdicts, asked.choices))
         return Redecided(record, asked, decision, request)
 
-    def login(self, record: Record) -> "LoggedIn | Refusal | Undecided | None":
+    def login(self, record: Record) -> "LoggedIn | Refusal | UndecidedReason | None":
         """Check a record's login again; None when the result is known to be the same."""
         if record.anonymous or record.reason == Reason.NO_CREDENTIALS:
             outcome = anonymous(self.policy, record.service, (), record.time)
@@ -198,21 +198,25 @@ class Replay:
             return LoggedIn(identity, login.claims, login)
         return login
 
-    def _without_claims(self, record: Record) -> Refusal | Undecided | None:
+    def _without_claims(self, record: Record) -> Refusal | UndecidedReason | None:
         same = record.policy == self.policy.hash
         if same and (self.at is None or not record.answered):
             return None  # this is the policy that decided
         if record.service not in self.policy.services:
             return refusal(Reason.UNKNOWN_SERVICE, f"service {record.service!r}")
         if record.answered:
-            return Undecided.NO_CLAIMS
+            return UndecidedReason.NO_CLAIMS
         if record.reason == Reason.UNKNOWN_SERVICE:
-            return Undecided.UNKNOWN_SERVICE
+            return UndecidedReason.UNKNOWN_SERVICE
         if record.reason in _ANY_POLICY or record.trust == self._trust:
             return None  # until its claims would be believed, the policies are the same
         if record.outcome == "unavailable":
-            return Undecided.UNAVAILABLE
-        return Undecided.NOT_VERIFIED if record.reason in _BEFORE_CLAIMS else Undecided.NO_CLAIMS
+            return UndecidedReason.UNAVAILABLE
+        return (
+            UndecidedReason.NOT_VERIFIED
+            if record.reason in _BEFORE_CLAIMS
+            else UndecidedReason.NO_CLAIMS
+        )
 
     def _answers(
         self, record: Record, login: "LoggedIn", asked: AskedAccesses

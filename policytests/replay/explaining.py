@@ -14,12 +14,12 @@ from regauth.engine.explaining.explanation import (
     explain_verified,
 )
 
-from .deciding import Replay, Undecided
+from .deciding import Replay, UndecidedReason
 from .questions import asked_of
 from .records import Record
 
 
-def explain_record(replay: Replay, record: Record) -> Explanation | Undecided | None:
+def explain_record(replay: Replay, record: Record) -> Explanation | UndecidedReason | None:
     """
     Decide a record again and keep every step.
 
@@ -31,15 +31,15 @@ def explain_record(replay: Replay, record: Record) -> Explanation | Undecided | 
         IncoherentError: The record contradicts itself.
     """
     if record.redacted or record.cut:
-        return Undecided.REDACTED if record.redacted else Undecided.CUT
+        return UndecidedReason.REDACTED if record.redacted else UndecidedReason.CUT
     policy, service = replay.policy, record.service
     if policy.reads_client and not record.addressed:
-        return Undecided.NO_ADDRESS
+        return UndecidedReason.NO_ADDRESS
     asked, now = asked_of(record), replay.at or record.time
     login = replay.login(record)
     if login is None and record.answered:
-        return Undecided.NO_CLAIMS
-    if login is None or isinstance(login, Undecided):
+        return UndecidedReason.NO_CLAIMS
+    if login is None or isinstance(login, UndecidedReason):
         return login
     if isinstance(login, Refusal):
         return explain_refused(policy, login, service, record.time)

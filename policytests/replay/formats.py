@@ -17,7 +17,7 @@ from regauth.policytests.reports.markdown import MARKER, cell
 from regauth.policytests.wording import counted
 
 from .deciding import Change
-from .view import MATTER, MEANING, Told, View, stamp
+from .view import MATTER, MEANING, ReplayView, Told, stamp
 
 SCHEMA_VERSION: Final = 1
 """The version of the JSON report's shape."""
@@ -31,7 +31,7 @@ _COLOURS: Final = {Change.WIDER: "red", Change.NARROWER: "yellow", Change.OTHERW
 # --- text ----------------------------------------------------------------------------------------
 
 
-def text(view: View) -> str:
+def text(view: ReplayView) -> str:
     """Return the report as text for a terminal."""
 
     def paint(words: str, colour: str) -> str:
@@ -49,7 +49,7 @@ def text(view: View) -> str:
     return "".join(f"{line}\n" for line in out)
 
 
-def _section(view: View, change: Change, paint: Callable[[str, str], str]) -> Iterator[str]:
+def _section(view: ReplayView, change: Change, paint: Callable[[str, str], str]) -> Iterator[str]:
     report = view.report
     total = report.different(change)
     differences = counted(total, "difference")
@@ -83,7 +83,7 @@ def _difference(told: Told) -> Iterator[str]:
         yield "      ..."
 
 
-def _undecided(view: View, paint: Callable[[str, str], str]) -> Iterator[str]:
+def _undecided(view: ReplayView, paint: Callable[[str, str], str]) -> Iterator[str]:
     report = view.report
     head = paint("NOT DECIDED AGAIN", "yellow")
     yield f"{head}  {counted(report.undecided.total(), 'line')}"
@@ -95,7 +95,7 @@ def _undecided(view: View, paint: Callable[[str, str], str]) -> Iterator[str]:
 # --- JSON ----------------------------------------------------------------------------------------
 
 
-def json_text(view: View) -> str:
+def json_text(view: ReplayView) -> str:
     """Return the report as JSON."""
     report = view.report
     document = {
@@ -147,12 +147,12 @@ def _json(change: Change, told: Told) -> dict[str, object]:
 # --- Markdown ------------------------------------------------------------------------------------
 
 
-def markdown(view: View) -> str:
+def markdown(view: ReplayView) -> str:
     """Return the report as Markdown, for a comment on a pull request."""
     return "\n".join(_markdown(view)) + "\n"
 
 
-def _markdown(view: View) -> Iterator[str]:
+def _markdown(view: ReplayView) -> Iterator[str]:
     yield MARKER
     yield f"### policytest replay: {'passed' if view.code == 0 else 'failed'}"
     yield ""
@@ -183,12 +183,12 @@ def _markdown(view: View) -> Iterator[str]:
 # --- GitHub --------------------------------------------------------------------------------------
 
 
-def github(view: View) -> str:
+def github(view: ReplayView) -> str:
     """Return the report as workflow commands, at the grants, denials and rules that decided."""
     return "".join(f"{line}\n" for line in problem_annotations(_problems(view)))
 
 
-def _problems(view: View) -> Iterator[Problem]:
+def _problems(view: ReplayView) -> Iterator[Problem]:
     accepted = view.accepted
     severities = {
         Change.WIDER: Severity.WARNING if accepted.widening else Severity.ERROR,
@@ -210,7 +210,7 @@ def _problems(view: View) -> Iterator[Problem]:
         yield Problem(Location(view.folder), why.value, words, f"first at {first}", severity)
 
 
-FORMATS: Final[Mapping[str, Callable[[View], str]]] = {
+FORMATS: Final[Mapping[str, Callable[[ReplayView], str]]] = {
     "text": text,
     "json": json_text,
     "markdown": markdown,

@@ -28,7 +28,7 @@ class LogError(Exception):
     """A log cannot be read at all; the caller's fault."""
 
 
-class Line(NamedTuple):
+class LogLine(NamedTuple):
     """A line of a log; `fault` says why it cannot be read."""
 
     log: str
@@ -68,7 +68,7 @@ def _fault(path: Path) -> str:
     return ""
 
 
-def lines(log: str) -> Iterator[Line]:
+def lines(log: str) -> Iterator[LogLine]:
     """
     Yield the lines of a log that are not empty; an error of reading comes as a line too.
 
@@ -83,16 +83,16 @@ def lines(log: str) -> Iterator[Line]:
                 text = stream.readline(MAX_LINE + 1)
                 if len(text) > MAX_LINE and not text.endswith(b"\n"):
                     _skip_rest(stream)
-                    yield Line(log, number, b"", f"it is longer than {MAX_LINE} bytes")
+                    yield LogLine(log, number, b"", f"it is longer than {MAX_LINE} bytes")
                     continue
             except (OSError, EOFError, zlib.error) as error:
-                yield Line(log, number, b"", f"the rest of the file cannot be read: {error}")
+                yield LogLine(log, number, b"", f"the rest of the file cannot be read: {error}")
                 return
             if not text:
                 return
             if not text.strip():
                 continue
-            yield Line(log, number, text)
+            yield LogLine(log, number, text)
 
 
 def _skip_rest(stream: BinaryIO) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 
 from regauth.policytests.exit_codes import NEW_ACCESS, NOT_EXCLUDED, NOTHING_RUN
 
-from .deciding import Change, Difference, Undecided
+from .deciding import Change, Difference, UndecidedReason
 from .records import Record
 
 MAX_GROUPS: Final = 10_000
@@ -48,7 +48,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedFailures:
     """The reasons for which failures are accepted; empty where they are not."""
 
     widening: str = ""
@@ -70,8 +70,8 @@ class ReplayReport:
     last: datetime | None = None
     recorded: Counter[str] = field(default_factory=Counter)
     """Requests by the hash of the policy that had decided them."""
-    undecided: Counter[Undecided] = field(default_factory=Counter)
-    examples: dict[Undecided, str] = field(default_factory=dict)
+    undecided: Counter[UndecidedReason] = field(default_factory=Counter)
+    examples: dict[UndecidedReason, str] = field(default_factory=dict)
     """The place of the first line that was not decided again, and why it was not."""
     requests: Counter[Change] = field(default_factory=Counter)
     """Requests with such a change."""
@@ -112,7 +112,7 @@ class ReplayReport:
         if record.time >= seen.last:
             seen.last, seen.request_id = record.time, record.request_id
 
-    def skip(self, why: Undecided, place: str, detail: str = "") -> None:
+    def skip(self, why: UndecidedReason, place: str, detail: str = "") -> None:
         """Count a line that was not decided again."""
         self.undecided[why] += 1
         self.examples.setdefault(why, f"{place}: {detail}" if detail else place)
@@ -153,7 +153,7 @@ class ReplayReport:
         """How many lines there were."""
         return self.decided + self.undecided.total()
 
-    def exit_code(self, accepted: Accepted, *, fail_on_narrowing: bool) -> int:
+    def exit_code(self, accepted: AcceptedFailures, *, fail_on_narrowing: bool) -> int:
         """
         Return what the command ends with.
 

@@ -14,8 +14,8 @@ from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.problems import Location
 from regauth.policytests.wording import counted
 
-from .deciding import Change, Undecided
-from .report import Accepted, Group, ReplayReport
+from .deciding import Change, UndecidedReason
+from .report import AcceptedFailures, Group, ReplayReport
 
 MEANING: Final[Mapping[Change, str]] = {
     Change.WIDER: "refused then, allowed now",
@@ -24,16 +24,16 @@ MEANING: Final[Mapping[Change, str]] = {
 }
 """The meaning of each change."""
 
-MATTER: Final[Mapping[Undecided, str]] = {
-    Undecided.NOT_A_RECORD: "is no decision record of this version",
-    Undecided.TORN: "ends early: it was being written, or cut off",
-    Undecided.NOT_VERIFIED: "a login that was refused before its claims were believed",
-    Undecided.UNAVAILABLE: "a login whose provider could not be reached",
-    Undecided.UNKNOWN_SERVICE: "a login for a service that only this policy answers for",
-    Undecided.NO_CLAIMS: "the log was written without claims",
-    Undecided.REDACTED: "holds [token] in place of a claim, a scope or the service",
-    Undecided.NO_ADDRESS: "does not say which address of its client conditions could read",
-    Undecided.CUT: "was too long, so that its scopes, accesses or claims were cut off",
+MATTER: Final[Mapping[UndecidedReason, str]] = {
+    UndecidedReason.NOT_A_RECORD: "is no decision record of this version",
+    UndecidedReason.TORN: "ends early: it was being written, or cut off",
+    UndecidedReason.NOT_VERIFIED: "a login that was refused before its claims were believed",
+    UndecidedReason.UNAVAILABLE: "a login whose provider could not be reached",
+    UndecidedReason.UNKNOWN_SERVICE: "a login for a service that only this policy answers for",
+    UndecidedReason.NO_CLAIMS: "the log was written without claims",
+    UndecidedReason.REDACTED: "holds [token] in place of a claim, a scope or the service",
+    UndecidedReason.NO_ADDRESS: "does not say which address of its client conditions could read",
+    UndecidedReason.CUT: "was too long, so that its scopes, accesses or claims were cut off",
 }
 """Why a line is not decided again."""
 
@@ -48,12 +48,12 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class ReplayView:
     """What is shown of a report."""
 
     report: ReplayReport
     told: Mapping[Change, Sequence[Told]]
-    accepted: Accepted
+    accepted: AcceptedFailures
     code: int
     folder: str
     color: bool = False

@@ -123,7 +123,7 @@ def compile_invariants(
     The codes are those of the policy's statements and expressions, `impossible-value`,
     `glob-in-comparison`, and `assumption-beyond-claims`.
     """
-    compiler = _Compiler(policy, problems)
+    compiler = _InvariantCompiler(policy, problems)
     invariants: list[Invariant] = []
     assumptions: list[SuiteAssumption] = []
     for one in written:
@@ -136,7 +136,7 @@ def compile_invariants(
     return tuple(invariants), tuple(assumptions)
 
 
-class _Compiler:
+class _InvariantCompiler:
     def __init__(self, policy: Policy, problems: Problems) -> None:
         self._policy = policy
         self._problems = problems

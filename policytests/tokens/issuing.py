@@ -30,7 +30,7 @@ from regauth.engine.policy.policy import Provider
 from regauth.engine.source.addresses import IpAddress, parse_ip
 from regauth.engine.tokens.jwt import sign
 from regauth.engine.tokens.keys import Key, KeySet, PrivateKey, SigningKey, algorithms_of
-from regauth.policytests.tokens.profiles.profile import Claims, Issue, Profile, merge
+from regauth.policytests.tokens.profiles.profile import Claims, Issuance, Profile, merge
 
 from .forgeries import known as forgeries
 from .profiles import known as profiles
@@ -160,7 +160,7 @@ def claims_of(spec: TokenSpec, provider: Provider, issued: datetime) -> Claims:
 def derived_of(spec: TokenSpec, provider: Provider, issued: datetime) -> Derived:
     """Return the whole claims of a token, and where those come from that the suite leaves out."""
     profile, variant = _found(spec, provider)
-    issue = Issue(provider.issuer, min(provider.audiences), issued, spec.immutable_subject)
+    issue = Issuance(provider.issuer, min(provider.audiences), issued, spec.immutable_subject)
     given = merge(profile.variants[variant].claims, spec.claims)
     for name in spec.without:
         # A claim that is only sometimes there must not decide others here: the subject of a GitHub

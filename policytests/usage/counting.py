@@ -22,7 +22,7 @@ from regauth.engine.decisions.decide import Request, Unseen, decide
 from regauth.engine.decisions.workload import choose
 from regauth.engine.policy.policy import Policy, Statement
 from regauth.engine.tokens.jwt import Claims, recalled
-from regauth.policytests.replay.deciding import LoggedIn, Replay, Undecided
+from regauth.policytests.replay.deciding import LoggedIn, Replay, UndecidedReason
 from regauth.policytests.replay.dependencies import Dependencies
 from regauth.policytests.replay.questions import AskedAccesses, asked_of
 from regauth.policytests.replay.records import Record
@@ -107,7 +107,7 @@ class Usage:
     """Accepted logins by provider; "" for requests without credentials."""
     refused: Counter[str] = field(default_factory=Counter)
     """Requests whose login is refused, by the reason."""
-    undecided: Counter[Undecided] = field(default_factory=Counter)
+    undecided: Counter[UndecidedReason] = field(default_factory=Counter)
     grants: dict[str, GrantUse] = field(default_factory=dict)
     near: dict[tuple[str, str], int] = field(default_factory=dict)
     """Identities near a refusal, each with the reason, and how often."""
@@ -177,11 +177,13 @@ class UsageCounter:
         """
         usage = self.usage
         if record.redacted or record.cut:
-            usage.undecided[Undecided.REDACTED if record.redacted else Undecided.CUT] += 1
+            usage.undecided[
+                UndecidedReason.REDACTED if record.redacted else UndecidedReason.CUT
+            ] += 1
             return
         login = self._replay.login(record)
-        if login is None or isinstance(login, Undecided):
-            usage.undecided[login or Undecided.NO_CLAIMS] += 1
+        if login is None or isinstance(login, UndecidedReason):
+            usage.undecided[login or UndecidedReason.NO_CLAIMS] += 1
             return
         usage.requests += 1
         moment = record.time

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from regauth.engine.policy.policy import Policy
 from regauth.engine.source.quantities import parse_duration
-from regauth.policytests.execution.policies import Compiled, compile_folder
+from regauth.policytests.execution.policies import CompiledFolder, compile_folder
 from regauth.policytests.execution.run import Run
-from regauth.policytests.replay.deciding import Undecided
+from regauth.policytests.replay.deciding import UndecidedReason
 from regauth.policytests.replay.logs import STANDARD_INPUT, check_logs, lines
 from regauth.policytests.replay.questions import IncoherentError
 from regauth.policytests.replay.records import Record, RecordError, read_record
@@ -32,7 +32,7 @@ def read_logs(
     logs: Sequence[str],
     since: datetime | None,
     take: Callable[[Record], object],
-    fault: Callable[[Undecided], object] = lambda _: None,
+    fault: Callable[[UndecidedReason], object] = lambda _: None,
 ) -> None:
     """
     Give each record of some logs to `take`, and each line that is none to `fault`.
@@ -43,7 +43,7 @@ def read_logs(
     for log in logs:
         for line in lines(log):
             if line.fault:
-                fault(Undecided.NOT_A_RECORD)
+                fault(UndecidedReason.NOT_A_RECORD)
                 continue
             try:
                 record = read_record(line.text)
@@ -51,7 +51,7 @@ def read_logs(
                     take(record)
             except (RecordError, IncoherentError) as error:
                 torn = isinstance(error, RecordError) and not line.text.endswith(b"\n")
-                fault(Undecided.TORN if torn else Undecided.NOT_A_RECORD)
+                fault(UndecidedReason.TORN if torn else UndecidedReason.NOT_A_RECORD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class LogQuestion:
         check_logs(logs)
         counter = UsageCounter(policy, keep=keep)
 
-        def fault(why: Undecided) -> None:
+        def fault(why: UndecidedReason) -> None:
             counter.usage.undecided[why] += 1
 
         read_logs(logs, self.begin(), counter.add, fault)
@@ -86,7 +86,7 @@ class LogQuestion:
         except ValueError as error:
             raise UsageError(f"--since: {error}") from error
 
-    def compiled(self) -> Compiled:
+    def compiled(self) -> CompiledFolder:
         """Compile the policy."""
         return compile_folder(self.policy, self.policy.as_posix())
 
@@ -114,7 +114,9 @@ class Sources:
         suites = tuple(Path(one) for one in names if one.endswith(SUFFIX))
         return cls(logs, suites, LogQuestion(Path(), since).begin())
 
-    def read(self, take: Callable[[Record], object], fault: Callable[[Undecided], object]) -> None:
+    def read(
+        self, take: Callable[[Record], object], fault: Callable[[UndecidedReason], object]
+    ) -> None:
         """Give every record to `take`."""
         read_logs(self.logs, self.since, take, fault)
         run = Run.at(Path.cwd())
@@ -123,4 +125,4 @@ class Sources:
                 try:
                     take(record)
                 except IncoherentError:
-                    fault(Undecided.NOT_A_RECORD)
+                    fault(UndecidedReason.NOT_A_RECORD)

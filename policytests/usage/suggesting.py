@@ -13,7 +13,7 @@ from typing import Final
 
 from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.policy.policy import Policy
-from regauth.policytests.replay.deciding import Change, Replay, Undecided
+from regauth.policytests.replay.deciding import Change, Replay, UndecidedReason
 from regauth.policytests.replay.records import Record
 from regauth.policytests.replay.suite import RecordedSuite
 
@@ -58,7 +58,7 @@ class Suggestion:
         if not record.answered:
             return
         found = self._replay.differences(record)
-        if isinstance(found, Undecided):
+        if isinstance(found, UndecidedReason):
             if any(one.allowed for one in record.accesses.values()):
                 self.lacking[f"a request that cannot be decided: {found}"] += 1
             return

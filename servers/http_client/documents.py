@@ -132,7 +132,7 @@ def _target(address: str, location: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class PeerReply:
     """A peer's answer: its status, headers (by lower-case name) and body."""
 
     status: int
@@ -140,7 +140,7 @@ class Reply:
     body: bytes
 
 
-def ask(url: str, place: RemoteAccess, bounds: Bounds, headers: Mapping[str, str]) -> Reply:
+def ask(url: str, place: RemoteAccess, bounds: Bounds, headers: Mapping[str, str]) -> PeerReply:
     """
     Send a GET request and return the answer, whatever its status; follow no redirect.
 
@@ -175,7 +175,7 @@ def _get(
     bounds: Bounds,
     deadline: float,
     headers: Mapping[str, str],
-) -> Reply:
+) -> PeerReply:
     url = parts.geturl()
     left = deadline - time.monotonic()
     if left <= 0:
@@ -211,7 +211,7 @@ def _get(
     # The peer may have answered a part before it was cut off; such a body is not complete.
     if late.is_set():
         raise FetchError(f"{url} did not answer within {bounds.seconds:g} s")
-    return Reply(response.status, found, body)
+    return PeerReply(response.status, found, body)
 
 
 def _cut(connection: HTTPConnection, late: threading.Event) -> Callable[[], None]:

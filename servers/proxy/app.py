@@ -29,9 +29,7 @@ from regauth.servers.state.reloading import load_state
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.open_telemetry import OpenTelemetry
 from regauth.servers.telemetry.turned_away import RejectionLog, warn_of_ignored
-from regauth.servers.token.app import HealthResource
-from regauth.servers.token.app import MetricsResource as TokenMetricsResource
-from regauth.servers.token.app import ReadyResource as TokenReadyResource
+from regauth.servers.token.app import HealthResource, MetricsResource, ReadyResource
 from regauth.servers.token.assembly import Assembly, assemble, tell_of_sessions
 from regauth.servers.upstream.assembly import make_upstream
 
@@ -41,7 +39,7 @@ from .forwarding import RegistryProxy
 from .gate import Challenger, Gate
 from .measures import ProxyMetrics
 from .policy import ProxyPolicy
-from .readiness import MetricsResource, ReadyResource, UpstreamState
+from .readiness import ProxyMetricsResource, ProxyReadyResource, UpstreamState
 from .trust import TrustSource, Verifier
 
 App = falcon.App[falcon.Request, falcon.Response]
@@ -119,15 +117,13 @@ class Proxy:
         beside = self.embedded
         ready_beside = metrics_beside = None
         if beside is not None:
-            ready_beside = TokenReadyResource(
+            ready_beside = ReadyResource(
                 beside.service, beside.keys, lambda: beside.reloader.problem
             ).on_get
-            metrics_beside = TokenMetricsResource(
-                beside.service, beside.keys, beside.observer
-            ).on_get
-        ready = ReadyResource(source, found, ready_beside)
+            metrics_beside = MetricsResource(beside.service, beside.keys, beside.observer).on_get
+        ready = ProxyReadyResource(source, found, ready_beside)
         app.add_route("/readyz", ready)
-        app.add_route("/metrics", MetricsResource(metrics, ready, log, metrics_beside))
+        app.add_route("/metrics", ProxyMetricsResource(metrics, ready, log, metrics_beside))
 
     def start(self) -> None:
         """Start the background threads."""

@@ -82,7 +82,7 @@ def read_catalog(
     # A range or a validator would be about the upstream's page, not about the filtered one.
     sent = {name: value for name, value in headers.items() if name not in PARTIAL}
     first = replace(route, method="GET", query=(("last", last),) if last else ())
-    walk = _Walk(visible, most, last)
+    walk = _PageCollector(visible, most, last)
     for names in _pages(upstream, first, sent, public):
         if isinstance(names, RouteFault):
             return names
@@ -139,7 +139,7 @@ def _too_large() -> UpstreamError:
     )
 
 
-class _Walk:
+class _PageCollector:
     """The names found so far; at most one more than fits into a page."""
 
     def __init__(self, visible: Callable[[Sequence[str]], list[str]], most: int, last: str) -> None:

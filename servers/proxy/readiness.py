@@ -99,7 +99,7 @@ class UpstreamState:
         return self._problem
 
 
-class ReadyResource:
+class ProxyReadyResource:
     """
     Whether requests can be answered: 503 without the registry, or without keys to verify with.
 
@@ -146,7 +146,7 @@ class ReadyResource:
         return str(found.reason) if isinstance(found, KeysUnavailable) else ""
 
 
-class MetricsResource:
+class ProxyMetricsResource:
     """
     The metrics, for Prometheus.
 
@@ -160,7 +160,7 @@ class MetricsResource:
     def __init__(
         self,
         metrics: ProxyMetrics,
-        ready: ReadyResource,
+        ready: ProxyReadyResource,
         log: EventLog,
         embedded: Callable[[falcon.Request, falcon.Response], None] | None,
     ) -> None:

@@ -32,8 +32,8 @@ from regauth.servers.configuration.settings import Settings, SigningSettings
 from regauth.servers.http_client.documents import (
     Bounds,
     FetchError,
+    PeerReply,
     PlainHttpError,
-    Reply,
     ask,
 )
 from regauth.servers.http_client.origins import origin_of
@@ -109,7 +109,7 @@ def examine(given: Examined) -> Iterator[CheckResult]:
     yield _try_tokens(f"{base}/v2/", challenge, given, timedelta() if ours is None else ours)
 
 
-def _asked(url: str, place: RemoteAccess) -> tuple[Reply, timedelta | None]:
+def _asked(url: str, place: RemoteAccess) -> tuple[PeerReply, timedelta | None]:
     """
     Ask, and return the answer with how far the peer's clock is ahead of this machine's.
 
@@ -127,7 +127,7 @@ def _asked(url: str, place: RemoteAccess) -> tuple[Reply, timedelta | None]:
     return reply, told - now
 
 
-def _challenge(reply: Reply) -> tuple[Challenge | None, CheckResult]:
+def _challenge(reply: PeerReply) -> tuple[Challenge | None, CheckResult]:
     if reply.status == HTTPStatus.OK:
         return None, wrong(
             "the registry lets anybody in without a token", "configure `auth: token:` in it"

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from urllib.parse import urlencode
 
 from regauth.engine.policy.policy import RemoteAccess
-from regauth.servers.http_client.documents import Bounds, FetchError, Reply, ask
+from regauth.servers.http_client.documents import Bounds, FetchError, PeerReply, ask
 
 
 class AskError(Exception):
@@ -53,7 +53,7 @@ def ask_for_token(
     return token
 
 
-def _content(url: str, reply: Reply) -> Mapping[str, object]:
+def _content(url: str, reply: PeerReply) -> Mapping[str, object]:
     try:
         content = json.loads(reply.body)
     except ValueError:

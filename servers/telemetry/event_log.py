@@ -118,7 +118,7 @@ class EventLog:
             clock: Monotonic seconds.
         """
         root = logging.getLogger()
-        root.handlers[:] = [_Handler(self, clock)]
+        root.handlers[:] = [_LibraryLogHandler(self, clock)]
         root.setLevel(self._least)
         # waitress warns of each task that waits; any client can cause that.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
@@ -135,7 +135,7 @@ class EventLog:
 
 
 @dataclass(slots=True)
-class _Place:
+class _CodePlace:
     """What one line of code has logged in this interval."""
 
     since: float
@@ -143,12 +143,12 @@ class _Place:
     unsaid: int = 0
 
 
-class _Handler(logging.Handler):
+class _LibraryLogHandler(logging.Handler):
     def __init__(self, log: EventLog, clock: Callable[[], float]) -> None:
         super().__init__()
         self._log = log
         self._clock = clock
-        self._places: dict[tuple[str, int, int], _Place] = {}
+        self._places: dict[tuple[str, int, int], _CodePlace] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         place = self._place(record)
@@ -172,11 +172,11 @@ class _Handler(logging.Handler):
             more=more or "",
         )
 
-    def _place(self, record: logging.LogRecord) -> _Place:
+    def _place(self, record: logging.LogRecord) -> _CodePlace:
         """Return what the place of a record has logged in the interval that it falls in."""
         now = self._clock()
         key = (record.pathname, record.lineno, record.levelno)
-        place = self._places.setdefault(key, _Place(now))
+        place = self._places.setdefault(key, _CodePlace(now))
         if now - place.since >= FOLD_SECONDS:
             place.since = now
             place.said.clear()

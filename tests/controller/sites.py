@@ -7,7 +7,7 @@ from typing import Any
 
 from regauth.controller.applying.host import Host
 from regauth.controller.applying.reconciling import Controller
-from regauth.controller.event_log import EventLog
+from regauth.controller.event_log import ControllerLog
 from regauth.controller.measures import Measures
 from regauth.controller.observing.cluster import Cluster
 from regauth.controller.observing.server_clock import ServerClock
@@ -52,7 +52,7 @@ class Site:
         cluster = Cluster(
             connection(api), count=self.measures.request, dated=self.server_clock.hear
         )
-        log = EventLog(descriptor=-1)
+        log = ControllerLog(descriptor=-1)
         host = Host(
             cluster, self.server_clock.now, clock.monotonic, lambda: self.leads, log, self.measures
         )

@@ -7,7 +7,7 @@ import pytest
 
 from regauth.controller.configuration import Configuration, read_configuration
 from regauth.controller.kube_controller import _configuration
-from regauth.controller.settings import Election, Limits, Registry, Selection
+from regauth.controller.settings import Election, Registry, RequestLimits, Selection
 from regauth.engine.source.configuration_file import ConfigurationError
 
 POLICY = """\
@@ -56,7 +56,7 @@ def test_what_is_not_said_has_a_default(folder: Path) -> None:
     )
     assert (settings.selection, settings.limits, settings.election) == (
         Selection(),
-        Limits(),
+        RequestLimits(),
         Election(),
     )
     assert (settings.instance, settings.listen) == ("default", ("0.0.0.0", 8080))
@@ -89,7 +89,7 @@ listen: 127.0.0.1:9000
     assert settings.selection == Selection(
         opt_in=True, namespace_labels={"team": "blue"}, kube_namespaces=True
     )
-    assert settings.limits == Limits(5, 7, 1)
+    assert settings.limits == RequestLimits(5, 7, 1)
     assert settings.election == Election(
         "ops", "lease", timedelta(seconds=30), timedelta(seconds=10)
     )

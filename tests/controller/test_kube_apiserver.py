@@ -20,7 +20,7 @@ from regauth.controller.applying.content import empty, encoded
 from regauth.controller.applying.host import Host
 from regauth.controller.applying.leadership import Elector
 from regauth.controller.applying.reconciling import Controller
-from regauth.controller.event_log import EventLog
+from regauth.controller.event_log import ControllerLog
 from regauth.controller.measures import Measures
 from regauth.controller.observing.api_errors import ApiError
 from regauth.controller.observing.cluster import Cluster, Object
@@ -83,7 +83,7 @@ class Scenario:
         """Do it all, go on after each refusal, and return what was refused; no other error is."""
         self._begin()
         host = Host(
-            self.cluster, lambda: datetime.now(UTC), time.monotonic, lambda: True, EventLog(descriptor=-1), Measures()
+            self.cluster, lambda: datetime.now(UTC), time.monotonic, lambda: True, ControllerLog(descriptor=-1), Measures()
         )  # fmt: skip
         controller = Controller(host, Entitlements((REGISTRY,), Selection(namespaces=self.named)))
         controller.keys.refresh()

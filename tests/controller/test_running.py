@@ -19,7 +19,7 @@ import pytest
 
 from regauth.controller import running
 from regauth.controller.configuration import read_configuration
-from regauth.controller.event_log import EventLog
+from regauth.controller.event_log import ControllerLog
 from regauth.controller.kube_controller import _configuration
 from regauth.controller.running import Process
 from tests.forkserver.programs import forked
@@ -220,7 +220,9 @@ def test_k14_a_policy_with_errors_is_an_event_and_a_metric_and_the_old_one_stays
         }
     )
     with (tmp_path / "events").open("wb") as log:
-        process = Process(connection(api), configuration, reload, "one", EventLog(log.fileno()))
+        process = Process(
+            connection(api), configuration, reload, "one", ControllerLog(log.fileno())
+        )
         thread = threading.Thread(target=process._lead, daemon=True)
         thread.start()
         good = (site.folder / "policy" / "policy.yaml").read_text()
@@ -251,7 +253,9 @@ def test_other_namespaces_end_the_process_which_begins_anew_with_them(
     options = {"config": file, "registry_host": None, "registry_username": None}
     configuration, reload = _configuration(options)
     with (tmp_path / "events").open("wb") as log:
-        process = Process(connection(api), configuration, reload, "one", EventLog(log.fileno()))
+        process = Process(
+            connection(api), configuration, reload, "one", ControllerLog(log.fileno())
+        )
         thread = threading.Thread(target=process._lead, daemon=True)
         thread.start()
         file.write_text(text + "select: {namespaces: [team-a, team-b]}\n")
@@ -420,7 +424,7 @@ def test_a_process_that_breaks_ends_and_does_not_say_that_it_is_healthy(
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     configuration = read_configuration(site.folder / "controller.yaml")
     with (tmp_path / "events").open("wb") as events:
-        log = EventLog(events.fileno())
+        log = ControllerLog(events.fileno())
         code = Process(connection(api, site.bearer), configuration, broken, "test", log).run()
     for number, handler in handlers.items():
         signal.signal(number, handler)
@@ -438,7 +442,7 @@ def test_a_signal_takes_no_lock_that_the_interrupted_thread_may_hold(
     api: ApiServer, site: Site
 ) -> None:
     configuration = read_configuration(site.folder / "controller.yaml")
-    process = Process(connection(api), configuration, lambda: None, "test", EventLog(-1))
+    process = Process(connection(api), configuration, lambda: None, "test", ControllerLog(-1))
 
     def interrupted() -> None:
         with process._ending._cond:

@@ -36,7 +36,7 @@ from regauth.controller.installing.workload import (
     disruption_budget,
     network_policy,
 )
-from regauth.controller.settings import Attachment, Memory, Selection, Settings
+from regauth.controller.settings import Attachment, ControllerSettings, Memory, Selection
 
 from .objects import read
 
@@ -47,7 +47,7 @@ Golden = Callable[[Path, str], None]
 
 
 @pytest.fixture
-def settings(repository: Path, tmp_path: Path) -> Settings:
+def settings(repository: Path, tmp_path: Path) -> ControllerSettings:
     """The settings of the kustomize folder, which the chart has by default too."""
     kubernetes = repository / "deploy" / "kubernetes"
     shutil.copy(kubernetes / "controller" / SETTINGS, tmp_path)
@@ -63,7 +63,7 @@ def values(repository: Path) -> Object:
 
 
 def test_the_kustomize_folder_has_what_manifests_prints(
-    repository: Path, settings: Settings, golden: Golden
+    repository: Path, settings: ControllerSettings, golden: Golden
 ) -> None:
     folder = repository / "deploy" / "kubernetes" / "controller"
     for name, text in kustomize_files(settings, IMAGE, NAMESPACE).items():
@@ -71,7 +71,7 @@ def test_the_kustomize_folder_has_what_manifests_prints(
 
 
 def test_the_chart_has_what_manifests_prints(
-    repository: Path, settings: Settings, golden: Golden
+    repository: Path, settings: ControllerSettings, golden: Golden
 ) -> None:
     golden(
         repository / "deploy" / "helm" / "templates" / "controller.yaml", chart_template(settings)
@@ -141,7 +141,7 @@ def rendered(
 @pytest.mark.parametrize("mode", MODES)
 def test_the_chart_s_objects_are_the_manifests_objects(
     repository: Path,
-    settings: Settings,
+    settings: ControllerSettings,
     values: Object,
     mode: tuple[Memory, Attachment],
     named: str,
@@ -168,7 +168,7 @@ def test_the_chart_s_objects_are_the_manifests_objects(
     assert found == expected
 
 
-def test_the_chart_s_values_are_the_settings(settings: Settings, values: Object) -> None:
+def test_the_chart_s_values_are_the_settings(settings: ControllerSettings, values: Object) -> None:
     """Audiences and life stand twice: helm cannot read the policy."""
     mine = values["controller"]
     (registry,) = mine["configuration"]["registries"]

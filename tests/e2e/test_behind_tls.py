@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
 from regauth.engine.policy.policy import RemoteAccess
-from regauth.servers.http_client.documents import Bounds, Reply, ask
+from regauth.servers.http_client.documents import Bounds, PeerReply, ask
 from regauth.servers.signing.certificates import (
     certificate_pem,
     make_authority,
@@ -43,7 +43,7 @@ class Behind:
     check: tuple[str | Path, ...]
     """The command with which the gate checks its configuration."""
 
-    def get(self, target: str, **headers: str) -> Reply:
+    def get(self, target: str, **headers: str) -> PeerReply:
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         return ask(f"{self.url}{target}", RemoteAccess(ca_file=str(self.ca)), Bounds(), given)
 

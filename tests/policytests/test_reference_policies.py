@@ -13,7 +13,7 @@ from regauth.engine.files import read_policy_folder
 from regauth.policytests.analysis.places import Places
 from regauth.policytests.execution.cases import SnapshotCase
 from regauth.policytests.execution.hostile import ForgeryCase
-from regauth.policytests.execution.judging import Outcome
+from regauth.policytests.execution.judging import CaseOutcome
 from regauth.policytests.execution.run import Loaded, Run, SuiteError
 from regauth.policytests.tokens.issuing import IssuerKeys
 
@@ -70,7 +70,7 @@ def test_a_reference_suite_passes_with_every_hostile_token(
     bad = {
         case.id: judgment.summary
         for case in loaded.cases
-        if (judgment := case.judge(loaded.evaluation)).outcome is not Outcome.PASSED
+        if (judgment := case.judge(loaded.evaluation)).outcome is not CaseOutcome.PASSED
     }
     assert {} == bad
     assert sum(isinstance(case, ForgeryCase) for case in loaded.cases) > 300
@@ -205,6 +205,6 @@ def _is_red(root: Path, name: str, keys: IssuerKeys, text: str, tables: dict[str
     for case in loaded.cases:
         if isinstance(case, ForgeryCase):
             continue
-        if case.judge(loaded.evaluation).outcome is not Outcome.PASSED:
+        if case.judge(loaded.evaluation).outcome is not CaseOutcome.PASSED:
             return True
     return tables != _tables(loaded)

@@ -73,7 +73,7 @@ class Declarations:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _NodeContext:
     """What is known where a node stands: macro variables, and optional members that are there."""
 
     local: Mapping[str, Type]
@@ -96,7 +96,7 @@ def check_node(node: Node, declarations: Declarations, expected: Type = DYN) -> 
     that can be null instead is.
     """
     checker = _Checker(declarations)
-    place = _Place({}, frozenset())
+    place = _NodeContext({}, frozenset())
     result = checker.type_of(node, place)
     if expected != DYN:
         checker.needs_value(node, place)
@@ -113,7 +113,7 @@ class _Checker:
         self.findings: list[Finding] = []
         self._unguarded: set[Path] = set()
         self._nulls: set[Path] = set()
-        self._checks: dict[type, Callable[[Any, _Place], Type]] = {
+        self._checks: dict[type, Callable[[Any, _NodeContext], Type]] = {
             Constant: self._constant,
             Name: self._name,
             Select: self._select,
@@ -129,7 +129,7 @@ class _Checker:
             Comprehension: self._comprehension,
         }
 
-    def type_of(self, node: Node, place: _Place) -> Type:
+    def type_of(self, node: Node, place: _NodeContext) -> Type:
         return self._checks[type(node)](node, place)
 
     def _report(self, finding: Finding) -> Type:
@@ -144,13 +144,13 @@ class _Checker:
             Finding(node.start, node.end, FindingCode.UNSUPPORTED.value, message, hint)
         )
 
-    def _condition(self, node: Node, place: _Place) -> None:
+    def _condition(self, node: Node, place: _NodeContext) -> None:
         given = self.type_of(node, place)
         self.needs_value(node, place)
         if not accepts(BOOL, given):
             self._wrong(node, f"a condition is bool, this is {given}")
 
-    def needs_value(self, node: Node, place: _Place) -> None:
+    def needs_value(self, node: Node, place: _NodeContext) -> None:
         """Report an expression that can be null where null is an error."""
         path = self._null_path(node, place)
         if path is not None and path not in self._nulls:
@@ -168,17 +168,17 @@ class _Checker:
                 if path not in read and is_nullable(path, self._declared.variables):
                     self._report(wording.present_null(part, path))
 
-    def _null_path(self, node: Node, place: _Place) -> Path | None:
+    def _null_path(self, node: Node, place: _NodeContext) -> Path | None:
         variables = {**self._declared.variables, **place.local}
         return null_path(node, variables, self._definitions, place.present)
 
     # Names and members
 
-    def _constant(self, node: Constant, _place: _Place) -> Type:
+    def _constant(self, node: Constant, _place: _NodeContext) -> Type:
         types: dict[type, Type] = {bool: BOOL, int: INT, float: DOUBLE, str: STRING}
         return types.get(type(node.value), NULL)
 
-    def _name(self, node: Name, place: _Place) -> Type:
+    def _name(self, node: Name, place: _NodeContext) -> Type:
         if node.name in place.local:
             return place.local[node.name]
         if node.name in self._declared.variables:
@@ -188,7 +188,7 @@ class _Checker:
         names = [*self._declared.variables, *place.local]
         return self._report(wording.undeclared(node.start, node.name, "variable", names))
 
-    def _select(self, node: Select, place: _Place) -> Type:
+    def _select(self, node: Select, place: _NodeContext) -> Type:
         name = definition_of(node)
         if name is not None and DEFINITIONS not in self._declared.variables:
             program = self._declared.definitions.get(name)
@@ -207,7 +207,7 @@ class _Checker:
         operand: Type,
         name: str,
         stretch: tuple[int, int],
-        place: _Place,
+        place: _NodeContext,
     ) -> Type:
         if isinstance(operand, MapType):
             if operand.keys is not None and name not in operand.keys:
@@ -238,7 +238,7 @@ class _Checker:
         self._unguarded.add(path)
         self._report(wording.unguarded(node, path))
 
-    def _has(self, node: Has, place: _Place) -> Type:
+    def _has(self, node: Has, place: _NodeContext) -> Type:
         operand = self.type_of(node.operand, place)
         self.needs_value(node.operand, place)
         if isinstance(operand, RecordType):
@@ -247,7 +247,7 @@ class _Checker:
             self._no_members(node.operand, operand)
         return BOOL
 
-    def _index(self, node: Index, place: _Place) -> Type:
+    def _index(self, node: Index, place: _NodeContext) -> Type:
         operand = self.type_of(node.operand, place)
         index = self.type_of(node.index, place)
         self.needs_value(node.operand, place)
@@ -269,7 +269,7 @@ class _Checker:
 
     # Operators
 
-    def _list(self, node: ListLiteral, place: _Place) -> Type:
+    def _list(self, node: ListLiteral, place: _NodeContext) -> Type:
         if not node.items:
             return ListType(NOTHING)
         element = self.type_of(node.items[0], place)
@@ -282,10 +282,10 @@ class _Checker:
             element = both
         return ListType(element)
 
-    def _table(self, node: Table, _place: _Place) -> Type:
+    def _table(self, node: Table, _place: _NodeContext) -> Type:
         return table_type(node)
 
-    def _unary(self, node: Unary, place: _Place) -> Type:
+    def _unary(self, node: Unary, place: _NodeContext) -> Type:
         if node.operator == "!":
             self._condition(node.operand, place)
             return BOOL
@@ -293,7 +293,7 @@ class _Checker:
         self.needs_value(node.operand, place)
         return self._resolve(node, NEGATE, (given,))
 
-    def _binary(self, node: Binary, place: _Place) -> Type:
+    def _binary(self, node: Binary, place: _NodeContext) -> Type:
         left, right = self.type_of(node.left, place), self.type_of(node.right, place)
         if node.operator not in ("==", "!="):
             self.needs_value(node.right, place)
@@ -311,7 +311,7 @@ class _Checker:
             self.findings.extend(check_order(node, left, right))
         return BOOL
 
-    def _asks_for_null(self, node: Binary, place: _Place) -> bool:
+    def _asks_for_null(self, node: Binary, place: _NodeContext) -> bool:
         """Whether a comparison is one of null with what can be null."""
         sides = (node.left, node.right), (node.right, node.left)
         anywhere = replace(place, present=frozenset())
@@ -327,7 +327,7 @@ class _Checker:
         message = f"a list holds values of one type; this one would have {left} and {right}"
         return common(left, right) or self._unsupported(node, message)
 
-    def _logic(self, node: Logic, place: _Place) -> Type:
+    def _logic(self, node: Logic, place: _NodeContext) -> Type:
         value = node.operator == "&&"
         guards = [
             proven(operand, self._definitions, value=value, guards_only=True)
@@ -341,7 +341,7 @@ class _Checker:
             read |= proven(operand, self._definitions, value=value)
         return BOOL
 
-    def _conditional(self, node: Conditional, place: _Place) -> Type:
+    def _conditional(self, node: Conditional, place: _NodeContext) -> Type:
         self._condition(node.test, place)
         branches: list[Type] = []
         for branch, value in ((node.yes, True), (node.no, False)):
@@ -355,7 +355,7 @@ class _Checker:
 
     # Functions and macros
 
-    def _call(self, node: Call, place: _Place) -> Type:
+    def _call(self, node: Call, place: _NodeContext) -> Type:
         parts = node.arguments if node.target is None else (node.target, *node.arguments)
         given = tuple(self.type_of(part, place) for part in parts)
         if node.function == "matches":
@@ -382,7 +382,7 @@ class _Checker:
         return results.pop() if len(results) == 1 else DYN
 
     def _matches(
-        self, node: Call, parts: tuple[Node, ...], given: tuple[Type, ...], place: _Place
+        self, node: Call, parts: tuple[Node, ...], given: tuple[Type, ...], place: _NodeContext
     ) -> Type:
         if len(parts) != 2:  # noqa: PLR2004 - text and pattern
             self._wrong(node, "matches() takes a string and a pattern")
@@ -393,7 +393,7 @@ class _Checker:
         self.findings.extend(check_pattern(parts[1]))
         return BOOL
 
-    def _comprehension(self, node: Comprehension, place: _Place) -> Type:
+    def _comprehension(self, node: Comprehension, place: _NodeContext) -> Type:
         source = self.type_of(node.source, place)
         self.needs_value(node.source, place)
         element: Type = DYN
@@ -405,7 +405,7 @@ class _Checker:
             self._wrong(node.source, f"{node.kind}() needs a list or a map, not {source}")
         if node.variable == DEFINITIONS:
             self._unsupported(node, f"'{DEFINITIONS}' names the definitions")
-        inner = _Place(
+        inner = _NodeContext(
             {**place.local, node.variable: element},
             frozenset(path for path in place.present if path[0] != node.variable),
         )

@@ -62,11 +62,11 @@ def unguarded_lookups(program: Program, beside: Iterable[Program] = ()) -> Itera
         beside: Conditions that hold wherever its value matters.
     """
     known = _NONE.union(*(_proven(one.node, one.definitions, value=True) for one in beside))
-    yield from _Walk(program, "").over(program.node, known)
+    yield from _LookupWalk(program, "").over(program.node, known)
 
 
 @dataclass(frozen=True, slots=True)
-class _Walk:
+class _LookupWalk:
     program: Program
     definition: str
 
@@ -100,7 +100,7 @@ class _Walk:
                 pass
         name = definition_of(node)
         if name is not None and name in definitions:
-            inner_walk = _Walk(definitions[name], name)
+            inner_walk = _LookupWalk(definitions[name], name)
             yield from inner_walk.over(inner_walk.program.node, known)
             return
         for child in children(node):

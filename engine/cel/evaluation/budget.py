@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from regauth.engine.cel.library.values import Value
 from regauth.engine.cel.syntax import limits
-from regauth.engine.cel.syntax.errors import CelError, ErrorCode
+from regauth.engine.cel.syntax.errors import CelError, CelErrorCode
 from regauth.engine.cel.syntax.nodes import Binary, Node
 
 Frame: TypeAlias = Mapping[str, Any]
@@ -61,7 +61,7 @@ def charge(frame: Frame, steps: int, node: Node) -> None:
     left[0] -= steps
     if left[0] < 0:
         raise CelError(
-            ErrorCode.LIMIT,
+            CelErrorCode.LIMIT,
             f"the evaluation takes more than {limits.STEPS} steps",
             node.start,
             node.end,

@@ -14,7 +14,7 @@ from typing import Any
 
 from regauth.engine.cel.library.values import Value
 from regauth.engine.cel.syntax.analysis import Path, references
-from regauth.engine.cel.syntax.errors import CelError, ErrorCode
+from regauth.engine.cel.syntax.errors import CelError, CelErrorCode
 from regauth.engine.cel.syntax.nodes import (
     DEFINITIONS,
     Conditional,
@@ -100,7 +100,7 @@ def _value(program: Program, node: Node, variables: Mapping[str, Any]) -> Value 
     except CelError as error:
         return error
     except RecursionError:
-        return CelError(ErrorCode.LIMIT, "a value nests too deep", node.start, node.end)
+        return CelError(CelErrorCode.LIMIT, "a value nests too deep", node.start, node.end)
 
 
 def _atom(program: Program, node: Node) -> Atom:

@@ -10,19 +10,19 @@ from dataclasses import replace
 from typing import Any, Final
 
 from regauth.engine.cel.library.values import Value, kind
-from regauth.engine.cel.syntax.errors import CelError, ErrorCode
+from regauth.engine.cel.syntax.errors import CelError, CelErrorCode
 from regauth.engine.cel.syntax.nodes import Comprehension, Node, definition_of, walk
 
 from .budget import charge
-from .lowering import LOWERINGS, Closure, Frame, Scope, lower, naming_null, not_bool
+from .lowering import LOWERINGS, Closure, Frame, NameBindings, lower, naming_null, not_bool
 
 
-def weight(node: Node, scope: Scope) -> int:
+def weight(node: Node, scope: NameBindings) -> int:
     """Count the nodes below a node, with the definitions it reads."""
     return sum(1 + scope.weights.get(definition_of(part) or "", 0) for part in walk(node))
 
 
-def _comprehension(node: Comprehension, scope: Scope) -> Closure:
+def _comprehension(node: Comprehension, scope: NameBindings) -> Closure:
     key = f"@{len(scope.local)}:{node.variable}"
     inner = replace(scope, local={**scope.local, node.variable: key})
     body = lower(node.body, inner)
@@ -44,7 +44,9 @@ def _entrance(node: Comprehension, key: str, source: Closure, cost: int) -> Entr
         if type(elements) is not list and type(elements) is not dict:
             message = f"{node.kind}() needs a list or a map, not {kind(elements)}"
             raise naming_null(
-                CelError(ErrorCode.TYPE, message, node.start, node.end), (node.source,), (elements,)
+                CelError(CelErrorCode.TYPE, message, node.start, node.end),
+                (node.source,),
+                (elements,),
             )
         charge(frame, len(elements) * cost, node)
         return elements, {**frame, key: None}

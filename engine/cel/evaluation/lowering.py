@@ -20,7 +20,7 @@ from regauth.engine.cel.library.overloads import Function
 from regauth.engine.cel.library.regex import compile_pattern
 from regauth.engine.cel.library.values import Value, kind, mismatch
 from regauth.engine.cel.syntax import limits
-from regauth.engine.cel.syntax.errors import CelError, ErrorCode
+from regauth.engine.cel.syntax.errors import CelError, CelErrorCode
 from regauth.engine.cel.syntax.nodes import (
     DEFINITIONS,
     Binary,
@@ -53,7 +53,7 @@ _SHORT_PATH: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class NameBindings:
     """
     What names mean where a node stands.
 
@@ -65,7 +65,7 @@ class Scope:
     local: Mapping[str, str] = field(default_factory=dict)
 
 
-def lower(node: Node, scope: Scope) -> Closure:
+def lower(node: Node, scope: NameBindings) -> Closure:
     """
     Make the closure of a node.
 
@@ -77,12 +77,12 @@ def lower(node: Node, scope: Scope) -> Closure:
     return LOWERINGS[type(node)](node, scope)
 
 
-def _constant(node: Constant, _scope: Scope) -> Closure:
+def _constant(node: Constant, _scope: NameBindings) -> Closure:
     value = node.value
     return lambda _frame: value
 
 
-def _name(node: Name, scope: Scope) -> Closure:
+def _name(node: Name, scope: NameBindings) -> Closure:
     key = scope.local.get(node.name, node.name)
 
     def name(frame: Frame) -> Value:
@@ -90,7 +90,7 @@ def _name(node: Name, scope: Scope) -> Closure:
             return frame[key]
         except KeyError:
             raise CelError(
-                ErrorCode.UNBOUND,
+                CelErrorCode.UNBOUND,
                 f"the variable '{node.name}' has no value here",
                 node.start,
                 node.end,
@@ -99,7 +99,7 @@ def _name(node: Name, scope: Scope) -> Closure:
     return name
 
 
-def _select(node: Select, scope: Scope) -> Closure:
+def _select(node: Select, scope: NameBindings) -> Closure:
     name = definition_of(node)
     if name is not None and DEFINITIONS not in scope.local:
         return _definition(node, name, scope.definitions[name])
@@ -117,7 +117,7 @@ def _select(node: Select, scope: Scope) -> Closure:
     return _direct(node, scope, select)
 
 
-def _direct(node: Select | Index, scope: Scope, general: Closure) -> Closure:
+def _direct(node: Select | Index, scope: NameBindings, general: Closure) -> Closure:
     """Read a short path from a variable at once."""
     path = path_of(node)
     if path is None or path[0] == DEFINITIONS or len(path) > _SHORT_PATH:
@@ -126,7 +126,7 @@ def _direct(node: Select | Index, scope: Scope, general: Closure) -> Closure:
 
 
 def _no_members(node: Select | Index | Has, value: Value) -> CelError:
-    error = CelError(ErrorCode.TYPE, f"{kind(value)} has no members", node.start, node.end)
+    error = CelError(CelErrorCode.TYPE, f"{kind(value)} has no members", node.start, node.end)
     return naming_null(error, (node.operand,), (value,))
 
 
@@ -140,7 +140,7 @@ def naming_null(error: CelError, operands: Iterable[Node], values: Iterable[Valu
 
 
 def _missing(node: Node, member: str) -> CelError:
-    return CelError(ErrorCode.MISSING, f"there is no '{member}'", node.start, node.end)
+    return CelError(CelErrorCode.MISSING, f"there is no '{member}'", node.start, node.end)
 
 
 def _definition(node: Node, name: str, closure: Closure) -> Closure:
@@ -155,7 +155,7 @@ def _definition(node: Node, name: str, closure: Closure) -> Closure:
     return definition
 
 
-def _has(node: Has, scope: Scope) -> Closure:
+def _has(node: Has, scope: NameBindings) -> Closure:
     operand, member = lower(node.operand, scope), node.field
 
     def has(frame: Frame) -> bool:
@@ -167,7 +167,7 @@ def _has(node: Has, scope: Scope) -> Closure:
     return has
 
 
-def _index(node: Index, scope: Scope) -> Closure:
+def _index(node: Index, scope: NameBindings) -> Closure:
     operand, position = lower(node.operand, scope), lower(node.index, scope)
 
     def index(frame: Frame) -> Value:
@@ -179,7 +179,7 @@ def _index(node: Index, scope: Scope) -> Closure:
         if type(at) is not str:
             raise mismatch("look up", at, value).at(node.start, node.end)
         if at not in value:
-            raise CelError(ErrorCode.MISSING, "there is no such key", node.start, node.end)
+            raise CelError(CelErrorCode.MISSING, "there is no such key", node.start, node.end)
         return value[at]
 
     return _direct(node, scope, index)
@@ -192,19 +192,19 @@ def _list_position(node: Node, at: Value, size: int) -> int:
         at = int(at)
     if type(at) is not int:
         raise CelError(
-            ErrorCode.TYPE, f"a list is indexed by an int, not {kind(at)}", node.start, node.end
+            CelErrorCode.TYPE, f"a list is indexed by an int, not {kind(at)}", node.start, node.end
         )
     if not 0 <= at < size:
-        raise CelError(ErrorCode.INDEX, "the list is shorter", node.start, node.end)
+        raise CelError(CelErrorCode.INDEX, "the list is shorter", node.start, node.end)
     return at
 
 
-def _list(node: ListLiteral, scope: Scope) -> Closure:
+def _list(node: ListLiteral, scope: NameBindings) -> Closure:
     items = tuple(lower(item, scope) for item in node.items)
     return lambda frame: [item(frame) for item in items]
 
 
-def _table(node: Table, _scope: Scope) -> Closure:
+def _table(node: Table, _scope: NameBindings) -> Closure:
     entries = node.entries
     return lambda _frame: entries
 
@@ -212,10 +212,10 @@ def _table(node: Table, _scope: Scope) -> Closure:
 def not_bool(node: Node, value: Value) -> CelError:
     """Make the error of a condition that is neither true nor false."""
     message = f"a condition is bool, this is {kind(value)}"
-    return CelError(ErrorCode.TYPE, message, node.start, node.end)
+    return CelError(CelErrorCode.TYPE, message, node.start, node.end)
 
 
-def _unary(node: Unary, scope: Scope) -> Closure:
+def _unary(node: Unary, scope: NameBindings) -> Closure:
     operand = lower(node.operand, scope)
     if node.operator == "-":
         return _apply(node, NEGATE, (operand,))
@@ -231,7 +231,7 @@ def _unary(node: Unary, scope: Scope) -> Closure:
     return negate
 
 
-def _binary(node: Binary, scope: Scope) -> Closure:
+def _binary(node: Binary, scope: NameBindings) -> Closure:
     left, right = lower(node.left, scope), lower(node.right, scope)
     if node.operator in ARITHMETIC:
         return _arithmetic(node, left, right)
@@ -296,7 +296,7 @@ def _apply(node: Node, function: Function, arguments: tuple[Closure, ...]) -> Cl
     return lambda frame: charged(frame, *[argument(frame) for argument in arguments])
 
 
-def _call(node: Call, scope: Scope) -> Closure:
+def _call(node: Call, scope: NameBindings) -> Closure:
     parts = node.arguments if node.target is None else (node.target, *node.arguments)
     if node.function == "matches":
         return _matches(node, parts[0], parts[1], scope)
@@ -317,7 +317,7 @@ _END_TESTS: Final = frozenset({"startsWith", "endsWith"})
 """Functions that read one end of a string, which costs the same however long it is."""
 
 
-def _matches(node: Node, subject: Node, pattern: Node, scope: Scope) -> Closure:
+def _matches(node: Node, subject: Node, pattern: Node, scope: NameBindings) -> Closure:
     if not isinstance(pattern, Constant) or not isinstance(pattern.value, str):
         raise TypeError("the pattern of matches() is a literal in a checked tree")
     text, search = lower(subject, scope), compile_pattern(pattern.value)
@@ -327,7 +327,7 @@ def _matches(node: Node, subject: Node, pattern: Node, scope: Scope) -> Closure:
         if type(value) is not str:
             message = f"matches() does not take ({kind(value)}, string)"
             raise naming_null(
-                CelError(ErrorCode.TYPE, message, node.start, node.end), (subject,), (value,)
+                CelError(CelErrorCode.TYPE, message, node.start, node.end), (subject,), (value,)
             )
         if len(value) >= limits.MATCHED_PER_STEP:
             charge_text(frame, node, value, per_step=limits.MATCHED_PER_STEP)
@@ -335,13 +335,13 @@ def _matches(node: Node, subject: Node, pattern: Node, scope: Scope) -> Closure:
             return bool(search(value.encode()))
         except UnicodeEncodeError:
             raise CelError(
-                ErrorCode.ARGUMENT, "the string has a lone surrogate", node.start, node.end
+                CelErrorCode.ARGUMENT, "the string has a lone surrogate", node.start, node.end
             ) from None
 
     return matches
 
 
-def _conditional(node: Conditional, scope: Scope) -> Closure:
+def _conditional(node: Conditional, scope: NameBindings) -> Closure:
     test, yes, no = (lower(part, scope) for part in (node.test, node.yes, node.no))
 
     def conditional(frame: Frame) -> Value:
@@ -355,7 +355,7 @@ def _conditional(node: Conditional, scope: Scope) -> Closure:
     return conditional
 
 
-def _logic(node: Logic, scope: Scope) -> Closure:
+def _logic(node: Logic, scope: NameBindings) -> Closure:
     operands = tuple(lower(operand, scope) for operand in node.operands)
     decides = node.operator == "||"
 
@@ -380,7 +380,7 @@ def _logic(node: Logic, scope: Scope) -> Closure:
     return shapes.conjunction(operands, resume)
 
 
-LOWERINGS: Final[dict[type, Callable[[Any, Scope], Closure]]] = {
+LOWERINGS: Final[dict[type, Callable[[Any, NameBindings], Closure]]] = {
     Constant: _constant,
     Name: _name,
     Select: _select,

@@ -14,7 +14,7 @@ from regauth.engine.cel.library.types import Type
 from regauth.engine.cel.library.values import Value
 from regauth.engine.cel.syntax import analysis, limits
 from regauth.engine.cel.syntax.analysis import Equalities, Part, Path
-from regauth.engine.cel.syntax.errors import CelError, ErrorCode
+from regauth.engine.cel.syntax.errors import CelError, CelErrorCode
 from regauth.engine.cel.syntax.nodes import (
     DEFINITIONS,
     Comprehension,
@@ -27,7 +27,7 @@ from regauth.engine.cel.syntax.unparsing import unparse
 
 from .budget import budget, run_bounded
 from .comprehensions import weight
-from .lowering import Closure, Scope, lower
+from .lowering import Closure, NameBindings, lower
 from .tracing import Trace, Tracer
 
 
@@ -83,8 +83,8 @@ class Program:
     def _failure(self, error: Exception) -> CelError:
         """Callers decide by CelError.  Any other failure must not look like an answer."""
         if isinstance(error, RecursionError):
-            return CelError(ErrorCode.LIMIT, "a value nests too deep", 0, len(self.text))
-        return CelError(ErrorCode.INTERNAL, type(error).__name__, 0, len(self.text))
+            return CelError(CelErrorCode.LIMIT, "a value nests too deep", 0, len(self.text))
+        return CelError(CelErrorCode.INTERNAL, type(error).__name__, 0, len(self.text))
 
     @property
     def table(self) -> Mapping[str, TableValue] | None:
@@ -153,7 +153,7 @@ class Program:
         return lower(node, self.scope)(budget())
 
     @property
-    def scope(self) -> Scope:
+    def scope(self) -> NameBindings:
         """What the names of the expression mean, for lowering a part of it."""
         return _scope(self.definitions)
 
@@ -162,8 +162,8 @@ class Program:
         return self.text[node.start : node.end] or unparse(node)
 
 
-def _scope(definitions: Mapping[str, Program]) -> Scope:
-    return Scope(
+def _scope(definitions: Mapping[str, Program]) -> NameBindings:
+    return NameBindings(
         {name: program._run for name, program in definitions.items()},  # noqa: SLF001 - own class
         {name: program.size for name, program in definitions.items()},
     )

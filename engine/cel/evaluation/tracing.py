@@ -26,7 +26,7 @@ from regauth.engine.cel.syntax.nodes import (
 )
 
 from .budget import budget
-from .lowering import Closure, Scope, lower
+from .lowering import Closure, NameBindings, lower
 
 SHOWN: Final = 20
 """Elements of a list whose evaluation by a macro is shown."""
@@ -79,7 +79,7 @@ class Tracer:
         self,
         node: Node,
         frame: Mapping[str, Any],
-        scope: Scope,
+        scope: NameBindings,
         element: tuple[str, Value] | None = None,
     ) -> Trace:
         """Evaluate a node and every part of it; errors become part of the answer."""
@@ -93,13 +93,13 @@ class Tracer:
         text = self._source(node)
         return Trace(node.start, node.end, text, value, error, parts, element)
 
-    def _closure(self, node: Node, scope: Scope) -> Closure:
+    def _closure(self, node: Node, scope: NameBindings) -> Closure:
         # A node has one scope, however many elements it is run for.
         if id(node) not in self._closures:
             self._closures[id(node)] = lower(node, scope)
         return self._closures[id(node)]
 
-    def _parts(self, node: Node, frame: Mapping[str, Any], scope: Scope) -> Iterator[Trace]:
+    def _parts(self, node: Node, frame: Mapping[str, Any], scope: NameBindings) -> Iterator[Trace]:
         name = definition_of(node)
         if name is not None and name in self._definitions:
             yield self._definitions[name].trace(frame)
@@ -119,7 +119,7 @@ class Tracer:
         return definition is not None and isinstance(definition.node, Table)
 
     def _elements(
-        self, node: Comprehension, elements: Value, frame: Mapping[str, Any], scope: Scope
+        self, node: Comprehension, elements: Value, frame: Mapping[str, Any], scope: NameBindings
     ) -> Iterator[Trace]:
         """Show the body for each of the first elements."""
         if not isinstance(elements, (list, dict)):

@@ -13,7 +13,7 @@ import re
 from decimal import Decimal
 from typing import Final
 
-from regauth.engine.cel.syntax.errors import CelError, ErrorCode
+from regauth.engine.cel.syntax.errors import CelError, CelErrorCode
 from regauth.engine.cel.syntax.literals import INT_MAX, INT_MIN
 
 from .operators import in_range
@@ -30,38 +30,38 @@ _SMALLEST_EXPONENT, _LARGEST_EXPONENT = -4, 6
 def int_of_string(text: str) -> int:
     """Read a decimal int."""
     if _INT.fullmatch(text) is None:
-        raise CelError(ErrorCode.ARGUMENT, "the string is not a decimal int")
+        raise CelError(CelErrorCode.ARGUMENT, "the string is not a decimal int")
     return in_range(int(text))
 
 
 def int_of_double(number: float) -> int:
     """Drop the fraction; the bounds themselves are out, as they are rounded."""
     if not INT_MIN < number < INT_MAX:
-        raise CelError(ErrorCode.OVERFLOW, "the number does not fit into 64 bits")
+        raise CelError(CelErrorCode.OVERFLOW, "the number does not fit into 64 bits")
     return int(number)
 
 
 def double_of_string(text: str) -> float:
     """Read a finite number."""
     if _DOUBLE.fullmatch(text) is None:
-        raise CelError(ErrorCode.ARGUMENT, "the string is not a number")
+        raise CelError(CelErrorCode.ARGUMENT, "the string is not a number")
     number = float(text)
     if math.isinf(number):
-        raise CelError(ErrorCode.OVERFLOW, "the number is too large for a double")
+        raise CelError(CelErrorCode.OVERFLOW, "the number is too large for a double")
     return number
 
 
 def bool_of_string(text: str) -> bool:
     """Read one of the ten words the specification has for true and false."""
     if text not in _BOOLS:
-        raise CelError(ErrorCode.ARGUMENT, "the string is not a bool")
+        raise CelError(CelErrorCode.ARGUMENT, "the string is not a bool")
     return _BOOLS[text]
 
 
 def string_of_double(number: float) -> str:
     """Write the fewest digits that mean this number, with an exponent from a million on."""
     if not math.isfinite(number):
-        raise CelError(ErrorCode.ARGUMENT, "the number is not finite")
+        raise CelError(CelErrorCode.ARGUMENT, "the number is not finite")
     sign, digits, last = Decimal(repr(number)).normalize().as_tuple()
     if not isinstance(last, int) or digits == (0,):
         return "-0" if math.copysign(1.0, number) < 0 else "0"

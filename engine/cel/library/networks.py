@@ -7,7 +7,7 @@ What lives here: reading a network as a condition writes it.  Not here: whose ad
 import ipaddress
 from functools import lru_cache
 
-from regauth.engine.cel.syntax.errors import CelError, ErrorCode
+from regauth.engine.cel.syntax.errors import CelError, CelErrorCode
 from regauth.engine.source.addresses import IpAddress, Network, parse_network
 
 
@@ -24,7 +24,7 @@ def read_network(text: str) -> Network:
         return parse_network(text)
     except ValueError:
         raise CelError(
-            ErrorCode.ARGUMENT, f"{text!r} is not a network such as 10.0.0.0/8"
+            CelErrorCode.ARGUMENT, f"{text!r} is not a network such as 10.0.0.0/8"
         ) from None
 
 

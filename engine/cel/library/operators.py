@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from regauth.engine.cel.syntax import limits
-from regauth.engine.cel.syntax.errors import CelError, ErrorCode
+from regauth.engine.cel.syntax.errors import CelError, CelErrorCode
 from regauth.engine.cel.syntax.literals import INT_MAX, INT_MIN
 
 from .overloads import Function, Overload
@@ -28,14 +28,14 @@ def in_range(value: int) -> int:
     """Give an int back if it fits into 64 bits; else raise the overflow error."""
     if INT_MIN <= value <= INT_MAX:
         return value
-    raise CelError(ErrorCode.OVERFLOW, "the result does not fit into 64 bits")
+    raise CelError(CelErrorCode.OVERFLOW, "the result does not fit into 64 bits")
 
 
 def moment(nanoseconds: int) -> Timestamp:
     """Make a timestamp; outside the years 1 to 9999 is the overflow error."""
     if EARLIEST <= nanoseconds <= LATEST:
         return Timestamp(nanoseconds)
-    raise CelError(ErrorCode.OVERFLOW, "the timestamp is not in the years 1 to 9999")
+    raise CelError(CelErrorCode.OVERFLOW, "the timestamp is not in the years 1 to 9999")
 
 
 def length(nanoseconds: int) -> Duration:
@@ -46,20 +46,20 @@ def length(nanoseconds: int) -> Duration:
 def short_string(text: str) -> str:
     """Give a string back unless it is longer than an expression may build."""
     if len(text) > limits.STRING:
-        raise CelError(ErrorCode.LIMIT, f"a string of more than {limits.STRING} characters")
+        raise CelError(CelErrorCode.LIMIT, f"a string of more than {limits.STRING} characters")
     return text
 
 
 def short_list(items: list[Value]) -> list[Value]:
     """Give a list back unless it is longer than an expression may build."""
     if len(items) > limits.LIST:
-        raise CelError(ErrorCode.LIMIT, f"a list of more than {limits.LIST} elements")
+        raise CelError(CelErrorCode.LIMIT, f"a list of more than {limits.LIST} elements")
     return items
 
 
 def _no_zero(right: int) -> None:
     if right == 0:
-        raise CelError(ErrorCode.DIVISION, "division by zero")
+        raise CelError(CelErrorCode.DIVISION, "division by zero")
 
 
 def divide_ints(left: int, right: int) -> int:

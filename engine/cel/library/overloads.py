@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, TypeAlias
 
-from regauth.engine.cel.syntax.errors import CelError, ErrorCode
+from regauth.engine.cel.syntax.errors import CelError, CelErrorCode
 
 from .types import (
     ADDRESS,
@@ -84,7 +84,7 @@ class Function:
     def refuse(self, *values: Value) -> CelError:
         """Make the error of a call whose values no overload takes."""
         kinds = ", ".join(kind(value) for value in values)
-        return CelError(ErrorCode.TYPE, f"{self.name} does not take ({kinds})")
+        return CelError(CelErrorCode.TYPE, f"{self.name} does not take ({kinds})")
 
 
 def _products(parameters: Iterable[Type]) -> list[tuple[type, ...]]:

@@ -8,7 +8,7 @@ positions in characters, ASCII case, Unicode white space).  Not here: regular ex
 from typing import Final
 
 from regauth.engine.cel.syntax import limits
-from regauth.engine.cel.syntax.errors import CelError, ErrorCode
+from regauth.engine.cel.syntax.errors import CelError, CelErrorCode
 
 from .operators import short_list, short_string
 
@@ -40,7 +40,7 @@ def trim(text: str) -> str:
 def _position(text: str, position: int) -> int:
     if 0 <= position <= len(text):
         return position
-    raise CelError(ErrorCode.INDEX, "the position is outside the string")
+    raise CelError(CelErrorCode.INDEX, "the position is outside the string")
 
 
 def char_at(text: str, position: int) -> str:
@@ -64,7 +64,7 @@ def substring(text: str, start: int, end: int | None = None) -> str:
     """Give the characters from `start` up to `end`."""
     stop = len(text) if end is None else _position(text, end)
     if _position(text, start) > stop:
-        raise CelError(ErrorCode.INDEX, "the end is before the start")
+        raise CelError(CelErrorCode.INDEX, "the end is before the start")
     return text[start:stop]
 
 
@@ -73,7 +73,7 @@ def replace(text: str, old: str, new: str, count: int = -1) -> str:
     found = text.count(old)
     times = found if count < 0 else min(count, found)
     if len(text) + times * (len(new) - len(old)) > limits.STRING:
-        raise CelError(ErrorCode.LIMIT, f"a string of more than {limits.STRING} characters")
+        raise CelError(CelErrorCode.LIMIT, f"a string of more than {limits.STRING} characters")
     return text.replace(old, new, times)
 
 
@@ -92,10 +92,10 @@ def join(parts: list[object], separator: str = "") -> str:
     """Join strings; an element of another kind is an error."""
     strings = [part for part in parts if type(part) is str]
     if len(strings) != len(parts):
-        raise CelError(ErrorCode.TYPE, "join() takes a list of strings")
+        raise CelError(CelErrorCode.TYPE, "join() takes a list of strings")
     size = sum(map(len, strings)) + len(separator) * len(strings)
     if size > limits.STRING:
-        raise CelError(ErrorCode.LIMIT, f"a string of more than {limits.STRING} characters")
+        raise CelError(CelErrorCode.LIMIT, f"a string of more than {limits.STRING} characters")
     return short_string(separator.join(strings))
 
 

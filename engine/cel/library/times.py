@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
-from regauth.engine.cel.syntax.errors import CelError, ErrorCode
+from regauth.engine.cel.syntax.errors import CelError, CelErrorCode
 
 from .operators import moment
 from .values import NANOSECONDS, Duration, Timestamp
@@ -38,7 +38,7 @@ _HOURS, _MINUTES = 24, 60
 
 
 def _bad(what: str) -> CelError:
-    return CelError(ErrorCode.ARGUMENT, f"not {what}")
+    return CelError(CelErrorCode.ARGUMENT, f"not {what}")
 
 
 def parse_timestamp(text: str) -> Timestamp:
@@ -80,7 +80,7 @@ def parse_duration(text: str) -> Duration:
         total += int(part[1] or "0") * unit + int(fraction or "0") * unit // 10 ** len(fraction)
         at = part.end()
     if total > _LONGEST:
-        raise CelError(ErrorCode.OVERFLOW, "a duration of more than 10,000 years")
+        raise CelError(CelErrorCode.OVERFLOW, "a duration of more than 10,000 years")
     return Duration(-total if text[0] == "-" else total)
 
 
@@ -119,7 +119,7 @@ def zone_offset(zone: str) -> int:
         return 0
     found = _ZONE.fullmatch(zone)
     if found is None or int(found[2]) >= _HOURS or int(found[3]) >= _MINUTES:
-        raise CelError(ErrorCode.ARGUMENT, "a time zone is UTC or a fixed offset such as +02:00")
+        raise CelError(CelErrorCode.ARGUMENT, "a time zone is UTC or a fixed offset such as +02:00")
     seconds = (int(found[2]) * _MINUTES + int(found[3])) * _MINUTES
     return -seconds if found[1] == "-" else seconds
 
@@ -131,7 +131,7 @@ def _accessor(part: Callable[[datetime], int]) -> Callable[..., int]:
             return part(_EPOCH + timedelta(milliseconds=milliseconds))
         except OverflowError:
             raise CelError(
-                ErrorCode.OVERFLOW, "the local time is not in the years 1 to 9999"
+                CelErrorCode.OVERFLOW, "the local time is not in the years 1 to 9999"
             ) from None
 
     return get

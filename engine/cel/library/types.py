@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
-class Scalar:
+class ScalarType:
     """A type without parameters; compare against the constants of this module."""
 
     name: str
@@ -97,21 +97,21 @@ class RecordType:
         return Field(DYN, required=False) if self.open else None
 
 
-Type: TypeAlias = Scalar | ListType | MapType | RecordType
+Type: TypeAlias = ScalarType | ListType | MapType | RecordType
 
-DYN: Final = Scalar("dyn")
+DYN: Final = ScalarType("dyn")
 """Known only at run time; goes everywhere, and is checked where it is used."""
-BOOL: Final = Scalar("bool")
-INT: Final = Scalar("int")
-DOUBLE: Final = Scalar("double")
-STRING: Final = Scalar("string")
-NULL: Final = Scalar("null")
-TIMESTAMP: Final = Scalar("timestamp")
-DURATION: Final = Scalar("duration")
-ADDRESS: Final = Scalar("address")
+BOOL: Final = ScalarType("bool")
+INT: Final = ScalarType("int")
+DOUBLE: Final = ScalarType("double")
+STRING: Final = ScalarType("string")
+NULL: Final = ScalarType("null")
+TIMESTAMP: Final = ScalarType("timestamp")
+DURATION: Final = ScalarType("duration")
+ADDRESS: Final = ScalarType("address")
 """An IP address, which is in networks or not, and does nothing else."""
 
-NOTHING: Final = Scalar("nothing")
+NOTHING: Final = ScalarType("nothing")
 """The elements of `[]`: a list of nothing is a list of anything."""
 
 NUMBERS: Final = frozenset({INT, DOUBLE})

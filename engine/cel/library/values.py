@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, TypeAlias
 
-from regauth.engine.cel.syntax.errors import CelError, ErrorCode
+from regauth.engine.cel.syntax.errors import CelError, CelErrorCode
 
 Value: TypeAlias = Any
 """A value of an expression.  Its exact Python type alone tells its kind."""
@@ -101,7 +101,7 @@ def equal(left: Value, right: Value) -> bool:
 
 def mismatch(verb: str, left: Value, right: Value) -> CelError:
     """Make the error of an operator whose operands are of different kinds."""
-    return CelError(ErrorCode.MISMATCH, f"cannot {verb} {kind(left)} with {kind(right)}")
+    return CelError(CelErrorCode.MISMATCH, f"cannot {verb} {kind(left)} with {kind(right)}")
 
 
 def _equal_lists(left: list[Value], right: list[Value]) -> bool:
@@ -146,7 +146,7 @@ def contained(item: Value, container: Value) -> bool:
             return item in container
         raise mismatch("look up", item, container)
     raise CelError(
-        ErrorCode.TYPE, f"'in' needs a list or a map on its right, not {kind(container)}"
+        CelErrorCode.TYPE, f"'in' needs a list or a map on its right, not {kind(container)}"
     )
 
 
@@ -178,4 +178,4 @@ def ordered(left: Value, right: Value) -> tuple[Any, Any]:
         return left, right
     if of_left in _NUMBERS and of_right in _NUMBERS:
         return float(left), float(right)
-    raise CelError(ErrorCode.TYPE, f"cannot order {kind(left)} and {kind(right)}")
+    raise CelError(CelErrorCode.TYPE, f"cannot order {kind(left)} and {kind(right)}")

@@ -44,7 +44,7 @@ class Finding:
     severity: Severity = Severity.ERROR
 
 
-class ErrorCode(StrEnum):
+class CelErrorCode(StrEnum):
     """The stable codes of errors at run time."""
 
     MISSING = "missing-key"

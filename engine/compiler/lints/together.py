@@ -24,7 +24,7 @@ from regauth.engine.cel.syntax.nodes import (
     path_of,
 )
 from regauth.engine.issuers import ClaimSchema, Constraint, Relation, Template
-from regauth.engine.issuers.relations import Reference, value_at
+from regauth.engine.issuers.relations import ClaimReference, value_at
 from regauth.engine.source.problems import Severity
 
 from .subject import Condition, LintFinding, Path
@@ -191,7 +191,7 @@ def _is_settled(template: Template, settled: _Settled) -> bool:
     return all(settled.knows(path) for path, _ in template.when) and all(
         one.always or settled.knows(one.path)
         for one in template.pieces
-        if isinstance(one, Reference)
+        if isinstance(one, ClaimReference)
     )
 
 

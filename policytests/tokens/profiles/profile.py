@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from regauth.engine.issuers import ClaimSchema, Derived, Origin, SampleToken, derived
+from regauth.engine.issuers import ClaimSchema, Derived, SampleToken, ValueOrigin, derived
 
 Claims = dict[str, object]
 
@@ -27,7 +27,7 @@ IMMUTABLE: Final = "immutable"
 
 
 @dataclass(frozen=True, slots=True)
-class Issue:
+class Issuance:
     """The circumstances of a token's issue; `immutable_subject` is GitHub's newer `sub`."""
 
     issuer: str
@@ -54,11 +54,11 @@ class Profile:
         """The algorithm that the issuer signs with."""
         return "RS256" if self.schema is None else self.schema.samples.algorithm
 
-    def claims(self, given: Mapping[str, object], issue: Issue, variant: str = "") -> Claims:
+    def claims(self, given: Mapping[str, object], issue: Issuance, variant: str = "") -> Claims:
         """Return a whole token's claims: the given ones, and those that follow from them."""
         return self.derived(merge(self.variants[variant].claims, given), issue, variant).claims
 
-    def derived(self, given: Mapping[str, object], issue: Issue, variant: str = "") -> Derived:
+    def derived(self, given: Mapping[str, object], issue: Issuance, variant: str = "") -> Derived:
         """Return a whole token's claims, those of the variant being given, and their origins."""
         claims = dict(given)
         claims.setdefault("iss", issue.issuer)
@@ -69,7 +69,7 @@ class Profile:
             claims.setdefault("nbf", issued)
             claims.setdefault("exp", issued + 300)
             claims.setdefault("sub", "sample")
-            return Derived(claims, {(name,): Origin("given") for name in claims})
+            return Derived(claims, {(name,): ValueOrigin("given") for name in claims})
         samples = self.schema.samples
         always = self.schema.claims.get(("nbf",))
         if samples.backdated is not None or (always is not None and always.always):

@@ -8,7 +8,7 @@ import pytest
 from regauth.controller.applying.applying import NotLeadingError
 from regauth.controller.applying.reconciling import Controller
 from regauth.controller.observing.api_errors import ApiError
-from regauth.controller.observing.observed import Key
+from regauth.controller.observing.observed import AccountKey
 from regauth.controller.planning.entitlements import Entitlements
 from regauth.controller.settings import Registry
 from tests.controller.api_server import ApiServer
@@ -680,7 +680,7 @@ def test_nothing_that_is_kept_holds_a_token(api: Api, site: Site) -> None:
     secret = api.get("secrets", SECRET, "team-a")
 
     assert secret is not None
-    kept = repr(site.controller.inventory.observed(Key("team-a", "builder"), None))
+    kept = repr(site.controller.inventory.observed(AccountKey("team-a", "builder"), None))
     assert SECRET in kept
     assert not any(part in kept for part in logins(secret)[MAIN.host]["password"].split("."))
 
@@ -694,7 +694,7 @@ def test_of_a_foreign_secret_nothing_is_kept(api: Api, site: Site) -> None:
     api.create("secrets", "deployer-pull-secret", "team-a", type=ours["type"], data=ours["data"])
     site.settle()
 
-    assert site.controller.inventory.observed(Key("team-a", "deployer"), None).secrets == ()
+    assert site.controller.inventory.observed(AccountKey("team-a", "deployer"), None).secrets == ()
 
 
 @only_own

@@ -4,10 +4,10 @@ import threading
 
 from regauth.controller.applying.work_queue import Throttle, WorkQueue
 from regauth.controller.back_off import back_off
-from regauth.controller.observing.observed import Key
+from regauth.controller.observing.observed import AccountKey
 from tests.controller.clocks import Clock
 
-A, B = Key("n", "a"), Key("n", "b")
+A, B = AccountKey("n", "a"), AccountKey("n", "b")
 
 
 def queue() -> tuple[WorkQueue, Clock]:
@@ -71,7 +71,7 @@ def test_a_success_takes_back_the_retry() -> None:
 
 def test_who_waits_for_work_gets_it_and_goes_when_the_queue_is_closed() -> None:
     work, _ = queue()
-    got: list[Key | None] = []
+    got: list[AccountKey | None] = []
 
     def worker() -> None:
         while (key := work.get()) is not None:

@@ -15,11 +15,11 @@ import pytest
 from regauth.controller.applying.host import Host
 from regauth.controller.applying.reconciling import Controller
 from regauth.controller.configuration import read_configuration
-from regauth.controller.event_log import EventLog
+from regauth.controller.event_log import ControllerLog
 from regauth.controller.measures import Measures
 from regauth.controller.naming import state_name
 from regauth.controller.observing.cluster import Cluster
-from regauth.controller.settings import Settings
+from regauth.controller.settings import ControllerSettings
 from tests.controller.conftest import connection, wait_for
 from tests.controller.installation import install, manifests, put, remove
 from tests.controller.kube_apiserver import KubeApiServer
@@ -54,7 +54,7 @@ class Installed:
         self.bearer = install(api, self.file)
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> ControllerSettings:
         return read_configuration(self.file).settings
 
     def work(self) -> None:
@@ -65,7 +65,7 @@ class Installed:
             lambda: datetime.now(UTC),
             time.monotonic,
             lambda: True,
-            EventLog(-1),
+            ControllerLog(-1),
             Measures(),
         )
         configuration = read_configuration(self.file)

@@ -3,9 +3,9 @@
 import pytest
 
 from regauth.controller.observing.inventory import ACCOUNTS, Inventory, entry
-from regauth.controller.observing.observed import Account, Key
+from regauth.controller.observing.observed import Account, AccountKey
 
-KEY = Key("team-a", "builder")
+KEY = AccountKey("team-a", "builder")
 
 
 def account(version: int, uid: str = "uid") -> dict[str, object]:

@@ -7,8 +7,8 @@ import pytest
 
 from regauth.controller.observing.observed import (
     Account,
+    AccountKey,
     Credential,
-    Key,
     Namespace,
     Observed,
     PullSecret,
@@ -16,12 +16,12 @@ from regauth.controller.observing.observed import (
 from regauth.controller.planning.entitlements import Entitlements, Wanted
 from regauth.controller.planning.planning import (
     Attach,
-    Cause,
     Change,
     Delete,
     Issue,
+    IssueCause,
     Plan,
-    Report,
+    ReportEvent,
     plan,
 )
 from regauth.controller.settings import Registry, Selection
@@ -29,7 +29,7 @@ from regauth.engine import Policy, compile_policy
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-KEY = Key("team-a", "builder")
+KEY = AccountKey("team-a", "builder")
 SECRET = "builder-pull-secret"
 REGISTRY = Registry(
     "registry.example.com",
@@ -66,13 +66,13 @@ def changes(
     return plan(observed, pulls, now).changes
 
 
-def issue(account: Account, uid: str, cause: Cause, *wanted: Wanted) -> Issue:
+def issue(account: Account, uid: str, cause: IssueCause, *wanted: Wanted) -> Issue:
     return Issue(account, SECRET, uid, wanted or (WANTED,), cause)
 
 
 def test_a_new_account_gets_a_secret_with_tokens_and_then_is_attached_to_it() -> None:
     assert changes(of(ACCOUNT)) == (
-        issue(ACCOUNT, "", Cause.CREATION),
+        issue(ACCOUNT, "", IssueCause.CREATION),
         Attach(ACCOUNT, (SECRET,), (SECRET,)),
     )
 
@@ -87,7 +87,7 @@ def test_what_is_as_it_should_be_is_left_alone_until_less_than_forty_percent_of_
     assert timedelta(minutes=36) <= planned.again - NOW <= timedelta(minutes=42)
     assert changes(of(ATTACHED, OURS), now=planned.again - timedelta(seconds=1)) == ()
     assert changes(of(ATTACHED, OURS), now=planned.again) == (
-        issue(ATTACHED, "secret-1", Cause.ROTATION),
+        issue(ATTACHED, "secret-1", IssueCause.ROTATION),
     )
 
 
@@ -111,7 +111,7 @@ def test_names_that_others_have_put_into_the_lists_stay_in_their_order() -> None
 def test_an_interrupted_beginning_is_gone_on_with() -> None:
     """The secret was created, and the controller ended before the tokens were written."""
     assert changes(of(ACCOUNT, replace(OURS, credentials=()))) == (
-        issue(ACCOUNT, "secret-1", Cause.INCOMPLETE),
+        issue(ACCOUNT, "secret-1", IssueCause.INCOMPLETE),
         Attach(ACCOUNT, (SECRET,), (SECRET,)),
     )
 
@@ -128,13 +128,15 @@ def test_a_secret_of_somebody_else_s_is_left_alone_and_reported(instance: str) -
     foreign = PullSecret("team-a", SECRET, "x", "8", instance, KEY if instance else None, "uid-1")
     (report,) = changes(of(ATTACHED, foreign))
 
-    assert isinstance(report, Report)
+    assert isinstance(report, ReportEvent)
     assert (report.account, report.reason) == (ATTACHED, "PullSecretConflict")
     assert f"the secret {SECRET} is not managed by this controller" in report.message
 
 
-@pytest.mark.parametrize("owner", [None, Key("team-a", "deployer")])
-def test_k13_a_secret_of_ours_whose_owner_was_changed_is_made_anew(owner: Key | None) -> None:
+@pytest.mark.parametrize("owner", [None, AccountKey("team-a", "deployer")])
+def test_k13_a_secret_of_ours_whose_owner_was_changed_is_made_anew(
+    owner: AccountKey | None,
+) -> None:
     """Somebody took the ownerReference away or forged another; it was left alone for ever."""
     changed = replace(OURS, owner=owner, owner_uid="" if owner is None else "uid-9")
 
@@ -146,7 +148,7 @@ def test_k13_a_deleted_secret_that_a_finalizer_keeps_is_waited_for() -> None:
     stuck = replace(OURS, terminating=True)
     (report,) = changes(of(ATTACHED, stuck))
 
-    assert isinstance(report, Report)
+    assert isinstance(report, ReportEvent)
     assert report.reason == "PullSecretStuck"
     assert changes(of(None, stuck)) == ()
 
@@ -157,7 +159,7 @@ def test_k1_an_account_that_lists_too_many_secrets_is_not_given_another() -> Non
     (report,) = changes(of(account, OURS))
     renewed, again = changes(of(account, OURS), now=NOW + HOUR)
 
-    assert isinstance(report, Report)
+    assert isinstance(report, ReportEvent)
     assert report.reason == "TooManySecrets"
     assert isinstance(renewed, Issue)
     assert again == report
@@ -190,17 +192,17 @@ def test_nothing_is_begun_for_what_is_being_deleted(observed: Observed) -> None:
 @pytest.mark.parametrize(
     ("held", "cause"),
     [
-        (replace(GOOD, registry="old.example.com"), Cause.CHANGE),
-        (replace(GOOD, username="old"), Cause.CHANGE),
-        (replace(GOOD, audiences=("https://old.example.com",)), Cause.CHANGE),
-        (replace(GOOD, audiences=()), Cause.CHANGE),
-        (replace(GOOD, key_id="gone"), Cause.KEY_GONE),
-        (replace(GOOD, key_id=None), Cause.KEY_GONE),
-        (replace(GOOD, issued=NOW - HOUR, expires=NOW), Cause.ROTATION),
+        (replace(GOOD, registry="old.example.com"), IssueCause.CHANGE),
+        (replace(GOOD, username="old"), IssueCause.CHANGE),
+        (replace(GOOD, audiences=("https://old.example.com",)), IssueCause.CHANGE),
+        (replace(GOOD, audiences=()), IssueCause.CHANGE),
+        (replace(GOOD, key_id="gone"), IssueCause.KEY_GONE),
+        (replace(GOOD, key_id=None), IssueCause.KEY_GONE),
+        (replace(GOOD, issued=NOW - HOUR, expires=NOW), IssueCause.ROTATION),
     ],
 )
 def test_tokens_are_replaced_when_they_no_longer_are_what_is_wanted(
-    held: Credential, cause: Cause
+    held: Credential, cause: IssueCause
 ) -> None:
     """A renamed registry, another provider name, another audience, a key that is gone, age."""
     observed = of(ATTACHED, replace(OURS, credentials=(held,)), keys=frozenset(("k1", "k2")))
@@ -228,9 +230,9 @@ def test_several_registries_share_one_secret_and_one_that_is_added_or_dropped_ch
 
     assert changes(of(ATTACHED, full), both) == ()
     assert changes(of(ATTACHED, OURS), both) == (
-        issue(ATTACHED, "secret-1", Cause.CHANGE, other, WANTED),
+        issue(ATTACHED, "secret-1", IssueCause.CHANGE, other, WANTED),
     )
-    assert changes(of(ATTACHED, full)) == (issue(ATTACHED, "secret-1", Cause.CHANGE),)
+    assert changes(of(ATTACHED, full)) == (issue(ATTACHED, "secret-1", IssueCause.CHANGE),)
 
 
 def test_one_token_that_is_due_replaces_all_of_its_secret() -> None:
@@ -254,7 +256,7 @@ def test_a_clock_that_jumps_back_replaces_nothing(jump: timedelta) -> None:
 @pytest.mark.parametrize("jump", [HOUR, timedelta(days=400)])
 def test_a_clock_that_jumps_forward_replaces_the_tokens(jump: timedelta) -> None:
     assert changes(of(ATTACHED, OURS), now=NOW + jump) == (
-        issue(ATTACHED, "secret-1", Cause.ROTATION),
+        issue(ATTACHED, "secret-1", IssueCause.ROTATION),
     )
 
 
@@ -299,7 +301,7 @@ def test_accounts_and_namespaces_opt_in_and_out(
 def test_k14_system_namespaces_are_not_touched_unless_the_settings_say_so(
     name: str, mark: bool | None
 ) -> None:
-    account = replace(ACCOUNT, key=Key(name, "builder"), mark=mark)
+    account = replace(ACCOUNT, key=AccountKey(name, "builder"), mark=mark)
     observed = of(account, home=Namespace(name, mark=mark))
 
     assert changes(observed) == ()
@@ -332,7 +334,7 @@ def test_a_secret_by_another_name_of_ours_is_replaced() -> None:
     account = replace(ATTACHED, pull_secrets=("builder-old",), secrets=("builder-old",))
 
     assert changes(of(account, old)) == (
-        issue(account, "", Cause.CREATION),
+        issue(account, "", IssueCause.CREATION),
         Attach(account, (SECRET,), (SECRET,)),
         Delete(KEY, "builder-old", "secret-0"),
     )

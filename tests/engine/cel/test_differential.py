@@ -23,9 +23,9 @@ from regauth.engine.cel import (
     INT,
     STRING,
     TIMESTAMP,
+    CelErrorCode,
     Declarations,
     Duration,
-    ErrorCode,
     Field,
     ListType,
     MapType,
@@ -59,13 +59,13 @@ def errors(trace: Trace) -> Iterator[str]:
 def judge(text: str, program: Program, variables: Mapping[str, Any], cpp: Cpp) -> str:
     """Compare one evaluation; a name that begins with DIFFERS is a bug."""
     mine, theirs = evaluate(program, variables), cpp.evaluate(text, variables)
-    if mine.error == ErrorCode.INTERNAL:
+    if mine.error == CelErrorCode.INTERNAL:
         return "DIFFERS: an exception of Python"
     if mine.error:
         if theirs.error:
             return "both are errors"
         met = set(errors(program.trace(variables)))
-        deliberate = met & {ErrorCode.MISMATCH, ErrorCode.LIMIT, "int-of-bool"}
+        deliberate = met & {CelErrorCode.MISMATCH, CelErrorCode.LIMIT, "int-of-bool"}
         return f"strict: {min(deliberate)}" if deliberate else f"DIFFERS: {mine} {theirs}"
     return "agree" if same(mine.value, theirs.value) else f"DIFFERS: {mine} {theirs}"
 
@@ -128,11 +128,11 @@ def accepted(generator: Untyped, count: int) -> Iterator[tuple[Program, dict[str
 def test_checked_expressions_over_conforming_claims_fail_only_for_their_values() -> None:
     # No wrong types and nothing that cannot be compared: the checker has seen to it.
     values = {
-        ErrorCode.MISSING,
-        ErrorCode.OVERFLOW,
-        ErrorCode.DIVISION,
-        ErrorCode.INDEX,
-        ErrorCode.ARGUMENT,
+        CelErrorCode.MISSING,
+        CelErrorCode.OVERFLOW,
+        CelErrorCode.DIVISION,
+        CelErrorCode.INDEX,
+        CelErrorCode.ARGUMENT,
     }
     unsound = [
         (program.text, variables["c"], outcome.error)

@@ -22,7 +22,7 @@ from regauth.engine.cel.library.overloads import Function, Overload
 from regauth.engine.cel.library.regex import compile_pattern
 from regauth.engine.cel.library.values import Value
 from regauth.engine.cel.syntax import reading
-from regauth.engine.cel.syntax.errors import ErrorCode
+from regauth.engine.cel.syntax.errors import CelErrorCode
 from regauth.engine.cel.syntax.nodes import Comprehension, Conditional, Has, Index, Logic, Unary
 
 from .generating import Untyped
@@ -50,7 +50,7 @@ def mutant(patch: Patch) -> Patch:
 
 
 def strict(text: str, **claims: Value) -> Sample:
-    return Sample(text, {"c": claims}, Outcome(error=ErrorCode.MISMATCH))
+    return Sample(text, {"c": claims}, Outcome(error=CelErrorCode.MISMATCH))
 
 
 STRICT = (
@@ -106,7 +106,7 @@ def _unequal_kinds_are_different(patch: pytest.MonkeyPatch) -> None:
 def _null_is_of_a_kind(patch: pytest.MonkeyPatch) -> None:
     def equal(left: Value, right: Value) -> bool:
         if (left is None) != (right is None):
-            raise CelError(ErrorCode.MISMATCH, "null")
+            raise CelError(CelErrorCode.MISMATCH, "null")
         return values.equal(left, right)
 
     patch.setitem(COMPARISONS, "==", equal)
@@ -184,7 +184,7 @@ def _as_python_does(sign: str, operands: list[Any]) -> Value:
     for operand in operands:
         value = operand()
         if type(value) is not bool:
-            raise CelError(ErrorCode.TYPE, "not a bool")
+            raise CelError(CelErrorCode.TYPE, "not a bool")
         if value is (sign == "||"):
             return value
     return value
@@ -223,7 +223,7 @@ def _index_as_python_does(patch: pytest.MonkeyPatch) -> None:
             try:
                 return operand(frame)[index(frame)]
             except (LookupError, TypeError):
-                raise CelError(ErrorCode.TYPE, "no index") from None
+                raise CelError(CelErrorCode.TYPE, "no index") from None
 
         return item
 
@@ -284,7 +284,7 @@ def _macros_share_a_frame(patch: pytest.MonkeyPatch) -> None:
         def exists(frame: Value) -> bool:
             elements = source(frame)
             if type(elements) is not list:
-                raise CelError(ErrorCode.TYPE, "not a list")
+                raise CelError(CelErrorCode.TYPE, "not a list")
             found = False
             for element in elements:
                 frame["@0:shared"] = element
@@ -502,7 +502,7 @@ def _deliberate(program: Program, variables: dict[str, Any], theirs: Outcome) ->
     if theirs.error or not evaluate(program, variables).error:
         return False
     return not set(errors(program.trace(variables))).isdisjoint(
-        {ErrorCode.MISMATCH, ErrorCode.LIMIT, "int-of-bool"}
+        {CelErrorCode.MISMATCH, CelErrorCode.LIMIT, "int-of-bool"}
     )
 
 
@@ -511,7 +511,7 @@ def _kills(samples: list[Sample]) -> Iterator[Sample]:
         given = evaluate(ours(sample.text), sample.variables)
         failed = bool(given.error) != bool(sample.wanted.error)
         wrong = not given.error and not same(given.value, sample.wanted.value)
-        if failed or wrong or given.error == ErrorCode.INTERNAL:
+        if failed or wrong or given.error == CelErrorCode.INTERNAL:
             yield sample
 
 

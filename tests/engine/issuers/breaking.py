@@ -9,7 +9,7 @@ from typing import Any
 
 from regauth import schemas
 from regauth.engine.issuers import Claim, ClaimSchema, check_token, claim_schema
-from regauth.engine.issuers.relations import MISSING, Constraint, Reference, Relation, value_at
+from regauth.engine.issuers.relations import MISSING, ClaimReference, Constraint, Relation, value_at
 from regauth.engine.issuers.relations import Path as ClaimPath
 from regauth.engine.languages import find_outside
 
@@ -116,7 +116,7 @@ def involved(relation: Relation, path: ClaimPath) -> list[ClaimPath]:
             continue
         for template in (*constraint.templates, *constraint.parts):
             found += [part for part, _ in template.when]
-            found += [piece.path for piece in template.pieces if isinstance(piece, Reference)]
+            found += [piece.path for piece in template.pieces if isinstance(piece, ClaimReference)]
     return list(dict.fromkeys([path, *found]))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from regauth.engine import Severity, compile_policy
-from regauth.engine.cel import ErrorCode, FindingCode
+from regauth.engine.cel import CelErrorCode, FindingCode
 from regauth.engine.compiler import lints
 from regauth.engine.compiler.silencing import PROVED
 from regauth.engine.source import nodes
@@ -117,7 +117,7 @@ def test_the_errors_while_deciding_are_those_there_are() -> None:
     table = PAGE.partition("## Errors while deciding")[2]
     written = re.findall(r"^\| `([a-z-]+)` \|", table, re.MULTILINE)
 
-    assert sorted(written) == sorted([*ErrorCode, "pattern-value"])
+    assert sorted(written) == sorted([*CelErrorCode, "pattern-value"])
 
 
 def test_the_example_of_silencing_is_true() -> None:

@@ -8,7 +8,7 @@ from regauth.engine.source.problems import Location
 from regauth.policytests.tokens.forgeries.known import FORGERIES, TABLES
 from regauth.policytests.tokens.near_misses import near_misses
 from regauth.policytests.tokens.profiles import known as profiles
-from regauth.policytests.tokens.profiles.profile import Issue, Profile
+from regauth.policytests.tokens.profiles.profile import Issuance, Profile
 from regauth.policytests.tokens.spec import TokenSpec
 from tests.policytests.conftest import TOKENS, Repository
 
@@ -135,7 +135,7 @@ def test_every_kind_of_forgery_there_should_be_is_there(name: str) -> None:
 )
 def test_every_issuer_has_near_misses_that_differ_from_the_token(name: str) -> None:
     profile = profile_named(name)
-    issue = Issue("https://i.example.com", "a", datetime(2026, 11, 1, tzinfo=UTC))
+    issue = Issuance("https://i.example.com", "a", datetime(2026, 11, 1, tzinfo=UTC))
     spec = TokenSpec("x", Location(""), profile=name)
     genuine = profile.claims({}, issue)
     found = list(near_misses(spec, genuine))
@@ -146,7 +146,7 @@ def test_every_issuer_has_near_misses_that_differ_from_the_token(name: str) -> N
 
 def test_a_near_miss_moves_coherently() -> None:
     profile = profile_named("github-actions")
-    issue = Issue("https://i.example.com", "a", datetime(2026, 11, 1, tzinfo=UTC))
+    issue = Issuance("https://i.example.com", "a", datetime(2026, 11, 1, tzinfo=UTC))
     spec = TokenSpec(
         "x", Location(""), profile="github-actions", claims={"repository_owner_id": "1342004"}
     )

@@ -10,7 +10,7 @@ from regauth.policytests.analysis.mutation import Mutator, questions
 from regauth.policytests.analysis.places import Places
 from regauth.policytests.execution import invariants
 from regauth.policytests.execution.invariants import InvariantCase
-from regauth.policytests.execution.judging import Judgment, Outcome
+from regauth.policytests.execution.judging import CaseOutcome, Judgment
 from regauth.policytests.execution.run import Loaded, SuiteError
 from tests.policytests.conftest import POLICY, TOKENS, Repository
 
@@ -59,7 +59,7 @@ EVERYWHERE = 'repositories: ["**"], actions: [pull, push, delete]'
     ],
 )
 def test_an_invariant_that_holds_is_proved(house: Repository, stated: str) -> None:
-    assert {"n": Outcome.PASSED} == {
+    assert {"n": CaseOutcome.PASSED} == {
         n: one.outcome for n, one in judged(load(house, stated)).items()
     }
 
@@ -83,7 +83,7 @@ def test_an_invariant_that_does_not_hold_fails_with_a_token(
 ) -> None:
     loaded = load(house, stated)
     [judgment] = judged(loaded).values()
-    assert judgment.outcome is Outcome.FAILED
+    assert judgment.outcome is CaseOutcome.FAILED
     assert words in judgment.summary
     [case] = [one for one in loaded.cases if isinstance(one, InvariantCase)]
     told = "\n".join(case.tell(loaded.evaluation))
@@ -99,10 +99,10 @@ def test_a_condition_that_fails_forbids(house: Repository) -> None:
     """A token without the claim is the one that an author forgets."""
     stated = "  never: [{name: n, when: 'claims.environment == \"x\"', repositories: ['**'], actions: [push]}]"
     [judgment] = judged(load(house, stated)).values()
-    assert judgment.outcome is Outcome.FAILED
+    assert judgment.outcome is CaseOutcome.FAILED
     guarded = stated.replace("claims.env", "has(claims.environment) && claims.env", 1)
     [judgment] = judged(load(house, guarded)).values()
-    assert judgment.outcome is Outcome.FAILED  # by a token of the environment x
+    assert judgment.outcome is CaseOutcome.FAILED  # by a token of the environment x
     assert "may push" in judgment.summary
 
 
@@ -110,10 +110,10 @@ def test_requests_without_credentials_are_meant_too(house: Repository) -> None:
     policy = f"{POLICY}anonymous:\n  repositories: [acme/public]\n"
     stated = f"  only: [{{name: n, to: 'claims.repository_owner_id == \"1342004\"', {EVERYWHERE}}}]"
     [judgment] = judged(load(house, stated, policy)).values()
-    assert judgment.outcome is Outcome.FAILED
+    assert judgment.outcome is CaseOutcome.FAILED
     assert "anybody, without credentials may pull acme/public" in judgment.summary
     named = stated.replace("name: n", "name: n, providers: [github]")
-    assert [Outcome.PASSED] == [one.outcome for one in judged(load(house, named)).values()]
+    assert [CaseOutcome.PASSED] == [one.outcome for one in judged(load(house, named)).values()]
 
 
 def test_what_is_not_proved_is_an_error(house: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_what_is_not_proved_is_an_error(house: Repository, monkeypatch: pytest.M
     loaded = load(house, stated)
     monkeypatch.setattr(invariants, "STEPS", 1)
     [judgment] = judged(loaded).values()
-    assert judgment.outcome is Outcome.ERROR
+    assert judgment.outcome is CaseOutcome.ERROR
     assert "the bound on the solver's steps" in judgment.summary
 
 
@@ -129,7 +129,7 @@ def test_what_is_not_proved_is_an_error(house: Repository, monkeypatch: pytest.M
 def test_an_opaque_condition_is_never_a_pass(house: Repository) -> None:
     stated = "  never: [{name: n, when: 'claims.ref < claims.sha', repositories: ['**'], actions: [push]}]"
     [judgment] = judged(load(house, stated)).values()
-    assert judgment.outcome is not Outcome.PASSED
+    assert judgment.outcome is not CaseOutcome.PASSED
 
 
 # --- assumptions ---------------------------------------------------------------------------------
@@ -138,14 +138,14 @@ OURS = "{name: n, to: 'claims.repository.startsWith(\"acme/\")', repositories: [
 
 
 def test_a_proof_can_use_an_assumption(house: Repository) -> None:
-    assert [Outcome.FAILED] == [
+    assert [CaseOutcome.FAILED] == [
         one.outcome for one in judged(load(house, f"  only: [{OURS}]")).values()
     ]
     known = (
         "  assume: [{when: 'claims.repository_owner_id == \"1342004\"',"
         " then: 'claims.repository.startsWith(\"acme/\")'}]"
     )
-    assert [Outcome.PASSED] == [
+    assert [CaseOutcome.PASSED] == [
         one.outcome for one in judged(load(house, f"  only: [{OURS}]\n{known}")).values()
     ]
 

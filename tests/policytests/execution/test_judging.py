@@ -5,7 +5,7 @@ import pytest
 from regauth.engine import Location
 from regauth.engine.access.outcomes import ConditionError, Verdict, Why
 from regauth.engine.access.scope import parse_access
-from regauth.policytests.execution.judging import Outcome, judge_cell
+from regauth.policytests.execution.judging import CaseOutcome, judge_cell
 from regauth.policytests.suites.suite import Cell, Mark
 
 
@@ -25,6 +25,6 @@ def test_pattern_hint_has_is_no_help_where_a_value_cannot_stand(code: str, hint:
         Verdict(access, Why.GRANTED, "base", (error,)),
     )
 
-    assert judgment.outcome is Outcome.ERROR
+    assert judgment.outcome is CaseOutcome.ERROR
     assert error.message in judgment.summary
     assert f"`base` allows it; {hint}" in judgment.summary

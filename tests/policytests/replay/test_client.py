@@ -6,7 +6,7 @@ import pytest
 
 from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.policy.policy import Policy
-from regauth.policytests.replay.deciding import Change, Replay, Undecided
+from regauth.policytests.replay.deciding import Change, Replay, UndecidedReason
 from regauth.policytests.replay.explaining import explain_record
 from regauth.policytests.replay.records import RecordError
 from tests.policytests.replay.test_lifetimes import POLICY, record
@@ -22,8 +22,8 @@ OFFICE = policy('client.inNetwork("10.0.0.0/8")')
 
 
 def test_a_record_without_the_address_is_not_decided() -> None:
-    assert Replay(OFFICE).differences(record()) is Undecided.NO_ADDRESS
-    assert explain_record(Replay(OFFICE), record()) is Undecided.NO_ADDRESS
+    assert Replay(OFFICE).differences(record()) is UndecidedReason.NO_ADDRESS
+    assert explain_record(Replay(OFFICE), record()) is UndecidedReason.NO_ADDRESS
     assert Replay(policy("true == true")).differences(record()) == []
 
 

@@ -15,7 +15,7 @@ from regauth.policytests.execution.run import SuiteError
 from regauth.policytests.tokens.forgeries.known import FORGERIES
 from regauth.policytests.tokens.issuing import generate_key
 from regauth.policytests.tokens.profiles import known as profiles
-from regauth.policytests.tokens.profiles.profile import Issue
+from regauth.policytests.tokens.profiles.profile import Issuance
 from tests.policytests.conftest import Repository
 
 AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -26,7 +26,7 @@ def claims(profile: str, given: dict[str, object], *, immutable: bool = False) -
     """Return the claims of a profile's token."""
     found = profiles.find(profile)
     assert found is not None
-    issue = Issue("https://issuer.example.com", "https://registry.example.com", AT, immutable)
+    issue = Issuance("https://issuer.example.com", "https://registry.example.com", AT, immutable)
     return found[0].claims(given, issue, found[1])
 
 
@@ -71,7 +71,7 @@ def test_no_token_of_a_profile_contradicts_its_issuer(name: str) -> None:
         issuers = issuers[int(name in {"azure/version-1", "azure/managed-identity"}) :][:1]
     for issuer in issuers:
         for immutable in (False, True):
-            issue = Issue(issuer, "https://registry.example.com", AT, immutable)
+            issue = Issuance(issuer, "https://registry.example.com", AT, immutable)
             made = found[0].claims({}, issue, found[1])
             assert [one.message for one in check_token(schema, made)] == []
 
@@ -276,7 +276,7 @@ def test_a_claim_that_such_tokens_cannot_have_is_an_error_and_not_passed_over(
 def capture(house: Repository, expires: datetime) -> None:
     """Write a captured token and its keys."""
     key = SigningKey(generate_key("ES256"), "ES256", "k1")
-    issue = Issue("https://issuer.example.com", "https://registry.example.com", AT)
+    issue = Issuance("https://issuer.example.com", "https://registry.example.com", AT)
     captured = profiles.PLAIN.claims({"sub": "a"}, issue)
     captured |= {"iat": int(expires.timestamp()) - 300, "exp": int(expires.timestamp())}
     captured["nbf"] = captured["iat"]
