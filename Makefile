@@ -94,7 +94,6 @@ check: $(STAMP) ## lint, format, types, imports
 
 .PHONY: bench
 bench: $(STAMP) ## measure, as ratios within one run
-	@$(BIN)/python -m pip install --quiet --group bench || echo 'without what only the benchmarks need'
 	@for each in bench/bench_*.py; do echo "== $$each"; $(BIN)/python "$$each"; done
 
 .PHONY: soak
@@ -133,7 +132,7 @@ lock: $(STAMP) ## write deploy/requirements/: the packages of each image with th
 	@$(BIN)/python -m pip install --quiet uv
 	@lock="$(BIN)/uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-annotate --no-header --no-emit-index-url $(LOCK_OPTIONS)"; \
 	$$lock --extra policytest --output-file deploy/requirements/policytest.txt pyproject.toml; \
-	$$lock --extra postgresql --extra otel --output-file deploy/requirements/servers.txt pyproject.toml; \
+	$$lock --extra postgresql --extra otel --extra granian --output-file deploy/requirements/servers.txt pyproject.toml; \
 	$$lock --extra controller --output-file deploy/requirements/controller.txt pyproject.toml; \
 	echo 'setuptools>=80' | $$lock --output-file deploy/requirements/build.txt -
 

@@ -13,7 +13,7 @@ policy, a log or a metric.
 
 A server has as many cores to itself as it has workers, and wrk the others, if there are any.
 
-The same on granian, where that is installed (`pip install --group bench`).  Where Go is, the full
+The same by `token-server --server granian`, where that is installed.  Where Go is, the full
 exchange is measured beside a handler of Go's standard library that does the same (`exchange/`), and
 beside the proof of concept's token server, each with as many processors as there are workers.
 """
@@ -57,7 +57,6 @@ QUESTION = f"/auth/token?service={SERVICE}&scope=repository:acme/app:pull,push"
 CONNECTIONS = 32
 TOKENS = 2000
 FLOORS = {"crypto alone": "/crypto", "PyJWT alone": "/pyjwt"}
-WSGI = "regauth.servers.wsgi:application"
 
 MODES = {
     "full exchange": "caches: {logins: 0s, answers: 0s}\n",
@@ -289,14 +288,14 @@ def on_waitress(port: int, workers: int, configuration: Path | None) -> list[str
 
 
 def on_granian(port: int, workers: int, configuration: Path | None) -> list[str]:
-    """Return what serves hello, or the token server, on granian."""
-    application = "bench_token_server:hello" if configuration is None else WSGI
-    factory = ["--factory"] if configuration is None else []
+    """Return what serves hello, by granian's own command, or `token-server --server granian`."""
+    if configuration is not None:
+        return [*on_waitress(port, workers, configuration), "--server", "granian"]
     return [
         *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-access-log"),
-        *("--blocking-threads", "1", *factory),
+        *("--blocking-threads", "1", "--factory"),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", str(workers)),
-        *("--working-dir", str(Path(__file__).parent), application),
+        *("--working-dir", str(Path(__file__).parent), "bench_token_server:hello"),
     ]
 
 
@@ -391,7 +390,7 @@ def main() -> None:
             sys.exit(f"{program} is not installed; on Debian: apt-get install -y {package}")
     hosts = {"waitress": on_waitress}
     if importlib.util.find_spec("granian") is None:
-        print("granian is not installed; with it, it is measured too: pip install --group bench")
+        print("granian is not installed; with it, it is measured too")
     else:
         hosts["granian"] = on_granian
     everything: dict[str, dict[str, list[float]]] = {}

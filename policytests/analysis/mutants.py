@@ -19,7 +19,7 @@ from regauth.engine.policy.policy import Denial, Policy, Provider, Rule, Stateme
 from regauth.engine.source.problems import Location
 
 from .places import Places
-from .variations import MAX_KEYS as MAX_MUTATED_KEYS
+from .variations import sampled
 from .weakening import conditions, wider_patterns, wider_tags
 
 AnyPattern = TypeVar("AnyPattern", Pattern, TagPattern)
@@ -61,6 +61,12 @@ def mutants(policy: Policy, places: Places) -> Iterator[Mutant]:
     for provider in policy.providers.values():
         yield from maker.provider(provider)
     yield from maker.definitions()
+
+
+def untried_entries(policy: Policy) -> int:
+    """Return how many entries of large tables no mutant leaves out."""
+    tables = (one.table for one in policy.definitions.values() if one.table is not None)
+    return sum(len(table) - len(sampled(table)) for table in tables)
 
 
 class _Maker:
@@ -244,8 +250,9 @@ class _Maker:
                 yield self._redefined(operator, name, program, before, after, place)
 
     def _tables(self, name: str, table: Mapping[str, TableValue]) -> Iterator[Mutant]:
-        """Yield a table without one of its first entries, and with each value at another key."""
-        for key, value in list(table.items())[:MAX_MUTATED_KEYS] if len(table) > 1 else ():
+        """Yield a table without one of its entries, and with each value at another key."""
+        for key in sampled(table) if len(table) > 1 else ():
+            value = table[key]
             less = compile_table({one: its for one, its in table.items() if one != key})
             before, place = f"{key}: {value}", self._places.entry(name, key)
             yield self._redefined("drop-entry", name, less, before, "", place)

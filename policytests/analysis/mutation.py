@@ -26,7 +26,7 @@ from regauth.policytests.execution.invariants import InvariantCase
 from regauth.policytests.execution.judging import CaseOutcome
 from regauth.policytests.execution.run import Loaded
 
-from .mutants import Mutant, mutants
+from .mutants import Mutant, mutants, untried_entries
 from .places import Places
 from .witnesses import MutantWitness, Witnesses
 
@@ -64,6 +64,8 @@ class Mutation:
     """
     undecided: list[UndecidedMutant] = field(default_factory=list)
     """Mutants without a token that tells them apart, and without a proof that there is none."""
+    untried_entries: int = 0
+    """Entries of large tables that no mutant leaves out."""
 
     @property
     def score(self) -> float:
@@ -134,7 +136,7 @@ class Mutator:
     ) -> None:
         self._policy = policy
         self._places = places
-        self._mutation = Mutation(folder)
+        self._mutation = Mutation(folder, untried_entries=untried_entries(policy))
         self._askers: dict[tuple[int, str, str, Access], list[tuple[Loaded, Case]]] = {}
         self._sessions: dict[tuple[int, str, str], Session] = {}
         self._accesses: dict[tuple[int, str, str], list[Access]] = {}

@@ -5,9 +5,8 @@ What lives here: which values of which claims a condition tells apart, and claim
 Not here: whether a variation is useful, which the engine decides (`coverage`, `witnesses`).
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from regauth.engine import languages
@@ -43,7 +42,7 @@ class _Absent:
 ABSENT: Final = _Absent()
 
 MAX_KEYS: Final = 20
-"""The entries of a table that are tried."""
+"""The entries of a table that are tried (`sampled`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +177,28 @@ def _told_apart(values: Values, language: Language | None) -> Iterator[str]:
     yield from (one for one in found if one is not None)
 
 
+def sampled(keys: Iterable[str]) -> tuple[str, ...]:
+    """
+    Return the keys of a table that are tried: all of a small one.
+
+    Of a large one they lie at equal distances, the first and the last among them.  So the same
+    table has the same keys in every run, and entries at its end are tried too.
+    """
+    listed = tuple(keys)
+    if len(listed) <= MAX_KEYS:
+        return listed
+    last = len(listed) - 1
+    return tuple(listed[number * last // (MAX_KEYS - 1)] for number in range(MAX_KEYS))
+
+
 def _keys(node: Node, definitions: Mapping[str, Program]) -> Iterator[tuple[Path, object]]:
-    """Yield the first keys of the tables that claims are looked up in."""
+    """Yield keys of the tables that claims are looked up in."""
     for part in walk(node):
         match part:
             case Index(operand=operand, index=key) | Binary(operator="in", left=key, right=operand):
                 used = definitions.get(definition_of(operand) or "")
                 held = () if used is None or used.table is None else used.table
-                yield from ((_claim(key), one) for one in islice(held, MAX_KEYS))
+                yield from ((_claim(key), one) for one in sampled(held))
             case _:
                 pass
 

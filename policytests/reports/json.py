@@ -100,6 +100,7 @@ def _mutation(mutation: Mutation) -> dict[str, object]:
         "policy": mutation.folder,
         "score": round(mutation.score, 2),
         "killed": len(mutation.killed),
+        "untriedEntries": mutation.untried_entries,
         "equivalent": [
             {"operator": one.operator, "owner": one.owner, "diff": one.diff()}
             for one in mutation.equivalent

@@ -262,6 +262,8 @@ def _policy(coverage: Coverage, mutation: Mutation | None, out: TerminalReporter
         line += f", {len(mutation.undecided)} undecided" if mutation.undecided else ""
         if mutation.unreachable:
             line += f", {len(mutation.unreachable)} that no possible token reveals"
+        if mutation.untried_entries:
+            line += f", {mutation.untried_entries} entries of large tables not tried"
     _line(out, line)
     impossible = sum(len(point.impossible) for point in coverage.points)
     if impossible:

@@ -153,24 +153,29 @@ def _docker_login() -> "LoginSettings":
 
 def _serve(settings: "ProxySettings") -> None:
     """Serve until SIGTERM or SIGINT; end the process when something is wrong."""
+    from regauth.servers.http_server import hosts  # noqa: PLC0415
     from regauth.servers.http_server import server as hosting  # noqa: PLC0415
     from regauth.servers.http_server.signals import obey_signals  # noqa: PLC0415
     from regauth.servers.telemetry.event_log import EventLog  # noqa: PLC0415
 
     log = EventLog(settings.log_format, settings.log_level)
+    with startup_errors_shown("registry-auth-proxy"):
+        hosts.check_host(settings.server, settings.connections.per_client)
+    hosts.prepare(settings.server)
     proxy = _proxy_or_exit(settings, log)
     log.take_over_logging()
     if settings.limits.spool is not None:
         tempfile.tempdir = str(settings.limits.spool)
     with startup_errors_shown("registry-auth-proxy"):
         listeners = hosting.bind(settings.listen)
-    server = hosting.Server(
+    server = hosts.make_host(
+        settings.server,
         proxy.app,
         listeners,
+        proxy.clients,
         threads=settings.threads,
         drain=settings.drain,
         adjustments=hosting.streaming(settings.limits.max_body, settings.threads),
-        clients=proxy.clients,
     )
 
     obey_signals(server, log, proxy.reload)

@@ -65,6 +65,11 @@ _FOLDER: Final = click.Path(file_okay=False, path_type=Path)
 @click.option(
     "--listen", multiple=True, metavar="HOST:PORT", help="Overrides `listen`; repeatable."
 )
+@click.option(
+    "--server",
+    type=click.Choice(["waitress", "granian"]),
+    help="Overrides `server`; granian needs the extra `granian`.",
+)
 @click.option("--workers", type=click.IntRange(1, 128), help="Overrides `workers`.")
 @click.option("--threads", type=click.IntRange(1, 256), help="Overrides `threads`.")
 @click.option("--log-format", type=click.Choice(["json", "text"]), help="Overrides `logFormat`.")

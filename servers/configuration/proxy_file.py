@@ -80,6 +80,7 @@ class _ProxyReader:
             limits=BodyLimits(**only_given(max_body=self._size(), spool=self._path("spoolFolder"))),
             **only_given(
                 listen=tuple(Address(*one) for one in listen) or None,
+                server=self._server(),
                 threads=plain(node, "threads"),
                 drain=_seconds(node, "drain"),
                 explain=plain(node, "explain"),
@@ -91,6 +92,16 @@ class _ProxyReader:
                 log_level=plain(node, "logLevel"),
             ),
         )
+
+    def _server(self) -> object:
+        given = self._node.get("server")
+        if given is not None and given.plain() == "granian" and self._node.get("upstream"):
+            self._values.wrong(
+                given,
+                "granian serves `/authorize` alone, and this file has an `upstream`",
+                "write `server: waitress`, or leave it out",
+            )
+        return plain(self._node, "server")
 
     def _token(self, node: MappingNode) -> TokenSettings:
         service, issuer = str(plain(node, "service")), str(plain(node, "issuer"))

@@ -15,6 +15,7 @@ from .settings import (
     Address,
     ConnectionLimits,
     Explain,
+    HostName,
     LogFormat,
     LogLevel,
     OpenTelemetrySettings,
@@ -137,6 +138,8 @@ class ProxySettings:
     upstream: UpstreamSettings | None = None
     """None: only `/authorize` is served."""
     listen: tuple[Address, ...] = (Address("127.0.0.1", 5000),)
+    server: HostName = "waitress"
+    """What serves the application; granian serves only `/authorize`."""
     threads: int = 256
     trusted_proxies: tuple[Network, ...] = ()
     rfc7239: bool = False

@@ -115,6 +115,7 @@ class _ServerReader:
                 explain=plain(node, "explain"),
                 browser_origins=_origins(node.get("browserOrigins")),
                 paths=_paths(node),
+                server=plain(node, "server"),
                 workers=plain(node, "workers"),
                 pin_workers=plain(node, "pinWorkers"),
                 trusted_proxies=self._values.networks(node.get("trustedProxies")),

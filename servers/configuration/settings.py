@@ -14,6 +14,7 @@ from regauth.engine.source.addresses import Network
 
 LogFormat = Literal["json", "text"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+HostName = Literal["waitress", "granian"]
 Explain = Literal["off", "reasons", "conditions"]
 
 TOKEN_PATHS: Final = ("/auth/token", "/auth", "/token", "/v2/token")
@@ -183,6 +184,8 @@ class Settings:
     """`-` is standard output."""
     decision_log_claims: bool = True
     open_telemetry: OpenTelemetrySettings | None = None
+    server: HostName = "waitress"
+    """What serves the application."""
     workers: int = 1
     pin_workers: bool = True
     login_cache: float = 30.0

@@ -297,6 +297,11 @@ class Clients:
             self._rejections.turned_away(why, address, request_id)
 
 
+def too_many(request_id: str) -> bytes:
+    """Return the answer on a connection that is one too many."""
+    return early_answer(503, "too many connections of this client", "connections", request_id)
+
+
 def _refuse(connection: socket.socket, request_id: str) -> None:
     """
     Answer 503 and close.
@@ -307,8 +312,7 @@ def _refuse(connection: socket.socket, request_id: str) -> None:
     with contextlib.suppress(OSError), connection:
         # The loop serves all clients, so it must not wait for this one.
         connection.settimeout(0)
-        message = "too many connections of this client"
-        connection.send(early_answer(503, message, "connections", request_id))
+        connection.send(too_many(request_id))
         # The end of the response is sent before the socket is closed.
         connection.shutdown(socket.SHUT_WR)
         connection.recv(_DRAINED)

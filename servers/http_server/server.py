@@ -129,7 +129,7 @@ def streaming(max_body: int, threads: int) -> Mapping[str, int]:
 
 
 @contextlib.contextmanager
-def _signals_wake(descriptor: int) -> Iterator[None]:
+def signals_wake(descriptor: int) -> Iterator[None]:
     """
     Make signals write to a pipe that the loop reads, if this is the main thread.
 
@@ -201,7 +201,7 @@ class Server:
 
     def run(self) -> None:
         """Serve until `stop` is called, then let requests under way end."""
-        with _signals_wake(self._trigger.trigger):
+        with signals_wake(self._trigger.trigger):
             self._run()
 
     def _run(self) -> None:

@@ -9,16 +9,21 @@ import os
 import signal
 from collections.abc import Callable
 from types import FrameType
-from typing import Final
+from typing import Final, Protocol
 
 from regauth.servers.telemetry.event_log import EventLog
-
-from .server import Server
 
 _OBEYED: Final = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-def obey_signals(server: Server, log: EventLog, reload: Callable[[], None]) -> None:
+class Stoppable(Protocol):
+    """A server that ends when it is told to."""
+
+    def stop(self) -> None:
+        """End; safe in a signal handler."""
+
+
+def obey_signals(server: Stoppable, log: EventLog, reload: Callable[[], None]) -> None:
     """
     Have this process end or reload when it is told to.
 

@@ -176,7 +176,9 @@ class _Beside:
 
     def __call__(self, environ: dict[str, Any], start_response: Wsgi) -> Any:  # noqa: ANN401 - WSGI
         """Answer by the application whose path it is (PEP 3333)."""
-        mine = environ.get("REQUEST_URI", "").partition("?")[0] in self._paths
+        # granian tells the decoded path alone.
+        target = environ.get("REQUEST_URI", environ["PATH_INFO"])
+        mine = target.partition("?")[0] in self._paths
         return (self._token_server if mine else self._app)(environ, start_response)
 
 

@@ -78,6 +78,8 @@ class EnvoyAuthorization:
     def __call__(self, req: falcon.Request, resp: falcon.Response, **_: object) -> None:
         """Answer for the request itself, without the prefix of its path."""
         environ = req.env
+        # granian tells the decoded path alone.  An empty target is none of the registry's, and is
+        # refused.
         target = str(environ.get("REQUEST_URI", "")).removeprefix(ENVOY_PREFIX)
         info = request_info(environ)
         asked = _asked(req.method, target, environ, info)

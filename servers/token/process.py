@@ -19,6 +19,7 @@ from typing import Final, NoReturn
 from regauth.servers.configuration.settings import Settings
 from regauth.servers.http_server import server as hosting
 from regauth.servers.http_server.connections import ClientBounds, Clients
+from regauth.servers.http_server.hosts import check_host, make_host, prepare
 from regauth.servers.http_server.signals import obey_signals
 from regauth.servers.sessions.opening import open_store
 from regauth.servers.sessions.store import StoreSettingsError
@@ -46,6 +47,7 @@ def run(settings: Settings) -> None:
     """
     # Everything that can fail is tried before the address is taken: a load balancer must not send
     # clients to a server that then ends.
+    check_host(settings.server, settings.limits.per_client)
     state = load_state(settings)
     log = EventLog(settings.log_format, settings.log_level)
     log.take_over_logging()
@@ -66,6 +68,7 @@ def run(settings: Settings) -> None:
         addresses=hosting.addresses_of(listeners),
         policy=state.policy.hash,
         workers=settings.workers,
+        server=settings.server,
     )
     tell_of_sessions(settings, state, log)
     tell_of_zot(settings, log)
@@ -86,6 +89,7 @@ def serve(
     """Serve in this process until it is told to end."""
     if settings.pin_workers:
         pin(core)
+    prepare(settings.server)
     assembly = assemble(settings, state, log)
     clients = Clients(
         ClientBounds(
@@ -93,10 +97,9 @@ def serve(
         ),
         RejectionLog(log, assembly.observer.metrics),
     )
-    server = hosting.Server(
-        assembly.application, listeners, threads=settings.threads, clients=clients
+    server = make_host(
+        settings.server, assembly.application, listeners, clients, threads=settings.threads
     )
-
     obey_signals(server, log, assembly.reloader.ask)
     assembly.start()
     server.run()

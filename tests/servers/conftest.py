@@ -3,10 +3,13 @@
 import logging
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
+import falcon.testing
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -24,6 +27,8 @@ from regauth.servers.signing.certificates import (
     private_pem,
 )
 
+from . import desk
+from .hosting import HOSTS, Bridge, serving
 from .local_http import Provider, serve
 from .postgresql import PASSWORD, Cluster, running_cluster
 from .process import COMMAND, PATIENCE, Running, run
@@ -52,6 +57,28 @@ def kept(request: pytest.FixtureRequest, tmp_path: Path) -> SessionSettings:
         return SqliteSettings(tmp_path / "sessions.db")
     database: PostgresqlSettings = request.getfixturevalue("database")
     return database
+
+
+@pytest.fixture(params=["memory", *HOSTS])
+def each_host(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Have the application of each desk asked in memory, and behind each host."""
+    host = request.param
+    with ExitStack() as stack:
+
+        def connected(application: Callable[..., Any]) -> falcon.testing.TestClient:
+            port = stack.enter_context(serving(host, application))
+            return falcon.testing.TestClient(Bridge(port))
+
+        if host != "memory":
+            monkeypatch.setattr(desk, "connected", connected)
+        yield host
+
+
+@pytest.fixture(params=HOSTS)
+def each_server(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Have the command serve by each host."""
+    monkeypatch.setenv("TOKEN_SERVER_SERVER", request.param)
+    return str(request.param)
 
 
 @pytest.fixture

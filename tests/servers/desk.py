@@ -4,7 +4,7 @@ import base64
 import json
 import os
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +29,7 @@ from regauth.servers.token.login_cache import LoginCache
 from regauth.servers.token.observer import Observer
 from regauth.servers.token.service import TokenService
 
+Wsgi = Callable[..., Any]
 NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 ISSUER = "https://sample-issuer.example.com"
 SERVICE = "registry.example.com"
@@ -87,6 +88,11 @@ def reason_of(result: falcon.testing.Result) -> str:
     assert error["detail"]["requestId"] == result.headers["x-request-id"]
     assert error["detail"].keys() == {"reason", "requestId"}
     return str(error["detail"]["reason"])
+
+
+def connected(application: Wsgi) -> falcon.testing.TestClient:
+    """Return a client of an application; the fixture `each_host` puts a host in between."""
+    return falcon.testing.TestClient(application)
 
 
 @dataclass
@@ -174,7 +180,7 @@ def make_desk(
     observer = Observer(EventLog("json", "info", descriptor))
     app = create_app(configured, service, keys, observer)
     return Desk(
-        falcon.testing.TestClient(WithRequestInfo(app, ForwardedFields())),
+        connected(WithRequestInfo(app, ForwardedFields())),
         service,
         keys,
         observer,

@@ -1,9 +1,11 @@
 """Tables in coverage and mutants: each entry is a change that a suite can notice."""
 
 from regauth.policytests.analysis.coverage import cover
-from regauth.policytests.analysis.mutants import mutants
+from regauth.policytests.analysis.mutants import mutants, untried_entries
 from regauth.policytests.analysis.mutation import mutate, questions
 from regauth.policytests.analysis.places import Places
+from regauth.policytests.analysis.variations import sampled
+from regauth.policytests.analysis.witnesses import Witnesses
 from tests.policytests.conftest import Repository
 
 POLICY = """
@@ -127,3 +129,41 @@ def test_a_token_for_what_is_not_covered_has_a_key_of_the_table(house: Repositor
 
     assert part.missing == ("F",)
     assert part.suggestions["F"] == '{from: one, claims: {repository_id: "2"}}'
+
+
+def test_entries_of_a_large_table_are_tried_at_equal_distances_and_the_rest_is_counted(
+    house: Repository,
+) -> None:
+    entries = "".join(f'    "{number}": team-{number}\n' for number in range(1, 101))
+    small = '    "1": payments\n    "2": search\n'
+    house.write("policy/policy.yaml", POLICY.replace(small, entries))
+    row = "      one   team-1/app A\n      one   team-2/app .\n"
+    loaded = house.load(SUITE + row, ONE)
+    compilation = loaded.compiled.compilation
+    assert compilation.policy is not None
+    places = Places.of(compilation.sources)
+    made = mutants(compilation.policy, places)
+    dropped = [one for one in made if one.operator == "drop-entry"]
+    tried = [1 + number * 99 // 19 for number in range(20)]
+
+    assert [one.before for one in dropped] == [f"{n}: team-{n}" for n in tried]
+    assert (tried[-1], untried_entries(compilation.policy)) == (100, 80)
+    sessions = [session for case in loaded.cases for session, _ in questions(loaded, case)]
+    for one in (dropped[1], dropped[-1]):
+        number = one.before.partition(":")[0]
+        witness = Witnesses(compilation.policy, sessions, [f"team-{number}/app"]).find(one)
+        assert f'repository_id: "{number}"' in str(witness)
+
+
+def test_nothing_is_left_out_of_a_small_table(house: Repository) -> None:
+    house.write("policy/policy.yaml", POLICY)
+    loaded = house.load(SUITE + ROWS["one"], ONE)
+    policy = loaded.compiled.compilation.policy
+    assert policy is not None
+
+    assert untried_entries(policy) == 0
+    for size in (1, 20, 21, 40, 1000):
+        keys = [str(number) for number in range(size)]
+        chosen = sampled(keys)
+        assert len(set(chosen)) == len(chosen) == min(size, 20)
+        assert {keys[0], keys[-1]} <= set(chosen)

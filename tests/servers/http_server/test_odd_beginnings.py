@@ -108,7 +108,7 @@ class Subject:
         return sum(self.running.sizes)
 
 
-@pytest.fixture(params=["token server", "proxy"])
+@pytest.fixture(params=["token server", "token server on granian", "proxy"])
 def begin(
     request: pytest.FixtureRequest, tmp_path: Path, start: Callable[..., Running]
 ) -> Callable[..., Subject]:
@@ -118,8 +118,11 @@ def begin(
         running = start("--config", file, command=(*before, *command))
         return Subject(running, asked + b"Connection: close\r\n\r\n")
 
-    if request.param == "token server":
+    if request.param != "proxy":
         folder: Path = request.getfixturevalue("folder")
+        if "granian" in request.param:
+            with (folder / "server.yaml").open("a") as configuration:
+                configuration.write("server: granian\n")
         file, command = folder / "server.yaml", OWN_PROCESS
         asked = b"GET /auth/token?service=%s HTTP/1.1\r\nHost: x\r\nAuthorization: Basic eDp5\r\n"
     else:
@@ -198,6 +201,8 @@ def test_s7_no_descriptor_left_costs_little_and_ends_by_itself(
 ) -> None:
     """Clients wait to be accepted while others' requests are refused."""
     subject = begin()
+    if subject.running.events[0].get("server") == "granian":
+        pytest.skip("granian tries again at once; its bound keeps it from the limit")
     server = subject.running.process.pid
     soft, hard = resource.prlimit(server, resource.RLIMIT_NOFILE)
     with ExitStack() as stack:

@@ -342,6 +342,7 @@ def test_each_is_counted_and_few_are_logged(tmp_path: Path) -> None:
     assert 'token_server_connections_turned_away_total{why="too-many"} 101.0' in page
 
 
+@pytest.mark.usefixtures("each_server")
 def test_the_command_serves_by_the_configured_bound(
     folder: Path, start: Callable[..., Running]
 ) -> None:

@@ -22,6 +22,7 @@ from regauth.servers.configuration.proxy_settings import (
 )
 from regauth.servers.configuration.settings import Address
 from regauth.servers.http_server import server as hosting
+from regauth.servers.http_server.hosts import make_host
 from regauth.servers.proxy.app import Proxy
 from regauth.servers.signing.certificates import (
     certificate_pem,
@@ -225,13 +226,14 @@ def standing(folder: Path, upstream: UpstreamSettings | None, **changes: Any) ->
         stack.callback(proxy.close)
         [listener] = hosting.bind(settings.listen)
         stack.callback(listener.close)
-        server = hosting.Server(
+        server = make_host(
+            settings.server,
             proxy.app,
             [listener],
+            proxy.clients,
             threads=settings.threads,
             drain=2.0,
             adjustments=hosting.streaming(settings.limits.max_body, settings.threads),
-            clients=proxy.clients,
         )
         thread = threading.Thread(target=server.run)
         port = listener.getsockname()[1]

@@ -32,6 +32,8 @@ from tests.servers.desk import (
     reason_of,
 )
 
+pytestmark = pytest.mark.usefixtures("each_host")
+
 SCOPE = "repository:acme/app:pull,push"
 
 

@@ -4,7 +4,6 @@ import base64
 import http.client
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote_plus
@@ -12,9 +11,8 @@ from urllib.parse import quote_plus
 import pytest
 
 from regauth.engine.tokens.keys import PrivateKey
-from regauth.servers.configuration.settings import Address
-from regauth.servers.http_server import server as hosting
 from tests.servers.desk import Desk, make_desk, pem_keys, policy_text
+from tests.servers.hosting import HOSTS, serving
 from tests.servers.recorded import FALLBACKS, RECORDED, Recorded
 
 PATIENCE = 20.0
@@ -25,18 +23,11 @@ def desk(tmp_path: Path, private_keys: dict[str, PrivateKey]) -> Desk:
     return make_desk(tmp_path, policy_text(pem_keys(private_keys["rsa"])), private_keys["rsa"])
 
 
-@pytest.fixture
-def port(desk: Desk) -> Iterator[int]:
+@pytest.fixture(params=HOSTS)
+def port(desk: Desk, request: pytest.FixtureRequest) -> Iterator[int]:
     """The desk's application, served as the command serves it."""
-    listeners = hosting.bind([Address("127.0.0.1", 0)])
-    server = hosting.Server(desk.client.app, listeners, threads=4, drain=1)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    yield int(hosting.addresses_of(listeners)[0].rpartition(":")[2])
-    server.stop()
-    thread.join(PATIENCE)
-    for one in listeners:
-        one.close()
+    with serving(request.param, desk.client.app) as port:
+        yield port
 
 
 def send(port: int, request: bytes) -> tuple[int, dict[str, str], bytes]:

@@ -29,6 +29,8 @@ from tests.servers.desk import (
     reason_of,
 )
 
+pytestmark = pytest.mark.usefixtures("each_host")
+
 
 @pytest.fixture
 def desk(tmp_path: Path, private_keys: dict[str, PrivateKey]) -> Desk:
@@ -330,7 +332,7 @@ def test_a_request_leaves_one_line_that_says_who_got_what(desk: Desk) -> None:
         params={"service": SERVICE, "scope": scopes, "account": "someone"},
         params_csv=False,
         headers={**basic("github", desk.token()), "User-Agent": "docker/28"},
-        remote_addr="192.0.2.7",
+        remote_addr="127.0.0.7",
     )
     events = desk.events()
 
@@ -340,7 +342,7 @@ def test_a_request_leaves_one_line_that_says_who_got_what(desk: Desk) -> None:
         "level": "info",
         "outcome": "issued",
         "status": 200,
-        "client": "192.0.2.7",
+        "client": "127.0.0.7",
         "agent": "docker/28",
         "account": "someone",
         "provider": "github",

@@ -20,6 +20,8 @@ from tests.servers.desk import (
     reason_of,
 )
 
+pytestmark = pytest.mark.usefixtures("each_host")
+
 FORM = "application/x-www-form-urlencoded"
 
 

@@ -16,6 +16,8 @@ from regauth.engine.tokens import jwt
 from tests.servers.desk import basic
 from tests.servers.process import COMMAND, PATIENCE, Running, run
 
+pytestmark = pytest.mark.usefixtures("each_server")
+
 SERVICE = "registry.example.com"
 
 
