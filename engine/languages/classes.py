@@ -15,9 +15,9 @@ from .characters import Characters
 from .tree import UnsupportedPatternError
 
 _DIGITS: Final = characters.between("09")
-_WORD: Final = characters.union(characters.between("az", "AZ", "09"), characters.of("_"))
+WORD: Final = characters.union(characters.between("az", "AZ", "09"), characters.of("_"))
 _SPACE: Final = characters.of("\t\n\f\r ")
-PERL: Final[Mapping[str, Characters]] = {"d": _DIGITS, "w": _WORD, "s": _SPACE}
+PERL: Final[Mapping[str, Characters]] = {"d": _DIGITS, "w": WORD, "s": _SPACE}
 POSIX: Final[Mapping[str, Characters]] = {
     "alnum": characters.between("az", "AZ", "09"),
     "alpha": characters.between("az", "AZ"),
@@ -31,7 +31,7 @@ POSIX: Final[Mapping[str, Characters]] = {
     "punct": characters.normal([(0x21, 0x2F), (0x3A, 0x40), (0x5B, 0x60), (0x7B, 0x7E)]),
     "space": characters.of("\t\n\v\f\r "),
     "upper": characters.between("AZ"),
-    "word": _WORD,
+    "word": WORD,
     "xdigit": characters.between("09", "AF", "af"),
 }
 ESCAPES: Final = {"a": "\a", "f": "\f", "t": "\t", "n": "\n", "r": "\r", "v": "\v"}

@@ -16,7 +16,16 @@ from . import characters
 from .automaton import Language, Moves, UndecidedError
 from .characters import Characters
 from .syntax import parse
-from .tree import Choice, Edge, OneOf, Repeat, Sequence, Tree
+from .tree import (
+    Choice,
+    Edge,
+    OneOf,
+    Repeat,
+    Sequence,
+    Tree,
+    UnsupportedPatternError,
+    WordEdge,
+)
 
 MAX_STATES: Final = 20_000
 """How many states a pattern may have, its repetitions written out."""
@@ -90,6 +99,8 @@ class _Graph:
                 return end
             case Repeat():
                 return self._repeat(tree, begin)
+            case WordEdge():
+                raise UnsupportedPatternError(r"the edge of a word (`\b`)")
 
     def _repeat(self, tree: Repeat, begin: int) -> int:
         for _ in range(tree.least):

@@ -5,8 +5,9 @@ What lives here: reading a pattern that RE2 has already accepted.  Not here: wha
 (`patterns`), and whether a pattern is a good one.
 
 Python's own parser cannot be used: it reads `[[:alpha:]]`, `{,3}`, `$`, `\s` and `\z` otherwise.
-What is not read here (`\b`, `\pL`, `(?m)`) raises `UnsupportedPatternError`; the caller must then
-say nothing about the pattern.
+What is not read here (`\pL`, `(?m)`) raises `UnsupportedPatternError`; the caller must then say
+nothing about the pattern.  `\B` is one of them: RE2 also finds it within a character of several
+bytes.
 
 Source: https://github.com/google/re2/wiki/Syntax
 """
@@ -16,7 +17,16 @@ from dataclasses import dataclass
 
 from . import characters, classes
 from .characters import Characters
-from .tree import Choice, Edge, OneOf, Repeat, Sequence, Tree, UnsupportedPatternError
+from .tree import (
+    Choice,
+    Edge,
+    OneOf,
+    Repeat,
+    Sequence,
+    Tree,
+    UnsupportedPatternError,
+    WordEdge,
+)
 
 
 def parse(pattern: str) -> Tree:
@@ -184,6 +194,8 @@ class _PatternReader:
             return Edge(end=False)
         if self._take("z"):
             return Edge(end=True)
+        if self._take("b"):
+            return WordEdge()
         known = self._perl()
         return self._one_of(characters.of(self._escaped())) if known is None else OneOf(known)
 

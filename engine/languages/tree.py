@@ -51,4 +51,9 @@ class Edge:
     end: bool
 
 
-Tree: TypeAlias = OneOf | Sequence | Choice | Repeat | Edge
+@dataclass(frozen=True, slots=True)
+class WordEdge:
+    r"""The beginning or the end of a word of ASCII (`\b`)."""
+
+
+Tree: TypeAlias = OneOf | Sequence | Choice | Repeat | Edge | WordEdge

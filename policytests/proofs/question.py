@@ -20,11 +20,11 @@ from .guarantees import guaranteed, paths_of
 from .instants import seconds
 from .lifetimes import with_lifetimes
 from .logic import formulas
-from .logic.atoms import Path
 from .logic.universe import Universe
 from .logins import Login, time_facts
 from .refinement import Count, GrantQuestion, Pair, assumed
-from .solving.search import Search, UnprovedError
+from .solving.equalities import UnprovedError
+from .solving.search import Search
 from .solving.solver import OutOfStepsError, Steps
 from .statements import Reference, Side, Target
 from .tokens import examples_of, wishes
@@ -181,9 +181,8 @@ class _Prover:
         if provider is None or provider.name not in pair.olds:
             return False
         sessions = provider.max_session is not None
-        slots: dict[Path, int] = {}
+        lists = Lists()
         for _ in range(3):
-            lists = Lists(slots)
             new, old = (
                 Login(one, pair.universe, service, lists, sessions=sessions)
                 for one in (provider, self._bound.providers[provider.name])
@@ -204,9 +203,10 @@ class _Prover:
                     if one.providers is None or provider.name in one.providers
                 )
                 formula = formulas.every((formula, known, *assumptions))
-            if all(slots.get(path, 1) >= count for path, count in lists.needed.items()):
+            grown = lists.grown()
+            if grown is None:
                 break
-            slots = lists.needed
+            lists = grown
         else:
             return False
         search = Search(pair.universe, self._count.steps, pair.examples, wishes(pair.now))

@@ -29,11 +29,11 @@ from .evaluation.quantifiers import Lists
 from .guarantees import guaranteed, paths_of
 from .instants import moment
 from .logic import atoms, formulas
-from .logic.atoms import Path
 from .logic.formulas import FALSE, TRUE, Formula
 from .logic.universe import Universe
 from .logins import Login, time_facts
-from .solving.search import Model, Search, UnprovedError
+from .solving.equalities import UnprovedError
+from .solving.search import Model, Search
 from .solving.solver import Steps
 from .solving.theory import Examples
 from .statements import Side, Target, retargeted
@@ -45,7 +45,7 @@ MAX_ROUNDS: Final = 400
 MANY_ROUNDS: Final = 24
 """Rounds after which everything near is put into the formula at once."""
 
-MAX_SLOT_ROUNDS: Final = 4
+MAX_SLOT_ROUNDS: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,13 +214,13 @@ class GrantQuestion:
 
     def _formula(self, number: int, used: Slice) -> tuple[Target, Formula]:
         """Return the formula of what the grant gives, with as many slots of lists as it needs."""
-        slots: dict[Path, int] = {}
+        lists: Lists | None = Lists()
         for _ in range(MAX_SLOT_ROUNDS):
-            lists = Lists(slots)
+            assert lists is not None  # noqa: S101 - for the type checker
             target, formula = self._with_lists(number, used, lists)
-            if all(slots.get(path, 1) >= count for path, count in lists.needed.items()):
+            lists = lists.grown()
+            if lists is None:
                 return target, formula
-            slots = lists.needed
         raise UnprovedError("a list that is walked within a walk of itself")
 
     def _with_lists(self, number: int, used: Slice, lists: Lists) -> tuple[Target, Formula]:

@@ -238,7 +238,8 @@ class Side:
                 parts = [
                     _wild(part) if isinstance(part, Wildcard) else part for part in pattern.parts
                 ]
-                yield from self._made(parts, "$wildcard", languages.NAME)
+                whole = Within(languages.NAME, MAX_NAME_LENGTH)
+                yield from self._made(parts, "$wildcard", whole)
             else:
                 written = [
                     Literal_(part) if isinstance(part, str) else _wild(part)
@@ -257,10 +258,11 @@ class Side:
             yield TAG, atoms.is_in(TAG, languages.TAG)
         else:
             for tag in grant.tags:
-                yield from self._made(_tag_parts(tag), "$any", languages.TAG)
+                whole = Within(languages.TAG, MAX_TAG_PART)
+                yield from self._made(_tag_parts(tag), "$any", whole)
 
     def _made(
-        self, parts: Sequence[str | Wild | Program], wildcard: str, whole: Language
+        self, parts: Sequence[str | Wild | Program], wildcard: str, whole: "Within"
     ) -> Iterator[tuple[Text, Formula]]:
         combinations: list[tuple[Formula, list[Text]]] = [(TRUE, [])]
         for number, part in enumerate(parts):
@@ -278,7 +280,7 @@ class Side:
             ]
         for when, texts in combinations:
             text = atoms.joined(texts)
-            constraint = both(when, atoms.is_in(text, whole))
+            constraint = both(when, is_valid(text, whole))
             if constraint is not FALSE:
                 yield text, constraint
 

@@ -13,7 +13,7 @@ from regauth.engine.cel.syntax.errors import CelError, CelErrorCode
 from .operators import short_list, short_string
 
 # White space as Unicode's property of that name; Python's own strip() also takes U+001C to U+001F.
-_SPACE: Final = (
+SPACE: Final = (
     "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
@@ -34,7 +34,7 @@ def upper_ascii(text: str) -> str:
 
 def trim(text: str) -> str:
     """Take white space off both ends."""
-    return text.strip(_SPACE)
+    return text.strip(SPACE)
 
 
 def _position(text: str, position: int) -> int:

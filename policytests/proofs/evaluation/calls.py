@@ -122,6 +122,14 @@ def arithmetic(
     known = _computed(function, values)
     if known is not None:
         return known
+    found = _summed(function, operator, values)
+    if found is None:
+        return evaluator.opaque((operator, *values), _result(function, values))
+    return found
+
+
+def _summed(function: Overloaded, operator: str, values: tuple[Value, ...]) -> Outcome | None:
+    """Return the outcome of an operator, or None when it is not followed."""
     match operator, values:
         case "+", (Str(text=left), Str(text=right)):
             return _short(atoms.joined((left, right)))
@@ -132,11 +140,13 @@ def arithmetic(
             if kind in _RANGES:
                 factor = 1 if operator == "+" else -1
                 return _in_range(kind, atoms.added(left_number.sum, right_number.sum, factor))
+        case "*", (Num(kind="int", sum=number), Num(kind="int", sum=by)) if by.is_constant:
+            return _in_range("int", atoms.added(atoms.constant(0), number, by.constant))
         case "-", (Num(kind="int", sum=number),):
             return _in_range("int", atoms.added(atoms.constant(0), number, -1))
         case _:
             pass
-    return evaluator.opaque((operator, *values), _result(function, values))
+    return None
 
 
 def _in_range(kind: str, number: Linear) -> Outcome:
@@ -283,7 +293,7 @@ def _followed(evaluator: "Evaluator", name: str, values: tuple[Value, ...]) -> O
     match name, values:
         case (("startsWith" | "endsWith" | "contains"), (Str(text=text), Str(text=part))):
             return certain(Bool(_about(name, text, part)))
-        case (("lowerAscii" | "upperAscii"), (Str(text=text),)):
+        case (("lowerAscii" | "upperAscii" | "trim"), (Str(text=text),)):
             return certain(Str(atoms.applied(Function(name), text)))
         case "replace", (Str(text=text), Str(text=Literal_(old)), Str(text=Literal_(new))) if old:
             return _short(atoms.applied(Function(name, (old, new)), text))

@@ -402,6 +402,10 @@ class Evaluator:
         self, node: Call, environment: Environment, definitions: Mapping[str, Program]
     ) -> Outcome:
         parts = node.arguments if node.target is None else (node.target, *node.arguments)
+        first = parts[0]
+        if node.function == "size" and isinstance(first, Comprehension) and first.kind == "filter":
+            kept = quantifiers.filtered_size(self, first, environment, definitions)
+            return outcome(within(self.within_steps(node, "size"), kept))
         arguments = [self.node(part, environment, definitions) for part in parts]
         found = calls.call(self, node.function, arguments)
         # The outcomes of the arguments say which elements of lists the call is about.

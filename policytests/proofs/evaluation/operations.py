@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from regauth.engine.cel.library.operators import ARITHMETIC
 from regauth.policytests.proofs.languages.images import Function
 from regauth.policytests.proofs.logic import atoms, formulas
-from regauth.policytests.proofs.logic.atoms import Linear, Literal_
+from regauth.policytests.proofs.logic.atoms import Linear, Literal_, Quantity
 from regauth.policytests.proofs.logic.formulas import TRUE
 from regauth.policytests.proofs.logic.universe import Kind
 
@@ -92,6 +92,13 @@ def equal(evaluator: "Evaluator", left: Value, right: Value) -> Outcome:
             return _equal_lists(evaluator, items, others)
         case _:
             pass
+    if isinstance(right, Elements) and isinstance(left, (ListAt, Pieces)):
+        left, right = right, left
+    match left, right:
+        case Elements(items=items), (ListAt() | Pieces()) if len(items) < _MAX_POSITION:
+            return _equal_to_elements(evaluator, items, right)
+        case _:
+            pass
     both_lists = isinstance(left, LISTS) and isinstance(right, LISTS)
     if both_lists or (isinstance(left, _MAPS) and isinstance(right, _MAPS)):
         return evaluator.opaque(("==", _pair(left, right)), Kind.BOOL)
@@ -106,6 +113,29 @@ def _equal_lists(
     pairs = [_equal_outcomes(evaluator, *pair) for pair in zip(items, others, strict=True)]
     return truth(
         formulas.every(pair.true for pair in pairs), formulas.some(pair.false for pair in pairs)
+    )
+
+
+def _equal_to_elements(
+    evaluator: "Evaluator", items: tuple[Outcome, ...], found: ListAt | Pieces
+) -> Outcome:
+    """Return whether a list is the one that an expression spells out."""
+    if isinstance(found, ListAt):
+        evaluator.lists.sized.add(found.path)
+        size = atoms.quantity(Quantity("size", found.path))
+    else:
+        size = calls.number_of_pieces(found.text, found.separator)
+    same = atoms.compares(size, "==", atoms.constant(len(items)))
+    others = tuple(
+        _at_position(evaluator, found, Num("int", atoms.constant(number)))
+        for number in range(len(items))
+    )
+    equal_items = _equal_lists(evaluator, items, others)
+    return outcome(
+        [
+            (same.negation, Bool(formulas.FALSE)),
+            *((formulas.both(same, when), value) for when, value in equal_items.cases),
+        ]
     )
 
 

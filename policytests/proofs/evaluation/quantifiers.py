@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from regauth.engine.cel import Program
 from regauth.engine.cel.syntax.nodes import Comprehension
 from regauth.policytests.proofs.logic import atoms, formulas
-from regauth.policytests.proofs.logic.atoms import KindIs, Path, Slot
+from regauth.policytests.proofs.logic.atoms import KindIs, Path, Quantity, Slot
 from regauth.policytests.proofs.logic.formulas import FALSE, TRUE, Formula, both
 from regauth.policytests.proofs.logic.universe import Kind, Universe
 
@@ -30,6 +30,7 @@ from .values import (
     Elements,
     ListAt,
     MapAt,
+    Num,
     Outcome,
     ScopeMap,
     Unclear,
@@ -47,18 +48,38 @@ class Lists:
     """
     What the evaluations of one question ask of the token's lists.
 
-    `slots` says how many elements of each list are looked at; of one that is not there, one is.
+    Of each list the first `ahead` elements are looked at by their positions, and `slots` others; of
+    one that is not there, none and one.
     `quantified` collects the quantifiers over each, `sized` the lists whose size matters,
     `positions` the positions that are asked for, and `floored` the times whose whole seconds are.
     """
 
     slots: Mapping[Path, int] = field(default_factory=dict)
+    ahead: Mapping[Path, int] = field(default_factory=dict)
     quantified: dict[Path, set[Hashable]] = field(default_factory=dict)
     sized: set[Path] = field(default_factory=set)
     positions: dict[Path, set[int]] = field(default_factory=dict)
     floored: set[Path] = field(default_factory=set)
+    counted: set[Quantity] = field(default_factory=set)
+    """How many elements filters keep that keep two or more."""
     walking: list[Path] = field(default_factory=list)
     """The lists of the quantifiers around what is evaluated just now."""
+
+    def elements(self, path: Path) -> list[Slot]:
+        """Return the elements of a list that are looked at."""
+        return [
+            *(Slot(number, position=True) for number in range(self.ahead.get(path, 0))),
+            *(Slot(number) for number in range(self.slots.get(path, 1))),
+        ]
+
+    def grown(self) -> "Lists | None":
+        """Return lists with as many slots and positions as are needed, or None: these have them."""
+        ahead = {path: max(numbers) + 1 for path, numbers in self.positions.items()}
+        if all(self.slots.get(path, 1) >= count for path, count in self.needed.items()) and all(
+            self.ahead.get(path, 0) >= count for path, count in ahead.items()
+        ):
+            return None
+        return Lists(self.needed, ahead)
 
     @property
     def needed(self) -> dict[Path, int]:
@@ -69,21 +90,26 @@ class Lists:
         """
         Return what holds of every token's lists, of which sizes, positions and slots say parts.
 
-        A list fills its slots as far as it goes: one more element that nothing needs changes no
-        quantifier.
+        A list fills its slots as far as it goes, after the elements that are looked at by their
+        positions: one more element that nothing needs changes no quantifier.
         """
         found: list[Formula] = list(map(_floor, sorted(self.floored, key=repr)))
+        found += [
+            atoms.compares(atoms.constant(2), "<=", atoms.quantity(one))
+            for one in sorted(self.counted, key=repr)
+        ]
         for path in sorted(self.sized, key=repr):
             size = atoms.quantity(atoms.Quantity("size", path))
             found.append(atoms.compares(atoms.constant(0), "<=", size))
-            slots = self.slots.get(path, 1) if path in self.quantified else 0
-            elements = [Slot(number) for number in range(slots)]
-            elements += [
-                Slot(number, position=True) for number in sorted(self.positions.get(path, ()))
-            ]
-            for element in elements:
+            ahead = self.ahead.get(path, 0)
+            asked = set(range(ahead)) | self.positions.get(path, set())
+            places = {Slot(number, position=True): number for number in sorted(asked)}
+            if path in self.quantified:
+                others = range(self.slots.get(path, 1))
+                places |= {Slot(number): ahead + number for number in others}
+            for element, number in places.items():
                 below = (*path, element)
-                reached = atoms.compares(atoms.constant(element.number), "<", size)
+                reached = atoms.compares(atoms.constant(number), "<", size)
                 if Kind.ABSENT in universe.kinds(below):
                     absent = formulas.atom(KindIs(below, Kind.ABSENT))
                     found.append(formulas.same(absent.negation, reached))
@@ -122,8 +148,8 @@ def exists(
     """
     evaluator.lists.quantified.setdefault(path, set()).add(key)
     true, failed = [], []
-    for number in range(evaluator.lists.slots.get(path, 1)):
-        below = (*path, Slot(number))
+    for element in evaluator.lists.elements(path):
+        below = (*path, element)
         here = evaluator.is_there(below)
         evaluator.lists.walking.append(path)
         found = evaluator.condition(body(evaluator.read(below)))
@@ -148,13 +174,28 @@ def exists_one(
     """
     evaluator.lists.quantified.setdefault(path, set()).update(((key, 1), (key, 2)))
     found = []
-    for number in range(evaluator.lists.slots.get(path, 1)):
-        below = (*path, Slot(number))
+    for element in evaluator.lists.elements(path):
+        below = (*path, element)
         evaluator.lists.walking.append(path)
         inner = evaluator.condition(body(evaluator.read(below)))
         evaluator.lists.walking.pop()
         found.append((evaluator.is_there(below), inner))
     return _exactly_one(found)
+
+
+def filtered_size(
+    evaluator: "Evaluator",
+    node: Comprehension,
+    environment: "Environment",
+    definitions: Mapping[str, Program],
+) -> Outcome:
+    """Return how many elements a filter keeps."""
+    walk = _Walk(evaluator, node, environment, definitions)
+    cases: list[Case] = []
+    for when, source in evaluator.node(node.source, environment, definitions).cases:
+        limit = evaluator.within_steps(node, source)
+        cases += [(formulas.every((when, limit, own)), value) for own, value in walk.kept(source)]
+    return outcome(cases)
 
 
 def _exactly_one(elements: Sequence[tuple[Formula, Outcome]]) -> Outcome:
@@ -216,6 +257,44 @@ class _Walk:
             kind = Kind.BOOL if self._node.kind in ("exists", "all", "exists_one") else ""
             return self._evaluator.opaque((self._node.kind, source, self._key), kind).cases
         return ()
+
+    def kept(self, source: Value) -> tuple[Case, ...]:
+        """Return how many elements of a value the condition holds for."""
+        if isinstance(source, ListAt) and not self._is_endless(source.path):
+            return self._kept_of(source.path).cases
+        if isinstance(source, (*LISTS, MapAt, ScopeMap, Unclear)):
+            key = ("size", self._node.kind, source, self._key)
+            return self._evaluator.opaque(key, Kind.INT).cases
+        return ()
+
+    def _kept_of(self, path: Path) -> Outcome:
+        """
+        Return how many elements of the list at a path the condition holds for.
+
+        None, one and an error are told apart by two slots; two or more are a number that is not
+        known, at least two.
+        """
+        key = ("filter", self._key)
+        lists = self._evaluator.lists
+        lists.quantified.setdefault(path, set()).update(((key, 1), (key, 2)))
+        found = []
+        for element in lists.elements(path):
+            below = (*path, element)
+            lists.walking.append(path)
+            inner = self._body(self._evaluator.read(below))
+            lists.walking.pop()
+            found.append((self._evaluator.is_there(below), inner))
+        defined = formulas.every(formulas.some((here.negation, one.defined)) for here, one in found)
+        none = formulas.every(both(here, one.true).negation for here, one in found)
+        single = both(_exactly_one(found).true, none.negation)
+        many = atoms.quantity(Quantity("count", (path, key)))
+        lists.counted.add(Quantity("count", (path, key)))
+        cases: list[Case] = [
+            (both(defined, none), Num("int", atoms.constant(0))),
+            (both(defined, single), Num("int", atoms.constant(1))),
+            (formulas.every((defined, none.negation, single.negation)), Num("int", many)),
+        ]
+        return outcome(cases)
 
     def _is_endless(self, path: Path) -> bool:
         """Tell whether a list is walked anew for each element of a walk of itself."""

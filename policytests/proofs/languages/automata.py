@@ -11,9 +11,11 @@ there is accepted.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeAlias
 
-from .expressions import Chain, Edge, Either, Expression, Nothing, OneOf, Star
+from regauth.engine.languages.classes import WORD
+
+from .expressions import Chain, Edge, Either, Expression, Nothing, OneOf, Star, WordEdge
 
 MAX_STATES: Final = 4_000
 """States of an automaton; an expression that needs more is not decided."""
@@ -66,7 +68,12 @@ class _Fragments:
 
     reads: list[list[tuple[OneOf, int]]] = field(default_factory=list)
     moves: list[list[tuple[str, int]]] = field(default_factory=list)
-    """Moves without a character: `""` anywhere, `^` and `$` where the text begins and ends."""
+    """
+    Moves without a character: `""` anywhere, `^` and `$` where the text begins and ends, `b` where
+    a word begins or ends.
+    """
+    words: bool = False
+    """Whether it asks where words begin and end."""
 
     def place(self) -> int:
         self.reads.append([])
@@ -76,12 +83,11 @@ class _Fragments:
     def add(self, expression: Expression, begin: int, end: int) -> None:
         """Make `expression` lead from one place to another."""
         match expression:
-            case Nothing():
-                pass
             case OneOf():
                 self.reads[begin].append((expression, end))
-            case Edge(start=start):
-                self.moves[begin].append(("^" if start else "$", end))
+            case Edge() | WordEdge():
+                self.moves[begin].append((_kind(expression), end))
+                self.words |= isinstance(expression, WordEdge)
             case Chain(parts=parts):
                 at = begin
                 for part in parts:
@@ -100,6 +106,8 @@ class _Fragments:
                 self.moves[loop] += [("", end), ("", inside)]
                 self.add(of, inside, after)
                 self.moves[after].append(("", loop))
+            case Nothing():
+                pass
         if len(self.reads) > 10 * MAX_STATES:
             raise UndecidedError("the expression is too large")
 
@@ -115,6 +123,13 @@ class _Fragments:
         return frozenset(found)
 
 
+def _kind(edge: Edge | WordEdge) -> str:
+    """Return the kind of the move that an edge allows."""
+    if isinstance(edge, WordEdge):
+        return "b"
+    return "^" if edge.start else "$"
+
+
 def build(expression: Expression) -> Automaton:
     """
     Return the smallest automaton of an expression.
@@ -126,39 +141,60 @@ def build(expression: Expression) -> Automaton:
     begin, end = parts.place(), parts.place()
     parts.add(expression, begin, end)
     # The first state is one of its own: only there `^` holds, wherever the same places come again.
-    order = [parts.reach([begin], ("", "^"))]
-    known: dict[frozenset[int], int] = {}
+    order: list[_Places] = [(parts.reach([begin], ("", "^")), False)]
+    known: dict[_Places, int] = {}
     rows: list[tuple[Transition, ...]] = []
     finals: set[int] = set()
-    for state, places in enumerate(order):
-        at_end = parts.reach(places, ("", "$", "^") if state == 0 else ("", "$"))
-        if end in at_end:
+    for state, (places, after_word) in enumerate(order):
+        start = ("^",) if state == 0 else ()
+        edge = "b" if after_word else ""
+        if end in parts.reach(places, ("", "$", edge, *start)):
             finals.add(state)
-        rows.append(_row(parts, places, order, known))
+        rows.append(_row(parts, (places, after_word), start, order, known))
     return minimised(Automaton(tuple(rows), frozenset(finals)))
+
+
+_Places: TypeAlias = tuple[frozenset[int], bool]
+"""The places a text may have led to, and whether a character of a word was the last; if asked."""
 
 
 def _row(
     parts: _Fragments,
-    places: frozenset[int],
-    order: list[frozenset[int]],
-    known: dict[frozenset[int], int],
+    state: _Places,
+    start: tuple[str, ...],
+    order: list[_Places],
+    known: dict[_Places, int],
 ) -> tuple[Transition, ...]:
-    """Return the transitions of a set of places; sets that are new are added to `order`."""
-    reads = [read for place in places for read in parts.reads[place]]
-    cuts = sorted(
-        {cut for one, _ in reads for low, high in one.characters for cut in (low, high + 1)}
-    )
+    """Return the transitions of a state; states that are new are added to `order`."""
+    places, after_word = state
+    before = {
+        is_word: parts.reach(places, ("", "" if is_word == after_word else "b", *start))
+        for is_word in ((False, True) if parts.words else (False,))
+    }
+    reads = {
+        word: [read for place in found for read in parts.reads[place]]
+        for word, found in before.items()
+    }
+    cuts = {
+        cut
+        for found in reads.values()
+        for one, _ in found
+        for low, high in one.characters
+        for cut in (low, high + 1)
+    }
+    if parts.words and cuts:
+        cuts |= {cut for low, high in WORD for cut in (low, high + 1)}
     row: list[Transition] = []
-    for low, after in pairwise(cuts):
+    for low, after in pairwise(sorted(cuts)):
+        is_word = parts.words and any(first <= low <= last for first, last in WORD)
         targets = frozenset(
             target
-            for one, target in reads
+            for one, target in reads[is_word]
             if any(first <= low <= last for first, last in one.characters)
         )
         if not targets:
             continue
-        reached = parts.reach(targets, ("",))
+        reached = (parts.reach(targets, ("",)), is_word)
         if reached not in known:
             if len(order) > MAX_STATES:
                 raise UndecidedError("the expression needs too many states")

@@ -55,7 +55,12 @@ class Edge:
     start: bool
 
 
-Expression: TypeAlias = Nothing | OneOf | Chain | Either | Star | Edge
+@dataclass(frozen=True, slots=True)
+class WordEdge:
+    """The empty text where a word of ASCII begins or ends."""
+
+
+Expression: TypeAlias = Nothing | OneOf | Chain | Either | Star | Edge | WordEdge
 
 EMPTY: Final = Chain(())
 ANY: Final = OneOf(characters.ALL)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Generic, TypeVar
 
+from regauth.engine.cel.library.strings import SPACE, trim
 from regauth.engine.languages import characters
 from regauth.engine.languages.characters import Characters
 
@@ -36,7 +37,7 @@ class Function:
 
     `lowerAscii`, `upperAscii`, `replace` (old, new), `piece` (separator, position: one of what
     `split` gives), `part` (start, end: `substring`; end -1 for the rest), `pieces` (separator: a
-    text with one character for each piece that `split` gives).
+    text with one character for each piece that `split` gives), `trim`.
     """
 
     name: str
@@ -59,6 +60,8 @@ class Function:
                 return text[start:stop] if start <= stop <= len(text) else None
             case "pieces", (str(separator),):
                 return "x" * len(text.split(separator))
+            case "trim", ():
+                return trim(text)
             case _:
                 pass
         raise UndecidedError(f"the function {self.name}")
@@ -82,6 +85,8 @@ def preimage(base: Automaton, function: Function) -> Automaton:
             return _explore(base, _Splitting(base, separator, position))
         case "pieces", (str(separator),) if separator:
             return _explore(base, _Counting(base, separator))
+        case "trim", ():
+            return _explore(base, _Trimming(base))
         case "part", (int(start), int(end)):
             return _explore(base, _Cutting(base, start, end))
         case _:
@@ -235,6 +240,26 @@ class _Cutting(_Machine[Pair]):
         if 0 <= self._end < self._first:
             return False
         return read >= max(self._first, self._end) and at in self._base.finals
+
+
+class _Trimming(_Machine[Triple]):
+    """Keeps where the automaton was before the white space that may turn out to be the last."""
+
+    special = characters.of(SPACE)
+
+    def __init__(self, base: Automaton) -> None:
+        self._base = base
+        self.start = (0, 0, 0)
+
+    def step(self, state: Triple, code: int) -> Triple | None:
+        before, at, begun = state
+        if chr(code) in SPACE:
+            return (before, self._base.step(at, code), 1) if begun else state
+        at = self._base.step(at, code)
+        return None if at == DEAD else (at, at, 1)
+
+    def ends(self, state: Triple) -> bool:
+        return state[0] in self._base.finals
 
 
 def _explore(base: Automaton, machine: _Machine[State]) -> Automaton:

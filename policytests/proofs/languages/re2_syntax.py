@@ -11,10 +11,11 @@ from regauth.engine.languages.syntax import parse
 from regauth.engine.languages.tree import Choice, Repeat, Sequence, Tree
 from regauth.engine.languages.tree import Edge as EdgeOfText
 from regauth.engine.languages.tree import OneOf as OneOfCharacters
+from regauth.engine.languages.tree import WordEdge as WordEdgeOfText
 
 from . import expressions
 from .automata import UndecidedError
-from .expressions import ANYTHING, Edge, Expression, OneOf
+from .expressions import ANYTHING, Edge, Expression, OneOf, WordEdge
 
 
 def search(pattern: str) -> Expression:
@@ -37,6 +38,8 @@ def _expression(tree: Tree) -> Expression:
             return OneOf(found)
         case EdgeOfText(end):
             return Edge(start=not end)
+        case WordEdgeOfText():
+            return WordEdge()
         case Sequence(parts):
             return expressions.chain(*map(_expression, parts))
         case Choice(parts):

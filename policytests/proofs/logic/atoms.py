@@ -158,19 +158,29 @@ class Quantity:
 
     `kind`: `int` and `double` of a path; `now` and `at` in seconds; `rounded`, the double at a path
     as a time in seconds with microseconds; `floor`, the whole seconds of such a time; `length` of a
-    text; `pieces` of a text and a separator; `size` of the list or map at a path; `opaque` by a
-    key.
+    text; `pieces` of a text and a separator; `size` of the list or map at a path; `count` of the
+    elements that a filter keeps of a list; `opaque` by a key.
     """
 
     kind: Literal[
-        "int", "double", "now", "at", "rounded", "floor", "length", "pieces", "size", "opaque"
+        "int",
+        "double",
+        "now",
+        "at",
+        "rounded",
+        "floor",
+        "length",
+        "pieces",
+        "size",
+        "count",
+        "opaque",
     ]
     about: Hashable = None
 
     @property
     def is_whole(self) -> bool:
         """Whether it has no fraction."""
-        return self.kind in ("int", "floor", "length", "pieces", "size")
+        return self.kind in ("int", "floor", "length", "pieces", "size", "count")
 
 
 NOW: Final = Quantity("now")

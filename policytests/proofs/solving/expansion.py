@@ -84,6 +84,15 @@ class Expansion:
 
     # -- languages
 
+    def inside(self, text: Text, language: Language) -> Formula:
+        """
+        Return that a text is in a language, as questions about single texts.
+
+        Raises:
+            UndecidedError: An automaton that is needed is too large.
+        """
+        return self._split_in(text, language)
+
     def _in(self, text: Text, language: Language) -> Formula:
         try:
             return self._split_in(text, language)

@@ -6,34 +6,41 @@ and texts that must differ.  Not here: tokens made of the values (`tokens`), the
 (`confirmation`).
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
 from regauth.policytests.proofs.languages.automata import UndecidedError
-from regauth.policytests.proofs.logic import formulas
+from regauth.policytests.proofs.logic import atoms, formulas
 from regauth.policytests.proofs.logic.atoms import (
     Compares,
     Opaque,
-    OpaqueText,
     Quantity,
-    SameText,
-    Variable,
 )
-from regauth.policytests.proofs.logic.formulas import FALSE, Formula
-from regauth.policytests.proofs.logic.universe import Kind, Universe
+from regauth.policytests.proofs.logic.formulas import FALSE, TRUE, Formula
+from regauth.policytests.proofs.logic.universe import Universe
 
 from .arithmetic import Arithmetic
+from .compound import Compounds
+from .equalities import (
+    UnprovedError,
+    different_texts,
+    pairs_of,
+    samples_of,
+    texts_of,
+)
 from .expansion import Expansion
 from .solver import Solver, Steps
 from .theory import Choice, Examples, Holder, Theory
+from .wording import Wording
 
 MAX_REFUSED: Final = 16
 """Models that may turn out to be none before a question is given up."""
 
 COST_OF_ROUND: Final = 300
 COST_OF_MODEL: Final = 500
+COST_OF_WORDING: Final = 1_000
 COST_OF_NUMBERS: Final = 2_000
 """Steps for work beside the solver's, so that a step takes about the same time everywhere."""
 
@@ -43,8 +50,8 @@ MAX_ROUNDS: Final = 2_000
 VARIANTS: Final = 6
 """Ways in which the texts of one model are chosen, where something is not decided."""
 
-MAX_ASSIGNED: Final = 5_000
-"""Texts that are tried for values that must differ."""
+SHORT: Final = (20, 3, 2)
+"""Elements of a list that is short, shorter and shortest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +61,6 @@ class Model:
     choices: Mapping[Holder, Choice]
     texts: Mapping[Holder, str]
     numbers: Mapping[Quantity, Fraction]
-
-
-class UnprovedError(Exception):
-    """A question is not decided; the message says what it hangs on."""
 
 
 Accept = Callable[[Model], bool]
@@ -75,6 +78,7 @@ class Search:
     """Comparisons that need not hold, and make a model easier to believe."""
     blamed: dict[str, None] = field(default_factory=dict)
     _known: dict[Hashable, dict[Quantity, Fraction]] = field(default_factory=dict)
+    _expansion: Expansion = field(default_factory=Expansion)
 
     def find(self, formula: Formula, accept: Accept) -> Model | None:
         """
@@ -84,11 +88,10 @@ class Search:
             UnprovedError: Neither was found.
             OutOfStepsError: The steps are spent.
         """
-        expansion = Expansion()
-        expanded = expansion.expand(formula)
-        self.blamed.update(expansion.blamed)
-        # Models in which nothing opaque has a value are the likeliest to be real.
-        plain = formulas.rewritten(expanded, _undefined)
+        expanded = self._expansion.expand(formula)
+        self.blamed.update(self._expansion.blamed)
+        # Where nothing opaque has a value and nothing is large, a model is likely to be real.
+        plain = formulas.rewritten(expanded, _usual)
         if plain is not expanded and plain is not FALSE:
             try:
                 model = self._find(plain, accept)
@@ -99,16 +102,20 @@ class Search:
         return self._find(expanded, accept)
 
     def _find(self, expanded: Formula, accept: Accept) -> Model | None:
-        if expanded is FALSE:
+        compounds = Compounds(self._expansion)
+        resolved = compounds.resolve(expanded)
+        if resolved is FALSE:
             return None
         solver = Solver(self.steps)
         try:
-            theory = Theory(self.universe, expanded, solver, self.examples)
+            theory = Theory(self.universe, resolved, solver, self.examples, compounds.terms)
         except UndecidedError as error:
             raise UnprovedError(str(error)) from error
-        return self._solve(theory, solver, accept)
+        return self._solve(theory, solver, compounds, accept)
 
-    def _solve(self, theory: Theory, solver: Solver, accept: Accept) -> Model | None:
+    def _solve(
+        self, theory: Theory, solver: Solver, compounds: Compounds, accept: Accept
+    ) -> Model | None:
         refused = 0
         arithmetic: Arithmetic | None = None
         for _ in range(MAX_ROUNDS):
@@ -117,16 +124,22 @@ class Search:
                 if refused:
                     raise UnprovedError(self._reason())
                 return None
-            arithmetic = arithmetic or Arithmetic([*theory.comparisons, *self.wishes])
+            if arithmetic is None:
+                short = _short_lists(theory.comparisons)
+                arithmetic = Arithmetic([*theory.comparisons, *self.wishes, *short])
             chosen = _chosen(theory, solver)
-            clause = _clash(theory, solver, arithmetic) or _different_texts(theory, solver, chosen)
+            clause = _clash(theory, solver, arithmetic) or different_texts(theory, solver, chosen)
             if clause is not None:
                 solver.add(clause)
                 continue
             numbers = self._numbers_of(arithmetic, _literals(theory, solver))
             for variant in range(VARIANTS if self.blamed or refused else 1):
                 self.steps.take(COST_OF_MODEL)
-                model = Model(chosen, _model_texts(theory, solver, chosen, variant), numbers)
+                texts = _model_texts(theory, solver, chosen, variant)
+                if compounds.terms:
+                    self.steps.take(COST_OF_WORDING)
+                    texts.update(_worded(theory, solver, chosen, compounds, variant))
+                model = Model(chosen, texts, numbers)
                 if accept(model):
                     return model
             refused += 1
@@ -150,10 +163,12 @@ class Search:
         return "; ".join(sorted(self.blamed)) or "values that the engine sees otherwise"
 
 
-def _undefined(about: Hashable, one: Formula) -> Formula:
-    """Take what is opaque for an error."""
+def _usual(about: Hashable, one: Formula) -> Formula:
+    """Take what is opaque for an error, and texts and lists for short."""
     key = about.key if isinstance(about, Opaque) else None
-    return FALSE if isinstance(key, tuple) and key[:1] == ("defined",) else one
+    if not isinstance(key, tuple) or not key:
+        return one
+    return {"defined": FALSE, "steps": TRUE, "short": TRUE}.get(key[0], one)
 
 
 def _chosen(theory: Theory, solver: Solver) -> dict[Holder, Choice]:
@@ -176,130 +191,45 @@ def _clash(theory: Theory, solver: Solver, arithmetic: Arithmetic) -> list[int] 
     return [-theory.atoms[one] * solver.value(theory.atoms[one]) for one in core]
 
 
-# -- texts that are equal or differ
-
-
-def _pairs(
-    theory: Theory, solver: Solver, chosen: Mapping[Holder, Choice]
-) -> list[tuple[SameText, Holder, Holder, bool]]:
-    """Return the comparisons of two texts that are both texts, and whether they are equal."""
-    found = []
-    for pair in theory.pairs:
-        left, right = pair.left, pair.right
-        assert isinstance(left, (Variable, OpaqueText))  # noqa: S101 - by `expansion`
-        assert isinstance(right, (Variable, OpaqueText))  # noqa: S101
-        if chosen[left].kind is Kind.STRING and chosen[right].kind is Kind.STRING:
-            found.append((pair, left, right, solver.value(theory.atoms[pair]) == 1))
-    return found
-
-
-def _different_texts(
-    theory: Theory, solver: Solver, chosen: Mapping[Holder, Choice]
-) -> list[int] | None:
-    """Return a clause that rules a choice out in which equal and different texts do not go."""
-    pairs = _pairs(theory, solver, chosen)
-    if not pairs or _texts(pairs, chosen, 0) is not None:
-        return None
-    clause = [-theory.atoms[pair] * solver.value(theory.atoms[pair]) for pair, *_ in pairs]
-    holders = {holder for _, left, right, _ in pairs for holder in (left, right)}
-    return [*clause, *(-theory.choices[holder][chosen[holder]] for holder in holders)]
-
-
-def _texts(
-    pairs: list[tuple[SameText, Holder, Holder, bool]],
-    chosen: Mapping[Holder, Choice],
-    variant: int,
-) -> dict[Holder, str] | None:
-    """
-    Return a text for each holder that is compared, or None when there are none.
-
-    Each cell has more samples than holders can differ, or all of its texts, so that texts are
-    found where there are any.
-
-    Raises:
-        UnprovedError: A cell has fewer samples than it would need.
-    """
-    above: dict[Holder, Holder] = {}
-
-    def root(holder: Holder) -> Holder:
-        while holder in above:
-            holder = above[holder]
-        return holder
-
-    for _, left, right, equal in pairs:
-        one, other = root(left), root(right)
-        if equal and one != other:
-            if chosen[one].cell != chosen[other].cell:
-                return None
-            above[one] = other
-    differ = [(root(left), root(right)) for _, left, right, equal in pairs if not equal]
-    if any(one == other for one, other in differ):
-        return None
-    roots = list(
-        dict.fromkeys(root(holder) for _, left, right, _ in pairs for holder in (left, right))
-    )
-    roots.sort(key=lambda holder: len(_samples(chosen[holder], variant)))
-    found = _assigned(roots, differ, chosen, variant)
-    if found is None:
-        cells = [chosen[holder].cell for holder in roots]
-        if any(cell and not cell.complete and len(cell.samples) < len(roots) for cell in cells):
-            raise UnprovedError("texts that are longer than names, and differ")
-        return None
-    return {holder: found[root(holder)] for _, left, right, _ in pairs for holder in (left, right)}
-
-
-def _assigned(
-    roots: list[Holder],
-    differ: list[tuple[Holder, Holder]],
-    chosen: Mapping[Holder, Choice],
-    variant: int,
-) -> dict[Holder, str] | None:
-    found: dict[Holder, str] = {}
-    tried = 0
-
-    def assign(number: int) -> bool:
-        nonlocal tried
-        if number == len(roots):
-            return True
-        holder = roots[number]
-        near = {other for pair in differ if holder in pair for other in pair if other != holder}
-        taken = {found[other] for other in near if other in found}
-        for text in _samples(chosen[holder], variant):
-            tried += 1
-            if tried > MAX_ASSIGNED:
-                raise UnprovedError("many texts that differ")
-            if text in taken:
-                continue
-            found[holder] = text
-            if assign(number + 1):
-                return True
-            del found[holder]
-        return False
-
-    return found if assign(0) else None
-
-
-def _samples(choice: Choice, variant: int) -> list[str]:
-    """Return the samples of a choice's cell; a text that is not empty first, where there is one."""
-    samples = list(choice.cell.samples) if choice.cell is not None else []
-    samples.sort(key=lambda text: not text)
-    turn = variant % len(samples) if samples else 0
-    return samples[turn:] + samples[:turn]
-
-
 def _model_texts(
     theory: Theory, solver: Solver, chosen: Mapping[Holder, Choice], variant: int
 ) -> dict[Holder, str]:
     """Return a text for each holder that has one."""
     texts = {
-        holder: _samples(choice, variant)[0]
+        holder: samples_of(choice, variant)[0]
         for holder, choice in chosen.items()
         if choice.cell is not None
     }
-    pairs = _pairs(theory, solver, chosen)
+    pairs = pairs_of(theory, solver, chosen)
     if pairs:
-        texts.update(_texts(pairs, chosen, variant) or _texts(pairs, chosen, 0) or {})
+        texts.update(texts_of(pairs, chosen, variant) or texts_of(pairs, chosen, 0) or {})
     return texts
+
+
+def _worded(
+    theory: Theory,
+    solver: Solver,
+    chosen: Mapping[Holder, Choice],
+    compounds: Compounds,
+    variant: int,
+) -> dict[Holder, str]:
+    """Return texts of which compounds are what their parts make, or nothing."""
+    same = [(left, right, equal) for _, left, right, equal in pairs_of(theory, solver, chosen)]
+    fitting = [
+        (fits, solver.value(theory.atoms[about]) == 1) for about, fits in compounds.fits.items()
+    ]
+    return Wording(theory, chosen, same, fitting, variant).find() or {}
+
+
+def _short_lists(comparisons: Iterable[Compares]) -> list[Compares]:
+    """Return the wish that lists are short."""
+    asked = dict.fromkeys(one for comparison in comparisons for one, _ in comparison.sum.terms)
+    sizes = [one for one in asked if one.kind in ("size", "count")]
+    return [
+        Compares("<=", atoms.added(atoms.quantity(one), atoms.constant(most), -1))
+        for most in SHORT
+        for one in sizes
+    ]
 
 
 def _numbers(
@@ -309,6 +239,7 @@ def _numbers(
     if not literals:
         return {}
     asked = {one for comparison in literals for one, _ in comparison.sum.terms}
+    wishes = [*wishes, *_short_lists(literals)]
     wished = dict(literals)
     possible = [
         one

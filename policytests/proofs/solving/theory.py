@@ -5,7 +5,7 @@ What lives here: the variables of a formula with their possible values, and the 
 how atoms follow from them.  Not here: choosing values (`search`), cells (`languages.cells`).
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -20,9 +20,11 @@ from regauth.policytests.proofs.logic.atoms import (
     OpaqueText,
     Path,
     SameText,
+    Text,
     TooLong,
     Unclaimed,
     Variable,
+    variables_of,
 )
 from regauth.policytests.proofs.logic.formulas import Formula
 from regauth.policytests.proofs.logic.universe import Kind, Universe
@@ -55,9 +57,16 @@ class Theory:
     """The holders of a formula, their choices, and the literals of both."""
 
     def __init__(
-        self, universe: Universe, formula: Formula, solver: Solver, examples: Examples
+        self,
+        universe: Universe,
+        formula: Formula,
+        solver: Solver,
+        examples: Examples,
+        terms: Mapping[OpaqueText, Text] | None = None,
     ) -> None:
         self._universe = universe
+        self.terms = terms or {}
+        """What texts are made of that are compared as wholes (`compound`)."""
         self._solver = solver
         self._examples = examples
         self.atoms: dict[Hashable, int] = {}
@@ -96,6 +105,8 @@ class Theory:
                     self.comparisons.append(about)
                 case _:
                     pass
+        for term in self.terms.values():
+            holders |= dict.fromkeys(variables_of(term))
         self._holders = list(holders)
 
     def group(self, holder: Holder) -> Holder:
@@ -116,6 +127,16 @@ class Theory:
             cells, bound = self._cells(holders)
             for holder in holders:
                 self._choose(holder, _short(cells, holder, bound))
+
+    def asked(self, holder: Holder) -> list[Language]:
+        """Return the languages that are asked of a holder's group."""
+        group = self.group(holder)
+        return [
+            language
+            for one, known in self._languages.items()
+            if self.group(one) == group
+            for language in known
+        ]
 
     def _cells(self, holders: list[Holder]) -> tuple[list[Cell], int | None]:
         languages = {one: None for holder in holders for one in self._languages.get(holder, ())}

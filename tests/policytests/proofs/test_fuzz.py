@@ -47,8 +47,8 @@ def test_no_proof_is_refuted(part: int, about: About) -> None:
     for number in range(PAIRS):
         found += directions(10_000 * part + number, about, STEPS)
 
-    # The grammar is full of what is opaque: of tokens of the schema an eighth is not decided.
-    assert found.count(Status.UNKNOWN) <= 0.5 * len(found), found
+    # About 6 % of all are not decided: the grammar is full of what is opaque.
+    assert found.count(Status.UNKNOWN) <= 0.15 * len(found), found
 
 
 @pytest.mark.fuzz

@@ -155,7 +155,7 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     ),
     "a-size-is-its-slots": (
         "evaluation/quantifiers.py",
-        'reached = atoms.compares(atoms.constant(element.number), "<", size)',
+        'reached = atoms.compares(atoms.constant(number), "<", size)',
         'reached = atoms.compares(size, "==", atoms.constant(element.number + 1))',
         "pair:sized-elements",
     ),
@@ -169,7 +169,7 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "evaluation/calls.py",
         "    if found is None:\n        return evaluator.opaque((name, *values), _result(function, values))",
         "    if found is None:\n        return ERROR",
-        'condition:!(claims.a.trim() == "x")',
+        'condition:!(claims.a.indexOf("x") == 2)',
     ),
     "minus-adds": (
         "evaluation/calls.py",
@@ -275,8 +275,8 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     ),
     "end-is-anywhere": (
         "languages/automata.py",
-        'reached = parts.reach(targets, ("",))',
-        'reached = parts.reach(targets, ("", "$"))',
+        'reached = (parts.reach(targets, ("",)), is_word)',
+        'reached = (parts.reach(targets, ("", "$")), is_word)',
         CELLS,
     ),
     "minimised-too-far": (
@@ -543,6 +543,60 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "",
         "pair:no-rule",
     ),
+    "compound-needs-no-value": (
+        "solving/compound.py",
+        "(there.negation, formulas.same(formulas.atom(In(name, language)), inside))",
+        "(formulas.FALSE, formulas.same(formulas.atom(In(name, language)), inside))",
+        "pair:compound-of-what-is-missing",
+    ),
+    "compound-in-no-language": (
+        "solving/compound.py",
+        "formulas.same(formulas.atom(In(name, language)), inside)",
+        "formulas.atom(In(name, language)).negation",
+        "pair:compound-name",
+    ),
+    "compounds-fit-nothing": (
+        "solving/compound.py",
+        "self._facts.append(formulas.some((one.negation, formulas.every([made, *shapes]))))",
+        "self._facts.append(one.negation)",
+        "pair:compound-fits",
+    ),
+    "filter-forgives": (
+        "evaluation/quantifiers.py",
+        '(both(defined, none), Num("int", atoms.constant(0))),',
+        '(none, Num("int", atoms.constant(0))),',
+        'condition:claims.l.filter(g, g.startsWith("x")).size() == 0',
+    ),
+    "filter-keeps-one": (
+        "evaluation/quantifiers.py",
+        '(formulas.every((defined, none.negation, single.negation)), Num("int", many)),',
+        "",
+        "pair:list-filter",
+    ),
+    "positions-are-no-elements": (
+        "evaluation/quantifiers.py",
+        "*(Slot(number, position=True) for number in range(self.ahead.get(path, 0))),",
+        "",
+        "same:position-is-an-element",
+    ),
+    "lists-are-as-long-as-they-are-written": (
+        "evaluation/operations.py",
+        "(same.negation, Bool(formulas.FALSE)),",
+        "",
+        'condition:claims.l == ["x", "y"]',
+    ),
+    "trim-takes-the-front": (
+        "languages/images.py",
+        "return (before, self._base.step(at, code), 1) if begun else state",
+        "return (at, self._base.step(at, code), 1) if begun else state",
+        "image",
+    ),
+    "words-end-nowhere": (
+        "languages/automata.py",
+        'edge = "b" if after_word else ""',
+        'edge = ""',
+        'condition:claims.a.matches("\\\\bx\\\\b")',
+    ),
     "logins-are-always-implied": (
         "question.py",
         "return search.find(formula, lambda _: True) is None",
@@ -611,6 +665,7 @@ def check(directed: ModuleType, by: str) -> None:
     kind, _, about = by.partition(":")
     checks: dict[str, Callable[[], object]] = {
         CELLS: directed.check_cells,
+        "image": directed.check_trimming,
         "cells-complete": directed.check_complete_cells,
         "clauses": directed.check_clauses,
         "inequalities": directed.check_inequalities,
@@ -618,6 +673,7 @@ def check(directed: ModuleType, by: str) -> None:
         "pair": lambda: directed.check_pair(about),
         "schema pair": lambda: directed.check_pair(about, directed.About.SCHEMA),
         "equal": lambda: directed.check_equal(about),
+        "same": lambda: directed.check_same(about),
         "attack": lambda: directed.check_attack(about),
         "schema attack": lambda: directed.check_attack(about, directed.About.SCHEMA),
     }
