@@ -215,7 +215,13 @@ class KubeApiServer(Gate):
         for kind in ("serviceaccounts", "secrets", "events", "leases", "configmaps"):
             for one in self.ask("GET", _path(kind))[1]["items"]:
                 meta = one["metadata"]
-                if kind not in {"leases", "configmaps"} or meta["namespace"] not in KEPT:
+                if kind in {"leases", "configmaps"} and meta["namespace"] in KEPT:
+                    continue
+                if meta.get("finalizers"):
+                    path = _path(kind, meta["namespace"], meta["name"])
+                    patch = {"metadata": {"finalizers": None}}
+                    self.ask("PATCH", path, patch, content_type="application/merge-patch+json")
+                if "deletionTimestamp" not in meta:
                     self.delete(kind, meta["namespace"], meta["name"], None)
         for one in self.ask("GET", _path("namespaces"))[1]["items"]:
             name = one["metadata"]["name"]

@@ -196,9 +196,10 @@ def test_a_name_that_somebody_adds_at_the_same_time_is_not_lost(api: Api, site: 
     assert api.count()["POST serviceaccounts/token"] == 1
 
 
+@only_own
 @pytest.mark.parametrize("kind", ["kubernetes.io/dockerconfigjson", "Opaque"])
 def test_a_foreign_secret_of_the_name_is_left_alone_and_reported_hourly(
-    api: Api, site: Site, clock: Clock, kind: str
+    api: ApiServer, site: Site, clock: Clock, kind: str
 ) -> None:
     """It is not even listed; the API server's conflict tells of it.  K8: it is told every hour."""
     content = base64.b64encode(b'{"auths": {}}').decode()

@@ -104,8 +104,9 @@ def test_k7_a_quiet_namespace_is_served_before_a_hundredth_of_a_flood(api: Api, 
     assert done.index("team-z") < flood / 100
 
 
+@only_own
 def test_k8_a_quota_that_refuses_is_told_to_the_owner_every_hour_and_counted(
-    api: Api, site: Site, clock: Clock
+    api: ApiServer, site: Site, clock: Clock
 ) -> None:
     """It was in the log alone, which the owner does not see."""
 

@@ -10,8 +10,9 @@ from click.testing import Result
 
 from regauth.controller.naming import MANAGER, state_name
 from regauth.controller.settings import Memory
+from tests.controller.api_server import ApiServer
 from tests.controller.clocks import Clock
-from tests.controller.conftest import Api, run_main
+from tests.controller.conftest import Api, only_own, run_main
 from tests.controller.listening import Object, StatusError
 from tests.controller.sites import SECRET, Site
 
@@ -114,7 +115,8 @@ def test_status_finds_what_somebody_has_to_look_at(
     assert "no controller holds the Lease" in done.stdout
 
 
-def test_status_says_what_has_expired(api: Api, clock: Clock, kubeconfig: Path) -> None:
+@only_own
+def test_status_says_what_has_expired(api: ApiServer, clock: Clock, kubeconfig: Path) -> None:
     lease(api, IN_A_LONG_TIME)
     api.create("serviceaccounts", "builder", "team-a")
     clock.forward(hours=-2)
