@@ -18,7 +18,7 @@ from regauth.controller.applying.content import empty, encoded
 from regauth.controller.naming import INSTANCE, MANAGED_BY, MANAGER, state_name
 from regauth.controller.observing.docker_config import TYPE
 from tests.controller.conftest import wait_for
-from tests.controller.installation import ACCOUNT, NAMESPACE, install, manifests, put
+from tests.controller.installation import ACCOUNT, NAMESPACE, install, manifests, put, remove
 from tests.controller.kube_apiserver import ISSUER, KubeApiServer
 from tests.controller.listening import Object
 
@@ -154,6 +154,9 @@ def installed(
     wait_for(lambda: works(found), "the roles and the admission policy work")
     yield found
     forget_roles(api)
+    for one in manifests(found.file):
+        if one["kind"].startswith("Validating"):
+            remove(api, one)  # other tests have other settings
     api.disconnect()
 
 
