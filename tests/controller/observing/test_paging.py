@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from kubernetes.client import Configuration
 from regauth.controller.applying.host import Host
 from regauth.controller.applying.reconciling import Controller
-from regauth.controller.event_log import EventLog
+from regauth.controller.event_log import ControllerLog
 from regauth.controller.measures import Measures
 from regauth.controller.observing.cluster import Cluster
 from regauth.controller.planning.entitlements import Entitlements
@@ -39,7 +39,7 @@ place.host = sys.argv[1]
 place.api_key["authorization"] = f"Bearer {sys.argv[2]}"
 host = Host(
     Cluster(place), lambda: datetime.now(UTC), time.monotonic, lambda: True,
-    EventLog(descriptor=-1), Measures(),
+    ControllerLog(descriptor=-1), Measures(),
 )
 controller = Controller(host, Entitlements((Registry("registry.example.com"),)))
 before = peak()
