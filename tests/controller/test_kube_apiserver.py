@@ -215,14 +215,14 @@ def test_what_is_permitted_is_enough_and_none_of_it_is_too_much(
         discovery = "clusterrolebindings/system:service-account-issuer-discovery"
         api.ask("DELETE", f"{rbac}/{discovery}")
     api.create("namespaces", "team-a")
-    token = install(api, file), named
+    token = install(api, file)
     for one in manifests(file):
         if one["kind"].startswith("Validating"):
             remove(api, one)  # which refuses more than the permissions do
     probe = {"metadata": {"name": "probe"}}
     path = "/api/v1/namespaces/team-a/secrets?dryRun=All"
     wait_for(lambda: api.ask("POST", path, probe, token=token)[0] == 201, "the policy's end")
-    scenario = Scenario(api, token)
+    scenario = Scenario(api, token, named)
     assert scenario.refused() == set()
 
     needless = []
