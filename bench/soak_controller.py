@@ -20,12 +20,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from tests.controller.api_server import ApiServer
+from tests.controller.listening import StatusError
 
 SECONDS = 1800.0
 SERVED_SECONDS = 30.0
@@ -99,10 +101,12 @@ class Cluster:
         """Empty a secret, delete another, and take a name off an account."""
         mine = [one["metadata"]["name"] for one in self.api.all("secrets") if team(one) == "team-b"]
         for number, name in enumerate(mine[:6]):
-            if number % 2:
-                self.api.delete("secrets", "team-b", name, None)
-            else:
-                self.api.edit("secrets", name, "team-b", emptied)
+            # The controller may delete one between the list and the edit.
+            with suppress(KeyError, StatusError):
+                if number % 2:
+                    self.api.delete("secrets", "team-b", name, None)
+                else:
+                    self.api.edit("secrets", name, "team-b", emptied)
         for one in self.api.all("serviceaccounts"):
             if team(one) == "team-b":
                 name = one["metadata"]["name"]
