@@ -124,11 +124,20 @@ def with_table(page: str) -> str:
     before, _, rest = page.partition(BEGIN)
     after = rest.partition(END)[2]
     rows = (
-        f"| `{package}/{path.parent.name}/` | {first_line(path)} |\n"
+        f"| `{place}` | {first_line(path)} |\n"
         for package in PACKAGES
-        for path in sorted((PAGE.parent.parent / package).glob("*/__init__.py"))
+        for place, path in places(PAGE.parent.parent / package)
     )
     return f"{before}{BEGIN}| room | what it is |\n| --- | --- |\n{''.join(rows)}{END}{after}"
+
+
+def places(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Return the rooms of a folder, and what has the docstring of each: folders, then modules."""
+    for path in sorted(folder.glob("*/__init__.py")):
+        yield f"{folder.name}/{path.parent.name}/", path
+    for path in sorted(folder.glob("*.py")):
+        if path.name != "__init__.py":
+            yield f"{folder.name}/{path.name}", path
 
 
 def first_line(module: Path) -> str:

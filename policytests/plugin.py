@@ -1,9 +1,10 @@
 """
 The pytest plugin: `pytest` collects `*.policytest.yaml`.
 
-What lives here: pytest's hooks and options.  Not here: anything that takes time to import;
-this module is loaded by every pytest run of every project in the same environment, most of which
-have no suite.
+What lives here: pytest's hooks and options that are there without a suite.  Not here: the hooks of
+a run that has suites (`collection.recorder`, which decides on the exit code), and anything that
+takes time to import: this module is loaded by every pytest run of every project in the same
+environment, most of which have no suite.
 """
 
 from collections.abc import Callable

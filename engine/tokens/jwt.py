@@ -3,7 +3,8 @@ JSON Web Tokens: reading them without trust, verifying their signature, signing 
 
 The one module that speaks JWT (RFC 7519) in JWS compact form (RFC 7515, section 7.1).  What lives
 here: form and signature.
-Not here: what a provider's policy asks of the claims (`regauth.engine.decisions.authentication`).
+Not here: what a provider's policy asks of the claims (`regauth.engine.decisions.authentication`),
+and the refusal of an algorithm before any key is asked for (`regauth.engine.decisions.exchange`).
 
 This module reads the form strictly: with a lenient reader, two parties can see two different tokens
 in one text.  PyJWT verifies signatures, with the keys and algorithms that the policy names and

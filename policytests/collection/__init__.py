@@ -1,5 +1,5 @@
 """
-pytest's side: options, items, fixtures, snapshots and the recorder of a run.
+pytest's side: options, items, fixtures, snapshots, and the recorder that gives a run its exit code.
 
-Not here: pytest's hooks; those are in `regauth.policytests.plugin`.
+Not here: pytest's hooks that are there without a suite (`regauth.policytests.plugin`).
 """

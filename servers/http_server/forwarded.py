@@ -104,6 +104,7 @@ class ForwardedFields:
         return RequestInfo(given, found.client, agent, began, asked, found.trusted, address)
 
     def _believed(self, environ: Environ) -> _Forwarded:
+        """Return whose request it is, by the one field that trusted proxies write."""
         peer = _plain_ip(_text(environ, "REMOTE_ADDR"))
         if not self._trusted or not is_within(peer, self._trusted):
             self._tell(environ, peer, _FIELDS)
@@ -114,7 +115,7 @@ class ForwardedFields:
             self._tell(environ, peer, _X_FORWARDED)
             return _by_rfc7239(peer, _text(environ, "HTTP_FORWARDED"), self._trusted)
         self._tell(environ, peer, ("HTTP_FORWARDED",))
-        client, certain = client_address(
+        client, certain = _by_x_forwarded_for(
             peer, _text(environ, "HTTP_X_FORWARDED_FOR"), self._trusted
         )
         return _Forwarded(
@@ -157,7 +158,7 @@ class WithRequestInfo:
         return self._application(environ, start_response)
 
 
-def client_address(peer: str, forwarded: str, trusted: Sequence[Network]) -> tuple[str, bool]:
+def _by_x_forwarded_for(peer: str, forwarded: str, trusted: Sequence[Network]) -> tuple[str, bool]:
     """
     Return the address of the nearest party that is not a trusted proxy, and whether it is certain.
 

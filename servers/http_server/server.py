@@ -39,7 +39,8 @@ _FOREVER: Final = 30.0
 
 _ADJUSTMENTS: Final[Mapping[str, int]] = {
     "max_request_header_size": MAX_HEADER_BYTES,
-    "max_request_body_size": MAX_BODY_BYTES,
+    # waitress refuses a body of exactly this size.
+    "max_request_body_size": MAX_BODY_BYTES + 1,
     "inbuf_overflow": 512 * 1024,
     "channel_timeout": 30,
     "cleanup_interval": 1,

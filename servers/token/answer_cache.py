@@ -51,7 +51,9 @@ class Question:
     """
     One request: the cache's key and how the request is read when it is new.
 
-    The key is called `name`, because keys are the providers' here.
+    The cache's key is called `name`, because keys are the providers' here.  `name_of` makes it of
+    what the request says: address, method, `Authorization`, query or form.  Policy, signing keys
+    and the provider's keys are not in it: an answer that was given with others is not given again.
     """
 
     name: bytes

@@ -1,5 +1,5 @@
 """
-The registry behind the proxy: its address, its challenges, its logins and its upload locations.
+The registry behind the proxy: its address, challenges and logins, and the addresses in its answers.
 
 Not here: the proxy's own clients.
 """

@@ -165,6 +165,15 @@ def test_a_form_over_the_bound_is_413(desk: Desk) -> None:
     assert result.json["errors"][0]["code"] == "SIZE_INVALID"
 
 
+def test_a_form_of_exactly_the_bound_is_read(desk: Desk) -> None:
+    """Waitress refuses a body of exactly the size that it is told."""
+    begin = b"grant_type=password&password="
+    body = begin + b"x" * (MAX_FORM - len(begin))
+    result = desk.client.simulate_post("/auth/token", body=body, headers={"Content-Type": FORM})
+
+    assert result.status_code == 400  # read, and found to lack a service
+
+
 def test_a_query_over_the_bound_is_414(desk: Desk) -> None:
     result = desk.client.simulate_get("/auth/token", query_string="x=" + "y" * MAX_QUERY)
 
