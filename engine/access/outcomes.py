@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
+from .once import once
 from .scope import Access, Scope, scopes
 
 MIN_LIFETIME: Final = timedelta(seconds=60)
@@ -156,7 +156,7 @@ class Decision:
     service: str
     verdicts: tuple[Verdict, ...]
 
-    @cached_property
+    @once
     def granted(self) -> tuple[Scope, ...]:
         """
         The allowed accesses, as scopes; empty when nothing is.
@@ -164,10 +164,10 @@ class Decision:
         An access that is allowed for one reference alone is left out, because a scope cannot say
         that.
         """
-        allowed = (verdict.access for verdict in self.verdicts if verdict.allowed)
-        return scopes(access for access in allowed if not access.reference)
+        granted = [one.access for one in self.verdicts if one.why is Why.GRANTED]
+        return scopes([access for access in granted if not access.reference])
 
-    @cached_property
+    @once
     def lifetime(self) -> timedelta | None:
         """
         How long the token is valid at most: the shortest of its accesses.
@@ -176,18 +176,16 @@ class Decision:
         """
         return token_lifetime(self.verdicts)
 
-    @cached_property
+    @once
     def deferred(self) -> tuple[Scope, ...]:
         """The accesses that are refused for now and depend on the reference, as scopes."""
-        return scopes(
-            verdict.access for verdict in self.verdicts if verdict.why is Why.DEPENDS_ON_REFERENCE
-        )
+        return scopes([one.access for one in self.verdicts if one.why is Why.DEPENDS_ON_REFERENCE])
 
 
 def token_lifetime(verdicts: Iterable[Verdict]) -> timedelta | None:
     """Return how long a token for some accesses is valid at most; None: as the server's are."""
-    given = (verdict.lifetime for verdict in verdicts if verdict.allowed or verdict.why.is_open)
-    return min((one for one in given if one is not None), default=None)
+    given = [one.lifetime for one in verdicts if one.allowed or one.why.is_open]
+    return min([one for one in given if one is not None], default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,7 @@ class Scope:
                 actions.update(dict.fromkeys(REPOSITORY_ACTIONS))
             else:
                 actions[action] = None
-        return tuple(Access(self.resource, action) for action in actions)
+        return tuple([Access(self.resource, action) for action in actions])
 
 
 def parse_scope(text: str) -> Scope:
@@ -243,7 +243,7 @@ def accesses(scopes: Sequence[Scope]) -> tuple[Access, ...]:
     """Return each access that the scopes ask for, once, in their order."""
     if len(scopes) == 1:
         return scopes[0].accesses()
-    return tuple(dict.fromkeys(access for scope in scopes for access in scope.accesses()))
+    return tuple(dict.fromkeys([access for scope in scopes for access in scope.accesses()]))
 
 
 def scopes(granted: Iterable[Access]) -> tuple[Scope, ...]:
@@ -251,7 +251,7 @@ def scopes(granted: Iterable[Access]) -> tuple[Scope, ...]:
     actions: dict[Resource, list[str]] = {}
     for access in granted:
         actions.setdefault(access.resource, []).append(access.action)
-    return tuple(Scope(resource, tuple(listed)) for resource, listed in actions.items())
+    return tuple([Scope(resource, tuple(listed)) for resource, listed in actions.items()])
 
 
 # The same names come again and again.  A look-up is cheaper than matching the grammar.

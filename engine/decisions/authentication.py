@@ -6,7 +6,6 @@ verified; and the words in which a client reads why a login is refused, whatever
 Not here: the signature itself (`regauth.engine.tokens.jwt`) and any repository.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -138,11 +137,11 @@ def seen_by_conditions(claims: Claims) -> Claims:
     A NumericDate may have a fraction (RFC 7519, section 2), and CEL's arithmetic does not mix
     number types.  The checks of a token's times use the fraction, as do the records of decisions.
     """
-    changed = {
-        name: int(value)
-        for name in _DATES
-        if isinstance(value := claims.get(name), float) and _is_time(value)
-    }
+    changed: dict[str, object] = {}
+    for name in _DATES:
+        value = claims.get(name)
+        if isinstance(value, float) and _is_time(value):
+            changed[name] = int(value)
     return restated(claims, changed) if changed else claims
 
 
@@ -212,6 +211,8 @@ def _describe_audience(provider: Provider, claims: Claims, _: datetime) -> str:
 def _audiences(claims: Mapping[str, object]) -> list[str]:
     """Return `aud` as a list; of anything but strings, an empty one."""
     audience = claims.get("aud")
+    if isinstance(audience, str):
+        return [audience]
     listed: list[object] = audience if isinstance(audience, list) else [audience]
     texts = [one for one in listed if isinstance(one, str)]
     return texts if len(texts) == len(listed) else []
@@ -220,7 +221,7 @@ def _audiences(claims: Mapping[str, object]) -> list[str]:
 def _times(_: Provider, claims: Claims, __: datetime) -> Reason | None:
     """RFC 7519, section 2, NumericDate."""
     for name in _DATES:
-        if name in claims and not _is_time(claims[name]):
+        if not _is_time(claims.get(name, 0)):
             return Reason.MALFORMED_TOKEN
     return None
 
@@ -291,9 +292,8 @@ _NUMBERS: Final = (int, float)
 
 def _is_time(value: object) -> bool:
     """Tell whether a value is a NumericDate (RFC 7519, section 2) of the years 1970 to 9999."""
-    if type(value) not in (int, float):
-        return False
-    return math.isfinite(value) and 0 <= value < _LATEST  # type: ignore[arg-type,operator]
+    kind = type(value)
+    return (kind is int or kind is float) and 0 <= value < _LATEST  # type: ignore[operator]
 
 
 def _time(value: object) -> datetime:

@@ -29,7 +29,10 @@ _BLANKS: Final = b" \t\r\n"
 
 def without_tokens(text: str) -> str:
     """Return a text with whatever looks like a JWT, or the beginning of one, taken out."""
-    if not any(mark in text for mark in _MARKS):
+    for mark in _MARKS:
+        if mark in text:
+            break
+    else:
         return text
     return _DOTTED.sub(_without_token, _USUAL.sub(REDACTED, text))
 

@@ -7,29 +7,25 @@ Not here: what a provider's policy asks of the claims (`regauth.engine.decisions
 and the refusal of an algorithm before any key is asked for (`regauth.engine.decisions.exchange`).
 
 This module reads the form strictly: with a lenient reader, two parties can see two different tokens
-in one text.  PyJWT verifies signatures, with the keys and algorithms that the policy names and
-never with those that the token names.
+in one text.  Signatures are verified by the cryptography library, for most algorithms by way of
+PyJWT, with the keys and algorithms that the policy names and never with those that the token names.
 """
 
-import base64
-import binascii
-import json
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, NewType, cast
 
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import Certificate
+from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
 from jwt.algorithms import get_default_algorithms
 
 from regauth.engine.access.outcomes import Reason
 from regauth.engine.source.strictjson import MAX_DEPTH, JsonError, loads
 
+from . import base64url, json_text
 from .algorithms import ALGORITHMS
 from .jwks import thumbprints_of
 from .keys import Key, KeySet, SigningKey
@@ -54,22 +50,21 @@ The type is the proof: `verify` alone makes them of a token.  `recalled` and `su
 others are taken for verified, and `tests/house` holds who may call which.
 """
 
-_COMPACT: Final = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)", re.ASCII)
 _TYPES: Final = ("jwt", "jose", "at+jwt")
 _MEDIA: Final = "application/"
-# A canonical last character leaves no bits over (RFC 4648, section 3.5).
-_LAST: Final = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
 _verifiers: Final = {name: get_default_algorithms()[name] for name in ALGORITHMS}
+# RFC 7518, section 3.3.
+_rsa: Final = {
+    "RS256": (padding.PKCS1v15(), SHA256()),
+    "RS384": (padding.PKCS1v15(), SHA384()),
+    "RS512": (padding.PKCS1v15(), SHA512()),
+}
 # How, and in how many bytes each of the signature's two numbers is written.
 _ecdsa: Final = {
     "ES256": (ec.ECDSA(SHA256()), 32),
     "ES384": (ec.ECDSA(SHA384()), 48),
     "ES512": (ec.ECDSA(SHA512()), 66),
 }
-_encode_json: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-_FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
-_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
-
 NO_CLAIMS: Final[Claims] = Claims({})
 """The claims of a request without credentials."""
 
@@ -121,12 +116,7 @@ def parse(
         raise MalformedTokenError(
             f"the token is longer than {max_length} characters", Reason.TOKEN_TOO_LARGE
         )
-    # The pattern allows an empty signature, so that `alg: none` is refused as an algorithm and not
-    # as a form.
-    match = _COMPACT.fullmatch(token)
-    if match is None:
-        raise MalformedTokenError("it is not three base64url parts with dots between")
-    header, payload, signature = match.groups()
+    header, payload, signature = _parts(token)
     read = _known_header if len(header) <= _REMEMBERED_HEADER else _header
     algorithm, key_id, thumbprints, certificates = read(header)
     return UnverifiedToken(
@@ -135,12 +125,23 @@ def parse(
         thumbprints=thumbprints,
         claims=UnverifiedClaims(_object(payload, "payload", max_depth)),
         certificates=certificates,
-        signing_input=token[: match.end(2)].encode(),
+        signing_input=b"%b.%b" % (header, payload),
         signature=_decode(signature, "signature"),
     )
 
 
-def _header(part: str) -> tuple[str, str | None, frozenset[str], tuple[str, ...]]:
+def _parts(token: str) -> list[bytes]:
+    """Split a token; its signature may be empty, so that `alg: none` is refused as an algorithm."""
+    text = token.encode("ascii", "replace")  # `?` is not of the alphabet either
+    # Python's decoder would pass over other characters.
+    if text.translate(None, base64url.ALPHABET) == b"..":
+        parts = text.split(b".")
+        if parts[0] and parts[1]:
+            return parts
+    raise MalformedTokenError("it is not three base64url parts with dots between")
+
+
+def _header(part: bytes) -> tuple[str, str | None, frozenset[str], tuple[str, ...]]:
     """Read a header: the algorithm, and the key id, thumbprints and certificates it names."""
     header = _object(part, "header")
     algorithm, key_id = header.get("alg"), header.get("kid")
@@ -179,7 +180,7 @@ def _certificates(value: object) -> tuple[str, ...]:
     return texts
 
 
-def _object(part: str, what: str, max_depth: int = MAX_DEPTH) -> dict[str, object]:
+def _object(part: bytes, what: str, max_depth: int = MAX_DEPTH) -> dict[str, object]:
     try:
         value = loads(_decode(part, what), max_depth=max_depth)
     except JsonError as error:
@@ -189,15 +190,10 @@ def _object(part: str, what: str, max_depth: int = MAX_DEPTH) -> dict[str, objec
     return value
 
 
-def _decode(part: str, what: str) -> bytes:
-    # Python's decoder accepts characters outside the alphabet and bits after the last byte.  Then
-    # several texts are one token, and a deny list or a cache that compares texts fails.
-    rest = len(part) % 4
-    if rest == 1 or (rest and part[-1] not in _LAST[rest]):
-        raise MalformedTokenError(f"the {what} is not base64url")
+def _decode(part: bytes, what: str) -> bytes:
     try:
-        return binascii.a2b_base64((part + "=" * (-len(part) % 4)).encode().translate(_FROM_URL))
-    except binascii.Error:
+        return base64url.decode(part)
+    except ValueError:
         raise MalformedTokenError(f"the {what} is not base64url") from None
 
 
@@ -240,15 +236,15 @@ def verify(token: UnverifiedToken, keys: KeySet, algorithms: Collection[str]) ->
     # HMAC whose key is the public key (RFC 8725, section 2.1).
     if token.algorithm not in algorithms or token.algorithm not in _verifiers:
         return Reason.ALGORITHM_NOT_ALLOWED
-    if not keys.named(token.key_id):
-        return Reason.UNKNOWN_KEY
     fitting = fitting_keys(token, keys)
     if not fitting:
-        return Reason.ALGORITHM_NOT_ALLOWED
+        named = keys.named(token.key_id)
+        return Reason.ALGORITHM_NOT_ALLOWED if named else Reason.UNKNOWN_KEY
     # Without the bound, one token without `kid` would cost a verification for each key of a large
     # set.
-    if any(_verifies(token, key) for key in fitting[:MAX_TRIED_KEYS]):
-        return Claims(token.claims)
+    for key in fitting[:MAX_TRIED_KEYS]:
+        if _verifies(token, key):
+            return Claims(token.claims)
     return Reason.BAD_SIGNATURE
 
 
@@ -267,21 +263,35 @@ def fitting_keys(token: UnverifiedToken, keys: KeySet) -> list[Key]:
 
 
 def _verifies(token: UnverifiedToken, key: Key) -> bool:
+    by_rsa = _rsa.get(token.algorithm)
+    if by_rsa is not None:
+        return _verifies_rsa(token, key, *by_rsa)
     verifier = _verifiers[token.algorithm]
     # `is True`: a library that returns another truthy value, such as an error object, must not let
     # anybody in.
     return verifier.verify(token.signing_input, key.material, token.signature) is True
 
 
+def _verifies_rsa(
+    token: UnverifiedToken, key: Key, method: padding.PKCS1v15, digest: HashAlgorithm
+) -> bool:
+    """Verify as PyJWT does, without its way there: nearly every issuer signs so."""
+    public = cast("rsa.RSAPublicKey", key.material)  # the only kind that fits
+    try:
+        public.verify(token.signature, token.signing_input, method, digest)
+    except InvalidSignature:
+        return False
+    return True
+
+
 def sign(claims: Mapping[str, object], key: SigningKey) -> str:
     """
     Return the claims as a signed token.
 
-    The header holds `typ`, `alg` and what the key says of itself: `kid`, `x5c`.
+    The header is the key's (`SigningKey.header`).
     """
-    header = _encoded_header(key.algorithm, key.key_id, key.x5c)
-    signing_input = f"{header}.{_encode_object(claims)}"
-    return f"{signing_input}.{_encode(signature(signing_input.encode(), key))}"
+    signing_input = b"%b.%b" % (key.header, base64url.encode(json_text.write(claims)))
+    return (b"%b.%b" % (signing_input, base64url.encode(signature(signing_input, key)))).decode()
 
 
 def signature(data: bytes, key: SigningKey) -> bytes:
@@ -298,26 +308,3 @@ def _sign_ecdsa(data: bytes, key: SigningKey) -> bytes:
     private = cast("ec.EllipticCurvePrivateKey", key.material)  # the only kind that fits
     first, second = decode_dss_signature(private.sign(data, method))
     return first.to_bytes(size, "big") + second.to_bytes(size, "big")
-
-
-@lru_cache(maxsize=16)
-def _encoded_header(algorithm: str, key_id: str | None, x5c: tuple[Certificate, ...]) -> str:
-    """Encode a key's header; a server signs all its tokens with one key or two."""
-    header: dict[str, object] = {"typ": "JWT", "alg": algorithm}
-    if key_id is not None:
-        header["kid"] = key_id
-    if x5c:
-        header["x5c"] = [_der64(certificate) for certificate in x5c]
-    return _encode_object(header)
-
-
-def _der64(certificate: Certificate) -> str:
-    return base64.b64encode(certificate.public_bytes(Encoding.DER)).decode()
-
-
-def _encode_object(value: Mapping[str, object]) -> str:
-    return _encode(_encode_json(value).encode())
-
-
-def _encode(data: bytes) -> str:
-    return binascii.b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=").decode()

@@ -6,6 +6,7 @@ Not here: reading them (`jwks`, `pem`), their ids (`key_ids`), and fetching or c
 do.
 """
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,7 +21,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import (
 )
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.serialization import Encoding
 
+from . import base64url, json_text
 from .algorithms import ALGORITHMS, KeysError
 
 PublicKey = RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
@@ -83,7 +86,7 @@ class KeySet:
         """
         if key_id is None:
             return self.keys
-        return tuple(key for key in self.keys if key.key_id is None or key.key_id == key_id)
+        return tuple([key for key in self.keys if key.key_id is None or key.key_id == key_id])
 
     @property
     def why_empty(self) -> str:
@@ -154,6 +157,8 @@ class SigningKey:
     algorithm: str
     key_id: str | None = None
     x5c: tuple[x509.Certificate, ...] = ()
+    header: bytes = field(init=False, repr=False, compare=False)
+    """The encoded header of its tokens: `typ`, `alg` and what says which key it is."""
 
     def __post_init__(self) -> None:
         fitting = algorithms_of(self.material.public_key())
@@ -163,6 +168,16 @@ class SigningKey:
             )
         if self.x5c and self.x5c[0].public_key() != self.material.public_key():
             raise KeysError("the first certificate of the chain is not this key's")
+        object.__setattr__(self, "header", base64url.encode(json_text.write(self._header())))
+
+    def _header(self) -> Mapping[str, object]:
+        header: dict[str, object] = {"typ": "JWT", "alg": self.algorithm}
+        if self.key_id is not None:
+            header["kid"] = self.key_id
+        if self.x5c:
+            ders = [one.public_bytes(Encoding.DER) for one in self.x5c]
+            header["x5c"] = [base64.b64encode(der).decode() for der in ders]
+        return header
 
     def __repr__(self) -> str:
         return f"SigningKey(algorithm={self.algorithm!r}, key_id={self.key_id!r})"

@@ -16,8 +16,9 @@ from . import jwt
 from .keys import SigningKey
 from .workload_claim import DEFERRED, WORKLOAD, Workload
 
-_BACKDATED: Final = timedelta(seconds=10)
-"""How far `nbf` and `iat` lie before the time of issue: a registry's clock may be behind ours.
+BACKDATED: Final = 10
+"""
+Seconds by which `nbf` and `iat` lie before the time of issue: a registry's clock may be behind.
 
 Distribution checks `nbf` with a leeway, and zot refuses an `iat` that is a second ahead.
 """
@@ -67,7 +68,7 @@ def claim_set(
 ) -> Mapping[str, object]:
     """Return the claims of a registry token (distribution docs/spec/auth/jwt.md)."""
     issued = int(now.timestamp())
-    begins = issued - int(_BACKDATED.total_seconds())
+    begins = issued - BACKDATED
     return {
         "iss": issuer,
         "sub": decision.identity.subject,

@@ -125,6 +125,8 @@ class AnswerCache(Generic[Prepared]):
         self._seconds = min(timedelta(seconds=seconds), _spare(service.lifetime))
         size = MAX_ANSWERS if self._seconds else 0
         self._entries: BoundedCache[bytes, _Entry[Prepared]] = BoundedCache(size)
+        self.on = size > 0
+        """Whether it keeps answers; otherwise questions need no name."""
         self._times: _PolicyTimes | None = None
 
     def answer(
@@ -144,16 +146,18 @@ class AnswerCache(Generic[Prepared]):
         # Read once: a reload in between must not mix the answer of one policy with the check of
         # another.
         state = self._service.state
-        kept = self._kept(question.name, state, self._service.now())
-        if kept is not None:
-            admit(kept.issued.decision.identity)
-            return kept
+        if self.on:
+            kept = self._kept(question.name, state, self._service.now())
+            if kept is not None:
+                admit(kept.issued.decision.identity)
+                return kept
         answer = self._service.answer(question.read(), state, admit)
         issued = answer.outcome
         if isinstance(issued, Refusal):
             return answer
         prepared = self._prepare(answer, issued)
-        self._keep(question.name, answer, issued, prepared, state)
+        if self.on:
+            self._keep(question.name, answer, issued, prepared, state)
         return Granted(answer, issued, prepared, issued.lifetime)
 
     def _kept(self, name: bytes, state: State, now: datetime) -> Granted[Prepared] | None:
@@ -176,7 +180,7 @@ class AnswerCache(Generic[Prepared]):
         """Keep an answer, if it is one that may be given again."""
         asked = answer.asked
         # A refresh token is given once.  A shadow policy must see every request.
-        if not self._seconds or asked.offline or asked.refreshing or state.shadow is not None:
+        if asked.offline or asked.refreshing or state.shadow is not None:
             return
         times = self._times
         if times is None or times.policy is not answer.policy:

@@ -64,6 +64,8 @@ class LoginCache:
         self, policy: Policy, credentials: Credentials, service: str, now: datetime
     ) -> tuple[Authenticated | Refusal, KeySet | None]:
         """Return whose login this is, or why it is refused, and the keys that verified it."""
+        if not self._entries.size:
+            return self._verified(policy, credentials, service, now)
         # A digest is kept in place of the token.
         digest = hashlib.sha256(credentials.password.encode("utf-8", "surrogatepass")).digest()
         # The user name and the service belong to the key: both choose what the login is checked
@@ -72,22 +74,29 @@ class LoginCache:
         entry = self._entries.get(name)
         if entry is not None and self._holds(entry, policy, now):
             return entry.authenticated, entry.keys
-        used: list[KeySet] = []
+        outcome, keys = self._verified(policy, credentials, service, now)
+        # Only good logins are kept, so that nobody can fill the cache with tokens that are refused.
+        if keys is None or isinstance(outcome, Refusal) or outcome.provider.depends_on_time:
+            return outcome, keys
+        until = min(now + self._seconds, end_of(outcome))
+        self._entries.put(name, _Entry(outcome, policy, keys, until))
+        return outcome, keys
+
+    def _verified(
+        self, policy: Policy, credentials: Credentials, service: str, now: datetime
+    ) -> tuple[Authenticated | Refusal, KeySet | None]:
+        """Verify a login anew."""
+        used: KeySet | None = None
 
         def keys_for(need: NeedKeys) -> Keys:
+            nonlocal used
             keys = self._keys_for(need)
             if isinstance(keys, KeySet):
-                used[:] = [keys]
+                used = keys
             return keys
 
         outcome = run(login(policy, credentials, service, now), keys_for)
-        if isinstance(outcome, Refusal):
-            return outcome, None
-        # Only good logins are kept, so that nobody can fill the cache with tokens that are refused.
-        if self._entries.size and not outcome.provider.depends_on_time:
-            until = min(now + self._seconds, end_of(outcome))
-            self._entries.put(name, _Entry(outcome, policy, used[-1], until))
-        return outcome, used[-1]
+        return outcome, None if isinstance(outcome, Refusal) else used
 
     def _holds(self, entry: _Entry, policy: Policy, now: datetime) -> bool:
         provider = entry.authenticated.provider

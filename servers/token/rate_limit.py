@@ -35,6 +35,8 @@ class RateLimit:
         clock: Callable[[], float] = time.monotonic,
         size: int = MAX_NAMES,
     ) -> None:
+        self.on = rate is not None
+        """Whether it limits anything."""
         self._rate = rate
         self._clock = clock
         self._size = size

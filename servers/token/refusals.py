@@ -6,8 +6,7 @@ the bound of a form is here too.  Not here: what a request says (`request`), and
 """
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
@@ -52,6 +51,11 @@ class Limits:
     failures: RateLimit = field(default_factory=lambda: RateLimit(None))
     identity: RateLimit = field(default_factory=lambda: RateLimit(None))
 
+    @property
+    def of_clients(self) -> bool:
+        """Whether a client can be over any limit."""
+        return self.client.on or self.failures.on
+
 
 @dataclass(frozen=True, slots=True)
 class ResponseStyle:
@@ -68,6 +72,18 @@ class TooManyRequestsError(Exception):
         super().__init__(f"too many requests of this {whose}; try again later")
         self.reason = f"rate-limit:{whose}"
         self.seconds = seconds
+
+
+TurnedAwayError = (
+    BadRequestError | UnsupportedGrantError | BadCredentialsError | TooManyRequestsError
+)
+TURNED_AWAY: Final = (
+    BadRequestError,
+    UnsupportedGrantError,
+    BadCredentialsError,
+    TooManyRequestsError,
+)
+"""What an endpoint catches, and answers by `Refusals.turn_away_for`."""
 
 
 class Refusals:
@@ -112,27 +128,22 @@ class Refusals:
             return None
         return body
 
-    @contextmanager
-    def turning_away(
-        self, response: falcon.Response, info: RequestInfo, tell: Tell
-    ) -> Iterator[None]:
-        """Answer what the block raises about the request."""
-        try:
-            yield
-        except BadRequestError as error:
-            said = ("bad-request", str(error))
-            self.turn_away(response, info, HTTPStatus.BAD_REQUEST, said, tell)
-        except UnsupportedGrantError as error:
-            said = ("unsupported-grant", str(error))
-            self.turn_away(response, info, HTTPStatus.NOT_FOUND, said, tell)
-        except BadCredentialsError as error:
-            self._limits.failures.take(client_of(info.client))
-            said = ("malformed-credentials", str(error))
-            self.turn_away(response, info, HTTPStatus.UNAUTHORIZED, said, tell)
-        except TooManyRequestsError as error:
-            response.set_header("Retry-After", str(math.ceil(error.seconds)))
-            said = (error.reason, str(error))
-            self.turn_away(response, info, HTTPStatus.TOO_MANY_REQUESTS, said, tell)
+    def turn_away_for(
+        self, error: TurnedAwayError, response: falcon.Response, info: RequestInfo, tell: Tell
+    ) -> None:
+        """Answer a request by the error that reading it or admitting it raised."""
+        match error:
+            case BadRequestError():
+                status, reason = HTTPStatus.BAD_REQUEST, "bad-request"
+            case UnsupportedGrantError():
+                status, reason = HTTPStatus.NOT_FOUND, "unsupported-grant"
+            case BadCredentialsError():
+                self._limits.failures.take(client_of(info.client))
+                status, reason = HTTPStatus.UNAUTHORIZED, "malformed-credentials"
+            case TooManyRequestsError():
+                response.set_header("Retry-After", str(math.ceil(error.seconds)))
+                status, reason = HTTPStatus.TOO_MANY_REQUESTS, error.reason
+        self.turn_away(response, info, status, (reason, str(error)), tell)
 
     def admit(self, info: RequestInfo) -> None:
         """
@@ -141,7 +152,10 @@ class Refusals:
         Raises:
             TooManyRequestsError: It asks too often.
         """
-        client = client_of(info.client)
+        if self._limits.of_clients:
+            self._admit(client_of(info.client))
+
+    def _admit(self, client: str) -> None:
         seconds = self._limits.failures.take(client, 0) or self._limits.client.take(client)
         if seconds:
             raise TooManyRequestsError("client", seconds)
@@ -153,7 +167,9 @@ class Refusals:
         Raises:
             TooManyRequestsError: It asks too often.
         """
-        seconds = 0.0 if identity.anonymous else self._limits.identity.take(str(identity))
+        if identity.anonymous or not self._limits.identity.on:
+            return
+        seconds = self._limits.identity.take(str(identity))
         if seconds:
             raise TooManyRequestsError("identity", seconds)
 

@@ -73,7 +73,9 @@ class TokenRequest:
         return accesses(self.scopes) if self.named is None else self.named
 
 
-def read_get(parameters: Parameters, authorization: str | None) -> TokenRequest:
+def read_get(
+    parameters: Parameters, authorization: str | None, client: IpAddress | None = None
+) -> TokenRequest:
     """
     Read a GET request.
 
@@ -86,11 +88,14 @@ def read_get(parameters: Parameters, authorization: str | None) -> TokenRequest:
     return _request(
         parameters,
         read_basic(authorization),
+        client,
         offline=_single(parameters, "offline_token") == "true",
     )
 
 
-def read_post(body: bytes, authorization: str | None) -> TokenRequest:
+def read_post(
+    body: bytes, authorization: str | None, client: IpAddress | None = None
+) -> TokenRequest:
     """
     Read the form of a POST request.
 
@@ -106,12 +111,12 @@ def read_post(body: bytes, authorization: str | None) -> TokenRequest:
     grant = _single(form, "grant_type")
     offline = _single(form, "access_type") == "offline"
     if grant == "password":
-        return _request(form, _password(form, authorization), offline=offline)
+        return _request(form, _password(form, authorization), client, offline=offline)
     if grant == "refresh_token":
         token = _secret(form, "refresh_token")
         if not token:
             raise BadRequestError("the parameter `refresh_token` is missing")
-        return _request(form, Credentials("", token), offline=False, refreshing=True)
+        return _request(form, Credentials("", token), client, offline=False, refreshing=True)
     if not grant:
         raise BadRequestError(
             "the parameter `grant_type` is missing; it is `password` or `refresh_token`"
@@ -119,7 +124,9 @@ def read_post(body: bytes, authorization: str | None) -> TokenRequest:
     raise UnsupportedGrantError("this grant type is not served; `password` and `refresh_token` are")
 
 
-def read_why(body: bytes, authorization: str | None) -> TokenRequest:
+def read_why(
+    body: bytes, authorization: str | None, client: IpAddress | None = None
+) -> TokenRequest:
     """
     Read the form of a question to `/auth/why`: that of a token request, or without `grant_type`.
 
@@ -131,9 +138,9 @@ def read_why(body: bytes, authorization: str | None) -> TokenRequest:
     """
     form = _form(body)
     if _single(form, "grant_type"):
-        asked = read_post(body, authorization)
+        asked = read_post(body, authorization, client)
     else:
-        asked = _request(form, _password(form, authorization), offline=False)
+        asked = _request(form, _password(form, authorization), client, offline=False)
     return replace(asked, named=tuple(map(_with_reference, asked.accesses)))
 
 
@@ -165,6 +172,7 @@ def _form(body: bytes) -> Parameters:
 def _request(
     parameters: Parameters,
     credentials: Credentials | None,
+    client: IpAddress | None,
     *,
     offline: bool,
     refreshing: bool = False,
@@ -187,6 +195,7 @@ def _request(
         client_id=_single(parameters, "client_id"),
         offline=offline,
         refreshing=refreshing,
+        client=client,
     )
 
 

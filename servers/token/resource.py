@@ -21,7 +21,7 @@ from regauth.servers.provider_keys.providers import ProviderKeys
 
 from .answer_cache import AnswerCache, Granted, Question
 from .observer import Observer
-from .refusals import Refusals
+from .refusals import TURNED_AWAY, Refusals
 from .request import TokenRequest, read_get, read_post
 from .service import Issued, TokenAnswer, TokenService
 
@@ -89,13 +89,17 @@ class TokenResource:
         info: RequestInfo,
         body: bytes | None,
     ) -> None:
-        with self._refusals.turning_away(response, info, self._observer.turned_away):
+        refusals = self._refusals
+        try:
             # The rate comes before the cache and the login: a client over its limit must cost as
             # little as possible.
-            self._refusals.admit(info)
-            question = _question(request, body, info.address)
-            answered = self._answers.answer(question, self._refusals.admit_identity)
-            self._answer(answered, response, info)
+            refusals.admit(info)
+            question = _question(request, body, info.address, named=self._answers.on)
+            answered = self._answers.answer(question, refusals.admit_identity)
+        except TURNED_AWAY as error:
+            refusals.turn_away_for(error, response, info, self._observer.turned_away)
+            return
+        self._answer(answered, response, info)
 
     def _answer(
         self, answered: Granted[Reply] | TokenAnswer, response: falcon.Response, info: RequestInfo
@@ -115,18 +119,22 @@ class TokenResource:
             self._observer.answered(answered.answer, info, HTTPStatus.OK, reply.logged)
 
 
-def _question(request: falcon.Request, body: bytes | None, client: IpAddress | None) -> Question:
+def _question(
+    request: falcon.Request, body: bytes | None, client: IpAddress | None, *, named: bool
+) -> Question:
     """Return a request as the answer cache knows it; it is read only when it is new."""
     authorization = request.env.get("HTTP_AUTHORIZATION")
-    text = request.query_string.encode() if body is None else body
 
     def read() -> TokenRequest:
         if body is not None:
-            return replace(read_post(body, authorization), client=client)
-        asked = replace(read_get(request.params, authorization), client=client)
+            return read_post(body, authorization, client)
+        asked = read_get(request.params, authorization, client)
         # No client would get the token of a session that HEAD begins.
         return replace(asked, offline=False) if request.method == "HEAD" else asked
 
+    if not named:
+        return Question(b"", read)
+    text = request.query_string.encode() if body is None else body
     return Question(Question.name_of(request.method, authorization, text, client), read)
 
 

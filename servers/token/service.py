@@ -239,9 +239,8 @@ class TokenService:
         keys: KeySet | None,
         now: datetime,
     ) -> Issued:
-        jti = secrets.token_urlsafe(16)
-        lists = any(scope.resource.type == REGISTRY for scope in decision.granted)
-        shown = decision.deferred or (lists and self._filter_catalog)
+        jti = secrets.token_hex(16)
+        shown = decision.deferred or (self._filter_catalog and _lists(decision))
         lifetime = self.lifetime
         if decision.lifetime is not None:
             lifetime = min(lifetime, decision.lifetime)
@@ -255,3 +254,8 @@ class TokenService:
             workload=workload_of(login, now) if shown else None,
         )
         return Issued(decision, token, jti, login, keys, lifetime, self.lifetime)
+
+
+def _lists(decision: Decision) -> bool:
+    """Tell whether a decision lets its token list the catalog."""
+    return any(scope.resource.type == REGISTRY for scope in decision.granted)

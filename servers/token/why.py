@@ -9,7 +9,6 @@ no token, keeps no login and no answer, and counts against the limits of the tok
 """
 
 import json
-from dataclasses import replace
 from http import HTTPStatus
 
 import falcon
@@ -19,7 +18,7 @@ from regauth.engine.explaining.disclosure import AccessAnswer, Disclosure, Level
 from regauth.servers.protocol.request_info import RequestInfo
 
 from .observer import Observer
-from .refusals import Refusals
+from .refusals import TURNED_AWAY, Refusals
 from .request import read_why
 from .service import TokenService, Verified
 
@@ -46,12 +45,14 @@ class WhyResource:
         body = self._refusals.read_form(request, response, info, tell)
         if body is None:
             return
-        with self._refusals.turning_away(response, info, tell):
+        try:
             self._refusals.admit(info)
-            asked = read_why(body, request.env.get("HTTP_AUTHORIZATION"))
-            asked = replace(asked, client=info.address)
+            asked = read_why(body, request.env.get("HTTP_AUTHORIZATION"), info.address)
             verified = self._service.decide_anew(asked, self._refusals.admit_identity)
-            self._answer(verified, response, info)
+        except TURNED_AWAY as error:
+            self._refusals.turn_away_for(error, response, info, tell)
+            return
+        self._answer(verified, response, info)
 
     def _answer(self, verified: Verified, response: falcon.Response, info: RequestInfo) -> None:
         decided = verified.outcome

@@ -20,7 +20,7 @@ ONLY_SPEAKERS = {
     "yaml": r"(engine/source/nodes|servers/setup/registry_file)\.py",
     "jsonschema": "engine/source/schema.py",
     "jwt": "engine/tokens/",
-    "orjson": r"(engine/source/strictjson|servers/telemetry/(event_log|open_telemetry))\.py",
+    "orjson": r"(engine/source/strictjson|engine/tokens/json_text|servers/telemetry/(event_log|open_telemetry))\.py",
     # One for each host that speaks HTTP out; in the servers, one for documents and one for streams.
     "urllib3": r"(servers/http_client/\w+|controller/observing/cluster|policytests/commands/hostile)\.py",
     "kubernetes": "controller/",

@@ -10,7 +10,7 @@ by exact type, so that a bool is never taken for the int it is in Python.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, TypeAlias
 
@@ -37,7 +37,7 @@ class Duration:
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
+_DAY: Final = 86_400
 
 
 def timestamp(moment: datetime) -> Timestamp:
@@ -50,7 +50,9 @@ def timestamp(moment: datetime) -> Timestamp:
     """
     if moment.tzinfo is None:
         raise ValueError("a timestamp needs a time zone")
-    return Timestamp((moment - _EPOCH) // _MICROSECOND * 1000)
+    since = moment - _EPOCH
+    seconds = since.days * _DAY + since.seconds
+    return Timestamp(seconds * NANOSECONDS + since.microseconds * 1000)
 
 
 KINDS: Final[dict[type, str]] = {

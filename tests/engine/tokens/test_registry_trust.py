@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from regauth.engine.access.outcomes import Reason
 from regauth.engine.access.scope import Access, Resource
-from regauth.engine.tokens import jwt
+from regauth.engine.tokens import base64url, json_text, jwt
 from regauth.engine.tokens.algorithms import KeysError
 from regauth.engine.tokens.jwks import jwks, parse_jwks
 from regauth.engine.tokens.key_ids import key_id, known_ids
@@ -285,9 +285,9 @@ def test_entries_of_one_repository_add_up() -> None:
 def _header(change: Callable[[dict[str, object]], object]) -> str:
     header: dict[str, object] = {"typ": "JWT", "alg": "ES256", "kid": "k1"}
     change(header)
-    unsigned = jwt._encode_object(header) + "." + jwt._encode_object(claims())
-    made = jwt.signature(unsigned.encode(), SigningKey(KEY, "ES256"))
-    return f"{unsigned}.{jwt._encode(made)}"
+    parts = [base64url.encode(json_text.write(one)) for one in (header, claims())]
+    made = jwt.signature(b".".join(parts), SigningKey(KEY, "ES256"))
+    return b".".join([*parts, base64url.encode(made)]).decode()
 
 
 @pytest.mark.parametrize(
