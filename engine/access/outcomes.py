@@ -15,6 +15,8 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
+from msgspec import Struct
+
 from .once import once
 from .scope import Access, Scope, scopes
 
@@ -96,8 +98,7 @@ class ConditionError:
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The decision of one access: which grant allows it, or why it is refused."""
 
     access: Access
@@ -122,8 +123,7 @@ class Verdict:
         return self.why is Why.GRANTED
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """
     Who asks: a provider's name and the subject that its policy gives a verified token.
 
@@ -132,12 +132,24 @@ class Identity:
 
     provider: str = ""
     subject: str = ""
-    client: IPv4Address | IPv6Address | None = field(default=None, compare=False)
+    client: IPv4Address | IPv6Address | None = None
     """
     From which address it asks; None: that is not known, and a condition that reads it fails.
 
-    It is of one request: who keeps an identity keeps it without.
+    It is of one request: who keeps an identity keeps it without, and it makes no other of it.
     """
+
+    def from_client(self, client: IPv4Address | IPv6Address | None) -> "Identity":
+        """Return it for one request, which comes from an address; None: that is not known."""
+        return Identity(self.provider, self.subject, client)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Identity):
+            return NotImplemented
+        return self.provider == other.provider and self.subject == other.subject
+
+    def __hash__(self) -> int:
+        return hash((self.provider, self.subject))
 
     @property
     def anonymous(self) -> bool:
@@ -148,8 +160,7 @@ class Identity:
         return f"{self.provider}:{self.subject}" if self.provider else "anonymous"
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(Struct, frozen=True, dict=True):
     """The answer to a login that was not refused: who it is, and a verdict for each access."""
 
     identity: Identity

@@ -8,9 +8,10 @@ Not here: who may do what.
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
 
 from . import references
 from .references import TagState
@@ -55,8 +56,7 @@ class ScopeSizeError(ScopeError):
     """A scope is too long, or a request has too many."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Resource:
+class Resource(Struct, frozen=True, order=True):
     """Something in a registry: its type, its class (usually empty) and its name."""
 
     type: str
@@ -69,8 +69,7 @@ class Resource:
         )
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Access:
+class Access(Struct, frozen=True, order=True):
     """One action on one resource, or on what a reference names in it: the unit that is decided."""
 
     resource: Resource
@@ -94,8 +93,7 @@ class Access:
         return f"{Resource(self.resource.type, self.place, self.resource.class_)}:{self.action}"
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """The wire text of a request for actions on one resource."""
 
     resource: Resource
@@ -173,8 +171,7 @@ def _read_place(place: str) -> tuple[str, str, TagState] | None:
     return (*found, state)
 
 
-@dataclass(frozen=True, slots=True)
-class RequestedScopes:
+class RequestedScopes(Struct, frozen=True):
     """What the `scope` parameters of a request ask for."""
 
     scopes: tuple[Scope, ...]

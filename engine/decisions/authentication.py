@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from msgspec import Struct
+
 from regauth.engine.access.outcomes import Identity, Reason, Refusal
 from regauth.engine.cel import STEPS, CelError, request_budget, timestamp
 from regauth.engine.policy.policy import Provider, Rule
@@ -42,8 +44,7 @@ MESSAGES: Final[Mapping[str, str]] = {
 """What each reason says to the client: the check that failed, and no value of the policy."""
 
 
-@dataclass(frozen=True, slots=True)
-class Authenticated:
+class Authenticated(Struct, frozen=True):
     """A login that every check of its provider passed."""
 
     identity: Identity
@@ -56,7 +57,9 @@ class Authenticated:
 
     def from_client(self, client: IpAddress | None) -> "Authenticated":
         """Return it for one request, which comes from an address; None: that is not known."""
-        return replace(self, identity=replace(self.identity, client=client))
+        return Authenticated(
+            self.identity.from_client(client), self.provider, self.claims, self.expires, self.at
+        )
 
 
 def refusal(

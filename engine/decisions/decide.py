@@ -28,6 +28,8 @@ from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
+from msgspec import structs
+
 from regauth.engine.access import references
 from regauth.engine.access.outcomes import (
     ConditionError,
@@ -254,7 +256,7 @@ class Request:
         """Tell whether a grant does not match only because the tag exists."""
         if access.tag_state is not TagState.EXISTING or not creates_tag(grant, access):
             return False
-        return self.match(grant, replace(access, tag_state=TagState.NEW)) is True
+        return self.match(grant, structs.replace(access, tag_state=TagState.NEW)) is True
 
     def denials(self, access: Access) -> list[Statement]:
         """Return the denials that could match."""

@@ -10,9 +10,10 @@ this for hosts that answer at once.
 """
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
+
+from msgspec import Struct
 
 from regauth.engine.access.outcomes import Decision, Identity, Reason, Refusal
 from regauth.engine.access.scope import Access
@@ -26,16 +27,17 @@ from .authentication import Authenticated, authenticate, refusal
 from .decide import decide
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(Struct, frozen=True):
     """A login's user name and password (RFC 7617); the password is the JWT."""
 
     username: str
-    password: str = field(repr=False)
+    password: str
+
+    def __repr__(self) -> str:
+        return f"Credentials(username={self.username!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class NeedKeys:
+class NeedKeys(Struct, frozen=True):
     """
     A question to the host: the provider's current keys.
 
@@ -47,8 +49,7 @@ class NeedKeys:
     unknown_kid: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class KeysUnavailable:
+class KeysUnavailable(Struct, frozen=True):
     """A host's answer when it has no keys of the provider that it may still use."""
 
     reason: str
@@ -87,7 +88,7 @@ def exchange(
     authenticated = yield from login(policy, credentials, service, now)
     if isinstance(authenticated, Refusal):
         return authenticated
-    identity = replace(authenticated.identity, client=client)
+    identity = authenticated.identity.from_client(client)
     return decide(policy, identity, authenticated.claims, service, accesses, now)
 
 

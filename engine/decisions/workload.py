@@ -6,8 +6,9 @@ Not here: the form of the claim (`regauth.engine.tokens.workload_claim`), signat
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from regauth.engine.access.outcomes import Decision, Reason, Refusal, Verdict, Why
 from regauth.engine.access.scope import Access
@@ -55,7 +56,7 @@ def decide_for(
     login = login_again(policy, workload, service, now)
     if isinstance(login, Refusal):
         return login
-    identity = replace(login.identity, client=client)
+    identity = login.identity.from_client(client)
     return decide(policy, identity, login.claims, service, accesses, now)
 
 

@@ -12,10 +12,12 @@ policies that differ in anything else give the same answer.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, TypeVar
+
+from msgspec.structs import replace
 
 from regauth.engine.access.outcomes import Decision, Reason, Refusal, Verdict, Why
 from regauth.engine.access.scope import Access

@@ -9,7 +9,7 @@ the explanation is wrong only where the decision is.  Text is
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -130,7 +130,7 @@ def explain(
     answer = yield from login(policy, credentials, service, now)
     if isinstance(answer, Refusal):
         return _explain_refusal(policy, answer, service, now)
-    identity = replace(answer.identity, client=client)
+    identity = answer.identity.from_client(client)
     decided = decide(policy, identity, answer.claims, service, accesses, now)
     steps = (
         *(Step(name, passed=True) for name, _ in _BEFORE_CLAIMS),
@@ -148,7 +148,7 @@ def explain_verified(
     client: IpAddress | None = None,
 ) -> Explanation:
     """Explain the decision for a login that was authenticated before."""
-    identity = replace(answer.identity, client=client)
+    identity = answer.identity.from_client(client)
     decided = decide(policy, identity, answer.claims, service, accesses, now)
     steps = tuple(_claim_steps(answer.provider, answer.claims, service, now, answer.at))
     return _explain_accesses(policy, decided, answer.claims, answer.provider, steps, now)

@@ -12,7 +12,6 @@ PyJWT, with the keys and algorithms that the policy names and never with those t
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, NewType, cast
 
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512, HashAlgorithm
 from jwt.algorithms import get_default_algorithms
+from msgspec import Struct
 
 from regauth.engine.access.outcomes import Reason
 from regauth.engine.source.strictjson import MAX_DEPTH, JsonError, loads
@@ -80,8 +80,7 @@ class MalformedTokenError(ValueError):
         self.reason = reason
 
 
-@dataclass(frozen=True, slots=True)
-class UnverifiedToken:
+class UnverifiedToken(Struct, frozen=True):
     """A token whose form is right and whose signature nobody has looked at."""
 
     algorithm: str
@@ -89,10 +88,13 @@ class UnverifiedToken:
     thumbprints: frozenset[str]
     """The thumbprints of the certificate whose key signed, as the header says."""
     claims: UnverifiedClaims
-    certificates: tuple[str, ...] = field(repr=False)
+    certificates: tuple[str, ...]
     """The header's `x5c` (RFC 7515, section 4.1.6), leaf first: anybody's, until verified."""
-    signing_input: bytes = field(repr=False)
-    signature: bytes = field(repr=False)
+    signing_input: bytes
+    signature: bytes
+
+    def __repr__(self) -> str:  # a log must not get what a token could be made of
+        return f"UnverifiedToken(algorithm={self.algorithm!r}, key_id={self.key_id!r})"
 
 
 def parse(

@@ -8,12 +8,13 @@ Not here: making such tokens (`regauth.engine.tokens.registry_token`) and what a
 
 import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from msgspec.structs import replace
 
 from regauth.engine.access.outcomes import Reason
 from regauth.engine.access.scope import Access, Resource

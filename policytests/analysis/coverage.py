@@ -6,8 +6,10 @@ point.  Not here: whether the cases pass, and the reports' formats.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from operator import itemgetter
+
+from msgspec import structs
 
 from regauth.engine.access.outcomes import Refusal
 from regauth.engine.access.references import TagState, is_tag
@@ -201,7 +203,7 @@ class _Collector:
         """Record that a grant of new tags allowed one, or kept one that exists, for this alone."""
         if not access.tag_state or not creates_tag(statement, access):
             return
-        new = replace(access, tag_state=TagState.NEW)
+        new = structs.replace(access, tag_state=TagState.NEW)
         if request.match(statement, new) is True:
             seen = TRUE if access.tag_state is TagState.NEW else FALSE
             self._new_tags[statement.name].seen.add(seen)

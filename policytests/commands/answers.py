@@ -8,8 +8,9 @@ policy (`questions`), and the explanation itself, which is the engine's.
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from regauth.engine.access.outcomes import Reason, Refusal
 from regauth.engine.access.scope import (

@@ -9,10 +9,12 @@ log holds no token.  A record that cannot be decided again is `Undecided`; nothi
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, NamedTuple
+
+from msgspec.structs import replace
 
 from regauth.engine.access.outcomes import Decision, Identity, Reason, Refusal
 from regauth.engine.decisions.authentication import Authenticated, refusal
@@ -194,7 +196,7 @@ class Replay:
             username = "" if record.routing == "issuer" else record.provider
             login = login_verified(self.policy, username, record.claims, record.service, when)
         if isinstance(login, Authenticated):
-            identity = replace(login.identity, client=record.address)
+            identity = login.identity.from_client(record.address)
             return LoggedIn(identity, login.claims, login)
         return login
 

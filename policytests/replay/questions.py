@@ -6,8 +6,10 @@ Not here: deciding (`replaying`).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
+
+from msgspec.structs import replace
 
 from regauth.engine.access.scope import Access, ScopeError, accesses, parse_access, parse_scopes
 

@@ -11,8 +11,9 @@ address answers name.  So the fields count only as far as trusted proxies wrote 
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from regauth.engine.source.addresses import Network, is_within, parse_ip
 from regauth.servers.protocol.request_info import (
@@ -43,8 +44,7 @@ _BETWEEN: Final = re.compile(r"[ \t;]*", re.ASCII)
 Environ = Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class _Forwarded:
+class _Forwarded(Struct, frozen=True):
     """What the trusted fields of a request say."""
 
     client: str

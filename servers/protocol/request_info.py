@@ -9,9 +9,11 @@ import os
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from ipaddress import IPv6Network
 from typing import Any, Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from regauth.engine.source.addresses import IpAddress, parse_ip
 
@@ -31,8 +33,7 @@ def new_request_id() -> str:
     return os.urandom(8).hex()
 
 
-@dataclass(frozen=True, slots=True)
-class AskedAddress:
+class AskedAddress(Struct, frozen=True):
     """The scheme and host that a client asked, as headers say them."""
 
     scheme: str
@@ -56,8 +57,7 @@ class AskedAddress:
         return ""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestInfo:
+class RequestInfo(Struct, frozen=True):
     """What is known of a request before it is read."""
 
     request_id: str

@@ -6,11 +6,13 @@ decision of its own, tokens, and HTTP.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from types import MappingProxyType
 from typing import Final
+
+from msgspec.structs import replace
 
 from regauth.engine import Access, Decision, Policy, Refusal, Verdict
 from regauth.engine.access.outcomes import Why

@@ -27,6 +27,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Generic, TypeVar
 
+from msgspec import Struct
+
 from regauth.engine import KeySet, NeedKeys, Policy, Refusal
 from regauth.engine.source.addresses import IpAddress
 from regauth.servers.bounded_cache import BoundedCache
@@ -46,8 +48,7 @@ MAX_ANSWERS: Final = 2000
 Prepared = TypeVar("Prepared")
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """
     One request: the cache's key and how the request is read when it is new.
 
@@ -72,8 +73,7 @@ class Question:
         return hashlib.sha256(parts + text).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Granted(Generic[Prepared]):
+class Granted(Struct, Generic[Prepared], frozen=True):
     """An answer with a token, the prepared reply, and how long the token is valid."""
 
     answer: TokenAnswer

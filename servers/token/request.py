@@ -9,9 +9,11 @@ Not here: any judgement of the credentials.
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import parse_qs
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from regauth.engine.access import references
 from regauth.engine.access.scope import (
@@ -47,8 +49,7 @@ class BadCredentialsError(Exception):
     """The credentials cannot be read; answered like any login that fails."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenRequest:
+class TokenRequest(Struct, frozen=True):
     """What is asked: a token for `service`, with `scopes`."""
 
     credentials: Credentials | None

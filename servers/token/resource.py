@@ -6,13 +6,14 @@ docs/spec/auth/token.md and oauth.md; RFC 9110).
 Not here: deciding, signing, fetching, and whom both endpoints turn away (`refusals`).
 """
 
-from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 from json.encoder import encode_basestring_ascii as _quote
 from typing import Final
 
 import falcon
+from msgspec import Struct
+from msgspec.structs import replace
 
 from regauth.engine import Refusal
 from regauth.engine.source.addresses import IpAddress
@@ -29,8 +30,7 @@ MAX_QUERY: Final = 32 * 1024
 """Characters in a query; a longer one is answered 414."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(Struct, frozen=True):
     """A reply that can be given again."""
 
     before: str

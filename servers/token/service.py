@@ -9,9 +9,11 @@ Not here: HTTP, and a decision about access.
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
+
+from msgspec import Struct, structs
 
 from regauth.engine import (
     Authenticated,
@@ -55,26 +57,27 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Issued:
+class Issued(Struct, frozen=True):
     """A registry token and the decision that it carries."""
 
     decision: Decision
-    token: str = field(repr=False)
+    token: str
     jti: str
     login: Authenticated | None
     """Whose login it was; None for an anonymous request."""
-    keys: KeySet | None = field(repr=False)
+    keys: KeySet | None
     """The provider's keys that verified it; None where a session or nobody logged in."""
     lifetime: timedelta
     """How long the token is valid: as long as the server's are, or shorter by its grants."""
     max_lifetime: timedelta
     """How long the server's tokens are valid."""
-    refresh_token: str = field(default="", repr=False)
+    refresh_token: str = ""
+
+    def __repr__(self) -> str:  # neither token may come into a log
+        return f"Issued(decision={self.decision!r}, jti={self.jti!r})"
 
 
-@dataclass(frozen=True, slots=True)
-class TokenAnswer:
+class TokenAnswer(Struct, frozen=True):
     """The result of a request, and everything that it was decided by."""
 
     asked: TokenRequest
@@ -186,7 +189,7 @@ class TokenService:
         except SessionsError as error:  # the client keeps its password, which serves as well
             _log.error("a session cannot be stored: %s", error)
             return issued
-        return replace(issued, refresh_token=token)
+        return structs.replace(issued, refresh_token=token)
 
     def _decide(
         self,
@@ -206,7 +209,7 @@ class TokenService:
         admit(login.identity)
         # The decision is never remembered with the login: every access is decided by the current
         # policy.
-        identity = replace(login.identity, client=asked.client)
+        identity = login.identity.from_client(asked.client)
         decided = decide(policy, identity, login.claims, asked.service, wanted, now)
         if isinstance(decided, Refusal):  # a session's login was checked as of its beginning
             decided = replace(decided, at=login.at)

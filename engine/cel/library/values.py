@@ -9,10 +9,11 @@ by exact type, so that a bool is never taken for the int it is in Python.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, TypeAlias
+
+from msgspec import Struct
 
 from regauth.engine.cel.syntax.errors import CelError, CelErrorCode
 
@@ -22,15 +23,13 @@ Value: TypeAlias = Any
 NANOSECONDS: Final = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Timestamp:
+class Timestamp(Struct, frozen=True, order=True):
     """A moment: nanoseconds since 1970-01-01T00:00:00Z, leap seconds not counted."""
 
     nanoseconds: int
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Duration:
+class Duration(Struct, frozen=True, order=True):
     """A length of time in nanoseconds; may be negative."""
 
     nanoseconds: int

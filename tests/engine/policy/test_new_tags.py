@@ -7,6 +7,7 @@ from datetime import datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from regauth.engine.access.outcomes import Identity, Verdict, Why
 from regauth.engine.access.references import ALL_TAGS, UPLOAD, TagState
@@ -264,7 +265,7 @@ class TestWorkload:
         workload = Workload("ci", claims, now)
 
         def why(state: TagState) -> Why:
-            asked = [[replace(one, tag_state=state) for one in (plain, plugin)]]
+            asked = [[structs.replace(one, tag_state=state) for one in (plain, plugin)]]
             found = decide_open(policy, workload, SERVICE, asked, now)
             return found.verdicts[0].why  # type: ignore[union-attr]
 

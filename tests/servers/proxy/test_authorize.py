@@ -1,6 +1,7 @@
 """The decision endpoint: 204 or 200, 401 with the challenge, 403, and never anything else."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -177,13 +178,18 @@ def key_set(gate: Standing, kid: str) -> bytes:
     return json.dumps(jwks([(gate.signing.key.public_key, kid, "ES256")])).encode()
 
 
+def sign_as(gate: Standing, kid: str) -> None:
+    """Have the next tokens name their key so."""
+    object.__setattr__(gate.signing, "key", replace(gate.signing.key, key_id=kid))
+
+
 def test_a_key_set_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
     file = tmp_path / "jwks.json"
     file.write_text('{"keys":[]}')
     token = TokenSettings(SERVICE, ISSUER, FileKeys(file), REALM)
     with standing(tmp_path, None, token=token, trusted_proxies=LOOPBACK) as gate:
         kid = key_id(gate.signing.key.public_key, "rfc7638")
-        object.__setattr__(gate.signing.key, "key_id", kid)
+        sign_as(gate, kid)
         assert ask(gate, "nginx", "GET", TAGS, PULL).status == 401
         file.write_bytes(key_set(gate, kid))
         assert ask(gate, "nginx", "GET", TAGS, PULL).status == 204
@@ -194,7 +200,7 @@ def test_a_key_set_is_fetched_again_for_a_key_that_is_not_known(tmp_path: Path) 
         token = TokenSettings(SERVICE, ISSUER, UriKeys(f"{server.url}/jwks"), REALM)
         with standing(tmp_path, None, token=token, trusted_proxies=LOOPBACK) as gate:
             for kid in ("old", "new"):
-                object.__setattr__(gate.signing.key, "key_id", kid)
+                sign_as(gate, kid)
                 server.behaviour = plain(200, key_set(gate, kid))
                 assert ask(gate, "nginx", "GET", TAGS, PULL).status == 204
         assert len(server.received) == 2
