@@ -161,8 +161,11 @@ def kustomize(inner: Inner, stack: ExitStack) -> None:
 
 
 def chart(inner: Inner, stack: ExitStack) -> None:
-    """The chart's files, with its values put in as helm does."""
+    """The chart's files, with its values put in as helm does, and without an Ingress."""
     text = (inner.deploy / "helm" / "templates" / "proxy.yaml").read_text()
+    ingress = r"\{\{- if \.Values\.ingress\.enabled \}\}.*?recursive on;\n\{\{- end \}\}\n"
+    text, found = re.subn(ingress, "", text, flags=re.DOTALL)
+    assert found == 1
     values = {
         "{{ .Values.proxy.upstream }}": "registry:5000",
         "{{ .Release.Name }}-token-server": "token-server",

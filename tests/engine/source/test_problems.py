@@ -22,6 +22,7 @@ NOW = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 
 CODE = re.compile(
     r"(yaml|file|unknown|missing|wrong|duplicate|bad|unused|silence)-[a-z]+(-[a-z]+)*"
+    r"|draft|new-tags-only"
 )
 ROOMS = ("source", "compiler", "policy")
 
