@@ -25,7 +25,7 @@ from regauth.servers.telemetry.decision_log import DecisionLog
 
 from .decision_record import write_ruling
 from .measures import ProxyMetrics
-from .new_tags import Establish, TagStateError
+from .new_tags import Establish, TagStateError, pushed
 from .policy import ProxyPolicy, Ruling
 from .trust import Verifier
 
@@ -172,7 +172,8 @@ class Gate:
         Args:
             asked: The request.
             establish: Finds out whether tags are new, and keeps them so until the registry has
-                answered.  None: nobody can, so what depends on it is turned away.
+                answered.  None: nobody can, so what depends on it is turned away.  It is told of
+                every push that passes, because such a push can end that a tag is new.
         """
         route = read_route(asked.method, asked.target, asked.content_type)
         if isinstance(route, RouteFault):
@@ -198,7 +199,8 @@ class Gate:
         if isinstance(token, Reason):
             why = EXPIRED if token is Reason.EXPIRED else NO_ACCESS
             return self._unauthorized(asked, route, str(token), "invalid_token", why)
-        return self._entitled(asked, route, token, establish)
+        outcome = self._entitled(asked, route, token, establish)
+        return outcome if establish is None else _established(outcome, establish)
 
     def _entitled(
         self, asked: RawRequest, route: Route, token: RegistryToken, establish: Establish | None
@@ -222,7 +224,7 @@ class Gate:
             if establish is None:
                 return self._refused(policy, ruling, route, token)
             try:
-                states = establish(ruling.tags_in_question)
+                states = establish(pushed(route.placed), ruling.tags_in_question)
             except TagStateError as error:
                 return _unestablished(error, ruling, route, token)
             ruling = policy.decide(token, missing, asked.client, states)
@@ -279,8 +281,18 @@ class Gate:
         )
 
 
+def _established(outcome: Admitted | TurnedAway, establish: Establish) -> Admitted | TurnedAway:
+    """Keep a push from coming between a question about its tags and the push of who asked."""
+    if isinstance(outcome, Admitted) and (tags := pushed(outcome.route.placed)):
+        try:
+            establish(tags, ())
+        except TagStateError as error:
+            return _unestablished(error, None, outcome.route, outcome.token)
+    return outcome
+
+
 def _unestablished(
-    error: TagStateError, ruling: Ruling, route: Route, token: RegistryToken
+    error: TagStateError, ruling: Ruling | None, route: Route, token: RegistryToken
 ) -> TurnedAway:
     """Turn away what nobody can say of whether the policy allows it."""
     busy = error.status == HTTPStatus.SERVICE_UNAVAILABLE

@@ -5,19 +5,21 @@ What lives here: the locks of tags, and what the proxy makes of the registry's a
 which grant needs it (the engine's `newTagsOnly`), and sending the push.
 
 One thread holds the lock of a tag from before it asks for the tag until the registry has answered
-the push.  The locks are those of this process.  Two proxies, or somebody who writes to the registry
-without this proxy, are not kept apart.
+the push.  A push that needs no question shares the lock with others of its kind, so that none comes
+between a question and the push that it is for.  The locks are those of this process.  Two proxies,
+or somebody who writes to the registry without this proxy, are not kept apart.
 """
 
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, NamedTuple
 
-from regauth.engine.access.references import TagState, write
+from regauth.engine.access.references import TagState, is_tag, write
+from regauth.engine.access.scope import Access
 from regauth.servers.http_client.pool import UpstreamError
 from regauth.servers.upstream.credentials import UpstreamRefusedError
 from regauth.servers.upstream.docker_login import CredentialsError
@@ -62,14 +64,21 @@ class TagStateError(Exception):
 
 @dataclass(slots=True)
 class _Lock:
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    changed: threading.Condition
     users: int = 0
     """Requests that hold it or wait for it."""
+    waiting: int = 0
+    holding: int = 0
+    exclusive: bool = False
+    """Whether who holds it creates the tag."""
+
+    def is_free(self, *, shared: bool) -> bool:
+        return not self.holding or (shared and not self.exclusive)
 
 
 class TagLocks:
     """
-    A lock for each tag that is being created.  Safe to use from many threads.
+    A lock for each tag that is being pushed.  Safe to use from many threads.
 
     There are never more locks than requests that use them.  Each ends with its request.
 
@@ -96,49 +105,72 @@ class TagLocks:
         return len(self._locks)
 
     @contextmanager
-    def hold(self, tags: Iterable[Tag]) -> Iterator[None]:
+    def hold(self, tags: Iterable[Tag], shared: Iterable[Tag] = ()) -> Iterator[None]:
         """
         Hold the locks of some tags until the block ends, however it ends.
+
+        Args:
+            tags: Tags that nobody else may push meanwhile.
+            shared: Tags that nobody may create meanwhile; others may move them.
 
         Raises:
             TagStateError: Too many wait already, or it takes too long.
         """
         until = time.monotonic() + self._seconds
-        # A registry on a file system that folds case takes `V1` and `v1` for one tag.  All requests
-        # take several locks in the same order, so that no two wait for each other.
-        folded = sorted({Tag(one.name, one.tag.casefold()) for one in tags})
+        # A registry on a file system that folds case takes `V1` and `v1` for one tag.
+        folded = {_folded(one): True for one in shared} | {_folded(one): False for one in tags}
         with ExitStack() as held:
-            for tag in folded:
-                held.enter_context(self._one(tag, until))
+            # All requests take several locks in the same order, so that no two wait for each other.
+            for tag, is_shared in sorted(folded.items()):
+                held.enter_context(self._one(tag, until, shared=is_shared))
             yield
 
     @contextmanager
-    def _one(self, tag: Tag, until: float) -> Iterator[None]:
+    def _one(self, tag: Tag, until: float, *, shared: bool) -> Iterator[None]:
         with self._mutex:
-            lock = self._locks.get(tag) or _Lock()
-            waits = lock.users > 0
-            if waits and (
-                lock.users > self._for_one or self._waiting >= self._most_waiting
-            ):  # the one that holds it does not wait
-                raise _busy(tag)
-            self._locks[tag] = lock
+            lock = self._locks.setdefault(tag, _Lock(threading.Condition(self._mutex)))
             lock.users += 1
-            self._waiting += waits
         try:
-            got = lock.lock.acquire(timeout=max(0.0, until - time.monotonic()))
             with self._mutex:
-                self._waiting -= waits
-            if not got:
-                raise _busy(tag)
+                self._wait(lock, tag, until, shared=shared)
+                lock.holding += 1
+                lock.exclusive = not shared
             try:
                 yield
             finally:
-                lock.lock.release()
+                with self._mutex:
+                    lock.holding -= 1
+                    lock.changed.notify_all()
         finally:
             with self._mutex:
                 lock.users -= 1
                 if not lock.users:
                     del self._locks[tag]
+
+    def _wait(self, lock: _Lock, tag: Tag, until: float, *, shared: bool) -> None:
+        """
+        Wait until a lock is free; the mutex is held, but not while it waits.
+
+        Raises:
+            TagStateError: Too many wait already, or it takes too long.
+        """
+        if lock.is_free(shared=shared):
+            return
+        if lock.waiting >= self._for_one or self._waiting >= self._most_waiting:
+            raise _busy(tag)
+        lock.waiting += 1
+        self._waiting += 1
+        try:
+            left = max(0.0, until - time.monotonic())
+            if not lock.changed.wait_for(lambda: lock.is_free(shared=shared), left):
+                raise _busy(tag)
+        finally:
+            lock.waiting -= 1
+            self._waiting -= 1
+
+
+def _folded(tag: Tag) -> Tag:
+    return Tag(tag.name, tag.tag.casefold())
 
 
 def _busy(tag: Tag) -> TagStateError:
@@ -149,8 +181,22 @@ def _busy(tag: Tag) -> TagStateError:
     )
 
 
-Establish = Callable[[Sequence[Tag]], Mapping[Tag, TagState]]
-"""Takes the locks of some tags and returns their states; raises `TagStateError`."""
+def pushed(accesses: Iterable[Access]) -> list[Tag]:
+    """Return the tags that a request creates or moves, if it may."""
+    return [
+        Tag(one.resource.name, one.reference)
+        for one in accesses
+        if one.action == "push" and is_tag(one.reference)
+    ]
+
+
+Establish = Callable[[Sequence[Tag], Sequence[Tag]], Mapping[Tag, TagState]]
+"""
+Takes the locks of the tags that a request pushes, and returns the states of those in question.
+
+The arguments are all tags of the request, and those of them in question.  The locks are taken once.
+Raises `TagStateError`.
+"""
 
 
 class NewTags:
@@ -173,11 +219,17 @@ class NewTags:
 
         The block ends after the registry has answered the push.
         """
+        taken = False
         with ExitStack() as held:
 
-            def establish(tags: Sequence[Tag]) -> Mapping[Tag, TagState]:
-                held.enter_context(self._locks.hold(tags))
-                return {tag: self._state(tag) for tag in tags}
+            def establish(all_: Sequence[Tag], asked: Sequence[Tag]) -> Mapping[Tag, TagState]:
+                nonlocal taken
+                # Who may move a tag needs no answer, but must not push it between the registry's
+                # answer to another and that one's push, which would then move it.
+                if not taken:
+                    held.enter_context(self._locks.hold(asked, shared=all_))
+                    taken = True
+                return {tag: self._state(tag) for tag in asked}
 
             yield establish
 

@@ -38,6 +38,11 @@ grants:
     actions: [pull, push]
     newTagsOnly: true
   - {name: move, repositories: ["acme/*"], tags: ["latest"], actions: [pull, push]}
+  - name: move-all
+    when: claims.actor == "maintainer"
+    repositories: ["acme/*"]
+    tags: ["v*"]
+    actions: [pull, push]
 denials:
   - {name: frozen, repositories: ["acme/*"], tags: ["v-frozen"], actions: [push]}
 """
@@ -404,6 +409,39 @@ class TestRaces:
                 assert statuses == [201, 403, 403, 403, 403, 403]
         assert place.tags.moved == []
 
+    @pytest.mark.parametrize("target", ["v1", f"{DIGEST}?tag=latest&tag=v1"])
+    def test_who_may_move_a_tag_does_not_create_it_between_the_question_and_the_push(
+        self, place: Place, target: str
+    ) -> None:
+        mover = place.site.token(APP, actor="maintainer")
+        place.tags.before_put = slow = Slow()
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(place.push, "v1")
+            assert slow.entered.wait(PATIENCE)
+            second = pool.submit(place.push, target, mover)
+            until(lambda: waiting(place.locks) == 1 or second.done())
+            assert not second.done()
+            slow.go_on.set()
+            assert [one.result().status for one in (first, second)] == [201, 201]
+
+        assert place.tags.asked[:2] == [("HEAD", "v1"), ("PUT", "v1")]
+        assert place.tags.moved == [("acme/app", "v1")]  # by who may move it, afterwards
+
+    def test_the_question_waits_for_who_may_move_the_tag(self, place: Place) -> None:
+        mover = place.site.token(APP, actor="maintainer")
+        place.tags.before_put = slow = Slow()
+        with ThreadPoolExecutor(3) as pool:
+            first = pool.submit(place.push, "v1", mover)
+            assert slow.entered.wait(PATIENCE)
+            second = pool.submit(place.push, "v1")
+            until(lambda: waiting(place.locks) == 1 or second.done())
+            # Others that may move it wait for nobody.
+            assert place.push("v1", mover).status == 201
+            slow.go_on.set()
+            assert [one.result().status for one in (first, second)] == [201, 403]
+
+        assert ("PUT", "v1") not in place.tags.asked[place.tags.asked.index(("HEAD", "v1")) :]
+
     def test_a_slow_push_holds_back_no_other_tag_and_no_other_repository(
         self, place: Place
     ) -> None:
@@ -524,12 +562,26 @@ class TestLocks:
             with pytest.raises(TagStateError), locks.hold([self.V1]):
                 raise AssertionError
 
+    def test_who_shares_a_lock_keeps_out_who_would_hold_it_alone(self) -> None:
+        locks = TagLocks(seconds=0.01)
+        with locks.hold([], shared=[self.V1]), locks.hold([], shared=[self.V1, self.V2]):
+            with pytest.raises(TagStateError), locks.hold([self.V1]):
+                raise AssertionError
+            assert (len(locks), waiting(locks)) == (2, 0)
+        with locks.hold([self.V1], shared=[self.V1, self.V2]):
+            with pytest.raises(TagStateError), locks.hold([], shared=[self.V1]):
+                raise AssertionError
+            with locks.hold([], shared=[self.V2]):
+                pass
+        assert len(locks) == 0
+
     def test_requests_for_several_tags_do_not_wait_for_each_other(self) -> None:
         locks, inside = TagLocks(for_one=64), []
 
         def both(number: int) -> None:
             tags = [self.V1, self.V2, Tag("a", "v3")]
-            with locks.hold(tags if number % 2 else reversed(tags)):
+            mine = tags if number % 2 else list(reversed(tags))
+            with locks.hold(mine[number % 3 :], shared=mine):
                 inside.append(number)
 
         with ThreadPoolExecutor(8) as pool:
