@@ -22,6 +22,12 @@ MARK: Final = "regauth/pull-secret"
 EXPIRES: Final = "regauth/expires-at"
 """The annotation of a pull secret that says when the first of its tokens expires (RFC 3339)."""
 
+NOT_MANAGED: Final = "only pull secrets that the controller manages are written and deleted"
+"""
+What the controller's ValidatingAdmissionPolicy answers when a Secret of somebody else's has the
+name of ours, or ours has lost its labels.
+"""
+
 SYSTEM_NAMESPACES: Final = ("kube-", "openshift-")
 """The beginnings of the names of namespaces that belong to the cluster itself."""
 

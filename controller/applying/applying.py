@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
-from regauth.controller.naming import EXPIRES, INSTANCE, MANAGED_BY, MANAGER
+from regauth.controller.naming import EXPIRES, INSTANCE, MANAGED_BY, MANAGER, NOT_MANAGED
 from regauth.controller.observing import docker_config
 from regauth.controller.observing.api_errors import (
     CONFLICT,
@@ -172,7 +172,8 @@ class Applier:
             path = path_of("v1", SECRETS, account.key.namespace, change.secret)
             written = self._cluster.apply(path, body, MANAGER)
         except ApiError as error:
-            if error.status not in (CONFLICT, INVALID):
+            foreign = error.status == FORBIDDEN and NOT_MANAGED in str(error)
+            if error.status not in (CONFLICT, INVALID) and not foreign:
                 raise
             message = f"the secret {change.secret} has fields of somebody else's"
             raise TakenError(f"{message}: {error}") from error

@@ -20,6 +20,7 @@ from regauth.controller.naming import (
     MANAGED_BY,
     MANAGER,
     MAX_NAME,
+    NOT_MANAGED,
     SYSTEM_NAMESPACES,
     installed_name,
     name_ending,
@@ -102,7 +103,8 @@ def _of_tokens(settings: ControllerSettings) -> list[Object]:
     return [
         _validation(
             on_tokens,
-            f"object.spec.audiences.all(one, one in {json.dumps(audiences)})",
+            "object.spec.audiences.size() > 0"
+            f" && object.spec.audiences.all(one, one in {json.dumps(audiences)})",
             "tokens are requested for the audiences of the registries alone",
         ),
         _validation(
@@ -127,7 +129,7 @@ def _of_secrets(settings: ControllerSettings) -> list[Object]:
             on_secrets,
             f'(request.operation == "DELETE" || {_ours("object", settings)})'
             f' && (request.operation == "CREATE" || {_ours("oldObject", settings)})',
-            "only pull secrets that the controller manages are written and deleted",
+            NOT_MANAGED,
         ),
         _validation(
             f'{on_secrets} && request.operation != "DELETE"',

@@ -22,6 +22,7 @@ from regauth.controller.applying.leadership import Elector
 from regauth.controller.applying.reconciling import Controller
 from regauth.controller.event_log import ControllerLog
 from regauth.controller.measures import Measures
+from regauth.controller.naming import NOT_MANAGED
 from regauth.controller.observing.api_errors import ApiError
 from regauth.controller.observing.cluster import Cluster, Object
 from regauth.controller.observing.docker_config import TYPE
@@ -236,6 +237,38 @@ def test_what_is_permitted_is_enough_and_none_of_it_is_too_much(
                     needless.append((role["rules"][index], verb))
         assert put(api, role)[0] == 200
     assert needless == []
+
+
+def test_a_foreign_secret_is_a_conflict_for_its_owner_under_the_admission_policy_too(
+    api: KubeApiServer, file: Path
+) -> None:
+    """The policy refuses it before the API server finds that fields are somebody else's."""
+    api.create("namespaces", "team-a")
+    api.create("serviceaccounts", "builder", "team-a")
+    theirs = api.create("secrets", SECRET, "team-a", type="Opaque", data={})
+    cluster = Cluster(connection(api, install(api, file)))
+    host = Host(
+        cluster, lambda: datetime.now(UTC), time.monotonic, lambda: True, ControllerLog(descriptor=-1), Measures()
+    )  # fmt: skip
+    controller = Controller(host, Entitlements((REGISTRY,)))
+    probe = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "probe"}}
+
+    def refused_by_the_policy() -> bool:
+        try:
+            cluster.create("/api/v1/namespaces/team-a/secrets?dryRun=All", dict(probe))
+        except ApiError as error:
+            return NOT_MANAGED in str(error)
+        return False
+
+    wait_for(refused_by_the_policy, "the admission policy works")
+    controller.sync()
+    while (key := controller.queue.take()) is not None:
+        controller.work(key)
+
+    assert api.get("secrets", SECRET, "team-a") == theirs
+    [event] = [one for one in api.all("events") if one["involvedObject"]["name"] == "builder"]
+    assert event["reason"] == "PullSecretConflict"
+    assert dict(controller.standing.counts())["conflict"] == 1
 
 
 def test_what_rbac_cannot_refuse_the_admission_policy_does(api: KubeApiServer, file: Path) -> None:

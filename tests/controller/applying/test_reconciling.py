@@ -7,6 +7,7 @@ import pytest
 
 from regauth.controller.applying.applying import NotLeadingError
 from regauth.controller.applying.reconciling import Controller
+from regauth.controller.naming import NOT_MANAGED
 from regauth.controller.observing.api_errors import ApiError
 from regauth.controller.observing.observed import AccountKey
 from regauth.controller.planning.entitlements import Entitlements
@@ -221,6 +222,22 @@ def test_a_foreign_secret_of_the_name_is_left_alone_and_reported_hourly(
     clock.forward(minutes=20)
     site.settle()
     assert api.get("secrets", SECRET, "team-a") is not None
+
+
+@only_own
+def test_a_foreign_secret_that_the_admission_policy_protects_is_a_conflict_too(
+    api: ApiServer, site: Site
+) -> None:
+    def refuse(request: Request) -> None:
+        if request.what == "PATCH secrets":
+            message = f"ValidatingAdmissionPolicy 'x' denied request: {NOT_MANAGED}"
+            raise StatusError(403, "Forbidden", message)
+
+    api.create("serviceaccounts", "builder", "team-a")
+    api.before = refuse
+    site.settle()
+
+    assert [one["reason"] for one in api.all("events")] == ["PullSecretConflict"]
 
 
 def test_the_secret_goes_with_its_account(api: Api, site: Site) -> None:
