@@ -165,7 +165,7 @@ def test_tokens_are_admitted_for_the_registries_audiences_alone(made: list[dict[
         'request.userInfo.username == "system:serviceaccount:regauth:regauth-controller"'
     )
     assert spec["validations"][0]["expression"] == (
-        '!(request.?subResource.orValue("") == "token") || (object.spec.audiences.all(one, one in'
+        '!(request.?subResource.orValue("") == "token") || (object.spec.audiences.size() > 0 && object.spec.audiences.all(one, one in'
         ' ["https://other.example.com", "https://registry.example.com"]))'
     )
     assert binding["spec"] == {"policyName": "regauth-controller", "validationActions": ["Deny"]}
