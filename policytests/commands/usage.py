@@ -25,14 +25,15 @@ from regauth.policytests.execution.policies import CompiledFolder
 from regauth.policytests.execution.run import Loaded, Run, SuiteError
 from regauth.policytests.exit_codes import NOTHING_RUN, POLICY_BROKEN, USAGE
 from regauth.policytests.proofs import Question, more_access
-from regauth.policytests.replay.deciding import Change, Replay, UndecidedReason
-from regauth.policytests.replay.logs import STANDARD_INPUT, LogError
-from regauth.policytests.replay.records import Record
+from regauth.policytests.replay.deciding import UndecidedReason
+from regauth.policytests.replay.logs import LogError
 from regauth.policytests.suites.suite import SUFFIX
 from regauth.policytests.usage.ages import Ages
+from regauth.policytests.usage.cases import CaseFile, CasesError
+from regauth.policytests.usage.counting import Usage
 from regauth.policytests.usage.formats import FORMATS, span
 from regauth.policytests.usage.gathering import Gathered, TooManyError
-from regauth.policytests.usage.reading import LogQuestion, Sources, UsageError, read_logs
+from regauth.policytests.usage.reading import LogQuestion, Sources, UsageError
 from regauth.policytests.usage.suggesting import POLICY_FILE, Suggestion, SuggestionError, suggest
 from regauth.policytests.usage.tightening import Tightened, TighteningError, lines_of, plan, tighten
 from regauth.policytests.wording import counted
@@ -57,7 +58,7 @@ def show_usage(logs: Sequence[str], options: Mapping[str, object]) -> int:
     if compiled.compilation.policy is None:
         return _broken(compiled)
     try:
-        usage = question.count(logs, compiled.compilation.policy, keep=False).result()
+        usage = question.count(logs, compiled.compilation.policy)
     except (UsageError, LogError) as error:
         sys.stderr.write(f"policytest: {visible(str(error))}\n")
         return USAGE
@@ -87,25 +88,15 @@ class Tightening:
         policy = compiled.compilation.policy
         if policy is None:
             return _broken(compiled)
+        sources = _files(self.policy)
         try:
-            counter = question.count(logs, policy, keep=True)
-            usage = counter.result()
-            sys.stderr.write(f"{span(usage)}\n")
-            if not usage.requests:
-                return NOTHING_RUN
-            planned = plan(usage, names=self.names, reason_to_keep=self._reasons(usage.first))
-            for kept in planned.kept:
-                sys.stderr.write(f"kept: {kept.grant}: {kept.reason}\n")
-            if not planned:
-                sys.stderr.write("nothing to tighten: the log used everything else\n")
-                return 0
-            sources = _files(self.policy)
-            done = tighten(sources, counter.cases(), planned, datetime.now(UTC))
-            if not counter.complete:
-                self.check(logs, policy, done.policy)
-        except (UsageError, LogError, TighteningError) as error:
+            with CaseFile() as cases:
+                done = self._tightened(question.count(logs, policy, cases), cases, sources)
+        except (UsageError, LogError, CasesError, TighteningError) as error:
             sys.stderr.write(f"policytest: {visible(str(error))}\n")
             return USAGE
+        if isinstance(done, int):
+            return done
         sys.stdout.write(_diff(sources, done.files, self.policy))
         self._say_what_is_lost(policy, done)
         code = self._run_suites(done)
@@ -115,6 +106,21 @@ class Tightening:
                     (self.policy / name).write_text(text, encoding="utf-8", newline="")
             sys.stderr.write(f"written to {self.policy}\n")
         return code
+
+    def _tightened(
+        self, usage: Usage, cases: CaseFile, sources: Mapping[str, str]
+    ) -> Tightened | int:
+        """Return the tightened policy, or the exit code where there is nothing to tighten."""
+        sys.stderr.write(f"{span(usage)}\n")
+        if not usage.requests:
+            return NOTHING_RUN
+        planned = plan(usage, names=self.names, reason_to_keep=self._reasons(usage.first))
+        for kept in planned.kept:
+            sys.stderr.write(f"kept: {kept.grant}: {kept.reason}\n")
+        if not planned:
+            sys.stderr.write("nothing to tighten: the log used everything else\n")
+            return 0
+        return tighten(sources, cases, planned, datetime.now(UTC))
 
     def _reasons(self, first: datetime | None) -> Callable[[Statement], str]:
         """Return what says why a grant stays though the log does not use it."""
@@ -129,27 +135,6 @@ class Tightening:
             return "it is younger than the log" if first is None or changed > first else ""
 
         return reason
-
-    def check(self, logs: Sequence[str], old: Policy, new: Policy) -> None:
-        """
-        Decide every record by both policies, where not every kind of request was kept.
-
-        Raises:
-            TighteningError: A record would be decided otherwise.
-        """
-        if STANDARD_INPUT in logs:
-            raise TighteningError("standard input cannot be read twice; name the log's file")
-        before, after = Replay(old), Replay(new)
-
-        def compare(record: Record) -> None:
-            found = after.differences(record)
-            lost = not isinstance(found, UndecidedReason) and any(
-                one.change is not Change.OTHERWISE for one in found
-            )
-            if lost and before.differences(record) != found:
-                raise TighteningError(f"request {record.request_id} would change; this is a defect")
-
-        read_logs(logs, LogQuestion(self.policy, self.since).begin(), compare)
 
     def _say_what_is_lost(self, old: Policy, done: Tightened) -> None:
         gained = more_access(Question(new=done.policy, bound=old))

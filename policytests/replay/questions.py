@@ -60,8 +60,18 @@ def asked_of(record: Record) -> AskedAccesses:
     Raises:
         IncoherentError: Its texts are not what they should be.
     """
+    return asked_for(record.asked, by_reference=record.by_reference)
+
+
+def asked_for(texts: tuple[str, ...], *, by_reference: bool) -> AskedAccesses:
+    """
+    Return what a request was for by the texts of its record.
+
+    Raises:
+        IncoherentError: The texts are not what they should be.
+    """
     try:
-        return _choices(record.asked) if record.by_reference else _scopes(record.asked)
+        return _choices(texts) if by_reference else _scopes(texts)
     except ScopeError as error:
         raise IncoherentError(str(error)) from error
 

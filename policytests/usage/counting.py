@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from regauth.engine.access.outcomes import Identity, Refusal, Verdict, Why
+from regauth.engine.access.outcomes import Refusal, Verdict, Why
 from regauth.engine.access.scope import Access
 from regauth.engine.decisions.authentication import Authenticated
 from regauth.engine.decisions.decide import Request, Unseen, decide
@@ -24,11 +24,13 @@ from regauth.engine.policy.policy import Policy, Statement
 from regauth.engine.tokens.jwt import Claims, recalled
 from regauth.policytests.replay.deciding import LoggedIn, Replay, UndecidedReason
 from regauth.policytests.replay.dependencies import Dependencies
-from regauth.policytests.replay.questions import AskedAccesses, asked_of
+from regauth.policytests.replay.questions import asked_of
 from regauth.policytests.replay.records import Record
 
-MAX_CASES: Final = 50_000
-"""Different requests that are remembered; further ones are decided each time."""
+from .cases import Case, CaseFile
+
+MAX_REMEMBERED: Final = 10_000
+"""Kinds of requests that are remembered, so that equal ones are decided once."""
 
 MAX_NAMES: Final = 20
 """Names that are remembered of one pattern."""
@@ -47,25 +49,12 @@ class Used(NamedTuple):
     name: str
 
 
-class Case(NamedTuple):
-    """What a kind of request was decided by, and what it was given."""
-
-    identity: Identity
-    claims: Claims
-    service: str
-    asked: AskedAccesses
-    now: datetime
-    given: tuple[tuple[bool, str], ...]
-    """For each choice whether it is allowed, and the reason."""
-
-
 @dataclass(slots=True)
 class _Counted:
     """A kind of request, and how often it came."""
 
     uses: tuple[Used, ...]
     provider: str
-    case: Case | None
     count: int = 0
     last: datetime | None = None
 
@@ -155,14 +144,12 @@ class UsageCounter:
 
     Args:
         policy: The policy.
-        keep: Whether the different kinds of requests are kept, for `cases`.
+        cases: Takes each kind of request; one kind can come more than once.
     """
 
-    def __init__(self, policy: Policy, *, keep: bool = False) -> None:
+    def __init__(self, policy: Policy, cases: CaseFile | None = None) -> None:
         self.usage = Usage(policy)
-        self.complete = True
-        """Whether every kind of request was kept."""
-        self._keep = keep
+        self._cases = cases
         self._replay = Replay(policy)
         self._reads = Dependencies.of(policy)
         self._known: dict[bytes, _Counted] = {}
@@ -174,6 +161,7 @@ class UsageCounter:
 
         Raises:
             IncoherentError: The record contradicts itself.
+            CasesError: The temporary file of `cases` cannot be written.
         """
         usage = self.usage
         if record.redacted or record.cut:
@@ -206,10 +194,12 @@ class UsageCounter:
             known = self._decided(login, record)
             if known is None:
                 return None
-            if key is None or len(self._known) >= MAX_CASES:
-                self.complete = False
+            if key is None:
                 self._settle(known, 1, record.time)
                 return None
+            if len(self._known) >= MAX_REMEMBERED:
+                self.result()
+                self._known.clear()
             self._known[key] = known
         return known
 
@@ -222,12 +212,11 @@ class UsageCounter:
         verdicts = choose(decided.verdicts, asked.choices)
         request = Request(policy, login.identity, login.claims, record.service, now)
         uses = tuple(use for one in verdicts for use in _uses(request, self._named, one))
-        case = None
-        if self._keep:
+        if self._cases is not None:
             given = tuple((one.allowed, str(one.why)) for one in verdicts)
-            claims = self._read(login.claims)
-            case = Case(login.identity, claims, record.service, asked, now, given)
-        return _Counted(uses, login.identity.provider, case)
+            question = (self._read(login.claims), record.service, record.asked, record.by_reference)
+            self._cases.add(Case(login.identity, *question, now, given))
+        return _Counted(uses, login.identity.provider)
 
     def _read(self, claims: Claims) -> Claims:
         """Return the claims that the policy reads of a token, which decide alike."""
@@ -236,12 +225,8 @@ class UsageCounter:
             return claims
         return recalled({name: claims[name] for name in names if name in claims})
 
-    def cases(self) -> Iterator[Case]:
-        """Yield the kinds of requests that were kept."""
-        return (one.case for one in self._known.values() if one.case is not None)
-
     def result(self) -> Usage:
-        """Return what was counted; there is no record after it."""
+        """Return what was counted so far."""
         for counted in self._known.values():
             if counted.count:
                 self._settle(counted, counted.count, counted.last)

@@ -20,7 +20,8 @@ from regauth.policytests.replay.questions import IncoherentError
 from regauth.policytests.replay.records import Record, RecordError, read_record
 from regauth.policytests.suites.suite import SUFFIX
 
-from .counting import UsageCounter
+from .cases import CaseFile
+from .counting import Usage, UsageCounter
 from .samples import records_of
 
 
@@ -61,21 +62,22 @@ class LogQuestion:
     policy: Path
     since: str | None
 
-    def count(self, logs: Sequence[str], policy: Policy, *, keep: bool) -> UsageCounter:
+    def count(self, logs: Sequence[str], policy: Policy, cases: CaseFile | None = None) -> Usage:
         """
-        Count what the logs used.
+        Count what the logs used; `cases` takes each kind of request.
 
         Raises:
             UsageError, LogError: Something is wrong with what was asked.
+            CasesError: The temporary file of `cases` cannot be written.
         """
         check_logs(logs)
-        counter = UsageCounter(policy, keep=keep)
+        counter = UsageCounter(policy, cases)
 
         def fault(why: UndecidedReason) -> None:
             counter.usage.undecided[why] += 1
 
         read_logs(logs, self.begin(), counter.add, fault)
-        return counter
+        return counter.result()
 
     def begin(self) -> datetime | None:
         """Return from when on records count."""

@@ -22,7 +22,8 @@ from regauth.engine.policy.patterns.names import Pattern, Wildcard
 from regauth.engine.policy.policy import Policy, Statement
 from regauth.engine.source.nodes import MappingNode, SequenceNode
 
-from .counting import Case, GrantUse, Usage
+from .cases import Case
+from .counting import GrantUse, Usage
 from .edits import EditError, ListEdit, apply, document
 
 ACTIONS: Final = "actions"
@@ -215,12 +216,11 @@ def tighten(
 
 def _lost(policy: Policy, case: Case) -> str:
     """Return an access that a request does not get as it got it, if there is one."""
-    decided = decide(
-        policy, case.identity, case.claims, case.service, case.asked.accesses, case.now
-    )
+    asked = case.asked
+    decided = decide(policy, case.identity, case.claims, case.service, asked.accesses, case.now)
     if isinstance(decided, Refusal):
         return f"a request of {case.identity}"
-    verdicts = choose(decided.verdicts, case.asked.choices)
+    verdicts = choose(decided.verdicts, asked.choices)
     for verdict, given in zip(verdicts, case.given, strict=True):
         if (verdict.allowed, _without_grant(str(verdict.why))) != (
             given[0],

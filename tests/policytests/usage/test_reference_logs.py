@@ -17,6 +17,7 @@ from regauth.policytests.execution.run import Loaded, Run
 from regauth.policytests.proofs import Question, more_access
 from regauth.policytests.replay.deciding import Replay
 from regauth.policytests.replay.records import read_record
+from regauth.policytests.usage.cases import CaseFile
 from regauth.policytests.usage.counting import UsageCounter
 from regauth.policytests.usage.formats import FORMATS
 from regauth.policytests.usage.tightening import plan, tighten
@@ -55,13 +56,14 @@ def test_a_tightened_reference_policy_is_narrower_and_decides_the_log_alike(
     loaded = Run.at(REPOSITORY).load(suite)
     policy = loaded.evaluation.linked.policy
     lines = [line_of(one) for one in recorded(loaded, share)]
-    counter = UsageCounter(policy, keep=True)
-    for line in lines:
-        counter.add(read_record(line))
-    usage = counter.result()
-    planned = plan(usage, names=5, reason_to_keep=lambda _: "")
     files = {one.name: one.read_text() for one in loaded.compiled.folder.glob("*.yaml")}
-    done = tighten(files, counter.cases(), planned)
+    with CaseFile() as cases:
+        counter = UsageCounter(policy, cases)
+        for line in lines:
+            counter.add(read_record(line))
+        usage = counter.result()
+        planned = plan(usage, names=5, reason_to_keep=lambda _: "")
+        done = tighten(files, cases, planned)
 
     assert usage.requests == len(lines) > 0
     assert planned
