@@ -13,6 +13,7 @@ from regauth.engine.cel.syntax.analysis import references
 from regauth.engine.cel.syntax.nodes import (
     Binary,
     Conditional,
+    Constant,
     Has,
     Logic,
     Node,
@@ -80,6 +81,8 @@ class _Narrowing:
                 return self._narrows(node.yes, value=value) and self._narrows(node.no, value=value)
             case Has():
                 return False
+            case Binary() if _asks_for_null(node):
+                return False
             case Binary(operator="!="):
                 return not value and self._reads(node)
             case _:
@@ -91,3 +94,9 @@ class _Narrowing:
 
     def _reads(self, node: Node) -> bool:
         return any(path in self._paths for path in references(node))
+
+
+def _asks_for_null(comparison: Binary) -> bool:
+    """Whether a claim is compared with null, which many customers can have."""
+    sides = (comparison.left, comparison.right)
+    return any(isinstance(side, Constant) and side.value is None for side in sides)

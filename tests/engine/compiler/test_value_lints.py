@@ -355,6 +355,23 @@ def test_a_rule_narrows_where_it_holds_for_one_customer_only(rule: str, *, expec
     assert open_issuer(GITHUB, "github-actions", rule) == expected
 
 
+@pytest.mark.parametrize(
+    ("test", "expected"),
+    [
+        ("NUMBER == 123456789012", False),
+        ('NUMBER == "123456789012"', False),
+        ("NUMBER != null && NUMBER == 123456789012", False),
+        ("NUMBER == null", True),
+        ("!(NUMBER != null)", True),
+    ],
+)
+def test_an_organisation_of_google_narrows_and_none_does_not(test: str, *, expected: bool) -> None:
+    """Everybody has accounts that are in no organisation: their claim is null."""
+    number = "claims.google.organization_number"
+    rule = f"has(claims.google) && has({number}) && {test.replace('NUMBER', number)}"
+    assert open_issuer("https://accounts.google.com", "google", rule) == expected
+
+
 def test_grants_that_all_narrow_do_as_well() -> None:
     one = "  - {name: a, when: claims.repository_id == '1', repositories: [a], actions: [pull]}\n"
     other = "  - {name: b, repositories: [b], actions: [pull]}\n"
