@@ -41,6 +41,7 @@ _SESSION: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._~:=+-]{1,1024}", re.ASCI
 _PATH: Final = re.compile(r"/v2(?:/[A-Za-z0-9._~:=+-]*)*", re.ASCII)
 _BAD_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})", re.ASCII)
 _QUERY: Final = re.compile(r"[!$&-:=?@A-Z_a-z~%]*", re.ASCII)
+_PUSHED_BY: Final = ("sha256:", "sha512:")
 _FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -332,6 +333,17 @@ def _may_be_form(content_type: str) -> bool:
     return not content_type.isascii() or any(form in folded for form in _FORMS)
 
 
+def _check_pushed(reference: str, tags: list[str]) -> RouteFault | None:
+    # Distribution 2 takes a digest that it cannot parse for a tag, and creates or moves it.
+    if ":" in reference and not reference.startswith(_PUSHED_BY):
+        return RouteFault(
+            400, ErrorCode.DIGEST_INVALID, "a manifest is pushed by sha256 or sha512, or a tag"
+        )
+    if not all(map(is_tag, tags)):
+        return RouteFault(400, ErrorCode.TAG_INVALID, "`tag` is not a tag")
+    return None
+
+
 def _route(
     kind: Kind, method: str, name: str, reference: str, pairs: tuple[tuple[str, str], ...]
 ) -> Route | RouteFault:
@@ -345,9 +357,10 @@ def _route(
             return RouteFault(400, ErrorCode.DIGEST_INVALID, f"`{parameter}` is not a digest")
     passed = PARAMETERS[kind]
     if kind is Kind.MANIFEST and method == "PUT":
+        fault = _check_pushed(reference, [value for key, value in pairs if key == "tag"])
+        if fault is not None:
+            return fault
         passed |= {"tag"}
-        if not all(is_tag(value) for key, value in pairs if key == "tag"):
-            return RouteFault(400, ErrorCode.TAG_INVALID, "`tag` is not a tag")
     needs: list[Scope] = []
     if kind is Kind.CATALOG:
         needs.append(Scope(Resource(REGISTRY, CATALOG), ("*",)))

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regauth.engine.access.scope import is_repository_path
+from regauth.servers.protocol.errors import ErrorCode
 from regauth.servers.protocol.routes import METHODS, PARAMETERS, Kind, Route, RouteFault, read_route
 
 from .corpus import Line, targets
@@ -202,3 +203,19 @@ def test_whatever_is_read_has_a_name_of_the_grammar_and_is_written_as_it_was(tex
     if isinstance(found, Route) and found.kind is not Kind.BASE:
         assert not found.name or is_repository_path(found.name)
         assert found.path == f"/v2/{text}".partition("?")[0]
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["v1:" + "a" * 32, "latest:" + "0" * 64, "sha384:" + "0" * 32, "blake3:" + "0" * 64],
+)
+@pytest.mark.parametrize("query", ["", "?tag=v1"])
+def test_a_digest_that_a_registry_may_take_for_a_tag_is_not_pushed(
+    reference: str, query: str
+) -> None:
+    """Distribution 2 (registry/handlers/manifests.go) takes for a tag what it cannot parse."""
+    found = read_route("PUT", f"/v2/a/manifests/{reference}{query}")
+
+    assert isinstance(found, RouteFault)
+    assert (found.status, found.code) == (400, ErrorCode.DIGEST_INVALID)
+    assert isinstance(read_route("GET", f"/v2/a/manifests/{reference}"), Route)
