@@ -60,7 +60,11 @@ class _UncollectedSuite(pytest.File):
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Put the command's own reporter in the place of pytest's."""
+    """Check the options, and put the command's own reporter in the place of pytest's."""
+    if config.getoption("policytest_usage_log"):
+        from regauth.policytests.collection.usage_logs import check  # noqa: PLC0415 - only runs that ask for it pay
+
+        check(config)
     if config.getoption("policytest_front") and config.get_verbosity() <= 0:
         from regauth.policytests.reports.terminal import install  # noqa: PLC0415 - only the command pays for it
 

@@ -35,6 +35,15 @@ OPTIONS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
         },
     ),
     ("html", {"metavar": "FILE", "help": "write one self-contained HTML report"}),
+    (
+        "usage-log",
+        {
+            "metavar": "LOG",
+            "action": "append",
+            "default": [],
+            "help": "show in the HTML report what this decision log never used, and near refusals",
+        },
+    ),
     ("front", {"action": "store_true", "help": "report as the policytest command does"}),
 )
 """The options that only policytest has, by their names on the command line."""

@@ -92,10 +92,23 @@ class Recorder:
             shown = option.policytest_format or option.policytest_html
             if not report.partial or mutants or shown or option.policytest_cov_fail_under:
                 analyse(self.run, report, mutants=mutants)
+            if option.policytest_usage_log:
+                self._add_uses(session, option.policytest_usage_log)
             self._gate("coverage", option.policytest_cov_fail_under)
             self._gate("mutation score", wanted)
         session.exitstatus = self._exit_code(int(session.exitstatus))
         self._write(session)
+
+    def _add_uses(self, session: pytest.Session, logs: list[str]) -> None:
+        from regauth.policytests.replay.logs import LogError  # noqa: PLC0415 - only runs that ask for it pay
+
+        from .usage_logs import add_uses  # noqa: PLC0415 - only runs that ask for it pay
+
+        try:
+            add_uses(self.run, self.report, logs)
+        except LogError as error:
+            self._unwritten.append(f"--usage-log: {error}")
+            session.exitstatus = session.exitstatus or USAGE
 
     def _gate(self, name: str, wanted: float | None) -> None:
         if wanted is None:

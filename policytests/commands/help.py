@@ -21,6 +21,8 @@ policytest tests registry policies: sample tokens, and what each may do.
                                           which change does no test notice?
   policytest --cov-fail-under 100 --min-mutation-score 100
   policytest --html report.html -f junit=junit.xml -f github
+  policytest --html report.html --usage-log decisions.jsonl
+                                          also what production never used
 
 Beside the tests (policytest COMMAND --help):
 

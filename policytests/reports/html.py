@@ -18,6 +18,7 @@ from regauth.policytests.analysis.parts import Point
 from regauth.policytests.execution.access_table import AccessTable
 from regauth.policytests.wording import counted
 
+from .html_usage import usage_section
 from .report import CaseResult, Report
 from .terminal import describe
 
@@ -65,6 +66,7 @@ def _body(report: Report) -> Iterator[str]:
         "access": "Access",
         "coverage": "Coverage",
         "mutants": "Mutants",
+        **({"usage": "Usage"} if report.uses else {}),
     }
     yield '<a class="skip" href="#main">Skip to the report</a>'
     yield "<header><h1>policytest</h1><nav><ul>"
@@ -82,6 +84,7 @@ def _body(report: Report) -> Iterator[str]:
     yield from _access(report)
     yield from _coverage(report)
     yield from _mutants(report)
+    yield from usage_section(report)
     yield f"<footer>{report.started:%Y-%m-%d %H:%M:%S} UTC</footer></main>"
 
 

@@ -88,6 +88,17 @@ class Threshold:
         return f"{self.name} is {self.reached:.1f} %, at least {self.wanted:g} % is asked for"
 
 
+@dataclass(frozen=True, slots=True)
+class LogUse:
+    """What the requests of decision logs say about a policy."""
+
+    folder: str
+    span: str
+    """Which requests were counted, in words."""
+    sections: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    """Titles with their rows; none where the logs say nothing about the policy."""
+
+
 @dataclass(slots=True)
 class Report:
     """Everything about one run."""
@@ -98,6 +109,8 @@ class Report:
     mutation: list[Mutation] = field(default_factory=list)
     tables: list[tuple[str, str, AccessTable]] = field(default_factory=list)
     """Each snapshot: its suite, its test's name, and what it shows."""
+    uses: list[LogUse] = field(default_factory=list)
+    """What decision logs used of each policy, where that was asked for."""
     gates: list[Threshold] = field(default_factory=list)
     sources: dict[str, str] = field(default_factory=dict)
     partial: bool = False

@@ -95,12 +95,13 @@ def _left_out(usage: Usage) -> Iterator[Row]:
         yield "not counted", f"{counted(number, 'line')}: {MATTER[why]}"
 
 
-SECTIONS: Final[tuple[tuple[str, Callable[[Usage], Iterator[Row]]], ...]] = (
-    ("Grants", _grants),
+FINDINGS: Final[tuple[tuple[str, Callable[[Usage], Iterator[Row]]], ...]] = (
     ("Never used", _unused),
     ("Near a refusal", _near),
-    ("Without access", _left_out),
 )
+"""What the owner of a policy can act on."""
+
+SECTIONS: Final = (("Grants", _grants), *FINDINGS, ("Without access", _left_out))
 """What a report has, in its order."""
 
 
