@@ -18,9 +18,19 @@ from regauth.engine.compiler.claim_schemas import known_schema
 from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.policy import Policy, Provider
 from regauth.policytests.execution.invariants import proved_by
-from regauth.policytests.proofs import About, Answer, Question, Status, Unknown, more_access
+from regauth.policytests.proofs import (
+    About,
+    Answer,
+    Assumption,
+    Question,
+    Status,
+    Unknown,
+    more_access,
+)
 from regauth.policytests.proofs.retelling import Notes
 from regauth.policytests.suites.invariants import SuiteAssumption
+
+from .believable import believable
 
 CHANGED_SCHEMA: Final = "a claim schema that comes with the change"
 REMOVED: Final = "its removal: a policy that was moved elsewhere is not compared"
@@ -94,12 +104,20 @@ def compare(
         )
         for number, pair in enumerate(((judged, before), (before, judged)))
     )
-    gained = _doubted(gained, own)
+    gained = _doubted(_by_possible_tokens(gained, judged, before, known), own)
+    lost = _by_possible_tokens(lost, before, judged, known)
     if head is None:
         # Else a change could move the policy away, widen it, and be proved harmless.
         gone = Unknown("", "", "", REMOVED)
         gained = replace(gained, unknown=(*gained.unknown, gone))
     return Comparison(base, head, gained, lost, *folders, assumptions, notes)
+
+
+def _by_possible_tokens(
+    answer: Answer, new: Policy, bound: Policy, assumptions: tuple[Assumption, ...]
+) -> Answer:
+    found = (believable(one, new, bound, assumptions) for one in answer.witnesses)
+    return replace(answer, witnesses=tuple(found))
 
 
 def _by_known_schemas(head: Policy, base: Policy | None) -> Iterator[tuple[str, Provider]]:

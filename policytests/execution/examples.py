@@ -59,14 +59,19 @@ def token(witness: "Witness", read: frozenset[str] | None = None) -> Iterator[st
     """
     if not witness.provider:
         return
-    yield "profile: plain"
+    written = witness.written
+    claims = witness.claims if written is None else written.claims
+    yield f"profile: {'plain' if written is None else written.profile}"
     yield f"provider: {yaml_value(witness.provider)}"
     if witness.session or witness.now != witness.at:
         yield f"at: {witness.at.isoformat()}"
-    yield "claims:"
-    for name, value in witness.claims.items():
-        if name not in _MADE and (read is None or name in read):
+    if claims:
+        yield "claims:"
+    for name, value in claims.items():
+        if name not in _MADE and (read is None or written is not None or name in read):
             yield f"  {_key(name)}: {yaml_value(value)}"
+    if written is not None and written.without:
+        yield f"without: [{', '.join(map(_key, written.without))}]"
 
 
 def _key(name: str) -> str:

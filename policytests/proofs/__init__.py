@@ -27,6 +27,7 @@ from .answers import (
     Status,
     Unknown,
     Witness,
+    Written,
 )
 from .question import more_access
 
@@ -39,5 +40,6 @@ __all__ = [
     "Status",
     "Unknown",
     "Witness",
+    "Written",
     "more_access",
 ]

@@ -95,6 +95,15 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """How a suite writes a token: its profile, the claims that it changes, and those it lacks."""
+
+    profile: str
+    claims: Mapping[str, object]
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Witness:
     """
     A request that one policy allows and the other refuses; the engine has said both.
@@ -109,6 +118,7 @@ class Witness:
         source: The grant of the new policy that allows.
         obstacle: What refuses by the bound: a denial's name, or a reason's code.
         about: Whether the token conforms to the claim schema.
+        written: How a suite writes the token; None: with the profile `plain` and all claims.
     """
 
     provider: str
@@ -120,6 +130,7 @@ class Witness:
     source: str
     obstacle: str
     about: About
+    written: Written | None = field(default=None, hash=False)
 
     @property
     def session(self) -> bool:
