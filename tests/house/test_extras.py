@@ -39,6 +39,7 @@ INSTALLED: Mapping[str, tuple[str, ...]] = {
     "controller": ("controller",),
     "postgresql": ("servers",),
     "otel": ("servers",),
+    "granian": ("servers",),
     "all": ("policytest", "servers", "controller"),
 }
 """The extras of scripts that each extra of pyproject.toml brings."""
@@ -244,7 +245,7 @@ def test_the_images_hold_the_packages_of_their_extra(
     """Each is installed from its own locked list; deploy/README.md says how the lists are made."""
     for name, brought in (
         ("policytest", ["policytest"]),
-        ("servers", ["postgresql", "otel"]),
+        ("servers", ["postgresql", "otel", "granian"]),
         ("controller", ["controller"]),
     ):
         text = (repository / "deploy" / "requirements" / f"{name}.txt").read_text("utf-8")

@@ -6,7 +6,7 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +102,11 @@ class Subject:
     def processor(self) -> int:
         """Return nanoseconds of CPU time of all its threads."""
         tasks = Path(f"/proc/{self.running.process.pid}/task")
-        return sum(int((one / "schedstat").read_text().split()[0]) for one in tasks.iterdir())
+        total = 0
+        for one in tasks.iterdir():
+            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+                total += int((one / "schedstat").read_text().split()[0])
+        return total
 
     def logged(self) -> int:
         return sum(self.running.sizes)
