@@ -16,7 +16,7 @@ from regauth.policytests.exit_codes import NEW_ACCESS, NOT_EXCLUDED
 from regauth.policytests.proofs import About, Answer, Longer, Unknown, Witness
 from regauth.policytests.wording import counted
 
-from .comparison import Comparison
+from .comparison import Comparison, who_is_affected
 
 LOST_ACCESS: Final = 1
 """The exit code of `--fail-on-narrowing`."""
@@ -84,10 +84,7 @@ class ChangeView:
 
 def witnesses(answer: Answer) -> list[Witness]:
     """Return the witnesses, those of strangers first, then those of providers."""
-    return sorted(
-        answer.witnesses,
-        key=lambda one: (one.provider != "", one.provider, one.source, str(one.access)),
-    )
+    return sorted(answer.witnesses, key=who_is_affected)
 
 
 def _more(answer: Answer) -> Sequence[Witness | Longer]:

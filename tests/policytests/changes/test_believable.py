@@ -7,6 +7,7 @@ import pytest
 
 from regauth.engine import Policy, compile_policy
 from regauth.engine.files import read_policy_folder
+from regauth.policytests.changes import comparison
 from regauth.policytests.changes.comparison import compare
 from regauth.policytests.proofs import Witness
 from regauth.policytests.proofs.confirmation import Asked, ask
@@ -68,6 +69,20 @@ def test_only_what_the_change_needs_is_written(repository: Path) -> None:
     assert pull is not None
     assert "sub" not in pull.claims
     assert {"event_name", "repository_id", "actor"}.isdisjoint(pull.claims)
+
+
+def test_only_the_first_witnesses_are_made_anew(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A change of ten thousand grants has as many witnesses, and nobody reads them all."""
+    base, head = change(repository, *CHANGES[0])
+    whole = gained(base, head)
+    monkeypatch.setattr(comparison, "MAX_MADE_ANEW", 1)
+    first, *rest = gained(base, head)
+
+    assert len(whole) == 1 + len(rest)
+    assert first.written is not None
+    assert [one.written for one in rest] == [None] * len(rest) != []
 
 
 def test_a_witness_that_no_token_can_be_stays_the_provers(repository: Path) -> None:
