@@ -18,10 +18,10 @@ from typing import Final
 from regauth.engine.access.scope import Access, repository_access
 from regauth.engine.policy.policy import Policy
 from regauth.engine.source.problems import Location
+from regauth.policytests.analysis.possible import is_possible
 from regauth.policytests.proofs import Assumption, Witness, Written
 from regauth.policytests.proofs.confirmation import Asked, Said, ask
 from regauth.policytests.proofs.refinement import holds_of
-from regauth.policytests.tokens.coherence import contradictions
 from regauth.policytests.tokens.issuing import claims_of
 from regauth.policytests.tokens.profiles import known as profiles
 from regauth.policytests.tokens.spec import TokenSpec
@@ -81,7 +81,7 @@ class _Search:
             return None
         draft = self._named(self._shorter(draft))
         claims, said = self._claims(draft.changed, draft.without), self._said(draft)
-        if said is None or not self._is_possible(claims):
+        if said is None or not is_possible(self._provider.claims, claims):
             return None
         written = Written(self._provider.claims.name, dict(draft.changed), draft.without)
         return replace(
@@ -169,9 +169,6 @@ class _Search:
             return None
         old = ask(self._bound, asked, tuple(self._bound.providers))
         return None if old.allowed else old
-
-    def _is_possible(self, claims: Mapping[str, object]) -> bool:
-        return next(contradictions(self._provider.claims, claims), None) is None
 
 
 def _renamed(access: Access, old: str, new: str) -> Access:
