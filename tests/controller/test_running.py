@@ -2,10 +2,10 @@
 
 import base64
 import json
-import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -31,6 +31,12 @@ from .kube_apiserver import KubeApiServer
 from .listening import Request, StatusError
 
 SECRET = "builder-pull-secret"
+PROGRAM = forked("kube-controller")
+OWN_PROCESS = (sys.executable, "-m", "regauth.controller.kube_controller")
+"""
+For a test that kills it: of what the fork server starts, the one that stands in dies at once, and
+the program when the fork server hears of it.
+"""
 POLICY = """\
 version: 1
 services: [registry.example.com]
@@ -90,10 +96,10 @@ class Site:
             str(self.folder / "kubeconfig"),
         ]
 
-    def start(self) -> "subprocess.Popen[bytes]":
+    def start(self, command: tuple[str, ...] = PROGRAM) -> "subprocess.Popen[bytes]":
         log = self.stack.enter_context((self.folder / "log").open("ab"))
         process = subprocess.Popen(
-            [*forked("kube-controller"), *self.arguments()],
+            [*command, *self.arguments()],
             stderr=log,
             stdin=subprocess.DEVNULL,
         )
@@ -338,18 +344,25 @@ def test_a_key_that_a_real_api_server_has_no_longer_replaces_its_tokens(
     assert api.review(password, "https://registry.example.com")
 
 
-def killed(api: Api, process: "subprocess.Popen[bytes]", what: str, number: int = 1) -> None:
-    """Kill the process at its n-th request of a kind, carried out but not answered."""
-    left = [number]
+def start_and_kill(api: Api, site: Site, what: str, number: int) -> None:
+    """Start a process and kill it at its n-th request of a kind, carried out but not answered."""
+    left, started = [number], threading.Event()
+    processes: list[subprocess.Popen[bytes]] = []
 
     def kill(request: Request) -> None:
         if request.what == what:
             left[0] -= 1
             if not left[0]:
-                os.kill(process.pid, signal.SIGKILL)
+                assert started.wait(PATIENCE)
+                processes[0].kill()
+                processes[0].wait(PATIENCE)
                 raise ConnectionAbortedError
 
     api.after = kill
+    processes.append(site.start(OWN_PROCESS))
+    started.set()
+    assert processes[0].wait(PATIENCE) == -signal.SIGKILL
+    api.after = lambda _request: None
 
 
 @pytest.mark.parametrize(
@@ -366,10 +379,7 @@ def test_a_leader_that_is_killed_between_two_requests_is_gone_on_with(
     api: Api, site: Site, what: str, number: int, tokens: int
 ) -> None:
     api.create("serviceaccounts", "builder", "team-a")
-    first = site.start()
-    killed(api, first, what, number)
-    assert first.wait(PATIENCE) == -signal.SIGKILL
-    api.after = lambda _request: None
+    start_and_kill(api, site, what, number)
     api.delete("leases", "regauth", "regauth-controller", None)  # as after its time
     site.start()
     wait_for(site.settled, "the next leader's work")
@@ -384,13 +394,13 @@ def test_a_leader_that_is_killed_in_the_middle_of_a_watch_is_followed_by_the_one
     """The Lease ends by itself, by the clock of the one that waits."""
     text = (site.folder / "controller.yaml").read_text().replace("duration: 9s", "duration: 5s")
     (site.folder / "controller.yaml").write_text(text)
-    first = site.start()
+    first = site.start(OWN_PROCESS)
     wait_for(lambda: len(api.watches) == 3, "the first leader's watches")
     wait_for(lambda: site.get("/leader")[0] == 200, "the first leader")
     (site.folder / "controller.yaml").write_text(text.replace(str(site.port), "0"))
     site.start()
     wait_for(lambda: len(api.watches) == 6, "the watches of the one that waits")
-    os.kill(first.pid, signal.SIGKILL)
+    first.kill()
     first.wait(PATIENCE)
     api.create("serviceaccounts", "builder", "team-a")
     wait_for(site.settled, "the next leader's work")
