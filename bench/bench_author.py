@@ -72,8 +72,8 @@ def seconds(environment: dict[str, str], code: str, *arguments: str) -> float:
 def ratio(rounds: int, ours: Sequence[object], theirs: Sequence[object]) -> float:
     """Return the median cost of one process to another's, in interleaved rounds."""
     for each in (ours, theirs):
-        seconds(*each)  # type: ignore[arg-type] - writes bytecode
-    pairs = [(seconds(*ours), seconds(*theirs)) for _ in range(rounds)]  # type: ignore[arg-type]
+        seconds(*each)  # writes bytecode
+    pairs = [(seconds(*ours), seconds(*theirs)) for _ in range(rounds)]
     mine, other = (statistics.median(column) for column in zip(*pairs, strict=True))
     print(f"    {mine:.2f} s to {other:.2f} s of CPU")
     return mine / other

@@ -71,7 +71,7 @@ def decisions(policies: dict[int, Policy]) -> None:
         return lambda: decide(policy, identity, CLAIMS, "registry.example.com", ASKED, NOW)
 
     for size in SIZES:
-        assert decide_in(size)().verdicts[0].source == "team-7"  # type: ignore[attr-defined]
+        assert decide_in(size)().verdicts[0].source == "team-7"
     times: dict[object, list[float]] = {size: [] for size in (*SIZES, "verify")}
     for _ in range(ROUNDS):
         for size in SIZES:

@@ -195,7 +195,7 @@ class _RequestHandler(BaseHTTPRequestHandler):
         self.connection = self.request
         timed = _Timed(self.connection, self.seconds)
         self.rfile = io.BufferedReader(timed)
-        self.wfile = timed  # type: ignore[assignment]
+        self.wfile = timed  # type: ignore[assignment]  # it writes, which is all that is asked of it
 
     def handle(self) -> None:
         try:

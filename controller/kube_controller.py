@@ -79,12 +79,12 @@ def _run(
     configuration: "Configuration",
     reload: "Callable[[], Configuration | None]",
 ) -> int:
-    from regauth.controller.observing.api_errors import ApiError  # noqa: PLC0415
-    from regauth.engine.source.foreign_text import visible  # noqa: PLC0415
+    from regauth.controller.observing.api_errors import ApiError
+    from regauth.engine.source.foreign_text import visible
 
-    from .event_log import ControllerLog  # noqa: PLC0415
-    from .operating.once import dry_run, run_once  # noqa: PLC0415
-    from .running import Process  # noqa: PLC0415
+    from .event_log import ControllerLog
+    from .operating.once import dry_run, run_once
+    from .running import Process
 
     log = ControllerLog()
     connection = _connection(options["kubeconfig"])
@@ -106,9 +106,9 @@ def _run(
 def _configuration(
     options: dict[str, Any],
 ) -> "tuple[Configuration, Callable[[], Configuration | None]]":
-    from regauth.engine.source.configuration_file import ConfigurationError  # noqa: PLC0415
+    from regauth.engine.source.configuration_file import ConfigurationError
 
-    from .configuration import Configuration, entitlements, read_configuration  # noqa: PLC0415
+    from .configuration import Configuration, entitlements, read_configuration
 
     file = options["config"]
     if file is None:
@@ -140,10 +140,10 @@ def _same(one: "Configuration", other: "Configuration") -> bool:
 
 def _settings(options: dict[str, Any]) -> Any:  # noqa: ANN401 - imported below
     """Return the settings of the proof of concept: one registry, no policy."""
-    from regauth.engine.source.quantities import parse_duration  # noqa: PLC0415
+    from regauth.engine.source.quantities import parse_duration
 
-    from .configuration import MAX_TOKEN  # noqa: PLC0415
-    from .settings import MIN_TOKEN, ControllerSettings, Registry  # noqa: PLC0415
+    from .configuration import MAX_TOKEN
+    from .settings import MIN_TOKEN, ControllerSettings, Registry
 
     host, username = options["registry_host"], options["registry_username"]
     if not username or ":" in username:
@@ -160,9 +160,9 @@ def _settings(options: dict[str, Any]) -> Any:  # noqa: ANN401 - imported below
 
 
 def _connection(kubeconfig: Path | None) -> "Connection":
-    from kubernetes.config.config_exception import ConfigException  # noqa: PLC0415
+    from kubernetes.config.config_exception import ConfigException
 
-    from regauth.controller.observing.connection import connect  # noqa: PLC0415
+    from regauth.controller.observing.connection import connect
 
     try:
         return connect(kubeconfig)
@@ -178,7 +178,7 @@ def fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
 
 def complain(message: str) -> None:
     """Say what is wrong; what a cluster or a file wrote steers no terminal."""
-    from regauth.engine.source.foreign_text import visible  # noqa: PLC0415
+    from regauth.engine.source.foreign_text import visible
 
     shown = visible(message, keep="\n")
     click.echo(f"kube-controller: {shown}", err=True)
@@ -186,7 +186,7 @@ def complain(message: str) -> None:
 
 def fail_with_problems(error: "ConfigurationError") -> NoReturn:
     """Show all problems with their lines and end."""
-    from regauth.engine.source.rendering import render_text, wants_color  # noqa: PLC0415
+    from regauth.engine.source.rendering import render_text, wants_color
 
     color = wants_color(os.environ, terminal=sys.stderr.isatty())
     click.echo(render_text(error.problems, error.sources, color=color), err=True, color=color)

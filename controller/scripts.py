@@ -26,6 +26,6 @@ def kube_controller() -> None:
             "run: pip install 'jwt-registry-auth[controller]'\n"
         )
         sys.exit(2)
-    from .kube_controller import main  # noqa: PLC0415 - after the check
+    from .kube_controller import main
 
     main()

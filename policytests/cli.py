@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return INTERRUPTED
     except OSError as error:
-        from regauth.engine.source.foreign_text import visible  # noqa: PLC0415 - a name of a file
+        from regauth.engine.source.foreign_text import visible
 
         place = f"{error.filename}: " if error.filename else ""
         sys.stderr.write(f"policytest: {visible(f'{place}{error.strerror or error}')}\n")
@@ -65,12 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _main(arguments: Sequence[str] | None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words in (["-h"], ["--help"]):
-        from regauth.policytests.commands.help import HELP  # noqa: PLC0415 - help needs nothing else
+        from regauth.policytests.commands.help import HELP
 
         sys.stdout.write(HELP)
         return 0
     if words in (["-V"], ["--version"]):
-        from importlib.metadata import version  # noqa: PLC0415 - nothing else needs it
+        from importlib.metadata import version
 
         sys.stdout.write(f"policytest {version('jwt-registry-auth')}\n")
         return 0
@@ -79,7 +79,7 @@ def _main(arguments: Sequence[str] | None) -> int:
     if words and (meant := _misspelt(words[0])):
         sys.stderr.write(f"policytest: there is no {words[0]!r} here; did you mean `{meant}`?\n")
         return USAGE
-    from regauth.policytests.collection.arguments import OptionError, translated  # noqa: PLC0415 - on demand
+    from regauth.policytests.collection.arguments import OptionError, translated
 
     try:
         return run_tests(translated(words))
@@ -92,15 +92,15 @@ def _misspelt(word: str) -> str:
     """Return the command that a first word looks like, when it is neither one nor a path."""
     if word.startswith("-") or os.path.lexists(word.partition("::")[0]):
         return ""
-    from regauth.engine.source.nearest import nearest  # noqa: PLC0415 - commands do without
+    from regauth.engine.source.nearest import nearest
 
     return nearest(word, COMMANDS) or ""
 
 
 def _command(words: Sequence[str]) -> int:
-    import click  # noqa: PLC0415 - tests do without
+    import click
 
-    from regauth.policytests.commands.group import main as group  # noqa: PLC0415 - tests do without
+    from regauth.policytests.commands.group import main as group
 
     try:
         code = group.main(
@@ -122,6 +122,6 @@ def _command(words: Sequence[str]) -> int:
 
 def run_tests(words: Sequence[str]) -> int:
     """Run the suites through pytest."""
-    import pytest  # noqa: PLC0415 - help and other commands do without
+    import pytest
 
     return int(pytest.main(["--continue-on-collection-errors", "--policytest-front", *words]))

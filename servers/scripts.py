@@ -15,7 +15,7 @@ LIBRARIES: Final = ("click", "falcon", "prometheus_client", "urllib3", "waitress
 def token_server() -> None:
     """Run `token-server`; without the extra, exit with 2 and one line that names it."""
     _need_extra("token-server")
-    from regauth.servers.commands.token_server import main  # noqa: PLC0415 - after the check
+    from regauth.servers.commands.token_server import main
 
     main()
 
@@ -23,7 +23,7 @@ def token_server() -> None:
 def registry_auth_proxy() -> None:
     """Run `registry-auth-proxy`; without the extra, exit with 2 and one line that names it."""
     _need_extra("registry-auth-proxy")
-    from regauth.servers.commands.registry_auth_proxy import main  # noqa: PLC0415 - after the check
+    from regauth.servers.commands.registry_auth_proxy import main
 
     main()
 

@@ -153,7 +153,7 @@ def _exchanged(url: str, choices: PluginArguments, token: PassedToken) -> tuple[
     """
     import base64  # noqa: PLC0415 - a plugin that passes the token through needs no network
 
-    from .asking_https import get  # noqa: PLC0415
+    from .asking_https import get  # noqa: PLC0415 - as above
 
     basic = base64.b64encode(f"{choices.username}:{token.text}".encode()).decode("ascii")
     what = "the exchange"

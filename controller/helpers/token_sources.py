@@ -31,7 +31,7 @@ def github_actions(options: Options, environment: Environment) -> PassedToken:
     """
     from urllib.parse import quote  # noqa: PLC0415 - the other sources need no network
 
-    from .asking_https import get  # noqa: PLC0415
+    from .asking_https import get  # noqa: PLC0415 - as above
 
     url = environment.get("ACTIONS_ID_TOKEN_REQUEST_URL", "")
     key = environment.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "")

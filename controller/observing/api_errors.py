@@ -33,7 +33,7 @@ class ApiError(Exception):
     @property
     def temporary(self) -> bool:
         """Whether the same request may succeed later."""
-        return self.status in (0, THROTTLED) or self.status >= 500  # noqa: PLR2004
+        return self.status in (0, THROTTLED) or self.status >= 500  # noqa: PLR2004 - all server errors
 
 
 class TooLargeError(Exception):

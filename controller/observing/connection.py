@@ -38,7 +38,7 @@ def connect(kubeconfig: Path | None, clock: Callable[[], float] = time.monotonic
     connection = Configuration()
     connection.connection_pool_maxsize = MAX_IDLE
     if kubeconfig is None and "KUBERNETES_SERVICE_HOST" in os.environ:
-        kubernetes.config.load_incluster_config(client_configuration=connection)  # type: ignore[no-untyped-call]
+        kubernetes.config.load_incluster_config(client_configuration=connection)
         return connection
     _load(kubeconfig, connection)
     if _has_token_file(kubeconfig):
@@ -47,7 +47,7 @@ def connect(kubeconfig: Path | None, clock: Callable[[], float] = time.monotonic
 
 
 def _load(kubeconfig: Path | None, connection: Configuration) -> None:
-    kubernetes.config.load_kube_config(  # type: ignore[no-untyped-call]
+    kubernetes.config.load_kube_config(
         config_file=None if kubeconfig is None else str(kubeconfig),
         client_configuration=connection,
     )
@@ -55,7 +55,7 @@ def _load(kubeconfig: Path | None, connection: Configuration) -> None:
 
 def _has_token_file(kubeconfig: Path | None) -> bool:
     """Tell whether the current user's token is in a file, which somebody replaces."""
-    merged = KubeConfigMerger(str(kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION)).config  # type: ignore[no-untyped-call]
+    merged = KubeConfigMerger(str(kubeconfig or KUBE_CONFIG_DEFAULT_LOCATION)).config
     context = merged["contexts"].get_with_name(merged["current-context"])["context"]
     user = merged["users"].get_with_name(context["user"], safe=True) if "user" in context else None
     return user is not None and "tokenFile" in user["user"]
@@ -78,4 +78,4 @@ def _read_again(
         read[0] = clock()
         found.api_key.update(fresh.api_key)
 
-    connection.refresh_api_key_hook = refresh  # type: ignore[assignment]
+    connection.refresh_api_key_hook = refresh  # type: ignore[assignment]  # declared as None alone

@@ -84,9 +84,9 @@ def manifests(hands: Hands, /, file: Path, **options: Any) -> None:  # noqa: ANN
       kube-controller manifests --config controller.yaml --plugin | kubectl apply -f -
       kube-controller manifests --config controller.yaml --kubelet 1.34 > providers.yaml
     """  # noqa: D301 - click reads \b
-    from regauth.controller.installing.manifests import ManifestError  # noqa: PLC0415
-    from regauth.controller.installing.yaml_blocks import to_yaml  # noqa: PLC0415
-    from regauth.engine.source.configuration_file import ConfigurationError  # noqa: PLC0415
+    from regauth.controller.installing.manifests import ManifestError
+    from regauth.controller.installing.yaml_blocks import to_yaml
+    from regauth.engine.source.configuration_file import ConfigurationError
 
     try:
         click.echo(to_yaml(_manifests(hands, file, options)))
@@ -97,10 +97,10 @@ def manifests(hands: Hands, /, file: Path, **options: Any) -> None:  # noqa: ANN
 
 
 def _manifests(hands: Hands, file: Path, options: dict[str, Any]) -> "list[Object]":
-    from regauth.controller.configuration import read_configuration  # noqa: PLC0415
-    from regauth.controller.installing.manifests import controller_manifests  # noqa: PLC0415
-    from regauth.controller.installing.monitoring import monitoring  # noqa: PLC0415
-    from regauth.controller.installing.plugin import (  # noqa: PLC0415
+    from regauth.controller.configuration import read_configuration
+    from regauth.controller.installing.manifests import controller_manifests
+    from regauth.controller.installing.monitoring import monitoring
+    from regauth.controller.installing.plugin import (
         kubelet_configuration,
         plugin_manifests,
     )
@@ -158,10 +158,10 @@ def status(hands: Hands, /, namespace: str, output: str, *, everything: bool, **
       kube-controller status
       kubectl regauth status -n team-a --all
     """  # noqa: D301 - click reads \b
-    from regauth.controller.observing.api_errors import ApiError  # noqa: PLC0415
-    from regauth.controller.observing.cluster import Cluster  # noqa: PLC0415
+    from regauth.controller.observing.api_errors import ApiError
+    from regauth.controller.observing.cluster import Cluster
 
-    from .status import status as read  # noqa: PLC0415
+    from .status import status as read
 
     instance, election = which["instance"], _election(**which)
     try:
@@ -208,11 +208,11 @@ def uninstall(
       kube-controller uninstall --dry-run
       kube-controller uninstall && kubectl delete -f install.yaml
     """  # noqa: D301 - click reads \b
-    from regauth.controller.event_log import ControllerLog  # noqa: PLC0415
-    from regauth.controller.observing.api_errors import ApiError  # noqa: PLC0415
-    from regauth.controller.settings import Memory  # noqa: PLC0415
+    from regauth.controller.event_log import ControllerLog
+    from regauth.controller.observing.api_errors import ApiError
+    from regauth.controller.settings import Memory
 
-    from .uninstall import RunningError, Uninstaller  # noqa: PLC0415
+    from .uninstall import RunningError, Uninstaller
 
     memory = Memory.CONFIG_MAPS if config_maps else Memory.SECRETS
     connection = hands.connect(which["kubeconfig"])
@@ -230,8 +230,8 @@ def uninstall(
 
 
 def _election(instance: str, lease_namespace: str, **_: object) -> "Election":
-    from regauth.controller.naming import installed_name  # noqa: PLC0415
-    from regauth.controller.settings import Election  # noqa: PLC0415
+    from regauth.controller.naming import installed_name
+    from regauth.controller.settings import Election
 
     return Election(lease_namespace, installed_name(instance))
 

@@ -118,9 +118,9 @@ class Providers:
 
     def _static(self, node: Node) -> StaticKeys | None:
         # On demand: few policies hold keys, and the libraries that read them load slowly.
-        from regauth.engine.tokens.jwks import parse_jwks  # noqa: PLC0415
-        from regauth.engine.tokens.keys import KeySet, require_keys  # noqa: PLC0415
-        from regauth.engine.tokens.pem import parse_pem  # noqa: PLC0415
+        from regauth.engine.tokens.jwks import parse_jwks  # noqa: PLC0415 - on demand
+        from regauth.engine.tokens.keys import KeySet, require_keys  # noqa: PLC0415 - on demand
+        from regauth.engine.tokens.pem import parse_pem  # noqa: PLC0415 - on demand
 
         try:
             if isinstance(node, MappingNode):
@@ -171,7 +171,7 @@ class Providers:
 
     def _algorithms(self, body: MappingNode, keys: KeySource | None) -> tuple[str, ...]:
         node = body.get("algorithms")
-        named = tuple(map(str, node.plain())) if isinstance(node, SequenceNode) else ALGORITHMS  # type: ignore[arg-type]
+        named = tuple(map(str, node.plain())) if isinstance(node, SequenceNode) else ALGORITHMS  # type: ignore[arg-type]  # the schema lets only strings through
         if not isinstance(keys, StaticKeys):
             return named
         fitting = {algorithm for key in keys.key_set.keys for algorithm in key.algorithms}

@@ -296,7 +296,7 @@ _NUMBERS: Final = (int, float)
 def _is_time(value: object) -> bool:
     """Tell whether a value is a NumericDate (RFC 7519, section 2) of the years 1970 to 9999."""
     kind = type(value)
-    return (kind is int or kind is float) and 0 <= value < _LATEST  # type: ignore[operator]
+    return (kind is int or kind is float) and 0 <= value < _LATEST  # type: ignore[operator]  # mypy does not narrow by `kind`
 
 
 def _time(value: object) -> datetime:

@@ -143,10 +143,10 @@ def build(
             continue
         path = min(found, key=lambda path: sum(shared[path, value] for value in found[path]))
         # Without a value, too: `a == "x" && a == "y"` is still an error where there is no `a`.
-        drawers = lookup._by_claim.setdefault(path, {})  # noqa: SLF001
+        drawers = lookup._by_claim.setdefault(path, {})  # noqa: SLF001 - its maker
         for value in found[path]:
             drawers.setdefault(value, ByName()).add(position, patterns)
-        lookup._unread.setdefault(path, ByName()).add(position, patterns)  # noqa: SLF001
+        lookup._unread.setdefault(path, ByName()).add(position, patterns)  # noqa: SLF001 - its maker
     return lookup
 
 

@@ -65,7 +65,7 @@ class _TestCompiler:
         self._root = root
         self._references: dict[str, Test] = {}
 
-    def test(self, schema: Any) -> Test:  # noqa: ANN401 - a mapping or a boolean
+    def test(self, schema: Any) -> Test:
         if isinstance(schema, bool):
             return lambda _: schema
         tests = []
@@ -83,7 +83,7 @@ class _TestCompiler:
     def reference(self, name: str) -> Test:
         """Return the test of `#/$defs/NAME`, which can be about itself."""
         parts = name.split("/")
-        if parts[:2] != ["#", "$defs"] or len(parts) != 3:  # noqa: PLR2004
+        if parts[:2] != ["#", "$defs"] or len(parts) != 3:  # noqa: PLR2004 - `#`, `$defs` and the name
             raise Unsure
 
         def later(value: object) -> bool:
@@ -118,14 +118,14 @@ _TYPES: Final[Mapping[str, Test]] = {
 }
 
 
-def _type(_: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:  # noqa: ANN401
+def _type(_: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:
     if isinstance(value, str):
         return _TYPES[value]
     tests = [_TYPES[name] for name in value]
     return lambda given: any(test(given) for test in tests)
 
 
-def _one_of_values(_: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:  # noqa: ANN401
+def _one_of_values(_: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:
     """`enum`; texts, whole numbers, booleans and null, which Python compares as JSON does."""
     if not all(one is None or type(one) in (str, int, bool) for one in value):
         raise Unsure
@@ -142,30 +142,30 @@ def _one_of_values(_: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:
     return test
 
 
-def _const(compiler: _TestCompiler, value: Any, schema: Mapping[str, Any]) -> Test:  # noqa: ANN401
+def _const(compiler: _TestCompiler, value: Any, schema: Mapping[str, Any]) -> Test:
     return _one_of_values(compiler, [value], schema)
 
 
-def _pattern(_: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:  # noqa: ANN401
+def _pattern(_: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:
     search = re.compile(value).search
     return lambda given: not isinstance(given, str) or search(given) is not None
 
 
 def _size(kind: type[str | list[Any] | dict[str, Any]], fits: Callable[[int, int], bool]) -> Make:
-    def make(_: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:  # noqa: ANN401
+    def make(_: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:
         return lambda given: not isinstance(given, kind) or fits(len(given), value)
 
     return make
 
 
 def _bound(fits: Callable[[Any, Any], bool]) -> Make:
-    def make(_: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:  # noqa: ANN401
+    def make(_: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:
         return lambda given: not _is_number(given) or fits(given, value)
 
     return make
 
 
-def _unique(_: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:  # noqa: ANN401
+def _unique(_: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:
     def test(given: object) -> bool:
         if not value or not isinstance(given, list):
             return True
@@ -176,12 +176,12 @@ def _unique(_: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:  # noq
     return test
 
 
-def _items(compiler: _TestCompiler, value: Any, schema: Mapping[str, Any]) -> Test:  # noqa: ANN401
+def _items(compiler: _TestCompiler, value: Any, schema: Mapping[str, Any]) -> Test:
     test, first = compiler.test(value), len(schema.get("prefixItems", ()))
     return lambda given: not isinstance(given, list) or all(test(one) for one in given[first:])
 
 
-def _first_items(compiler: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:  # noqa: ANN401
+def _first_items(compiler: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:
     tests = [compiler.test(one) for one in value]
     return lambda given: (
         not isinstance(given, list)
@@ -189,7 +189,7 @@ def _first_items(compiler: _TestCompiler, value: Any, __: Mapping[str, Any]) -> 
     )
 
 
-def _properties(compiler: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:  # noqa: ANN401
+def _properties(compiler: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:
     tests = {name: compiler.test(one) for name, one in value.items()}
 
     def test(given: object) -> bool:
@@ -200,7 +200,7 @@ def _properties(compiler: _TestCompiler, value: Any, __: Mapping[str, Any]) -> T
     return test
 
 
-def _other_properties(compiler: _TestCompiler, value: Any, schema: Mapping[str, Any]) -> Test:  # noqa: ANN401
+def _other_properties(compiler: _TestCompiler, value: Any, schema: Mapping[str, Any]) -> Test:
     known, test = frozenset(schema.get("properties", ())), compiler.test(value)
     return lambda given: (
         not isinstance(given, dict)
@@ -208,16 +208,16 @@ def _other_properties(compiler: _TestCompiler, value: Any, schema: Mapping[str, 
     )
 
 
-def _names(compiler: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:  # noqa: ANN401
+def _names(compiler: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:
     test = compiler.test(value)
     return lambda given: not isinstance(given, dict) or all(map(test, given))
 
 
-def _required(_: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:  # noqa: ANN401
+def _required(_: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:
     return lambda given: not isinstance(given, dict) or all(name in given for name in value)
 
 
-def _dependent(_: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:  # noqa: ANN401
+def _dependent(_: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:
     return lambda given: (
         not isinstance(given, dict)
         or all(other in given for name in value if name in given for other in value[name])
@@ -227,19 +227,19 @@ def _dependent(_: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:  # 
 def _counting(fits: Callable[[int, int], bool]) -> Make:
     """Combine the tests of a list: how many pass, and how many there are, tell the outcome."""
 
-    def make(compiler: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:  # noqa: ANN401
+    def make(compiler: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:
         tests = [compiler.test(one) for one in value]
         return lambda given: fits(sum(test(given) for test in tests), len(tests))
 
     return make
 
 
-def _not(compiler: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:  # noqa: ANN401
+def _not(compiler: _TestCompiler, value: Any, __: Mapping[str, Any]) -> Test:
     test = compiler.test(value)
     return lambda given: not test(given)
 
 
-def _if(compiler: _TestCompiler, value: Any, schema: Mapping[str, Any]) -> Test:  # noqa: ANN401
+def _if(compiler: _TestCompiler, value: Any, schema: Mapping[str, Any]) -> Test:
     condition = compiler.test(value)
     then, other = (compiler.test(schema.get(name, True)) for name in ("then", "else"))
     return lambda given: then(given) if condition(given) else other(given)

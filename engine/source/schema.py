@@ -104,7 +104,7 @@ def _unfit(error: "ValidationError", root: Node) -> Iterator[_Path]:
     if "propertyNames" in error.absolute_schema_path:
         yield (*path, str(error.instance))
     elif error.validator == "additionalProperties" and isinstance(node, MappingNode):
-        schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]
+        schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]  # never a bool: the schema true fails nothing and false stands nowhere
         yield from ((*path, name) for name in node.entries if name not in schema["properties"])
     elif not isinstance(node, MappingNode) or error.validator in ("type", "not"):
         yield path
@@ -247,7 +247,7 @@ _SAYINGS: Final[dict[str, tuple[str, str]]] = {
 
 
 def _report_unknown_keys(error: "ValidationError", node: MappingNode, problems: Problems) -> None:
-    schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]
+    schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]  # never a bool: the schema true fails nothing and false stands nowhere
     known = list(schema.get("properties", {}))
     patterns = schema.get("patternProperties", {})
     for name, entry in node.entries.items():
@@ -285,7 +285,7 @@ def _first_line(location: Location) -> Location:
 
 
 def _describe(error: "ValidationError", name: str) -> str:
-    schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]
+    schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]  # never a bool: the schema true fails nothing and false stands nowhere
     about = schema.get("properties", {}).get(name, {})
     hint = about.get("x-hint") or schema.get("x-hint")
     if isinstance(hint, str):

@@ -58,7 +58,7 @@ def _load_pem(block: bytes) -> PublicKey:
         if block.startswith(b"-----BEGIN CERTIFICATE"):
             material = x509.load_pem_x509_certificate(block).public_key()
         else:
-            material = load_pem_public_key(block)  # type: ignore[assignment]
+            material = load_pem_public_key(block)  # type: ignore[assignment]  # require_keys refuses the other kinds
     except (ValueError, UnsupportedAlgorithm) as error:
         label = block.partition(b"-----")[2].partition(b"-----")[0].decode(errors="replace")
         raise KeysError(

@@ -208,7 +208,7 @@ def _number(value: object) -> float | None:
     # `type`, because a bool is an int to Python: `exp: true` would be the year 1970.
     if type(value) not in (int, float):
         return None
-    return value if 0 <= value < _LATEST else None  # type: ignore[operator,return-value]
+    return value if 0 <= value < _LATEST else None  # type: ignore[operator,return-value]  # mypy does not narrow by `type(...) not in`
 
 
 def _access(value: object, *, classes: bool = False) -> Mapping[Resource, frozenset[str]] | None:

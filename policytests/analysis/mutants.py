@@ -339,7 +339,7 @@ class _Anything(frozenset[str]):
 
     def intersection(self, *others: object) -> frozenset[str]:
         """Equal to every audience."""
-        return frozenset(str(one) for other in others for one in other)  # type: ignore[attr-defined]
+        return frozenset(str(one) for other in others for one in other)  # type: ignore[attr-defined]  # as in frozenset
 
     def __bool__(self) -> bool:
         return True
@@ -352,7 +352,7 @@ def with_statements(policy: Policy, change: Callable[[Statement], Statement | No
     """Return the policy with each grant and denial changed, or removed for None."""
     grants = tuple(new for one in policy.grants if (new := change(one)) is not None)
     denials = tuple(new for one in policy.denials if (new := change(one)) is not None)
-    return replace(policy, grants=grants, denials=denials)  # type: ignore[arg-type]
+    return replace(policy, grants=grants, denials=denials)  # type: ignore[arg-type]  # a grant's change is a grant
 
 
 def _actions(actions: frozenset[str]) -> str:

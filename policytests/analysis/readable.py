@@ -154,7 +154,7 @@ def _plain(node: Node, *, negated: bool = False) -> Node:
                     one.operands if isinstance(one, Logic) and one.operator == other else (one,)
                 )
             ]
-            return replace(node, operator=other, operands=tuple(flat))  # type: ignore[arg-type]
+            return replace(node, operator=other, operands=tuple(flat))  # type: ignore[arg-type]  # one of the two literals
         case Binary(operator="==" | "!=") if negated:
             return replace(node, operator=_OPPOSITES[node.operator])
         case Constant(value=bool(value)) if negated:

@@ -45,7 +45,7 @@ def _changes(node: Node, rebuild: Callable[[Node], Node], within: str = "") -> I
     match node:
         case Logic(operator=operator, operands=operands):
             other = "||" if operator == "&&" else "&&"
-            swapped = replace(node, operator=other)  # type: ignore[arg-type]
+            swapped = replace(node, operator=other)  # type: ignore[arg-type]  # one of the two literals
             yield f"{operator} to {other}", rebuild(swapped), node, unparse(swapped)
             for number, operand in enumerate(operands):
                 rest = (*operands[:number], *operands[number + 1 :])
@@ -70,7 +70,7 @@ def _changes(node: Node, rebuild: Callable[[Node], Node], within: str = "") -> I
 def _atom(node: Node, rebuild: Callable[[Node], Node], within: str) -> Iterator[Change]:
     negated = Unary(node.start, node.end, "!", node)
     if isinstance(node, Binary) and node.operator in _OPPOSITES:
-        negated = replace(node, operator=_OPPOSITES[node.operator])  # type: ignore[assignment]
+        negated = replace(node, operator=_OPPOSITES[node.operator])  # type: ignore[assignment]  # of another kind than the line above, and both are nodes
     yield "negate", rebuild(negated), node, unparse(negated)
     # In a chain, another mutant already drops the part.
     if within != "&&":

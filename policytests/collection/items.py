@@ -83,7 +83,7 @@ def _parse_id(item: pytest.Item) -> None:
     """
     known = getattr(item, "id", None)
     if known is not None:
-        item._id = type(known).parse(item.nodeid)  # noqa: SLF001
+        item._id = type(known).parse(item.nodeid)  # noqa: SLF001 - as pytest makes it
 
 
 def case() -> None:

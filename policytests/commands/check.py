@@ -84,9 +84,9 @@ def _compiled(folders: Sequence[Path], checked: _Checked) -> Iterator[Compilatio
 
 def _prove(compilation: Compilation, checked: _Checked, steps: int) -> None:
     """Add the findings about a policy that need a proof."""
-    from regauth.engine.compiler.silencing import silence  # noqa: PLC0415 - on demand
-    from regauth.policytests.analysis.findings import find, unanswered  # noqa: PLC0415
-    from regauth.policytests.analysis.places import Places  # noqa: PLC0415
+    from regauth.engine.compiler.silencing import silence
+    from regauth.policytests.analysis.findings import find, unanswered
+    from regauth.policytests.analysis.places import Places
 
     if compilation.policy is None:
         return
@@ -108,7 +108,7 @@ def _instead(folder: Path) -> str:
         return "name the policy's folder; `policytest init` writes one to begin with"
     if not folder.is_dir():
         return f"policytest check {folder.parent}"
-    from regauth.policytests.execution.policies import FOLDER  # noqa: PLC0415 - on demand
+    from regauth.policytests.execution.policies import FOLDER
 
     return f"policytest check {folder / FOLDER}" if (folder / FOLDER).is_dir() else ""
 
@@ -116,15 +116,15 @@ def _instead(folder: Path) -> str:
 def _show(checked: _Checked, form: str) -> None:
     problems, sources = sorted(checked.problems, key=_place), checked.sources
     if form == "json":
-        from regauth.policytests.reports.json import problem_json  # noqa: PLC0415 - on demand
+        from regauth.policytests.reports.json import problem_json
 
         text = json.dumps([problem_json(problem) for problem in problems], indent=2) + "\n"
     elif form == "github":
-        from regauth.policytests.reports.github import problem_annotations  # noqa: PLC0415
+        from regauth.policytests.reports.github import problem_annotations
 
         text = "".join(f"{line}\n" for line in problem_annotations(problems))
     elif form == "sarif":
-        from regauth.policytests.reports.sarif import problem_sarif  # noqa: PLC0415
+        from regauth.policytests.reports.sarif import problem_sarif
 
         text = problem_sarif(problems)
     else:

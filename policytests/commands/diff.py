@@ -54,7 +54,7 @@ class Diffing:
     @classmethod
     def of(cls, options: Mapping[str, object]) -> "Diffing":
         """Make it of the command line's options."""
-        return cls(**cast("dict[str, str]", dict(options)))  # type: ignore[arg-type]
+        return cls(**cast("dict[str, str]", dict(options)))  # type: ignore[arg-type]  # click made each option of its field's type
 
     def run(self, base: str | None, head: str | None) -> int:
         """Compare two states, say what differs, and return the exit code."""

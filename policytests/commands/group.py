@@ -47,10 +47,10 @@ def _example(name: str) -> str:
 def check(folders: tuple[Path, ...], form: str, explain: str | None, **options: object) -> None:
     """Show what is wrong, or looks wrong, with policies (default: ./policy)."""
     if explain is not None:
-        from regauth.policytests.reports.codes import explain as show  # noqa: PLC0415 - on demand
+        from regauth.policytests.reports.codes import explain as show
 
         raise SystemExit(show(explain))
-    from .check import check_folders  # noqa: PLC0415 - on demand
+    from .check import check_folders
 
     proving = cast("int", options["steps"]) if options["prove"] else None
     strict = bool(options["strict"])
@@ -95,7 +95,7 @@ def why(words: tuple[str, ...], request: str | None, **options: object) -> None:
     With --request ID, name decision logs instead: LOG... (plain, gzip, or - for standard input).
     Every line with the id is shown, as it was decided and as the policy decides it now.
     """
-    from . import answers, questions, recorded  # noqa: PLC0415 - on demand
+    from . import answers, questions, recorded
 
     asked = questions.Options.of(options)
     if request is not None:
@@ -115,7 +115,7 @@ def can(token: str, repositories: tuple[str, ...], **options: object) -> None:
     A repository is a name, with a tag where the policy asks for one: `acme/app:v1`. Others are
     `repository(CLASS):NAME` and `registry:catalog`.
     """
-    from . import answers, questions  # noqa: PLC0415 - on demand
+    from . import answers, questions
 
     raise SystemExit(answers.show(answers.can(questions.Options.of(options), token, repositories)))
 
@@ -124,7 +124,7 @@ def can(token: str, repositories: tuple[str, ...], **options: object) -> None:
 @click.option("--policy", type=_PATH, help="List those of its own claim schemas, too.")
 def profiles(policy: Path | None) -> None:
     """List the profiles of sample tokens."""
-    from . import answers, samples  # noqa: PLC0415 - on demand
+    from . import answers, samples
 
     raise SystemExit(answers.show(samples.list_profiles(policy)))
 
@@ -138,7 +138,7 @@ def token(name: str, **options: object) -> None:
 
     NAME is the name of a suite's token, or of a profile: `github-actions/tag`.
     """
-    from . import answers, questions, samples  # noqa: PLC0415 - on demand
+    from . import answers, questions, samples
 
     raise SystemExit(answers.show(samples.show_token(questions.Options.of(options), name)))
 
@@ -155,7 +155,7 @@ def who_can(action: str, repository: str, **options: object) -> None:
     For each grant that gives the access, it shows what a token must say, as short as a proof
     allows, and an example. Without suites it asks the policy in ./policy.
     """
-    from . import answers, questions, who_can  # noqa: PLC0415 - on demand
+    from . import answers, questions, who_can
 
     asked = questions.Options.of(options)
     raise SystemExit(answers.show(who_can.who_can(asked, action, repository)))
@@ -205,7 +205,7 @@ def replay(logs: tuple[str, ...], **options: object) -> None:
     LOG is a file, plain or gzip, or - for standard input. Exit codes: 0 nobody gains access, 12 new
     access, 13 new access cannot be excluded, 10 the policy does not compile.
     """
-    from .replay import Replaying  # noqa: PLC0415 - on demand
+    from .replay import Replaying
 
     raise SystemExit(Replaying.of(options).run(logs))
 
@@ -254,7 +254,7 @@ def diff(base: str | None, head: str | None, **options: object) -> None:
     12 new access, 13 new access is not excluded, 10 a policy does not compile, 4 there is nothing
     to compare.
     """
-    from .diff import Diffing  # noqa: PLC0415 - on demand
+    from .diff import Diffing
 
     raise SystemExit(Diffing.of(options).run(base, head))
 
@@ -270,7 +270,7 @@ def diff(base: str | None, head: str | None, **options: object) -> None:
 )
 def init(folder: Path, profile: str) -> None:
     """Write a policy, a suite for it and a CI job to begin with."""
-    from .init import initialise  # noqa: PLC0415 - on demand
+    from .init import initialise
 
     raise SystemExit(initialise(folder, profile))
 
@@ -280,7 +280,7 @@ def init(folder: Path, profile: str) -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it to a file.")
 def schema(name: str | None, output: Path | None) -> None:
     """Print a JSON Schema for an editor; without a name, list them."""
-    from .init import print_schema  # noqa: PLC0415 - on demand
+    from .init import print_schema
 
     raise SystemExit(print_schema(name, output))
 
@@ -295,7 +295,7 @@ def migrate(
     config: Path, service: str, audience: str, issuer: tuple[str, ...], output: Path | None
 ) -> None:
     """Turn the Go proof of concept's configuration into a policy."""
-    from .migrate import migrate_file  # noqa: PLC0415 - on demand
+    from .migrate import migrate_file
 
     raise SystemExit(migrate_file(config, service, audience, issuer, output))
 
@@ -310,7 +310,7 @@ def migrate(
 )
 def hostile(**options: object) -> None:
     """Send every forgery to a running token server; each must be refused."""
-    from .hostile import run_hostile  # noqa: PLC0415 - on demand
+    from .hostile import run_hostile
 
     raise SystemExit(run_hostile(options))
 
@@ -319,7 +319,7 @@ def hostile(**options: object) -> None:
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script of a shell."""
-    from click.shell_completion import get_completion_class  # noqa: PLC0415 - on demand
+    from click.shell_completion import get_completion_class
 
     completer = get_completion_class(shell)
     if completer is None:

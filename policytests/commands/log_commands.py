@@ -45,7 +45,7 @@ def usage(logs: tuple[str, ...], **options: object) -> None:
 
     LOG is a file, plain or gzip, or - for standard input; logs of several servers count together.
     """
-    from .usage import show_usage  # noqa: PLC0415 - on demand
+    from .usage import show_usage
 
     raise SystemExit(show_usage(logs, options))
 
@@ -68,7 +68,7 @@ def tighten(logs: tuple[str, ...], **options: object) -> None:
 
     Unused grants, actions and patterns go. Grants that end, or are younger than the log, stay.
     """
-    from .usage import Tightening  # noqa: PLC0415 - on demand
+    from .usage import Tightening
 
     raise SystemExit(Tightening.of(options).run(logs))
 
@@ -91,6 +91,6 @@ def suggest(sources: tuple[str, ...], since: str | None, folder: Path | None) ->
 
     SUITE ends in .policytest.yaml; everything else is a log, plain or gzip.
     """
-    from .usage import run_suggest  # noqa: PLC0415 - on demand
+    from .usage import run_suggest
 
     raise SystemExit(run_suggest(sources, since, folder))

@@ -72,7 +72,7 @@ class Options:
     @classmethod
     def of(cls, options: Mapping[str, object]) -> "Options":
         """Make them of the command line's options."""
-        return cls(**cast("dict[str, str]", dict(options)))  # type: ignore[arg-type]
+        return cls(**cast("dict[str, str]", dict(options)))  # type: ignore[arg-type]  # click made each option of its field's type
 
     def suites(self) -> list[Loaded]:
         """

@@ -59,7 +59,7 @@ class Replaying:
     @classmethod
     def of(cls, options: Mapping[str, object]) -> "Replaying":
         """Make it of the command line's options."""
-        return cls(**cast("dict[str, str]", dict(options)))  # type: ignore[arg-type]
+        return cls(**cast("dict[str, str]", dict(options)))  # type: ignore[arg-type]  # click made each option of its field's type
 
     def run(self, logs: Sequence[str]) -> int:
         """Replay logs, say what differs, and return the exit code."""

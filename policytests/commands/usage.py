@@ -79,7 +79,7 @@ class Tightening:
     @classmethod
     def of(cls, options: Mapping[str, object]) -> "Tightening":
         """Make it of the command line's options."""
-        return cls(**cast("dict[str, str]", dict(options)))  # type: ignore[arg-type]
+        return cls(**cast("dict[str, str]", dict(options)))  # type: ignore[arg-type]  # click made each option of its field's type
 
     def run(self, logs: Sequence[str]) -> int:
         """Show, and with `--write` make, the narrowest change that keeps every logged allow."""
@@ -186,7 +186,7 @@ def _is_about(run: Run, suite: Path, folder: Path) -> bool:
 
 
 def _files(folder: Path) -> dict[str, str]:
-    from regauth.engine.files import read_policy_folder  # noqa: PLC0415 - hosts read folders
+    from regauth.engine.files import read_policy_folder
 
     return {name: bytes(text).decode("utf-8") for name, text in read_policy_folder(folder).items()}
 

@@ -242,7 +242,7 @@ def _satisfying(
     provider: str,
 ) -> "Answer":
     """Return whether a token of a provider satisfies assumptions, and the `when` of one."""
-    from regauth.policytests.proofs import About, Question, more_access  # noqa: PLC0415
+    from regauth.policytests.proofs import About, Question, more_access  # noqa: PLC0415 - on demand
 
     probe = Grant(
         name="assumption",

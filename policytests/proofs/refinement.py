@@ -318,10 +318,10 @@ class _Verdict:
         pair = self._question._pair  # noqa: SLF001 - its own
         new = ask(pair.new, asked, (pair.name,))
         if not new.allowed:
-            return self._left_out(new.source, self._question._new, self._used.new)  # noqa: SLF001
+            return self._left_out(new.source, self._question._new, self._used.new)  # noqa: SLF001 - its own
         old = ask(pair.bound, asked, (*pair.olds, *pair.others))
         if old.allowed:
-            return self._left_out(old.source, self._question._old, self._used.old)  # noqa: SLF001
+            return self._left_out(old.source, self._question._old, self._used.old)  # noqa: SLF001 - its own
         self.witness = Witness(
             pair.name,
             asked.claims or {},
@@ -343,7 +343,7 @@ class _Verdict:
         return False
 
     def _asked(self, model: Model) -> Asked | None:
-        pair = self._question._pair  # noqa: SLF001
+        pair = self._question._pair  # noqa: SLF001 - its own
         claims: dict[str, object] = {}
         provider = pair.provider
         now = at = moment(model.numbers.get(atoms.NOW, pair.now))
@@ -363,7 +363,7 @@ class _Verdict:
 
     def _conforms(self, claims: dict[str, object]) -> bool:
         """Tell whether a token is one that the assumptions allow, by the engine."""
-        pair = self._question._pair  # noqa: SLF001
+        pair = self._question._pair  # noqa: SLF001 - its own
         return holds_of(claims, pair.assumptions, pair.name)
 
 

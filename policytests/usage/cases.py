@@ -64,7 +64,7 @@ class CaseFile:
 
     def __init__(self) -> None:
         self._block: list[tuple[Any, ...]] = []
-        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(MAX_IN_MEMORY)  # noqa: SIM115
+        self._file: IO[bytes] = tempfile.SpooledTemporaryFile(MAX_IN_MEMORY)  # noqa: SIM115 - lives as long as this object
 
     def __enter__(self) -> Self:
         return self
@@ -109,7 +109,7 @@ class CaseFile:
             while length := self._file.read(_LENGTH):
                 packed = self._file.read(int.from_bytes(length))
                 # This object alone wrote the file, and nobody else can open it.
-                for values in marshal.loads(zlib.decompress(packed)):  # noqa: S302
+                for values in marshal.loads(zlib.decompress(packed)):  # noqa: S302 - this object alone wrote it
                     yield _case(*values)
         except OSError as error:
             raise CasesError(_told(error)) from error

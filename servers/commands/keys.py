@@ -81,7 +81,7 @@ def new(folder: Path, algorithm: str, days: int) -> None:
 
     The registry trusts the authority (root.crt), so that signing keys can change without it.
     """
-    from regauth.servers.signing import key_folder  # noqa: PLC0415
+    from regauth.servers.signing import key_folder
 
     with startup_errors_shown():
         stored = key_folder.create(folder, algorithm, _now(), timedelta(days=days))
@@ -105,7 +105,7 @@ def rotate(folder: Path, algorithm: str, days: int, retire_after: int | None) ->
     A running server begins to use it by itself.  The earlier keys stay published until you retire
     them.
     """
-    from regauth.servers.signing import key_folder  # noqa: PLC0415
+    from regauth.servers.signing import key_folder
 
     with startup_errors_shown():
         stored = key_folder.rotate(folder, algorithm, _now(), timedelta(days=days))
@@ -122,7 +122,7 @@ def rotate(folder: Path, algorithm: str, days: int, retire_after: int | None) ->
 @_FOLDER
 def show(folder: Path) -> None:
     """Show the keys, the ids that registries know them by, and the registry's configuration."""
-    from regauth.servers.signing import key_folder  # noqa: PLC0415
+    from regauth.servers.signing import key_folder
 
     with startup_errors_shown():
         stored = key_folder.read(folder)
@@ -136,8 +136,8 @@ def _show(folder: Path, stored: "StoredKeys") -> None:
 
 
 def _described(stored: "StoredKey", *, current: bool) -> str:
-    from regauth.engine.tokens.key_ids import key_id  # noqa: PLC0415
-    from regauth.engine.tokens.keys import algorithms_of  # noqa: PLC0415
+    from regauth.engine.tokens.key_ids import key_id
+    from regauth.engine.tokens.keys import algorithms_of
 
     public = stored.key.public_key()
     ends = stored.chain[0].not_valid_after_utc

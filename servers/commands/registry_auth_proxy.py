@@ -73,22 +73,22 @@ def _fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
 
 
 def _from_file(config: Path) -> "ProxySettings":
-    from regauth.servers.configuration.proxy_file import read_proxy_settings  # noqa: PLC0415
+    from regauth.servers.configuration.proxy_file import read_proxy_settings
 
     with startup_errors_shown("registry-auth-proxy"):
         return read_proxy_settings(config)
 
 
 def _from_options(upstream: str, options: dict[str, object]) -> "ProxySettings":
-    from regauth.engine.source.addresses import parse_address  # noqa: PLC0415
-    from regauth.servers.configuration.proxy_settings import (  # noqa: PLC0415
+    from regauth.engine.source.addresses import parse_address
+    from regauth.servers.configuration.proxy_settings import (
         REDIRECT_PATH,
         BundleKeys,
         ProxySettings,
         TokenSettings,
         UpstreamSettings,
     )
-    from regauth.servers.configuration.settings import Address  # noqa: PLC0415
+    from regauth.servers.configuration.settings import Address
 
     bundle, redirect = options["token_root_cert_bundle"], bool(options["token_auto_redirect"])
     realm = str(options["token_realm"])
@@ -127,9 +127,9 @@ def _upstream_url(upstream: str, *, insecure: bool) -> str:
     Raises:
         ValueError: It is none, or says the contrary of --registry-insecure.
     """
-    from urllib.parse import urlsplit  # noqa: PLC0415
+    from urllib.parse import urlsplit
 
-    from regauth.engine.source.addresses import is_loopback  # noqa: PLC0415
+    from regauth.engine.source.addresses import is_loopback
 
     url = upstream if "://" in upstream else f"{'http' if insecure else 'https'}://{upstream}"
     parts = urlsplit(url)
@@ -144,7 +144,7 @@ def _upstream_url(upstream: str, *, insecure: bool) -> str:
 
 
 def _docker_login() -> "LoginSettings":
-    from regauth.servers.configuration.proxy_settings import DockerConfigLogin  # noqa: PLC0415
+    from regauth.servers.configuration.proxy_settings import DockerConfigLogin
 
     folder = os.environ.get("DOCKER_CONFIG")
     file = (Path(folder) if folder else Path.home() / ".docker") / "config.json"
@@ -153,10 +153,10 @@ def _docker_login() -> "LoginSettings":
 
 def _serve(settings: "ProxySettings") -> None:
     """Serve until SIGTERM or SIGINT; end the process when something is wrong."""
-    from regauth.servers.http_server import hosts  # noqa: PLC0415
-    from regauth.servers.http_server import server as hosting  # noqa: PLC0415
-    from regauth.servers.http_server.signals import obey_signals  # noqa: PLC0415
-    from regauth.servers.telemetry.event_log import EventLog  # noqa: PLC0415
+    from regauth.servers.http_server import hosts
+    from regauth.servers.http_server import server as hosting
+    from regauth.servers.http_server.signals import obey_signals
+    from regauth.servers.telemetry.event_log import EventLog
 
     log = EventLog(settings.log_format, settings.log_level)
     with startup_errors_shown("registry-auth-proxy"):
@@ -189,8 +189,8 @@ def _serve(settings: "ProxySettings") -> None:
 
 
 def _proxy_or_exit(settings: "ProxySettings", log: "EventLog") -> "Proxy":
-    from regauth.servers.http_client.pool import UpstreamError  # noqa: PLC0415
-    from regauth.servers.proxy.app import Proxy  # noqa: PLC0415
+    from regauth.servers.http_client.pool import UpstreamError
+    from regauth.servers.proxy.app import Proxy
 
     spool = settings.limits.spool
     if spool is not None and not os.access(spool, os.W_OK | os.X_OK):

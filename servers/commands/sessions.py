@@ -92,9 +92,9 @@ def prune(config: Path) -> None:
 @contextmanager
 def _store(config: Path) -> "Iterator[SessionStore]":
     """Open the store of a server's configuration; end the process when it cannot be used."""
-    from regauth.servers.configuration.server_file import read_settings  # noqa: PLC0415
-    from regauth.servers.sessions.opening import COMMAND_SECONDS, open_store  # noqa: PLC0415
-    from regauth.servers.sessions.store import SessionsError, StoreSettingsError  # noqa: PLC0415
+    from regauth.servers.configuration.server_file import read_settings
+    from regauth.servers.sessions.opening import COMMAND_SECONDS, open_store
+    from regauth.servers.sessions.store import SessionsError, StoreSettingsError
 
     with startup_errors_shown():
         settings = read_settings(config).sessions

@@ -28,7 +28,7 @@ EXIT_POLICY: Final = 10
 
 def fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
     """Say what is wrong and end; control characters that a peer has written are escaped."""
-    from regauth.engine.source.foreign_text import visible  # noqa: PLC0415
+    from regauth.engine.source.foreign_text import visible
 
     click.echo(f"token-server: {visible(message, keep=LINES)}", err=True)
     sys.exit(code)
@@ -37,8 +37,8 @@ def fail(message: str, code: int = EXIT_USAGE) -> NoReturn:
 @contextmanager
 def startup_errors_shown(program: str = "token-server") -> Iterator[None]:
     """Show why a program cannot start, and end: with 10 for an error in the policy, else with 2."""
-    from regauth.engine.source.foreign_text import visible  # noqa: PLC0415
-    from regauth.engine.source.startup import Fault, StartupError  # noqa: PLC0415
+    from regauth.engine.source.foreign_text import visible
+    from regauth.engine.source.startup import Fault, StartupError
 
     try:
         yield
@@ -51,8 +51,8 @@ def startup_errors_shown(program: str = "token-server") -> Iterator[None]:
 
 
 def _show_problems(problems: "tuple[Problem, ...]", sources: Mapping[str, str]) -> None:
-    from regauth.engine.source.problems import Severity  # noqa: PLC0415
-    from regauth.engine.source.rendering import render_text, wants_color  # noqa: PLC0415
+    from regauth.engine.source.problems import Severity
+    from regauth.engine.source.rendering import render_text, wants_color
 
     color = wants_color(os.environ, terminal=sys.stderr.isatty())
     click.echo(render_text(problems, sources, color=color), err=True, color=color)

@@ -89,10 +89,10 @@ def main(context: click.Context, /, config: Path | None, **overrides: object) ->
         click.echo(context.get_help(), err=True)
         fail("say what to serve by: --config FILE")
     settings = _overridden(_settings(config), overrides)
-    from regauth.servers.telemetry.shared_metrics import shared_metrics  # noqa: PLC0415
+    from regauth.servers.telemetry.shared_metrics import shared_metrics
 
     with shared_metrics(processes=settings.workers):
-        from regauth.servers.token.process import run  # noqa: PLC0415 - prometheus-client looks at the folder now
+        from regauth.servers.token.process import run
 
         with startup_errors_shown():
             run(settings)
@@ -100,7 +100,7 @@ def main(context: click.Context, /, config: Path | None, **overrides: object) ->
 
 def _overridden(settings: "Settings", overrides: Mapping[str, object]) -> "Settings":
     """Put the options of the command line and the environment over the file."""
-    from regauth.servers.configuration.server_file import override  # noqa: PLC0415
+    from regauth.servers.configuration.server_file import override
 
     try:
         return override(settings, overrides)
@@ -112,7 +112,7 @@ _ENVIRONMENT: Final = click.core.ParameterSource.ENVIRONMENT
 
 
 def _settings(file: Path) -> "Settings":
-    from regauth.servers.configuration.server_file import read_settings  # noqa: PLC0415
+    from regauth.servers.configuration.server_file import read_settings
 
     with startup_errors_shown():
         return read_settings(file)
@@ -158,7 +158,7 @@ def init(folder: Path, service: str, port: int, registry_port: int, algorithm: s
     Example:
       token-server init trial
     """  # noqa: D301 - click reads \b
-    from regauth.servers.setup import starter  # noqa: PLC0415
+    from regauth.servers.setup import starter
 
     choices = starter.Choices(service, port, registry_port, algorithm)
     with startup_errors_shown():
@@ -193,8 +193,8 @@ def sample_jwt(
       token-server sample-jwt trial --event pull_request --ref refs/pull/7/merge
       token-server sample-jwt trial --claim aud=https://elsewhere.example.com
     """  # noqa: D301 - click reads \b
-    from regauth.engine.source.quantities import parse_duration  # noqa: PLC0415
-    from regauth.servers.setup import sample  # noqa: PLC0415
+    from regauth.engine.source.quantities import parse_duration
+    from regauth.servers.setup import sample
 
     try:
         life = parse_duration(lifetime)
@@ -240,7 +240,7 @@ def exchange(url: str, username: str, service: str, scopes: tuple[str, ...], *, 
         token-server exchange http://localhost:5001/auth/token --username sample \\
           --service registry.example.com --scope repository:acme/app:pull,push
     """  # noqa: D301 - click reads \b
-    from regauth.servers.setup.token_client import AskError, RefusedError, ask_for_token  # noqa: PLC0415
+    from regauth.servers.setup.token_client import AskError, RefusedError, ask_for_token
 
     password = "" if sys.stdin.isatty() else sys.stdin.read().strip()
     try:
@@ -296,10 +296,10 @@ def doctor(
       token-server doctor http://localhost:5000 --config trial/server.yaml
     """  # noqa: D301 - click reads \b
     settings = _settings(config)
-    from regauth.engine.policy.policy import RemoteAccess  # noqa: PLC0415
-    from regauth.engine.source.foreign_text import visible  # noqa: PLC0415
-    from regauth.servers.setup.doctor import Examined, examine  # noqa: PLC0415
-    from regauth.servers.state.reloading import load_state  # noqa: PLC0415
+    from regauth.engine.policy.policy import RemoteAccess
+    from regauth.engine.source.foreign_text import visible
+    from regauth.servers.setup.doctor import Examined, examine
+    from regauth.servers.state.reloading import load_state
 
     place = RemoteAccess(ca_file=ca_file, allow_http=allow_http)
     well = True

@@ -88,7 +88,7 @@ def override(settings: Settings, given: Mapping[str, object]) -> Settings:
     listen = values.get("listen")
     if isinstance(listen, tuple):
         values["listen"] = tuple(Address(*parse_address(str(one))) for one in listen)
-    return replace(settings, **values)  # type: ignore[arg-type]
+    return replace(settings, **values)  # type: ignore[arg-type]  # click made each option of its field's type
 
 
 class _ServerReader:

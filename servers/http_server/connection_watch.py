@@ -136,7 +136,7 @@ class ConnectionWatch:
         while not self._ending.wait(TICK):
             try:
                 self.look()
-            except Exception:  # noqa: BLE001
+            except Exception:  # noqa: BLE001 - clients must be bounded for ever
                 # Without this thread, nothing would bound what one client takes.
                 _log.exception("the connections could not be looked at")
 

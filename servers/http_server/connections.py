@@ -130,7 +130,7 @@ class TimedRequest(FramedRequest):
             self.body_began = now
 
 
-class Channel(HTTPChannel):  # type: ignore[misc]
+class Channel(HTTPChannel):
     """
     A connection that is closed when its client is too slow.
 
@@ -141,7 +141,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     error_task_class = EarlyErrorTask
 
-    def __init__(self, clients: "Clients", *arguments: Any, **named: Any) -> None:  # noqa: ANN401
+    def __init__(self, clients: "Clients", *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - as waitress calls it
         self._clients = clients
         self._opened = clients.clock()
         self._used = False

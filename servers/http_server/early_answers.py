@@ -31,7 +31,7 @@ def early_answer(status: int, message: str, reason: str, request_id: str) -> byt
     return head.encode() + body
 
 
-class EarlyErrorTask(ErrorTask):  # type: ignore[misc]
+class EarlyErrorTask(ErrorTask):
     """waitress's answer to a request that its parser refused, or whose application failed."""
 
     def execute(self) -> None:

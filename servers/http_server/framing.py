@@ -33,7 +33,7 @@ _ABSOLUTE: Final = re.compile(r"https?://([^/?#@]*)([/?].*)?", re.ASCII | re.IGN
 _NO_ROOM: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
-class SpoolFullError(Error):  # type: ignore[misc]
+class SpoolFullError(Error):
     """A body that the disk has no room for (RFC 4918, section 11.5)."""
 
     code = 507
@@ -78,7 +78,7 @@ class _Spool:
             self._buffer.close()
 
 
-class FramedRequest(HTTPRequestParser):  # type: ignore[misc]
+class FramedRequest(HTTPRequestParser):
     """
     A request whose end can be read in one way only; waitress accepts some others.
 

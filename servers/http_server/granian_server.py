@@ -160,7 +160,7 @@ class GranianServer:
         # Its own stubs do not know all of it.
         inner: Any = import_module("granian._granian")
         # granian closes what it gets.
-        holder = inner.SocketHolder(os.dup(listener.fileno()), False, BACKLOG)  # noqa: FBT003
+        holder = inner.SocketHolder(os.dup(listener.fileno()), False, BACKLOG)  # noqa: FBT003 - takes no names
         settings = import_module("granian.http").HTTP1Settings(
             header_read_timeout=round(self._clients.bounds.header_seconds * 1000),
             max_buffer_size=MAX_HEADER_BYTES,

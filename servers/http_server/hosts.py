@@ -46,7 +46,7 @@ def check_host(name: HostName, per_client: int | None) -> None:
 def prepare(name: HostName) -> None:
     """Set this process up for its host, before the application is made and threads start."""
     if name == "granian":
-        from .granian_server import prefer_throughput  # noqa: PLC0415
+        from .granian_server import prefer_throughput  # noqa: PLC0415 - only who asks for it needs it
 
         prefer_throughput()
 
@@ -74,7 +74,7 @@ def make_host(
         adjustments: waitress's own.
     """
     if name == "granian":
-        from .granian_server import GranianServer  # noqa: PLC0415
+        from .granian_server import GranianServer  # noqa: PLC0415 - only who asks for it needs it
 
         return GranianServer(application, listeners, threads=threads, drain=drain, clients=clients)
     return Server(

@@ -184,7 +184,7 @@ class _Beside:
 
 def _app(gate: Gate, log: EventLog, registry: RegistryProxy | None) -> App:
     app = falcon.App()
-    app.resp_options.default_media_type = None  # type: ignore[assignment]
+    app.resp_options.default_media_type = None  # type: ignore[assignment]  # an answer without a body has no type
     app.add_error_handler(Exception, _failed)
     app.set_error_serializer(_serialize)
     app.add_route("/healthz", HealthResource())

@@ -38,7 +38,7 @@ _BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 def forget_process(pid: int) -> None:
     """Remove a process that has ended from the metrics of all processes."""
     if os.environ.get(FOLDER_VARIABLE):
-        mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        mark_process_dead(pid)
 
 
 def _forget_the_dead() -> None:
@@ -223,5 +223,5 @@ class Metrics:
             return generate_latest(self._registry)
         _forget_the_dead()
         together = CollectorRegistry()
-        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(together)
         return generate_latest(together)

@@ -78,7 +78,7 @@ class OpenTelemetry:
 
     def begin(self, environ: Mapping[str, Any]) -> "Span | None":
         """Begin the span of a request; None for what probes ask."""
-        from opentelemetry.trace import SpanKind  # noqa: PLC0415 - the extra `otel`
+        from opentelemetry.trace import SpanKind
 
         path = str(environ.get("PATH_INFO", ""))
         if path in _UNTRACED:
@@ -103,7 +103,7 @@ class OpenTelemetry:
         return self._decision if self._settings.decisions else None
 
     def _decision(self, record: Members) -> None:
-        from opentelemetry._logs import LogRecord, SeverityNumber  # noqa: PLC0415
+        from opentelemetry._logs import LogRecord, SeverityNumber
 
         kept = record if self._settings.claims else {**record}
         if not self._settings.claims:
@@ -155,7 +155,7 @@ class _Traced:
         span = self._telemetry.begin(environ)
         if span is None:
             return self._application(environ, start_response)
-        from opentelemetry.trace import use_span  # noqa: PLC0415 - the extra `otel`
+        from opentelemetry.trace import use_span
 
         context = span.get_span_context()
         environ[TRACE_PARENT] = (
@@ -197,7 +197,7 @@ class _Answer:
 
 
 def _answered(span: "Span", status: str) -> None:
-    from opentelemetry.trace import StatusCode  # noqa: PLC0415 - the extra `otel`
+    from opentelemetry.trace import StatusCode
 
     code = int(status[:3])
     span.set_attribute("http.response.status_code", code)
@@ -218,8 +218,8 @@ def _believed(environ: Mapping[str, Any], info: RequestInfo) -> "Context":
     Anybody else could join a trace of others, or have all its requests sampled.  `tracestate` and
     `baggage` are never read: their content is a stranger's.
     """
-    from opentelemetry.context import Context  # noqa: PLC0415 - the extra `otel`
-    from opentelemetry.trace.propagation.tracecontext import (  # noqa: PLC0415
+    from opentelemetry.context import Context
+    from opentelemetry.trace.propagation.tracecontext import (
         TraceContextTextMapPropagator,
     )
 
@@ -232,18 +232,18 @@ def _believed(environ: Mapping[str, Any], info: RequestInfo) -> "Context":
 def _providers(
     settings: OpenTelemetrySettings, service: str
 ) -> "tuple[TracerProvider, LoggerProvider]":
-    from opentelemetry.exporter.otlp.proto.http._log_exporter import (  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.http._log_exporter import (
         OTLPLogExporter,
     )
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (  # noqa: PLC0415
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import (
         OTLPSpanExporter,
     )
-    from opentelemetry.sdk._logs import LoggerProvider  # noqa: PLC0415
-    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor  # noqa: PLC0415
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
-    from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased  # noqa: PLC0415
+    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
     about = Resource.create({"service.name": service})
     base = settings.endpoint.rstrip("/")

@@ -5,10 +5,12 @@ The real scripts run in a checkout full of files that would run if anything took
 directory, or a relative entry of a search path, for a place to look for code.
 """
 
+import base64
 import json
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -52,9 +54,6 @@ def github() -> Iterator[Github]:
     """GitHub's token service; who signed the token is not looked at here."""
 
     def sign(claims: dict[str, object]) -> str:
-        import base64  # noqa: PLC0415 - one use
-        import time  # noqa: PLC0415 - one use
-
         text = json.dumps(claims | {"iat": int(time.time()), "exp": int(time.time()) + 300})
         return TOKEN.format(base64.urlsafe_b64encode(text.encode()).decode().rstrip("="))
 
@@ -90,8 +89,8 @@ def start(checkout: HostileCheckout, job: Callable[..., Job], tmp_path: Path) ->
         ([sys.executable, "-c", "import ssl"], {}),
         (["/bin/sh", "-c", "curl"], {"PATH": ":/bin"}),
         (["/bin/sh", "-c", "python3"], {"PATH": "/nowhere:programs"}),
-        ([sys._base_executable, "-c", ""], {"PYTHONPATH": "."}),  # type: ignore[attr-defined]
-        ([sys._base_executable, "-c", ""], {"PYTHONUSERBASE": "."}),  # type: ignore[attr-defined]
+        ([sys._base_executable, "-c", ""], {"PYTHONPATH": "."}),
+        ([sys._base_executable, "-c", ""], {"PYTHONUSERBASE": "."}),
     ],
 )
 def test_the_hostile_checkout_s_files_do_run_when_they_are_looked_for(

@@ -539,7 +539,7 @@ def _merged(held: Object, body: Object) -> Object:
 
 
 def _operate(
-    place: Any,  # noqa: ANN401
+    place: Any,  # noqa: ANN401 - a mapping or a list
     last: str,
     operation: Object,
 ) -> None:

@@ -2,7 +2,9 @@
 
 import ast
 import re
+import tokenize
 from collections.abc import Iterator
+from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 
@@ -88,6 +90,52 @@ def test_bounds_are_called_min_and_max(repository: Path) -> None:
     ]
 
     assert found == []
+
+
+SILENCING = re.compile(
+    r"#\s*(noqa|type:\s*ignore)\b(?P<rules>:[ ][A-Z]+\d+(,[ ][A-Z]+\d+)*|\[[a-z-]+(,[ ]?[a-z-]+)*\])?(?P<reason>.*)",
+    re.IGNORECASE,
+)
+"""A comment that silences ruff or mypy: what it silences, and what it says more."""
+
+
+def unreasoned(text: str) -> Iterator[int]:
+    """Lines that silence ruff or mypy and do not say which rule, or why."""
+    if not SILENCING.search(text):
+        return  # to tokenize it would take a while
+    for token in tokenize.generate_tokens(StringIO(text).readline):
+        if token.type == tokenize.COMMENT and (found := SILENCING.search(token.string)):
+            more = found["reason"].strip().removeprefix("#").removeprefix("-").strip()
+            if found["rules"] is None or not more or more.startswith(("noqa", "type:")):
+                yield token.start[0]
+
+
+def test_whoever_silences_a_rule_says_why(repository: Path) -> None:
+    """A rule that does not fit a whole file is switched off in pyproject.toml, with the reason there."""
+    roots = (*FOLDERS, "bench", "deploy", "docs", "tests")
+    paths = [path for root in roots for path in sorted((repository / root).rglob("*.py"))]
+    found = [
+        f"{path.relative_to(repository)}:{line}"
+        for path in paths
+        for line in unreasoned(path.read_text(encoding="utf-8"))
+    ]
+
+    assert len(paths) > 800
+    assert found == []
+
+
+def test_these_tests_see_silence_without_a_reason() -> None:
+    text = (
+        "a = 1  # noqa\n"
+        "a = 2  # noqa: S105\n"
+        "a = 3  # noqa: S105 - the name of a field\n"
+        "a = 4  # type: ignore[misc]\n"
+        "a = 5  # type: ignore[misc]  # waitress has no types\n"
+        "a = 6  # noqa: S105, S106 -\n"
+        "a = '# noqa'\n"
+    )
+
+    assert list(unreasoned(text)) == [1, 2, 4, 6]
 
 
 def test_these_tests_see_what_they_look_for() -> None:

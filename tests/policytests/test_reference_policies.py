@@ -135,14 +135,14 @@ def _statements(
 ) -> Iterator[tuple[str, str]]:
     def changed(**keys: object) -> str:
         made = copy.deepcopy(document)
-        made[key][number].update(keys)  # type: ignore[index]
+        made[key][number].update(keys)
         return yaml.safe_dump(made)
 
     less = copy.deepcopy(document)
-    del less[key][number]  # type: ignore[attr-defined]
+    del less[key][number]
     if less[key]:
         yield f"{name}: without {owner}", yaml.safe_dump(less)
-    statement = document[key][number]  # type: ignore[index]
+    statement = document[key][number]
     patterns, actions = statement["repositories"], statement["actions"]
     for place, pattern in enumerate(patterns):
         wide = [*patterns[:place], "**", *patterns[place + 1 :]]

@@ -160,7 +160,7 @@ def make_desk(
         folder,
         "registry-token-issuer",
         SigningSettings(KeyFolder(folder / "keys")),
-        **settings,  # type: ignore[arg-type]
+        **settings,
     )
     signer = load_signer(configured.signing, NOW)
     policy = compiled(text)

@@ -303,7 +303,7 @@ def _call(node: Call, scope: NameBindings) -> Closure:
     arguments = tuple(lower(part, scope) for part in parts)
     function = FUNCTIONS[node.function]
     test = function.select(str, str)
-    if test is None or node.function not in STRING_TESTS or len(parts) != 2:  # noqa: PLR2004
+    if test is None or node.function not in STRING_TESTS or len(parts) != 2:  # noqa: PLR2004 - the text and what is looked for
         return _apply(node, function, arguments)
     charged = _charged(node, _finish(node, function))
     free = limits.STRING if node.function in _END_TESTS else limits.CHARACTERS_PER_STEP

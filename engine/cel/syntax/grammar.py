@@ -37,7 +37,7 @@ def load() -> lark.Lark:
         )
         if made.get("lark") == lark.__version__ and made.get("grammar") == digest(text):
             # What the stand-alone parsers call that lark generates.
-            ready: Any = lark.Lark._load_from_dict  # noqa: SLF001
+            ready: Any = lark.Lark._load_from_dict  # noqa: SLF001 - there is no public name
             parser: lark.Lark = ready(
                 made["data"],
                 made["memo"],

@@ -127,7 +127,7 @@ def _macro(node: Comprehension) -> str:
     return f"{_write(node.source, _MEMBER)}.{node.kind}({', '.join(arguments)})"
 
 
-def _constant(value: str | float | bool | None) -> tuple[str, int]:  # noqa: FBT001
+def _constant(value: str | float | bool | None) -> tuple[str, int]:  # noqa: FBT001 - a constant of CEL, not a switch
     if value is None:
         return "null", _MEMBER
     if isinstance(value, bool):

@@ -155,7 +155,7 @@ def _in_range(kind: str, number: Linear) -> Outcome:
         atoms.compares(atoms.constant(low), "<=", number),
         atoms.compares(number, "<=", atoms.constant(high)),
     )
-    return certain(Num(kind, number), there)  # type: ignore[arg-type]
+    return certain(Num(kind, number), there)  # type: ignore[arg-type]  # of the kinds that _RANGES has
 
 
 def _short(text: Text) -> Outcome:

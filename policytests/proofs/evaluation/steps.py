@@ -88,7 +88,7 @@ class _Bound:
 
     def _size(self, node: Node) -> int:
         name = definition_of(node)
-        return self.definitions[name].size if name in self.definitions else 0  # type: ignore[index]
+        return self.definitions[name].size if name in self.definitions else 0  # type: ignore[index]  # mypy does not narrow by `in`
 
     def _is_by_key(self, node: Binary) -> bool:
         """Tell whether it asks for a key of a table, which looks at no other."""

@@ -61,7 +61,7 @@ class Language:
     def texts(self) -> frozenset[str] | None:
         """The texts of a language that lists them, or None."""
         if self.kind == "in":
-            return self.about[0]  # type: ignore[return-value]
+            return self.about[0]  # type: ignore[return-value]  # of `in`, a set of texts
         return None
 
     def holds(self, text: str) -> bool:
@@ -287,8 +287,8 @@ def _either_but(own: Automaton, other: Automaton, but: Automaton) -> Automaton:
             if target[0] < 0 and target[1] < 0:
                 continue
             if target not in known:
-                known[target] = len(order)  # type: ignore[index]
-                order.append(target)  # type: ignore[arg-type]
-            row.append((low, after - 1, known[target]))  # type: ignore[index]
+                known[target] = len(order)  # type: ignore[index]  # a pair, as `strict` says
+                order.append(target)  # type: ignore[arg-type]  # a pair, as `strict` says
+            row.append((low, after - 1, known[target]))  # type: ignore[index]  # a pair, as `strict` says
         rows.append(tuple(row))
     return minimised(Automaton(tuple(rows), frozenset(finals)))

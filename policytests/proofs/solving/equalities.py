@@ -30,7 +30,7 @@ def pairs_of(
     for pair in theory.pairs:
         left, right = pair.left, pair.right
         assert isinstance(left, (Variable, OpaqueText))  # noqa: S101 - by `expansion`
-        assert isinstance(right, (Variable, OpaqueText))  # noqa: S101
+        assert isinstance(right, (Variable, OpaqueText))  # noqa: S101 - by `expansion`
         if chosen[left].kind is Kind.STRING and chosen[right].kind is Kind.STRING:
             found.append((pair, left, right, solver.value(theory.atoms[pair]) == 1))
     return found

@@ -239,7 +239,7 @@ class Theory:
     def _define_pair(self, pair: SameText) -> None:
         """Say what two texts being equal means for their cells."""
         literal = self.atoms[pair]
-        left, right = self.choices[pair.left], self.choices[pair.right]  # type: ignore[index]
+        left, right = self.choices[pair.left], self.choices[pair.right]  # type: ignore[index]  # by `expansion`, texts that have cells
         for choice, own in left.items():
             if choice.kind is not Kind.STRING:
                 continue

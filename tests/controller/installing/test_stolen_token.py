@@ -84,13 +84,13 @@ class Thief:
 
     def stopped(self, by: str, *request: object) -> None:
         """Assert that a request is refused, and by whom."""
-        status, said = self.ask(*request)  # type: ignore[arg-type]
+        status, said = self.ask(*request)
         assert status == 403, (request, status, said)
         assert by in said["message"], said["message"]
 
     def done(self, *request: object) -> Any:  # noqa: ANN401 - JSON
         """Assert that nothing stops a request; return what it brings."""
-        status, said = self.ask(*request)  # type: ignore[arg-type]
+        status, said = self.ask(*request)
         assert status in (200, 201), (request, status, said)
         return said
 
@@ -212,7 +212,7 @@ def token_of_any_account(thief: Thief) -> None:
 def other_bindings(thief: Thief) -> None:
     named = thief.bound_to("Secret", SECRET)
     nothing = thief.token_request()
-    del nothing[2]["spec"]["boundObjectRef"]  # type: ignore[index]
+    del nothing[2]["spec"]["boundObjectRef"]
     thief.stopped(POLICY_SAYS, *nothing)
     body = {
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"},

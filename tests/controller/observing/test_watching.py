@@ -171,7 +171,7 @@ def test_a_server_that_ends_every_watch_at_once_is_asked_less_and_less(
         watch.ended = True
         return events(watch, bookmarks)
 
-    api.events = ended  # type: ignore[method-assign]
+    api.events = ended
 
     assert run_until(api, site, 4) == [1.0, 2.0, 4.0]
 
@@ -187,7 +187,7 @@ def ending_after(api: ApiServer, site: Site, seconds: float) -> None:
         watch.ended = True
         return events(watch, bookmarks)
 
-    api.events = ended  # type: ignore[method-assign]
+    api.events = ended
 
 
 @only_own

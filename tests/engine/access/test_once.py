@@ -25,7 +25,7 @@ def test_it_is_worked_out_once_for_each_owner() -> None:
 
 
 def test_what_fails_is_tried_again() -> None:
-    broken = Sum(("x",), [])  # type: ignore[arg-type]
+    broken = Sum(("x",), [])
     for _ in range(2):
         with pytest.raises(TypeError):
             broken.total  # noqa: B018 - for its error

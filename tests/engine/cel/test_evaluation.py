@@ -299,7 +299,7 @@ def test_a_value_that_is_not_json_is_an_error_and_nothing_else(value: object) ->
 
 
 def test_an_exception_of_a_host_value_does_not_come_out() -> None:
-    class Broken(dict):  # type: ignore[type-arg]
+    class Broken(dict):
         def __getitem__(self, key: object) -> object:
             raise RuntimeError("boom")
 

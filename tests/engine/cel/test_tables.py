@@ -92,7 +92,7 @@ def test_what_can_never_be_right_does_not_compile(text: str) -> None:
 def test_values_have_one_type() -> None:
     for entries in ({}, {"a": "x", "b": 1}, {"a": True, "b": 1}, {"a": ["x"], "b": "x"}):
         with pytest.raises(ValueError, match="table"):
-            compile_table(entries)  # type: ignore[arg-type]
+            compile_table(entries)
 
 
 def test_a_lookup_costs_the_same_in_a_table_of_any_size() -> None:

@@ -29,7 +29,7 @@ def _switch_often() -> Iterator[None]:
 
 
 def run_together(*tasks: object) -> None:
-    threads = [threading.Thread(target=task) for task in tasks]  # type: ignore[arg-type]
+    threads = [threading.Thread(target=task) for task in tasks]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -311,7 +311,7 @@ class TestFractions:
             "        check: now - timestamp(claims.iat) < duration('10m')\n"
             "      - {name: life, check: claims.exp - claims.iat <= 7200}\n"
         )
-        times = {name: CLAIMS[name] + fraction for name in ("exp", "iat", "nbf")}  # type: ignore[operator]
+        times = {name: CLAIMS[name] + fraction for name in ("exp", "iat", "nbf")}
 
         answer = ask(rules, **times)
 

@@ -159,7 +159,7 @@ def told(policy: Policy, request: Sequence[object], *, exhaustive: bool) -> list
     identity, claims, service, accesses = request
     decision = decide(
         policy, identity, Claims(claims), service, accesses, NOW, exhaustive=exhaustive
-    )  # type: ignore[arg-type]
+    )
     return [(str(verdict.why), verdict.source) for verdict in decision.verdicts]
 
 
@@ -202,9 +202,9 @@ def test_the_candidates_miss_nothing(
         nonlocal ruled_out
         made = policy(grants, denials)
         for identity, claims, service, accesses in many:
-            some = made.index[identity.provider].grants.any_for(claims)  # type: ignore[attr-defined]
-            request = Request(made, identity, Claims(claims), service, NOW)  # type: ignore[arg-type]
-            for access in accesses:  # type: ignore[attr-defined]
+            some = made.index[identity.provider].grants.any_for(claims)
+            request = Request(made, identity, Claims(claims), service, NOW)
+            for access in accesses:
                 found = [*request.denials(access), *request.grants(access)]
                 every: Sequence[Statement] = made.denials
                 if identity != Identity():

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -125,8 +125,6 @@ def test_what_is_allowed_of_a_tag_that_exists_is_what_all_other_grants_allow(
     flags: list[bool], tags: list[str], denied: str, tag: str, action: str
 ) -> None:
     """Unknown is never more than existing, existing never more than new."""
-    from datetime import UTC  # noqa: PLC0415
-
     now = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
     def policy_of(*, flagged: bool, without: bool = False) -> Policy:
@@ -267,7 +265,7 @@ class TestWorkload:
         def why(state: TagState) -> Why:
             asked = [[structs.replace(one, tag_state=state) for one in (plain, plugin)]]
             found = decide_open(policy, workload, SERVICE, asked, now)
-            return found.verdicts[0].why  # type: ignore[union-attr]
+            return found.verdicts[0].why
 
         assert [why(state) for state in TagState] == [
             Why.DEPENDS_ON_NEW_TAG,
@@ -319,4 +317,4 @@ class TestTelling:
         assert access is not None
         decision = decide(policy, Identity("ci", "s"), claims, SERVICE, [access], now)
 
-        assert reasons_told(policy, decision, claims, now) == (Why.DENIED,)  # type: ignore[arg-type]
+        assert reasons_told(policy, decision, claims, now) == (Why.DENIED,)

@@ -117,7 +117,7 @@ class TestPatterns:
 
     def test_a_star_in_a_claim_is_no_wildcard(self, compiled: Compile, now: datetime) -> None:
         policy = compiled(HEAD + GRANT % "'${claims.ref_name}'")
-        access = Access(repository_access(NAME, "push").resource, "push", "v1")  # type: ignore[union-attr]
+        access = Access(repository_access(NAME, "push").resource, "push", "v1")
         who, claims = Identity("ci", "s"), Claims({**CLAIMS, "ref_name": "*"})
         [verdict] = decide(policy, who, claims, "registry.example.com", [access], now).verdicts
 
@@ -229,7 +229,7 @@ class TestWithoutAReference:
 @pytest.mark.parametrize("text", ["a/b", "-x", "", "x" * 129, "sha256:abc", "@", "*x"])
 def test_what_is_no_reference_gets_nothing(compiled: Compile, now: datetime, text: str) -> None:
     policy = compiled(HEAD + GRANT % "'*'")
-    resource = repository_access(NAME, "pull").resource  # type: ignore[union-attr]
+    resource = repository_access(NAME, "pull").resource
     verdict = one(policy, Access(resource, "pull", text), now)
 
     assert verdict.why is (Why.INVALID_REFERENCE if text else Why.DEPENDS_ON_REFERENCE)

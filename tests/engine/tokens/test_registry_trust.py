@@ -127,7 +127,7 @@ def test_a_key_of_the_bundle_is_known_by_both_ids(form: str) -> None:
     self_signed = intermediate("self", None)
     key = self_signed.key
     trust = by_roots(self_signed.certificate)
-    kid = key_id(key.public_key(), form)  # type: ignore[arg-type]
+    kid = key_id(key.public_key(), form)
     token = jwt.sign(claims(), SigningKey(key, "ES256", kid))
 
     assert isinstance(verify_registry_token(token, trust, NOW), RegistryToken)
@@ -472,7 +472,7 @@ def test_s6_a_chain_that_is_too_long_is_not_read() -> None:
 
 def test_s6_an_rsa_key_with_a_long_exponent_verifies_nothing() -> None:
     """One verification with an exponent of 8192 bits takes 43 ms."""
-    modulus = make_key("RS256").public_key().public_numbers().n  # type: ignore[union-attr]
+    modulus = make_key("RS256").public_key().public_numbers().n
     for bits, fits in ((32, True), (33, False), (2040, False)):
         key = rsa.RSAPublicNumbers((1 << (bits - 1)) + 1, modulus).public_key()
         if fits:

@@ -306,7 +306,7 @@ def test_migrate_keeps_conditions_and_closes_what_was_open(tmp_path: Path) -> No
     assert policy is not None
     assert ["github", "open"] == list(policy.providers)
     assert ["github-repositories", "github-catalog"] == [grant.name for grant in policy.grants]
-    assert "scope" in policy.grants[0].when.variables  # type: ignore[union-attr]
+    assert "scope" in policy.grants[0].when.variables
 
 
 def test_python_tests_ask_a_policy_through_the_fixture(house: Repository) -> None:

@@ -270,7 +270,7 @@ def test_a_mutant_that_an_invariant_refutes_is_noticed(house: Repository) -> Non
     without = [pair for pair in cases if not isinstance(pair[1], InvariantCase)]
 
     def noticed(given: list[tuple[Loaded, object]]) -> set[tuple[str, str]]:
-        mutator = Mutator(policy, "policy", places, given)  # type: ignore[arg-type]
+        mutator = Mutator(policy, "policy", places, given)
         return {
             (mutant.operator, mutant.owner)
             for mutant in mutants(policy, places)

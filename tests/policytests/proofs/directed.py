@@ -113,22 +113,22 @@ class Valuation:
         about = quantity.about
         match quantity.kind:
             case "int" | "double":
-                value = self.at(about)  # type: ignore[arg-type]
+                value = self.at(about)
                 wanted = int if quantity.kind == "int" else float
-                return Fraction(value) if type(value) is wanted else None  # type: ignore[arg-type]
+                return Fraction(value) if type(value) is wanted else None
             case "floor":
-                value = self.at(about)  # type: ignore[arg-type]
+                value = self.at(about)
                 return Fraction(int(value)) if type(value) is float else None
             case "now" | "at":
                 return Fraction(int(NOW.timestamp()))
             case "length":
-                known = self.text(about)  # type: ignore[arg-type]
+                known = self.text(about)
                 return None if known is None else Fraction(len(known))
             case "size":
-                held = self.at(about)  # type: ignore[arg-type]
+                held = self.at(about)
                 return Fraction(len(held)) if isinstance(held, list) else None
             case "pieces":
-                text, separator = about  # type: ignore[misc]
+                text, separator = about
                 known = self.text(text)
                 return None if known is None else Fraction(len(known.split(separator)))
         raise Undecidable
@@ -204,7 +204,7 @@ def formula_outcome(program: Program, claims: dict[str, object], schema_of: Poli
     """Return the outcome by the prover's formulas, or None where something opaque matters."""
     universe = Universe(schema_of.providers["o"].claims, anything=True)
     scope = ScopeTerms("repository", "", Variable((Unclaimed("$name"),)), "pull", atoms.EMPTY_TEXT)
-    lists = Lists(slots_for(claims))  # type: ignore[arg-type]
+    lists = Lists(slots_for(claims))
     evaluator = Evaluator(universe, Context("o", "r", scope), lists)
     found: Outcome = evaluator.condition(evaluator.program(program))
     valuation = Valuation(claims)
@@ -492,11 +492,11 @@ def _set(*path: object) -> Callable[[dict[str, object]], None]:
     def change(document: dict[str, object]) -> None:
         at: object = document
         for place in places:
-            at = at[place]  # type: ignore[index]
+            at = at[place]
         if value is ...:
-            del at[name]  # type: ignore[attr-defined]
+            del at[name]
         else:
-            at[name] = value  # type: ignore[index]
+            at[name] = value
 
     return change
 
@@ -514,7 +514,7 @@ def _both(*changes: Change) -> Change:
     return change
 
 
-SAME: Change = lambda document: None  # noqa: E731
+SAME: Change = lambda document: None  # noqa: E731 - as the table's rows
 
 GAINS: dict[str, tuple[Change, Change]] = {
     # What NEW is, what BOUND is: NEW gives more.
@@ -780,7 +780,7 @@ GAINS: dict[str, tuple[Change, Change]] = {
     "double-star": (_set(*G, "repositories", ["**/x"]), _set(*G, "repositories", ["*/x", "*/*/x"])),
     "star-in-segment": (_set(*G, "repositories", ["a*/x"]), _set(*G, "repositories", ["acme/x"])),
     "provider-name": (
-        _both(_set("providers", "q", {**BASE["providers"]["o"], "maxTokenAge": "11m"}),  # type: ignore[index, dict-item]
+        _both(_set("providers", "q", {**BASE["providers"]["o"], "maxTokenAge": "11m"}),
               _set(*G, "when", 'claims.d == "x"')),
         _set(*G, "when", 'claims.d == "x"'),
     ),
@@ -890,7 +890,7 @@ def check_equal(name: str) -> None:
 SEEMS: dict[str, tuple[Change, Change]] = {
     "gone-denial": (_set("denials", ...), SAME),
     "provider-denial": (
-        _both(_set("providers", {"q": BASE["providers"]["o"]}),  # type: ignore[index]
+        _both(_set("providers", {"q": BASE["providers"]["o"]}),
               _set(*D, "when", 'provider == "o"')),
         _set(*D, "when", 'provider == "o"'),
     ),

@@ -136,7 +136,7 @@ class Oracle:
 
     def kind(self, path: tuple[object, ...], kind: str) -> z3.BoolRef:
         if path not in self._kinds:
-            made = {str(one): z3.Bool(f"{path}:{one}") for one in self._universe.kinds(path)}  # type: ignore[arg-type]
+            made = {str(one): z3.Bool(f"{path}:{one}") for one in self._universe.kinds(path)}
             self._kinds[path] = made
             every = list(made.values())
             self.side.append(z3.Or(*every))
@@ -177,7 +177,7 @@ class Oracle:
 
     def number(self, quantity: Quantity) -> z3.ArithRef:
         if quantity.kind == "length":
-            return z3.ToReal(z3.Length(self.text(quantity.about)))  # type: ignore[arg-type]
+            return z3.ToReal(z3.Length(self.text(quantity.about)))
         if quantity.kind == "int":
             return z3.ToReal(z3.Int(repr(quantity)))
         if quantity.kind in ("double", "now", "at", "rounded"):

@@ -197,7 +197,7 @@ class Random(random.Random):
             found["expires"] = self.choice(["2026-11-01T12:00:00Z", "2026-11-02", "2026-10-01"])
         if self.random() < 0.12 and "catalog" not in found:
             found["tags"] = self.sample(TAGS, self.choice([1, 2]))
-            pushes = "push" in found["actions"] and "delete" not in found["actions"]  # type: ignore[operator]
+            pushes = "push" in found["actions"] and "delete" not in found["actions"]
             if kind == "g" and pushes and self.random() < 0.6:
                 found["newTagsOnly"] = True
         return found
@@ -243,8 +243,8 @@ class Random(random.Random):
     def edited(self, policy: dict[str, object]) -> dict[str, object]:
         """Return a policy changed a little, so that much of the two is alike."""
         found = deepcopy(policy)
-        grants: list[dict[str, object]] = found["grants"]  # type: ignore[assignment]
-        denials: list[dict[str, object]] = found.get("denials", [])  # type: ignore[assignment]
+        grants: list[dict[str, object]] = found["grants"]
+        denials: list[dict[str, object]] = found.get("denials", [])
         kind = self.randrange(11)
         if kind == 0:
             self.choice([one for one in grants if "repositories" in one] or [{}])[
@@ -257,15 +257,13 @@ class Random(random.Random):
         elif kind == 3 and len(denials) > 1:
             denials.pop()
         elif kind == 4:
-            found["providers"]["o"]["rules"] = [  # type: ignore[index]
-                {"name": "r9", "check": self.rule()}
-            ]
+            found["providers"]["o"]["rules"] = [{"name": "r9", "check": self.rule()}]
         elif kind == 5:
             grants.append({**self.choice(grants), "name": "n", "when": self.condition(1)})
         elif kind == 6:
             found["anonymous"] = {"repositories": ["acme/*"]}
         elif kind == 7:
-            found["providers"]["o"]["maxTokenAge"] = "5m"  # type: ignore[index]
+            found["providers"]["o"]["maxTokenAge"] = "5m"
         else:
             one = self.choice([*grants, *denials])
             if "when" in one:
@@ -307,8 +305,8 @@ class Random(random.Random):
             "nbf": now - self.choice([0, 30]),
         }
         if self.random() < 0.2:  # a time may have a fraction, whatever a schema says
-            claims["exp"] += self.choice([0.5, -0.25])  # type: ignore[operator]
-            optional["iat"] -= self.choice([0.5, 0.75])  # type: ignore[operator]
+            claims["exp"] += self.choice([0.5, -0.25])
+            optional["iat"] -= self.choice([0.5, 0.75])
         claims |= {name: value for name, value in optional.items() if self.random() < 0.7}
         if anything:
             for name in "abcdlnmpxy":

@@ -4,6 +4,8 @@ The reference policies, tightened by logs of what their suites ask for.
 A record of each request is what the policy's own server would have written.
 """
 
+import gzip
+import json
 import random
 from pathlib import Path
 from typing import Any
@@ -77,9 +79,6 @@ def test_a_tightened_reference_policy_is_narrower_and_decides_the_log_alike(
 def test_tighten_and_usage_read_logs_of_several_servers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import gzip  # noqa: PLC0415 - for this test alone
-    import json  # noqa: PLC0415
-
     monkeypatch.chdir(tmp_path)
     loaded = Run.at(REPOSITORY).load(SUITES[2])
     lines = [line_of(one) for one in recorded(loaded, 1)]

@@ -328,7 +328,7 @@ def test_a_record_says_what_checking_the_login_again_needs(
     assert routed["time"] == "2026-11-01T12:00:07.000005Z"
     assert routed["routing"] == "issuer"
     assert refused["reason"] == "rule:our-organisation"
-    assert refused["claims"]["repository_owner_id"] == "7"  # type: ignore[index]
+    assert refused["claims"]["repository_owner_id"] == "7"
     assert remembered["checked"] == first["time"]
 
 

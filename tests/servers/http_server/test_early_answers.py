@@ -45,7 +45,7 @@ def received(connection: socket.socket) -> Asked:
 
 @pytest.fixture
 def front() -> Iterator[Front]:
-    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:  # noqa: ANN401
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:  # noqa: ANN401 - WSGI's callable
         if environ["PATH_INFO"] == "/fails":
             raise RuntimeError("as it happens")
         start_response("200 OK", [("Content-Length", "2")])

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any
 
+import granian
 import pytest
 
 from regauth.servers.configuration.settings import Address
@@ -82,7 +83,7 @@ def host() -> Iterator[Callable[..., Host]]:
             [listener] = hosting.bind([Address("127.0.0.1", 0)])
             port, book = int(listener.getsockname()[1]), Book()
 
-            def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:  # noqa: ANN401
+            def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:  # noqa: ANN401 - WSGI's callable
                 body = environ["wsgi.input"].read()
                 made.seen.append({**environ, "body": body})
                 if environ["PATH_INFO"] == "/held":
@@ -418,8 +419,6 @@ def test_a_low_limit_of_open_files_leaves_room(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_granian_that_is_missing_or_unknown_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    import granian  # noqa: PLC0415 - only here
-
     monkeypatch.setattr(granian, "__version__", "3.0.0")
     with pytest.raises(GranianError, match="granian 3.0.0 is not 2.8.x"):
         check_granian(100)

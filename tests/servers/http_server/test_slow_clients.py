@@ -77,7 +77,7 @@ def host() -> Iterator[Callable[..., Host]]:
             stack.callback(listener.close)
             made = Host(listener.getsockname()[1], Clock(), Book(), stack)
 
-            def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:  # noqa: ANN401
+            def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:  # noqa: ANN401 - WSGI's callable
                 if environ["PATH_INFO"] == "/held":
                     made.hold.wait(PATIENCE)
                 start_response("200 OK", [("Content-Length", "2")])

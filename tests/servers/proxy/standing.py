@@ -97,7 +97,7 @@ def registry(behaviour: Behaviour | None = None) -> Iterator[Registry]:
             found.received.append(got)
             found.behaviour(self, got)
 
-        do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815
+        do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the names of http.server
 
         def log_message(self, *_: object) -> None:
             pass

@@ -55,7 +55,7 @@ def read(text: str) -> tuple[ProxySettings | None, list[str]]:
 
 
 def token(keys: object) -> TokenSettings:
-    return TokenSettings("registry.example.com", "registry-token-issuer", keys, REALM)  # type: ignore[arg-type]
+    return TokenSettings("registry.example.com", "registry-token-issuer", keys, REALM)
 
 
 def test_the_least_is_a_decision_endpoint_on_this_machine_alone() -> None:
@@ -139,7 +139,7 @@ def test_the_login_is_one_of_four(credentials: str, login: object) -> None:
 
     assert problems == []
     assert settings is not None
-    assert settings.upstream == UpstreamSettings("https://r.example.com", login)  # type: ignore[arg-type]
+    assert settings.upstream == UpstreamSettings("https://r.example.com", login)
 
 
 def test_a_key_set_file_can_be_named() -> None:

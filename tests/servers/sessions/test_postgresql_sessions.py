@@ -49,7 +49,7 @@ def made() -> Iterator[Callable[..., PostgresqlSessions]]:
     def make(
         settings: PostgresqlSettings, seconds: float = 20.0, *rest: object
     ) -> PostgresqlSessions:
-        stores.append(PostgresqlSessions(settings, seconds, *(rest or (2,))))  # type: ignore[arg-type]
+        stores.append(PostgresqlSessions(settings, seconds, *(rest or (2,))))
         return stores[-1]
 
     yield make

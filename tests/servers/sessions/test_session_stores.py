@@ -1,5 +1,6 @@
 """What every store of sessions does, wherever it keeps them."""
 
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -33,7 +34,7 @@ def record(name: str = "one", **changes: object) -> SessionRecord:
         NOW,
         NOW + timedelta(hours=8),
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)
 
 
 @pytest.fixture
@@ -263,8 +264,6 @@ def test_tables_of_another_version_are_not_touched(
 
 
 def set_version(kept: SqliteSettings, version: int) -> None:
-    import sqlite3  # noqa: PLC0415 - for this one alone
-
     connection = sqlite3.connect(kept.file)
     connection.execute(f"PRAGMA user_version = {version}")
     connection.close()

@@ -66,7 +66,7 @@ def test_what_cannot_be_is_refused_with_each_registry_s_reason(
     registries: tuple[Registry, ...], given: dict[str, object], message: str
 ) -> None:
     with pytest.raises(IncompatibleError, match=message):
-        choose(*registries, **given)  # type: ignore[arg-type]
+        choose(*registries, **given)
 
 
 def test_what_is_given_is_kept() -> None:

@@ -37,7 +37,7 @@ def test_a_folder_gives_its_current_key_with_its_certificate(folder: Path) -> No
 
 @pytest.mark.parametrize("choice", ["rfc7638", FixedKeyId("mine")])
 def test_the_key_id_is_the_one_that_was_chosen(folder: Path, choice: object) -> None:
-    settings = SigningSettings(KeyFolder(folder), key_id=choice)  # type: ignore[arg-type]
+    settings = SigningSettings(KeyFolder(folder), key_id=choice)
     signer = load_signer(settings, NOW)
     public = signer.key.public_key
 
@@ -84,7 +84,7 @@ def test_no_certificates_are_sent_when_they_are_switched_off(folder: Path) -> No
 def test_keys_that_cannot_sign_are_refused(
     folder: Path, change: dict[str, object], message: str
 ) -> None:
-    settings = SigningSettings(**{"source": KeyFolder(folder), **change})  # type: ignore[arg-type]
+    settings = SigningSettings(**{"source": KeyFolder(folder), **change})
 
     with pytest.raises(SigningError, match=message):
         load_signer(settings, NOW)

@@ -155,7 +155,7 @@ def test_a_failure_of_the_server_is_an_error_and_a_refusal_is_none(
 ) -> None:
     with serving(site, tmp_path, OpenTelemetrySettings(collector.url)) as server:
         assert server.ask("/auth/token?service=another.example.com")[0] in (400, 401)
-        server.assembly.service.answer = None  # type: ignore[assignment,method-assign]
+        server.assembly.service.answer = None
         assert server.ask()[0] == 500
         server.flush()
 
