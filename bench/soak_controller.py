@@ -4,7 +4,8 @@ Two controllers for half an hour, through everything that happens in a cluster.
 Outages of the API server, `kill -9` of the leader, jumps of the server's clock, a past that is
 forgotten, and a tenant who spoils what the controller makes.  After each of them a new account of a
 quiet namespace has to be served within 30 seconds of the API server's return.  At the end every
-account has a good token, nothing is left over, and no process has had more than 256 MiB.
+account has a good token, nothing is left over, and no process has had more than 256 MiB, or more
+descriptors or threads than a fixed number.
 
     python bench/soak_controller.py [SECONDS]
 
@@ -33,6 +34,8 @@ SECONDS = 1800.0
 SERVED_SECONDS = 30.0
 MEMORY = 256
 """MiB."""
+DESCRIPTORS, THREADS = 32, 16
+"""A process that leaks none has a third of them: one for each watch and worker, and a few."""
 NAMESPACES = ("team-a", "team-b", "quiet", "regauth")
 SETTINGS = """\
 policy: policy
@@ -148,6 +151,7 @@ class Controllers:
 
     def __init__(self, folder: Path, cluster: Cluster) -> None:
         self.folder, self.peak = folder, 0.0
+        self.descriptors = self.threads = 0
         (folder / "policy").mkdir()
         (folder / "policy" / "policy.yaml").write_text(POLICY)
         (folder / "controller.yaml").write_text(SETTINGS.replace("PORT", "0"))
@@ -177,14 +181,19 @@ class Controllers:
         self.processes.append(self._start())
 
     def look(self) -> None:
-        """Start again what has ended, and take note of the memory."""
+        """Start again what has ended, and take note of memory, descriptors and threads."""
         for index, process in enumerate(self.processes):
             if process.poll() is not None:
                 self.processes[index] = self._start()
                 continue
-            status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
-            kib = [int(line.split()[1]) for line in status.splitlines() if line[:6] == "VmHWM:"]
-            self.peak = max([self.peak, *(one / 1024 for one in kib)])
+            place = Path(f"/proc/{process.pid}")
+            lines = (place / "status").read_text(encoding="ascii").splitlines()
+            status = {name: rest.split() for name, _, rest in (one.partition(":") for one in lines)}
+            if "VmHWM" in status:  # one that is ending has no memory any more
+                self.peak = max(self.peak, int(status["VmHWM"][0]) / 1024)
+                self.threads = max(self.threads, int(status["Threads"][0]))
+                with suppress(FileNotFoundError):
+                    self.descriptors = max(self.descriptors, len(list((place / "fd").iterdir())))
 
     def end(self) -> None:
         self.look()
@@ -232,9 +241,12 @@ def soak(seconds: float, folder: Path, seed: int) -> list[str]:
     wrong += [f"the log has {word!r}" for word in ("eyJ", "Traceback") if word in log]
     if controllers.peak > MEMORY:
         wrong.append(f"a process had {controllers.peak:.0f} MiB")
+    had = f"{controllers.descriptors} descriptors and {controllers.threads} threads"
+    if controllers.descriptors > DESCRIPTORS or controllers.threads > THREADS:
+        wrong.append(f"a process had {had}")
     print(
         f"{rounds} happenings, {len(cluster.api.all('serviceaccounts'))} accounts at the end;"
-        f" the longest wait of a new account {worst:.1f} s; peak {controllers.peak:.0f} MiB"
+        f" the longest wait of a new account {worst:.1f} s; peak {controllers.peak:.0f} MiB, {had}"
     )
     cluster.api.close()
     return wrong
