@@ -12,7 +12,8 @@ import pytest
 
 from tests.e2e.conftest import Site
 from tests.e2e.images import layer_content, write_image
-from tests.e2e.programs import free_ports, run
+from tests.e2e.programs import run
+from tests.ports import free_ports
 
 from .composite import Job
 from .github import KEY, Github

@@ -10,7 +10,6 @@ import copy
 import json
 import os
 import secrets
-import socket
 import subprocess
 import threading
 import time
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from regauth.controller.installing.pod_admission import STABLE_SINCE
+from tests.ports import free_ports
 
 from .api_server import COLLECTIONS
 from .gate import Gate
@@ -61,7 +61,7 @@ class KubeApiServer(Gate):
         self.version = _version(self._assets)
         self._accounts = accounts
         self.bearer, self.node_bearer = secrets.token_hex(16), secrets.token_hex(16)
-        etcd, self._peer, self._port = _free_ports(3)
+        etcd, self._peer, self._port = free_ports(3)
         self._etcd = f"http://127.0.0.1:{etcd}"
         self._make_key()
         (folder / "tokens.csv").write_text(
@@ -251,11 +251,3 @@ def _version(assets: Path) -> tuple[int, int]:
     said = subprocess.check_output([assets / "kube-apiserver", "--version"], text=True)
     major, minor, _ = said.partition(" v")[2].split(".", 2)
     return int(major), int(minor)
-
-
-def _free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]

@@ -3,7 +3,6 @@
 import base64
 import json
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from regauth.controller.event_log import ControllerLog
 from regauth.controller.kube_controller import _configuration
 from regauth.controller.running import Process
 from tests.forkserver.programs import forked
+from tests.ports import free_ports
 
 from .api_server import ApiServer
 from .conftest import PATIENCE, Api, connection, only_own, only_real, run_main, run_module, wait_for
@@ -61,9 +61,7 @@ class Site:
         self.folder, self.api, self.stack = folder, api, stack
         (folder / "policy").mkdir()
         (folder / "policy" / "policy.yaml").write_text(POLICY)
-        with socket.socket() as one:
-            one.bind(("127.0.0.1", 0))
-            self.port = one.getsockname()[1]
+        [self.port] = free_ports(1)
         (folder / "controller.yaml").write_text(
             "policy: policy\n"
             "registries: [{host: registry.example.com, provider: cluster, tokenDuration: 1h}]\n"

@@ -19,7 +19,8 @@ from cryptography.x509.oid import NameOID
 from regauth.servers.signing import key_folder
 from tests.docs.platforms import complaints
 from tests.e2e.images import layer_content, write_image
-from tests.e2e.programs import TOKEN_SERVER, free_ports, require, run, running
+from tests.e2e.programs import TOKEN_SERVER, require, run, running
+from tests.ports import free_ports
 
 CONTENT = b"hello through nginx\n"
 CONFINED = {

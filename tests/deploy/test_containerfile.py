@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.e2e.programs import free_ports, run
+from tests.e2e.programs import run
+from tests.ports import free_ports
 
 from .containerfile import complaints, stages
 

@@ -13,7 +13,8 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.e2e.programs import free_ports, require, run, running
+from tests.e2e.programs import require, run, running
+from tests.ports import free_ports
 
 from .objects import loose_ends, misshapen, name, read
 

@@ -14,8 +14,9 @@ import yaml
 from regauth.engine import compile_policy
 from regauth.servers.configuration.proxy_file import read_proxy_settings
 from regauth.servers.configuration.server_file import read_settings
-from tests.e2e.programs import TOKEN_SERVER, free_ports, run, running
+from tests.e2e.programs import TOKEN_SERVER, run, running
 from tests.forkserver.programs import forked
+from tests.ports import free_ports
 
 from .objects import kustomized, loose_ends, misshapen, name, read, unsafe
 

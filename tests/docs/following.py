@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.e2e.programs import free_ports, running
+from tests.e2e.programs import running
 from tests.forkserver.programs import commands
+from tests.ports import free_ports
 
 from .pages import SHELL, Block
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import REPOSITORY
-from tests.e2e.programs import free_ports, require
+from tests.e2e.programs import require
+from tests.ports import free_ports
 
 from .following import PORTS, Follower, shows
 from .pages import SHELL, Block, blocks, checked_here, pages

@@ -18,11 +18,12 @@ from tests.controller.installation import token_of
 from tests.controller.kube_apiserver import ISSUER, KubeApiServer
 from tests.controller.listening import Object
 from tests.forkserver.programs import forked
+from tests.ports import free_ports
 
 from .conftest import Site
 from .decisions import MAIN
 from .images import write_image
-from .programs import TOKEN_SERVER, free_ports, require, run, running
+from .programs import TOKEN_SERVER, require, run, running
 
 CONTROLLER = forked("kube-controller")
 COPY = ("skopeo", "--insecure-policy", "copy", "--src-tls-verify=false", "--dest-tls-verify=false")

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from regauth.servers.setup.sample import sample_claims, sample_token
+from tests.ports import free_ports
 
 from .clients import Able, Client, Done, Home, Podman
 from .decisions import Job
-from .programs import TOKEN_SERVER, free_ports, require, run, running
+from .programs import TOKEN_SERVER, require, run, running
 
 NO_TRACES = {**os.environ, "OTEL_TRACES_EXPORTER": "none"}
 """The environment of a registry: Distribution 3 looks for a collector of traces otherwise."""

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_ports
+
 from .clients import Done
-from .programs import free_ports, require, run, running
+from .programs import require, run, running
 
 CONFIGURATION = """\
 version = 2

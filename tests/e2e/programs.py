@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,8 @@ from tests.forkserver.programs import forked
 from .needed_programs import PROGRAMS
 
 TOKEN_SERVER = forked("token-server")
-PATIENCE = 30.0
+PATIENCE = 120.0
+"""Seconds that nothing takes, on a machine that does much else."""
 
 
 def require(*programs: str, extra: bool = False) -> None:
@@ -34,15 +35,6 @@ def require(*programs: str, extra: bool = False) -> None:
     if os.environ.get("CI") == "true" and not extra:
         pytest.fail(f"{reason} (CI=true: a missing program is a failure)")
     pytest.skip(reason)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports of loopback that nobody listens on, all different."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:

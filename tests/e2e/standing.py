@@ -8,9 +8,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.forkserver.programs import forked
+from tests.ports import free_ports
 
 from .conftest import Site
-from .programs import free_ports, running
+from .programs import running
 
 PROXY = forked("registry-auth-proxy")
 SERVICE, ISSUER = "registry.example.com", "registry-token-issuer"

@@ -25,10 +25,11 @@ from regauth.servers.signing.certificates import (
     make_key,
     private_pem,
 )
+from tests.ports import free_ports
 
 from .conftest import Site
 from .decisions import PUSH
-from .programs import TOKEN_SERVER, free_ports, require, run, running
+from .programs import TOKEN_SERVER, require, run, running
 
 pytestmark = pytest.mark.e2e
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_ports
+
 from .conftest import Site
-from .programs import TOKEN_SERVER, free_ports, run, running
+from .programs import TOKEN_SERVER, run, running
 
 pytestmark = pytest.mark.e2e
 

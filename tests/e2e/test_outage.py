@@ -18,10 +18,10 @@ import urllib3
 from tests.controller.conftest import wait_for
 from tests.controller.installation import install, manifests, put
 from tests.controller.kubelet import kubelet_logins, make_pod
+from tests.ports import free_ports
 
 from .cluster import Place, standing_place
 from .containerd import Containerd, standing_containerd
-from .programs import free_ports
 
 pytestmark = pytest.mark.e2e
 

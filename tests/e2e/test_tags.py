@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_ports
+
 from .decisions import Job
 from .images import layer_content, write_image
-from .programs import TOKEN_SERVER, free_ports, require, run, running
+from .programs import TOKEN_SERVER, require, run, running
 from .standing import ISSUER, PROXY, SERVICE, bare_registry
 
 pytestmark = pytest.mark.e2e

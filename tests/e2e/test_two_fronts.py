@@ -18,11 +18,12 @@ import pytest
 
 from regauth.engine.policy.policy import RemoteAccess
 from regauth.servers.http_client.documents import Bounds, ask
+from tests.ports import free_ports
 
 from .conftest import Site
 from .decisions import NO_PUSH, PULL, PUSH, Decision
 from .images import layer_content, write_image
-from .programs import free_ports, require, run, running
+from .programs import require, run, running
 from .standing import PROXY, SERVICE, bare_registry
 from .test_behind_tls import _certificate
 

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_ports
+
 from .conftest import Site
 from .decisions import PUSH
-from .programs import TOKEN_SERVER, free_ports, require, run, running
+from .programs import TOKEN_SERVER, require, run, running
 from .standing import ISSUER, PROXY, SERVICE
 
 pytestmark = pytest.mark.e2e

@@ -14,12 +14,13 @@ import pytest
 from regauth.engine.tokens import jwt
 from regauth.engine.tokens.keys import SigningKey
 from regauth.servers.signing import key_folder
+from tests.ports import free_ports
 
 from .conftest import Site
 from .decisions import NO_PUSH, PULL, PUSH, Decision
 from .fronts import Front
 from .images import layer_content, write_image
-from .programs import TOKEN_SERVER, free_ports, require, run, running
+from .programs import TOKEN_SERVER, require, run, running
 from .standing import ISSUER, SERVICE, proxy_before
 
 pytestmark = pytest.mark.e2e

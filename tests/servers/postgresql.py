@@ -4,7 +4,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_ports
 
 from .process import PATIENCE
 
@@ -109,9 +110,7 @@ def running_cluster() -> Iterator[Cluster]:
             entry = pwd.getpwnam(user)
             for one in (place, password):
                 os.chown(one, entry.pw_uid, entry.pw_gid)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        [port] = free_ports(1)
         cluster = Cluster(programs, place / "data", port, user)
         cluster._do(
             "initdb", "-D", cluster.data, "-U", "regauth", "--no-sync", "-A", "scram-sha-256",

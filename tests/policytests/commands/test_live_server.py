@@ -1,6 +1,5 @@
 """The forgeries against a running token server."""
 
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from regauth.policytests.tokens.forgeries.known import FORGERIES
 from regauth.policytests.tokens.issuing import generate_key
 from tests.forkserver.programs import forked
 from tests.policytests.test_plugin import run
+from tests.ports import free_ports
 
 SUITE = """\
 policy: demo/policy
@@ -31,8 +31,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str
     root = tmp_path_factory.mktemp("live")
     (root / ".git").mkdir()
     subprocess.run([*forked("token-server"), "init", "demo"], cwd=root, check=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     config = root / "demo" / "server.yaml"
     text = config.read_text().replace("127.0.0.1:5001", f"127.0.0.1:{port}")
     config.write_text(text + "rateLimits: {client: false, failures: false}\n")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from regauth.engine.tokens import jwt
+from tests.ports import free_ports
 from tests.servers.desk import basic
 from tests.servers.process import COMMAND, PATIENCE, Running, run
 
@@ -278,9 +279,7 @@ def test_only_owner_and_group_read_the_decision_log(
 
 
 def test_an_event_log_on_a_full_disk_stops_nothing(folder: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     command = [*COMMAND, "--config", folder / "server.yaml", "--listen", f"127.0.0.1:{port}"]
     with Path("/dev/full").open("wb") as full, subprocess.Popen(command, stderr=full) as server:
         try:
