@@ -8,7 +8,7 @@ What an evaluation cannot follow becomes opaque: something that may be an error 
 It never becomes an error or a value by itself, because then what is proved with it would be wrong.
 """
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,7 +47,7 @@ from regauth.policytests.proofs.logic.formulas import FALSE, TRUE, Formula, both
 from regauth.policytests.proofs.logic.universe import TIMES, Kind, Universe
 
 from . import calls, operations, quantifiers, tables
-from .closed_text import Key, key_of, key_of_node, read_from
+from .closed_text import Key, key_of_node, read_from
 from .quantifiers import Lists
 from .steps import may_run_out
 from .values import (
@@ -59,7 +59,6 @@ from .values import (
     Null,
     Num,
     Outcome,
-    Pieces,
     ScopeMap,
     Str,
     Unclear,
@@ -108,7 +107,8 @@ class Evaluator:
         self.context = context
         self.lists = lists
         self._known: dict[tuple[Program, Hashable], Outcome] = {}
-        self._limited: Key | None = None
+        self._before: tuple[Key, ...] | None = None
+        """What is evaluated before, in an expression that may take too many steps."""
         self._nodes: dict[type, Callable[[Any, Environment, Mapping[str, Program]], Outcome]] = {
             Constant: self._constant,
             Name: self._name,
@@ -129,15 +129,15 @@ class Evaluator:
 
     def program(self, program: Program) -> Outcome:
         """Return the outcome of a whole expression."""
-        before = self._limited
-        self._limited = key_of(program) if may_run_out(program, self.universe) else None
+        before = self._before
+        self._before = () if may_run_out(program, self.universe) else None
         try:
             return self._definition(program)
         finally:
-            self._limited = before
+            self._before = before
 
     def _definition(self, program: Program) -> Outcome:
-        key = (program, self._limited)
+        key = (program, self._before)
         found = self._known.get(key)
         if found is None:
             found = self._known[key] = self.node(program.node, {}, program.definitions)
@@ -147,17 +147,42 @@ class Evaluator:
         self, node: Node, environment: Environment, definitions: Mapping[str, Program]
     ) -> Outcome:
         """Return the outcome of a part of an expression."""
+        if self._before is not None and not _goes_on(node):
+            return self._within_steps(node, self._before, definitions)
         evaluate = self._nodes.get(type(node))
         if evaluate is None:
             return self.opaque(self.key_of_node(node, environment, definitions))
         return evaluate(node, environment, definitions)
+
+    def _within_steps(
+        self, node: Node, before: tuple[Key, ...], definitions: Mapping[str, Program]
+    ) -> Outcome:
+        """
+        Return the outcome of a part as if no steps were counted, where there are enough of them.
+
+        With a bound, a part has the outcome that it has without one, or it is an error: an error
+        of a part of it never makes a value out of another.  Which of the two it is depends on the
+        token, on the part, and on what is evaluated before it.
+        """
+        key = ("steps", self.context, (*before, key_of_node(node, definitions)))
+        self._before = None
+        try:
+            found = self.node(node, {}, definitions)
+        finally:
+            self._before = before
+        return outcome(within(formulas.atom(Opaque(key)), found))
+
+    def _after(self, nodes: Sequence[Node], definitions: Mapping[str, Program]) -> None:
+        """Note that parts of an expression are evaluated before the next one."""
+        if self._before is not None:
+            self._before = (*self._before, *(key_of_node(one, definitions) for one in nodes))
 
     def key_of_node(
         self, node: Node, environment: Environment, definitions: Mapping[str, Program]
     ) -> Hashable:
         """Return a key that says all that a part of an expression depends on."""
         bound = tuple((name, environment[name]) for name in read_from(node, environment))
-        return (key_of_node(node, definitions), bound, self.context, self._limited)
+        return (key_of_node(node, definitions), bound, self.context)
 
     def condition(self, found: Outcome) -> Outcome:
         """Return an outcome as a condition: what is no bool is an error."""
@@ -168,13 +193,6 @@ class Evaluator:
             elif isinstance(value, Unclear):
                 cases += within(when, self.opaque(("bool", value.key), Kind.BOOL))
         return outcome(cases)
-
-    def within_steps(self, node: Node, about: Hashable) -> Formula:
-        """Return when the engine's bound on steps lets a part of an expression be evaluated."""
-        if self._limited is None:
-            return TRUE
-        key = ("steps", self._limited, type(node).__name__, node.start, node.end, about)
-        return formulas.atom(Opaque(key))
 
     # -- what is not followed
 
@@ -369,22 +387,19 @@ class Evaluator:
             return applied(left, lambda key: tables.has_key(self, table, key))
         right = self.node(node.right, environment, definitions)
 
-        def decide(first: Value, second: Value) -> Outcome:
-            found = operations.binary(self, node.operator, first, second)
-            if node.operator == "+" or isinstance(second, (*HOLDERS, Unclear)):
-                limit = self.within_steps(node, (first, second))
-                found = outcome(within(limit, found))
-            return found
-
-        return combined(left, right, decide)
+        return combined(
+            left, right, lambda one, other: operations.binary(self, node.operator, one, other)
+        )
 
     def _logic(
         self, node: Logic, environment: Environment, definitions: Mapping[str, Program]
     ) -> Outcome:
-        operands = [
-            self.condition(self.node(operand, environment, definitions))
-            for operand in node.operands
-        ]
+        before = self._before
+        operands = []
+        for operand in node.operands:
+            operands.append(self.condition(self.node(operand, environment, definitions)))
+            self._after((operand,), definitions)
+        self._before = before
         true, false = [one.true for one in operands], [one.false for one in operands]
         if node.operator == "&&":
             return truth(formulas.every(true), formulas.some(false))
@@ -393,9 +408,12 @@ class Evaluator:
     def _conditional(
         self, node: Conditional, environment: Environment, definitions: Mapping[str, Program]
     ) -> Outcome:
+        before = self._before
         test = self.condition(self.node(node.test, environment, definitions))
+        self._after((node.test,), definitions)
         yes = self.node(node.yes, environment, definitions)
         no = self.node(node.no, environment, definitions)
+        self._before = before
         return outcome([*within(test.true, yes), *within(test.false, no)])
 
     def _call(
@@ -404,12 +422,9 @@ class Evaluator:
         parts = node.arguments if node.target is None else (node.target, *node.arguments)
         first = parts[0]
         if node.function == "size" and isinstance(first, Comprehension) and first.kind == "filter":
-            kept = quantifiers.filtered_size(self, first, environment, definitions)
-            return outcome(within(self.within_steps(node, "size"), kept))
+            return quantifiers.filtered_size(self, first, environment, definitions)
         arguments = [self.node(part, environment, definitions) for part in parts]
-        found = calls.call(self, node.function, arguments)
-        # The outcomes of the arguments say which elements of lists the call is about.
-        return outcome(within(self.within_steps(node, tuple(arguments)), found))
+        return calls.call(self, node.function, arguments)
 
     def _comprehension(
         self, node: Comprehension, environment: Environment, definitions: Mapping[str, Program]
@@ -417,8 +432,11 @@ class Evaluator:
         return quantifiers.comprehension(self, node, environment, definitions)
 
 
-HOLDERS: Final = (ListAt, MapAt, Elements, Pieces, ScopeMap)
-"""The values that hold others, so that looking through them takes steps."""
+def _goes_on(node: Node) -> bool:
+    """Tell whether the parts of a node are evaluated one after another, each for itself."""
+    if isinstance(node, Unary):
+        return node.operator == "!"
+    return isinstance(node, (Logic, Conditional)) or definition_of(node) is not None
 
 
 def _value_at(path: Path, kind: Kind) -> Value:

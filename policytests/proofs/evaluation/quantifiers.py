@@ -193,8 +193,7 @@ def filtered_size(
     walk = _Walk(evaluator, node, environment, definitions)
     cases: list[Case] = []
     for when, source in evaluator.node(node.source, environment, definitions).cases:
-        limit = evaluator.within_steps(node, source)
-        cases += [(formulas.every((when, limit, own)), value) for own, value in walk.kept(source)]
+        cases += [(both(when, own), value) for own, value in walk.kept(source)]
     return outcome(cases)
 
 
@@ -225,8 +224,7 @@ def comprehension(
     walk = _Walk(evaluator, node, environment, definitions)
     cases: list[Case] = []
     for when, source in evaluator.node(node.source, environment, definitions).cases:
-        limit = evaluator.within_steps(node, source)
-        cases += [(formulas.every((when, limit, own)), value) for own, value in walk.over(source)]
+        cases += [(both(when, own), value) for own, value in walk.over(source)]
     return outcome(cases)
 
 

@@ -125,6 +125,12 @@ WITH_TAGS = grant("", "tagged", repositories=["tagged"], tags=["x"])
 SHA = "sha256:" + "a" * 64
 HOUR = {"refreshTokens": {"maxSession": "1h"}}
 
+# 320 keys of 1,000 characters, matched eleven times, take more than 200,000 steps.
+LONG_KEYS = {"t": {f"{number:04}{'a' * 996}": "x" for number in range(320)}}
+MATCHED = " || ".join(f'k.matches("[b-d]{{1,{most}}}$")' for most in range(1, 12))
+# 2,500 elements, each compared 15 times, take about 115,000 of the 200,000 steps.
+COMPARED = " || ".join(f'g == "{letter}"' for letter in "abcdefghijklmno")
+
 ATTACKS: dict[str, Callable[[], Attack]] = {
     # -- times: conditions see whole seconds, logins see fractions
     "exp-with-a-fraction": lambda: Attack(
@@ -321,6 +327,23 @@ ATTACKS: dict[str, Callable[[], Attack]] = {
         when("claims.a in [claims.d, claims.m.k]"),
         when("claims.a == claims.d"),
         token(d="y", m={"k": "x"}),
+    ),
+    # -- the bound on steps
+    "steps-of-a-table": lambda: Attack(
+        policy(grant('claims.l.exists(g, g == "a")'), definitions=LONG_KEYS),
+        policy(
+            grant(f'defs.t.exists(k, {MATCHED}) || claims.l.exists(g, g == "a")'),
+            definitions=LONG_KEYS,
+        ),
+        token(l=["b", "a"]),
+    ),
+    "steps-of-what-is-before": lambda: Attack(
+        when(f"claims.l.all(g, !(g.contains(claims.d) || {COMPARED}))"),
+        when(
+            f"claims.l.exists(g, {COMPARED}) || "
+            f"claims.l.all(g, !(g.contains(claims.d) || {COMPARED}))"
+        ),
+        token(l=["y"] * 2_500),
     ),
     # -- Unicode and texts
     "kelvin-sign": lambda: Attack(

@@ -597,6 +597,24 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         'edge = ""',
         'condition:claims.a.matches("\\\\bx\\\\b")',
     ),
+    "keys-of-tables-are-parts-of-the-token": (
+        "evaluation/steps.py",
+        'return path is not None and (path[0] == "claims" or path[0] in loops.parts)',
+        "return path is not None",
+        "attack:steps-of-a-table",
+    ),
+    "steps-begin-anew": (
+        "evaluation/evaluator.py",
+        "(*before, key_of_node(node, definitions))",
+        "(key_of_node(node, definitions),)",
+        "attack:steps-of-what-is-before",
+    ),
+    "steps-are-not-counted": (
+        "evaluation/evaluator.py",
+        "self._before = () if may_run_out(program, self.universe) else None",
+        "self._before = None",
+        "attack:steps-of-what-is-before",
+    ),
     "logins-are-always-implied": (
         "question.py",
         "return search.find(formula, lambda _: True) is None",
