@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 from regauth.engine import languages
-from regauth.engine.languages import Language, UndecidedError, UnsupportedPatternError
+from regauth.engine.languages import Nfa, UncomparableError, UnsupportedPatternError
 
 Scalar: TypeAlias = str | int | bool
 """A value that an enumeration can list."""
@@ -45,7 +45,7 @@ class Values:
         return bool(self.enum or self.pattern)
 
     @property
-    def language(self) -> Language:
+    def language(self) -> Nfa:
         """The texts that it can be; every text where that is not known."""
         return _language(tuple(one for one in self.enum if isinstance(one, str)), self.pattern)
 
@@ -76,11 +76,11 @@ class Values:
         searched = language_of(pattern)
         return searched is None or self.can_be_in(searched)
 
-    def can_be_in(self, language: Language) -> bool:
+    def can_be_in(self, language: Nfa) -> bool:
         """Whether some value is in a language."""
         return _decided(lambda: languages.find_common(self.language, language) is None) is not True
 
-    def is_always_in(self, language: Language) -> bool:
+    def is_always_in(self, language: Nfa) -> bool:
         """Whether every value is in a language."""
         return _decided(lambda: languages.find_outside(self.language, language) is None) is True
 
@@ -109,23 +109,23 @@ def _named(value: Scalar) -> str:
     return f"`{value}`" if value != "" else "empty"
 
 
-def language_of(pattern: str) -> Language | None:
+def language_of(pattern: str) -> Nfa | None:
     """Return the texts in which RE2 finds a pattern; None where that cannot be told."""
     try:
         return languages.searched(pattern)
-    except (UnsupportedPatternError, UndecidedError):
+    except (UnsupportedPatternError, UncomparableError):
         return None
 
 
 @lru_cache(maxsize=1024)
-def _language(texts: tuple[str, ...], pattern: str) -> Language:
+def _language(texts: tuple[str, ...], pattern: str) -> Nfa:
     if texts:
         return languages.literals(texts)
     if not pattern:
         return languages.ANYTHING
     try:
         return languages.fully_matched(pattern)
-    except (UnsupportedPatternError, UndecidedError):
+    except (UnsupportedPatternError, UncomparableError):
         return languages.ANYTHING
 
 
@@ -137,5 +137,5 @@ def _fits(pattern: str, text: str) -> bool:
 def _decided(ask: Callable[[], bool]) -> bool | None:
     try:
         return ask()
-    except UndecidedError:
+    except UncomparableError:
         return None

@@ -10,8 +10,8 @@ show one.
 
 from .automaton import (
     ANYTHING,
-    Language,
-    UndecidedError,
+    Nfa,
+    UncomparableError,
     containing,
     find_common,
     find_outside,
@@ -24,8 +24,8 @@ from .tree import UnsupportedPatternError
 
 __all__ = [
     "ANYTHING",
-    "Language",
-    "UndecidedError",
+    "Nfa",
+    "UncomparableError",
     "UnsupportedPatternError",
     "containing",
     "find_common",

@@ -28,12 +28,12 @@ States: TypeAlias = frozenset[int]
 _At = TypeVar("_At", bound=Hashable)
 
 
-class UndecidedError(Exception):
+class UncomparableError(Exception):
     """Two languages are too large to be compared."""
 
 
 @dataclass(frozen=True, slots=True)
-class Language:
+class Nfa:
     """
     A set of texts, as a nondeterministic automaton.
 
@@ -71,20 +71,20 @@ class Language:
                 waiting.append((text + chr(sign), after))
         return [] if waiting else found
 
-    def before_lowering(self) -> "Language":
+    def before_lowering(self) -> "Nfa":
         """Return the texts of which `lowerAscii()` is in this language."""
         return self._read(lambda found: _before(found, "AZ", "az"))
 
-    def before_raising(self) -> "Language":
+    def before_raising(self) -> "Nfa":
         """Return the texts of which `upperAscii()` is in this language."""
         return self._read(lambda found: _before(found, "az", "AZ"))
 
-    def _read(self, change: Callable[[Characters], Characters]) -> "Language":
+    def _read(self, change: Callable[[Characters], Characters]) -> "Nfa":
         moves = (
             tuple((before, to) for found, to in state if (before := change(found)))
             for state in self.moves
         )
-        return Language(self.starts, self.ends, tuple(moves))
+        return Nfa(self.starts, self.ends, tuple(moves))
 
 
 def _before(found: Characters, given: str, made: str) -> Characters:
@@ -95,31 +95,31 @@ def _before(found: Characters, given: str, made: str) -> Characters:
     return characters.union(kept, characters.shifted(changed, offset))
 
 
-ANYTHING: Final = Language(frozenset({0}), frozenset({0}), (((characters.ALL, 0),),))
+ANYTHING: Final = Nfa(frozenset({0}), frozenset({0}), (((characters.ALL, 0),),))
 """Every text."""
 
 
-def literals(texts: Iterable[str]) -> Language:
+def literals(texts: Iterable[str]) -> Nfa:
     """Return the language of just these texts."""
     return _chains(texts, before=False, after=False)
 
 
-def prefixed(text: str) -> Language:
+def prefixed(text: str) -> Nfa:
     """Return the texts that begin with a text."""
     return _chains([text], before=False, after=True)
 
 
-def suffixed(text: str) -> Language:
+def suffixed(text: str) -> Nfa:
     """Return the texts that end with a text."""
     return _chains([text], before=True, after=False)
 
 
-def containing(text: str) -> Language:
+def containing(text: str) -> Nfa:
     """Return the texts that a text is a part of."""
     return _chains([text], before=True, after=True)
 
 
-def _chains(texts: Iterable[str], *, before: bool, after: bool) -> Language:
+def _chains(texts: Iterable[str], *, before: bool, after: bool) -> Nfa:
     moves: list[Moves] = []
     starts: set[int] = set()
     ends: set[int] = set()
@@ -133,15 +133,15 @@ def _chains(texts: Iterable[str], *, before: bool, after: bool) -> Language:
         if before:
             # An empty text has one state, which reads everything already when `after` is set.
             moves[begin] = (*moves[begin], (characters.ALL, begin))
-    return Language(frozenset(starts), frozenset(ends), tuple(moves))
+    return Nfa(frozenset(starts), frozenset(ends), tuple(moves))
 
 
-def find_common(left: Language, right: Language) -> str | None:
+def find_common(left: Nfa, right: Nfa) -> str | None:
     """
     Return a shortest text that is in both languages, or None where there is none.
 
     Raises:
-        UndecidedError: The languages are too large.
+        UncomparableError: The languages are too large.
     """
 
     def moves(at: tuple[int, int]) -> Iterator[tuple[Characters, tuple[int, int]]]:
@@ -157,12 +157,12 @@ def find_common(left: Language, right: Language) -> str | None:
     )
 
 
-def find_outside(language: Language, other: Language) -> str | None:
+def find_outside(language: Nfa, other: Nfa) -> str | None:
     """
     Return a shortest text of a language that is not in the other, or None where there is none.
 
     Raises:
-        UndecidedError: The languages are too large.
+        UncomparableError: The languages are too large.
     """
 
     def moves(at: tuple[int, States]) -> Iterator[tuple[Characters, tuple[int, States]]]:
@@ -178,7 +178,7 @@ def find_outside(language: Language, other: Language) -> str | None:
 
 
 def _followers(
-    found: Characters, language: Language, states: States
+    found: Characters, language: Nfa, states: States
 ) -> Iterator[tuple[Characters, States]]:
     """Split characters by the states they lead to from a set of states."""
     parts: list[tuple[Characters, States]] = [(found, frozenset())]
@@ -210,7 +210,7 @@ def _shortest(
         for found, to in moves(at):
             steps += 1
             if steps > MAX_STEPS:
-                raise UndecidedError
+                raise UncomparableError
             if to not in reached:
                 reached[to] = (at, characters.sample(found))
                 waiting.append(to)

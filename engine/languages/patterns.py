@@ -13,18 +13,18 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 from . import characters
-from .automaton import Language, Moves, UndecidedError
+from .automaton import Moves, Nfa, UncomparableError
 from .characters import Characters
 from .syntax import parse
 from .tree import (
-    Choice,
-    Edge,
-    OneOf,
+    Alternation,
+    Anchor,
+    CharacterClass,
     Repeat,
     Sequence,
     Tree,
     UnsupportedPatternError,
-    WordEdge,
+    WordBoundary,
 )
 
 MAX_STATES: Final = 20_000
@@ -36,26 +36,26 @@ _State: TypeAlias = tuple[int, _Mode]
 
 
 @lru_cache(maxsize=1024)
-def searched(pattern: str) -> Language:
+def searched(pattern: str) -> Nfa:
     """
     Return the texts in which RE2 finds a pattern anywhere, as `matches()` does.
 
     Raises:
         UnsupportedPatternError: The pattern has a construct that is not followed here.
-        UndecidedError: It is too large.
+        UncomparableError: It is too large.
     """
-    around: Tree = Repeat(OneOf(characters.ALL), 0, None)
+    around: Tree = Repeat(CharacterClass(characters.ALL), 0, None)
     return _language(Sequence((around, parse(pattern), around)))
 
 
 @lru_cache(maxsize=1024)
-def fully_matched(pattern: str) -> Language:
+def fully_matched(pattern: str) -> Nfa:
     """
     Return the texts that a pattern matches from their beginning to their end.
 
     Raises:
         UnsupportedPatternError: The pattern has a construct that is not followed here.
-        UndecidedError: It is too large.
+        UncomparableError: It is too large.
     """
     return _language(parse(pattern))
 
@@ -70,7 +70,7 @@ class _Graph:
 
     def state(self) -> int:
         if len(self.empty) >= MAX_STATES:
-            raise UndecidedError
+            raise UncomparableError
         self.empty.append([])
         self.edges.append([])
         self.reads.append([])
@@ -79,11 +79,11 @@ class _Graph:
     def add(self, tree: Tree, begin: int) -> int:
         """Add a tree after a state; return the state after it."""
         match tree:
-            case OneOf(found):
+            case CharacterClass(found):
                 end = self.state()
                 self.reads[begin].append((found, end))
                 return end
-            case Edge(end=is_end):
+            case Anchor(end=is_end):
                 end = self.state()
                 self.edges[begin].append((is_end, end))
                 return end
@@ -91,7 +91,7 @@ class _Graph:
                 for part in parts:
                     begin = self.add(part, begin)
                 return begin
-            case Choice(parts):
+            case Alternation(parts):
                 ends = [self.add(part, begin) for part in parts]
                 end = self.state()
                 for one in ends:
@@ -99,7 +99,7 @@ class _Graph:
                 return end
             case Repeat():
                 return self._repeat(tree, begin)
-            case WordEdge():
+            case WordBoundary():
                 raise UnsupportedPatternError(r"the edge of a word (`\b`)")
 
     def _repeat(self, tree: Repeat, begin: int) -> int:
@@ -118,7 +118,7 @@ class _Graph:
         return end
 
 
-def _language(tree: Tree) -> Language:
+def _language(tree: Tree) -> Nfa:
     graph = _Graph()
     begin = graph.state()
     end = graph.add(tree, begin)
@@ -140,7 +140,7 @@ def _language(tree: Tree) -> Language:
                     waiting.append(after)
                 reads.append((found, numbers[after]))
         moves.append(tuple(reads))
-    return Language(frozenset({0}), frozenset(ends), tuple(moves))
+    return Nfa(frozenset({0}), frozenset(ends), tuple(moves))
 
 
 def _without_reading(graph: _Graph, start: _State) -> set[_State]:

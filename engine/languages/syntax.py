@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from . import characters, classes
 from .characters import Characters
 from .tree import (
-    Choice,
-    Edge,
-    OneOf,
+    Alternation,
+    Anchor,
+    CharacterClass,
     Repeat,
     Sequence,
     Tree,
     UnsupportedPatternError,
-    WordEdge,
+    WordBoundary,
 )
 
 
@@ -59,10 +59,12 @@ class _PatternReader:
         self._flags = _Flags()
         self._signs: Mapping[str, Callable[[], Tree]] = {
             "(": self._group,
-            "[": lambda: OneOf(self._class()),
-            ".": lambda: OneOf(characters.ALL if self._flags.newline else classes.BUT_NEWLINE),
-            "^": lambda: Edge(end=False),
-            "$": lambda: Edge(end=True),
+            "[": lambda: CharacterClass(self._class()),
+            ".": lambda: CharacterClass(
+                characters.ALL if self._flags.newline else classes.BUT_NEWLINE
+            ),
+            "^": lambda: Anchor(end=False),
+            "$": lambda: Anchor(end=True),
             "\\": self._escape,
         }
 
@@ -100,7 +102,7 @@ class _PatternReader:
         parts = [self._sequence()]
         while self._take("|"):
             parts.append(self._sequence())
-        return parts[0] if len(parts) == 1 else Choice(tuple(parts))
+        return parts[0] if len(parts) == 1 else Alternation(tuple(parts))
 
     def _sequence(self) -> Tree:
         parts: list[Tree] = []
@@ -127,8 +129,8 @@ class _PatternReader:
             parts[-1] = self._repeated(parts[-1])
         return parts
 
-    def _one_of(self, found: Characters) -> OneOf:
-        return OneOf(classes.fold(found) if self._flags.fold else found)
+    def _one_of(self, found: Characters) -> CharacterClass:
+        return CharacterClass(classes.fold(found) if self._flags.fold else found)
 
     def _repeated(self, part: Tree) -> Tree:
         bounds = self._bounds()
@@ -191,13 +193,15 @@ class _PatternReader:
 
     def _escape(self) -> Tree:
         if self._take("A"):
-            return Edge(end=False)
+            return Anchor(end=False)
         if self._take("z"):
-            return Edge(end=True)
+            return Anchor(end=True)
         if self._take("b"):
-            return WordEdge()
+            return WordBoundary()
         known = self._perl()
-        return self._one_of(characters.of(self._escaped())) if known is None else OneOf(known)
+        return (
+            self._one_of(characters.of(self._escaped())) if known is None else CharacterClass(known)
+        )
 
     def _perl(self) -> Characters | None:
         r"""Read the class of an escape such as `\d`, if there is one."""

@@ -15,7 +15,7 @@ class UnsupportedPatternError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class OneOf:
+class CharacterClass:
     """One character of a set."""
 
     characters: Characters
@@ -29,7 +29,7 @@ class Sequence:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class Alternation:
     """Any one of the parts."""
 
     parts: tuple["Tree", ...]
@@ -45,15 +45,15 @@ class Repeat:
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
+class Anchor:
     r"""The beginning of the text (`^`, `\A`), or its end (`$`, `\z`)."""
 
     end: bool
 
 
 @dataclass(frozen=True, slots=True)
-class WordEdge:
+class WordBoundary:
     r"""The beginning or the end of a word of ASCII (`\b`)."""
 
 
-Tree: TypeAlias = OneOf | Sequence | Choice | Repeat | Edge | WordEdge
+Tree: TypeAlias = CharacterClass | Sequence | Alternation | Repeat | Anchor | WordBoundary

@@ -25,7 +25,7 @@ from regauth.engine.cel.syntax.nodes import (
 )
 from regauth.engine.issuers import ClaimSchema, Values
 from regauth.engine.issuers.values import language_of
-from regauth.engine.languages import Language, UndecidedError
+from regauth.engine.languages import Nfa, UncomparableError
 from regauth.policytests.suites.writing import yaml_value
 from regauth.policytests.tokens.profiles.profile import Claims
 
@@ -153,7 +153,7 @@ def _listed(node: Node, schemas: Collection[ClaimSchema]) -> Iterator[tuple[Path
                 )
 
 
-_LANGUAGES: Final[Mapping[str, Callable[[str], Language | None]]] = {
+_LANGUAGES: Final[Mapping[str, Callable[[str], Nfa | None]]] = {
     "==": lambda text: languages.literals([text]),
     "startsWith": languages.prefixed,
     "endsWith": languages.suffixed,
@@ -163,7 +163,7 @@ _LANGUAGES: Final[Mapping[str, Callable[[str], Language | None]]] = {
 """The texts that a comparison with a literal is true of, by its function."""
 
 
-def _told_apart(values: Values, language: Language | None) -> Iterator[str]:
+def _told_apart(values: Values, language: Nfa | None) -> Iterator[str]:
     """Yield a possible value that a test is false of, and one that it is true of."""
     if language is None or not values.limited:
         return
@@ -172,7 +172,7 @@ def _told_apart(values: Values, language: Language | None) -> Iterator[str]:
             languages.find_outside(values.language, language),
             languages.find_common(values.language, language),
         )
-    except UndecidedError:
+    except UncomparableError:
         return
     yield from (one for one in found if one is not None)
 

@@ -14,13 +14,13 @@ from regauth.engine.access.scope import Access, accesses, repository_accesses
 from regauth.engine.source.problems import Location
 from regauth.policytests.suites.suite import (
     Because,
-    Cell,
     Exemption,
     GridTest,
     Mark,
     RequestTest,
     SnapshotTest,
     Suite,
+    TableCell,
 )
 
 from .access_table import AccessTable, Row
@@ -63,7 +63,7 @@ class CellCase:
     """A cell of a grid."""
 
     test: GridTest
-    cell: Cell
+    cell: TableCell
 
     @property
     def id(self) -> str:

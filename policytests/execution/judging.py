@@ -17,7 +17,7 @@ from typing import Final, TypeGuard
 from regauth.engine.access.outcomes import Reason, Refusal, Verdict, Why, token_lifetime
 from regauth.engine.access.scope import Access
 from regauth.engine.policy.patterns.text import PATTERN_VALUE
-from regauth.policytests.suites.suite import Because, Cell, Mark, RequestTest
+from regauth.policytests.suites.suite import Because, Mark, RequestTest, TableCell
 
 from .evaluation import AccessAnswer
 
@@ -82,7 +82,7 @@ def allowed_despite_error(answer: AccessAnswer) -> TypeGuard[Verdict]:
     return isinstance(answer, Verdict) and answer.allowed and bool(answer.errors)
 
 
-def judge_cell(cell: Cell, answer: AccessAnswer) -> Judgment:
+def judge_cell(cell: TableCell, answer: AccessAnswer) -> Judgment:
     """Judge a cell of a grid."""
     got = mark_of(answer)
     summary = f"expected {MEANING[cell.mark]}, got {describe(answer)}"

@@ -53,7 +53,7 @@ class Assumption:
     name: str = ""
 
 
-class Account(Protocol):
+class NoteTaker(Protocol):
     """Takes notes of the way to an answer, for readers (`retelling`)."""
 
     def clear(self) -> None:
@@ -91,7 +91,7 @@ class Question:
     at: datetime | None = None
     first: bool = False
     grants: frozenset[str] | None = None
-    account: Account | None = None
+    account: NoteTaker | None = None
 
 
 @dataclass(frozen=True, slots=True)

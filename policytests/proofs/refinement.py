@@ -21,7 +21,7 @@ from regauth.engine.access.scope import is_repository_name
 from regauth.engine.cel import CelError
 from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
 
-from .answers import About, Account, Assumption, Unknown, Witness
+from .answers import About, Assumption, NoteTaker, Unknown, Witness
 from .comparison import are_apart, reads_provider, share_a_value
 from .confirmation import Asked, ask
 from .evaluation.evaluator import Evaluator
@@ -98,7 +98,7 @@ class Count:
 
     steps: Steps
     queries: int = 0
-    account: Account | None = None
+    account: NoteTaker | None = None
 
 
 @dataclass(slots=True)

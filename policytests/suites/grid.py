@@ -25,7 +25,7 @@ from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.nodes import ScalarNode
 from regauth.engine.source.problems import Location, Problems
 
-from .suite import Cell, Mark
+from .suite import Mark, TableCell
 
 _WORD: Final = re.compile(r"\S+")
 _MARKS: Final = {mark.value: mark for mark in Mark}
@@ -64,7 +64,7 @@ class _Word:
     location: Location
 
 
-def read_grid(node: ScalarNode, names: Names, problems: Problems) -> tuple[Cell, ...]:
+def read_grid(node: ScalarNode, names: Names, problems: Problems) -> tuple[TableCell, ...]:
     """
     Read a grid.
 
@@ -82,7 +82,7 @@ def read_grid(node: ScalarNode, names: Names, problems: Problems) -> tuple[Cell,
     actions = _header(header, problems)
     if actions is None:
         return ()
-    cells: dict[tuple[str, Access], Cell] = {}
+    cells: dict[tuple[str, Access], TableCell] = {}
     empty = True
     for row in rows:
         empty = False
@@ -128,7 +128,7 @@ def _read_row(
     words: list[_Word],
     actions: tuple[str, ...],
     names: Names,
-    cells: dict[tuple[str, Access], Cell],
+    cells: dict[tuple[str, Access], TableCell],
     problems: Problems,
 ) -> None:
     who = words[0]
@@ -163,7 +163,7 @@ def _read_row(
             )
             continue
         for token in tokens:
-            _add(Cell(token, access, mark, word.location), cells, problems)
+            _add(TableCell(token, access, mark, word.location), cells, problems)
 
 
 def _accesses(where: _Word, actions: tuple[str, ...], problems: Problems) -> list[Access]:
@@ -190,7 +190,7 @@ def _access(where: str, action: str) -> Access | None:
     return access if unknown(access) is None else None
 
 
-def _add(cell: Cell, cells: dict[tuple[str, Access], Cell], problems: Problems) -> None:
+def _add(cell: TableCell, cells: dict[tuple[str, Access], TableCell], problems: Problems) -> None:
     first = cells.setdefault((cell.token, cell.access), cell)
     if first is not cell:
         problems.error(

@@ -50,7 +50,7 @@ class Exemption:
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TableCell:
     """One case of a grid: a token, an action on a repository, and what must come of it."""
 
     token: str
@@ -84,7 +84,7 @@ class GridTest:
 
     name: str
     location: Location
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     because: tuple[Because, ...] = ()
     service: str | None = None
     exemption: Exemption | None = None

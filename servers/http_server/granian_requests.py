@@ -37,7 +37,7 @@ class Headers(Protocol):
         """Return each field, its name in lower case."""
 
 
-class Scope(Protocol):
+class RsgiScope(Protocol):
     """A request without its body, as RSGI has it."""
 
     http_version: str
@@ -62,7 +62,7 @@ class RefusedRequestError(Exception):
         self.status = status
 
 
-def environ_of(scope: Scope) -> dict[str, Any]:
+def environ_of(scope: RsgiScope) -> dict[str, Any]:
     """
     Return a request as a WSGI environment, without its body.
 
@@ -150,7 +150,7 @@ def _read_fields(headers: Headers, environ: dict[str, Any]) -> None:
         raise RefusedRequestError(431, f"the header is larger than {MAX_HEADER_BYTES} bytes")
 
 
-def _read_target(scope: Scope, environ: dict[str, Any]) -> None:
+def _read_target(scope: RsgiScope, environ: dict[str, Any]) -> None:
     if not scope.path.startswith("/") and scope.path != "*":
         raise RefusedRequestError(400, "the target is neither a path nor an http address")
     authority = scope.authority

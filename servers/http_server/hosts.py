@@ -16,7 +16,7 @@ from .connections import Clients
 from .server import Application, Server
 
 
-class Host(Protocol):
+class ProcessServer(Protocol):
     """One process's server."""
 
     def run(self) -> None:
@@ -60,7 +60,7 @@ def make_host(
     threads: int,
     drain: float = 10.0,
     adjustments: Mapping[str, int] = MappingProxyType({}),
-) -> Host:
+) -> ProcessServer:
     """
     Return a host of an application.
 

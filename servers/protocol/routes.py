@@ -45,7 +45,7 @@ _PUSHED_BY: Final = ("sha256:", "sha512:")
 _FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
-class Kind(StrEnum):
+class RouteKind(StrEnum):
     """What a route is about."""
 
     BASE = "base"
@@ -58,30 +58,30 @@ class Kind(StrEnum):
     REFERRERS = "referrers"
 
 
-METHODS: Final[Mapping[Kind, tuple[str, ...]]] = {
-    Kind.BASE: ("GET", "HEAD"),
-    Kind.CATALOG: ("GET", "HEAD"),
-    Kind.TAGS: ("GET", "HEAD"),
-    Kind.MANIFEST: ("GET", "HEAD", "PUT", "DELETE"),
-    Kind.BLOB: ("GET", "HEAD", "DELETE"),
-    Kind.UPLOADS: ("POST",),
-    Kind.UPLOAD: ("GET", "HEAD", "PATCH", "PUT", "DELETE"),
-    Kind.REFERRERS: ("GET", "HEAD"),
+METHODS: Final[Mapping[RouteKind, tuple[str, ...]]] = {
+    RouteKind.BASE: ("GET", "HEAD"),
+    RouteKind.CATALOG: ("GET", "HEAD"),
+    RouteKind.TAGS: ("GET", "HEAD"),
+    RouteKind.MANIFEST: ("GET", "HEAD", "PUT", "DELETE"),
+    RouteKind.BLOB: ("GET", "HEAD", "DELETE"),
+    RouteKind.UPLOADS: ("POST",),
+    RouteKind.UPLOAD: ("GET", "HEAD", "PATCH", "PUT", "DELETE"),
+    RouteKind.REFERRERS: ("GET", "HEAD"),
 }
 """The methods of each kind of route."""
 
 _PAGED: Final = frozenset(("n", "last", "next_page", "from"))
 _UPLOAD: Final = frozenset(("digest", "digest-algorithm", "from"))
 
-PARAMETERS: Final[Mapping[Kind, frozenset[str]]] = {
-    Kind.BASE: frozenset(),
-    Kind.CATALOG: _PAGED,
-    Kind.TAGS: _PAGED,
-    Kind.MANIFEST: frozenset(("from",)),
-    Kind.BLOB: frozenset(("from",)),
-    Kind.UPLOADS: _UPLOAD | {"mount"},
-    Kind.UPLOAD: _UPLOAD | {"_state", "_nouploadcache"},
-    Kind.REFERRERS: _PAGED | {"artifactType"},
+PARAMETERS: Final[Mapping[RouteKind, frozenset[str]]] = {
+    RouteKind.BASE: frozenset(),
+    RouteKind.CATALOG: _PAGED,
+    RouteKind.TAGS: _PAGED,
+    RouteKind.MANIFEST: frozenset(("from",)),
+    RouteKind.BLOB: frozenset(("from",)),
+    RouteKind.UPLOADS: _UPLOAD | {"mount"},
+    RouteKind.UPLOAD: _UPLOAD | {"_state", "_nouploadcache"},
+    RouteKind.REFERRERS: _PAGED | {"artifactType"},
 }
 """
 The parameters that go upstream, by the kind of route; a PUT of a manifest has `tag` too.
@@ -118,7 +118,7 @@ class RouteFault:
 class Route:
     """A request of the specification, read."""
 
-    kind: Kind
+    kind: RouteKind
     method: str
     name: str = ""
     reference: str = ""
@@ -134,21 +134,21 @@ class Route:
     def path(self) -> str:
         """The path, written anew."""
         match self.kind:
-            case Kind.BASE:
+            case RouteKind.BASE:
                 return "/v2/"
-            case Kind.CATALOG:
+            case RouteKind.CATALOG:
                 return "/v2/_catalog"
-            case Kind.TAGS:
+            case RouteKind.TAGS:
                 return f"/v2/{self.name}/tags/list"
-            case Kind.MANIFEST:
+            case RouteKind.MANIFEST:
                 return f"/v2/{self.name}/manifests/{self.reference}"
-            case Kind.BLOB:
+            case RouteKind.BLOB:
                 return f"/v2/{self.name}/blobs/{self.reference}"
-            case Kind.UPLOADS:
+            case RouteKind.UPLOADS:
                 return f"/v2/{self.name}/blobs/uploads/"
-            case Kind.UPLOAD:
+            case RouteKind.UPLOAD:
                 return f"/v2/{self.name}/blobs/uploads/{self.reference}"
-            case Kind.REFERRERS:
+            case RouteKind.REFERRERS:
                 return f"/v2/{self.name}/referrers/{self.reference}"
 
     @property
@@ -176,16 +176,16 @@ class Route:
         """What the request refers to in each repository of `needs`."""
         given = dict(self.query)
         match self.kind:
-            case Kind.MANIFEST:
+            case RouteKind.MANIFEST:
                 tags = [value for name, value in self.query if name == "tag"]
                 own: tuple[str, ...] = (self.reference, *tags)
-            case Kind.BLOB | Kind.REFERRERS:
+            case RouteKind.BLOB | RouteKind.REFERRERS:
                 own = (self.reference,)
-            case Kind.TAGS:
+            case RouteKind.TAGS:
                 own = (ALL_TAGS,)
-            case Kind.UPLOADS | Kind.UPLOAD:
+            case RouteKind.UPLOADS | RouteKind.UPLOAD:
                 own = (UPLOAD,)
-            case Kind.BASE | Kind.CATALOG:
+            case RouteKind.BASE | RouteKind.CATALOG:
                 own = (UNKNOWN,)
         source = (given.get("mount") or UPLOAD,)
         return (own, source)[: len(self.needs)]
@@ -220,13 +220,13 @@ def read_route(method: str, target: str, content_type: str = "") -> Route | Rout
         return RouteFault(
             405, ErrorCode.UNSUPPORTED, f"the methods here are {', '.join(allowed)}", allowed
         )
-    repeatable = ("tag",) if kind is Kind.MANIFEST and method == "PUT" else ()
+    repeatable = ("tag",) if kind is RouteKind.MANIFEST and method == "PUT" else ()
     pairs = _read_query(query, repeatable)
     if isinstance(pairs, RouteFault):
         return pairs
     # Distribution reads `from`, `mount` and `digest` by Go's `FormValue`, which also reads a form
     # in the body.
-    if kind in (Kind.UPLOADS, Kind.UPLOAD) and _may_be_form(content_type):
+    if kind in (RouteKind.UPLOADS, RouteKind.UPLOAD) and _may_be_form(content_type):
         return RouteFault(
             400, ErrorCode.UNSUPPORTED, "a blob is not sent as a form; leave out Content-Type"
         )
@@ -248,26 +248,30 @@ def passes(path: str, query: str) -> bool:
 _UNKNOWN: Final = RouteFault(404, ErrorCode.NOT_FOUND, "the distribution API has no such address")
 
 
-def _read_path(path: str) -> tuple[Kind, str, str] | RouteFault:
+def _read_path(path: str) -> tuple[RouteKind, str, str] | RouteFault:
     """Read a path by its end: each kind of route ends in another way, so one reading fits."""
     if path in ("/v2", "/v2/"):
-        return Kind.BASE, "", ""
+        return RouteKind.BASE, "", ""
     if path == "/v2/_catalog":
-        return Kind.CATALOG, "", ""
+        return RouteKind.CATALOG, "", ""
     match path.removeprefix("/v2/").split("/"):
         case [*name, "tags", "list"] if name:
-            return _named(Kind.TAGS, name, "")
+            return _named(RouteKind.TAGS, name, "")
         case [*name, "blobs", "uploads", ""] if name:
-            return _named(Kind.UPLOADS, name, "")
+            return _named(RouteKind.UPLOADS, name, "")
         case [*name, "blobs", "uploads", session] if name:
             known = _SESSION.fullmatch(session)
-            return _named(Kind.UPLOAD, name, session) if known else _UNKNOWN
+            return _named(RouteKind.UPLOAD, name, session) if known else _UNKNOWN
         case [*name, "manifests" | "blobs" | "referrers" as kind, reference] if name:
             return _check_reference(kind, reference) or _named(_KINDS[kind], name, reference)
     return _UNKNOWN
 
 
-_KINDS: Final = {"manifests": Kind.MANIFEST, "blobs": Kind.BLOB, "referrers": Kind.REFERRERS}
+_KINDS: Final = {
+    "manifests": RouteKind.MANIFEST,
+    "blobs": RouteKind.BLOB,
+    "referrers": RouteKind.REFERRERS,
+}
 
 
 def _check_reference(kind: str, reference: str) -> RouteFault | None:
@@ -280,7 +284,9 @@ def _check_reference(kind: str, reference: str) -> RouteFault | None:
     return RouteFault(400, ErrorCode.DIGEST_INVALID, "this is not a digest")
 
 
-def _named(kind: Kind, parts: list[str], reference: str) -> tuple[Kind, str, str] | RouteFault:
+def _named(
+    kind: RouteKind, parts: list[str], reference: str
+) -> tuple[RouteKind, str, str] | RouteFault:
     name = "/".join(parts)
     fault = _check_name(name)
     return (kind, name, reference) if fault is None else fault
@@ -345,7 +351,7 @@ def _check_pushed(reference: str, tags: list[str]) -> RouteFault | None:
 
 
 def _route(
-    kind: Kind, method: str, name: str, reference: str, pairs: tuple[tuple[str, str], ...]
+    kind: RouteKind, method: str, name: str, reference: str, pairs: tuple[tuple[str, str], ...]
 ) -> Route | RouteFault:
     given = dict(pairs)
     source = given.get("from", "")
@@ -353,23 +359,23 @@ def _route(
         return RouteFault(400, ErrorCode.NAME_INVALID, "`from` is not the name of a repository")
     for parameter in ("digest", "mount"):
         value = given.get(parameter)
-        if value and kind in (Kind.UPLOADS, Kind.UPLOAD) and not is_digest(value):
+        if value and kind in (RouteKind.UPLOADS, RouteKind.UPLOAD) and not is_digest(value):
             return RouteFault(400, ErrorCode.DIGEST_INVALID, f"`{parameter}` is not a digest")
     passed = PARAMETERS[kind]
-    if kind is Kind.MANIFEST and method == "PUT":
+    if kind is RouteKind.MANIFEST and method == "PUT":
         fault = _check_pushed(reference, [value for key, value in pairs if key == "tag"])
         if fault is not None:
             return fault
         passed |= {"tag"}
     needs: list[Scope] = []
-    if kind is Kind.CATALOG:
+    if kind is RouteKind.CATALOG:
         needs.append(Scope(Resource(REGISTRY, CATALOG), ("*",)))
     elif name:
         needs.append(Scope(Resource(REPOSITORY, name), _ACTIONS[method]))
         if source:  # in every request, because Distribution asks for it in every request
             needs.append(Scope(Resource(REPOSITORY, source), ("pull",)))
     undecided = ""
-    if kind is Kind.UPLOADS and not source and "mount" in given:
+    if kind is RouteKind.UPLOADS and not source and "mount" in given:
         # Without `from` a registry may look for the blob in all its repositories, and it is unknown
         # whether the client may pull from the one it finds.  Without `mount` it is an upload.
         passed -= {"mount", "from"}

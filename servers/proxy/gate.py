@@ -20,7 +20,7 @@ from regauth.engine.tokens.registry_trust import RegistryToken
 from regauth.servers.protocol.challenges import bearer_challenge
 from regauth.servers.protocol.errors import ErrorCode, error_body
 from regauth.servers.protocol.request_info import RequestInfo
-from regauth.servers.protocol.routes import Kind, Route, RouteFault, read_route
+from regauth.servers.protocol.routes import Route, RouteFault, RouteKind, read_route
 from regauth.servers.telemetry.decision_log import DecisionLog
 
 from .decision_record import write_ruling
@@ -210,7 +210,9 @@ class Gate:
         # Every access that the route needs, such as the `pull` of a push and the source of a mount.
         missing = [access for access in route.placed if not token.allows(access)]
         if not missing:
-            filtered = policy is not None and policy.filter_catalog and route.kind is Kind.CATALOG
+            filtered = (
+                policy is not None and policy.filter_catalog and route.kind is RouteKind.CATALOG
+            )
             if policy is None or not filtered:
                 return Admitted(route, token)
             if token.workload is not None:

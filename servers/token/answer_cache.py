@@ -48,7 +48,7 @@ MAX_ANSWERS: Final = 2000
 Prepared = TypeVar("Prepared")
 
 
-class Question(Struct, frozen=True):
+class CacheQuestion(Struct, frozen=True):
     """
     One request: the cache's key and how the request is read when it is new.
 
@@ -84,7 +84,7 @@ class Granted(Struct, Generic[Prepared], frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry(Generic[Prepared]):
+class _CachedAnswer(Generic[Prepared]):
     answer: TokenAnswer
     issued: Issued
     prepared: Prepared
@@ -124,13 +124,13 @@ class AnswerCache(Generic[Prepared]):
         self._prepare = prepare
         self._seconds = min(timedelta(seconds=seconds), _spare(service.lifetime))
         size = MAX_ANSWERS if self._seconds else 0
-        self._entries: BoundedCache[bytes, _Entry[Prepared]] = BoundedCache(size)
+        self._entries: BoundedCache[bytes, _CachedAnswer[Prepared]] = BoundedCache(size)
         self.on = size > 0
         """Whether it keeps answers; otherwise questions need no name."""
         self._times: _PolicyTimes | None = None
 
     def answer(
-        self, question: Question, admit: Admit = lambda _: None
+        self, question: CacheQuestion, admit: Admit = lambda _: None
     ) -> Granted[Prepared] | TokenAnswer:
         """
         Answer a request.
@@ -195,7 +195,7 @@ class AnswerCache(Generic[Prepared]):
         ends = [answer.now + seconds, *(end for end in times.ends if end > answer.now)]
         if issued.login is not None:
             ends.append(end_of(issued.login))
-        self._entries.put(name, _Entry(answer, issued, prepared, state, min(ends)))
+        self._entries.put(name, _CachedAnswer(answer, issued, prepared, state, min(ends)))
 
     def _has_same_keys(self, issued: Issued) -> bool:
         """

@@ -25,7 +25,7 @@ Name = tuple[bytes, str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class _Entry:
+class _CachedLogin:
     authenticated: Authenticated
     policy: Policy
     keys: KeySet
@@ -48,7 +48,7 @@ class LoginCache:
     ) -> None:
         self._keys = keys
         self._keys_for = partial(keys.keys_for, wait=wait)
-        self._entries: BoundedCache[Name, _Entry] = BoundedCache(size if seconds > 0 else 0)
+        self._entries: BoundedCache[Name, _CachedLogin] = BoundedCache(size if seconds > 0 else 0)
         self._seconds = timedelta(seconds=seconds)
 
     def beside(self) -> "LoginCache":
@@ -79,7 +79,7 @@ class LoginCache:
         if keys is None or isinstance(outcome, Refusal) or outcome.provider.depends_on_time:
             return outcome, keys
         until = min(now + self._seconds, end_of(outcome))
-        self._entries.put(name, _Entry(outcome, policy, keys, until))
+        self._entries.put(name, _CachedLogin(outcome, policy, keys, until))
         return outcome, keys
 
     def _verified(
@@ -98,7 +98,7 @@ class LoginCache:
         outcome = run(login(policy, credentials, service, now), keys_for)
         return outcome, None if isinstance(outcome, Refusal) else used
 
-    def _holds(self, entry: _Entry, policy: Policy, now: datetime) -> bool:
+    def _holds(self, entry: _CachedLogin, policy: Policy, now: datetime) -> bool:
         provider = entry.authenticated.provider
         return (
             entry.policy is policy

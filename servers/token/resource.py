@@ -20,7 +20,7 @@ from regauth.engine.source.addresses import IpAddress
 from regauth.servers.protocol.request_info import RequestInfo
 from regauth.servers.provider_keys.providers import ProviderKeys
 
-from .answer_cache import AnswerCache, Granted, Question
+from .answer_cache import AnswerCache, CacheQuestion, Granted
 from .observer import Observer
 from .refusals import TURNED_AWAY, Refusals
 from .request import TokenRequest, read_get, read_post
@@ -121,7 +121,7 @@ class TokenResource:
 
 def _question(
     request: falcon.Request, body: bytes | None, client: IpAddress | None, *, named: bool
-) -> Question:
+) -> CacheQuestion:
     """Return a request as the answer cache knows it; it is read only when it is new."""
     authorization = request.env.get("HTTP_AUTHORIZATION")
 
@@ -133,9 +133,9 @@ def _question(
         return replace(asked, offline=False) if request.method == "HEAD" else asked
 
     if not named:
-        return Question(b"", read)
+        return CacheQuestion(b"", read)
     text = request.query_string.encode() if body is None else body
-    return Question(Question.name_of(request.method, authorization, text, client), read)
+    return CacheQuestion(CacheQuestion.name_of(request.method, authorization, text, client), read)
 
 
 def _reply(issued: Issued, issued_at: datetime) -> tuple[str, str]:

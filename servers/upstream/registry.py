@@ -16,7 +16,7 @@ from regauth.engine.access.scope import REPOSITORY, Resource, Scope
 from regauth.engine.source.foreign_text import quoted
 from regauth.servers.http_client.origins import Origin, origin_of
 from regauth.servers.http_client.pool import Connecting, Pool, UpstreamAnswer, UpstreamError
-from regauth.servers.protocol.routes import Kind, Route, is_address, passes
+from regauth.servers.protocol.routes import Route, RouteKind, is_address, passes
 
 from .credentials import UpstreamCredentials
 from .upload_locations import SealedLocations
@@ -115,7 +115,7 @@ class Upstream:
             CredentialsError, UpstreamError, UpstreamRefusedError: There is no answer.
         """
         needs = (Scope(Resource(REPOSITORY, name), ("pull",)),)
-        route = Route(Kind.MANIFEST, "HEAD", name, tag, needs=needs)
+        route = Route(RouteKind.MANIFEST, "HEAD", name, tag, needs=needs)
         # A cache on the way could answer by what was there before.
         headers = {"Accept": ", ".join(_MANIFESTS), "Cache-Control": "no-cache"}
         answer = self._answer(self._asking, route, headers, None)
@@ -161,7 +161,7 @@ class Upstream:
 
     def _target(self, route: Route) -> str:
         """Return the target to send: the one that was read, or its upload session's."""
-        if route.kind is Kind.UPLOAD:
+        if route.kind is RouteKind.UPLOAD:
             opened = self._sealed.open(route.name, route.reference)
             if opened is not None:
                 joint = "&" if "?" in opened else "?"
@@ -230,7 +230,7 @@ class Upstream:
         Raises:
             UpstreamError: The address is no upload's, or cannot be sealed.
         """
-        if route.kind in (Kind.UPLOADS, Kind.UPLOAD):
+        if route.kind in (RouteKind.UPLOADS, RouteKind.UPLOAD):
             sealed = self._sealed.seal(route.name, parts.path, parts.query)
             if sealed is not None:
                 return f"/v2/{route.name}/blobs/uploads/{sealed}"

@@ -15,7 +15,7 @@ import pytest
 
 from regauth.engine.tokens import jwt
 from regauth.engine.tokens.keys import SigningKey
-from regauth.servers.protocol.routes import Kind, Route, read_route
+from regauth.servers.protocol.routes import Route, RouteKind, read_route
 from regauth.servers.signing import key_folder
 from tests.servers.proxy.corpus import targets
 
@@ -294,7 +294,7 @@ def _all_of(site: Site) -> str:
     return jwt.sign(claims, SigningKey(first.key, "ES256", None, first.chain))
 
 
-UNKNOWN_TO_2_8 = {Kind.REFERRERS}
+UNKNOWN_TO_2_8 = {RouteKind.REFERRERS}
 """Routes that docker-registry 2.8 does not have yet."""
 
 

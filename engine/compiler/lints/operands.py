@@ -11,13 +11,13 @@ from typing import Final
 
 from regauth.engine.cel.syntax.nodes import Call, Comprehension, Name, Node, path_of, walk
 from regauth.engine.issuers import Claim, Values
-from regauth.engine.languages import Language
+from regauth.engine.languages import Nfa
 
 from .subject import Condition
 
-_BEFORE: Final[dict[str, Callable[[Language], Language]]] = {
-    "lowerAscii": Language.before_lowering,
-    "upperAscii": Language.before_raising,
+_BEFORE: Final[dict[str, Callable[[Nfa], Nfa]]] = {
+    "lowerAscii": Nfa.before_lowering,
+    "upperAscii": Nfa.before_raising,
 }
 """The texts that a function turns into texts of a language."""
 
@@ -41,18 +41,18 @@ class Operand:
         """Whether anything is known of the values, for every issuer that has the claim."""
         return bool(self.changed) or all(one.limited for one in self.values)
 
-    def before(self, language: Language) -> Language:
+    def before(self, language: Nfa) -> Nfa:
         """Return the values of the claim that are in a language once they are changed."""
         for function in self.changed:
             language = _BEFORE[function](language)
         return language
 
-    def can_be_in(self, language: Language) -> bool:
+    def can_be_in(self, language: Nfa) -> bool:
         """Whether a value can be in a language, for any issuer that has the claim."""
         before = self.before(language)
         return any(one.can_be_in(before) for one in self.values)
 
-    def is_always_in(self, language: Language) -> bool:
+    def is_always_in(self, language: Nfa) -> bool:
         """Whether every value is in a language, for every issuer that has the claim."""
         before = self.before(language)
         return all(one.is_always_in(before) for one in self.values)

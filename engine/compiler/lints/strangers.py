@@ -13,7 +13,7 @@ from regauth.engine import languages
 from regauth.engine.cel.syntax.nodes import Binary, Call, Constant, ListLiteral, Node
 from regauth.engine.issuers import ByStrangers, Claim, Forks
 from regauth.engine.issuers.values import language_of
-from regauth.engine.languages import UndecidedError
+from regauth.engine.languages import UncomparableError
 from regauth.engine.policy.policy import Grant, Policy, Provider
 
 from .operands import written
@@ -65,7 +65,7 @@ def _is_caused(part: Node, text: str, known: ByStrangers) -> bool:
     asked = language_of(text) if part.function == "matches" else languages.prefixed(text)
     try:
         return asked is not None and languages.find_outside(asked, known.values.language) is None
-    except UndecidedError:
+    except UncomparableError:
         return False
 
 

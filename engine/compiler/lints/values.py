@@ -24,14 +24,14 @@ from regauth.engine.cel.syntax.nodes import (
 )
 from regauth.engine.issuers import Values, nearest, nearest_beginning
 from regauth.engine.issuers.values import language_of
-from regauth.engine.languages import Language
+from regauth.engine.languages import Nfa
 from regauth.engine.source.problems import Severity
 
 from .operands import Operand, items_of, operand_of
 from .subject import Condition, LintFinding
 
 _GLOBS: Final = "*?"
-_TESTS: Final[Mapping[str, tuple[str, Callable[[str], Language | None]]]] = {
+_TESTS: Final[Mapping[str, tuple[str, Callable[[str], Nfa | None]]]] = {
     "startsWith": ("begins with", languages.prefixed),
     "endsWith": ("ends with", languages.suffixed),
     "contains": ("contains", languages.containing),
@@ -48,7 +48,7 @@ class _Test:
     operand: Operand
     literal: Constant
     verb: str
-    language: Language | None
+    language: Nfa | None
     admits: bool | None
     """Whether it lets something through by holding; None where that is unknown."""
 

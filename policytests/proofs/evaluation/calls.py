@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any, Final
 from regauth.engine.cel import CelError, Duration, Timestamp
 from regauth.engine.cel.library.functions import FUNCTIONS
 from regauth.engine.cel.library.operators import EARLIEST, LATEST
-from regauth.engine.cel.library.overloads import Function as Overloaded
+from regauth.engine.cel.library.overloads import Function
 from regauth.engine.cel.syntax import limits
 from regauth.engine.cel.syntax.literals import INT_MAX, INT_MIN
 from regauth.policytests.proofs.languages import language as languages
-from regauth.policytests.proofs.languages.images import Function
+from regauth.policytests.proofs.languages.images import TextFunction
 from regauth.policytests.proofs.logic import atoms, formulas
 from regauth.policytests.proofs.logic.atoms import (
     Applied,
@@ -112,7 +112,7 @@ def _call(evaluator: "Evaluator", name: str, values: tuple[Value, ...]) -> Outco
 
 
 def arithmetic(
-    evaluator: "Evaluator", function: Overloaded, operator: str, values: tuple[Value, ...]
+    evaluator: "Evaluator", function: Function, operator: str, values: tuple[Value, ...]
 ) -> Outcome:
     """Return the outcome of an arithmetic operator."""
     if any(isinstance(value, Unclear) for value in values):
@@ -128,7 +128,7 @@ def arithmetic(
     return found
 
 
-def _summed(function: Overloaded, operator: str, values: tuple[Value, ...]) -> Outcome | None:
+def _summed(function: Function, operator: str, values: tuple[Value, ...]) -> Outcome | None:
     """Return the outcome of an operator, or None when it is not followed."""
     match operator, values:
         case "+", (Str(text=left), Str(text=right)):
@@ -208,7 +208,7 @@ _RESULTS: Final = {
 """The kind of what a function gives, where all its overloads give one."""
 
 
-def _result(function: Overloaded, values: tuple[Value, ...]) -> str:
+def _result(function: Function, values: tuple[Value, ...]) -> str:
     """Return the kind that a function gives for arguments of these kinds, if it is followed."""
     classes = tuple(map(_class, values))
     apply = function.select(*classes)
@@ -221,7 +221,7 @@ def _result(function: Overloaded, values: tuple[Value, ...]) -> str:
 # -- what is known altogether
 
 
-def _computed(function: Overloaded, values: tuple[Value, ...]) -> Outcome | None:
+def _computed(function: Function, values: tuple[Value, ...]) -> Outcome | None:
     """Return the outcome of a call with arguments that are known, as the engine computes it."""
     known = [_constant(value) for value in values]
     if None in known:
@@ -294,9 +294,9 @@ def _followed(evaluator: "Evaluator", name: str, values: tuple[Value, ...]) -> O
         case (("startsWith" | "endsWith" | "contains"), (Str(text=text), Str(text=part))):
             return certain(Bool(_about(name, text, part)))
         case (("lowerAscii" | "upperAscii" | "trim"), (Str(text=text),)):
-            return certain(Str(atoms.applied(Function(name), text)))
+            return certain(Str(atoms.applied(TextFunction(name), text)))
         case "replace", (Str(text=text), Str(text=Literal_(old)), Str(text=Literal_(new))) if old:
-            return _short(atoms.applied(Function(name, (old, new)), text))
+            return _short(atoms.applied(TextFunction(name, (old, new)), text))
         case (("substring" | "charAt"), (Str(text=text), *bounds)):
             return _part(name, text, bounds)
         case "split", (Str(text=text), Str(text=Literal_(separator))) if separator:
@@ -356,7 +356,7 @@ def _part(name: str, text: Text, bounds: Sequence[Value]) -> Outcome | None:
     if start < 0 or (len(numbers) > 1 and end < start):
         return ERROR
     if name == "charAt":
-        one = atoms.applied(Function("part", (start, start + 1)), text)
+        one = atoms.applied(TextFunction("part", (start, start + 1)), text)
         return outcome(
             [
                 (atoms.compares(atoms.constant(start), "<", size), Str(one)),
@@ -364,7 +364,7 @@ def _part(name: str, text: Text, bounds: Sequence[Value]) -> Outcome | None:
             ]
         )
     there = atoms.compares(atoms.constant(max(start, end)), "<=", size)
-    return certain(Str(atoms.applied(Function("part", (start, end)), text)), there)
+    return certain(Str(atoms.applied(TextFunction("part", (start, end)), text)), there)
 
 
 def length(text: Text) -> Linear:
@@ -372,7 +372,7 @@ def length(text: Text) -> Linear:
     match text:
         case Literal_(text=known):
             return atoms.constant(len(known))
-        case Applied(function=Function(name="lowerAscii" | "upperAscii"), to=to):
+        case Applied(function=TextFunction(name="lowerAscii" | "upperAscii"), to=to):
             return length(to)
         case _:
             pass

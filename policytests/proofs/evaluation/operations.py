@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from regauth.engine.cel.library.operators import ARITHMETIC
-from regauth.policytests.proofs.languages.images import Function
+from regauth.policytests.proofs.languages.images import TextFunction
 from regauth.policytests.proofs.logic import atoms, formulas
 from regauth.policytests.proofs.logic.atoms import Linear, Literal_, Quantity
 from regauth.policytests.proofs.logic.formulas import TRUE
@@ -278,7 +278,7 @@ def _at_position(evaluator: "Evaluator", operand: Value, at: Num) -> Outcome:
         case Pieces(text=text, separator=separator):
             count = calls.number_of_pieces(text, separator)
             there = atoms.compares(atoms.constant(number), "<", count)
-            piece = atoms.applied(Function("piece", (separator, number)), text)
+            piece = atoms.applied(TextFunction("piece", (separator, number)), text)
             return certain(Str(piece), there)
         case ListAt(path=path) if number < _MAX_POSITION:
             evaluator.lists.sized.add(path)

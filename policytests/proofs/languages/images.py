@@ -31,7 +31,7 @@ _TO_UPPER: Final = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
 
 
 @dataclass(frozen=True, slots=True)
-class Function:
+class TextFunction:
     """
     A string function with literal arguments.
 
@@ -67,7 +67,7 @@ class Function:
         raise UndecidedError(f"the function {self.name}")
 
 
-def preimage(base: Automaton, function: Function) -> Automaton:
+def preimage(base: Automaton, function: TextFunction) -> Automaton:
     """
     Return the automaton of the texts whose value is accepted; a text without a value is not.
 

@@ -11,7 +11,7 @@ from typing import Final
 from . import expressions, re2_syntax
 from .automata import Automaton, UndecidedError, build, minimised
 from .expressions import ANY, ANYTHING, EMPTY, Expression, Nothing
-from .images import Function, preimage
+from .images import TextFunction, preimage
 
 MAX_COUNTED: Final = 300
 """The longest length that an automaton counts to."""
@@ -135,7 +135,7 @@ def inside(base: Language, start: int, ends: frozenset[int]) -> Language:
     return _language("inside", base, start, ends)
 
 
-def image(base: Language, function: Function) -> Language:
+def image(base: Language, function: TextFunction) -> Language:
     """Return the texts whose value under a function is in a language."""
     return _language("image", base, function)
 
@@ -180,11 +180,11 @@ def _automaton(language: Language) -> Automaton:
     match language.kind, language.about:
         case "inside", (Language() as base, int(start), frozenset() as ends):
             return _part(base.automaton, start, ends)
-        case "image", (Language() as base, Function() as function):
+        case "image", (Language() as base, TextFunction() as function):
             return minimised(preimage(base.automaton, function))
         case "pieces", (str(separator), str(operator), int(bound)):
             counted = length(operator, bound).automaton
-            return minimised(preimage(counted, Function("pieces", (separator,))))
+            return minimised(preimage(counted, TextFunction("pieces", (separator,))))
         case "digest", ():
             return _digests()
         case _:

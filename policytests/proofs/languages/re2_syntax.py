@@ -8,10 +8,15 @@ here.
 
 from regauth.engine.languages import UnsupportedPatternError
 from regauth.engine.languages.syntax import parse
-from regauth.engine.languages.tree import Choice, Repeat, Sequence, Tree
-from regauth.engine.languages.tree import Edge as EdgeOfText
-from regauth.engine.languages.tree import OneOf as OneOfCharacters
-from regauth.engine.languages.tree import WordEdge as WordEdgeOfText
+from regauth.engine.languages.tree import (
+    Alternation,
+    Anchor,
+    CharacterClass,
+    Repeat,
+    Sequence,
+    Tree,
+    WordBoundary,
+)
 
 from . import expressions
 from .automata import UndecidedError
@@ -34,15 +39,15 @@ def search(pattern: str) -> Expression:
 
 def _expression(tree: Tree) -> Expression:
     match tree:
-        case OneOfCharacters(found):
+        case CharacterClass(found):
             return OneOf(found)
-        case EdgeOfText(end):
+        case Anchor(end):
             return Edge(start=not end)
-        case WordEdgeOfText():
+        case WordBoundary():
             return WordEdge()
         case Sequence(parts):
             return expressions.chain(*map(_expression, parts))
-        case Choice(parts):
+        case Alternation(parts):
             return expressions.either(*map(_expression, parts))
         case Repeat(part, least, most):
             return expressions.times(_expression(part), least, most)

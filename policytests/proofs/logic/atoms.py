@@ -18,7 +18,7 @@ from typing import Final, Literal, TypeAlias, cast
 
 from regauth.policytests.proofs.languages import language as languages
 from regauth.policytests.proofs.languages.automata import UndecidedError
-from regauth.policytests.proofs.languages.images import Function
+from regauth.policytests.proofs.languages.images import TextFunction
 from regauth.policytests.proofs.languages.language import Language
 
 from . import formulas
@@ -78,7 +78,7 @@ class Literal_:  # noqa: N801 - `Literal` is typing's
 class Applied:
     """The value of a function of a text."""
 
-    function: Function
+    function: TextFunction
     to: "Text"
 
 
@@ -118,7 +118,7 @@ def joined(texts: Iterable[Text]) -> Text:
     return found[0] if len(found) == 1 else Joined(tuple(found))
 
 
-def applied(function: Function, to: Text) -> Text:
+def applied(function: TextFunction, to: Text) -> Text:
     """Return the value of a function that has one for every text, or of one known to have one."""
     if isinstance(to, Literal_):
         value = function.apply(to.text)

@@ -29,7 +29,7 @@ _ZERO: Final = Quantity("opaque", "zero")
 
 
 @dataclass(frozen=True, slots=True)
-class _Bound:
+class _DifferenceBound:
     """`second - first` is at most a number, or below it."""
 
     first: Quantity
@@ -67,7 +67,7 @@ class Arithmetic:
             for number, sides in enumerate(bounds)
         ]
 
-    def _arc(self, bound: _Bound, number: int) -> Arc:
+    def _arc(self, bound: _DifferenceBound, number: int) -> Arc:
         first = self._places.setdefault(bound.first, len(self._places))
         second = self._places.setdefault(bound.second, len(self._places))
         floor = bound.most.numerator // bound.most.denominator
@@ -182,7 +182,7 @@ def _ring(arcs: Sequence[Arc], before: list[int], place: int) -> set[int]:
 
 # The times of every token are compared the same in every formula.
 @lru_cache(maxsize=4096)
-def _bounds(one: Compares) -> tuple[list[_Bound], list[_Bound]]:
+def _bounds(one: Compares) -> tuple[list[_DifferenceBound], list[_DifferenceBound]]:
     """
     Return what a comparison says when it holds, and when it does not.
 
@@ -204,7 +204,7 @@ def _negated(total: Linear) -> Linear:
     return Linear(tuple((one, -by) for one, by in total.terms), -total.constant)
 
 
-def _bound(total: Linear, *, strict: bool) -> _Bound | None:
+def _bound(total: Linear, *, strict: bool) -> _DifferenceBound | None:
     """Return `total <= 0`, or `< 0`, as a bound."""
     match total.terms:
         case ((one, by),):
@@ -213,4 +213,4 @@ def _bound(total: Linear, *, strict: bool) -> _Bound | None:
             places = (other, one) if by > 0 else (one, other)
         case _:
             return None
-    return _Bound(*places, -Fraction(total.constant) / abs(Fraction(by)), strict)
+    return _DifferenceBound(*places, -Fraction(total.constant) / abs(Fraction(by)), strict)

@@ -6,7 +6,7 @@ from regauth.engine import Location
 from regauth.engine.access.outcomes import ConditionError, Verdict, Why
 from regauth.engine.access.scope import parse_access
 from regauth.policytests.execution.judging import CaseOutcome, judge_cell
-from regauth.policytests.suites.suite import Cell, Mark
+from regauth.policytests.suites.suite import Mark, TableCell
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ def test_pattern_hint_has_is_no_help_where_a_value_cannot_stand(code: str, hint:
     access = parse_access("repository:acme/app:pull")
     error = ConditionError("own", code, "'acme/.x', the value of ${claims.r}, cannot stand there")
     judgment = judge_cell(
-        Cell("token", access, Mark.ALLOWED, Location("s.yaml")),
+        TableCell("token", access, Mark.ALLOWED, Location("s.yaml")),
         Verdict(access, Why.GRANTED, "base", (error,)),
     )
 

@@ -22,7 +22,7 @@ from regauth.policytests.proofs.evaluation.values import Outcome
 from regauth.policytests.proofs.languages import language as languages
 from regauth.policytests.proofs.languages.automata import UndecidedError
 from regauth.policytests.proofs.languages.cells import cut
-from regauth.policytests.proofs.languages.images import Function
+from regauth.policytests.proofs.languages.images import TextFunction
 from regauth.policytests.proofs.languages.language import Language
 from regauth.policytests.proofs.logic import atoms
 from regauth.policytests.proofs.logic.atoms import (
@@ -972,7 +972,7 @@ def check_same(name: str) -> None:
 def check_trimming() -> None:
     """Check that what is trimmed into a language is so, with white space anywhere."""
     for language in (languages.one_of(["", "a", "a b"]), languages.matches("a$"), languages.PATH):
-        automaton = languages.image(language, Function("trim")).automaton
+        automaton = languages.image(language, TextFunction("trim")).automaton
         for size in range(6):
             for letters in product("ab \u00a0", repeat=size):
                 text = "".join(letters)

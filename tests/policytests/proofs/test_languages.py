@@ -10,7 +10,7 @@ from regauth.engine.access import references, scope
 from regauth.policytests.proofs.languages import language as languages
 from regauth.policytests.proofs.languages.automata import UndecidedError
 from regauth.policytests.proofs.languages.cells import cut
-from regauth.policytests.proofs.languages.images import Function
+from regauth.policytests.proofs.languages.images import TextFunction
 from regauth.policytests.proofs.languages.language import Language
 
 PATTERNS = [
@@ -86,12 +86,20 @@ def test_case_folding_is_re2s_for_every_character() -> None:
 
 
 FUNCTIONS = [
-    *(Function("lowerAscii"), Function("upperAscii"), Function("replace", ("ab", "a"))),
-    *(Function("replace", ("aa", "")), Function("replace", ("a", "ba"))),
-    *(Function("replace", ("abab", "x")), Function("piece", ("/", 0)), Function("piece", ("/", 1))),
-    *(Function("piece", ("aa", 1)), Function("part", (1, 3)), Function("part", (1, -1))),
-    Function("trim"),
-    *(Function("part", (0, 2)), Function("part", (2, 2)), Function("part", (3, 1))),
+    *(TextFunction("lowerAscii"), TextFunction("upperAscii"), TextFunction("replace", ("ab", "a"))),
+    *(TextFunction("replace", ("aa", "")), TextFunction("replace", ("a", "ba"))),
+    *(
+        TextFunction("replace", ("abab", "x")),
+        TextFunction("piece", ("/", 0)),
+        TextFunction("piece", ("/", 1)),
+    ),
+    *(
+        TextFunction("piece", ("aa", 1)),
+        TextFunction("part", (1, 3)),
+        TextFunction("part", (1, -1)),
+    ),
+    TextFunction("trim"),
+    *(TextFunction("part", (0, 2)), TextFunction("part", (2, 2)), TextFunction("part", (3, 1))),
 ]
 LANGUAGES = [
     *(languages.one_of(["a", "ab", "", "A/b"]), languages.starts_with("a")),
@@ -111,7 +119,7 @@ def short_texts(alphabet: str, longest: int) -> list[str]:
 @pytest.mark.parametrize("function", FUNCTIONS, ids=str)
 @pytest.mark.parametrize("language", LANGUAGES, ids=[str(one) for one in range(len(LANGUAGES))])
 def test_images_are_what_functions_take_into_a_language(
-    function: Function, language: Language
+    function: TextFunction, language: Language
 ) -> None:
     automaton = languages.image(language, function).automaton
 

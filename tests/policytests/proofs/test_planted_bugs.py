@@ -287,8 +287,8 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     ),
     "line-ends-are-dots": (
         "engine/languages/syntax.py",
-        "OneOf(characters.ALL if self._flags.newline else classes.BUT_NEWLINE)",
-        "OneOf(characters.ALL)",
+        "characters.ALL if self._flags.newline else classes.BUT_NEWLINE",
+        "characters.ALL",
         "pair:regex-line",
     ),
     "classes-end-early": (

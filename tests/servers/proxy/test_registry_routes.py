@@ -6,7 +6,14 @@ from hypothesis import strategies as st
 
 from regauth.engine.access.scope import is_repository_path
 from regauth.servers.protocol.errors import ErrorCode
-from regauth.servers.protocol.routes import METHODS, PARAMETERS, Kind, Route, RouteFault, read_route
+from regauth.servers.protocol.routes import (
+    METHODS,
+    PARAMETERS,
+    Route,
+    RouteFault,
+    RouteKind,
+    read_route,
+)
 
 from .corpus import Line, targets
 
@@ -76,7 +83,7 @@ def test_s12_a_parameter_goes_upstream_when_it_is_known(method: str, path: str, 
 
 
 def test_s12_every_kind_has_its_list() -> None:
-    assert set(PARAMETERS) == set(Kind)
+    assert set(PARAMETERS) == set(RouteKind)
 
 
 SEVERAL_TAGS = [
@@ -151,15 +158,15 @@ def test_the_access_is_that_of_distribution(method: str, target: str, needs: lis
 
 def test_every_method_of_every_kind_but_the_base_needs_access() -> None:
     sample = {
-        Kind.CATALOG: "/v2/_catalog",
-        Kind.TAGS: "/v2/a/tags/list",
-        Kind.MANIFEST: "/v2/a/manifests/x",
-        Kind.BLOB: f"/v2/a/blobs/{DIGEST}",
-        Kind.UPLOADS: "/v2/a/blobs/uploads/",
-        Kind.UPLOAD: "/v2/a/blobs/uploads/u",
-        Kind.REFERRERS: f"/v2/a/referrers/{DIGEST}",
+        RouteKind.CATALOG: "/v2/_catalog",
+        RouteKind.TAGS: "/v2/a/tags/list",
+        RouteKind.MANIFEST: "/v2/a/manifests/x",
+        RouteKind.BLOB: f"/v2/a/blobs/{DIGEST}",
+        RouteKind.UPLOADS: "/v2/a/blobs/uploads/",
+        RouteKind.UPLOAD: "/v2/a/blobs/uploads/u",
+        RouteKind.REFERRERS: f"/v2/a/referrers/{DIGEST}",
     }
-    assert {Kind.BASE, *sample} == set(METHODS)
+    assert {RouteKind.BASE, *sample} == set(METHODS)
     for kind, target in sample.items():
         for method in METHODS[kind]:
             found = read_route(method, target)
@@ -200,7 +207,7 @@ def test_an_upload_of_a_form_is_refused(method: str, kind: str) -> None:
 def test_whatever_is_read_has_a_name_of_the_grammar_and_is_written_as_it_was(text: str) -> None:
     found = read_route("GET", f"/v2/{text}")
 
-    if isinstance(found, Route) and found.kind is not Kind.BASE:
+    if isinstance(found, Route) and found.kind is not RouteKind.BASE:
         assert not found.name or is_repository_path(found.name)
         assert found.path == f"/v2/{text}".partition("?")[0]
 

@@ -16,7 +16,7 @@ from regauth.servers.bounded_cache import BoundedCache
 from regauth.servers.configuration.settings import KeyFolder, SigningSettings
 from regauth.servers.signing import key_folder
 from regauth.servers.signing.signer import load_signer
-from regauth.servers.token.answer_cache import AnswerCache, Granted, Question
+from regauth.servers.token.answer_cache import AnswerCache, CacheQuestion, Granted
 from regauth.servers.token.login_cache import LoginCache
 from regauth.servers.token.request import TokenRequest
 from regauth.servers.token.service import Issued, TokenAnswer, TokenService
@@ -361,7 +361,7 @@ def test_s12_a_key_that_is_taken_back_while_a_token_is_signed_ends_the_answer(
 
         cache = AnswerCache(service, desk.keys, take_back)
         asked = TokenRequest(Credentials("github", desk.token()), SERVICE, ())
-        question = Question(b"the same", lambda asked=asked: asked)
+        question = CacheQuestion(b"the same", lambda asked=asked: asked)
         first, second = cache.answer(question), cache.answer(question)
 
         assert isinstance(first, Granted)
