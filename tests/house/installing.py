@@ -16,10 +16,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+PATIENCE: Final = 600
+"""Seconds that a program may take; pip builds for minutes where other work shares the machine."""
 
 
 @dataclass(frozen=True)
@@ -193,5 +197,5 @@ def run(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
     )
