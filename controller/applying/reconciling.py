@@ -64,7 +64,9 @@ class Controller:
         self.keys = SigningKeys(host.cluster, host.clock)
         instance, named = entitlements.instance, entitlements.selection.namespaces
         kinds = [one for one in KINDS if one not in _not_read(memory, named)]
-        self.watches = Watches(host, self.inventory, instance, kinds, named, self._enqueue)
+        self.watches = Watches(
+            host, self.inventory, instance, kinds, named, self._enqueue, self.queue.hurry
+        )
         self.book = None
         if memory == Memory.CONFIG_MAPS:
             self.book = StateBook(host.cluster, self.inventory, instance, self._guard, named)
@@ -173,19 +175,19 @@ class Controller:
             if is_over(error):
                 self.queue.succeeded(key)
                 return AttemptState.OVER
-            self._failed(key, str(error), error.retry_after or 0.0, error.status)
+            self._failed(key, error, error.retry_after or 0.0)
             if error.status not in _REFUSALS:
                 return AttemptState.FAILED
             message = f"the API server refuses its pull secret: {error}"
             self._tell(key, lambda account: ReportEvent(account, "PullSecretRefused", message))
             return AttemptState.REFUSED
         except TakenError as error:
-            self._failed(key, str(error), 0.0)
+            self._failed(key, error)
             secret = secret_name(key.name, self._entitlements.instance)
             self._tell(key, lambda account: conflict_of(account, secret))
             return AttemptState.CONFLICT
         except ChangeError as error:
-            self._failed(key, str(error), 0.0)
+            self._failed(key, error)
             return AttemptState.FAILED
         return state
 
@@ -254,11 +256,13 @@ class Controller:
             self._tell(key, lambda account: ReportEvent(account, "PullSecretUndone", message))
 
     def _failed(
-        self, key: AccountKey, error: str, at_least: float, status: int | None = None
+        self, key: AccountKey, error: ApiError | ChangeError, at_least: float = 0.0
     ) -> None:
-        pause = self.queue.retry(key, at_least)
+        answered = isinstance(error, ApiError)
+        pause = self.queue.retry(key, at_least, away=answered and error.away)
+        status = error.status if answered else None
         self._host.log.event(
-            "failed", "warning", account=str(key), error=error, status=status, again_in=pause
+            "failed", "warning", account=str(key), error=str(error), status=status, again_in=pause
         )
 
     def _tell(self, key: AccountKey, report: Callable[[Account], ReportEvent]) -> None:

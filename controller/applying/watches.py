@@ -39,6 +39,7 @@ class Watches:
         kinds: What is watched.
         namespaces: Where it is watched; none for the whole cluster.
         concerned: Told of the accounts that a change concerns.
+        returned: Called when the server answers that had been away.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class Watches:
         kinds: Iterable[str],
         namespaces: Sequence[str],
         concerned: Callable[[set[AccountKey]], None],
+        returned: Callable[[], None],
     ) -> None:
         self._host = host
         self._inventory = inventory
         self._instance = instance
         self._concerned = concerned
+        self._returned = returned
         self._watchers = {
             (kind, namespace): self._watcher(kind, namespace)
             for kind in kinds
@@ -70,7 +73,7 @@ class Watches:
         # says when ours is applied.
         labels = f"{MANAGED_BY}={MANAGER},{INSTANCE}={self._instance}"
         query = {"fieldSelector": f"type={TYPE}", "labelSelector": labels}
-        return Watcher(
+        watcher = Watcher(
             self._host.cluster,
             path_of("v1", kind, namespace),
             query if kind == SECRETS else {},
@@ -79,6 +82,8 @@ class Watches:
             partial(self._changed, kind),
             partial(self._troubled, kind, namespace),
         )
+        watcher.returned = self._returned
+        return watcher
 
     def _replaced(
         self,

@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
-from regauth.controller.back_off import back_off
+from regauth.controller.back_off import LONGEST_PAUSE, back_off
 from regauth.controller.observing.observed import AccountKey
 
 
@@ -35,6 +35,7 @@ class WorkQueue:
         self._pending: set[AccountKey] = set()
         self._working: set[AccountKey] = set()
         self._failures: dict[AccountKey, int] = {}
+        self._away: set[AccountKey] = set()
         self._closed = False
 
     def add(self, key: AccountKey) -> None:
@@ -54,19 +55,39 @@ class WorkQueue:
             heapq.heappush(self._waiting, (when, key))
             self._condition.notify()
 
-    def retry(self, key: AccountKey, at_least: float = 0.0) -> float:
-        """Have a key that failed looked at again; return in how many seconds."""
+    def retry(self, key: AccountKey, at_least: float = 0.0, *, away: bool = False) -> float:
+        """
+        Have a key that failed looked at again; return in how many seconds.
+
+        Args:
+            key: The key.
+            at_least: How many seconds somebody asks to wait; no more than the longest pause counts.
+            away: Whether the server was away, so that the key need not wait once it is back.
+        """
         with self._condition:
             failures = self._failures.get(key, 0) + 1
             self._failures[key] = failures
-        pause = max(back_off(failures), at_least)
+            self._away.discard(key)
+            if away:
+                self._away.add(key)
+        pause = max(back_off(failures), min(at_least, LONGEST_PAUSE))
         self.add_in(key, pause)
         return pause
+
+    def hurry(self) -> None:
+        """Have the keys looked at now that failed because the server was away, as if once."""
+        with self._condition:
+            for key in sorted(self._away):
+                self._due.pop(key, None)
+                self._failures[key] = 0
+                self.add(key)
+            self._away.clear()
 
     def succeeded(self, key: AccountKey) -> None:
         """Forget a key's failures, and when it was to be looked at."""
         with self._condition:
             self._failures.pop(key, None)
+            self._away.discard(key)
             self._due.pop(key, None)
 
     def take(self) -> AccountKey | None:

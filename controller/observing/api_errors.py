@@ -12,6 +12,7 @@ NOT_FOUND: Final = 404
 FORBIDDEN: Final = 403
 INVALID: Final = 422
 THROTTLED: Final = 429
+_AWAY: Final = frozenset((0, 502, 503, 504))
 
 
 class ApiError(Exception):
@@ -34,6 +35,11 @@ class ApiError(Exception):
     def temporary(self) -> bool:
         """Whether the same request may succeed later."""
         return self.status in (0, THROTTLED) or self.status >= 500  # noqa: PLR2004 - all server errors
+
+    @property
+    def away(self) -> bool:
+        """Whether the server was not reached, or said that it cannot serve anybody now."""
+        return self.status in _AWAY
 
 
 class TooLargeError(Exception):

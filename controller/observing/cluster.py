@@ -34,6 +34,8 @@ JSON_PATCH: Final = "application/json-patch+json"
 
 _CONNECT_SECONDS: Final = 10.0
 _READ_SECONDS: Final = 30.0
+_URGENT_SECONDS: Final = 5.0
+"""For the Lease, as controller-runtime has it: who waits longer neither keeps nor takes it."""
 _ERRORS: Final = 400
 
 
@@ -124,7 +126,13 @@ class Cluster:
             query: The request's parameters.
             seconds: How long the stream may be silent before it counts as broken.
         """
-        return Stream(self._send("GET", path, None, "", query, seconds, stream=True))
+        # The answer begins at once.  A connection that nobody answers, such as one to a server that
+        # has gone behind a balancer, must not be waited for as long as a watch may be silent.
+        response = self._send("GET", path, None, "", query, _READ_SECONDS, stream=True)
+        socket = getattr(response.connection, "sock", None)
+        if socket is not None:
+            socket.settimeout(seconds)
+        return Stream(response)
 
     def _call(
         self,
@@ -138,7 +146,8 @@ class Cluster:
     ) -> Object:
         if not urgent:
             self._throttle()
-        response = self._send(method, path, body, content_type, query or {}, _READ_SECONDS)
+        seconds = _URGENT_SECONDS if urgent else _READ_SECONDS
+        response = self._send(method, path, body, content_type, query or {}, seconds)
         return _object(response.data)
 
     def _send(
@@ -162,7 +171,7 @@ class Cluster:
                 f"{url}?{urlencode(query)}" if query else url,
                 headers=headers,
                 body=None if body is None else json.dumps(body),
-                timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=seconds),
+                timeout=urllib3.Timeout(connect=min(_CONNECT_SECONDS, seconds), read=seconds),
                 preload_content=not stream,
                 redirect=False,
                 retries=False,

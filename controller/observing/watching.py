@@ -79,6 +79,7 @@ class Watcher(Generic[Entry]):
         self._stopping = threading.Event()
         self._stream: Stream | None = None
         self._heard = False
+        self._away = False
         self._highest = 0
         self.version = ""
         """The resourceVersion that is known; empty before the first list."""
@@ -92,6 +93,8 @@ class Watcher(Generic[Entry]):
         """The share, from 0 to 1, by which a pause is shortened by up to a half."""
         self.last_contact: float | None = None
         """When the server last told how things stand, by `clock`; None before the first list."""
+        self.returned: Callable[[], None] = lambda: None
+        """Called when the server answers that had been away."""
         self.listed = threading.Event()
         """Set once there has been a whole list."""
 
@@ -137,7 +140,9 @@ class Watcher(Generic[Entry]):
             self.version = ""
 
     def _recover(self, error: ApiError, failures: int) -> None:
-        pause = error.retry_after or self._pause(failures)
+        self._away = self._away or error.away
+        # What a server or a proxy asks for has the same bound: it would be as long a blindness.
+        pause = min(error.retry_after or self._pause(failures), MAX_PAUSE)
         if error.status == GONE or _TOO_LARGE in str(error):
             # The version is too old, or (after etcd was restored) too new: a list mends it.  It is
             # no failure of the server, so it costs no time, unless it comes again at once.
@@ -188,6 +193,9 @@ class Watcher(Generic[Entry]):
         }
         events = 0
         self._stream = self._cluster.stream(self._path, query, SILENT_SECONDS)
+        if self._away:
+            self._away = False
+            self.returned()
         if self._stopping.is_set():
             self._stream.close()
         for event in self._stream:

@@ -78,6 +78,11 @@ class Server(ThreadingHTTPServer):
     """A thread for each connection; clients that are killed in the middle are no news."""
 
     daemon_threads = True
+    request_queue_size = 256
+    """
+    After a break all come back at once.  Of more than the queue takes, the system (with SYN cookies)
+    lets clients believe that they are connected, and answers nothing for a minute.
+    """
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
         if not isinstance(sys.exc_info()[1], ConnectionError):

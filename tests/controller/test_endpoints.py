@@ -4,7 +4,7 @@ import http.client
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -23,6 +23,14 @@ def endpoints() -> Iterator[Endpoints]:
 
 def connect(endpoints: Endpoints) -> socket.socket:
     return socket.create_connection(("127.0.0.1", endpoints.port), PATIENCE)
+
+
+def ended(connection: socket.socket) -> bool:
+    """Tell whether the server has ended a connection; it may not have read all that was sent."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
 
 
 def test_what_there_is_is_answered_and_nothing_else(endpoints: Endpoints) -> None:
@@ -49,7 +57,7 @@ def test_s9_one_connection_too_many_ends_the_oldest_so_that_probes_are_answered(
         probe.sendall(PROBE)
 
         assert probe.recv(65536).startswith(b"HTTP/1.0 200 ")
-        assert held[0].recv(1) == b""
+        assert ended(held[0])
         held[-1].sendall(b"x\r\n\r\n")
         assert held[-1].recv(65536).startswith(b"HTTP/1.0 200 ")
 
@@ -87,8 +95,9 @@ def test_s9_a_client_that_reads_nothing_holds_its_place_until_the_deadline_alone
         # The rest is taken after the server gave up: it is cut off.
         for thread in [one for one in threading.enumerate() if "process_request" in one.name]:
             thread.join(PATIENCE)
-        while piece := slow.recv(1 << 20):
-            got += len(piece)
+        with suppress(ConnectionResetError):  # the system keeps for a while what nobody takes
+            while piece := slow.recv(1 << 20):
+                got += len(piece)
     endpoints.close()
 
     assert got < len(endless)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import threading
 
 import pytest
 
@@ -14,7 +15,7 @@ from regauth.controller.planning.entitlements import Entitlements
 from regauth.controller.settings import Registry
 from tests.controller.api_server import ApiServer
 from tests.controller.clocks import Clock
-from tests.controller.conftest import Api, only_own
+from tests.controller.conftest import Api, only_own, wait_for
 from tests.controller.listening import Request, StatusError
 from tests.controller.sites import HOUR, MAIN, OTHER, SECRET, Site, claims, logins, writes
 
@@ -456,6 +457,35 @@ def test_what_goes_on_failing_is_asked_for_less_and_less(
         site.work()
 
     assert api.count()["PATCH secrets"] == 11
+
+
+def test_what_failed_in_an_outage_is_done_when_the_server_answers_again(
+    api: Api, site: Site, clock: Clock
+) -> None:
+    """A process that needs no Lease goes on through an outage, and waits up to five minutes."""
+    api.create("serviceaccounts", "builder", "team-a")
+    site.controller.sync()
+
+    def away(_request: Request) -> None:
+        raise ConnectionAbortedError
+
+    api.before = away
+    for _ in range(12):
+        site.work()
+        clock.forward(minutes=5)
+    site.work()
+    assert site.controller.queue.failing == 1
+    watcher = site.controller.watches.watchers["serviceaccounts"]
+    watcher.wait = lambda _seconds: setattr(api, "before", lambda _request: None)
+    thread = threading.Thread(target=watcher.run)
+    thread.start()
+    wait_for(lambda: site.controller.queue.depth, "the account is to be looked at")
+    watcher.stop()
+    thread.join()
+    site.work()
+
+    assert site.controller.queue.failing == 0
+    assert api.get("secrets", SECRET, "team-a") is not None
 
 
 def test_an_account_or_namespace_that_ends_meanwhile_is_no_failure(api: Api, site: Site) -> None:

@@ -3,7 +3,7 @@
 import threading
 
 from regauth.controller.applying.work_queue import Throttle, WorkQueue
-from regauth.controller.back_off import back_off
+from regauth.controller.back_off import LONGEST_PAUSE, back_off
 from regauth.controller.observing.observed import AccountKey
 from tests.controller.clocks import Clock
 
@@ -67,6 +67,35 @@ def test_a_success_takes_back_the_retry() -> None:
     clock.forward(seconds=1)
 
     assert work.take() is None
+
+
+def test_who_failed_because_the_server_was_away_is_looked_at_when_it_is_back() -> None:
+    """And then again soon: its first answers may be errors too."""
+    work, _ = queue()
+    for _ in range(12):
+        work.retry(A, away=True)
+    work.retry(B)
+    work.hurry()
+
+    assert (work.take(), work.take()) == (A, None)
+    assert (work.failing, work.retry(A, away=True)) == (2, 0.5)
+
+
+def test_who_was_refused_or_has_succeeded_since_does_not_hurry() -> None:
+    work, _ = queue()
+    for key in (A, B):
+        work.retry(key, away=True)
+    work.retry(A)
+    work.succeeded(B)
+    work.hurry()
+
+    assert work.take() is None
+
+
+def test_a_wish_to_wait_for_days_is_not_kept_to() -> None:
+    work, _ = queue()
+
+    assert work.retry(A, 86_400.0) == LONGEST_PAUSE
 
 
 def test_who_waits_for_work_gets_it_and_goes_when_the_queue_is_closed() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from regauth.controller.observing.api_errors import ApiError
 from regauth.controller.observing.cluster import Cluster, Object
-from regauth.controller.observing.watching import Watcher
+from regauth.controller.observing.watching import MAX_PAUSE, Watcher
 from tests.controller.api_server import ApiServer
 from tests.controller.conftest import Api, connection, only_own
 from tests.controller.listening import Request, StatusError, Watch
@@ -347,6 +347,18 @@ def test_a_server_that_is_busy_says_when_to_come_again(api: Api, site: Site) -> 
     site.watcher.run()
 
     assert site.pauses == [(429, 3.0)]
+
+
+def test_nobody_makes_it_wait_for_long(api: Api, site: Site) -> None:
+    """A proxy that asks for an hour would make it blind for an hour."""
+
+    def away(_request: Request) -> None:
+        raise StatusError(503, "ServiceUnavailable", wait=3600)
+
+    api.before = away
+    site.watcher.run()
+
+    assert site.pauses == [(503, MAX_PAUSE)]
 
 
 def test_it_ends_in_the_middle_of_a_watch_when_told_to(api: Api, site: Site) -> None:
