@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from regauth.controller.naming import secret_name
-from regauth.controller.observing.api_errors import FORBIDDEN, INVALID, ApiError
+from regauth.controller.observing.api_errors import FORBIDDEN, INVALID, THROTTLED, ApiError
 from regauth.controller.observing.inventory import KINDS, NAMESPACES, SECRETS, Inventory
 from regauth.controller.observing.observed import Account, AccountKey
 from regauth.controller.observing.signing_keys import SigningKeys
@@ -43,6 +43,8 @@ Changes for one account at a time; the rest waits in line again.  A tenant who l
 Secrets as ours would have them deleted before anybody else is served.
 """
 _ROUNDS: Final = 4
+_TOLD_FAILURES: Final = 5
+"""Failures in a row before an account's owner is told: the first few seconds mend most of them."""
 _REFUSALS: Final = frozenset((400, FORBIDDEN, 405, 413, INVALID))
 """What quotas, admission controllers and missing permissions answer: time alone mends none."""
 
@@ -176,11 +178,7 @@ class Controller:
                 self.queue.succeeded(key)
                 return AttemptState.OVER
             self._failed(key, error, error.retry_after or 0.0)
-            if error.status not in _REFUSALS:
-                return AttemptState.FAILED
-            message = f"the API server refuses its pull secret: {error}"
-            self._tell(key, lambda account: ReportEvent(account, "PullSecretRefused", message))
-            return AttemptState.REFUSED
+            return self._told_of(key, error)
         except TakenError as error:
             self._failed(key, error)
             secret = secret_name(key.name, self._entitlements.instance)
@@ -190,6 +188,19 @@ class Controller:
             self._failed(key, error)
             return AttemptState.FAILED
         return state
+
+    def _told_of(self, key: AccountKey, error: ApiError) -> AttemptState:
+        """Tell an account's owner of an error that concerns the account and does not pass soon."""
+        if error.status in _REFUSALS:
+            message = f"the API server refuses its pull secret: {error}"
+            self._tell(key, lambda account: ReportEvent(account, "PullSecretRefused", message))
+            return AttemptState.REFUSED
+        # Such as an admission webhook that cannot be called (500), in one namespace alone.
+        asked = not error.away and error.status != THROTTLED
+        if asked and self.queue.failures(key) >= _TOLD_FAILURES:
+            message = f"the API server fails to write its pull secret: {error}"
+            self._tell(key, lambda account: ReportEvent(account, "PullSecretFailed", message))
+        return AttemptState.FAILED
 
     def _remember(self, key: AccountKey) -> None:
         """Write what was made into the namespace's ConfigMap, with that of the accounts to come."""

@@ -83,6 +83,11 @@ class WorkQueue:
                 self.add(key)
             self._away.clear()
 
+    def failures(self, key: AccountKey) -> int:
+        """Return how often a key has failed in a row."""
+        with self._condition:
+            return self._failures.get(key, 0)
+
     def succeeded(self, key: AccountKey) -> None:
         """Forget a key's failures, and when it was to be looked at."""
         with self._condition:

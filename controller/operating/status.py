@@ -16,7 +16,7 @@ from regauth.controller.naming import INSTANCE, MANAGED_BY, MANAGER
 from regauth.controller.observing.cluster import Cluster, path_of
 from regauth.controller.observing.docker_config import TYPE
 from regauth.controller.observing.inventory import ACCOUNTS, SECRETS, Inventory, entry
-from regauth.controller.observing.observed import Account, AccountKey, PullSecret
+from regauth.controller.observing.observed import Account, AccountKey, Credential, PullSecret
 from regauth.controller.observing.paging import read_pages
 from regauth.controller.settings import Election
 
@@ -34,7 +34,7 @@ class AccountStanding(StrEnum):
     DETACHED = "detached"
     """Its pull secret is good, and neither of its lists names it."""
     REPORTED = "reported"
-    """An Event of the last hour says what is in the way."""
+    """An Event of the last hour, and newer than its tokens, says what is in the way."""
 
 
 WRONG: Final = frozenset((AccountStanding.EMPTY, AccountStanding.EXPIRED, AccountStanding.REPORTED))
@@ -112,8 +112,12 @@ def _read(
         yield from page.get("items") or []
 
 
-def _reports(cluster: Cluster, namespace: str) -> dict[str, str]:
-    """Return the newest Event about each account, by its UID; API servers keep them an hour."""
+def _reports(cluster: Cluster, namespace: str) -> dict[str, tuple[str, str]]:
+    """
+    Return when and what the newest Event says of each account, by its UID.
+
+    API servers keep them an hour.
+    """
     found: dict[str, tuple[str, str]] = {}
     for one in _read(cluster, "events", namespace, {"fieldSelector": f"source={MANAGER}"}):
         about = one.get("involvedObject")
@@ -121,14 +125,16 @@ def _reports(cluster: Cluster, namespace: str) -> dict[str, str]:
             when, uid = str(one.get("lastTimestamp") or ""), str(about.get("uid"))
             said = (when, f"{one.get('reason')}: {one.get('message')}")
             found[uid] = max(found.get(uid, said), said)
-    return {uid: text for uid, (_, text) in found.items()}
+    return found
 
 
 def _line(
-    account: Account, secret: PullSecret | None, report: str | None, now: datetime
+    account: Account, secret: PullSecret | None, said: tuple[str, str] | None, now: datetime
 ) -> AccountLine:
     credentials = secret.credentials if secret is not None else ()
     expires = min((one.expires for one in credentials), default=None)
+    attached = secret is not None and secret.name in account.pull_secrets
+    report = None if said is None or (attached and _is_over(said[0], credentials)) else said[1]
     if expires is not None and expires <= now:
         return AccountLine(account.key, AccountStanding.EXPIRED, expires, report or "")
     if report is not None:
@@ -137,7 +143,16 @@ def _line(
         return AccountLine(account.key, AccountStanding.NONE)
     if expires is None:
         return AccountLine(account.key, AccountStanding.EMPTY)
-    attached = secret.name in account.pull_secrets
     return AccountLine(
         account.key, AccountStanding.GOOD if attached else AccountStanding.DETACHED, expires
     )
+
+
+def _is_over(reported: str, credentials: tuple[Credential, ...]) -> bool:
+    """Tell whether all tokens were issued after an Event: what was in the way is so no more."""
+    try:
+        moment = datetime.fromisoformat(reported)
+    except ValueError:
+        return False
+    issued = min((one.issued for one in credentials), default=None)
+    return issued is not None and moment.tzinfo is not None and moment < issued

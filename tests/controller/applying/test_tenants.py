@@ -128,6 +128,47 @@ def test_k8_a_quota_that_refuses_is_told_to_the_owner_every_hour_and_counted(
 
 
 @only_own
+def test_k8_a_webhook_that_cannot_be_called_is_told_to_the_owner_when_it_stays_away(
+    api: ApiServer, site: Site, clock: Clock
+) -> None:
+    def fail(request: Request) -> None:
+        if request.what == "PATCH secrets":
+            raise StatusError(500, "InternalError", 'failed calling webhook "a.example.com"')
+
+    api.create("serviceaccounts", "builder", "team-a")
+    api.before = fail
+    for _ in range(4):
+        site.settle()
+        clock.forward(minutes=5)
+        assert api.all("events") == []
+    site.work()
+
+    (event,) = api.all("events")
+    assert event["reason"] == "PullSecretFailed"
+    assert "failed calling webhook" in event["message"]
+    assert standing(site) == {"failed": 1}
+
+
+@only_own
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_k8_a_server_that_is_away_or_busy_is_no_event_of_each_account(
+    api: ApiServer, site: Site, clock: Clock, status: int
+) -> None:
+    def fail(request: Request) -> None:
+        if request.method != "GET":
+            raise StatusError(status, "ServiceUnavailable")
+
+    api.create("serviceaccounts", "builder", "team-a")
+    site.controller.sync()
+    api.before = fail
+    for _ in range(8):
+        site.work()
+        clock.forward(minutes=5)
+
+    assert not any(one.what == "POST events" for one in api.seen)
+
+
+@only_own
 def test_k8_the_soonest_expiry_and_what_has_expired_are_measured(
     api: ApiServer, site: Site, clock: Clock
 ) -> None:

@@ -116,6 +116,28 @@ def test_status_finds_what_somebody_has_to_look_at(
 
 
 @only_own
+def test_status_does_not_say_what_was_in_the_way_before_the_tokens_were_issued(
+    api: ApiServer, clock: Clock, kubeconfig: Path
+) -> None:
+    """The Event is there for an hour, and nobody has to look at it any more."""
+    lease(api, IN_A_LONG_TIME)
+    for name in ("builder", "deployer"):
+        api.create("serviceaccounts", name, "team-a")
+        api.create("secrets", f"{name}-pull-secret", "team-a", type="Opaque", data={})
+    clock.forward(minutes=-20)
+    site = Site(api, clock)
+    site.settle()
+    api.delete("secrets", "team-a", SECRET, None)
+    clock.forward(minutes=15)
+    site.settle()
+    done = call(kubeconfig, "status", "-o", "json", "--all")
+    found = {one["name"]: one["standing"] for one in json.loads(done.stdout)["accounts"]}
+
+    assert found == {"builder": "good", "deployer": "reported"}
+    assert json.loads(done.stdout)["wrong"] == 1
+
+
+@only_own
 def test_status_says_what_has_expired(api: ApiServer, clock: Clock, kubeconfig: Path) -> None:
     lease(api, IN_A_LONG_TIME)
     api.create("serviceaccounts", "builder", "team-a")
