@@ -269,9 +269,9 @@ class Controller:
     def _failed(
         self, key: AccountKey, error: ApiError | ChangeError, at_least: float = 0.0
     ) -> None:
-        answered = isinstance(error, ApiError)
-        pause = self.queue.retry(key, at_least, away=answered and error.away)
-        status = error.status if answered else None
+        away = isinstance(error, ApiError) and error.away
+        pause = self.queue.retry(key, at_least, away=away)
+        status = error.status if isinstance(error, ApiError) else None
         self._host.log.event(
             "failed", "warning", account=str(key), error=str(error), status=status, again_in=pause
         )
