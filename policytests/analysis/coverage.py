@@ -39,7 +39,7 @@ from .impossible import Impossible
 from .invariant_points import InvariantPoints
 from .parts import ERROR, FALSE, TRUE, Parts, Point
 from .places import Places
-from .possible import make
+from .possible import Maker
 from .variations import variations
 
 Situation = Mapping[str, object]
@@ -81,6 +81,19 @@ class _Condition:
     program: Program
     provider: Provider | None
     situations: list[tuple[Situation, Session]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """
+    A condition's parts, and the tokens that were made for them.
+
+    The tokens live as long as the search of one condition: those of all would be too many.
+    """
+
+    condition: _Condition
+    parts: Parts
+    maker: Maker = field(default_factory=Maker)
 
 
 def cover(
@@ -260,7 +273,7 @@ class _Collector:
     def _parts(self, condition: _Condition) -> Iterator[Point]:
         if condition.program.type != BOOL:
             return
-        parts = Parts(condition.program)
+        search = _Search(condition, parts := Parts(condition.program))
         points, pairs = [], []
         for part in parts.parts:
             place = self._places.part(condition.kind, condition.name, part.start, part.end)
@@ -283,23 +296,22 @@ class _Collector:
             for number in parts.effects(values):
                 pairs[number].seen.add(values[number])
         for number in range(len(points)):
-            self._complete(condition, parts, number, points[number], pairs[number])
+            self._complete(search, number, points[number], pairs[number])
         yield from points
         yield from pairs
 
-    def _complete(
-        self, condition: _Condition, parts: Parts, number: int, point: Point, pair: Point
-    ) -> None:
+    def _complete(self, search: _Search, number: int, point: Point, pair: Point) -> None:
         """Find a token for each missing outcome of a part, or that no possible token shows it."""
+        condition, parts = search.condition, search.parts
         where = (condition.kind, condition.name, condition.program, parts.parts[number].node)
         for missing in point.missing:
-            found = _find(condition, parts, missing, itemgetter(number))
+            found = _find(search, missing, itemgetter(number))
             if found:
                 point.suggestions[missing] = found
             elif self._impossible.part(*where, missing):
                 point.give_up(missing)
         for missing in pair.missing:
-            found = _find(condition, parts, missing, _decided(parts, number))
+            found = _find(search, missing, _decided(parts, number))
             if found:
                 pair.suggestions[missing] = found
             elif missing in point.impossible or self._impossible.decides(*where, missing):
@@ -319,13 +331,9 @@ def _decided(parts: Parts, number: int) -> _Outcome:
     return outcome
 
 
-def _find(
-    condition: _Condition,
-    parts: Parts,
-    missing: str,
-    outcome: _Outcome,
-) -> str:
+def _find(search: _Search, missing: str, outcome: _Outcome) -> str:
     """Return a token of the run with one other claim that shows an outcome, as a suite has it."""
+    condition, parts = search.condition, search.parts
     program = condition.program
     tried: set[tuple[str, str]] = set()
     for variables, session in condition.situations:
@@ -339,7 +347,7 @@ def _find(
             if key in tried or outcome(parts.values(varied)) != missing:
                 continue
             tried.add(key)
-            made = make(session.sample, variation)
+            made = search.maker.make(session.sample, variation)
             if made is None:
                 continue
             # The audience is a list to a condition, whichever way the token has it.

@@ -42,6 +42,21 @@ def make(sample: Sample, variation: Variation) -> Made | None:
     return make_with(sample, *variation.written())
 
 
+class Maker:
+    """Makes variations of sample tokens, each once: the parts of a condition ask for the same."""
+
+    def __init__(self) -> None:
+        # With its sample, because only a sample that lives has an `id` of its own.
+        self._made: dict[tuple[int, str], tuple[Sample, Made | None]] = {}
+
+    def make(self, sample: Sample, variation: Variation) -> Made | None:
+        """Return a sample token with a variation and all that follows from it; see `make_with`."""
+        key = (id(sample), str(variation))
+        if key not in self._made:
+            self._made[key] = (sample, make(sample, variation))
+        return self._made[key][1]
+
+
 def make_with(
     sample: Sample, changed: Mapping[str, object], without: tuple[str, ...]
 ) -> Made | None:

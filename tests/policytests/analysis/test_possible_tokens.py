@@ -14,14 +14,17 @@ from regauth.engine.compiler.claim_schemas import known_schema
 from regauth.engine.issuers import ClaimSchema, coherent
 from regauth.engine.policy.policy import Provider
 from regauth.engine.source.problems import Location
-from regauth.policytests.analysis.possible import is_possible
+from regauth.policytests.analysis.possible import Maker, is_possible, make
+from regauth.policytests.analysis.variations import Variation
 from regauth.policytests.execution.run import SuiteError
 from regauth.policytests.tokens.coherence import contradictions
 from regauth.policytests.tokens.issuing import claims_of
 from regauth.policytests.tokens.near_misses import near_misses
 from regauth.policytests.tokens.spec import TokenSpec
-from tests.policytests.conftest import Repository
+from tests.policytests.conftest import TOKENS, Repository
 from tests.policytests.test_plugin import run
+
+from .test_coverage import GRID
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 NAMES = [name for name in schemas.claims_names() if name != "generic"]
@@ -111,3 +114,18 @@ tokens:
     except SuiteError as error:
         codes = [str(one) for one in error.problems if one.code == "impossible-claim"]
         assert codes == []
+
+
+def test_a_maker_makes_a_variation_once_and_of_each_sample_its_own(house: Repository) -> None:
+    more = "  lab: {from: main, claims: {repository: acme/lab}}\n"
+    rows = GRID + "      lab   acme/lab   A    A\n"
+    samples = house.load(rows, TOKENS + more).evaluation.linked.samples
+    main, lab = samples["main"], samples["lab"]
+    maker, ref = Maker(), Variation(("ref",), "refs/heads/x")
+    made = maker.make(main, ref)
+
+    assert made is not None
+    assert made == make(main, ref)
+    assert maker.make(main, Variation(("ref",), "refs/heads/x")) is made
+    assert maker.make(lab, ref) == make(lab, ref) != made
+    assert maker.make(main, Variation(("repository_owner_id",), "x y")) is None
