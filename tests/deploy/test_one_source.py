@@ -21,13 +21,6 @@ import yaml
 from regauth.controller.configuration import read_configuration
 from regauth.controller.installing.admission import admission
 from regauth.controller.installing.monitoring import monitoring
-from regauth.controller.installing.packages import (
-    MODES,
-    POLICY_MAP,
-    alert_rules,
-    chart_template,
-    kustomize_files,
-)
 from regauth.controller.installing.permissions import permissions, service_account
 from regauth.controller.installing.pod_admission import pod_admission
 from regauth.controller.installing.workload import (
@@ -39,6 +32,7 @@ from regauth.controller.installing.workload import (
 from regauth.controller.settings import Attachment, ControllerSettings, Memory, Selection
 
 from .objects import read
+from .packages import MODES, POLICY_MAP, alert_rules, chart_template, kustomize_files
 
 NAMESPACE = "registry-auth"
 IMAGE = "kube-controller:0.1.0"

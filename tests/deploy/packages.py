@@ -9,16 +9,24 @@ import re
 from dataclasses import replace
 from typing import Final
 
+from regauth.controller.installing.admission import admission
+from regauth.controller.installing.monitoring import alert_groups, monitoring
+from regauth.controller.installing.permissions import (
+    namespaced_permissions,
+    permissions,
+    service_account,
+)
+from regauth.controller.installing.pod_admission import STABLE_SINCE, pod_admission
+from regauth.controller.installing.workload import (
+    SETTINGS,
+    deployment,
+    disruption_budget,
+    network_policy,
+)
+from regauth.controller.installing.yaml_blocks import to_yaml
 from regauth.controller.naming import MANAGER
 from regauth.controller.observing.cluster import Object
 from regauth.controller.settings import Attachment, ControllerSettings, Memory, Selection
-
-from .admission import admission
-from .monitoring import alert_groups, monitoring
-from .permissions import namespaced_permissions, permissions, service_account
-from .pod_admission import STABLE_SINCE, pod_admission
-from .workload import SETTINGS, deployment, disruption_budget, network_policy
-from .yaml_blocks import to_yaml
 
 POLICY_MAP: Final = "token-server-policy"
 """The ConfigMap with the policy in the kustomize folder: the token server has the same."""
