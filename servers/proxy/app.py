@@ -20,7 +20,7 @@ from regauth.servers.configuration.proxy_settings import (
     FileKeys,
     ProxySettings,
 )
-from regauth.servers.configuration.settings import WHY_PATH
+from regauth.servers.configuration.settings import WHY_PATH, Settings
 from regauth.servers.http_server.connections import ClientBounds, Clients
 from regauth.servers.http_server.forwarded import ForwardedFields, WithRequestInfo
 from regauth.servers.protocol.errors import error_body
@@ -71,9 +71,7 @@ class Proxy:
             self._telemetry = OpenTelemetry(settings.open_telemetry, "registry-auth-proxy")
         keys = settings.token.keys
         if isinstance(keys, EmbeddedKeys):
-            state = load_state(keys.server)
-            tell_of_sessions(keys.server, state, log)
-            self.embedded = assemble(keys.server, state, log, self._telemetry)
+            self.embedded = _embedded(keys.server, log, self._telemetry)
         policy, decisions = None, None
         if self.embedded is not None and isinstance(keys, EmbeddedKeys):
             policy = _policy(self.embedded, settings, keys, now)
@@ -180,6 +178,13 @@ class _Beside:
         target = environ.get("REQUEST_URI", environ["PATH_INFO"])
         mine = target.partition("?")[0] in self._paths
         return (self._token_server if mine else self._app)(environ, start_response)
+
+
+def _embedded(settings: Settings, log: EventLog, telemetry: OpenTelemetry | None) -> Assembly:
+    """Assemble the token server that the proxy runs beside itself."""
+    state = load_state(settings)
+    tell_of_sessions(settings, state, log)
+    return assemble(settings, state, log, telemetry)
 
 
 def _app(gate: Gate, log: EventLog, registry: RegistryProxy | None) -> App:

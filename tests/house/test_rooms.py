@@ -35,7 +35,9 @@ def test_no_folder_has_more_modules_than_one_can_keep_in_mind(repository: Path) 
 
 def test_every_function_fits_a_screen(repository: Path) -> None:
     lengths = {
-        f"{path.relative_to(repository)} {node.name}": node.end_lineno - node.lineno + 1
+        f"{path.relative_to(repository)}:{node.lineno} {node.name}": node.end_lineno
+        - node.lineno
+        + 1
         for folder in folders(repository)
         for path in folder.glob("*.py")
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
