@@ -5,7 +5,7 @@ What lives here: asking `authenticate` and `decide` about a token, by every logi
 Not here: anything that decides; the prover only claims.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,18 +56,29 @@ def ask(policy: Policy, asked: Asked, providers: Sequence[str]) -> Said:
             return Said(allowed=False, source="no-credentials")
         return _decided(policy, Identity(), NO_CLAIMS, asked)
     refused = Said(allowed=False, source="unknown-provider")
-    for name in (asked.session,) if asked.session else providers:
-        if name not in policy.providers:
-            continue
-        outcome = _login(policy, policy.providers[name], asked)
+    for name, outcome in logins(policy, asked, providers):
         if isinstance(outcome, Refusal):
             refused = Said(allowed=False, source=outcome.reason, provider=name)
             continue
-        said = _decided(policy, outcome.identity, outcome.claims, asked)
+        said = decided(policy, outcome, asked)
         if said.allowed:
             return said
         refused = said
     return refused
+
+
+def logins(
+    policy: Policy, asked: Asked, providers: Sequence[str]
+) -> Iterator[tuple[str, Authenticated | Refusal]]:
+    """Yield what comes of a login by each of some providers; in a session, by the session's own."""
+    for name in (asked.session,) if asked.session else providers:
+        if name in policy.providers:
+            yield name, _login(policy, policy.providers[name], asked)
+
+
+def decided(policy: Policy, login: Authenticated, asked: Asked) -> Said:
+    """Return what a policy says of a request after a login."""
+    return _decided(policy, login.identity, login.claims, asked)
 
 
 def _login(policy: Policy, provider: Provider, asked: Asked) -> Authenticated | Refusal:

@@ -229,7 +229,7 @@ class GrantQuestion:
         name, tag, constraint = targets_of(probe, self._grant)[number]
         target = retargeted(self._target, name, tag)
         side = Side(pair.new, pair.name, pair.universe, target, lists)
-        parts = [constraint, side.statement(self._grant)]
+        parts = [constraint, side.gives(self._grant)]
         if FALSE in parts:
             return target, FALSE
         parts += [side.statement(denial).negation for denial in used.new.values()]

@@ -139,6 +139,14 @@ class Side:
             known = self._known[id(statement)] = (statement, formula)
         return known[1]
 
+    def gives(self, grant: Grant) -> Formula:
+        """Return when a grant allows a name and a tag that were made of its own patterns."""
+        if not self.applies(grant):
+            return FALSE
+        made = self.target.reference is Reference.TAG
+        parts = [not_expired(grant), TRUE if made or not grant.tags else self._tagged(grant)]
+        return self._under(grant, parts)
+
     def _statement(self, statement: Statement) -> Formula:
         denies = isinstance(statement, Denial)
         parts = [
@@ -146,6 +154,11 @@ class Side:
             TRUE if statement.catalog else self._named(statement.patterns, errors=denies),
             self._tagged(statement) if statement.tags else TRUE,
         ]
+        return self._under(statement, parts)
+
+    def _under(self, statement: Statement, parts: list[Formula]) -> Formula:
+        """Return when all parts of a statement hold, its condition among them."""
+        denies = isinstance(statement, Denial)
         if statement.when is not None and FALSE not in parts:
             when = self.evaluator.condition(self.evaluator.program(statement.when))
             # A denial holds unless it is certain not to: an error refuses.
@@ -239,7 +252,7 @@ class Side:
                     _wild(part) if isinstance(part, Wildcard) else part for part in pattern.parts
                 ]
                 whole = Within(languages.NAME, MAX_NAME_LENGTH)
-                yield from self._made(parts, "$wildcard", whole)
+                yield from self._made(parts, "$wildcard", _PATHS, whole)
             else:
                 written = [
                     Literal_(part) if isinstance(part, str) else _wild(part)
@@ -259,15 +272,23 @@ class Side:
         else:
             for tag in grant.tags:
                 whole = Within(languages.TAG, MAX_TAG_PART)
-                yield from self._made(_tag_parts(tag), "$any", whole)
+                yield from self._made(_tag_parts(tag), "$any", _TAG_PARTS, whole)
 
     def _made(
-        self, parts: Sequence[str | Wild | Program], wildcard: str, whole: "Within"
+        self,
+        parts: Sequence[str | Wild | Program],
+        wildcard: str,
+        within: "Within",
+        whole: "Within",
     ) -> Iterator[tuple[Text, Formula]]:
+        """Yield what a pattern makes, and when: each expression's value may stand within it."""
         combinations: list[tuple[Formula, list[Text]]] = [(TRUE, [])]
         for number, part in enumerate(parts):
             if isinstance(part, Program):
-                template = self._template(part)
+                template = [
+                    (both(when, is_valid(text, within)), text)
+                    for when, text in self._template(part)
+                ]
             elif isinstance(part, Wild):
                 made = Variable((Unclaimed(f"{wildcard}{number}"),))
                 template = [(atoms.is_in(made, languages.wildcard(part.written)), made)]

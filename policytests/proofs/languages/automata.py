@@ -23,6 +23,9 @@ MAX_STATES: Final = 4_000
 _SMALL: Final = 100
 """States up to which minimising pays."""
 
+MAX_PREFIXES: Final = 200
+"""Beginnings of texts that are looked at to list a language."""
+
 DEAD: Final = -1
 """The state of a text that cannot be continued to an accepted one."""
 
@@ -60,6 +63,25 @@ class Automaton:
     def accepts(self, text: str) -> bool:
         """Tell whether a text is in the language."""
         return self.run(0, text) in self.finals
+
+    def listed(self, most: int) -> list[str] | None:
+        """Return all texts of the language, or None where there are more than `most`."""
+        useful = _useful(self)
+        found: list[str] = []
+        pending = [(0, "")] if 0 in useful else []
+        for state, text in pending:
+            if state in self.finals:
+                found.append(text)
+            for low, high, target in self.transitions[state]:
+                if target not in useful:
+                    continue
+                if high - low >= most:
+                    return None
+                pending += [(target, text + chr(code)) for code in range(low, high + 1)]
+            # Where the language has no end, this has none either.
+            if len(found) > most or len(pending) > MAX_PREFIXES:
+                return None
+        return found
 
 
 @dataclass(slots=True)

@@ -63,17 +63,24 @@ def cut(
         UndecidedError: A language is not decided, or there are too many states.
     """
     listed = tuple(languages)
-    return list(_cut(listed, wanted, bound, tuple(examples)))
+    found = _cut(listed, wanted, bound, tuple(examples))
+    if isinstance(found, UndecidedError):
+        raise found
+    return list(found)
 
 
 # The claims of one issuer are asked the same again and again, in one policy and its changes.
 @lru_cache(maxsize=MAX_REMEMBERED)
 def _cut(
     listed: tuple[Language, ...], wanted: int, bound: int | None, examples: tuple[str, ...]
-) -> tuple[Cell, ...]:
+) -> tuple[Cell, ...] | UndecidedError:
     product = _Product(listed, wanted)
-    product.visit()
-    cells = product.cells(bound)
+    try:
+        product.visit()
+        cells = product.cells(bound)
+    except UndecidedError as error:
+        # What is too large costs the most: it is not sought again.
+        return error.with_traceback(None)
     for example in reversed(examples):
         where = frozenset(language for language in listed if language.holds(example))
         long = bound is not None and len(example) > bound
@@ -103,6 +110,7 @@ class _Product:
         self._tables = [_table(machine, self._stretches) for machine in self._machines]
         self._after: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
         self._found: dict[frozenset[Language], list[str]] = {}
+        self._single: dict[tuple[int, ...], list[tuple[tuple[int, ...], str]]] = {}
 
     def _next(self, state: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Return the state after a character of each stretch."""
@@ -111,6 +119,16 @@ class _Product:
             rows = [table[one] for table, one in zip(self._tables, state, strict=True)]
             after = self._after[state] = list(zip(*rows, strict=True))
         return after
+
+    def _steps(self, state: tuple[int, ...]) -> list[tuple[tuple[int, ...], str]]:
+        """Return each state after one character, once, with a character that leads to it."""
+        found = self._single.get(state)
+        if found is None:
+            after: dict[tuple[int, ...], str] = {}
+            for (_, picks), target in zip(self._stretches, self._next(state), strict=True):
+                after.setdefault(target, picks[0])
+            found = self._single[state] = list(after.items())
+        return found
 
     def _languages(self, state: tuple[int, ...]) -> frozenset[Language]:
         """Return the languages of the texts that lead to a state."""
@@ -173,12 +191,18 @@ class _Product:
         layers: list[dict[tuple[int, ...], tuple[tuple[int, ...] | None, str]]] = [
             {start: (None, "")}
         ]
+        visited = 0
         for _ in range(bound + 1):
+            if len(layers) > 1 and layers[-1].keys() == layers[-2].keys():
+                # The same states again: every layer after it is the same.
+                layers.append(layers[-1])
+                continue
             layer: dict[tuple[int, ...], tuple[tuple[int, ...] | None, str]] = {}
             for state in layers[-1]:
-                for (_, picks), after in zip(self._stretches, self._next(state), strict=True):
-                    layer.setdefault(after, (state, picks[0]))
-            if sum(map(len, layers)) > MAX_VISITED:
+                for after, pick in self._steps(state):
+                    layer.setdefault(after, (state, pick))
+            visited += len(layers[-1])
+            if visited > MAX_VISITED:
                 raise UndecidedError("long texts")
             layers.append(layer)
         texts = {state: _text(layers, state) for state in layers[-1]}
@@ -187,9 +211,9 @@ class _Product:
         while pending:
             state = pending.popleft()
             found.setdefault(self._languages(state), texts[state])
-            for (_, picks), after in zip(self._stretches, self._next(state), strict=True):
+            for after, pick in self._steps(state):
                 if after not in texts:
-                    texts[after] = texts[state] + picks[0]
+                    texts[after] = texts[state] + pick
                     pending.append(after)
         return found
 

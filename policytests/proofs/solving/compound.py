@@ -11,7 +11,7 @@ means for the parts: `whole in L` holds exactly where the parts lead into `L`.  
 too large is left out.  Then more models are possible, never fewer.
 """
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from itertools import product
 from math import prod
 from typing import Final
@@ -41,14 +41,16 @@ from .expansion import Expansion
 from .theory import Holder
 from .wording import written
 
-MAX_ROUNDS: Final = 4
+MAX_ROUNDS: Final = 3
 """How often what follows for the parts of one compound is followed into others."""
 
-MAX_LINKS: Final = 160
+MAX_LINKS: Final = 64
 """Links of one formula."""
 
 MAX_IMAGES: Final = 16
 """Values of a compound that are asked about because its parts are compared with literals."""
+
+_REST: Final = Unclaimed("$rest")
 
 
 class Compounds:
@@ -106,8 +108,9 @@ class Compounds:
         assert isinstance(name, OpaqueText)  # noqa: S101 - it is a compound
         whole = formulas.atom(TooLong(name, bound))
         for part in text.parts if isinstance(text, Joined) else ():
-            if isinstance(part, (Variable, OpaqueText)):
-                long = formulas.atom(TooLong(part, bound))
+            single = _of_the_same_length(part)
+            if single is not None:
+                long = formulas.atom(TooLong(single, bound))
                 self._facts.append(formulas.some((long.negation, whole)))
         return whole
 
@@ -120,13 +123,21 @@ class Compounds:
         shapes = []
         for number, part in enumerate(fits.parts):
             if isinstance(part, Wild):
-                rest = Variable((Unclaimed("$rest"), Unclaimed(f"{len(self.fits)}.{number}")))
+                rest = Variable((_REST, Unclaimed(f"{len(self.fits)}.{number}")))
                 shapes.append(atoms.is_in(rest, languages.wildcard(part.written)))
                 parts.append(rest)
             else:
                 parts.append(part)
         made = self._same(fits.text, atoms.joined(parts))
         self._facts.append(formulas.some((one.negation, formulas.every([made, *shapes]))))
+        self._with_nothing(one, fits)
+
+    def _with_nothing(self, one: Formula, fits: Fits) -> None:
+        """Say that a text fits where it is the pattern's parts with nothing for each wildcard."""
+        wilds = {part.written for part in fits.parts if isinstance(part, Wild)}
+        if all(languages.wildcard(written).holds("") for written in wilds):
+            made = atoms.joined(part for part in fits.parts if not isinstance(part, Wild))
+            self._facts.append(formulas.some((self._same(fits.text, made).negation, one)))
 
     # -- links
 
@@ -148,8 +159,15 @@ class Compounds:
         return holder
 
     def _note_images(self) -> None:
-        """Ask of each compound what its parts make of the literals that they are compared with."""
+        """
+        Ask of each compound what is known of it.
+
+        That is what its parts make of the literals that they are compared with, and the literals
+        that it begins and ends with.
+        """
         for name, text in self.terms.items():
+            for language in _ends(text):
+                self._asked.setdefault(name, {})[language] = None
             parts = list(dict.fromkeys(atoms.variables_of(text)))
             known = [self._literals(part) for part in parts]
             if not prod(map(len, known)) or prod(map(len, known)) > MAX_IMAGES:
@@ -201,3 +219,29 @@ class Compounds:
         return formulas.some(
             (there.negation, formulas.same(formulas.atom(In(name, language)), inside))
         )
+
+
+def _ends(text: Text) -> Iterator[Language]:
+    """Yield what a text begins and ends with for certain."""
+    parts = text.parts if isinstance(text, Joined) else ()
+    if parts and isinstance(parts[0], Literal_):
+        yield languages.starts_with(parts[0].text)
+    if parts and isinstance(parts[-1], Literal_):
+        yield languages.ends_with(parts[-1].text)
+
+
+def is_rest(holder: Holder) -> bool:
+    """Tell whether a text is what a wildcard of a pattern stands for, or is made of one."""
+    if isinstance(holder, Variable):
+        return holder.path[:1] == (_REST,)
+    key = holder.key
+    if not (isinstance(key, tuple) and key and key[0] == "whole"):
+        return False
+    return any(is_rest(one) for one in atoms.variables_of(key[1]))
+
+
+def _of_the_same_length(text: Text) -> Variable | OpaqueText | None:
+    """Return a single text that is as long as another for certain, or None."""
+    while isinstance(text, Applied) and text.function.name in ("lowerAscii", "upperAscii"):
+        text = text.to
+    return text if isinstance(text, (Variable, OpaqueText)) else None

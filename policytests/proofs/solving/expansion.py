@@ -37,6 +37,9 @@ from .arithmetic import is_followed
 MAX_PINNED: Final = 30
 """Texts that a claim is compared with, for each of which a pattern is written out."""
 
+MAX_LISTED: Final = 16
+"""Texts of a language that is rewritten as a list of them."""
+
 MAX_DEPTH: Final = 3
 """Texts in one pattern that are written out so."""
 
@@ -50,11 +53,15 @@ class Expansion:
 
     def expand(self, formula: Formula) -> Formula:
         """Return a formula whose atoms are about single texts, or opaque."""
-        literals = _literals(formula)
+        single = formulas.rewritten(formula, self._of_single_texts)
+        literals = _literals(single)
         pinned = formulas.rewritten(
-            formula, lambda about, one: self._pinned(about, one, literals, MAX_DEPTH)
+            single, lambda about, one: self._pinned(about, one, literals, MAX_DEPTH)
         )
         return formulas.rewritten(pinned, self._atom)
+
+    def _of_single_texts(self, about: Hashable, one: Formula) -> Formula:
+        return self._in(about.text, about.language) if isinstance(about, In) else one
 
     def _atom(self, about: Hashable, one: Formula) -> Formula:
         match about:
@@ -116,8 +123,11 @@ class Expansion:
                 return self._joined(parts, language, 0)
             case _:
                 pass
-        if language.texts is None and not language.automaton.finals:
-            return FALSE
+        if language.texts is None:
+            # A language of few texts lists them: a claim in it is compared with literals.
+            listed = language.automaton.listed(MAX_LISTED)
+            if listed is not None:
+                return atoms.is_text(text, *listed)
         return formulas.atom(In(text, language))
 
     def _joined(self, parts: tuple[Text, ...], language: Language, state: int) -> Formula:

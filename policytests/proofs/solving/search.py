@@ -22,7 +22,7 @@ from regauth.policytests.proofs.logic.formulas import FALSE, TRUE, Formula
 from regauth.policytests.proofs.logic.universe import Universe
 
 from .arithmetic import Arithmetic
-from .compound import Compounds
+from .compound import Compounds, is_rest
 from .equalities import (
     UnprovedError,
     different_texts,
@@ -35,7 +35,7 @@ from .solver import Solver, Steps
 from .theory import Choice, Examples, Holder, Theory
 from .wording import Wording
 
-MAX_REFUSED: Final = 16
+MAX_REFUSED: Final = 24
 """Models that may turn out to be none before a question is given up."""
 
 COST_OF_ROUND: Final = 300
@@ -48,7 +48,10 @@ MAX_ROUNDS: Final = 2_000
 """Rounds between the clauses and what they do not say."""
 
 VARIANTS: Final = 6
-"""Ways in which the texts of one model are chosen, where something is not decided."""
+"""Ways in which the texts of the first model are chosen, where something is not decided."""
+
+MORE_VARIANTS: Final = 2
+"""Ways in which the texts of a model are chosen after one that was refused."""
 
 SHORT: Final = (20, 3, 2)
 """Elements of a list that is short, shorter and shortest."""
@@ -133,7 +136,7 @@ class Search:
                 solver.add(clause)
                 continue
             numbers = self._numbers_of(arithmetic, _literals(theory, solver))
-            for variant in range(VARIANTS if self.blamed or refused else 1):
+            for variant in range(self._variants(refused)):
                 self.steps.take(COST_OF_MODEL)
                 texts = _model_texts(theory, solver, chosen, variant)
                 if compounds.terms:
@@ -146,7 +149,15 @@ class Search:
             if refused > MAX_REFUSED:
                 break
             solver.add([-literal * solver.value(literal) for literal in theory.atoms.values()])
+            # The next model is another one, and not the same but for what hardly matters.
+            solver.scatter(refused)
         raise UnprovedError(self._reason())
+
+    def _variants(self, refused: int) -> int:
+        """Return in how many ways the texts of a model are chosen."""
+        if refused:
+            return MORE_VARIANTS
+        return VARIANTS if self.blamed else 1
 
     def _numbers_of(
         self, arithmetic: Arithmetic, literals: dict[Compares, bool]
@@ -214,11 +225,17 @@ def _worded(
     variant: int,
 ) -> dict[Holder, str]:
     """Return texts of which compounds are what their parts make, or nothing."""
-    same = [(left, right, equal) for _, left, right, equal in pairs_of(theory, solver, chosen)]
+    # What wildcards stand for is not chosen: whether a text fits is seen from the others.
+    own = {holder: choice for holder, choice in chosen.items() if not is_rest(holder)}
+    same = [
+        (left, right, equal)
+        for _, left, right, equal in pairs_of(theory, solver, chosen)
+        if left in own and right in own
+    ]
     fitting = [
         (fits, solver.value(theory.atoms[about]) == 1) for about, fits in compounds.fits.items()
     ]
-    return Wording(theory, chosen, same, fitting, variant).find() or {}
+    return Wording(theory, own, same, fitting, variant).find() or {}
 
 
 def _short_lists(comparisons: Iterable[Compares]) -> list[Compares]:

@@ -198,6 +198,13 @@ class Solver:
                 best, most = variable, activity[variable]
         return best * self._phase[best] if best else 0
 
+    def scatter(self, seed: int) -> None:
+        """Choose anew which value of each variable is tried first, the same for one number."""
+        state = seed * 2_654_435_761
+        for variable in range(1, len(self._phase)):
+            state = (state * 1_103_515_245 + 12_345) & 0x7FFFFFFF
+            self._phase[variable] = 1 if state >> 16 & 1 else -1
+
     def solve(self) -> bool:
         """
         Tell whether all clauses can hold; `value` then tells how.

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from regauth.engine.access.references import TagState
 from regauth.engine.access.scope import CATALOG, REGISTRY, REPOSITORY, Access, Resource
 from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.policy.policy import Policy
@@ -45,6 +46,25 @@ def grant(when: str = "", name: str = "g", **more: object) -> Document:
     if when:
         found["when"] = when
     return found
+
+
+def looked_up(condition: str, **more: object) -> Document:
+    """Return a policy with tables and one grant."""
+    return policy(grant(condition, **more), definitions=TABLES)
+
+
+def tagged(*tags: str, **more: object) -> Document:
+    """Return a policy that lets push some tags."""
+    return policy(grant("", tags=list(tags), actions=["push"], **more))
+
+
+def push(tag: str, state: TagState = TagState.UNKNOWN) -> Access:
+    return Access(Resource(REPOSITORY, "acme/x"), "push", tag, state)
+
+
+def pair(new: str, bound: str, **claims: object) -> "Attack":
+    """Return an attack by two conditions of one grant."""
+    return Attack(when(new), when(bound), token(**claims))
 
 
 def denial(when: str = "", name: str = "d", **more: object) -> Document:
@@ -122,6 +142,10 @@ def _two(name: str, **more: object) -> dict[str, object]:
 
 
 WITH_TAGS = grant("", "tagged", repositories=["tagged"], tags=["x"])
+TABLES: Document = {
+    "t": {"x": "acme", "y": "acme/x", "K": "k", "": "e", "é": "é"},
+    "u": {"x": ["a", "b"], "y": []},
+}
 SHA = "sha256:" + "a" * 64
 HOUR = {"refreshTokens": {"maxSession": "1h"}}
 
@@ -550,5 +574,278 @@ ATTACKS: dict[str, Callable[[], Attack]] = {
     ),
     "anonymous-is-no-login": lambda: Attack(
         policy(grant('provider == "o"')), policy(anonymous={"repositories": ["acme/*"]}), token()
+    ),
+    # -- by what is newest: positions, filters, written lists, trim, words, wholes, tables, tags
+    "filter-of-three": lambda: pair(
+        'claims.l.filter(e, e == "x").size() == 3',
+        'claims.l.filter(e, e == "x").size() == 2',
+        l=["x"] * 3,
+    ),
+    "filter-two-and-another": lambda: pair(
+        'claims.l.filter(e, e == "x").size() == 2',
+        'claims.l.filter(e, e == "x").size() == 2 && claims.l.all(e, e == "x")',
+        l=["x", "y", "x"],
+    ),
+    "filter-that-fails": lambda: pair(
+        'claims.y.filter(e, e == "x").size() == 1 || claims.b',
+        'claims.y.filter(e, e == "x").size() == 1',
+        y=["x", 1],
+    ),
+    "filter-of-nothing": lambda: pair(
+        'claims.l.filter(e, e == "x").size() == 0',
+        'claims.l.filter(e, e == "x").size() == 0 && size(claims.l) > 0',
+        l=[],
+    ),
+    "filter-and-position": lambda: pair(
+        'claims.l[1] == "x" && claims.l.filter(e, e == "x").size() == 1',
+        'claims.l[1] == "x" && claims.l.filter(e, e == "x").size() == 1 && claims.l.exists_one(e, e != "x") && size(claims.l) == 2',
+        l=["y", "x", "z"],
+    ),
+    "position-beyond": lambda: pair(
+        '!(claims.l[1] == "x") || claims.b', '!(claims.l[1] == "x")', l=["x"]
+    ),
+    "position-past-what-is-followed": lambda: pair(
+        'claims.l[25] == "x"', "false", l=["y"] * 25 + ["x"]
+    ),
+    "positions-twice": lambda: pair(
+        "claims.l[0] == claims.l[2] && claims.l[1] != claims.l[0]",
+        "claims.l[0] == claims.l[1]",
+        l=["x", "y", "x"],
+    ),
+    "position-of-a-text": lambda: Attack(
+        refused("claims.b == false"), refused('claims.y[0] == "x"'), token(y="x")
+    ),
+    "written-list-differs-despite-error": lambda: pair(
+        'claims.y != ["x", "z"]', 'claims.y != ["x", "z"] && claims.y.all(e, e != "w")', y=[1, "w"]
+    ),
+    "written-list-empty": lambda: pair(
+        "claims.l == []", "claims.l == [] && claims.l.exists(e, true)", l=[]
+    ),
+    "written-list-of-claims": lambda: pair(
+        "claims.l == [claims.a, claims.d]",
+        "claims.l == [claims.a, claims.d] && claims.a == claims.d",
+        l=["x", "y"],
+        d="y",
+    ),
+    "pieces-equal-a-list": lambda: pair(
+        'claims.a.split("/") == ["x", "y"]',
+        'claims.a.split("/") == ["x", "y"] && claims.a != "x/y"',
+        a="x/y",
+    ),
+    "exists-one-with-two-others": lambda: pair(
+        'claims.l.exists_one(e, e.startsWith("x"))',
+        'claims.l.exists_one(e, e.startsWith("x")) && size(claims.l) < 3',
+        l=["x", "y", "z"],
+    ),
+    "audience-filter": lambda: pair(
+        'claims.aud.filter(e, e != "q").size() == 2', "false", aud=[AUDIENCE, "z"]
+    ),
+    "trim-of-vertical-tab": lambda: pair(
+        'claims.a.trim() == "x"',
+        'claims.a.matches("^[ \\\\t\\\\n\\\\r]*x[ \\\\t\\\\n\\\\r]*$")',
+        a="\u000bx",
+    ),
+    "trim-of-ideographic-space": lambda: pair(
+        'claims.a.trim() == "x"', 'claims.a == "x" || claims.a.contains(" ")', a="\u3000x"
+    ),
+    "trim-of-a-zero-width-space": lambda: pair(
+        'claims.a.trim() != "x"', 'claims.a.trim() != "x" && !claims.a.contains("x")', a="\u200bx"
+    ),
+    "word-boundary": lambda: pair('claims.a.matches("\\\\bx\\\\b")', 'claims.a == "x"', a="é-x"),
+    "word-boundary-unicode": lambda: pair(
+        'claims.a.matches("\\\\bx")', 'claims.a.matches("(^|[^a-zA-Z0-9_é])x")', a="éx"
+    ),
+    "word-boundary-underscore": lambda: pair(
+        '!claims.a.matches("\\\\bx")', '!claims.a.contains("x")', a="_x"
+    ),
+    "compound-shifted": lambda: pair(
+        'claims.a + "x" == "x" + claims.a', 'claims.a == "" || claims.a == "x"', a="xx"
+    ),
+    "starts-with-itself-and-more": lambda: pair(
+        "claims.d.startsWith(claims.a)", "claims.d == claims.a", a="x", d="xy"
+    ),
+    "does-not-start": lambda: pair(
+        "!claims.d.startsWith(claims.a)",
+        '!claims.d.startsWith(claims.a) && claims.d != ""',
+        a="x",
+        d="",
+    ),
+    "ends-with-a-compound": lambda: pair(
+        'claims.d.endsWith(claims.a + "/x")', 'claims.d == claims.a + "/x"', a="x", d="y/x/x"
+    ),
+    "substring-beyond-the-plane": lambda: pair(
+        'claims.a.substring(1) == "x"',
+        'claims.a.substring(1) == "x" && claims.a.matches("^[\\\\x00-\\\\x{ffff}]x$")',
+        a="😀x",
+    ),
+    "replace-with-what-is-sought": lambda: pair(
+        'claims.a.replace("xy", "y").contains("xy")', 'claims.a.contains("xxyy")', a="xxy"
+    ),
+    "listed-preimage": lambda: pair(
+        'claims.a.lowerAscii() == "ab" && claims.a != "ab"',
+        'claims.a.lowerAscii() == "ab" && claims.a in ["ab", "AB", "Ab"]',
+        a="aB",
+    ),
+    "listed-of-thirty-two": lambda: pair(
+        'claims.a.lowerAscii() == "abcde"',
+        'claims.a.lowerAscii() == "abcde" && claims.a != "ABCDE"',
+        a="ABCDE",
+    ),
+    "listed-class": lambda: pair(
+        'claims.a.matches("^[!-0]$")', 'claims.a.matches("^[!-0]$") && claims.a != "0"', a="0"
+    ),
+    "listed-joined": lambda: pair(
+        'claims.a + claims.d == "xyx"',
+        'claims.a == "" || claims.d == "" || claims.a == "x"',
+        a="xy",
+        d="x",
+    ),
+    "template-or-literal": lambda: Attack(
+        policy(grant(repositories=["acme/${claims.a}", "acme/x"])),
+        policy(grant(repositories=["acme/${claims.a}"])),
+        token(a="X"),
+    ),
+    "template-fails-and-another-fits": lambda: Attack(
+        policy(grant(repositories=["${claims.c}/x", "acme/*"])),
+        policy(grant(repositories=["${claims.c}/x"])),
+        token(),
+    ),
+    "own-name": lambda: Attack(
+        policy(grant(repositories=["**"])),
+        policy(grant(repositories=["${scope.name}"])),
+        token(),
+        pull("example.com:5000/acme/x"),
+    ),
+    "short-value-of-a-long-claim": lambda: Attack(
+        policy(grant(repositories=['acme/${claims.a.replace("x", "")}'])),
+        policy(grant("size(claims.a) <= 255", repositories=['acme/${claims.a.replace("x", "")}'])),
+        token(a="x" * 300 + "y"),
+        pull("acme/y"),
+    ),
+    "long-value-in-a-denial": lambda: Attack(
+        policy(
+            grant(repositories=["acme/*"]),
+            denials=[
+                denial(
+                    'claims.a.matches("^x*$") && size(claims.a) < 200',
+                    repositories=["acme/${claims.a}"],
+                )
+            ],
+        ),
+        policy(grant(repositories=["acme/*"]), denials=[denial(repositories=["acme/${claims.a}"])]),
+        token(a="x" * 300),
+    ),
+    "two-templates-one-name": lambda: Attack(
+        policy(grant(repositories=["${claims.a}${claims.d}"])),
+        policy(grant(repositories=["${claims.a}/${claims.d}"])),
+        token(a="x", d="y"),
+        pull("xy"),
+    ),
+    "tag-template-with-dash": lambda: Attack(
+        tagged("v-${claims.a}"), tagged("v-x", "v-${claims.d}"), token(a="y"), push("v-y")
+    ),
+    "tag-of-128": lambda: Attack(
+        tagged("${claims.a}"), tagged("x", "y*"), token(a="z" * 128), push("z" * 128)
+    ),
+    "new-tag-against-existing": lambda: Attack(
+        tagged("x"), tagged("x", newTagsOnly=True), token(), push("x", TagState.EXISTING)
+    ),
+    "new-tag-unknown": lambda: Attack(
+        tagged("x"), tagged("x", newTagsOnly=True), token(), push("x", TagState.UNKNOWN)
+    ),
+    "new-tags-without-tags": lambda: Attack(
+        policy(grant("", newTagsOnly=True, tags=["*"], actions=["push", "pull"])),
+        policy(grant("", newTagsOnly=True, tags=["*"], actions=["push"])),
+        token(),
+        pull("acme/x", "q"),
+    ),
+    "new-tag-denied-later": lambda: Attack(
+        tagged("x", newTagsOnly=True),
+        policy(
+            grant("", tags=["x"], actions=["push"]),
+            denials=[
+                denial("has(claims.c)", actions=["push"], tags=["x"]),
+                denial("!has(claims.c)", "e", actions=["push"]),
+            ],
+        ),
+        token(),
+        push("x", TagState.NEW),
+    ),
+    "table-key-by-case": lambda: Attack(
+        looked_up('defs.t[claims.a.lowerAscii()] == "acme"'),
+        looked_up('defs.t[claims.a] == "acme"'),
+        token(a="X"),
+    ),
+    "table-of-the-empty-key": lambda: Attack(
+        looked_up('defs.t[claims.a] == "e"'),
+        looked_up('claims.a != "" && defs.t[claims.a] == "e"'),
+        token(a=""),
+    ),
+    "table-of-an-empty-list": lambda: Attack(
+        looked_up("defs.u[claims.a].all(e, e == claims.d)"),
+        looked_up("defs.u[claims.a].exists(e, e == claims.d)"),
+        token(a="y"),
+    ),
+    "table-as-a-name": lambda: Attack(
+        looked_up("", repositories=["${defs.t[claims.a]}/x"]),
+        looked_up("", repositories=["acme/x"]),
+        token(a="y"),
+        pull("acme/x/x"),
+    ),
+    "client-both-ways": lambda: Attack(
+        when("true == true"),
+        when('client.inNetwork("0.0.0.0/0") || client.inNetwork("::/0")'),
+        token(),
+    ),
+    "client-denied-by-error": lambda: Attack(
+        policy(grant()),
+        policy(
+            grant(),
+            denials=[denial('client.inNetwork("10.0.0.0/8") && !client.inNetwork("10.0.0.0/8")')],
+        ),
+        token(),
+    ),
+    "longer-session-of-a-young-login": lambda: Attack(
+        policy(grant(), providers={"o": provider(refreshTokens={"maxSession": "2h"})}),
+        policy(grant(), providers={"o": provider(**HOUR)}),
+        token(exp=SECONDS - 5000),
+        session=timedelta(seconds=5400),
+    ),
+    "rule-as-of-now": lambda: Attack(
+        policy(
+            grant(),
+            providers={
+                "o": provider(
+                    rules=[{"name": "r", "check": "now >= timestamp(claims.exp)"}], **HOUR
+                )
+            },
+        ),
+        policy(
+            grant("now < timestamp(claims.exp)"),
+            providers={
+                "o": provider(
+                    rules=[{"name": "r", "check": "now >= timestamp(claims.exp)"}], **HOUR
+                )
+            },
+        ),
+        token(exp=SECONDS - 1000),
+        session=timedelta(seconds=1800),
+    ),
+    "sum-of-times": lambda: pair(
+        "claims.exp - claims.iat == 300",
+        f"claims.exp - claims.iat == 300 && claims.iat != {SECONDS}",
+        exp=SECONDS + 300,
+        iat=SECONDS,
+    ),
+    "map-size": lambda: pair(
+        "size(claims.m) == 2",
+        "has(claims.m.k) && has(claims.m.o) && size(claims.m) == 2",
+        m={"q": 1, "r": 2},
+    ),
+    "class-in-scope": lambda: Attack(
+        policy(grant('scope.class == "plugin"', **{"class": "plugin"})),
+        policy(grant('scope.class == ""', **{"class": "plugin"})),
+        token(),
+        pull("acme/x", class_="plugin"),
     ),
 }

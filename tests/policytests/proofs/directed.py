@@ -633,6 +633,10 @@ GAINS: dict[str, tuple[Change, Change]] = {
         _set(*G, "when", 'claims.c.startsWith(claims.a + "/")'),
         _set(*G, "when", 'claims.c.startsWith(claims.a + "/") && claims.c.endsWith("/x")'),
     ),
+    "compound-does-not-fit": (
+        _set(*G, "when", "!claims.d.startsWith(claims.a)"),
+        _set(*G, "when", '!claims.d.startsWith(claims.a) && claims.a != "xy"'),
+    ),
     "compound-of-what-is-missing": (
         _set(*G, "when", 'claims.d.matches("(?s).*") && (claims.y.trim() == claims.d || !has(claims.y))'),
         _set(*G, "when", 'claims.d.matches("(?s).*") && claims.y.trim() == claims.d'),
@@ -833,6 +837,19 @@ EQUALS: dict[str, tuple[Change, Change]] = {
     "compound-of-a-literal": (
         _set(*G, "when", 'claims.a == "X" && claims.a.lowerAscii() == claims.d.trim()'),
         _set(*G, "when", 'claims.a == "X" && claims.d.trim() == "x"'),
+    ),
+    "fits-itself": (
+        _set(*G, "when", "claims.a == claims.d && !claims.d.startsWith(claims.a)"),
+        _set(*G, "when", "false"),
+    ),
+    "listed": (
+        _set(*G, "when", 'claims.d.replace("x", "y") == "é" && claims.a + claims.d != "é"'),
+        _set(*G, "when", 'claims.d == "é" && claims.a != ""'),
+    ),
+    "long-part": (
+        _set(*G, "repositories", ["acme/${claims.a.lowerAscii()}/**"]),
+        _both(_set(*G, "repositories", ["acme/${claims.a.lowerAscii()}/**"]),
+              _set(*G, "when", 'claims.d == "x" && size(claims.a) <= 255')),
     ),
     "compound-name": (
         _set(*G, "when", 'scope.name == claims.d.replace("x", "y")'),

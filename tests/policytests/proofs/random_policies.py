@@ -9,13 +9,15 @@ import json
 import random
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from regauth.engine.access.references import TagState, is_tag
 from regauth.engine.access.scope import CATALOG, REGISTRY, REPOSITORY, Access, Resource
 from regauth.engine.compiler.compiler import compile_policy
+from regauth.engine.decisions.authentication import Authenticated
 from regauth.engine.policy.policy import Policy
-from regauth.policytests.proofs.confirmation import Asked, ask
+from regauth.policytests.proofs.confirmation import Asked, ask, decided, logins
 
 ZERO = timedelta(0)
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -335,6 +337,18 @@ def accesses(*, tagged: bool, stated: bool = False) -> Iterator[Access]:
     yield Access(Resource(REGISTRY, CATALOG), "*")
 
 
+def _successful(policy: Policy, asked: Asked, providers: list[str]) -> list[Authenticated]:
+    """Return the logins that succeed; one counts for all that is asked for with its token."""
+    found = [outcome for _, outcome in logins(policy, asked, providers)]
+    return [one for one in found if isinstance(one, Authenticated)]
+
+
+def _is_allowed(policy: Policy, asked: Asked, successful: list[Authenticated]) -> bool:
+    return asked.service in policy.services and any(
+        decided(policy, one, asked).allowed for one in successful
+    )
+
+
 def refutation(
     choose: Random, new: Policy, bound: Policy, tokens: int, *, anything: bool
 ) -> str | None:
@@ -347,13 +361,19 @@ def refutation(
         claims = choose.token(anything=anything)
         moment = NOW + timedelta(seconds=choose.choice([0, 0, 0.5, 1, 2, 90_000]))
         ago = timedelta(seconds=choose.choice([0, 60, 3000, 5400]))
-        for access in choose.sample(asked_for, min(len(asked_for), 40)):
-            for name in new.providers:
-                lasting = new.providers[name].max_session is not None and ago
-                session = name if lasting else ""
-                asked = Asked(claims, SERVICE, access, moment, moment - (lasting or ZERO), session)
-                if ask(new, asked, [name]).allowed and not ask(bound, asked, providers).allowed:
-                    return f"{access} at {moment}, login {asked.at}, by {json.dumps(claims)}"
+        some = choose.sample(asked_for, min(len(asked_for), 40))
+        for name in new.providers:
+            lasting = new.providers[name].max_session is not None and ago
+            session = name if lasting else ""
+            begun = moment - (lasting or ZERO)
+            asked = Asked(claims, SERVICE, some[0], moment, begun, session)
+            ours = _successful(new, asked, [name])
+            theirs = _successful(bound, asked, providers) if ours else []
+            for access in some if ours else []:
+                wanted = replace(asked, access=access)
+                if _is_allowed(new, wanted, ours) and not _is_allowed(bound, wanted, theirs):
+                    return f"{access} at {moment}, login {begun}, by {json.dumps(claims)}"
+        for access in some:
             bare = Asked(None, SERVICE, access, moment, moment)
             if ask(new, bare, []).allowed and not ask(bound, bare, []).allowed:
                 return f"{access} without credentials"

@@ -597,6 +597,42 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         'edge = ""',
         'condition:claims.a.matches("\\\\bx\\\\b")',
     ),
+    "made-names-have-one-segment": (
+        "statements.py",
+        'yield from self._made(parts, "$wildcard", _PATHS, whole)',
+        'yield from self._made(parts, "$wildcard", _TAG_PARTS, whole)',
+        "attack:template-with-two-segments",
+    ),
+    "digests-are-not-given": (
+        "statements.py",
+        "parts = [not_expired(grant), TRUE if made or not grant.tags else self._tagged(grant)]",
+        "parts = [TRUE if made or not grant.tags else FALSE]",
+        "pair:digest",
+    ),
+    "long-lists-are-short": (
+        "languages/automata.py",
+        "if high - low >= most:\n                    return None",
+        "if high - low >= most:\n                    continue",
+        "pair:regex-class",
+    ),
+    "fits-unless-it-is-the-same": (
+        "solving/compound.py",
+        "self._facts.append(formulas.some((self._same(fits.text, made).negation, one)))",
+        "self._facts.append(formulas.some((self._same(fits.text, made), one)))",
+        "pair:compound-does-not-fit",
+    ),
+    "functions-keep-the-length": (
+        "solving/compound.py",
+        'while isinstance(text, Applied) and text.function.name in ("lowerAscii", "upperAscii"):',
+        "while isinstance(text, Applied):",
+        "attack:short-value-of-a-long-claim",
+    ),
+    "wholes-begin-otherwise": (
+        "languages/cells.py",
+        "if len(layers) > 1 and layers[-1].keys() == layers[-2].keys():",
+        "if len(layers) > 1:",
+        "pair:denial-long-template",
+    ),
     "keys-of-tables-are-parts-of-the-token": (
         "evaluation/steps.py",
         'return path is not None and (path[0] == "claims" or path[0] in loops.parts)',
