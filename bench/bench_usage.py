@@ -27,10 +27,11 @@ from bench_replay import POLICY, REQUESTS, log_lines, replay
 
 from regauth.engine import Policy
 from regauth.policytests.execution.policies import compile_folder
-from regauth.policytests.usage.cases import CaseFile
 from regauth.policytests.usage.counting import UsageCounter
 from regauth.policytests.usage.reading import read_logs
-from regauth.policytests.usage.tightening import plan, tighten
+from regauth.policytests.usage.tightening.cases import CaseFile
+from regauth.policytests.usage.tightening.checking import tighten
+from regauth.policytests.usage.tightening.plans import Bounds, plan
 
 USAGE_RATIO = 1.2
 TIGHTEN_RATIO = 2.0
@@ -62,7 +63,7 @@ def tightened(policy: Policy, log: str, files: dict[str, str]) -> float:
     with CaseFile() as cases:
         counter = UsageCounter(policy, cases)
         read_logs([log], None, counter.add)
-        planned = plan(counter.result(), names=5, reason_to_keep=lambda _: "")
+        planned = plan(counter.result(), Bounds(), lambda _: "")
         tighten(files, cases, planned, datetime.now(UTC))
     return time.process_time() - began
 

@@ -38,10 +38,11 @@ OPTIONS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     (
         "usage-log",
         {
-            "metavar": "LOG",
+            "metavar": "[FOLDER=]LOG",
             "action": "append",
             "default": [],
-            "help": "show in the HTML report what this decision log never used, and near refusals",
+            "help": "show in the HTML report what this decision log, that of the policy in FOLDER, "
+            "never used, and near refusals",
         },
     ),
     ("front", {"action": "store_true", "help": "report as the policytest command does"}),

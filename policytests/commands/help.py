@@ -70,6 +70,7 @@ EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
     "suggest": (
         "policytest suggest decisions.jsonl decisions.jsonl.1.gz > draft.yaml",
         "policytest suggest decisions.jsonl --since 30d --write registry/",
+        "policytest suggest tokens.txt --asks repository:acme/tools:pull",
     ),
     "who-can": ("policytest who-can push acme/app",),
     "profiles": ("policytest profiles",),

@@ -61,12 +61,21 @@ def usage(logs: tuple[str, ...], **options: object) -> None:
     show_default=True,
     help="The most names that take the place of a pattern with wildcards; 0 keeps such patterns.",
 )
+@click.option(
+    "--values",
+    type=click.IntRange(min=0, max=20),
+    default=3,
+    show_default=True,
+    help="The most values of a claim that become a condition; 0 adds no condition.",
+)
 @click.option("--any-age", is_flag=True, help="Take every grant for older than the log.")
 @click.option("--write", is_flag=True, help="Write the change, unless a suite fails.")
 def tighten(logs: tuple[str, ...], **options: object) -> None:
     """Show the narrowest change of the grants that keeps what decision logs were allowed.
 
-    Unused grants, actions and patterns go. Grants that end, or are younger than the log, stay.
+    Unused grants, actions, patterns, tags, providers and alternatives of conditions go. A grant
+    that few workloads used asks for their ids, where no test expects others. Grants that end, or
+    are younger than the log, stay.
     """
     from .usage import Tightening
 
@@ -74,8 +83,19 @@ def tighten(logs: tuple[str, ...], **options: object) -> None:
 
 
 @click.command(epilog=_example("suggest"))
-@click.argument("sources", nargs=-1, required=True, metavar="LOG|SUITE...")
+@click.argument("sources", nargs=-1, required=True, metavar="LOG|TOKENS|SUITE...")
 @_SINCE
+@click.option(
+    "--asks",
+    multiple=True,
+    metavar="SCOPE",
+    help="What tokens of TOKENS ask for (default: to pull and push the images of their own name).",
+)
+@click.option(
+    "--service",
+    default="",
+    help="The registry's service for TOKENS (default: the host of their audience).",
+)
 @click.option(
     "--write",
     "folder",
@@ -83,14 +103,16 @@ def tighten(logs: tuple[str, ...], **options: object) -> None:
     metavar="DIR",
     help="Write DIR/policy/policy.yaml and DIR/suggested.policytest.yaml; never over a file.",
 )
-def suggest(sources: tuple[str, ...], since: str | None, folder: Path | None) -> None:
-    """Draft a first policy that allows what decision logs, or the tokens of suites, were allowed.
+def suggest(sources: tuple[str, ...], **options: object) -> None:
+    """Draft a first policy that allows what decision logs, or tokens, were allowed.
 
     It is for a server that allows everything so far. Conditions compare ids that the issuer gives,
     never values that people choose. `policytest check` warns until the draft's first line is gone.
 
-    SUITE ends in .policytest.yaml; everything else is a log, plain or gzip.
+    LOG is a decision log, plain or gzip, or - for standard input. TOKENS is a file of JWTs, or of
+    their claims as JSON; nobody verifies them, and no token is shown. SUITE ends in
+    .policytest.yaml.
     """
     from .usage import run_suggest
 
-    raise SystemExit(run_suggest(sources, since, folder))
+    raise SystemExit(run_suggest(sources, options))

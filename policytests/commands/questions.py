@@ -36,6 +36,17 @@ UNVERIFIED: Final = (
 )
 
 
+TOKEN_IN_ARGUMENTS: Final = (
+    "this is a token itself, which the process list and the shell's history show; "
+    f"give its file, or write {STANDARD_INPUT} and give it on standard input"
+)
+
+
+def is_token(argument: str) -> bool:
+    """Tell whether an argument is a token itself."""
+    return _TOKEN.fullmatch(argument) is not None
+
+
 class QuestionError(Exception):
     """A question cannot be asked: no such token, no policy; the caller's fault."""
 
@@ -107,11 +118,8 @@ class Options:
         Raises:
             QuestionError: There is no such token, or it is not clear what is asked about it.
         """
-        if _TOKEN.fullmatch(token):
-            raise QuestionError(
-                "this is a token itself, which the process list and the shell's history show; "
-                f"give its file, or write {STANDARD_INPUT} and give it on standard input"
-            )
+        if is_token(token):
+            raise QuestionError(TOKEN_IN_ARGUMENTS)
         if token == STANDARD_INPUT or Path(token).is_file():
             return self._real(token)
         suites = self.suites()

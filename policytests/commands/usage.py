@@ -7,9 +7,12 @@ Not here: reading logs, counting and tightening (`regauth.policytests.usage`), a
 
 import difflib
 import os
+import shutil
 import sys
+import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,17 +29,27 @@ from regauth.policytests.execution.run import Loaded, Run, SuiteError
 from regauth.policytests.exit_codes import NOTHING_RUN, POLICY_BROKEN, USAGE
 from regauth.policytests.proofs import Question, more_access
 from regauth.policytests.replay.deciding import UndecidedReason
-from regauth.policytests.replay.logs import LogError
+from regauth.policytests.replay.logs import STANDARD_INPUT, LogError
 from regauth.policytests.suites.suite import SUFFIX
-from regauth.policytests.usage.ages import Ages
-from regauth.policytests.usage.cases import CaseFile, CasesError
-from regauth.policytests.usage.counting import Usage
-from regauth.policytests.usage.formats import FORMATS, span
+from regauth.policytests.usage.formats import FORMATS, changes, span
 from regauth.policytests.usage.gathering import Gathered, TooManyError
+from regauth.policytests.usage.raw_tokens import Asking
 from regauth.policytests.usage.reading import LogQuestion, Sources, UsageError
+from regauth.policytests.usage.samples import records_of
 from regauth.policytests.usage.suggesting import POLICY_FILE, Suggestion, SuggestionError, suggest
-from regauth.policytests.usage.tightening import Tightened, TighteningError, lines_of, plan, tighten
-from regauth.policytests.wording import counted
+from regauth.policytests.usage.tightening.ages import Ages
+from regauth.policytests.usage.tightening.cases import CaseFile, CasesError
+from regauth.policytests.usage.tightening.checking import (
+    Tightened,
+    TighteningError,
+    contradicted,
+    tighten,
+)
+from regauth.policytests.usage.tightening.plans import Bounds, Plan, plan
+from regauth.policytests.usage.tightening.rewriting import lines_of
+from regauth.policytests.usage.uses import Usage
+
+from .questions import TOKEN_IN_ARGUMENTS, is_token
 
 TESTS_FAILED: Final = 1
 INCOMPLETE: Final = 1
@@ -73,6 +86,7 @@ class Tightening:
     policy: Path
     since: str | None
     names: int
+    values: int
     any_age: bool
     write: bool
 
@@ -91,14 +105,15 @@ class Tightening:
         sources = _files(self.policy)
         try:
             with CaseFile() as cases:
-                done = self._tightened(question.count(logs, policy, cases), cases, sources)
+                usage = question.count(logs, policy, cases)
+                done = self._tightened(usage, cases, sources)
         except (UsageError, LogError, CasesError, TighteningError) as error:
             sys.stderr.write(f"policytest: {visible(str(error))}\n")
             return USAGE
         if isinstance(done, int):
             return done
         sys.stdout.write(_diff(sources, done.files, self.policy))
-        self._say_what_is_lost(policy, done)
+        self._say_what_is_lost(usage, done)
         code = self._run_suites(done)
         if self.write and not code:
             for name, text in done.files.items():
@@ -114,13 +129,37 @@ class Tightening:
         sys.stderr.write(f"{span(usage)}\n")
         if not usage.requests:
             return NOTHING_RUN
-        planned = plan(usage, names=self.names, reason_to_keep=self._reasons(usage.first))
+        bounds = Bounds(self.names, self.values)
+        planned = plan(usage, bounds, self._reasons(usage.first))
         for kept in planned.kept:
             sys.stderr.write(f"kept: {kept.grant}: {kept.reason}\n")
+        planned = self._without_contradicted(planned, sources, usage.policy)
         if not planned:
             sys.stderr.write("nothing to tighten: the log used everything else\n")
             return 0
         return tighten(sources, cases, planned, datetime.now(UTC))
+
+    def _without_contradicted(
+        self, planned: Plan, sources: Mapping[str, str], policy: Policy
+    ) -> Plan:
+        """Leave alone the users of grants of whom a suite expects more than the log saw."""
+        if not planned.claims:
+            return planned
+        folder, run = self.policy.resolve(), Run.at(Path.cwd())
+        try:
+            expected = [
+                record
+                for path in suites_about(run, folder)
+                for record in records_of(run.load(path))
+            ]
+        except SuiteError:
+            expected = []  # the suites run later, and it is said then
+        found = contradicted(sources, planned, policy, expected)
+        for grant, suite in found.items():
+            sys.stderr.write(
+                f"kept: {grant}: its users stay; {suite} has others, who may do it too\n"
+            )
+        return planned.with_claims_of(planned.claims.keys() - found)
 
     def _reasons(self, first: datetime | None) -> Callable[[Statement], str]:
         """Return what says why a grant stays though the log does not use it."""
@@ -136,21 +175,18 @@ class Tightening:
 
         return reason
 
-    def _say_what_is_lost(self, old: Policy, done: Tightened) -> None:
-        gained = more_access(Question(new=done.policy, bound=old))
+    def _say_what_is_lost(self, usage: Usage, done: Tightened) -> None:
+        gained = more_access(Question(new=done.policy, bound=usage.policy))
         proved = "it is proved" if gained.proved else "it is not proved"
         sys.stderr.write(f"{proved} that nobody gains access by this change\n")
-        sys.stderr.write(
-            f"{counted(len(done.plan.removed), 'grant')} removed, "
-            f"{counted(len(done.plan.actions), 'grant')} with fewer actions, "
-            f"{counted(len(done.plan.patterns), 'grant')} with fewer or narrower patterns\n"
-        )
+        for line in changes(done.plan, usage):
+            sys.stderr.write(f"{visible(line)}\n")
 
     def _run_suites(self, done: Tightened) -> int:
         """Run the suites of this policy on the new one; return the exit code."""
         folder, here = self.policy.resolve(), Path.cwd()
         known = Run.at(here)
-        paths = [one for one in sorted(here.rglob(f"*{SUFFIX}")) if _is_about(known, one, folder)]
+        paths = suites_about(known, folder)
         changed = Run.at(here)
         compilation = Compilation(done.policy, (), done.files)
         changed.policies.put(folder, CompiledFolder(folder, self.policy.as_posix(), compilation))
@@ -176,6 +212,12 @@ def _holds(case: Case, loaded: Loaded) -> bool:
     """Tell whether a case passes; one that may fail counts for nothing."""
     passed = case.judge(loaded.evaluation).outcome is CaseOutcome.PASSED
     return passed or case.exemption is not None
+
+
+def suites_about(run: Run, folder: Path) -> list[Path]:
+    """Return the suites below the current folder that are about a policy, or cannot be read."""
+    here = Path.cwd()
+    return [one for one in sorted(here.rglob(f"*{SUFFIX}")) if _is_about(run, one, folder)]
 
 
 def _is_about(run: Run, suite: Path, folder: Path) -> bool:
@@ -206,33 +248,64 @@ def _diff(before: Mapping[str, str], after: Mapping[str, str], folder: Path) -> 
 # --- suggest -------------------------------------------------------------------------------------
 
 
-def run_suggest(names: Sequence[str], since: str | None, folder: Path | None) -> int:
+def run_suggest(names: Sequence[str], options: Mapping[str, object]) -> int:
     """Show a first policy, and write it and its suite where that was asked for."""
+    folder = cast("Path | None", options["folder"])
+    asking = Asking(cast("tuple[str, ...]", options["asks"]), str(options["service"]))
     try:
         if folder is not None:
             _check_free(folder)
-        sources = Sources.of(names, since)
-        gathered, faults = Gathered(), Counter[UndecidedReason]()
-
-        def fault(why: UndecidedReason) -> None:
-            faults[why] += 1
-
-        sources.read(gathered.add, fault)
-        if not gathered.requests:
-            sys.stderr.write("policytest: no request of these logs was answered\n")
-            return NOTHING_RUN
-        made = suggest(gathered, datetime.now(UTC))
-        sources.read(made.check, lambda _: None)
-        if folder is None:
-            sys.stdout.write(made.draft.text)
-        else:
-            _write_suggestion(folder, made)
+        _check_arguments(names)
+        with ExitStack() as stack:
+            held = stack.enter_context(_held()) if STANDARD_INPUT in names else None
+            sources = Sources.of(names, cast("str | None", options["since"]), asking, held)
+            return _suggested(sources, folder)
     except (UsageError, LogError, TooManyError, SuggestionError, OSError) as error:
         sys.stderr.write(f"policytest: {visible(str(error))}\n")
         return USAGE
     except SuiteError as error:
         sys.stderr.write(f"{error.render()}\n")
         return USAGE
+
+
+def _check_arguments(names: Sequence[str]) -> None:
+    """
+    Check that no argument is a token itself.
+
+    Raises:
+        UsageError: One is.
+    """
+    if any(map(is_token, names)):
+        raise UsageError(TOKEN_IN_ARGUMENTS)
+
+
+@contextmanager
+def _held() -> Iterator[Path]:
+    """Keep standard input in a file, which only its owner reads: it is read twice."""
+    with tempfile.NamedTemporaryFile(prefix="policytest-") as held:
+        shutil.copyfileobj(sys.stdin.buffer, held)
+        held.flush()
+        yield Path(held.name)
+
+
+def _suggested(sources: Sources, folder: Path | None) -> int:
+    gathered, faults = Gathered(), Counter[UndecidedReason]()
+
+    def fault(why: UndecidedReason) -> None:
+        faults[why] += 1
+
+    for name in sources.tokens:
+        sys.stderr.write(f"{visible(name)}: its tokens are not verified; anybody can write some\n")
+    sources.read(gathered.add, fault)
+    if not gathered.requests:
+        sys.stderr.write("policytest: no request of these logs was answered\n")
+        return NOTHING_RUN
+    made = suggest(gathered, datetime.now(UTC))
+    sources.read(made.check, lambda _: None)
+    if folder is None:
+        sys.stdout.write(made.draft.text)
+    else:
+        _write_suggestion(folder, made)
     _tell_suggestion(made, gathered, faults)
     return INCOMPLETE if made.lacking else 0
 

@@ -9,44 +9,45 @@ A part counts as used when the policy of today grants an access by it.  What wai
 too: a token server leaves such an access to a proxy.
 """
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Final, NamedTuple
+from datetime import datetime, timedelta
+from typing import Final
 
 from regauth.engine.access.outcomes import Refusal, Verdict, Why
+from regauth.engine.access.references import is_tag
 from regauth.engine.access.scope import Access
+from regauth.engine.compiler.claim_schemas import known_schema
 from regauth.engine.decisions.authentication import Authenticated
 from regauth.engine.decisions.decide import Request, Unseen, decide
 from regauth.engine.decisions.workload import choose
+from regauth.engine.policy.patterns.names import Pattern
+from regauth.engine.policy.patterns.tags import TagPattern
 from regauth.engine.policy.policy import Policy, Statement
 from regauth.engine.tokens.jwt import Claims, recalled
 from regauth.policytests.replay.deciding import LoggedIn, Replay, UndecidedReason
 from regauth.policytests.replay.dependencies import Dependencies
 from regauth.policytests.replay.questions import asked_of
 from regauth.policytests.replay.records import Record
+from regauth.policytests.usage.tightening.cases import Case, CaseFile
+from regauth.policytests.usage.tightening.claimed import (
+    NarrowingClaims,
+    SeenValues,
+    Values,
+    of_policy,
+)
 
-from .cases import Case, CaseFile
+from .uses import GrantUse, Usage, Used
 
 MAX_REMEMBERED: Final = 10_000
 """Kinds of requests that are remembered, so that equal ones are decided once."""
 
-MAX_NAMES: Final = 20
-"""Names that are remembered of one pattern."""
-
 MAX_NEAR: Final = 1_000
 """Identities near a refusal that are remembered."""
 
-
-class Used(NamedTuple):
-    """One access that a part of the policy gave, or leaves to the tag."""
-
-    grant: str
-    action: str
-    pattern: int
-    """The number of the pattern that matched; -1 for the catalog."""
-    name: str
+_NUMBER: Final = 4
+_NO_NARROWING: Final = NarrowingClaims(known_schema("generic"), (), (), frozenset())
+"""For requests without credentials."""
 
 
 @dataclass(slots=True)
@@ -55,87 +56,12 @@ class _Counted:
 
     uses: tuple[Used, ...]
     provider: str
+    given: tuple[tuple[bool, str], ...] = ()
+    lifetime: timedelta | None = None
     count: int = 0
     last: datetime | None = None
-
-
-@dataclass(slots=True)
-class GrantUse:
-    """How a grant was used."""
-
-    count: int = 0
-    last: datetime | None = None
-    actions: Counter[str] = field(default_factory=Counter)
-    patterns: Counter[int] = field(default_factory=Counter)
-    providers: Counter[str] = field(default_factory=Counter)
-    names: dict[int, set[str]] = field(default_factory=dict)
-    """The names by pattern; more than `MAX_NAMES` stand for any."""
-
-    def add(self, use: Used, provider: str, count: int, last: datetime | None) -> None:
-        """Count a use that happened so often."""
-        self.count += count
-        self.actions[use.action] += count
-        self.patterns[use.pattern] += count
-        self.providers[provider] += count
-        if last is not None and (self.last is None or last > self.last):
-            self.last = last
-        seen = self.names.setdefault(use.pattern, set())
-        if len(seen) <= MAX_NAMES:
-            seen.add(use.name)
-
-
-@dataclass(slots=True)
-class Usage:
-    """What a log's requests used of a policy."""
-
-    policy: Policy
-    requests: int = 0
-    first: datetime | None = None
-    last: datetime | None = None
-    logins: Counter[str] = field(default_factory=Counter)
-    """Accepted logins by provider; "" for requests without credentials."""
-    refused: Counter[str] = field(default_factory=Counter)
-    """Requests whose login is refused, by the reason."""
-    undecided: Counter[UndecidedReason] = field(default_factory=Counter)
-    grants: dict[str, GrantUse] = field(default_factory=dict)
-    near: dict[tuple[str, str], int] = field(default_factory=dict)
-    """Identities near a refusal, each with the reason, and how often."""
-
-    def unused_grants(self) -> list[Statement]:
-        """Return the grants that nobody used."""
-        return [one for one in self.policy.grants if one.name not in self.grants]
-
-    def unused_providers(self) -> list[str]:
-        """Return the providers of whom nobody logged in."""
-        return [name for name in self.policy.providers if not self.logins[name]]
-
-    def unused_definitions(self) -> list[str]:
-        """Return the definitions that no denial, rule or used grant reads."""
-        programs = [one for denial in self.policy.denials for one in denial.programs]
-        programs += [one for each in self.policy.providers.values() for one in each.programs]
-        for grant in self.policy.grants:
-            programs += grant.programs if grant.name in self.grants else ()
-        read: set[str] = set()
-        waiting = [name for one in programs for name in one.definitions]
-        while waiting:
-            name = waiting.pop()
-            if name not in read:
-                read.add(name)
-                waiting += self.policy.definitions[name].definitions
-        return [name for name in self.policy.definitions if name not in read]
-
-    def unused_parts(self) -> Iterator[tuple[Statement, tuple[str, ...], tuple[int, ...]]]:
-        """Yield the used grants with the actions and the patterns that nobody used."""
-        for grant in self.policy.grants:
-            use = self.grants.get(grant.name)
-            if use is None or grant.catalog:
-                continue
-            actions = tuple(one for one in sorted(grant.actions) if not use.actions[one])
-            patterns = tuple(
-                number for number in range(len(grant.patterns)) if not use.patterns[number]
-            )
-            if actions or patterns:
-                yield grant, actions, patterns
+    seen: set[Values] = field(default_factory=set)
+    """The values of narrowing claims that it came with."""
 
 
 class UsageCounter:
@@ -153,7 +79,9 @@ class UsageCounter:
         self._replay = Replay(policy)
         self._reads = Dependencies.of(policy)
         self._known: dict[bytes, _Counted] = {}
+        self._remembered = 0
         self._named = {one.name: one for one in policy.grants}
+        self._narrowing = of_policy(policy) if cases is not None else {}
 
     def add(self, record: Record) -> None:
         """
@@ -186,6 +114,8 @@ class UsageCounter:
         if counted is not None:
             counted.count += 1
             counted.last = moment if counted.last is None else max(counted.last, moment)
+            if self._cases is not None:
+                self._observe(self._cases, counted, login, record)
 
     def _counted(self, login: LoggedIn, record: Record) -> _Counted | None:
         key = self._reads.key(login.identity, login.claims, record, record.time)
@@ -194,13 +124,13 @@ class UsageCounter:
             known = self._decided(login, record)
             if known is None:
                 return None
-            if key is None:
-                self._settle(known, 1, record.time)
-                return None
-            if len(self._known) >= MAX_REMEMBERED:
+            if self._remembered >= MAX_REMEMBERED:
                 self.result()
                 self._known.clear()
-            self._known[key] = known
+                self._remembered = 0
+            self._remembered += 1
+            # What depends on the time is of a kind of its own.
+            self._known[key or self._remembered.to_bytes(_NUMBER)] = known
         return known
 
     def _decided(self, login: LoggedIn, record: Record) -> _Counted | None:
@@ -211,19 +141,37 @@ class UsageCounter:
             return None
         verdicts = choose(decided.verdicts, asked.choices)
         request = Request(policy, login.identity, login.claims, record.service, now)
-        uses = tuple(use for one in verdicts for use in _uses(request, self._named, one))
-        if self._cases is not None:
-            given = tuple((one.allowed, str(one.why)) for one in verdicts)
-            question = (self._read(login.claims), record.service, record.asked, record.by_reference)
-            self._cases.add(Case(login.identity, *question, now, given))
-        return _Counted(uses, login.identity.provider)
+        uses = tuple(use for one in verdicts for use in self._uses(request, one))
+        given = tuple((one.allowed, str(one.why)) for one in verdicts)
+        return _Counted(uses, login.identity.provider, given, decided.lifetime)
 
-    def _read(self, claims: Claims) -> Claims:
-        """Return the claims that the policy reads of a token, which decide alike."""
+    def _observe(self, cases: CaseFile, counted: _Counted, login: LoggedIn, record: Record) -> None:
+        """Take up the values of a request's claims, and write its kind with them."""
+        claims = self._narrowing.get(counted.provider, _NO_NARROWING)
+        values = claims.values(login.claims)
+        if values in counted.seen:
+            return
+        counted.seen.add(values)
+        self._remembered += 1
+        asked = (record.service, record.asked, record.by_reference)
+        read = self._read(login.claims, claims)
+        given = (record.time, counted.given, counted.lifetime)
+        cases.add(Case(login.identity, read, *asked, *given))
+        names = claims.names(login.claims)
+        for grant in dict.fromkeys(use.grant for use in counted.uses):
+            providers = self.usage.values.setdefault(grant, {})
+            seen = providers.get(counted.provider)
+            if seen is None:
+                seen = providers[counted.provider] = SeenValues(claims)
+            seen.add(values, names)
+
+    def _read(self, claims: Claims, narrowing: NarrowingClaims) -> Claims:
+        """Return the claims by which the policy decides, or could once it is narrower."""
         names = self._reads.claims
         if names is None:
             return claims
-        return recalled({name: claims[name] for name in names if name in claims})
+        wanted = dict.fromkeys((*names, *(path[0] for path in narrowing.paths)))
+        return recalled({name: claims[name] for name in wanted if name in claims})
 
     def result(self) -> Usage:
         """Return what was counted so far."""
@@ -237,6 +185,48 @@ class UsageCounter:
         for use in counted.uses:
             grant = self.usage.grants.setdefault(use.grant, GrantUse())
             grant.add(use, counted.provider, count, last)
+
+    def _uses(self, request: Request, verdict: Verdict) -> Iterator[Used]:
+        access = verdict.access
+        if verdict.why is Why.GRANTED:
+            first = self._named.get(verdict.source)
+            if first is None:  # the anonymous grant
+                return
+            yield self._used(request, first, access)
+            if first.token_lifetime is not None:
+                yield from self._for_longer(request, first, verdict)
+        elif verdict.why.is_open:
+            for grant in request.grants(access):
+                match = request.match(grant, access)
+                if grant.name not in self._named:
+                    continue
+                if match is True:
+                    yield self._used(request, grant, access)
+                elif isinstance(match, Unseen):
+                    # Which tag it is for decides its condition.
+                    self._need_all(grant)
+                    yield _use(request, grant, access)
+
+    def _for_longer(self, request: Request, first: Statement, verdict: Verdict) -> Iterator[Used]:
+        """Yield the use of the grant because of which a token is valid for longer, if one is."""
+        for grant in request.grants(verdict.access):
+            lifetime = grant.token_lifetime
+            longer = lifetime != first.token_lifetime and lifetime == verdict.lifetime
+            if longer and request.match(grant, verdict.access) is True:
+                yield self._used(request, grant, verdict.access)
+                return
+
+    def _used(self, request: Request, grant: Statement, access: Access) -> Used:
+        use = _use(request, grant, access)
+        alternatives = self.usage.alternatives.get(grant.name)
+        if alternatives is not None:
+            alternatives.note(request.variables)
+        return use
+
+    def _need_all(self, grant: Statement) -> None:
+        alternatives = self.usage.alternatives.get(grant.name)
+        if alternatives is not None:
+            alternatives.need_all()
 
     def _look_ahead(self, login: LoggedIn, record: Record) -> None:
         """Note a login that is accepted by the clock skew alone: its next one may be refused."""
@@ -261,22 +251,18 @@ def _thin(login: Authenticated, now: datetime) -> str:
     return "its token is issued later than it comes; the clocks differ" if old < 0 else ""
 
 
-def _uses(request: Request, named: Mapping[str, Statement], verdict: Verdict) -> Iterator[Used]:
-    if verdict.why is Why.GRANTED:
-        grant = named.get(verdict.source)
-        if grant is not None:  # otherwise the anonymous grant
-            yield _use(request, grant, verdict.access)
-    elif verdict.why.is_open:
-        for grant in request.grants(verdict.access):
-            match = request.match(grant, verdict.access)
-            if (match is True or isinstance(match, Unseen)) and grant.name in named:
-                yield _use(request, grant, verdict.access)
-
-
 def _use(request: Request, grant: Statement, access: Access) -> Used:
     request.see(access)
-    name = access.resource.name
-    for number, pattern in enumerate(grant.patterns):
-        if request.pattern_matches(pattern, grant, name) is True:
-            return Used(grant.name, access.action, number, name)
-    return Used(grant.name, access.action, -1, name)
+    name, tag = access.resource.name, -1
+    if is_tag(access.reference):
+        tag = _first(request, grant, grant.tags, access.reference)
+    return Used(grant.name, access.action, _first(request, grant, grant.patterns, name), name, tag)
+
+
+def _first(
+    request: Request, grant: Statement, patterns: Sequence[Pattern | TagPattern], text: str
+) -> int:
+    for number, pattern in enumerate(patterns):
+        if request.pattern_matches(pattern, grant, text) is True:
+            return number
+    return -1

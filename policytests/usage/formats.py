@@ -13,9 +13,11 @@ from typing import Final
 from regauth.engine.policy.policy import Statement
 from regauth.engine.source.foreign_text import visible
 from regauth.policytests.replay.view import MATTER, stamp
+from regauth.policytests.usage.tightening.conditions import outermost
+from regauth.policytests.usage.tightening.plans import Plan
 from regauth.policytests.wording import counted
 
-from .counting import GrantUse, Usage
+from .uses import NOTHING, GrantUse, UnusedParts, Usage
 
 SOON: Final = timedelta(days=30)
 """A grant that ends within this time after the log does is about to refuse its users."""
@@ -56,15 +58,43 @@ def _grants(usage: Usage) -> Iterator[Row]:
 def _unused(usage: Usage) -> Iterator[Row]:
     for grant in usage.unused_grants():
         yield "grant", f"{grant.name} ({grant.location})"
-    for grant, actions, patterns in usage.unused_parts():
-        for action in actions:
-            yield "action", f"{action} of {grant.name} ({grant.location})"
-        for number in patterns:
-            yield "pattern", f"{_pattern(grant, number)} of {grant.name} ({grant.location})"
+    for grant, parts in usage.unused_parts():
+        for kind, name in _parts(grant, parts):
+            yield kind, f"{name} of {grant.name} ({grant.location})"
     for name in usage.unused_providers():
         yield "provider", name
     for name in usage.unused_definitions():
         yield "definition", name
+
+
+def _parts(grant: Statement, parts: UnusedParts) -> Iterator[Row]:
+    yield from (("action", one) for one in parts.actions)
+    yield from (("pattern", _pattern(grant, number)) for number in parts.patterns)
+    yield from (("tags", grant.tags[number].text) for number in parts.tags)
+    yield from (("provider of a grant", one) for one in parts.providers)
+    if grant.when is not None:
+        for start, end in outermost(parts.alternatives):
+            yield "alternative", " ".join(grant.when.text[start:end].split())
+
+
+def changes(plan: Plan, usage: Usage) -> Iterator[str]:
+    """Say what a plan does to each grant, and how often the grant was used."""
+    named = {one.name: one for one in usage.policy.grants}
+    yield from (f"{name}: nobody used it" for name in plan.removed)
+    for name, grant in named.items():
+        told = [
+            f"without the {kind} {text}"
+            for kind, text in _parts(grant, plan.parts.get(name, NOTHING))
+        ]
+        told += [
+            f"{', '.join(names)} for {_pattern(grant, number)}"
+            for number, names in plan.names.get(name, {}).items()
+        ]
+        told += [f"only for {', '.join(plan.providers[name])}"] if name in plan.providers else []
+        told += [f"only where {one.condition}" for one in plan.claims.get(name, ())]
+        if told:
+            use = usage.grants[name]
+            yield f"{name}: {'; '.join(told)} (used {use.count:,} times, last {_moment(use.last)})"
 
 
 def ending(usage: Usage) -> list[tuple[Statement, GrantUse]]:

@@ -169,6 +169,13 @@ def _who(use: IssuerUse, claims: Claims) -> Who | None:
     return tuple(one for one in found if one is not None)
 
 
+def own_name(claims: Claims) -> str:
+    """Return the path that the images of a token's workload have by its own name, or ""."""
+    issuer = claims.get("iss")
+    schema = _schema(issuer) if isinstance(issuer, str) else known_schema(GENERIC)
+    return _own(IssuerUse("", schema, IDENTITIES.get(schema.name)), claims)
+
+
 def _own(use: IssuerUse, claims: Claims) -> str:
     """Return the path that a workload's images have by its own name, or ""."""
     name = use.identity.name if use.identity is not None else ""

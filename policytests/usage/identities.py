@@ -29,6 +29,15 @@ class Identity(NamedTuple):
     """It identifies the workload's owner; empty where an issuer has one owner."""
     name: str = ""
     """The claim that names the workload as a repository's path does; images are named after it."""
+    where: tuple[Path, ...] = ()
+    """They say where a workload runs, or which part of it; `tighten` compares them too."""
+    flags: tuple[Path, ...] = ()
+    """They are "true" where the issuer saw to something, such as a protected branch."""
+
+    @property
+    def narrowing(self) -> tuple[Path, ...]:
+        """The claims by which a grant can be narrowed to what was seen, in their order."""
+        return (*self.who, *self.where, *self.flags)
 
 
 def _one(*names: str) -> tuple[Path, ...]:
@@ -40,13 +49,31 @@ _CIRCLECI: Final = "oidc.circleci.com/"
 
 IDENTITIES: Final[Mapping[str, Identity]] = {
     "azure": Identity(_one("oid"), ("tid",)),
-    "azure-devops": Identity(_one("rpo_id"), ("org_id",)),
-    "bitbucket-pipelines": Identity(_one("repositoryUuid"), ("workspaceUuid",)),
-    "buildkite": Identity(_one("pipeline_id"), ("organization_id",)),
-    "circleci": Identity(_one(f"{_CIRCLECI}project-id"), (f"{_CIRCLECI}org-id",)),
+    "azure-devops": Identity(_one("rpo_id"), ("org_id",), where=_one("def_id")),
+    "bitbucket-pipelines": Identity(
+        _one("repositoryUuid"), ("workspaceUuid",), where=_one("deploymentEnvironmentUuid")
+    ),
+    "buildkite": Identity(_one("pipeline_id"), ("organization_id",), where=_one("cluster_id")),
+    "circleci": Identity(
+        _one(f"{_CIRCLECI}project-id"),
+        (f"{_CIRCLECI}org-id",),
+        where=_one(f"{_CIRCLECI}pipeline-definition-id"),
+    ),
     "generic": _SUBJECT,
-    "github-actions": Identity(_one("repository_id"), ("repository_owner_id",), "repository"),
-    "gitlab-ci": Identity(_one("project_id"), ("namespace_id",), "project_path"),
+    "github-actions": Identity(
+        _one("repository_id"),
+        ("repository_owner_id",),
+        "repository",
+        where=_one("environment"),
+        flags=_one("ref_protected"),
+    ),
+    "gitlab-ci": Identity(
+        _one("project_id"),
+        ("namespace_id",),
+        "project_path",
+        where=_one("environment"),
+        flags=_one("environment_protected", "ref_protected"),
+    ),
     "google": _SUBJECT,
     "keycloak": _SUBJECT,
     "kubernetes": Identity((("kubernetes.io", "serviceaccount", "uid"),)),

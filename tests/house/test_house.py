@@ -117,7 +117,7 @@ CLAIMS_ARE_MADE_BY = {
     "restated": r"engine/decisions/authentication\.py$",
     "recalled": (
         r"engine/(explaining/explanation|tokens/workload_claim)\.py$|servers/sessions/sessions\.py$"
-        r"|policytests/(replay/records|usage/(cases|counting))\.py$"
+        r"|policytests/(replay/records|usage/(tightening/cases|counting))\.py$"
     ),
     "supposed": r"policytests/|controller/planning/",
 }

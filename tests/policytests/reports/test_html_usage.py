@@ -105,3 +105,22 @@ def test_a_wrong_option_is_told_before_the_run(tested: Path, words: list[str], s
     assert done.returncode == 4
     assert said in done.stdout + done.stderr
     assert not (tested / "r.html").exists()
+
+
+def test_a_log_counts_for_the_policy_that_it_belongs_to(tested: Path, house: Repository) -> None:
+    house.write("second/policy.yaml", POLICY.replace("nobodys", "others"))
+    suite = next(tested.rglob("*.policytest.yaml"))
+    text = suite.read_text()
+    house.write("second.policytest.yaml", "policy: second\n" + text.replace("policy: policy\n", ""))
+    unsaid = run(tested, "--html", "report.html", "--usage-log", "decisions.jsonl")
+    wrong = run(tested, "--html", "report.html", "--usage-log", "tests=decisions.jsonl")
+    done = run(tested, "--html", "report.html", "--usage-log", "second=decisions.jsonl")
+    page = (tested / "report.html").read_text()
+    section = page[page.index("<section id='usage'") :]
+
+    assert unsaid.returncode == 4
+    assert "say whose log it is, as FOLDER=decisions.jsonl" in unsaid.stdout + unsaid.stderr
+    assert wrong.returncode == 4
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "others (second/policy.yaml:11:" in section
+    assert "nobodys" not in section

@@ -12,11 +12,12 @@ from regauth.engine.access.outcomes import Identity
 from regauth.engine.tokens.jwt import NO_CLAIMS
 from regauth.policytests.cli import main
 from regauth.policytests.replay.records import read_record
-from regauth.policytests.usage import cases as cases_module
 from regauth.policytests.usage import counting
-from regauth.policytests.usage.cases import Case, CaseFile
 from regauth.policytests.usage.counting import UsageCounter
-from regauth.policytests.usage.tightening import Plan, TighteningError, tighten
+from regauth.policytests.usage.tightening import cases as cases_module
+from regauth.policytests.usage.tightening.cases import Case, CaseFile
+from regauth.policytests.usage.tightening.checking import TighteningError, tighten
+from regauth.policytests.usage.tightening.plans import Plan
 from tests.servers.full_disk import no_file_larger_than
 
 from .test_tighten import HEAD, SERVICE, Tool, compiled, line_of, policy, records, stand, tool

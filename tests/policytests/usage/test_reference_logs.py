@@ -19,10 +19,11 @@ from regauth.policytests.execution.run import Loaded, Run
 from regauth.policytests.proofs import Question, more_access
 from regauth.policytests.replay.deciding import Replay
 from regauth.policytests.replay.records import read_record
-from regauth.policytests.usage.cases import CaseFile
 from regauth.policytests.usage.counting import UsageCounter
 from regauth.policytests.usage.formats import FORMATS
-from regauth.policytests.usage.tightening import plan, tighten
+from regauth.policytests.usage.tightening.cases import CaseFile
+from regauth.policytests.usage.tightening.checking import tighten
+from regauth.policytests.usage.tightening.plans import Bounds, plan
 from tests.conftest import REPOSITORY
 
 from .test_tighten import line_of, record_of
@@ -64,7 +65,7 @@ def test_a_tightened_reference_policy_is_narrower_and_decides_the_log_alike(
         for line in lines:
             counter.add(read_record(line))
         usage = counter.result()
-        planned = plan(usage, names=5, reason_to_keep=lambda _: "")
+        planned = plan(usage, Bounds(), lambda _: "")
         done = tighten(files, cases, planned)
 
     assert usage.requests == len(lines) > 0

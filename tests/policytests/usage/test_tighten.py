@@ -8,7 +8,7 @@ import json
 import os
 import random
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,22 @@ providers:
     claims: github-actions
 grants:
 """
-CLAIMS: dict[str, list[str]] = {
+MORE = """\
+  other:
+    issuer: https://other.example.com
+    audience: https://registry.example.com
+    claims: {schema}
+grants:
+"""
+"""A second provider, which takes the place of the last line of `HEAD`."""
+CLAIMS: dict[str, list[Any]] = {
     "ref": ["refs/heads/main", "refs/heads/x"],
     "actor": ["alice", "bob"],
     "repository": ["acme/app", "acme/lib", "globex/app"],
+    "repository_id": ["101", "102", "103", "104", "not a number", 105, None],
+    "environment": ["release", "", "it's: #1", "\u2028\U0001f600", None],
+    "ref_protected": ["true", "true", "false"],
+    "sub": ["job", 'a"b\\', "# x: |\n- y\t'", "${claims.sub} *", "\x85\u2028\U0001f600\ufeff", "%"],
 }
 NAMES = ["acme/app", "acme/lib", "acme/lib/deep", "globex/app", "1.5", "null", "true", "on", "0x1"]
 PATTERNS = [
@@ -50,6 +62,10 @@ CONDITIONS = [
     'claims.actor == "alice"',
     'claims.ref == "refs/heads/x" || claims.actor == "bob"',
     'claims.repository == "never/there"',
+    'claims.ref in ["refs/heads/x", "refs/heads/main"] && claims.actor != "carol"',
+    '>-\n      claims.actor == "carol" ||\n      (claims.ref == "refs/heads/main" || claims.actor == "bob")',
+    '\'claims.ref == "refs/heads/never" || scope.action == "pull" || claims.actor == "bob"\'',
+    '"claims.repository_id == \\"101\\" || true"',
 ]
 
 
@@ -62,15 +78,20 @@ def written(draw: random.Random, items: list[str], indent: str, *, block: bool) 
     return "\n" + "".join(f"{indent}- {one}{comment}\n" for one in texts)
 
 
-def grant(draw: random.Random, number: int) -> str:
+def grant(draw: random.Random, number: int, providers: Sequence[str] = ("ci",)) -> str:
     patterns = draw.sample(PATTERNS, draw.randint(1, 4))
     actions = draw.sample(["pull", "push", "delete"], draw.randint(1, 3))
     parts = [f"  # What grant {number} is for.\n" if draw.random() < 0.5 else ""]
     parts.append(f"  - name: grant-{number}\n")
+    if draw.random() < 0.5:
+        named = draw.sample(providers, draw.randint(1, len(providers)))
+        parts.append(f"    providers: [{', '.join(named)}]\n")
     if draw.random() < 0.7:
         parts.append(f"    when: {draw.choice(CONDITIONS)}\n")
     if draw.random() < 0.1:
         parts.append("    expires: 2027-01-01T00:00:00Z\n")
+    if draw.random() < 0.2:
+        parts.append(f"    tokenLifetime: {draw.choice(['2m', '4m'])}\n")
     block = draw.random() < 0.5
     repositories = f"    repositories:{written(draw, patterns, '      ', block=block)}"
     listed = f"    actions:{written(draw, actions, '    ', block=draw.random() < 0.3)}"
@@ -81,7 +102,14 @@ def grant(draw: random.Random, number: int) -> str:
 
 
 def policy(draw: random.Random) -> str:
-    text = HEAD + "".join(grant(draw, number) for number in range(draw.randint(1, 7)))
+    head, providers = HEAD, ["ci"]
+    if draw.random() < 0.5:
+        # Of another kind it has no claim in common with the first, and conditions read any claim.
+        schema = draw.choice(["github-actions", "generic"])
+        head = HEAD.replace("grants:\n", MORE.replace("{schema}", schema))
+        providers.append("other")
+    grants = (grant(draw, number, providers) for number in range(draw.randint(1, 7)))
+    text = head + "".join(grants)
     if draw.random() < 0.5:
         text += 'denials:\n  - {name: no-bob, when: claims.actor == "bob", repositories: ["acme/lib"], actions: [push]}\n'
     return text
@@ -90,15 +118,17 @@ def policy(draw: random.Random) -> str:
 def records(compiled: Policy, draw: random.Random, count: int) -> list[dict[str, Any]]:
     """Return what the policy's own server would have written of random requests."""
     found = []
+    few = {name: draw.sample(values, min(len(values), 2)) for name, values in CLAIMS.items()}
     for number in range(count):
         now = NOW + timedelta(seconds=number)
         issued = int(now.timestamp())
-        claims = {name: draw.choice(values) for name, values in CLAIMS.items()}
-        claims |= {"iss": "https://ci.example.com", "aud": "https://registry.example.com"}
-        given = recalled(
-            {**claims, "sub": "job", "iat": issued, "exp": issued + 300, "jti": str(number)}
-        )
-        login = login_verified(compiled, "ci", given, SERVICE, now)
+        provider = draw.choice([*compiled.providers])
+        drawn = {name: draw.choice(values) for name, values in few.items()}
+        claims = {name: value for name, value in drawn.items() if value is not None}
+        claims |= {"iss": compiled.providers[provider].issuer}
+        claims |= {"aud": "https://registry.example.com"}
+        given = recalled({**claims, "iat": issued, "exp": issued + 300, "jti": str(number)})
+        login = login_verified(compiled, provider, given, SERVICE, now)
         assert isinstance(login, Authenticated), login
         actions = draw.choice(["pull", "push", "pull,push", "delete"])
         asked = [f"repository:{draw.choice(NAMES)}:{actions}"]
@@ -143,6 +173,8 @@ def record_of(
             for one in decision.verdicts
         ],
         "claims": login.claims,
+        "lifetime": 900 if decision.lifetime is None else int(decision.lifetime.total_seconds()),
+        "maxLifetime": 900,
         **({"checked": moment(login.at)} if login.at != now else {}),
     }
 
@@ -185,7 +217,7 @@ Tool = Callable[..., tuple[int, str, str]]
 
 
 def test_random_policies_lose_no_logged_access(tool: Tool, tmp_path: Path) -> None:
-    changed = comments = 0
+    changed = comments = conditions = providers = 0
     for seed in range(60):
         draw = random.Random(seed)
         text = policy(draw)
@@ -193,30 +225,32 @@ def test_random_policies_lose_no_logged_access(tool: Tool, tmp_path: Path) -> No
         code, diff, told = tool("tighten", "log.jsonl", "--any-age", "--write")
         after = (tmp_path / "policy" / "policy.yaml").read_text()
 
-        assert code == 0, (seed, told)
+        assert code == 0, (seed, text, told)
         again, out, _ = tool("replay", "log.jsonl", "--policy", "policy")
         assert again == 0, (seed, out)
         assert "nothing differs" in out, (seed, text, after)
         usage = json.loads(tool("usage", "log.jsonl", "-f", "json")[1])
         expiring = text.count("expires:")
-        assert expiring or not usage["unused"].keys() & {"grant", "action", "pattern"}, (
-            seed,
-            after,
-        )
+        unused = usage["unused"].keys() - {"provider", "definition"}
+        assert expiring or not unused, (seed, unused, after)
         if not diff:
             assert after == text
             continue
         changed += 1
         assert "it is proved that nobody gains access" in told, (seed, told)
         assert after.startswith(HEAD.partition("grants:")[0])
+        conditions += "only where" in told
+        providers += "only for" in told
         kept = {one["name"] for one in yaml.safe_load(after).get("grants", ())}
         for number in range(7):
             comment = f"# What grant {number} is for."
             if comment in text and f"grant-{number}" in kept:
                 assert comment in after, (seed, after)
                 comments += 1
-    assert changed > 30
+    assert changed > 40
     assert comments > 20
+    assert conditions > 12
+    assert providers > 3
 
 
 def test_the_change_is_a_patch_that_keeps_comments_and_layout(tool: Tool, tmp_path: Path) -> None:

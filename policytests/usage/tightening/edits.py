@@ -1,5 +1,5 @@
 """
-Edits of a policy's text: list items taken out or replaced, with everything else as it stands.
+Edits of a policy's text: lists, texts and entries change, and everything else stays as it stands.
 
 What lives here: the characters that an edit changes, by the places that the YAML reader gives.
 Not here: which edits a policy needs (`tightening`).
@@ -8,13 +8,17 @@ Comments and layout stay, but for the comment right above a grant that goes.  Ev
 read again, and an edit that has not the meaning it should have is an error.
 """
 
-import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Final
 
 from regauth.engine.source.nodes import MappingNode, Node, ScalarNode, SequenceNode, parse
 from regauth.engine.source.problems import Location, Problems
+from regauth.policytests.suites.writing import yaml_value
+
+from .conditions import Splice, spliced
 
 
 class EditError(Exception):
@@ -40,6 +44,36 @@ class ListEdit:
         return all(one == () for one in self.items)
 
 
+@dataclass(frozen=True, slots=True)
+class TextEdit:
+    """What becomes of a text: changes by their offsets in it."""
+
+    node: ScalarNode
+    splices: Sequence[Splice]
+    key: ScalarNode | None = None
+    comment: str = ""
+    """What is said in a line of its own above the key; it can be a log's text."""
+
+    @property
+    def text(self) -> str:
+        """The text after the changes."""
+        return spliced(self.node.text, self.splices)
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntries:
+    """Entries that a mapping gets, after one that it has."""
+
+    node: MappingNode
+    after: str
+    entries: Mapping[str, str | tuple[str, ...]]
+    comment: str = ""
+    """What is said in a line of its own above the last one; it can be a log's text."""
+
+
+Edit = ListEdit | TextEdit | NewEntries
+
+
 def document(text: str, file: str) -> MappingNode:
     """
     Return a policy file's root.
@@ -54,9 +88,9 @@ def document(text: str, file: str) -> MappingNode:
     return node
 
 
-def apply(text: str, file: str, edits: Sequence[ListEdit]) -> str:
+def apply(text: str, file: str, edits: Sequence[Edit]) -> str:
     """
-    Return a text after edits of lists, of which none lies in a part that another takes out.
+    Return a text after edits, of which none lies in a part that another takes out.
 
     Raises:
         EditError: The text cannot be edited so.
@@ -74,37 +108,55 @@ def apply(text: str, file: str, edits: Sequence[ListEdit]) -> str:
             raise EditError(f"{file}: two changes meet; make this change by hand")
         changed = changed[:start] + new + changed[end:]
         last = start
-    expected = _edited(document(body, file), {id_of(one.node): one for one in edits})
-    if document(changed, file).plain() != expected:
-        raise EditError(f"{file}: the layout of a list is not understood; make this change by hand")
+    found = {(type(one.node), *id_of(one.node)): one for one in edits}
+    if document(changed, file).plain() != _edited(document(body, file), found):
+        raise EditError(f"{file}: its layout is not understood; make this change by hand")
     return bom + changed
 
 
 def id_of(node: Node) -> tuple[int, int]:
-    """Return what tells a list of a document from the others: where it begins."""
+    """Return what tells a value of a document from others of its type: where it begins."""
     return node.location.line, node.location.column
 
 
-def _edited(node: Node, edits: Mapping[tuple[int, int], ListEdit]) -> object:
+_Edits = Mapping[tuple[type, int, int], Edit]
+
+
+def _edited(node: Node, edits: _Edits) -> object:
     """Return what a document should mean after the edits."""
+    edit = edits.get((type(node), *id_of(node)))
     if isinstance(node, MappingNode):
-        gone = {id_of(one.node) for one in edits.values() if one.empties and one.key is not None}
-        return {
-            name: _edited(entry.value, edits)
-            for name, entry in node.entries.items()
-            if id_of(entry.value) not in gone
-        }
+        meant: dict[str, object] = {}
+        for name, entry in node.entries.items():
+            inner = edits.get((type(entry.value), *id_of(entry.value)))
+            if not (isinstance(inner, ListEdit) and inner.key is not None and inner.empties):
+                meant[name] = _edited(entry.value, edits)
+        if isinstance(edit, NewEntries):
+            for name, value in edit.entries.items():
+                meant[name] = value if isinstance(value, str) else list(value)
+        return meant
     if isinstance(node, SequenceNode):
-        edit = edits.get(id_of(node))
         items: list[object] = []
         for number, item in enumerate(node.items):
-            new = None if edit is None else edit.items[number]
+            new = edit.items[number] if isinstance(edit, ListEdit) else None
             items += [_edited(item, edits)] if new is None else new
         return items
-    return node.plain()
+    return edit.text if isinstance(edit, TextEdit) else node.plain()
 
 
-def _changes(text: str, starts: Sequence[int], edit: ListEdit) -> list[tuple[int, int, str]]:
+_Change = tuple[int, int, str]
+"""Where a change of a file begins and ends, and what stands there then."""
+
+
+def _changes(text: str, starts: Sequence[int], edit: Edit) -> list[_Change]:
+    if isinstance(edit, TextEdit):
+        return _text_changes(text, starts, edit)
+    if isinstance(edit, NewEntries):
+        return [_added(text, starts, edit)]
+    return _list_changes(text, starts, edit)
+
+
+def _list_changes(text: str, starts: Sequence[int], edit: ListEdit) -> list[_Change]:
     if edit.empties and edit.key is not None:
         start = text.rfind("\n", 0, _offset(starts, edit.key.location)) + 1
         end = text.find("\n", _end(text, starts, edit.node))
@@ -122,6 +174,82 @@ def _changes(text: str, starts: Sequence[int], edit: ListEdit) -> list[tuple[int
         else:
             changes.append(_removed(text, starts, item))
     return changes
+
+
+_BARE: Final = re.compile(r"[A-Za-z(](?:(?!: |:$| #)[ -~])*", re.ASCII)
+"""A text that YAML reads as it stands, outside brackets (YAML 1.2.2, section 7.3.3)."""
+
+
+def _text_changes(text: str, starts: Sequence[int], edit: TextEdit) -> list[_Change]:
+    begin, end = _offset(starts, edit.node.location), _end(text, starts, edit.node)
+    changes = [
+        (*_place(starts, edit.node, one), _in_style(one.text, text[begin])) for one in edit.splices
+    ]
+    source = text[begin:end]
+    for start, stop, new in sorted(changes, reverse=True):
+        source = source[: start - begin] + new + source[stop - begin :]
+    plain = text[begin] not in "\"'|>"
+    fits = all(new.isprintable() for _, _, new in changes)
+    if not fits or (plain and _BARE.fullmatch(source.replace("\n", " ")) is None):
+        changes = [(begin, end, _written(edit.text))]
+    if edit.comment and edit.key is not None:
+        line = text.rfind("\n", 0, _offset(starts, edit.key.location)) + 1
+        indent = text[line : _offset(starts, edit.key.location)]
+        if not indent.strip():
+            changes.append((line, line, f"{indent}{_commented(edit.comment)}\n"))
+    return changes
+
+
+def _place(starts: Sequence[int], node: ScalarNode, splice: Splice) -> tuple[int, int]:
+    """Return where a part of a text stands in its file."""
+
+    def at(offset: int) -> int:
+        # A folded line break is one character, and takes the next line's indent with it.
+        if offset < len(node.text):
+            return _offset(starts, node.locate(offset))
+        return _offset(starts, node.locate(offset - 1), end=True)
+
+    return at(splice.start), at(splice.end)
+
+
+def _in_style(text: str, first: str) -> str:
+    """Write a text as it stands within a value that begins so."""
+    if first == "'":
+        return text.replace("'", "''")
+    return _written(text)[1:-1] if first == '"' else text
+
+
+def _added(text: str, starts: Sequence[int], edit: NewEntries) -> _Change:
+    entry = edit.node.entries[edit.after]
+    end = _end(text, starts, entry.value)
+    begin = _offset(starts, edit.node.location)
+    if text[begin : begin + 1] == "{":
+        return end, end, "".join(f", {name}: {_flowing(one)}" for name, one in edit.entries.items())
+    line = text.find("\n", end)
+    line = len(text) if line < 0 else line
+    indent = " " * (entry.key.location.column - 1)
+    lines = [f"{name}: {_flowing(one, bare=True)}" for name, one in edit.entries.items()]
+    if edit.comment:
+        lines.insert(-1, _commented(edit.comment))
+    return line, line, "".join(f"\n{indent}{one}" for one in lines)
+
+
+def _flowing(value: str | tuple[str, ...], *, bare: bool = False) -> str:
+    if isinstance(value, str):
+        if bare and _BARE.fullmatch(value):
+            return value
+        # Conditions have double quotes, which a person reads better between single ones.
+        return f"'{value}'" if _SINGLE.fullmatch(value) else _written(value)
+    return f"[{', '.join(one if _NAME.fullmatch(one) else _written(one) for one in value)}]"
+
+
+_SINGLE: Final = re.compile(r"[ -&(-~]*", re.ASCII)
+_NAME: Final = re.compile(r"(?!(?:null|true|false)$)[a-z][a-z0-9-]*", re.ASCII)
+
+
+def _commented(text: str) -> str:
+    """Write a comment; a log's text stays within its line, and is none that a tool reads."""
+    return f"# Seen: {_written(text)[1:-1]}"
 
 
 def _flow(text: str, starts: Sequence[int], edit: ListEdit, begin: int) -> tuple[int, int, str]:
@@ -198,5 +326,5 @@ def _offset(starts: Sequence[int], location: Location, *, end: bool = False) -> 
 
 
 def _written(text: str) -> str:
-    """Write a text of a log into YAML: quoted as JSON, whatever it is, which YAML 1.2 reads."""
-    return json.dumps(text)
+    """Write a text of a log into YAML: quoted, whatever characters it has."""
+    return yaml_value(text)

@@ -13,7 +13,7 @@ import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import IO, Any, Final, NamedTuple, Self
 
 from regauth.engine.access.outcomes import Identity
@@ -48,6 +48,8 @@ class Case(NamedTuple):
     now: datetime
     given: tuple[tuple[bool, str], ...]
     """For each choice whether it is allowed, and the reason."""
+    lifetime: timedelta | None = None
+    """How long its token was valid at most, by the grants."""
 
     @property
     def asked(self) -> AskedAccesses:
@@ -83,7 +85,9 @@ class CaseFile:
         client = str(case.identity.client or "")
         who = (case.identity.provider, case.identity.subject, client)
         asked = (case.service, case.texts, case.by_reference)
-        self._block.append((who, dict(case.claims), asked, case.now.isoformat(), case.given))
+        lifetime = None if case.lifetime is None else case.lifetime.total_seconds()
+        given = (case.given, lifetime)
+        self._block.append((who, dict(case.claims), asked, case.now.isoformat(), given))
         if len(self._block) >= BLOCK:
             self._flush()
 
@@ -120,11 +124,13 @@ def _case(
     claims: dict[str, object],
     asked: tuple[str, tuple[str, ...], bool],
     now: str,
-    given: tuple[tuple[bool, str], ...],
+    given: tuple[tuple[tuple[bool, str], ...], float | None],
 ) -> Case:
     provider, subject, client = who
     identity = Identity(provider, subject, client=parse_ip(client))
-    return Case(identity, recalled(claims), *asked, datetime.fromisoformat(now), given)
+    answers, seconds = given
+    lifetime = None if seconds is None else timedelta(seconds=seconds)
+    return Case(identity, recalled(claims), *asked, datetime.fromisoformat(now), answers, lifetime)
 
 
 def _told(error: OSError) -> str:
