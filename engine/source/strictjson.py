@@ -20,6 +20,7 @@ MAX_DEPTH: Final = 8
 
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 _INT64: Final = 1 << 63
+_HOLDERS: Final = frozenset((dict, list))
 
 
 class JsonError(ValueError):
@@ -38,13 +39,8 @@ def loads(text: bytes | str, *, max_depth: int = MAX_DEPTH) -> object:
     value = _plain(text) if isinstance(text, bytes) else None
     if value is None:
         value = _strict(text, max_depth)
-    openings = (
-        text.count(b"{") + text.count(b"[")
-        if isinstance(text, bytes)
-        else text.count("{") + text.count("[")
-    )
-    # A text with few brackets cannot nest deep; counting them is cheaper than walking the value.
-    if openings > max_depth and _nests_deeper(value, max_depth):
+    # What holds no object or list, as most tokens do, cannot nest; asking is cheaper than walking.
+    if not _is_flat(value) and _nests_deeper(value, max_depth):
         raise JsonError(f"it nests more than {max_depth} deep")
     return value
 
@@ -129,6 +125,10 @@ def _strict(text: bytes | str, max_depth: int) -> object:
     if not whole and type(value) is not dict:
         _check_list([value])  # what `_pairs` did not see
     return value
+
+
+def _is_flat(value: object) -> bool:
+    return type(value) is dict and _HOLDERS.isdisjoint(map(type, value.values()))
 
 
 def _nests_deeper(value: object, max_depth: int) -> bool:

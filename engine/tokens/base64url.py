@@ -1,13 +1,11 @@
 """
 The base64url of tokens (RFC 7515, section 2): no padding, and one text for each value.
 
-What lives here: the alphabet, and both directions.  Not here: what is encoded.
+What lives here: both directions.  Not here: what is encoded.
 """
 
 import binascii
 from typing import Final
-
-ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 # A canonical last character leaves no bits over (RFC 4648, section 3.5).
 _LAST: Final = {2: frozenset(b"AQgw"), 3: frozenset(b"AEIMQUYcgkosw048")}
@@ -15,17 +13,19 @@ _LAST: Final = {2: frozenset(b"AQgw"), 3: frozenset(b"AEIMQUYcgkosw048")}
 
 def decode(part: bytes) -> bytes:
     """
-    Return what a text of the alphabet stands for; the caller has checked the alphabet.
+    Return what a text stands for, in which the caller has looked for `+`, `/` and `=`.
 
     Raises:
-        ValueError: It has a length that no value has, or bits after the last byte.
+        ValueError: It has another character than those of the alphabet, a length that no value has,
+            or bits after the last byte.
     """
     # Python's decoder accepts bits after the last byte.  Then several texts are one token, and a
     # deny list or a cache that compares texts fails.
     rest = len(part) % 4
     if rest == 1 or (rest and part[-1] not in _LAST[rest]):
         raise ValueError("it is not base64url")
-    return binascii.a2b_base64(part.replace(b"-", b"+").replace(b"_", b"/") + b"=" * (-rest % 4))
+    text = part.replace(b"-", b"+").replace(b"_", b"/") + b"=" * (-rest % 4)
+    return binascii.a2b_base64(text, strict_mode=True)
 
 
 def encode(data: bytes) -> bytes:

@@ -118,7 +118,7 @@ def parse(
         raise MalformedTokenError(
             f"the token is longer than {max_length} characters", Reason.TOKEN_TOO_LARGE
         )
-    header, payload, signature = _parts(token)
+    signing_input, header, payload, signature = _parts(token)
     read = _known_header if len(header) <= _REMEMBERED_HEADER else _header
     algorithm, key_id, thumbprints, certificates = read(header)
     return UnverifiedToken(
@@ -127,20 +127,24 @@ def parse(
         thumbprints=thumbprints,
         claims=UnverifiedClaims(_object(payload, "payload", max_depth)),
         certificates=certificates,
-        signing_input=b"%b.%b" % (header, payload),
+        signing_input=signing_input,
         signature=_decode(signature, "signature"),
     )
 
 
-def _parts(token: str) -> list[bytes]:
-    """Split a token; its signature may be empty, so that `alg: none` is refused as an algorithm."""
+def _parts(token: str) -> tuple[bytes, bytes, bytes, bytes]:
+    """
+    Return the text that is signed, its two parts, and the signature, none of them decoded.
+
+    The signature may be empty, so that `alg: none` is refused as an algorithm.
+    """
     text = token.encode("ascii", "replace")  # `?` is not of the alphabet either
-    # Python's decoder would pass over other characters.
-    if text.translate(None, base64url.ALPHABET) == b"..":
-        parts = text.split(b".")
-        if parts[0] and parts[1]:
-            return parts
-    raise MalformedTokenError("it is not three base64url parts with dots between")
+    signing_input, _, signature = text.rpartition(b".")
+    header, _, payload = signing_input.partition(b".")
+    # The decoder takes these three, and refuses every other character, a fourth part's dot too.
+    if not header or not payload or "=" in token or "+" in token or "/" in token:
+        raise MalformedTokenError("it is not three base64url parts with dots between")
+    return signing_input, header, payload, signature
 
 
 def _header(part: bytes) -> tuple[str, str | None, frozenset[str], tuple[str, ...]]:

@@ -21,18 +21,16 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from regauth.engine import Decision
 from regauth.servers.provider_keys.cache import KeyState
 
+from .request_counts import RequestCounts
 from .shared_metrics import FOLDER_VARIABLE
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
-_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 
 def forget_process(pid: int) -> None:
@@ -119,31 +117,16 @@ class Metrics:
         self._serving = ""
         self._told: set[str] = set()
         self._aged: set[str] = set()
-        self._children: dict[tuple[str, str], Counter] = {}
-        self._decided: dict[tuple[str, str], Counter] = {}
+        shared = FOLDER_VARIABLE in os.environ
+        self._counts = RequestCounts(self._registry, shared=shared)
+        self.request = self._counts.note
+        """Count a request."""
         counter = partial(Counter, registry=self._registry)
-        self._requests = counter(
-            "token_server_requests",
-            "Token requests, by what became of them.",
-            ("outcome", "provider"),
-        )
-        self._decisions = counter(
-            "token_server_decisions",
-            "Decided accesses, by the reason and the grant or denial that decided.",
-            ("why", "source"),
-        )
-        self._seconds = Histogram(
-            "token_server_request_seconds",
-            "How long token requests took.",
-            buckets=_BUCKETS,
-            registry=self._registry,
-        )
         self._refused = counter(
             "token_server_refused_requests",
             "Token requests that got no token, by the reason code.",
             ("provider", "reason"),
         )
-        self._reused = counter("token_server_reused_answers", "Answers given a second time.")
         whys = ("token_server_why_requests", "Questions to /auth/why, by what became of them.")
         self._explained = counter(*whys, ("outcome",))
         self._reloads = counter(
@@ -153,34 +136,13 @@ class Metrics:
         )
         self._turned_away = counter("token_server_connections_turned_away", _TURNED_AWAY, ("why",))
 
-    def request(self, outcome: str, provider: str, seconds: float) -> None:
-        """Count a request."""
-        child = self._children.get((outcome, provider))
-        if child is None:
-            child = self._children[outcome, provider] = self._requests.labels(outcome, provider)
-        child.inc()
-        self._seconds.observe(seconds)
-
     def refused(self, provider: str, reason: str) -> None:
         """Count a request that got no token; reasons are the engine's, a rule's or our own."""
         self._refused.labels(provider, reason).inc()
 
-    def reused(self) -> None:
-        """Count an answer that was given a second time."""
-        self._reused.inc()
-
     def explained(self, outcome: str) -> None:
         """Count a question to `/auth/why`."""
         self._explained.labels(outcome).inc()
-
-    def decision(self, decision: Decision) -> None:
-        """Count each access of a decision."""
-        for verdict in decision.verdicts:
-            child = self._decided.get((verdict.why, verdict.source))
-            if child is None:
-                child = self._decisions.labels(str(verdict.why), verdict.source)
-                self._decided[verdict.why, verdict.source] = child
-            child.inc()
 
     def serving(self, policy_hash: str, expires: datetime | None) -> None:
         """Tell what is served now."""
@@ -217,8 +179,13 @@ class Metrics:
         """Tell how many log lines this process has lost."""
         self._gauges.dropped.set(lines)
 
+    def settle(self) -> None:
+        """Count requests that have only been noted, before another process is asked for them."""
+        self._counts.settle()
+
     def page(self) -> bytes:
         """Return the metrics of all processes, in Prometheus's text format."""
+        self.settle()
         if not os.environ.get(FOLDER_VARIABLE):
             return generate_latest(self._registry)
         _forget_the_dead()

@@ -63,6 +63,7 @@ class Assembly:
         """
         self.certificates.look(self.service.state.signer.expires)
         if self.observer.metrics is not None:
+            self.observer.metrics.settle()
             self.observer.metrics.keys(self.keys.states(self.service.state.policy))
 
     def _warm(self, sessions: Sessions) -> None:
@@ -78,6 +79,8 @@ class Assembly:
         self.keys.close()
         if self.sessions is not None:
             self.sessions.close()
+        if self.observer.metrics is not None:
+            self.observer.metrics.settle()
         if self.observer.decisions is not None:
             self.observer.decisions.close()
         if self.telemetry is not None:

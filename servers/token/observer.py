@@ -13,6 +13,7 @@ from regauth.servers.protocol.request_info import RequestInfo
 from regauth.servers.telemetry.decision_log import DecisionLog
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.metrics import Metrics
+from regauth.servers.telemetry.request_counts import Note
 
 from .decision_record import write_answer
 from .request import TokenRequest
@@ -45,24 +46,21 @@ class Observer:
         """Tell what the service answered; `prepared` is what `prepare` made of it."""
         outcome = answer.outcome
         if isinstance(outcome, Refusal):
-            self._refused(answer, outcome, info, status)
+            what = "unavailable" if outcome.upstream else "refused"
+            said = _refused_as(answer.asked, outcome)
+            self._refused(what, outcome.provider, info, status, **said)
         else:
-            if self.metrics is not None:
-                self.metrics.decision(outcome.decision)
-            provider = outcome.decision.identity.provider
-            self._event("issued", provider, info, status, prepared)
+            self._issued(outcome.decision, info, prepared)
         if self.decisions is not None:
             write_answer(self.decisions, answer, info)
         if answer.shadow is not None and answer.shadow_policy is not None:
             self._compare(answer, answer.shadow, answer.shadow_policy.hash, info)
 
     def answered_again(
-        self, answer: TokenAnswer, provider: str, prepared: str, info: RequestInfo
+        self, answer: TokenAnswer, decision: Decision, prepared: str, info: RequestInfo
     ) -> None:
         """Tell that an answer was given a second time; `prepared` is what `prepare` made of it."""
-        if self.metrics is not None:
-            self.metrics.reused()
-        self._event("issued", provider, info, HTTPStatus.OK, prepared, reused=True)
+        self._issued(decision, info, prepared, reused=True)
         if self.decisions is not None:
             write_answer(self.decisions, answer, info, reused=True)
 
@@ -84,7 +82,7 @@ class Observer:
         self, outcome: str, reason: str, detail: str, info: RequestInfo, status: int
     ) -> None:
         """Record a request that never reached the service."""
-        self._event(outcome, "", info, status, "", reason=reason, detail=detail)
+        self._refused(outcome, "", info, status, reason=reason, detail=detail)
 
     def why_answered(
         self,
@@ -133,32 +131,39 @@ class Observer:
             milliseconds=info.milliseconds(),
         )
 
-    def _refused(
-        self, answer: TokenAnswer, refusal: Refusal, info: RequestInfo, status: int
+    def _issued(
+        self, decision: Decision, info: RequestInfo, prepared: str, *, reused: bool = False
     ) -> None:
-        outcome = "unavailable" if refusal.upstream else "refused"
-        said = _refused_as(answer.asked, refusal)
-        self._event(outcome, refusal.provider, info, status, "", **said)
+        provider = decision.identity.provider
+        milliseconds = info.milliseconds()
+        if self.metrics is not None:
+            decided = None if reused else decision
+            self.metrics.request(Note("issued", provider, milliseconds / 1000, decided, reused))
+        again = {"reused": True} if reused else {}
+        self.log.event(
+            "token",
+            "info",
+            prepared,
+            outcome="issued",
+            status=200,
+            provider=provider,
+            **again,
+            client=info.client,
+            agent=info.agent,
+            request_id=info.request_id,
+            milliseconds=milliseconds,
+        )
 
-    def _event(
-        self,
-        outcome: str,
-        provider: str,
-        info: RequestInfo,
-        status: int,
-        prepared: str = "",
-        /,
-        **fields: object,
+    def _refused(
+        self, outcome: str, provider: str, info: RequestInfo, status: int, /, **fields: object
     ) -> None:
         milliseconds = info.milliseconds()
         if self.metrics is not None:
-            self.metrics.request(outcome, provider, milliseconds / 1000)
-            if status != HTTPStatus.OK:
-                self.metrics.refused(provider, str(fields.get("reason", "")))
+            self.metrics.request(Note(outcome, provider, milliseconds / 1000))
+            self.metrics.refused(provider, str(fields["reason"]))
         self.log.event(
             "token",
-            "info" if status == HTTPStatus.OK else "warning",
-            prepared,
+            "warning",
             outcome=outcome,
             status=int(status),
             provider=provider,

@@ -113,8 +113,8 @@ class TokenResource:
         reply = answered.prepared
         response.text = f"{reply.before}{int(answered.left.total_seconds())}{reply.after}"
         if answered.reused:
-            provider = answered.issued.decision.identity.provider
-            self._observer.answered_again(answered.answer, provider, reply.logged, info)
+            decision = answered.issued.decision
+            self._observer.answered_again(answered.answer, decision, reply.logged, info)
         else:
             self._observer.answered(answered.answer, info, HTTPStatus.OK, reply.logged)
 
