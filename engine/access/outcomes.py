@@ -179,6 +179,11 @@ class Decision(Struct, frozen=True, dict=True):
         return scopes([access for access in granted if not access.reference])
 
     @once
+    def granted_texts(self) -> list[str]:
+        """The scopes of `granted`, as they are written."""
+        return [str(scope) for scope in self.granted]
+
+    @once
     def lifetime(self) -> timedelta | None:
         """
         How long the token is valid at most: the shortest of its accesses.
@@ -190,13 +195,18 @@ class Decision(Struct, frozen=True, dict=True):
     @once
     def deferred(self) -> tuple[Scope, ...]:
         """The accesses that are refused for now and depend on the reference, as scopes."""
-        return scopes([one.access for one in self.verdicts if one.why is Why.DEPENDS_ON_REFERENCE])
+        waiting = [one.access for one in self.verdicts if one.why is Why.DEPENDS_ON_REFERENCE]
+        return scopes(waiting) if waiting else ()
 
 
 def token_lifetime(verdicts: Iterable[Verdict]) -> timedelta | None:
     """Return how long a token for some accesses is valid at most; None: as the server's are."""
-    given = [one.lifetime for one in verdicts if one.allowed or one.why.is_open]
-    return min([one for one in given if one is not None], default=None)
+    given = [
+        one.lifetime
+        for one in verdicts
+        if one.lifetime is not None and (one.allowed or one.why.is_open)
+    ]
+    return min(given, default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from . import references
+from .once import once
 from .references import TagState
 
 REPOSITORY: Final = "repository"
@@ -93,7 +94,7 @@ class Access(Struct, frozen=True, order=True):
         return f"{Resource(self.resource.type, self.place, self.resource.class_)}:{self.action}"
 
 
-class Scope(Struct, frozen=True):
+class Scope(Struct, frozen=True, dict=True):
     """The wire text of a request for actions on one resource."""
 
     resource: Resource
@@ -102,9 +103,10 @@ class Scope(Struct, frozen=True):
     def __str__(self) -> str:
         return f"{self.resource}:{','.join(self.actions)}"
 
+    @once
     def accesses(self) -> tuple[Access, ...]:
         """
-        Return each access that is asked for, once.
+        Each access that is asked for, once.
 
         `*` on a repository stands for every action on it.  A client that asks for everything is
         told what it gets.
@@ -239,8 +241,8 @@ _known_scope: Final = lru_cache(maxsize=1024)(parse_scope)
 def accesses(scopes: Sequence[Scope]) -> tuple[Access, ...]:
     """Return each access that the scopes ask for, once, in their order."""
     if len(scopes) == 1:
-        return scopes[0].accesses()
-    return tuple(dict.fromkeys([access for scope in scopes for access in scope.accesses()]))
+        return scopes[0].accesses
+    return tuple(dict.fromkeys([access for scope in scopes for access in scope.accesses]))
 
 
 def scopes(granted: Iterable[Access]) -> tuple[Scope, ...]:

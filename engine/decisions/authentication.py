@@ -108,7 +108,8 @@ def _authenticate(
             return refusal(reason, detail, provider=provider.name)
     normal = _normal(claims)
     left = request_budget()
-    variables = {**_variables(provider, normal, service, now), STEPS: left}
+    variables = _variables(provider, normal, service, now)
+    variables[STEPS] = left
     identity = identify(provider, variables)
     if left[0] < 0:
         return refusal(Reason.TOO_COSTLY, "the subject took its steps", provider=provider.name)
@@ -140,6 +141,8 @@ def seen_by_conditions(claims: Claims) -> Claims:
     A NumericDate may have a fraction (RFC 7519, section 2), and CEL's arithmetic does not mix
     number types.  The checks of a token's times use the fraction, as do the records of decisions.
     """
+    if float not in map(type, map(claims.get, _DATES)):
+        return claims
     changed: dict[str, object] = {}
     for name in _DATES:
         value = claims.get(name)
@@ -236,15 +239,17 @@ def _describe_times(_: Provider, claims: Claims, __: datetime) -> str:
 
 def _expiry(provider: Provider, claims: Claims, now: datetime) -> Reason | None:
     """RFC 7519, section 4.1.4; a token that never expires is refused."""
-    good = "exp" in claims and now - provider.clock_skew < _time(claims["exp"])
+    if "exp" not in claims:
+        return Reason.EXPIRED
+    good = now.timestamp() - provider.clock_skew.total_seconds() < _number(claims["exp"])
     return None if good else Reason.EXPIRED
 
 
 def _not_before(provider: Provider, claims: Claims, now: datetime) -> Reason | None:
     """RFC 7519, sections 4.1.5 and 4.1.6."""
-    latest = now + provider.clock_skew
+    latest = now.timestamp() + provider.clock_skew.total_seconds()
     for name in ("nbf", "iat"):
-        if name in claims and _time(claims[name]) > latest:
+        if name in claims and _number(claims[name]) > latest:
             return Reason.NOT_YET_VALID
     return None
 
@@ -299,10 +304,14 @@ def _is_time(value: object) -> bool:
     return (kind is int or kind is float) and 0 <= value < _LATEST  # type: ignore[operator]  # mypy does not narrow by `kind`
 
 
-def _time(value: object) -> datetime:
+def _number(value: object) -> float:
     if not isinstance(value, _NUMBERS):
         raise TypeError("only what `_is_time` let through comes here")
-    return _EPOCH + timedelta(seconds=value)
+    return value
+
+
+def _time(value: object) -> datetime:
+    return _EPOCH + timedelta(seconds=_number(value))
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

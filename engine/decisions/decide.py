@@ -130,8 +130,8 @@ class Request:
     """
 
     __slots__ = (
-        *("_candidates", "_exhaustive", "_index", "_known", "_left", "_policy", "_spent"),
-        *("all_grants", "now", "variables"),
+        *("_candidates", "_exhaustive", "_fitting", "_index", "_known", "_left", "_policy"),
+        *("_seen", "_spent", "all_grants", "now", "variables"),
     )
 
     def __init__(
@@ -149,7 +149,9 @@ class Request:
         self._index: ProviderIndex = policy.index[identity.provider]
         self._exhaustive = exhaustive
         self._known: dict[Program, bool | CelError] = {}
+        self._fitting: dict[tuple[int, str], bool | ConditionError] = {}
         self._spent = 0
+        self._seen: Access | None = None
         self._candidates: dict[tuple[int, str], list[Statement]] = {}
         self.all_grants: tuple[Statement, ...] = policy.grants
         if identity.anonymous:
@@ -172,8 +174,8 @@ class Request:
         """
         Count the steps of a bounded request from the beginning, for other accesses.
 
-        The conditions that are known count in full, so the new count is never below that of a
-        request of its own.
+        The conditions and patterns that are known count in full, so the new count is never below
+        that of a request of its own.
         """
         self._left[0] = REQUEST_STEPS - self._spent
 
@@ -242,8 +244,7 @@ class Request:
                 kept.append(grant)
         errors = tuple(failed)
         if matching:
-            lifetime = _longest(matching)
-            return Verdict(access, Why.GRANTED, matching[0].name, errors, lifetime)
+            return Verdict(access, Why.GRANTED, matching[0].name, errors, _longest(matching))
         if waiting:
             lifetime = _shortest([grant for grant, _ in waiting])
             first, unseen = waiting[0]
@@ -304,14 +305,19 @@ class Request:
         Raises:
             TooCostlyError: There are none left.
         """
-        self._left[0] -= STATEMENT_STEPS + PATTERN_STEPS * len(statement.patterns)
-        self.check_steps(repr(statement.name))
+        self._take_steps(statement)
         self.see(access)
+
+    def _take_steps(self, statement: Statement) -> None:
+        left = self._left
+        left[0] -= STATEMENT_STEPS + PATTERN_STEPS * len(statement.patterns)
+        if left[0] < 0:
+            raise TooCostlyError(repr(statement.name))
 
     def match(self, statement: Statement, access: Access) -> Match:
         """Tell whether a statement matches; a part that is false outweighs an unknown one."""
         found = self._match_any_state(statement, access)
-        if found is not True or not creates_tag(statement, access):
+        if found is not True or not statement.new_tags_only or not creates_tag(statement, access):
             return found
         if access.tag_state is TagState.UNKNOWN:
             return Unseen.TAG_STATE
@@ -319,8 +325,7 @@ class Request:
 
     def _match_any_state(self, statement: Statement, access: Access) -> Match:
         """Tell whether a statement matches, be the tag new or not."""
-        self._left[0] -= STATEMENT_STEPS + PATTERN_STEPS * len(statement.patterns)
-        self.check_steps(repr(statement.name))
+        self._take_steps(statement)
         if self.mismatch(statement, access):
             return False
         self.see(access)
@@ -333,6 +338,9 @@ class Request:
 
     def see(self, access: Access) -> None:
         """Show an access to the conditions, as `scope`."""
+        if access is self._seen:
+            return
+        self._seen = access
         resource = access.resource
         self.variables["scope"] = {
             "type": resource.type,
@@ -396,14 +404,26 @@ class Request:
     def pattern_matches(
         self, pattern: Pattern | TagPattern, statement: Statement, text: str
     ) -> bool | ConditionError:
-        """Tell whether one pattern of a statement matches a repository's name or a tag."""
+        """
+        Tell whether one pattern of a statement matches a repository's name or a tag.
+
+        One that does not see the scope is evaluated once for a name, as conditions are.
+        """
+        key = (id(pattern), text)
+        known = self._fitting.get(key)
+        if known is not None:
+            return known
+        before = self._left[0]
         try:
-            return pattern.matches(text, self.variables)
-        except (CelError, PatternValueError) as error:
-            failure: CelError | PatternValueError = error
-        everywhere = all("scope" not in part.variables for part in pattern.programs)
-        code = failure.code if isinstance(failure, CelError) else PATTERN_VALUE
-        return ConditionError(statement.name, code, str(failure), everywhere)
+            matches: bool | ConditionError = pattern.matches(text, self.variables)
+        except (CelError, PatternValueError) as failure:
+            code = failure.code if isinstance(failure, CelError) else PATTERN_VALUE
+            everywhere = not pattern.reads_scope
+            matches = ConditionError(statement.name, code, str(failure), everywhere)
+        if not pattern.reads_scope:
+            self._fitting[key] = matches
+            self._spent += before - self._left[0]
+        return matches
 
     def is_open(self, statement: Statement, when: Program, access: Access) -> bool:
         """Tell whether a grant's condition may ask for a reference that nobody has named."""
@@ -468,6 +488,8 @@ _OPEN: Final = {
 
 def _longest(grants: Sequence[Statement]) -> timedelta | None:
     """Return the longest lifetime of some grants; None, the server's, is longer than any."""
+    if grants[-1].token_lifetime is None:  # no other was looked at after it
+        return None
     given = [grant.token_lifetime for grant in grants]
     lifetimes = [one for one in given if one is not None]
     return max(lifetimes) if len(lifetimes) == len(given) else None

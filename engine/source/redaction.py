@@ -20,21 +20,23 @@ _USUAL: Final = re.compile(r"eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)*", re.ASCI
 _DOTTED: Final = re.compile(r"[A-Za-z0-9_.-]+", re.ASCII)
 """What may be a JWT whose JSON has blanks, but more often is a word or a host's name."""
 
-_MARKS: Final = ("eyJ", ".ey", ".ew", ".I", ".C", ".D")
-"""The beginnings of a token's JSON; a text with a token has one of them."""
-
 _FROM_URL: Final = str.maketrans("-_", "+/")
 _BLANKS: Final = b" \t\r\n"
 
 
 def without_tokens(text: str) -> str:
     """Return a text with whatever looks like a JWT, or the beginning of one, taken out."""
-    for mark in _MARKS:
-        if mark in text:
-            break
-    else:
-        return text
-    return _DOTTED.sub(_without_token, _USUAL.sub(REDACTED, text))
+    # One expression, because a line of the log rarely has any and each one asks.
+    if (
+        "eyJ" in text
+        or ".ey" in text
+        or ".ew" in text
+        or ".I" in text
+        or ".C" in text
+        or ".D" in text
+    ):
+        return _DOTTED.sub(_without_token, _USUAL.sub(REDACTED, text))
+    return text
 
 
 def _without_token(dotted: re.Match[str]) -> str:

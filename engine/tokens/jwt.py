@@ -132,6 +132,9 @@ def parse(
     )
 
 
+_NO_PARTS: Final = "it is not three base64url parts with dots between"
+
+
 def _parts(token: str) -> tuple[bytes, bytes, bytes, bytes]:
     """
     Return the text that is signed, its two parts, and the signature, none of them decoded.
@@ -143,7 +146,7 @@ def _parts(token: str) -> tuple[bytes, bytes, bytes, bytes]:
     header, _, payload = signing_input.partition(b".")
     # The decoder takes these three, and refuses every other character, a fourth part's dot too.
     if not header or not payload or "=" in token or "+" in token or "/" in token:
-        raise MalformedTokenError("it is not three base64url parts with dots between")
+        raise MalformedTokenError(_NO_PARTS)
     return signing_input, header, payload, signature
 
 
@@ -200,7 +203,7 @@ def _decode(part: bytes, what: str) -> bytes:
     try:
         return base64url.decode(part)
     except ValueError:
-        raise MalformedTokenError(f"the {what} is not base64url") from None
+        raise MalformedTokenError(f"{_NO_PARTS}: the {what} is not base64url") from None
 
 
 def recalled(claims: dict[str, object]) -> Claims:

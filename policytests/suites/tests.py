@@ -213,7 +213,7 @@ class _TestReader:
         for item in _items(node):
             try:
                 asked = [
-                    access for text in item.text.split() for access in parse_scope(text).accesses()
+                    access for text in item.text.split() for access in parse_scope(text).accesses
                 ]
             except ScopeError:
                 continue  # reported where the scopes are read

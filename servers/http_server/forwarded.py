@@ -107,9 +107,10 @@ class ForwardedFields:
         """Return whose request it is, by the one field that trusted proxies write."""
         peer = _plain_ip(_text(environ, "REMOTE_ADDR"))
         if not self._trusted or not is_within(peer, self._trusted):
-            self._tell(environ, peer, _FIELDS)
             # A peer that sends such fields may be a proxy that nobody told us of.
-            direct = not any(name in environ for name in _FIELDS)
+            direct = environ.keys().isdisjoint(_FIELDS)
+            if not direct:
+                self._tell(environ, peer, _FIELDS)
             return _Forwarded(peer, trusted=False, certain=direct)
         if self._rfc7239:
             self._tell(environ, peer, _X_FORWARDED)

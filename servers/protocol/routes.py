@@ -159,7 +159,7 @@ class Route:
     @property
     def accesses(self) -> tuple[Access, ...]:
         """Each access that is required, as a token says it."""
-        return tuple(access for scope in self.needs for access in scope.accesses())
+        return tuple(access for scope in self.needs for access in scope.accesses)
 
     @property
     def placed(self) -> tuple[Access, ...]:
@@ -168,7 +168,7 @@ class Route:
             Access(access.resource, access.action, reference)
             for scope, found in zip(self.needs, self._references, strict=True)
             for reference in found
-            for access in scope.accesses()
+            for access in scope.accesses
         )
 
     @property

@@ -67,16 +67,18 @@ class Observer:
     def prepare(self, answer: TokenAnswer, issued: Issued) -> str:
         """Encode what the event log says of an answer, for each time that it is given."""
         decision = issued.decision
-        return self.log.prepare(
-            {
-                "subject": _subject(decision.identity),
-                "service": decision.service,
-                "granted": [str(scope) for scope in decision.granted],
-                "refused": _refused(decision),
-                "jti": issued.jti,
-                "account": answer.asked.account,
-            }
-        )
+        fields: dict[str, object] = {
+            "subject": _subject(decision.identity),
+            "service": decision.service,
+            "granted": decision.granted_texts,
+            "refused": _refused(decision),
+            "jti": issued.jti,
+            "account": answer.asked.account,
+        }
+        for name in ("granted", "refused", "account"):  # what is often empty, and left out then
+            if not fields[name]:
+                del fields[name]
+        return self.log.prepare(fields)
 
     def turned_away(
         self, outcome: str, reason: str, detail: str, info: RequestInfo, status: int

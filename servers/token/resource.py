@@ -146,7 +146,7 @@ def _reply(issued: Issued, issued_at: datetime) -> tuple[str, str]:
     escaping.
     """
     token, moment = issued.token, issued_at.isoformat(timespec="seconds")[:19]
-    scope = _quote(" ".join(map(str, issued.decision.granted)))
+    scope = _quote(" ".join(issued.decision.granted_texts))
     refresh = f',"refresh_token":{_quote(issued.refresh_token)}' if issued.refresh_token else ""
     return (
         f'{{"token":"{token}","access_token":"{token}","expires_in":',

@@ -552,7 +552,7 @@ def test_any_scope_is_one_or_a_scope_error(explore: Explore) -> None:
             return
         for scope in found:
             assert parse_scopes([str(scope)]) == (scope,)
-            assert all(access.resource == scope.resource for access in scope.accesses())
+            assert all(access.resource == scope.resource for access in scope.accesses)
 
     explore(holds, 500)
 

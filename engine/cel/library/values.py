@@ -9,7 +9,7 @@ by exact type, so that a bool is never taken for the int it is in Python.
 """
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any, Final, TypeAlias
 
@@ -36,7 +36,7 @@ class Duration(Struct, frozen=True, order=True):
 
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY: Final = 86_400
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def timestamp(moment: datetime) -> Timestamp:
@@ -49,9 +49,7 @@ def timestamp(moment: datetime) -> Timestamp:
     """
     if moment.tzinfo is None:
         raise ValueError("a timestamp needs a time zone")
-    since = moment - _EPOCH
-    seconds = since.days * _DAY + since.seconds
-    return Timestamp(seconds * NANOSECONDS + since.microseconds * 1000)
+    return Timestamp((moment - _EPOCH) // _MICROSECOND * 1000)
 
 
 KINDS: Final[dict[type, str]] = {

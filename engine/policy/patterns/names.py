@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from regauth.engine.access.once import once
 from regauth.engine.access.scope import MAX_NAME_LENGTH, is_repository_name, is_repository_path
 from regauth.engine.cel import Program
 
@@ -34,7 +35,7 @@ class Wildcard(Enum):
 Part = str | Wildcard | Program
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pattern:
     """A compiled pattern; `text` is what the author wrote."""
 
@@ -62,6 +63,11 @@ class Pattern:
     def programs(self) -> tuple[Program, ...]:
         """The expressions inside the pattern."""
         return tuple(part for part in self.parts if isinstance(part, Program))
+
+    @once
+    def reads_scope(self) -> bool:
+        """Whether an expression in it sees what is asked for; else a request has one answer."""
+        return any("scope" in part.variables for part in self.programs)
 
     def matches(self, name: str, variables: Mapping[str, object]) -> bool:
         """

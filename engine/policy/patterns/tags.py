@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from regauth.engine.access.once import once
 from regauth.engine.access.references import is_tag, is_tag_part
 from regauth.engine.cel import Program
 
@@ -20,7 +21,7 @@ STAR: Final = "*"
 """Any text, none included; no tag has this character."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TagPattern:
     """A compiled pattern; `text` is what the author wrote."""
 
@@ -36,6 +37,11 @@ class TagPattern:
     def programs(self) -> tuple[Program, ...]:
         """The expressions inside the pattern."""
         return tuple(part for part in self.parts if isinstance(part, Program))
+
+    @once
+    def reads_scope(self) -> bool:
+        """Whether an expression in it sees what is asked for; else a request has one answer."""
+        return any("scope" in part.variables for part in self.programs)
 
     def matches(self, tag: str, variables: Mapping[str, object]) -> bool:
         """
