@@ -220,3 +220,20 @@ def test_s4_string_functions_inside_macros_take_steps_by_length(
 
     assert errors(30) == []
     assert errors(15_000) == ["limit-exceeded"]
+
+
+@pytest.mark.parametrize(("read", "answer"), [("claims.a[0]", Decision), ("scope.name", Refusal)])
+def test_s4_a_pattern_is_evaluated_once_for_a_name_unless_it_reads_the_scope(
+    compiled: Callable[..., Policy], now: datetime, read: str, answer: type
+) -> None:
+    """For three actions, five patterns take the steps of five evaluations, or of fifteen."""
+    walk = f"claims.a.exists(x, claims.b.exists(y, x + y == {read}))"
+    grant = (
+        f"repositories: [\"${{{walk} ? 'acme/app-0' : 'acme/other'}}\"], "
+        "actions: [pull, push, delete]"
+    )
+    grants = "".join(f"  - {{name: g{number}, {grant}}}\n" for number in range(5))
+    policy = made(compiled, f"grants:\n{grants}")
+
+    assert isinstance(outcome(policy, now, asked(1)[:1]), Decision)
+    assert isinstance(outcome(policy, now, asked(1)), answer)
