@@ -29,7 +29,7 @@ _BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0
 _SECONDS: Final = ("token_server_request_seconds", "How long token requests took.")
 
 
-class Note(Struct, frozen=True):
+class RequestNote(Struct, frozen=True):
     """What one request adds."""
 
     outcome: str
@@ -99,10 +99,10 @@ class RequestCounts:
         )
         self._reused = counter("token_server_reused_answers", "Answers given a second time.")
         self._durations = _SharedDurations(registry) if shared else _Durations(registry)
-        self._notes: list[Note] = []
+        self._notes: list[RequestNote] = []
         self._lock = threading.Lock()
 
-    def note(self, note: Note) -> None:
+    def note(self, note: RequestNote) -> None:
         """Count a request, at the latest when `MAX_NOTES` wait."""
         self._notes.append(note)
         if len(self._notes) >= MAX_NOTES:

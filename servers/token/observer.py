@@ -13,7 +13,7 @@ from regauth.servers.protocol.request_info import RequestInfo
 from regauth.servers.telemetry.decision_log import DecisionLog
 from regauth.servers.telemetry.event_log import EventLog
 from regauth.servers.telemetry.metrics import Metrics
-from regauth.servers.telemetry.request_counts import Note
+from regauth.servers.telemetry.request_counts import RequestNote
 
 from .decision_record import write_answer
 from .request import TokenRequest
@@ -140,7 +140,9 @@ class Observer:
         milliseconds = info.milliseconds()
         if self.metrics is not None:
             decided = None if reused else decision
-            self.metrics.request(Note("issued", provider, milliseconds / 1000, decided, reused))
+            self.metrics.request(
+                RequestNote("issued", provider, milliseconds / 1000, decided, reused)
+            )
         again = {"reused": True} if reused else {}
         self.log.event(
             "token",
@@ -161,7 +163,7 @@ class Observer:
     ) -> None:
         milliseconds = info.milliseconds()
         if self.metrics is not None:
-            self.metrics.request(Note(outcome, provider, milliseconds / 1000))
+            self.metrics.request(RequestNote(outcome, provider, milliseconds / 1000))
             self.metrics.refused(provider, str(fields["reason"]))
         self.log.event(
             "token",

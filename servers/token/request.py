@@ -210,7 +210,9 @@ def _password(form: Parameters, authorization: str | None) -> Credentials | None
 
 def _single(parameters: Parameters, name: str) -> str:
     """Return a parameter that is given once at most; empty when it is absent."""
-    value = _secret(parameters, name)
+    value = parameters.get(name, "")
+    if not isinstance(value, str):
+        value = _secret(parameters, name)
     if len(value) > MAX_PARAMETER:
         raise BadRequestError(f"the parameter `{name}` is longer than {MAX_PARAMETER} characters")
     return value
