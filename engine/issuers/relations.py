@@ -101,7 +101,7 @@ class Template:
             if isinstance(piece, str):
                 parts[-1] += piece
             elif (text := piece.text(claims)) is not None:
-                parts[-1] += _escaped(text, escape)
+                parts[-1] += escaped(text, escape)
             elif piece.always and value_at(claims, piece.path) is MISSING:
                 parts.append("")
             else:
@@ -132,7 +132,8 @@ class Template:
         return all(constraint.holds(claims, path) for path, constraint in self.when)
 
 
-def _escaped(text: str, escape: Mapping[str, str]) -> str:
+def escaped(text: str, escape: Mapping[str, str]) -> str:
+    """Return a claim's text as a text that is made of it has it."""
     return "".join(escape.get(sign, sign) for sign in text)
 
 

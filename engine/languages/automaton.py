@@ -1,8 +1,8 @@
 """
 Languages as automata without empty moves, and what two of them have in common.
 
-What lives here: the automaton, the simple languages (texts, beginnings, endings, parts), and the
-two questions.  Not here: patterns (`patterns`).
+What lives here: the automaton, the simple languages (texts, beginnings, endings, parts), what
+two languages share or make together, and the two questions.  Not here: patterns (`patterns`).
 
 Both questions walk the product of two automata, breadth first, so that the text found is a
 shortest one.  The walk is bounded: beyond `MAX_STEPS` the question is undecided, and the caller
@@ -134,6 +134,50 @@ def _chains(texts: Iterable[str], *, before: bool, after: bool) -> Nfa:
             # An empty text has one state, which reads everything already when `after` is set.
             moves[begin] = (*moves[begin], (characters.ALL, begin))
     return Nfa(frozenset(starts), frozenset(ends), tuple(moves))
+
+
+def either(languages: Iterable[Nfa]) -> Nfa:
+    """Return the texts that are in one of some languages."""
+    moves: list[Moves] = []
+    starts: set[int] = set()
+    ends: set[int] = set()
+    for one in languages:
+        first = len(moves)
+        starts.update(first + at for at in one.starts)
+        ends.update(first + at for at in one.ends)
+        moves.extend(tuple((read, first + to) for read, to in state) for state in one.moves)
+    return Nfa(frozenset(starts), frozenset(ends), tuple(moves))
+
+
+def both(left: Nfa, right: Nfa) -> Nfa:
+    """
+    Return the texts that are in two languages.
+
+    Raises:
+        UncomparableError: The languages are too large.
+    """
+    if left is ANYTHING or right is ANYTHING:
+        return right if left is ANYTHING else left
+    waiting = [(one, other) for one in sorted(left.starts) for other in sorted(right.starts)]
+    numbers = {pair: number for number, pair in enumerate(waiting)}
+    starts = frozenset(numbers.values())
+    moves: list[Moves] = []
+    steps = 0
+    for first, second in waiting:  # it grows
+        steps += len(left.moves[first]) * len(right.moves[second])
+        if steps > MAX_STEPS:
+            raise UncomparableError
+        found: list[tuple[Characters, int]] = []
+        for read, to in left.moves[first]:
+            for other, beside in right.moves[second]:
+                if common := characters.meet(read, other):
+                    if (to, beside) not in numbers:
+                        numbers[to, beside] = len(waiting)
+                        waiting.append((to, beside))
+                    found.append((common, numbers[to, beside]))
+        moves.append(tuple(found))
+    ends = [at for (one, other), at in numbers.items() if one in left.ends and other in right.ends]
+    return Nfa(starts, frozenset(ends), tuple(moves))
 
 
 def find_common(left: Nfa, right: Nfa) -> str | None:

@@ -130,9 +130,16 @@ def _conditions(policy: Policy, written: Document) -> Iterator[tuple[ScalarNode,
         body = entry.value
         rules = body.get("rules") if isinstance(body, MappingNode) else None
         items = rules.items if isinstance(rules, SequenceNode) else ()
-        for rule, node in zip(provider.rules, items, strict=True):
+        for number, (rule, node) in enumerate(zip(provider.rules, items, strict=True)):
             check = node["check"] if isinstance(node, MappingNode) else node
-            condition = Condition(rule.check, [provider.claims], pinned, denial=False, admits=True)
+            condition = Condition(
+                rule.check,
+                [provider.claims],
+                pinned,
+                denial=False,
+                admits=True,
+                before=[provider.rules[:number]],
+            )
             yield from _with_definitions(check, condition, policy, written, used)
     pairs: list[tuple[Statement, MappingNode]] = [
         *zip(policy.grants, written.grants, strict=True),
@@ -154,6 +161,7 @@ def _conditions(policy: Policy, written: Document) -> Iterator[tuple[ScalarNode,
             denial=isinstance(statement, Denial),
             admits=not isinstance(statement, Denial),
             named=named_by(statement),
+            before=[provider.rules for provider in providers],
         )
         yield from _with_definitions(mapping["when"], condition, policy, written, used)
 
@@ -172,5 +180,6 @@ def _with_definitions(
         if name is None or name in used or name not in policy.definitions:
             continue
         used.add(name)
-        inner = replace(condition, program=policy.definitions[name], admits=admits)
+        nothing = [()] * len(condition.claims)
+        inner = replace(condition, program=policy.definitions[name], admits=admits, before=nothing)
         yield from _with_definitions(written.definitions[name].value, inner, policy, written, used)

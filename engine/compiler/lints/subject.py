@@ -18,7 +18,7 @@ from regauth.engine.cel.syntax.nodes import (
     walk,
 )
 from regauth.engine.issuers import Claim, ClaimSchema
-from regauth.engine.policy.policy import Statement
+from regauth.engine.policy.policy import Rule, Statement
 from regauth.engine.source.problems import Severity
 
 Path = tuple[str, ...]
@@ -50,6 +50,8 @@ class Condition:
     """Whether it lets something through by being true; None where that is unknown."""
     named: frozenset[Path] = frozenset()
     """The claims that the repositories of its statement are named by."""
+    before: Sequence[Sequence[Rule]] = ()
+    """For each of `claims`, the rules that hold of every token that comes so far."""
 
     _parts: list[tuple[Node, bool | None]] = field(default_factory=list, init=False, compare=False)
 

@@ -1,206 +1,132 @@
 """
-The lint of conditions that no token satisfies because its claims depend on one another.
+The lint of conditions that no token satisfies because of what else is asked of it.
 
-What lives here: which claims a conjunction settles, and the relations of a claim schema that they
-break.  Not here: one claim by itself (`values`), and relations that need a search (`policytest
-check --prove` has the prover).
+What lives here: whether what a condition says of several claims, together with the rules that come
+before it, contradicts itself or a relation of the claim schema.  Not here: reading conditions
+(`conjunctions`), one literal by itself (`values`), and what needs a search (`policytest check
+--prove` has the prover).
 
-Only what a conjunction says of a claim in full counts: that it equals a literal, is there, or is
-not.  A relation that also depends on anything else is left alone.
+A denial that contradicts itself denies nothing.  One that contradicts a rule is of no use, but
+harmless, if it says what the rule says.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from regauth.engine.cel.syntax.nodes import (
-    Binary,
-    Constant,
-    Has,
-    ListLiteral,
-    Logic,
-    Node,
-    Unary,
-    path_of,
-)
-from regauth.engine.issuers import ClaimSchema, Constraint, Relation, Template
-from regauth.engine.issuers.relations import ClaimReference, value_at
+from regauth.engine.cel.syntax.nodes import Logic, Node
+from regauth.engine.issuers import ClaimSchema
+from regauth.engine.languages import UncomparableError, UnsupportedPatternError
+from regauth.engine.policy.policy import Rule
 from regauth.engine.source.problems import Severity
 
-from .subject import Condition, LintFinding, Path
-
-
-@dataclass(slots=True)
-class _Settled:
-    """What a conjunction says of a token's claims."""
-
-    claims: dict[str, Any] = field(default_factory=dict)
-    """The values, members of objects in objects."""
-    values: dict[Path, Node] = field(default_factory=dict)
-    """The claims with a value, and where the condition says so."""
-    there: dict[Path, Node] = field(default_factory=dict)
-    """The claims that are there."""
-    absent: dict[Path, Node] = field(default_factory=dict)
-    """The claims that are not."""
-
-    def copy(self) -> "_Settled":
-        return _Settled(_copied(self.claims), {**self.values}, {**self.there}, {**self.absent})
-
-    def put(self, path: Path, value: object, node: Node) -> None:
-        at = self.claims
-        for name in path[:-1]:
-            at = at.setdefault(name, {})
-        at[path[-1]] = value
-        self.values[path] = node
-
-    def knows(self, path: Path) -> bool:
-        """Whether it says all of a claim: its value, or that it is not there."""
-        return path in self.values or path in self.absent
-
-
-def _copied(claims: dict[str, Any]) -> dict[str, Any]:
-    return {name: _copied(one) if isinstance(one, dict) else one for name, one in claims.items()}
+from .conditioned import Broken, Conditioned
+from .conjunctions import Said, said_by
+from .operands import written
+from .subject import Condition, LintFinding
 
 
 def impossible_together(condition: Condition) -> Iterator[LintFinding]:
     """Values of several claims that no token has at once."""
     told: set[Node] = set()
-    for settled in _conjunctions(condition.program.node, _Settled()):
-        found = [_broken(schema, settled) for schema in condition.claims]
-        if not found or None in found:
+    for said in _conjunctions(condition):
+        found = [
+            _contradiction(schema, rules, said, condition)
+            for schema, rules in zip(condition.claims, condition.before, strict=True)
+        ]
+        broken = [one for one in found if one is not None]
+        if not broken or len(broken) < len(found):
             continue
-        broken = next(one for one in found if one is not None)
-        if broken.node in told:
+        first = broken[0]
+        if first.node in told:
             continue
-        told.add(broken.node)
+        told.add(first.node)
+        opens = condition.denial and not any(one.rules for one in broken)
         yield LintFinding(
-            f"no token is like this: {broken.relation.description}",
-            _hint(broken, settled),
-            broken.node.start,
-            broken.node.end,
-            Severity.ERROR if condition.denial else Severity.WARNING,
+            first.message,
+            first.hint,
+            first.node.start,
+            first.node.end,
+            Severity.ERROR if opens else Severity.WARNING,
         )
 
 
-def _conjunctions(node: Node, above: _Settled) -> Iterator[_Settled]:
-    """Yield what each `&&` settles, with what the `&&` around it does."""
-    if isinstance(node, Logic) and node.operator == "&&":
-        settled = above.copy()
+def _conjunctions(condition: Condition) -> Iterator[list[Said]]:
+    """Yield what the whole condition says, and what it does with each of its alternatives."""
+    definitions = condition.program.definitions
+
+    def below(node: Node, above: list[Said]) -> Iterator[list[Said]]:
+        if not isinstance(node, Logic):
+            return
+        if node.operator == "&&":
+            said = [*above, *(one for part in node.operands for one in said_by(part, definitions))]
+            yield said
+            for operand in node.operands:
+                yield from below(operand, said)
+            return
         for operand in node.operands:
-            _settle(operand, settled)
-        yield settled
-        for operand in node.operands:
-            yield from _conjunctions(operand, settled)
-    elif isinstance(node, Logic):
-        for operand in node.operands:
-            inner = above.copy()
-            if _settle(operand, inner) and above.values:
-                yield inner
+            inner = list(said_by(operand, definitions))
+            if inner and not isinstance(operand, Logic):
+                yield [*above, *inner]
             else:
-                yield from _conjunctions(operand, above)
+                yield from below(operand, above)
 
-
-def _settle(node: Node, settled: _Settled) -> bool:
-    """Take what one condition says of a claim in full, and tell whether it does."""
-    negated = isinstance(node, Unary) and node.operator == "!"
-    path = _asked(node.operand if isinstance(node, Unary) else node)
-    if path is not None:
-        (settled.absent if negated else settled.there)[path] = node
-        return True
-    if negated or not isinstance(node, Binary):
-        return False
-    sides = ((node.left, node.right), (node.right, node.left))
-    for side, other in sides if node.operator == "==" else sides[:1]:
-        literal = _single(other) if node.operator == "in" else other
-        claim = _claim(side)
-        if claim is not None and isinstance(literal, Constant) and node.operator in ("==", "in"):
-            settled.put(claim, literal.value, node)
-            return True
-    return False
-
-
-def _single(node: Node) -> Node | None:
-    return node.items[0] if isinstance(node, ListLiteral) and len(node.items) == 1 else None
-
-
-def _claim(node: Node) -> Path | None:
-    path = path_of(node)
-    return path[1:] if path is not None and path[0] == "claims" and len(path) > 1 else None
-
-
-def _asked(node: Node) -> Path | None:
-    """Return the claim that a condition asks for, as `has()` and `in` do."""
-    if isinstance(node, Has):
-        path = path_of(node.operand)
-        return (*path[1:], node.field) if path is not None and path[0] == "claims" else None
-    if isinstance(node, Binary) and node.operator == "in" and isinstance(node.left, Constant):
-        path = path_of(node.right)
-        if path is not None and path[0] == "claims" and isinstance(node.left.value, str):
-            return (*path[1:], node.left.value)
-    return None
+    node = condition.program.node
+    if not isinstance(node, Logic):
+        yield list(said_by(node, definitions))
+    yield from below(node, [])
 
 
 @dataclass(frozen=True, slots=True)
-class _Broken:
-    relation: Relation
-    path: Path
-    constraint: Constraint
+class _Contradiction:
+    message: str
+    hint: str
     node: Node
+    rules: tuple[str, ...]
+    """The rules that take part in it."""
 
 
-def _broken(schema: ClaimSchema, settled: _Settled) -> _Broken | None:
-    for path in settled.values:
-        known = schema.claims.get(path)
-        value = value_at(settled.claims, path)
-        if known is None or (value is not None and not known.values.can_equal(value)):
-            return None  # `impossible-value` reports it, or nothing is known of it
-    for relation in schema.relations:
-        if relation.usual or not all(
-            _holds(constraint, path, settled) for path, constraint in relation.when
-        ):
-            continue
-        for path, constraint in relation.then:
-            node = _breaking(constraint, path, settled)
-            if node is not None:
-                return _Broken(relation, path, constraint, node)
-    return None
-
-
-def _holds(constraint: Constraint, path: Path, settled: _Settled) -> bool:
-    """Whether it is certain that a relation speaks of every such token."""
-    if settled.knows(path):
-        return constraint.holds(settled.claims, path)
-    return path in settled.there and constraint == Constraint(present=True)
-
-
-def _breaking(constraint: Constraint, path: Path, settled: _Settled) -> Node | None:
-    """Return the condition that certainly breaks what a relation asks of a claim, if one does."""
-    if path in settled.there and path not in settled.values:
-        return settled.there[path] if constraint.present is False else None
-    if not settled.knows(path):
+def _contradiction(
+    schema: ClaimSchema, rules: Sequence[Rule], said: Sequence[Said], condition: Condition
+) -> _Contradiction | None:
+    # A denial may repeat what a rule refuses already.
+    own = {one.path for one in said} if condition.denial else set()
+    before = [
+        one
+        for rule in rules
+        for one in said_by(rule.check.node, rule.check.definitions, rule.name)
+        if one.path not in own or (one.outside is None and not one.excluded and one.there)
+    ]
+    try:
+        whole = Conditioned(schema, [*before, *said]).broken()
+        alone = whole and Conditioned(schema, said).broken()
+        if whole is None or (alone is not None and _is_told(alone, condition)):
+            return None
+        if alone is None and Conditioned(schema, before).broken() is not None:
+            return None  # it is told where the rules are
+    except (UncomparableError, UnsupportedPatternError):
         return None
-    if not all(_is_settled(one, settled) for one in (*constraint.templates, *constraint.parts)):
+    return _told(alone or whole)
+
+
+def _told(broken: Broken) -> _Contradiction | None:
+    """Return what is told of it; None where no part of the condition takes part."""
+    nodes = [one.node for one in broken.places if one.node is not None]
+    if not nodes:
         return None
-    if not constraint.is_broken(settled.claims, path):
-        return None
-    return settled.values.get(path) or settled.absent.get(path)
+    rules = tuple(dict.fromkeys(one.rule for one in broken.places if one.rule))
+    named = " and ".join(f"`{one}`" for one in rules)
+    who = f"no token that the rule {named} lets in" if rules else "no token"
+    if len(rules) > 1:
+        who = f"no token that the rules {named} let in"
+    claim = written(("claims", *broken.path))
+    reason = broken.reason or f"the conditions on `{claim}` exclude one another"
+    hint = "correct one of the conditions, or remove it"
+    if broken.coherent is not None:
+        hint = f"`{'/'.join(broken.path)}` would be {broken.coherent!r}"
+    return _Contradiction(f"{who} is like this: {reason}", hint, nodes[-1], rules)
 
 
-def _is_settled(template: Template, settled: _Settled) -> bool:
-    """Whether nothing that is open decides if and how a template is filled."""
-    return all(settled.knows(path) for path, _ in template.when) and all(
-        one.always or settled.knows(one.path)
-        for one in template.pieces
-        if isinstance(one, ClaimReference)
-    )
-
-
-def _hint(broken: _Broken, settled: _Settled) -> str:
-    proposed = broken.constraint.proposed(settled.claims)
-    values = broken.constraint.values
-    if proposed is None and values is not None and len(values.enum) == 1:
-        proposed = str(values.enum[0])
-    name = "/".join(broken.path)
-    if proposed is not None and broken.path in settled.values:
-        return f"`{name}` would be {proposed!r}"
-    return "correct one of the conditions, or remove it"
+def _is_told(broken: Broken, condition: Condition) -> bool:
+    """Whether `cel-constant` tells of two literals that one claim has to equal."""
+    equal = condition.program.equalities.get(("claims", *broken.path))
+    return not broken.reason and equal is not None and not equal

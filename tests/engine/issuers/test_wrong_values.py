@@ -72,6 +72,20 @@ def errors(name: str, when: str) -> list[str]:
     return [one.code for one in found if one.severity is Severity.ERROR]
 
 
+def with_rules(name: str, rules: list[str], when: str) -> list[str]:
+    """Return the codes that are told of a grant's condition behind rules."""
+    provider = {"issuer": "https://i.example.com", "audience": "me", "claims": name}
+    named = [{"name": f"r{at}", "check": check} for at, check in enumerate(rules)]
+    policy = {
+        "version": 1,
+        "services": ["registry.example.com"],
+        "providers": {"ci": {**provider, "rules": named} if named else provider},
+        "grants": [{"name": "g", "when": when, "repositories": ["a"], "actions": ["pull"]}],
+    }
+    found = compile_policy({"policy.yaml": json.dumps(policy)}).problems
+    return [one.code for one in found]
+
+
 def written(path: Path) -> str:
     return "claims" + "".join(f"[{json.dumps(one)}]" for one in path)
 
@@ -109,6 +123,29 @@ def test_a_broken_relation_is_found_in_a_policy(name: str, at: int) -> None:
         condition = as_condition(claims, involved(relation, path))
         said = errors(name, condition)
         assert {"impossible-together", "impossible-value"} & set(said), condition
+
+
+@pytest.mark.parametrize(("name", "at"), tuple(relations()))
+def test_a_relation_that_rules_and_a_grant_break_together_is_found(name: str, at: int) -> None:
+    relation = known_schema(name).relations[at]
+    for path, claims in broken_relation(name, at):
+        paths = involved(relation, path)
+        if len(paths) == 1:
+            continue
+        rules = [as_condition(claims, [one]) for one in paths[1:]]
+        said = with_rules(name, rules, as_condition(claims, paths[:1]))
+        assert {"impossible-together", "impossible-value"} & set(said), (rules, paths)
+
+
+@pytest.mark.parametrize(("name", "at"), tuple(relations()))
+def test_a_relation_that_holds_is_not_reported_behind_rules(name: str, at: int) -> None:
+    relation = known_schema(name).relations[at]
+    for claims in sets_of(name):
+        for path, _ in relation.then:
+            paths = involved(relation, path)
+            rules = [as_condition(claims, [one]) for one in paths[1:]]
+            said = with_rules(name, rules, as_condition(claims, paths[:1]))
+            assert "impossible-together" not in said, (rules, paths)
 
 
 @pytest.mark.parametrize(("name", "at"), tuple(relations()))

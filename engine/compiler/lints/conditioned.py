@@ -1,0 +1,324 @@
+"""
+Tokens that fulfil some conditions, and why there are none.
+
+What lives here: what conditions and the relations of a claim schema leave of each claim.  Not here:
+reading conditions (`conjunctions`), and what is told (`together`).
+
+Relations are followed from what is certain: only where every such token is one that a relation
+speaks of, and every such token breaks it, is anything broken.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, Final
+
+import re2
+
+from regauth.engine import languages
+from regauth.engine.issuers import ClaimSchema, Constraint, Relation, Template, Values, nearest
+from regauth.engine.issuers.relations import ClaimReference, escaped
+
+from .conjunctions import Facts, Place, Said
+from .subject import Path
+
+_ROUNDS: Final = 4
+"""How often what follows from claims is followed further."""
+
+_CLASSES: Final = re.compile(r"\\[^A-Za-z0-9]|\[\^?(?:\\x..|\\.|[^\]\\])+\]")
+"""Signs that stand for themselves, and classes of characters."""
+_ANY_TEXT: Final = "(?s:.*)"
+_SOME_TEXT: Final = "(?s:.+)"
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """
+    What no token is like: a claim with a reason, and the conditions that take part.
+
+    `reason` is a relation's description, "" where the conditions on the claim exclude one another.
+    `coherent` is a value of the claim that would be right, None where none is known.
+    """
+
+    path: Path
+    places: tuple[Place, ...]
+    reason: str = ""
+    coherent: object | None = None
+
+
+@dataclass(slots=True)
+class Conditioned:
+    """The tokens of an issuer that fulfil some conditions."""
+
+    schema: ClaimSchema
+    said: Sequence[Said]
+    facts: dict[Path, Facts] = field(default_factory=dict)
+    followed: set[tuple[int, Path]] = field(default_factory=set)
+    """The relations that were followed, and to which claim."""
+
+    def broken(self) -> Broken | None:
+        """
+        Return what no token can fulfil, if there is something.
+
+        Raises:
+            UncomparableError: A language is too large.
+        """
+        if not self._take():
+            return None
+        for path, facts in self.facts.items():
+            if facts.is_impossible:
+                return Broken(path, facts.places, coherent=_first_value(facts))
+        for _ in range(_ROUNDS):
+            applying = list(self._applying())
+            found = self._break(applying)
+            if found is not None or not self._follow(applying):
+                return found
+        return None
+
+    def _take(self) -> bool:
+        """Take what is said; False where one condition by itself is impossible."""
+        for one in self.said:
+            claim = self.schema.claim(one.path)
+            if claim is None or (not one.there and claim.always):
+                continue  # nothing is known of it, or it asks what is always so
+            if Facts(claim, [one]).is_impossible:
+                return False  # `impossible-value` reports it
+            self.facts.setdefault(one.path, Facts(claim)).add(one)
+        return True
+
+    def _applying(self) -> Iterator[tuple[int, Relation]]:
+        for at, relation in enumerate(self.schema.relations):
+            if not relation.usual and all(
+                self._holds(constraint, path) for path, constraint in relation.when
+            ):
+                yield at, relation
+
+    def _break(self, applying: Sequence[tuple[int, Relation]]) -> Broken | None:
+        for _, relation in applying:
+            for path, constraint in relation.then:
+                if self._is_broken(constraint, path):
+                    return Broken(
+                        path,
+                        self._places(relation, path, constraint),
+                        relation.description,
+                        self._coherent(constraint, path),
+                    )
+        return None
+
+    def _follow(self, applying: Sequence[tuple[int, Relation]]) -> bool:
+        """Take what follows by relations, and tell whether anything new does."""
+        new = False
+        for at, relation in applying:
+            for path, constraint in relation.then:
+                claim, values = self.schema.claims.get(path), constraint.values
+                if claim is None or values is None or (at, path) in self.followed:
+                    continue
+                if claim.type != "string" or not claim.always or claim.nullable:
+                    continue
+                self.followed.add((at, path))
+                places = self._places(relation, path, constraint)
+                said = Said(path, places, inside=values.language)
+                self.facts.setdefault(path, Facts(claim)).add(said)
+                new = True
+        return new
+
+    def _holds(self, constraint: Constraint, path: Path) -> bool:
+        """Whether a constraint holds for certain."""
+        facts = self.facts.get(path)
+        if facts is None:
+            return False
+        if facts.absent:
+            return constraint.holds({}, path)
+        if not facts.there or constraint.present is False:
+            return False
+        if constraint.templates or constraint.parts:
+            return self._is_settled(constraint, path) and constraint.holds(self._exact(), path)
+        options = facts.options
+        if options is not None:
+            return bool(options) and all(constraint.holds(_nest(path, it), path) for it in options)
+        if constraint.null is True or (constraint.null is False and not facts.is_text):
+            return False
+        values, negated = constraint.values, constraint.negated
+        if values is not None and not (facts.is_text and facts.is_always_in(values.language)):
+            return False
+        if negated is None:
+            return True
+        return negated.values is not None and not facts.can_be_in(negated.values.language)
+
+    def _is_refuted(self, constraint: Constraint, path: Path) -> bool:
+        """Whether a constraint, but for what the claim is made of, holds for no such token."""
+        facts = self.facts.get(path)
+        if facts is None or not (facts.there or facts.absent):
+            return False
+        if facts.absent:
+            return not constraint.holds({}, path)
+        options = facts.options
+        if constraint.present is False:
+            return True
+        if options is not None:
+            plain = replace(constraint, templates=(), parts=())
+            return not any(plain.holds(_nest(path, one), path) for one in options)
+        if constraint.null is True and facts.is_text:
+            return True
+        values, negated = constraint.values, constraint.negated
+        if values is not None and not facts.can_be_in(values.language):
+            return True
+        if negated is None or negated.values is None or not facts.is_text:
+            return False
+        return facts.is_always_in(negated.values.language)
+
+    def _is_broken(self, constraint: Constraint, path: Path) -> bool:
+        """Whether every such token breaks what a relation asks of a claim."""
+        facts = self.facts.get(path)
+        if facts is None:
+            return False
+        if facts.absent:
+            return constraint.present is True
+        if not facts.there:
+            return False
+        if constraint.present is False or constraint.null is False:
+            return self._is_refuted(constraint, path)
+        options = facts.options
+        if None in options if options is not None else facts.claim.nullable and not facts.is_text:
+            return False
+        return self._is_refuted(constraint, path) or self._is_unmade(constraint, path)
+
+    # What a claim is made of
+
+    def _is_unmade(self, constraint: Constraint, path: Path) -> bool:
+        """Whether a claim is a text that none of the texts is that it can be made to."""
+        facts = self.facts[path]
+        templates = (*constraint.templates, *constraint.parts)
+        if not templates or not facts.is_text:
+            return False
+        possible = [one for one in templates if not self._is_out(one)]
+        if not any(self._is_sure(one) for one in possible):
+            return False
+        pattern = self._pattern(constraint, possible)
+        made = languages.fully_matched(pattern)
+        options = facts.options
+        if options is not None:
+            return not any(one in made for one in options)
+        return not facts.can_be_in(made)
+
+    def _is_out(self, template: Template) -> bool:
+        """Whether a template is for no such token."""
+        return any(self._is_refuted(constraint, path) for path, constraint in template.when) or any(
+            (facts := self.facts.get(one.path)) is not None and facts.absent
+            for one in template.pieces
+            if isinstance(one, ClaimReference)
+        )
+
+    def _is_sure(self, template: Template) -> bool:
+        """Whether a template is for every such token."""
+        return all(self._holds(constraint, path) for path, constraint in template.when) and all(
+            one.always or ((facts := self.facts.get(one.path)) is not None and facts.there)
+            for one in template.pieces
+            if isinstance(one, ClaimReference) and not one.group
+        )
+
+    def _pattern(self, constraint: Constraint, possible: Sequence[Template]) -> str:
+        escape = dict(constraint.escape)
+        whole = [self._text(one, escape) for one in constraint.templates if one in possible]
+        parts = "|".join(self._text(one, escape) for one in constraint.parts if one in possible)
+        if parts:
+            separator = re2.escape(constraint.separator)
+            whole.append(f"(?:{parts})(?:{separator}(?:{parts}))*")
+        return "|".join(f"(?:{one})" for one in whole)
+
+    def _text(self, template: Template, escape: Mapping[str, str]) -> str:
+        """Return a pattern of what a template can come to."""
+        exact = self._exact()
+        found = []
+        for piece in template.pieces:
+            if isinstance(piece, ClaimReference):
+                text = piece.text(exact)
+                known = None if text is None else re2.escape(escaped(text, escape))
+                found.append(self._open(piece, escape) if known is None else known)
+            else:
+                found.append(re2.escape(piece) if isinstance(piece, str) else _SOME_TEXT)
+        return "".join(found)
+
+    def _open(self, piece: ClaimReference, escape: Mapping[str, str]) -> str:
+        """Return a pattern of what a claim can be of which the conditions leave several values."""
+        claim = self.schema.claims.get(piece.path)
+        if claim is None or piece.group or claim.type != "string":
+            return _ANY_TEXT
+        if any(claim.values.can_contain(sign) for sign in escape):
+            return _ANY_TEXT
+        return _embedded(claim.values) or _ANY_TEXT
+
+    def _is_settled(self, constraint: Constraint, path: Path) -> bool:
+        """Whether nothing that is open decides if a claim is made of others."""
+        used = [path]
+        for one in (*constraint.templates, *constraint.parts):
+            used += [read for read, _ in one.when]
+            used += [piece.path for piece in one.pieces if isinstance(piece, ClaimReference)]
+        return all(
+            (facts := self.facts.get(one)) is not None
+            and (facts.absent or len(facts.options or ()) == 1)
+            for one in used
+        )
+
+    def _exact(self) -> dict[str, Any]:
+        """Return the claims of which only one value is left."""
+        claims: dict[str, Any] = {}
+        for path, facts in self.facts.items():
+            options = () if facts.absent else facts.options or ()
+            if len(options) == 1:
+                _put(claims, path, options[0])
+        return claims
+
+    # What is told
+
+    def _places(self, relation: Relation, path: Path, constraint: Constraint) -> tuple[Place, ...]:
+        used = [read for read, _ in relation.when]
+        for one in (*constraint.templates, *constraint.parts):
+            used += [read for read, _ in one.when]
+            used += [piece.path for piece in one.pieces if isinstance(piece, ClaimReference)]
+        used.append(path)
+        found = [place for one in used if one in self.facts for place in self.facts[one].places]
+        return tuple(dict.fromkeys(found))
+
+    def _coherent(self, constraint: Constraint, path: Path) -> object | None:
+        if self.facts[path].absent or constraint.present is False:
+            return None
+        proposed = constraint.proposed(self._exact())
+        values = constraint.values
+        if proposed is not None or values is None:
+            return proposed
+        if len(values.enum) == 1:
+            return values.enum[0]
+        options = self.facts[path].options or ()
+        return nearest(values, options[0]) if len(options) == 1 else None
+
+
+@lru_cache(maxsize=256)
+def _embedded(values: Values) -> str:
+    """Return a pattern of values that can stand within another one; "" where there is none."""
+    if values.enum:
+        return f"(?:{'|'.join(re2.escape(str(one)) for one in values.enum)})"
+    inner = values.pattern.removeprefix("^").removesuffix("$")
+    outside = _CLASSES.sub("", inner)
+    has_edges = any(sign in outside for sign in "^$\\") or len(inner) != len(values.pattern) - 2
+    return "" if has_edges else f"(?:{inner})"
+
+
+def _first_value(facts: Facts) -> object | None:
+    """Return the one text that the first condition leaves, as the value to write in the others."""
+    options = facts.said[0].options
+    single = options is not None and len(options) == 1 and isinstance(options[0], str)
+    return options[0] if options is not None and single else None
+
+
+def _put(claims: dict[str, Any], path: Path, value: object) -> None:
+    for name in path[:-1]:
+        claims = claims.setdefault(name, {})
+    claims[path[-1]] = value
+
+
+def _nest(path: Path, value: object) -> dict[str, Any]:
+    claims: dict[str, Any] = {}
+    _put(claims, path, value)
+    return claims
