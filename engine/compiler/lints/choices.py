@@ -11,15 +11,28 @@ says of such a value takes access away, and harms nobody.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from regauth.engine.cel.syntax.nodes import Binary, Call, Constant, ListLiteral, Node, path_of
+from regauth.engine.cel.syntax.nodes import (
+    Binary,
+    Call,
+    Constant,
+    ListLiteral,
+    Logic,
+    Node,
+    path_of,
+)
 from regauth.engine.issuers import Claim
+from regauth.engine.source.problems import Severity
 
+from .conjunctions import said_by
 from .operands import written
-from .subject import Condition, LintFinding
+from .subject import Condition, LintFinding, Path
 
 _TESTS: Final = frozenset({"startsWith", "endsWith", "contains", "matches"})
 _OPEN_ENDS: Final = ("@", "@refs/", "@refs/heads/")
 """What a prefix of a workflow's file may end with and leave the choice of the ref open."""
+_WHOLE: Final = ("refs/heads/", "refs/tags/")
+_WORD: Final = 3
+"""How many letters a branch's name has at least, so that a beginning looks like a whole name."""
 _BESIDE_ENVIRONMENT: Final = frozenset(
     {"ref", "ref_path", "ref_type", "ref_protected", "environment_protected", "sha"}
     | {"job_workflow_ref", "workflow_ref", "job_workflow_sha", "workflow_sha", "event_name"}
@@ -108,18 +121,125 @@ def ambiguous_name(condition: Condition) -> Iterator[LintFinding]:
 def loose_ref(condition: Condition) -> Iterator[LintFinding]:
     """A part of a ref's name: others can have branches and tags whose names hold it."""
     for part, claim, other, how, admits in _compared(condition):
-        if not admits or how not in ("contains", "endsWith") or not _is_ref(claim):
+        text = other.value if isinstance(other, Constant) else None
+        if not admits or not isinstance(text, str):
             continue
-        text = other.value if isinstance(other, Constant) else ""
-        if isinstance(text, str) and text.startswith("refs/"):
+        if how == "startsWith" and _ends_in_branch(text, claim, condition):
+            example, hint = f"{text}-x", "end it with `/` or `-`, or compare the whole with `==`"
+        elif how in ("contains", "endsWith") and _is_ref(claim) and not text.startswith("refs/"):
+            example = f"x-{text}-y" if how == "contains" else f"x{text}"
+            hint = "compare the whole ref with `==`, or its beginning with `startsWith`"
+        else:
             continue
-        example = f"x-{text}-y" if how == "contains" else f"x{text}"
         yield LintFinding(
             f"whoever can push can name a branch so that this is true, such as {example!r}",
-            "compare the whole ref with `==`, or its beginning with `startsWith`",
+            hint,
             part.start,
             part.end,
         )
+
+
+def _ends_in_branch(text: str, claim: Claim, condition: Condition) -> bool:
+    """Whether a beginning ends with what is a branch's whole name: `refs/heads/main`."""
+    if _names_file(claim):
+        name = text.partition("@refs/heads/")[2]
+    elif _is_ref(claim):
+        is_whole = text.startswith("refs/")
+        tagged = ("claims", *claim.path[:-1], "ref_type") in condition.pinned
+        name = text.removeprefix("refs/heads/") if text.startswith("refs/heads/") else ""
+        if not is_whole and not tagged:
+            name = text
+    else:
+        return False
+    word = name.rpartition("/")[2]
+    return len(word) >= _WORD and word.isalpha()
+
+
+def short_name(condition: Condition) -> Iterator[LintFinding]:
+    """A whole ref where the claim has the name alone."""
+    for part, claim, other, how, admits in _compared(condition):
+        items = other.items if isinstance(other, ListLiteral) else (other,)
+        texts = [one.value for one in items if isinstance(one, Constant)]
+        if admits is None or how not in ("==", "in", "startsWith") or not _is_short(claim):
+            continue
+        for text in texts:
+            if isinstance(text, str) and text.startswith(_WHOLE):
+                name = text.split("/", 2)[2]
+                yield LintFinding(
+                    f"`{written(('claims', *claim.path))}` is the name of a branch or tag alone: "
+                    f"it begins with {text[: len(text) - len(name)]!r} only if its name does",
+                    f"did you mean {name!r}?" if name else "leave it out",
+                    part.start,
+                    part.end,
+                    Severity.ERROR if condition.denial else Severity.WARNING,
+                )
+
+
+def _is_short(claim: Claim) -> bool:
+    examples = [one for one in claim.examples if isinstance(one, str) and one]
+    return (
+        _is_ref(claim)
+        and not any(one.startswith("refs/") for one in examples)
+        and claim.values.can_start_with("refs/heads/")
+    )
+
+
+def loose_subject(condition: Condition) -> Iterator[LintFinding]:
+    """A part of a text that says whose the token is: others can have it at another place."""
+    for part, claim, other, how, admits in _compared(condition):
+        text = other.value if isinstance(other, Constant) else None
+        if not admits or claim.composed is not None or not isinstance(text, str):
+            continue
+        is_subject = claim.path == ("sub",) and how in ("contains", "endsWith")
+        if is_subject or (claim.path[-1] == "email" and how == "contains"):
+            name = written(("claims", *claim.path))
+            yield LintFinding(
+                f"`{name}` can have {text!r} at another place than you expect",
+                "compare the whole text with `==`, or its beginning with `startsWith`",
+                part.start,
+                part.end,
+            )
+
+
+def absent_passes(condition: Condition) -> Iterator[LintFinding]:
+    """A claim that is asked for a value only where it is there: without it, everything passes."""
+    for operands in _alternatives(condition.program.node):
+        absent = {
+            said.path: operand
+            for operand in operands
+            for said in said_by(operand, condition.program.definitions)
+            if not said.there
+        }
+        if not condition.admits or not absent:
+            continue
+        for operand in operands:
+            for said in said_by(operand, condition.program.definitions):
+                asks = said.inside is not None or any(said.options or ())
+                node = absent.get(said.path)
+                if node is not None and said.there and asks:
+                    name = written(("claims", *said.path))
+                    yield LintFinding(
+                        f"a token without `{name}` passes, whatever the claim has to be otherwise",
+                        f"ask for the claim: `{_asked(said.path)} && ...`",
+                        node.start,
+                        node.end,
+                    )
+
+
+def _alternatives(node: Node) -> Iterator[tuple[Node, ...]]:
+    """Yield the operands of each `||` that is not negated."""
+    if isinstance(node, Logic):
+        if node.operator == "||":
+            yield node.operands
+        for operand in node.operands:
+            yield from _alternatives(operand)
+
+
+def _asked(path: Path) -> str:
+    inner = written(("claims", *path))
+    if path[-1].isidentifier():
+        return f"has({inner})"
+    return f'"{path[-1]}" in {written(("claims", *path[:-1]))}'
 
 
 def _is_ref(claim: Claim) -> bool:
@@ -153,6 +273,9 @@ CHOICE_LINTS: Final[Mapping[str, Callable[[Condition], Iterator[LintFinding]]]] 
     "chosen-by-strangers": chosen_by_strangers,
     "open-ref": open_ref,
     "loose-ref": loose_ref,
+    "short-name": short_name,
+    "loose-subject": loose_subject,
+    "absent-passes": absent_passes,
     "ambiguous-name": ambiguous_name,
     "unprotected-environment": unprotected_environment,
 }

@@ -14,8 +14,6 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final
 
-import re2
-
 from regauth.engine import languages
 from regauth.engine.issuers import ClaimSchema, Constraint, Relation, Template, Values, nearest
 from regauth.engine.issuers.relations import ClaimReference, escaped
@@ -223,7 +221,7 @@ class Conditioned:
         whole = [self._text(one, escape) for one in constraint.templates if one in possible]
         parts = "|".join(self._text(one, escape) for one in constraint.parts if one in possible)
         if parts:
-            separator = re2.escape(constraint.separator)
+            separator = re.escape(constraint.separator)
             whole.append(f"(?:{parts})(?:{separator}(?:{parts}))*")
         return "|".join(f"(?:{one})" for one in whole)
 
@@ -234,10 +232,10 @@ class Conditioned:
         for piece in template.pieces:
             if isinstance(piece, ClaimReference):
                 text = piece.text(exact)
-                known = None if text is None else re2.escape(escaped(text, escape))
+                known = None if text is None else re.escape(escaped(text, escape))
                 found.append(self._open(piece, escape) if known is None else known)
             else:
-                found.append(re2.escape(piece) if isinstance(piece, str) else _SOME_TEXT)
+                found.append(re.escape(piece) if isinstance(piece, str) else _SOME_TEXT)
         return "".join(found)
 
     def _open(self, piece: ClaimReference, escape: Mapping[str, str]) -> str:
@@ -298,7 +296,7 @@ class Conditioned:
 def _embedded(values: Values) -> str:
     """Return a pattern of values that can stand within another one; "" where there is none."""
     if values.enum:
-        return f"(?:{'|'.join(re2.escape(str(one)) for one in values.enum)})"
+        return f"(?:{'|'.join(re.escape(str(one)) for one in values.enum)})"
     inner = values.pattern.removeprefix("^").removesuffix("$")
     outside = _CLASSES.sub("", inner)
     has_edges = any(sign in outside for sign in "^$\\") or len(inner) != len(values.pattern) - 2

@@ -164,6 +164,26 @@ def unanchored_matches(condition: Condition) -> Iterator[LintFinding]:
             )
 
 
+def unescaped_dot(condition: Condition) -> Iterator[LintFinding]:
+    """A `.` in a pattern where the character itself is meant: `acme.com` is also `acmexcom`."""
+    for _, text, part, admits in _tests(condition, "matches"):
+        signs = [sign for _, sign, _ in _outside(text)]
+        beside = zip(["", *signs[:-1]], signs, [*signs[1:], ""], strict=True)
+        if admits and any(_is_bare_dot(*one) for one in beside):
+            yield LintFinding(
+                "in a pattern `.` is any character, so other texts match too",
+                "write `\\.` for the character itself, in a raw text such as r'...'",
+                part.start,
+                part.end,
+            )
+
+
+def _is_bare_dot(before: str, sign: str, after: str) -> bool:
+    """Whether a sign is a `.` for one character, between others."""
+    goes_on = after.isalnum() or after[:1] in ("[", "(", "\\")
+    return sign == "." and goes_on and (before[-1:].isalnum() or before[-1:] in tuple("]+)}?"))
+
+
 def _open_ends(pattern: str) -> str:
     """Say on which sides of a match other text may stand; empty where it may on neither."""
     pattern = re.sub(r"^\(\?[a-zA-Z]+\)", "", pattern)
@@ -247,6 +267,7 @@ CONDITION_LINTS: Final[Mapping[str, Callable[[Condition], Iterator[LintFinding]]
     "subject-text": subject_text,
     "open-prefix": open_prefix,
     "unanchored-matches": unanchored_matches,
+    "unescaped-dot": unescaped_dot,
     "legacy-kubernetes-claim": legacy_kubernetes_claim,
     "unlisted-claim": unlisted_claim,
 }

@@ -29,15 +29,17 @@ from regauth.engine.cel.syntax.nodes import (
 from regauth.engine.issuers import Claim
 from regauth.engine.issuers.values import language_of
 from regauth.engine.languages import Nfa
+from regauth.engine.policy.policy import Rule
 
 from .subject import Path
 
-_TESTS: Final[Mapping[str, Callable[[str], Nfa | None]]] = {
+TESTS: Final[Mapping[str, Callable[[str], Nfa | None]]] = {
     "startsWith": languages.prefixed,
     "endsWith": languages.suffixed,
     "contains": languages.containing,
     "matches": language_of,
 }
+"""The functions that ask a text about a literal, and the texts that pass; None where unknown."""
 _CHANGES: Final[Mapping[str, Callable[[Nfa], Nfa]]] = {
     "lowerAscii": Nfa.before_lowering,
     "upperAscii": Nfa.before_raising,
@@ -78,6 +80,11 @@ def said_by(node: Node, definitions: Mapping[str, Program], rule: str = "") -> I
     """Yield what is certain of single claims where a condition is true; `rule` names its rule."""
     for said, place in _said(node, definitions, _MAX_DEPTH, holds=True):
         yield replace(said, places=(Place(None if rule else place, rule),))
+
+
+def said_by_rule(rule: Rule) -> Iterator[Said]:
+    """Yield what a rule says of single claims."""
+    return said_by(rule.check.node, rule.check.definitions, rule.name)
 
 
 def _said(
@@ -141,10 +148,10 @@ def _of_claim(node: Node, definitions: Mapping[str, Program], *, holds: bool) ->
         return Said(asked, there=holds, asked=True)
     if isinstance(node, Binary):
         return _comparison(node, definitions, holds=holds)
-    if isinstance(node, Call) and node.function in _TESTS and node.target is not None:
+    if isinstance(node, Call) and node.function in TESTS and node.target is not None:
         literal = node.arguments[0] if node.arguments else None
         if isinstance(literal, Constant) and isinstance(literal.value, str):
-            language = _TESTS[node.function](literal.value)
+            language = TESTS[node.function](literal.value)
             return None if language is None else _text_test(node.target, language, holds=holds)
         return None
     path = _claim(node)

@@ -12,6 +12,7 @@ from regauth.engine.cel import Program
 from regauth.engine.cel.syntax.analysis import references
 from regauth.engine.cel.syntax.nodes import (
     Binary,
+    Call,
     Conditional,
     Constant,
     Has,
@@ -19,10 +20,13 @@ from regauth.engine.cel.syntax.nodes import (
     Node,
     Unary,
     definition_of,
+    path_of,
+    walk,
 )
 from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.policy import Policy, Provider
 
+from .conjunctions import TESTS as _TESTS
 from .subject import LintFinding, Path
 
 
@@ -62,6 +66,7 @@ class _Narrowing:
 
     def __init__(self, schema: ClaimSchema, definitions: Mapping[str, Program]) -> None:
         self._definitions = definitions
+        self._schema = schema
         self._paths: frozenset[Path] = frozenset(
             ("claims", *claim.path) for claim in schema.claims.values() if claim.narrows
         )
@@ -84,7 +89,11 @@ class _Narrowing:
             case Binary() if _asks_for_null(node):
                 return False
             case Binary(operator="!="):
-                return not value and self._reads(node)
+                return not value and self._compares(node)
+            case Binary():
+                return value and node.operator in ("==", "in") and self._compares(node)
+            case Call() if node.function in _TESTS:
+                return value and self._tests(node)
             case _:
                 pass
         name = definition_of(node)
@@ -92,8 +101,36 @@ class _Narrowing:
             return self._narrows(self._definitions[name].node, value=value)
         return value and self._reads(node)
 
+    def _compares(self, node: Binary) -> bool:
+        """Whether one side is a claim that narrows, and the other says which value is wanted."""
+        sides = ((node.left, node.right), (node.right, node.left))
+        return any(
+            self._reads(side) and not _is_counted(side) and not _reads_claims(other)
+            for side, other in sides
+        )
+
+    def _tests(self, node: Call) -> bool:
+        """Whether some value of a claim that narrows fails a test."""
+        path = None if node.target is None else path_of(node.target)
+        claim = None if path is None else self._schema.claims.get(path[1:])
+        literal = node.arguments[0] if node.arguments else None
+        if claim is None or not isinstance(literal, Constant):
+            return self._reads(node)
+        language = _TESTS[node.function](str(literal.value))
+        # Where an issuer's own form is asked for, or a text that every value can have.
+        return self._reads(node) and not (language and claim.values.is_always_in(language))
+
     def _reads(self, node: Node) -> bool:
         return any(path in self._paths for path in references(node))
+
+
+def _reads_claims(node: Node) -> bool:
+    return any(path[0] == "claims" for path in references(node))
+
+
+def _is_counted(node: Node) -> bool:
+    """Whether only the length of a value is looked at."""
+    return any(isinstance(one, Call) and one.function == "size" for one in walk(node))
 
 
 def _asks_for_null(comparison: Binary) -> bool:

@@ -16,6 +16,7 @@ from regauth.engine.issuers.values import language_of
 from regauth.engine.languages import UncomparableError
 from regauth.engine.policy.policy import Grant, Policy, Provider
 
+from .conjunctions import Facts, said_by, said_by_rule
 from .operands import written
 from .subject import Condition, LintFinding, named_by
 
@@ -41,6 +42,45 @@ def caused_by_strangers(condition: Condition) -> Iterator[LintFinding]:
                     part.end,
                 )
                 break
+
+    yield from _left_open(condition)
+
+
+def _left_open(condition: Condition) -> Iterator[LintFinding]:
+    """Yield each value that is excluded while another, which begins so, is not: strangers' own."""
+    if condition.admits is not True:
+        return
+    said = list(said_by(condition.program.node, condition.program.definitions))
+    for one in said:
+        for schema, rules in zip(condition.claims, condition.before, strict=True):
+            claim = schema.claims.get(one.path)
+            if one.outside is None or claim is None or claim.by_strangers is None:
+                continue
+            rest = [*said, *(it for rule in rules for it in said_by_rule(rule))]
+            facts = Facts(claim, [it for it in rest if it.path == one.path])
+            for excluded, left in _left(claim, claim.by_strangers, facts):
+                node = one.places[0].node
+                if excluded in one.outside and node is not None:
+                    yield LintFinding(
+                        f"this lets {left!r} through: {claim.by_strangers.because}",
+                        f"exclude {left!r} too, or say which values you admit",
+                        node.start,
+                        node.end,
+                    )
+
+
+def _left(claim: Claim, known: ByStrangers, facts: Facts) -> Iterator[tuple[str, str]]:
+    """Yield values that are excluded, each with one of strangers that is not and begins so."""
+    if facts.options is not None or any(one.inside is not None for one in facts.said):
+        return
+    values = [one for one in claim.values.enum if isinstance(one, str)]
+    open_ = [one for one in values if facts.can_be_in(languages.literals([one]))]
+    for excluded in values:
+        if excluded in open_ or known.values.can_equal(excluded):
+            continue
+        for left in open_:
+            if left.startswith(f"{excluded}_") and known.values.can_equal(left):
+                yield excluded, left
 
 
 def _admitted(part: Node) -> Iterator[tuple[Node, str]]:

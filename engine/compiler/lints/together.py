@@ -20,7 +20,7 @@ from regauth.engine.policy.policy import Rule
 from regauth.engine.source.problems import Severity
 
 from .conditioned import Broken, Conditioned
-from .conjunctions import Said, said_by
+from .conjunctions import Said, said_by, said_by_rule
 from .operands import written
 from .subject import Condition, LintFinding
 
@@ -93,7 +93,7 @@ def _contradiction(
     before = [
         one
         for rule in rules
-        for one in said_by(rule.check.node, rule.check.definitions, rule.name)
+        for one in said_by_rule(rule)
         if one.path not in own or (one.outside is None and not one.excluded and one.there)
     ]
     try:

@@ -343,6 +343,144 @@ class TestImpossibleTogether:
         assert "`repository` would be 'a/" in problem.hint
 
 
+class TestUnescapedDot:
+    @pytest.mark.parametrize(
+        "pattern",
+        ["^refs/tags/v1.2$", "^refs/tags/v[0-9]+.[0-9]+$", "^a(b)?.c$", r"^a{2}.\\d$"],
+    )
+    def test_one_character_between_others_is_found(self, pattern: str) -> None:
+        assert "unescaped-dot" in of_condition(f'claims.workflow.matches("{pattern}")')
+
+    @pytest.mark.parametrize(
+        "pattern",
+        ["^v1\\\\.2$", "^a.*b$", "^a.+b$", "^a[.]b$", "^a.?b$", "^a.{2}b$", "^.b$", "^a.$"],
+    )
+    def test_another_dot_is_good(self, pattern: str) -> None:
+        assert "unescaped-dot" not in of_condition(f'claims.workflow.matches("{pattern}")')
+
+    def test_what_refuses_may_be_broad(self) -> None:
+        assert of_condition('!claims.workflow.matches("^a.b$")') == []
+
+
+class TestShortName:
+    @pytest.mark.parametrize(
+        "condition",
+        [
+            'claims.build_branch == "refs/heads/main"',
+            'claims.build_branch in ["main", "refs/heads/dev"]',
+            'claims.build_branch.startsWith("refs/heads/release/")',
+        ],
+    )
+    def test_a_whole_ref_is_found(self, condition: str) -> None:
+        assert "short-name" in of_condition(condition, "buildkite")
+
+    def test_in_a_denial_it_is_an_error(self) -> None:
+        text = HEAD.replace("github-actions", "buildkite") + DENIAL
+        policy = compile_policy({"policy.yaml": text % 'claims.build_branch == "refs/heads/a"'})
+        (problem,) = [one for one in policy.problems if one.code == "short-name"]
+        assert problem.severity is Severity.ERROR
+        assert problem.hint == "did you mean 'a'?"
+
+    def test_where_the_claim_has_whole_refs_they_are_good(self) -> None:
+        assert of_condition('claims.ref == "refs/heads/main"') == []
+        assert of_condition('claims.build_branch == "main"', "buildkite") == []
+
+
+class TestLooseSubject:
+    @pytest.mark.parametrize("function", ["contains", "endsWith"])
+    def test_a_part_of_a_subject_is_found(self, function: str) -> None:
+        assert of_condition(f'claims.sub.{function}(":builder")', "cluster") == ["loose-subject"]
+
+    def test_the_beginning_of_a_mail_address_is_no_domain(self) -> None:
+        condition = 'has(claims.email) && claims.email.contains("@acme.com")'
+        assert "loose-subject" in of_condition(condition, "generic")
+
+    def test_a_whole_subject_and_what_refuses_are_good(self) -> None:
+        whole = 'claims.sub == "system:serviceaccount:a:b"'
+        assert of_condition(whole, "cluster") == []
+        assert of_condition('!claims.sub.contains(":builder")', "cluster") == []
+
+
+class TestAbsentPasses:
+    @pytest.mark.parametrize(
+        "condition",
+        [
+            '!has(claims.environment) || claims.environment == "a"',
+            'claims.environment == "a" || !("environment" in claims)',
+            '!has(claims.environment) || claims.environment in ["a", "b"]',
+            '!has(claims.environment) || claims.environment.startsWith("a/")',
+            'claims.run_id == "7" && (!has(claims.environment) || claims.environment == "a")',
+        ],
+    )
+    def test_a_value_that_is_asked_only_where_it_is_there_is_found(self, condition: str) -> None:
+        assert "absent-passes" in of_condition(condition)
+
+    @pytest.mark.parametrize(
+        "condition",
+        [
+            'has(claims.environment) && claims.environment == "a"',
+            '!has(claims.environment) || claims.environment != "a"',
+            '!has(claims.environment) || claims.environment == ""',
+            '!has(claims.environment) || claims.run_id == "7"',
+        ],
+    )
+    def test_a_value_that_is_refused_or_asked_for_is_good(self, condition: str) -> None:
+        assert "absent-passes" not in of_condition(condition)
+
+    def test_a_denial_is_good(self) -> None:
+        assert of_denial('!has(claims.environment) || claims.environment == "a"') == []
+
+
+class TestBranchesThatOnlyBeginSo:
+    @pytest.mark.parametrize(
+        ("condition", "provider"),
+        [
+            ('claims.ref.startsWith("refs/heads/main")', "github"),
+            ('claims.ref.startsWith("refs/heads/team/release")', "github"),
+            ('claims.workflow_ref.startsWith("a/b/.github/workflows/c.yml@refs/heads/main")',
+             "github"),
+            ('claims.build_branch.startsWith("release")', "buildkite"),
+        ],
+    )  # fmt: skip
+    def test_a_beginning_that_is_a_whole_name_is_found(self, condition: str, provider: str) -> None:
+        assert "loose-ref" in of_choices(condition, provider)
+
+    @pytest.mark.parametrize(
+        ("condition", "provider"),
+        [
+            ('claims.ref.startsWith("refs/heads/release/")', "github"),
+            ('claims.ref.startsWith("refs/heads/release-")', "github"),
+            ('claims.ref.startsWith("refs/heads/v")', "github"),
+            ('claims.ref.startsWith("refs/tags/release")', "github"),
+            ('claims.build_branch.startsWith("v1")', "buildkite"),
+        ],
+    )
+    def test_a_beginning_that_goes_on_is_good(self, condition: str, provider: str) -> None:
+        assert "loose-ref" not in of_choices(condition, provider)
+
+
+class TestWhatBeginsLikeAnExcludedEvent:
+    def test_the_other_event_of_pull_requests_is_found(self) -> None:
+        for condition in (
+            'claims.event_name != "pull_request"',
+            'claims.run_id == "7" && !(claims.event_name in ["pull_request", "release"])',
+        ):
+            assert of_condition(condition) == ["caused-by-strangers"], condition
+
+    def test_excluding_both_or_naming_events_is_good(self) -> None:
+        for condition in (
+            '!(claims.event_name in ["pull_request", "pull_request_target"])',
+            'claims.event_name != "pull_request" && claims.event_name != "pull_request_target"',
+            'claims.event_name in ["push", "release"] && claims.event_name != "pull_request"',
+        ):
+            assert "caused-by-strangers" not in of_condition(condition), condition
+
+    def test_a_rule_may_exclude_the_other(self) -> None:
+        rule = "    rules: [{name: r, check: 'claims.event_name != \"pull_request_target\"'}]\n"
+        text = HEAD + rule + REST % ("github", 'claims.event_name != "pull_request"')
+        assert "caused-by-strangers" not in [one.code for one in compiled(text).problems]
+
+
 class TestMutableBeginnings:
     @pytest.mark.parametrize(
         ("condition", "provider", "found"),
@@ -819,6 +957,12 @@ FIRING: Mapping[str, str] = {
     "subject-text": REST % ("github", 'claims.sub == "repo:acme/app:pull_request"'),
     "open-prefix": REST % ("github", 'claims.repository.startsWith("acme")'),
     "unanchored-matches": REST % ("github", 'claims.ref.matches("v1")'),
+    "unescaped-dot": REST % ("github", 'claims.ref.matches("^refs/tags/v1.2$")'),
+    "short-name": REST
+    % ("bitbucket", 'has(claims.branchName) && claims.branchName == "refs/heads/main"'),
+    "loose-subject": REST % ("cluster", 'claims.sub.contains(":builder")'),
+    "absent-passes": REST
+    % ("github", '!has(claims.environment) || claims.environment == "a" && claims.run_id == "7"'),
     "impossible-together": REST
     % ("github", 'claims.ref_type == "tag" && claims.ref == "refs/heads/main"'),
     "ambiguous-name": REST
@@ -894,7 +1038,8 @@ def firing(code: str) -> str:
     generic = '  generic: {issuer: "https://g.example.com", audience: me}\n'
     circle = '  circle: {issuer: "https://c.example.com", audience: me, claims: circleci}\n'
     cluster = '  cluster: {issuer: "https://k.example.com", audience: me, claims: kubernetes}\n'
-    known = {"generic": generic, "circle": circle, "cluster": cluster}
+    bitbucket = '  bitbucket: {issuer: "https://b.example.com", audience: me, claims: bitbucket-pipelines}\n'
+    known = {"bitbucket": bitbucket, "generic": generic, "circle": circle, "cluster": cluster}
     others = "".join(text for name, text in known.items() if name in FIRING[code])
     return head + others + FIRING[code]
 
@@ -936,7 +1081,7 @@ class TestChoices:
             '!(claims.head_ref == "main")',
             'claims.workflow_ref == "a/b/.github/workflows/c.yml@refs/heads/main"',
             'claims.workflow_ref.startsWith("a/b/.github/workflows/c.yml@refs/tags/v")',
-            'claims.workflow_ref.startsWith("a/b/.github/workflows/c.yml@refs/heads/main")',
+            'claims.workflow_ref.startsWith("a/b/.github/workflows/c.yml@refs/heads/main/")',
             'claims.workflow_ref.startsWith("a/b/")',
             (
                 'claims.workflow_ref.startsWith("a/b/.github/workflows/c.yml@") && '
