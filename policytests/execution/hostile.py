@@ -5,7 +5,7 @@ What lives here: the cases of forgeries and near misses, and how they are judged
 how a hostile token is made (`forgeries`, `near_misses`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,7 +14,7 @@ from regauth.engine.access.scope import Access, repository_accesses
 from regauth.engine.source.problems import Location
 from regauth.policytests.suites.suite import Exemption, Hostile, Suite
 from regauth.policytests.tokens.forgeries import known as forgeries
-from regauth.policytests.tokens.issuing import make_sample
+from regauth.policytests.tokens.issuing import Sample, make_sample, profile_of
 from regauth.policytests.tokens.near_misses import NearMiss, near_misses
 from regauth.policytests.tokens.spec import TokenSpec
 
@@ -272,13 +272,13 @@ def _not_let_in(token: str, refused: Refusal) -> Judgment:
 HostileCase = GenuineCase | ForgeryCase | NearMissCase
 
 
-def hostile_cases(suite: Suite, claims_of: dict[str, dict[str, object]]) -> Iterator[HostileCase]:
+def hostile_cases(suite: Suite, samples: Mapping[str, Sample]) -> Iterator[HostileCase]:
     """
     Yield the hostile cases of a suite.
 
     Args:
         suite: The suite.
-        claims_of: The claims of its sample tokens.
+        samples: Its sample tokens.
     """
     hostile = suite.hostile
     if hostile is None:
@@ -288,15 +288,16 @@ def hostile_cases(suite: Suite, claims_of: dict[str, dict[str, object]]) -> Iter
         yield GenuineCase(hostile, token)
         for forgery in forgeries.FORGERIES.values():
             yield ForgeryCase(hostile, token, forgery)
-        for miss in _both_subjects(spec, claims_of[token]):
+        for miss in _both_subjects(spec, samples[token]):
             yield NearMissCase(
                 hostile, token, miss, miss.name.removesuffix(OTHER_SUBJECT) in hostile.except_
             )
 
 
-def _both_subjects(spec: TokenSpec, claims: dict[str, object]) -> Iterator[NearMiss]:
+def _both_subjects(spec: TokenSpec, sample: Sample) -> Iterator[NearMiss]:
     """Yield each near miss, and for GitHub each with the other form of `sub` too."""
-    for miss in near_misses(spec, claims):
+    schema = profile_of(spec, sample.provider).schema
+    for miss in near_misses(spec, sample.claims, schema):
         yield miss
         if (spec.profile or "").startswith("github-actions") and "sub" not in spec.claims:
             name = f"{miss.name}{OTHER_SUBJECT}"

@@ -128,8 +128,7 @@ class Run:
         linked = link(suite, policy, Surroundings(self.keys, resolve, self.now), problems)
         if problems.errors:
             raise SuiteError(tuple(problems), sources)
-        claims = {name: dict(sample.claims) for name, sample in linked.samples.items()}
-        hostile = tuple(hostile_cases(suite, claims))
+        hostile = tuple(hostile_cases(suite, linked.samples))
         _check_hostile(suite, hostile, problems)
         evaluation = Evaluation(linked)
         if linked.assumptions:

@@ -1,7 +1,8 @@
 """
 Near misses: genuine tokens of a workload that is similar to the intended one.
 
-What lives here: the moves, by kind of issuer.  Not here: forged tokens (`forgeries`), and the
+What lives here: the moves of the large CI systems, of clusters and of Google.  Not here: those of
+other issuers and of schemas of one's own (`more_moves`), forged tokens (`forgeries`), and the
 judgement (`hostile`).
 
 A move is coherent: everything that its issuer would change with it changes too.  A token that no
@@ -12,8 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from regauth.engine.issuers import ClaimSchema
 from regauth.policytests.tokens.profiles.profile import Claims, merge, number_of, uuid_of
 
+from .more_moves import MOVES, Move, moves_by_schema, others
 from .spec import TokenSpec
 
 
@@ -32,28 +35,27 @@ class NearMiss:
     spec: TokenSpec
 
 
-Move = tuple[str, str, bool, Claims, tuple[str, ...]]
-"""Name, meaning, whether it is an outsider's, claims that change, and claims that follow."""
-
-
-def near_misses(spec: TokenSpec, claims: Mapping[str, object]) -> Iterator[NearMiss]:
+def near_misses(
+    spec: TokenSpec, claims: Mapping[str, object], schema: ClaimSchema | None = None
+) -> Iterator[NearMiss]:
     """
     Yield the near misses of a token.
 
     Args:
         spec: What the suite says of it.
         claims: All its claims.
+        schema: The claim schema of its profile, for issuers without moves of their own.
     """
     profile = (spec.profile or "").partition("/")[0]
-    moves = _MOVES.get(profile, _nothing)
-    for name, about, outsider, changed, following in moves(claims):
+    moves = _MOVES.get(profile)
+    if moves is not None:
+        found = moves(claims)
+    else:
+        found = iter(()) if schema is None else moves_by_schema(schema, claims)
+    for name, about, outsider, changed, following in found:
         kept = {key: value for key, value in spec.claims.items() if key not in following}
         moved = replace(spec, name=f"{spec.name}~{name}", claims=merge(kept, changed))
         yield NearMiss(name, about, outsider, moved)
-
-
-def _nothing(_: Mapping[str, object]) -> Iterator[Move]:
-    return iter(())
 
 
 # --- GitHub Actions ------------------------------------------------------------------------------
@@ -70,7 +72,7 @@ _GITHUB_REF: Final = (
 
 def _github(claims: Mapping[str, object]) -> Iterator[Move]:
     owner, _, name = str(claims.get("repository")).partition("/")
-    for move, other in _others(owner):
+    for move, other in others(owner):
         about = f"the repository {other}/{name} of another account"
         yield f"organisation-{move}", about, True, {"repository": f"{other}/{name}"}, _GITHUB_OWNER
     reused: Claims = {
@@ -83,7 +85,7 @@ def _github(claims: Mapping[str, object]) -> Iterator[Move]:
     about = f"another repository that has come to have the name {owner}/{name}"
     yield "repository-reused", about, False, recreated, ("sub", "jti")
     following = tuple(one for one in _GITHUB_OWNER if one != "repository_owner_id")
-    for move, other in _others(name):
+    for move, other in others(name):
         if move != "other":
             changed: Claims = {"repository": f"{owner}/{other}"}
             about = f"the repository {owner}/{other} of the same account"
@@ -104,7 +106,7 @@ def _github_refs(claims: Mapping[str, object]) -> Iterator[Move]:
         if event in _OF_BRANCHES:
             changed["event_name"] = "push"
         yield "tag-for-branch", f"a tag called {short}", False, changed, _GITHUB_REF
-        for move, other in (*_others(short), ("case", short.swapcase()), ("folder", f"x/{short}")):
+        for move, other in (*others(short), ("case", short.swapcase()), ("folder", f"x/{short}")):
             if move != "other":
                 changed = {"ref": f"refs/heads/{other}"}
                 yield f"branch-{move}", f"the branch {other}", False, changed, _GITHUB_REF
@@ -133,7 +135,7 @@ def _github_environments(claims: Mapping[str, object]) -> Iterator[Move]:
         return
     following = ("sub", "jti", "environment_node_id")
     for move, other in (
-        *_others(name),
+        *others(name),
         ("case", name.swapcase()),
         ("escape", f"{name}%3Ax"),
         ("colon", f"{name}:x"),
@@ -154,7 +156,7 @@ _GITLAB_REF: Final = ("sub", "ref_path", "ref_protected", "ref_type", "ci_config
 
 def _gitlab(claims: Mapping[str, object]) -> Iterator[Move]:
     group, _, name = str(claims.get("project_path")).rpartition("/")
-    for move, other in _others(group):
+    for move, other in others(group):
         about = f"the project {other}/{name} of another group"
         yield f"group-{move}", about, True, {"project_path": f"{other}/{name}"}, _GITLAB_OWNER
     reused: Claims = {
@@ -163,7 +165,7 @@ def _gitlab(claims: Mapping[str, object]) -> Iterator[Move]:
     }
     about = f"somebody else who has come to own the name {group}"
     yield "group-reused", about, True, reused, ("job_namespace_id", "job_project_id", "jti")
-    for move, other in _others(name):
+    for move, other in others(name):
         if move != "other":
             changed: Claims = {"project_path": f"{group}/{other}"}
             about = f"the project {group}/{other} of the same group"
@@ -174,7 +176,7 @@ def _gitlab(claims: Mapping[str, object]) -> Iterator[Move]:
     if claims.get("pipeline_source") == "merge_request_event":
         changed["pipeline_source"] = "push"  # a merge request is about a branch
     yield f"{twin}-for-{kind}", f"a {twin} called {ref}", False, changed, _GITLAB_REF
-    for move, other in _others(ref):
+    for move, other in others(ref):
         if move != "other":
             yield f"ref-{move}", f"the ref {other}", False, {"ref": other}, _GITLAB_REF[:3]
     if claims.get("pipeline_source") != "merge_request_event":
@@ -186,7 +188,7 @@ def _gitlab(claims: Mapping[str, object]) -> Iterator[Move]:
         yield "merge-request", "a merge request", False, changed, (*_GITLAB_REF, "job_source")
     environment = claims.get("environment")
     if isinstance(environment, str):
-        for move, other in _others(environment):
+        for move, other in others(environment):
             about = f"the environment {other!r}"
             yield f"environment-{move}", about, False, {"environment": other}, ("jti",)
 
@@ -202,7 +204,7 @@ def _kubernetes(claims: Mapping[str, object]) -> Iterator[Move]:
     account = private.get("serviceaccount")
     name = str(account.get("name")) if isinstance(account, Mapping) else "default"
     following = ("sub", "jti")
-    for move, other in _others(namespace):
+    for move, other in others(namespace):
         changed: Claims = {"kubernetes.io": {"namespace": other}}
         about = f"the same account in the namespace {other}"
         yield f"namespace-{move}", about, True, changed, following
@@ -210,7 +212,7 @@ def _kubernetes(claims: Mapping[str, object]) -> Iterator[Move]:
     if name != namespace:
         about = "the names of namespace and account the other way round"
         yield "namespace-swapped", about, True, changed, following
-    for move, other in (*_others(name), ("default", "default")):
+    for move, other in (*others(name), ("default", "default")):
         if other != name:
             changed = {"kubernetes.io": {"serviceaccount": {"name": other}}}
             about = f"the account {other} of the same namespace"
@@ -222,13 +224,13 @@ def _kubernetes(claims: Mapping[str, object]) -> Iterator[Move]:
 
 def _buildkite(claims: Mapping[str, object]) -> Iterator[Move]:
     following = ("sub", "organization_id", "pipeline_id", "job_id", "agent_id", "build_commit")
-    for move, other in _others(str(claims.get("organization_slug"))):
+    for move, other in others(str(claims.get("organization_slug"))):
         about = f"the organisation {other}"
         yield f"organisation-{move}", about, True, {"organization_slug": other}, following
-    for move, other in _others(str(claims.get("pipeline_slug"))):
+    for move, other in others(str(claims.get("pipeline_slug"))):
         about = f"the pipeline {other}"
         yield f"pipeline-{move}", about, False, {"pipeline_slug": other}, following[:1]
-    for move, other in _others(str(claims.get("build_branch"))):
+    for move, other in others(str(claims.get("build_branch"))):
         yield f"branch-{move}", f"the branch {other}", False, {"build_branch": other}, ("sub",)
 
 
@@ -237,7 +239,7 @@ def _circleci(claims: Mapping[str, object]) -> Iterator[Move]:
     changed: Claims = {"oidc.circleci.com/project-id": project}
     yield "project-other", "another project", True, changed, ("sub",)
     ref = str(claims.get("oidc.circleci.com/vcs-ref"))
-    for move, other in _others(ref):
+    for move, other in others(ref):
         if move not in ("other", "prefix"):  # every ref begins with refs/
             changed = {"oidc.circleci.com/vcs-ref": other}
             yield f"ref-{move}", f"the ref {other}", False, changed, ()
@@ -245,7 +247,7 @@ def _circleci(claims: Mapping[str, object]) -> Iterator[Move]:
 
 def _google(claims: Mapping[str, object]) -> Iterator[Move]:
     account, sign, domain = str(claims.get("email")).partition("@")
-    for move, other in _others(account) if sign else ():
+    for move, other in others(account) if sign else ():
         changed: Claims = {"email": f"{other}@{domain}"}
         yield f"account-{move}", f"the account {other}", True, changed, ("sub", "azp")
     if sign:
@@ -267,16 +269,6 @@ def _spiffe(claims: Mapping[str, object]) -> Iterator[Move]:
     yield "domain-suffix", "another trust domain", True, changed, ()
 
 
-def _others(name: str) -> tuple[tuple[str, str], ...]:
-    """Return similar names, each by how it differs."""
-    return (
-        ("other", "another"),
-        ("suffix", f"{name}-evil"),
-        ("prefix", f"evil-{name}"),
-        ("longer", f"{name}x"),
-    )
-
-
 _MOVES: Final[Mapping[str, Callable[[Mapping[str, object]], Iterator[Move]]]] = {
     "github-actions": _github,
     "gitlab-ci": _gitlab,
@@ -285,4 +277,5 @@ _MOVES: Final[Mapping[str, Callable[[Mapping[str, object]], Iterator[Move]]]] = 
     "circleci": _circleci,
     "google": _google,
     "spiffe": _spiffe,
+    **MOVES,
 }

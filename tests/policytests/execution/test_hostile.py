@@ -1,10 +1,14 @@
 """The hostile layer: every forgery and near miss is a case, and proves nothing by accident."""
 
 from datetime import UTC, datetime
+from typing import Final
 
 import pytest
 
+from regauth import schemas
+from regauth.engine.issuers import claim_schema, coherent
 from regauth.engine.source.problems import Location
+from regauth.policytests.tokens.coherence import contradictions
 from regauth.policytests.tokens.forgeries.known import FORGERIES, TABLES
 from regauth.policytests.tokens.near_misses import near_misses
 from regauth.policytests.tokens.profiles import known as profiles
@@ -129,19 +133,86 @@ def test_every_kind_of_forgery_there_should_be_is_there(name: str) -> None:
     assert name in FORGERIES
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["github-actions", "gitlab-ci", "kubernetes", "buildkite", "circleci", "google", "spiffe"],
-)
+ISSUE = Issuance("https://i.example.com", "a", datetime(2026, 11, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("name", schemas.claims_names())
 def test_every_issuer_has_near_misses_that_differ_from_the_token(name: str) -> None:
     profile = profile_named(name)
-    issue = Issuance("https://i.example.com", "a", datetime(2026, 11, 1, tzinfo=UTC))
+    for variant in profile.variants:
+        spec = TokenSpec("x", Location(""), profile=f"{name}/{variant}".rstrip("/"))
+        genuine = profile.claims({}, ISSUE, variant)
+        found = list(near_misses(spec, genuine, profile.schema))
+        assert found
+        assert len({miss.name for miss in found}) == len(found)
+        for miss in found:
+            assert genuine != profile.claims(miss.spec.claims, ISSUE, variant), miss.name
+
+
+@pytest.mark.parametrize("name", [name for name in schemas.claims_names() if name != "generic"])
+def test_every_known_issuer_has_moves_of_its_own(name: str) -> None:
+    """What a schema gives by itself cannot say which claims belong to one principal."""
+    profile = profile_named(name)
     spec = TokenSpec("x", Location(""), profile=name)
-    genuine = profile.claims({}, issue)
-    found = list(near_misses(spec, genuine))
-    assert any(miss.outsider for miss in found)
-    for miss in found:
-        assert genuine != profile.claims(miss.spec.claims, issue), miss.name
+    assert list(near_misses(spec, profile.claims({}, ISSUE)))
+
+
+OWN: Final = {
+    "name": "forge",
+    "title": "Forge",
+    "documentation": "https://forge.example.com/docs",
+    "serves": "everybody",
+    "claims": {
+        "iss": {"type": "string", "presence": "always", "description": "The issuer."},
+        "sub": {"type": "string", "presence": "always", "description": "The subject."},
+        "aud": {"type": "list", "presence": "always", "description": "Who it is for."},
+        "exp": {"type": "int", "presence": "always", "description": "The end."},
+        "iat": {"type": "int", "presence": "always", "description": "The time."},
+        "team": {
+            "type": "string",
+            "presence": "always",
+            "mutable": True,
+            "twin": "team_id",
+            "narrows": True,
+            "chosenBy": "owner",
+            "description": "The team.",
+            "examples": ["acme"],
+        },
+        "team_id": {"type": "string", "presence": "always", "description": "Its id."},
+        "kind": {
+            "type": "string",
+            "presence": "always",
+            "enum": ["push", "proposal"],
+            "chosenBy": "anybody",
+            "causedByStrangers": {"enum": ["proposal"], "because": "anybody may propose"},
+            "description": "Why it runs.",
+            "examples": ["push"],
+        },
+    },
+    "relations": [
+        {
+            "then": {"sub": {"template": ["team:{team}"]}},
+            "description": "The subject is made of the team.",
+        }
+    ],
+}
+
+
+def test_a_schema_of_ones_own_gives_near_misses() -> None:
+    schema = claim_schema(OWN)
+    claims = coherent(schema, {"aud": ["a"], "exp": 2, "iat": 1})
+    spec = TokenSpec("x", Location(""), profile="forge", claims=claims)
+    found = {miss.name: miss for miss in near_misses(spec, claims, schema)}
+    assert set(found) == {
+        *("team-suffix", "team-prefix", "team-longer", "team-reused", "kind-of-strangers")
+    }
+    assert found["team-suffix"].outsider
+    assert found["team-reused"].outsider
+    assert not found["kind-of-strangers"].outsider
+    for miss in found.values():
+        made = coherent(schema, miss.spec.claims)
+        assert list(contradictions(schema, made)) == []
+    assert coherent(schema, found["team-suffix"].spec.claims)["sub"] == "team:acme-evil"
 
 
 def test_a_near_miss_moves_coherently() -> None:
