@@ -12,15 +12,17 @@ from typing import Final
 
 from regauth.engine.decisions.authentication import Authenticated
 from regauth.engine.policy.policy import Policy
+from regauth.policytests.execution.believable import promised
 from regauth.policytests.execution.evaluation import Session
 from regauth.policytests.proofs import About, Answer, Longer, Question, Status, more_access
 from regauth.policytests.proofs import Witness as Proved
 from regauth.policytests.proofs.confirmation import Asked, ask
 from regauth.policytests.proofs.lifetimes import longer_than
+from regauth.policytests.tokens.coherence import is_possible
 
 from .mutants import Mutant
 from .possible import Made as Whole
-from .possible import is_possible, make_with, promised
+from .possible import make_with
 from .variations import flow
 from .witnesses import MutantWitness
 

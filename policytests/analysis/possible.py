@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from regauth.engine.issuers import ClaimSchema
 from regauth.engine.issuers.relations import ClaimReference, Path
 from regauth.engine.policy.policy import Policy
-from regauth.policytests.tokens.coherence import contradictions
+from regauth.policytests.execution.believable import promised
+from regauth.policytests.tokens.coherence import is_possible
 from regauth.policytests.tokens.issuing import Sample, claims_of
 from regauth.policytests.tokens.profiles.profile import Claims, merge
 from regauth.policytests.tokens.spec import TokenSpec
@@ -114,36 +115,7 @@ def _involved(schema: ClaimSchema, claims: Mapping[str, object]) -> set[Path]:
     return found
 
 
-def is_possible(schema: ClaimSchema, claims: Mapping[str, object]) -> bool:
-    """Tell whether nothing among some claims contradicts their issuer."""
-    return next(contradictions(schema, claims), None) is None
-
-
 # --- proofs --------------------------------------------------------------------------------------
-
-
-def promised(policy: Policy) -> Policy:
-    """Return a policy whose issuers guarantee all that is known of them."""
-    schemas: dict[int, ClaimSchema] = {}
-    providers = {}
-    for name, provider in policy.providers.items():
-        schema = schemas.setdefault(id(provider.claims), _promised(provider.claims))
-        providers[name] = replace(provider, claims=schema)
-    return replace(policy, providers=providers)
-
-
-def _promised(schema: ClaimSchema) -> ClaimSchema:
-    claims = {
-        path: replace(
-            claim,
-            presence_guaranteed=claim.always,
-            values=replace(claim.values, guaranteed=True),
-            items=replace(claim.items, guaranteed=True),
-        )
-        for path, claim in schema.claims.items()
-    }
-    relations = tuple(replace(one, guaranteed=not one.usual) for one in schema.relations)
-    return replace(schema, claims=claims, relations=relations)
 
 
 def shows_nothing(new: Policy, bound: Policy, steps: int) -> bool:

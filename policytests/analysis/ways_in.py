@@ -29,6 +29,7 @@ from regauth.engine.cel.syntax.nodes import (
 from regauth.engine.policy.patterns.names import Pattern, Wildcard
 from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
 from regauth.engine.source.problems import Location
+from regauth.policytests.execution.believable import believable
 from regauth.policytests.proofs import About, Answer, Question, Unknown, Witness, more_access
 from regauth.policytests.proofs.comparison import are_apart
 
@@ -118,12 +119,17 @@ class _WaysFinder:
             answer = self._more(provider, grant, [one for one, _ in found.values()], at)
             unknown += answer.unknown
             if answer.witnesses:
-                found[grant.name] = (grant, answer.witnesses[0])
+                found[grant.name] = (grant, self._possible_example(answer.witnesses[0], grant))
         for name, (grant, _) in list(found.items()):
             others = [one for other, (one, _) in found.items() if other != name]
             if others and self._more(provider, grant, others, at).proved:
                 del found[name]
         return list(found.values()), unknown
+
+    def _possible_example(self, witness: Witness, grant: Grant) -> Witness:
+        """Return a witness by a token that its issuer can make, where there is one."""
+        alone = self._with(witness.provider, [self._of_asked(grant)])
+        return believable(witness, alone, self._nothing, ())
 
     def _more(
         self, provider: str, grant: Grant, others: Sequence[Grant], at: datetime | None

@@ -17,6 +17,7 @@ from regauth import schemas
 from regauth.engine.compiler.claim_schemas import known_schema
 from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.policy import Policy, Provider
+from regauth.policytests.execution.believable import believable
 from regauth.policytests.execution.invariants import proved_by
 from regauth.policytests.proofs import (
     About,
@@ -30,8 +31,6 @@ from regauth.policytests.proofs import (
 )
 from regauth.policytests.proofs.retelling import Notes
 from regauth.policytests.suites.invariants import SuiteAssumption
-
-from .believable import believable
 
 MAX_MADE_ANEW: Final = 100
 """

@@ -14,7 +14,7 @@ from regauth.engine.policy.policy import Policy
 from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.nearest import did_you_mean
 from regauth.policytests.analysis.ways_in import WayIn, ways_in
-from regauth.policytests.execution.examples import claims_of, token
+from regauth.policytests.execution.examples import UNLIKELY, claims_of, is_unlikely, token
 from regauth.policytests.execution.judging import is_open
 from regauth.policytests.execution.run import Loaded
 
@@ -91,8 +91,19 @@ def _way(policy: Policy, way: WayIn, asked: str, service: str) -> Iterator[str]:
     if way.provider:
         rules = [rule.check for rule in policy.providers[way.provider].rules]
         read = claims_of([*grant.programs, *rules])
-        lines = [line for line in token(way.example, read) if line.startswith("  ")]
-        yield from _listed("such as", [line[2:] for line in lines])
+        yield from _listed("such as", list(_example(policy, way, read)))
+
+
+def _example(policy: Policy, way: WayIn, read: frozenset[str]) -> Iterator[str]:
+    """Yield the claims of a token that gets in, behind the profile that has all others."""
+    written = way.example.written
+    lines = list(token(way.example, read))
+    if written is not None:
+        yield lines[0]
+    yield from (line[2:] for line in lines if line.startswith("  "))
+    yield from (line for line in lines if line.startswith("without: "))
+    if is_unlikely(policy, way.example):
+        yield f"({UNLIKELY})"
 
 
 def _listed(word: str, lines: Sequence[str], after: str = "") -> Iterator[str]:

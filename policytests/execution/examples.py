@@ -15,6 +15,7 @@ from regauth.engine.decisions.decide import Request
 from regauth.engine.policy.policy import Policy
 from regauth.engine.tokens.jwt import NO_CLAIMS, supposed
 from regauth.policytests.suites.writing import yaml_value
+from regauth.policytests.tokens.coherence import is_possible
 
 from .telling import tell_verdict
 
@@ -79,6 +80,18 @@ def _key(name: str) -> str:
     return name if _PLAIN.fullmatch(name) and name not in _BOOLEANS else yaml_value(name)
 
 
+def is_unlikely(policy: Policy, witness: "Witness") -> bool:
+    """Tell whether no token of the issuer is known to be like a witness's."""
+    provider = policy.providers.get(witness.provider)
+    if provider is None or witness.written is not None:
+        return False
+    return not is_possible(provider.claims, witness.claims)
+
+
+UNLIKELY: Final = "no token that its issuer is known to make is like this"
+"""What is said beside the token of a witness that `is_unlikely`."""
+
+
 def who(witness: "Witness") -> str:
     """Return who a witness is."""
     if not witness.provider:
@@ -105,6 +118,8 @@ def tell_witness(policy: Policy, witness: "Witness", read: frozenset[str]) -> It
     yield f"who       {who(witness)}"
     for line in token(witness, read | {"aud", "sub"}):
         yield f"          {line}"
+    if is_unlikely(policy, witness):
+        yield f"          ({UNLIKELY})"
     request = request_of(policy, witness)
     if request is not None:
         yield "got       A allowed"

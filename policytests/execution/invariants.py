@@ -138,6 +138,8 @@ def _violation(witness: "Witness") -> str:
 def _prove(evaluation: Evaluation, invariant: Invariant) -> "Answer":
     from regauth.policytests.proofs import Question, more_access  # noqa: PLC0415 - on demand
 
+    from .believable import believable  # noqa: PLC0415 - on demand
+
     linked = evaluation.linked
     policy = linked.policy
     question = Question(
@@ -148,7 +150,10 @@ def _prove(evaluation: Evaluation, invariant: Invariant) -> "Answer":
         at=linked.suite.at,
         first=not evaluation.thorough or len(policy.grants) > MAX_THOROUGH,
     )
-    return more_access(question)
+    answer = more_access(question)
+    told, rest = answer.witnesses[: MAX_OTHERS + 1], answer.witnesses[MAX_OTHERS + 1 :]
+    possible = (believable(one, policy, question.bound, question.assumptions) for one in told)
+    return replace(answer, witnesses=(*possible, *rest))
 
 
 def proved_by(assumptions: tuple[SuiteAssumption, ...]) -> "tuple[Assumption, ...]":

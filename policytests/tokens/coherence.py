@@ -65,6 +65,11 @@ def contradictions(schema: ClaimSchema, claims: Mapping[str, object]) -> Iterato
             yield found
 
 
+def is_possible(schema: ClaimSchema, claims: Mapping[str, object]) -> bool:
+    """Tell whether nothing among some claims contradicts their issuer."""
+    return next(contradictions(schema, claims), None) is None
+
+
 def _is_there(claims: object, path: ClaimPath) -> bool:
     for name in path:
         if not isinstance(claims, dict) or name not in claims:

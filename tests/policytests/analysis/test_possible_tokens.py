@@ -14,10 +14,10 @@ from regauth.engine.compiler.claim_schemas import known_schema
 from regauth.engine.issuers import ClaimSchema, coherent
 from regauth.engine.policy.policy import Provider
 from regauth.engine.source.problems import Location
-from regauth.policytests.analysis.possible import Maker, is_possible, make
+from regauth.policytests.analysis.possible import Maker, make
 from regauth.policytests.analysis.variations import Variation
 from regauth.policytests.execution.run import SuiteError
-from regauth.policytests.tokens.coherence import contradictions
+from regauth.policytests.tokens.coherence import contradictions, is_possible
 from regauth.policytests.tokens.issuing import claims_of
 from regauth.policytests.tokens.near_misses import near_misses
 from regauth.policytests.tokens.spec import TokenSpec

@@ -1,8 +1,9 @@
 """
 Witnesses that a person believes: tokens as their issuer makes them, where there are such.
 
-What lives here: other claims for the witness of a change, of which the engine says the same.  Not
-here: finding a witness (`regauth.policytests.proofs`).
+What lives here: other claims for a witness, of which the engine says the same, for all that shows
+witnesses: `diff`, `who-can` and invariants.  Not here: finding a witness
+(`regauth.policytests.proofs`), and how it is shown (`examples`).
 
 The prover chooses what decides and takes anything for the rest: a repository `0/0` with the subject
 of another one.  Here such a token is made anew as a suite would write it, with as few claims as
@@ -16,15 +17,26 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from regauth.engine.access.scope import Access, repository_access
+from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.policy import Policy
 from regauth.engine.source.problems import Location
-from regauth.policytests.analysis.possible import is_possible
-from regauth.policytests.proofs import Assumption, Witness, Written
+from regauth.policytests.proofs import (
+    About,
+    Assumption,
+    Question,
+    Witness,
+    Written,
+    more_access,
+)
 from regauth.policytests.proofs.confirmation import Asked, Said, ask
 from regauth.policytests.proofs.refinement import holds_of
+from regauth.policytests.tokens.coherence import is_possible
 from regauth.policytests.tokens.issuing import claims_of
 from regauth.policytests.tokens.profiles import known as profiles
 from regauth.policytests.tokens.spec import TokenSpec
+
+STEPS: Final = 300_000
+"""Steps of the solver for a possible token, where the first witness is none."""
 
 _GIVEN: Final = ("iss", "aud", "iat", "nbf", "exp")
 """Claims that stay as the prover has chosen them."""
@@ -43,13 +55,20 @@ class _Draft:
     changed: Mapping[str, object]
     without: tuple[str, ...]
     access: Access
+    variant: str = ""
 
 
 def believable(
     witness: Witness, new: Policy, bound: Policy, assumptions: Sequence[Assumption]
 ) -> Witness:
     """
-    Return a witness of the same change by a token that its issuer can make.
+    Return a witness of the same by a token that its issuer can make.
+
+    Args:
+        witness: A request that `new` allows and `bound` refuses.
+        new: The policy that allows it.
+        bound: The policy that refuses it.
+        assumptions: What holds of the token, too.
 
     The witness itself where there is none, for a session, and without credentials.
     """
@@ -59,7 +78,57 @@ def believable(
     found = profiles.find(provider.claims.name, (provider.claims,))
     if found is None or found[0].schema is None or not isinstance(provider.audiences, frozenset):
         return witness
-    return _Search(witness, new, bound, assumptions).found() or witness
+    return (
+        _Search(witness, new, bound, assumptions).found()
+        or _possible(witness, new, bound, assumptions)
+        or witness
+    )
+
+
+def _possible(
+    witness: Witness, new: Policy, bound: Policy, assumptions: Sequence[Assumption]
+) -> Witness | None:
+    """Return a witness by the same grant among the tokens that the issuer is known to make."""
+    if is_possible(new.providers[witness.provider].claims, witness.claims):
+        return None
+    question = Question(
+        promised(new),
+        promised(bound),
+        (About.SCHEMA,),
+        tuple(assumptions),
+        steps=STEPS,
+        at=witness.now,
+        first=True,
+        grants=frozenset({witness.source}),
+    )
+    for other in more_access(question).witnesses:
+        if other.provider == witness.provider and not other.session and other.now == other.at:
+            return _Search(other, new, bound, assumptions).found()
+    return None
+
+
+def promised(policy: Policy) -> Policy:
+    """Return a policy whose issuers guarantee all that is known of them."""
+    schemas: dict[int, ClaimSchema] = {}
+    providers = {}
+    for name, provider in policy.providers.items():
+        schema = schemas.setdefault(id(provider.claims), _promised(provider.claims))
+        providers[name] = replace(provider, claims=schema)
+    return replace(policy, providers=providers)
+
+
+def _promised(schema: ClaimSchema) -> ClaimSchema:
+    claims = {
+        path: replace(
+            claim,
+            presence_guaranteed=claim.always,
+            values=replace(claim.values, guaranteed=True),
+            items=replace(claim.items, guaranteed=True),
+        )
+        for path, claim in schema.claims.items()
+    }
+    relations = tuple(replace(one, guaranteed=not one.usual) for one in schema.relations)
+    return replace(schema, claims=claims, relations=relations)
 
 
 class _Search:
@@ -76,14 +145,22 @@ class _Search:
 
     def found(self) -> Witness | None:
         """Return the witness, or None."""
-        draft = self._first(self._whole())
+        for variant in self._provider.claims.samples.variants:
+            found = self._found(variant)
+            if found is not None:
+                return found
+        return None
+
+    def _found(self, variant: str) -> Witness | None:
+        """Return a witness by a token of one of the profile's ways of working, or None."""
+        draft = self._first(self._whole(variant))
         if draft is None:
             return None
         draft = self._named(self._shorter(draft))
-        claims, said = self._claims(draft.changed, draft.without), self._said(draft)
+        claims, said = self._claims(draft), self._said(draft)
         if said is None or not is_possible(self._provider.claims, claims):
             return None
-        written = Written(self._provider.claims.name, dict(draft.changed), draft.without)
+        written = Written(self._profile(variant), dict(draft.changed), draft.without)
         return replace(
             self._witness,
             claims=claims,
@@ -92,21 +169,25 @@ class _Search:
             written=written,
         )
 
-    def _whole(self) -> Iterator[_Draft]:
+    def _profile(self, variant: str) -> str:
+        name = self._provider.claims.name
+        return f"{name}/{variant}" if variant else name
+
+    def _whole(self, variant: str) -> Iterator[_Draft]:
         """Yield drafts with the witness's own claims, each with more of them than that before."""
         given, access = self._witness.claims, self._witness.access
         changed: dict[str, object] = {}
         for _ in range(2):  # what one claim changes may follow from another
-            made = self._claims(changed, ())
+            made = self._claims(_Draft(changed, (), access, variant))
             changed |= {
                 name: value
                 for name, value in given.items()
                 if name not in _GIVEN and made.get(name) != value
             }
-            yield _Draft(dict(changed), (), access)
-        made = self._claims(changed, ())
+            yield _Draft(dict(changed), (), access, variant)
+        made = self._claims(_Draft(changed, (), access, variant))
         absent = tuple(name for name in sorted(made) if name not in given and name not in _GIVEN)
-        yield _Draft(changed, absent, access)
+        yield _Draft(changed, absent, access, variant)
 
     def _shorter(self, draft: _Draft) -> _Draft:
         """Leave out what the change does not need."""
@@ -130,8 +211,8 @@ class _Search:
         self, draft: _Draft, changed: Mapping[str, object], without: tuple[str, ...]
     ) -> Iterator[_Draft]:
         """Yield a draft with other claims: for what they name now, and for the same as before."""
-        before = self._claims(draft.changed, draft.without)
-        after = self._claims(changed, without)
+        other = replace(draft, changed=changed, without=without)
+        before, after = self._claims(draft), self._claims(other)
         pairs = [
             (old.lower(), new.lower())
             for name, old in before.items()
@@ -139,19 +220,19 @@ class _Search:
         ]
         for old, new in sorted(pairs, key=lambda one: -len(one[0])):
             if old and old in draft.access.resource.name:
-                yield _Draft(changed, without, _renamed(draft.access, old, new))
-        yield _Draft(changed, without, draft.access)
+                yield replace(other, access=_renamed(draft.access, old, new))
+        yield other
 
     def _first(self, drafts: "Iterator[_Draft] | list[_Draft]") -> _Draft | None:
         return next((one for one in drafts if self._said(one) is not None), None)
 
-    def _claims(self, changed: Mapping[str, object], without: tuple[str, ...]) -> dict[str, object]:
+    def _claims(self, draft: _Draft) -> dict[str, object]:
         spec = TokenSpec(
             "",
             Location(""),
-            profile=self._provider.claims.name,
-            claims=changed,
-            without=without,
+            profile=self._profile(draft.variant),
+            claims=draft.changed,
+            without=draft.without,
         )
         claims = claims_of(spec, self._provider, self._witness.now)
         given = self._witness.claims
@@ -159,7 +240,7 @@ class _Search:
 
     def _said(self, draft: _Draft) -> Said | None:
         """Return what the bound says of a draft that shows the change; None of another."""
-        claims = self._claims(draft.changed, draft.without)
+        claims = self._claims(draft)
         if not holds_of(claims, self._assumptions, self._provider.name):
             return None
         at = self._witness.now
