@@ -95,7 +95,9 @@ def known(shared: random.Random, own: random.Random) -> list[str]:
         grants.append(statement(f"own-{number}", names, some_actions(shared), when=condition))
     for number in range(shared.randint(0, 3)):
         names = shared.sample(PLACES, 1)
-        text = statement(f"place-{number}", names, some_actions(shared), when=met(shared))
+        lifetime = {} if own.random() < 0.5 else {"tokenLifetime": f"{own.randint(2, 9)}m"}
+        actions = some_actions(shared)
+        text = statement(f"place-{number}", names, actions, when=met(shared), **lifetime)
         grants.append(text)
     return grants
 
@@ -112,10 +114,52 @@ def hidden(own: random.Random) -> list[str]:
     for number in range(own.randint(0, 3)):
         fields = {"name": f"foreign-{number}", "providers": ["other"], "repositories": ["**"]}
         grants.append(f"  - {json.dumps({**fields, 'actions': some_actions(own)})}\n")
+    grants += other_kinds(own)
     if own.random() < 0.5:
         ended = {"when": met(own), "expires": "2026-01-01T00:00:00Z"}
         grants.append(statement("ended", [own.choice(OWN)], ["pull", "push"], **ended))
     return grants
+
+
+def other_kinds(own: random.Random) -> list[str]:
+    """Return grants of other kinds that no caller knows of, or meets."""
+    places = [
+        f"secret-{own.randrange(99)}/${{claims.repository}}",
+        "vault/${defs.folders[claims.actor]}",
+    ]
+    fields = [
+        {"catalog": True, "when": wanted("actor", own)},
+        {
+            "class": "plugin",
+            "repositories": ["**"],
+            "actions": ["pull"],
+            "when": wanted("ref", own),
+        },
+        {"repositories": [own.choice(places)], "actions": some_actions(own)},
+        {
+            "repositories": ["**"],
+            "actions": ["pull"],
+            "when": f'client.inNetwork("10.{own.randrange(99)}.0.0/16")',
+        },
+        {
+            "repositories": ["vault/**"],
+            "actions": ["push"],
+            "when": "defs.hidden",
+        },
+    ]
+    chosen = own.sample(fields, own.randint(0, len(fields)))
+    lifetimes = [{}, {"tokenLifetime": f"{own.randint(2, 9)}m"}]
+    named = (
+        {"name": f"hidden-kind-{number}", **one, **own.choice(lifetimes)}
+        for number, one in enumerate(chosen)
+    )
+    return [f"  - {json.dumps(one)}\n" for one in named]
+
+
+def definitions(own: random.Random) -> str:
+    """Return definitions that only grants read of which no caller knows."""
+    table = {actor: f"secret-{own.randrange(99)}" for actor in ("alice", "bob", "carol")}
+    return f"definitions:\n  folders: {json.dumps(table)}\n  hidden: {wanted('actor', own)}\n"
 
 
 def denials(shared: random.Random, own: random.Random) -> list[str]:
@@ -143,7 +187,7 @@ def policy(keys: str, seed: int, side: int) -> str:
     text = f"""\
 version: 1
 services: [registry.example.com]
-providers:
+{definitions(own)}providers:
   github:
     issuer: https://sample-issuer.example.com
     audience: https://registry.example.com
@@ -180,7 +224,13 @@ def question(draw: random.Random) -> tuple[dict[str, object], list[str]]:
     names = [repository, f"{repository}/sub", "team/alice", "shared/base", "acme/app", *VAULT]
     names += [f"shared/{draw.randrange(9)}", f"guess/{draw.randrange(99)}"]
     actions = draw.choice(["pull", "push", "delete", "pull,push", "pull,push,delete"])
-    return claims, [f"repository:{name}:{actions}" for name in draw.sample(names, 4)]
+    scopes = [f"repository:{name}:{actions}" for name in draw.sample(names, 4)]
+    more = [
+        "registry:catalog:*",
+        f"repository(plugin):{repository}:pull",
+        f"secret:{repository}:pull",
+    ]
+    return claims, [*scopes, *draw.sample(more, draw.randint(0, 2))]
 
 
 @pytest.fixture
@@ -211,7 +261,9 @@ def answers(desk: Desk, key: PrivateKey, seed: int) -> list[tuple[str, str, list
             desk.service.state = State(one, desk.service.state.signer)
             result = ask(client, token, scopes)
             assert result.status_code == 200, result.text
-            texts.append(result.text)
+            # Everything that is sent, so its length too; nothing in it depends on the moment.
+            sent = {name: value for name, value in result.headers.items() if name != "date"}
+            texts.append(json.dumps(sent) + "\n" + result.text)
         raw = [raw_reasons(one, claims, scopes) for one in pair]
         found.append((texts[0], texts[1], raw[0] != raw[1]))
     return found
@@ -238,6 +290,7 @@ def test_policies_that_differ_in_what_may_not_be_known_answer_alike_to_the_byte(
             told.append(one)
             differing += differs
 
+    told = [text.partition("\n")[2] for text in told]
     reasons = [access["why"] for text in told for access in json.loads(text)["accesses"]]
     near = [
         claim["satisfied"]
@@ -247,7 +300,7 @@ def test_policies_that_differ_in_what_may_not_be_known_answer_alike_to_the_byte(
         for claim in grant["read"]
     ]
     # The questions reach every kind of answer, and the policies differ where they are asked.
-    assert set(reasons) == {"granted", "no-grant", "denied"}
+    assert set(reasons) == {"granted", "no-grant", "denied", "unknown-type"}
     assert min(map(reasons.count, set(reasons))) > 20
     assert min(near.count(True), near.count(False)) > 100
     assert differing > 50
