@@ -113,8 +113,8 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     ),
     "position-one-off": (
         "evaluation/operations.py",
-        'piece = atoms.applied(Function("piece", (separator, number)), text)',
-        'piece = atoms.applied(Function("piece", (separator, max(number - 1, 0))), text)',
+        'piece = atoms.applied(TextFunction("piece", (separator, number)), text)',
+        'piece = atoms.applied(TextFunction("piece", (separator, max(number - 1, 0))), text)',
         'condition:claims.a.split("/")[1] == "y"',
     ),
     "piece-without-a-guard": (
@@ -179,8 +179,8 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     ),
     "substring-without-a-guard": (
         "evaluation/calls.py",
-        'return certain(Str(atoms.applied(Function("part", (start, end)), text)), there)',
-        'return certain(Str(atoms.applied(Function("part", (start, end)), text)))',
+        'return certain(Str(atoms.applied(TextFunction("part", (start, end)), text)), there)',
+        'return certain(Str(atoms.applied(TextFunction("part", (start, end)), text)))',
         'condition:claims.a.substring(1) == "yx"',
     ),
     "a-character-at-the-end": (
