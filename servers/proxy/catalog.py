@@ -19,7 +19,8 @@ from urllib.parse import urlencode
 
 from regauth.servers.http_client.pool import UpstreamAnswer, UpstreamError
 from regauth.servers.protocol.errors import ErrorCode
-from regauth.servers.protocol.routes import Route, RouteFault, read_route
+from regauth.servers.protocol.reading import read_route
+from regauth.servers.protocol.routes import Route, RouteFault
 from regauth.servers.upstream.registry import Upstream
 
 MAX_PAGE: Final = 16 * 1024 * 1024

@@ -19,8 +19,9 @@ from regauth.engine.source.addresses import IpAddress
 from regauth.engine.tokens.registry_trust import RegistryToken
 from regauth.servers.protocol.challenges import bearer_challenge
 from regauth.servers.protocol.errors import ErrorCode, error_body
+from regauth.servers.protocol.reading import read_route
 from regauth.servers.protocol.request_info import RequestInfo
-from regauth.servers.protocol.routes import Route, RouteFault, RouteKind, read_route
+from regauth.servers.protocol.routes import Route, RouteFault, RouteKind
 from regauth.servers.telemetry.decision_log import DecisionLog
 
 from .decision_record import write_ruling

@@ -16,7 +16,8 @@ from regauth.engine.access.scope import REPOSITORY, Resource, Scope
 from regauth.engine.source.foreign_text import quoted
 from regauth.servers.http_client.origins import Origin, origin_of
 from regauth.servers.http_client.pool import Connecting, Pool, UpstreamAnswer, UpstreamError
-from regauth.servers.protocol.routes import Route, RouteKind, is_address, passes
+from regauth.servers.protocol.reading import is_address, passes
+from regauth.servers.protocol.routes import Route, RouteKind
 
 from .credentials import UpstreamCredentials
 from .upload_locations import SealedLocations

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from regauth.servers.protocol.routes import Route, read_route
+from regauth.servers.protocol.reading import read_route
+from regauth.servers.protocol.routes import Route
 from tests.servers.proxy.corpus import Line, targets
 from tests.servers.proxy.wire import DIGEST, HOST, REQUESTS, raw
 

@@ -15,7 +15,8 @@ import pytest
 
 from regauth.engine.tokens import jwt
 from regauth.engine.tokens.keys import SigningKey
-from regauth.servers.protocol.routes import Route, RouteKind, read_route
+from regauth.servers.protocol.reading import read_route
+from regauth.servers.protocol.routes import Route, RouteKind
 from regauth.servers.signing import key_folder
 from tests.servers.proxy.corpus import targets
 

@@ -9,7 +9,8 @@ import pytest
 from regauth.engine.tokens.jwks import jwks
 from regauth.engine.tokens.key_ids import key_id
 from regauth.servers.configuration.proxy_settings import FileKeys, TokenSettings, UriKeys
-from regauth.servers.protocol.routes import Route, read_route
+from regauth.servers.protocol.reading import read_route
+from regauth.servers.protocol.routes import Route
 
 from .corpus import Line, targets
 from .standing import ISSUER, LOOPBACK, REALM, SERVICE, Reply, Standing, plain, registry, standing

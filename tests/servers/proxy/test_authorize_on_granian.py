@@ -8,7 +8,8 @@ import pytest
 
 from regauth.engine.source.problems import Problems
 from regauth.servers.configuration.proxy_file import parse_proxy_settings
-from regauth.servers.protocol.routes import Route, read_route
+from regauth.servers.protocol.reading import read_route
+from regauth.servers.protocol.routes import Route
 
 from .corpus import Line, targets
 from .standing import LOOPBACK, REALM, SERVICE, Standing, read_reply, standing

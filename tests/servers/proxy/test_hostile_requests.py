@@ -8,7 +8,8 @@ import pytest
 
 from regauth.engine.source.addresses import Network
 from regauth.servers.configuration.proxy_settings import BundleKeys, TokenSettings, UpstreamSettings
-from regauth.servers.protocol.routes import Route, read_route
+from regauth.servers.protocol.reading import read_route
+from regauth.servers.protocol.routes import Route
 
 from .corpus import Line, targets
 from .standing import (

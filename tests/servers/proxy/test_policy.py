@@ -19,7 +19,8 @@ from regauth.engine.tokens.keys import SigningKey
 from regauth.servers.commands.registry_auth_proxy import main
 from regauth.servers.configuration.proxy_file import read_proxy_settings
 from regauth.servers.configuration.proxy_settings import UpstreamSettings
-from regauth.servers.protocol.routes import Route, read_route
+from regauth.servers.protocol.reading import read_route
+from regauth.servers.protocol.routes import Route
 from regauth.servers.proxy import catalog as proxy_catalog
 from regauth.servers.setup import sample, starter
 from regauth.servers.signing import key_folder

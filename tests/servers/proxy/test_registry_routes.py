@@ -6,14 +6,8 @@ from hypothesis import strategies as st
 
 from regauth.engine.access.scope import is_repository_path
 from regauth.servers.protocol.errors import ErrorCode
-from regauth.servers.protocol.routes import (
-    METHODS,
-    PARAMETERS,
-    Route,
-    RouteFault,
-    RouteKind,
-    read_route,
-)
+from regauth.servers.protocol.reading import METHODS, PARAMETERS, read_route
+from regauth.servers.protocol.routes import Route, RouteFault, RouteKind
 
 from .corpus import Line, targets
 
