@@ -31,7 +31,7 @@ from regauth.policytests.usage.counting import UsageCounter
 from regauth.policytests.usage.reading import read_logs
 from regauth.policytests.usage.tightening.cases import CaseFile
 from regauth.policytests.usage.tightening.checking import tighten
-from regauth.policytests.usage.tightening.plans import Bounds, plan
+from regauth.policytests.usage.tightening.plans import TighteningBounds, plan
 
 USAGE_RATIO = 1.2
 TIGHTEN_RATIO = 2.0
@@ -63,7 +63,7 @@ def tightened(policy: Policy, log: str, files: dict[str, str]) -> float:
     with CaseFile() as cases:
         counter = UsageCounter(policy, cases)
         read_logs([log], None, counter.add)
-        planned = plan(counter.result(), Bounds(), lambda _: "")
+        planned = plan(counter.result(), TighteningBounds(), lambda _: "")
         tighten(files, cases, planned, datetime.now(UTC))
     return time.process_time() - began
 

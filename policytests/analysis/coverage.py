@@ -84,7 +84,7 @@ class _Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class _Search:
+class _PartSearch:
     """
     A condition's parts, and the tokens that were made for them.
 
@@ -273,7 +273,7 @@ class _Collector:
     def _parts(self, condition: _Condition) -> Iterator[Point]:
         if condition.program.type != BOOL:
             return
-        search = _Search(condition, parts := Parts(condition.program))
+        search = _PartSearch(condition, parts := Parts(condition.program))
         points, pairs = [], []
         for part in parts.parts:
             place = self._places.part(condition.kind, condition.name, part.start, part.end)
@@ -300,7 +300,7 @@ class _Collector:
         yield from points
         yield from pairs
 
-    def _complete(self, search: _Search, number: int, point: Point, pair: Point) -> None:
+    def _complete(self, search: _PartSearch, number: int, point: Point, pair: Point) -> None:
         """Find a token for each missing outcome of a part, or that no possible token shows it."""
         condition, parts = search.condition, search.parts
         where = (condition.kind, condition.name, condition.program, parts.parts[number].node)
@@ -331,7 +331,7 @@ def _decided(parts: Parts, number: int) -> _Outcome:
     return outcome
 
 
-def _find(search: _Search, missing: str, outcome: _Outcome) -> str:
+def _find(search: _PartSearch, missing: str, outcome: _Outcome) -> str:
     """Return a token of the run with one other claim that shows an outcome, as a suite has it."""
     condition, parts = search.condition, search.parts
     program = condition.program

@@ -45,7 +45,7 @@ from regauth.policytests.usage.tightening.checking import (
     contradicted,
     tighten,
 )
-from regauth.policytests.usage.tightening.plans import Bounds, Plan, plan
+from regauth.policytests.usage.tightening.plans import TighteningBounds, TighteningPlan, plan
 from regauth.policytests.usage.tightening.rewriting import lines_of
 from regauth.policytests.usage.uses import Usage
 
@@ -129,7 +129,7 @@ class Tightening:
         sys.stderr.write(f"{span(usage)}\n")
         if not usage.requests:
             return NOTHING_RUN
-        bounds = Bounds(self.names, self.values)
+        bounds = TighteningBounds(self.names, self.values)
         planned = plan(usage, bounds, self._reasons(usage.first))
         for kept in planned.kept:
             sys.stderr.write(f"kept: {kept.grant}: {kept.reason}\n")
@@ -140,8 +140,8 @@ class Tightening:
         return tighten(sources, cases, planned, datetime.now(UTC))
 
     def _without_contradicted(
-        self, planned: Plan, sources: Mapping[str, str], policy: Policy
-    ) -> Plan:
+        self, planned: TighteningPlan, sources: Mapping[str, str], policy: Policy
+    ) -> TighteningPlan:
         """Leave alone the users of grants of whom a suite expects more than the log saw."""
         if not planned.claims:
             return planned

@@ -29,7 +29,7 @@ from regauth.policytests.replay.deciding import LoggedIn, Replay, UndecidedReaso
 from regauth.policytests.replay.dependencies import Dependencies
 from regauth.policytests.replay.questions import asked_of
 from regauth.policytests.replay.records import Record
-from regauth.policytests.usage.tightening.cases import Case, CaseFile
+from regauth.policytests.usage.tightening.cases import CaseFile, UsageCase
 from regauth.policytests.usage.tightening.claimed import (
     NarrowingClaims,
     SeenValues,
@@ -156,7 +156,7 @@ class UsageCounter:
         asked = (record.service, record.asked, record.by_reference)
         read = self._read(login.claims, claims)
         given = (record.time, counted.given, counted.lifetime)
-        cases.add(Case(login.identity, read, *asked, *given))
+        cases.add(UsageCase(login.identity, read, *asked, *given))
         names = claims.names(login.claims)
         for grant in dict.fromkeys(use.grant for use in counted.uses):
             providers = self.usage.values.setdefault(grant, {})

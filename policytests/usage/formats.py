@@ -14,7 +14,7 @@ from regauth.engine.policy.policy import Statement
 from regauth.engine.source.foreign_text import visible
 from regauth.policytests.replay.view import MATTER, stamp
 from regauth.policytests.usage.tightening.conditions import outermost
-from regauth.policytests.usage.tightening.plans import Plan
+from regauth.policytests.usage.tightening.plans import TighteningPlan
 from regauth.policytests.wording import counted
 
 from .uses import NOTHING, GrantUse, UnusedParts, Usage
@@ -77,7 +77,7 @@ def _parts(grant: Statement, parts: UnusedParts) -> Iterator[Row]:
             yield "alternative", " ".join(grant.when.text[start:end].split())
 
 
-def changes(plan: Plan, usage: Usage) -> Iterator[str]:
+def changes(plan: TighteningPlan, usage: Usage) -> Iterator[str]:
     """Say what a plan does to each grant, and how often the grant was used."""
     named = {one.name: one for one in usage.policy.grants}
     yield from (f"{name}: nobody used it" for name in plan.removed)

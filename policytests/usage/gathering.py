@@ -20,7 +20,7 @@ from regauth.engine.tokens.jwt import NO_CLAIMS, Claims
 from regauth.policytests.replay.questions import asked_of
 from regauth.policytests.replay.records import Record
 
-from .identities import IDENTITIES, Identity, Value, Who, value_at
+from .identities import IDENTITIES, IdentityClaims, Value, Who, value_at
 
 MAX_ACCESSES: Final = 200_000
 """Different accesses of different workloads that are gathered; more are an error."""
@@ -52,7 +52,7 @@ class IssuerUse:
 
     issuer: str
     schema: ClaimSchema
-    identity: Identity | None
+    identity: IdentityClaims | None
     names: Counter[str] = field(default_factory=Counter)
     """What the log calls it."""
     audiences: Counter[frozenset[str]] = field(default_factory=Counter)

@@ -20,7 +20,7 @@ Value = str | int
 Who = tuple[Value, ...]
 
 
-class Identity(NamedTuple):
+class IdentityClaims(NamedTuple):
     """The claims that tell who asks."""
 
     who: tuple[Path, ...]
@@ -44,30 +44,32 @@ def _one(*names: str) -> tuple[Path, ...]:
     return tuple((name,) for name in names)
 
 
-_SUBJECT: Final = Identity(_one("sub"))
+_SUBJECT: Final = IdentityClaims(_one("sub"))
 _CIRCLECI: Final = "oidc.circleci.com/"
 
-IDENTITIES: Final[Mapping[str, Identity]] = {
-    "azure": Identity(_one("oid"), ("tid",)),
-    "azure-devops": Identity(_one("rpo_id"), ("org_id",), where=_one("def_id")),
-    "bitbucket-pipelines": Identity(
+IDENTITIES: Final[Mapping[str, IdentityClaims]] = {
+    "azure": IdentityClaims(_one("oid"), ("tid",)),
+    "azure-devops": IdentityClaims(_one("rpo_id"), ("org_id",), where=_one("def_id")),
+    "bitbucket-pipelines": IdentityClaims(
         _one("repositoryUuid"), ("workspaceUuid",), where=_one("deploymentEnvironmentUuid")
     ),
-    "buildkite": Identity(_one("pipeline_id"), ("organization_id",), where=_one("cluster_id")),
-    "circleci": Identity(
+    "buildkite": IdentityClaims(
+        _one("pipeline_id"), ("organization_id",), where=_one("cluster_id")
+    ),
+    "circleci": IdentityClaims(
         _one(f"{_CIRCLECI}project-id"),
         (f"{_CIRCLECI}org-id",),
         where=_one(f"{_CIRCLECI}pipeline-definition-id"),
     ),
     "generic": _SUBJECT,
-    "github-actions": Identity(
+    "github-actions": IdentityClaims(
         _one("repository_id"),
         ("repository_owner_id",),
         "repository",
         where=_one("environment"),
         flags=_one("ref_protected"),
     ),
-    "gitlab-ci": Identity(
+    "gitlab-ci": IdentityClaims(
         _one("project_id"),
         ("namespace_id",),
         "project_path",
@@ -76,9 +78,9 @@ IDENTITIES: Final[Mapping[str, Identity]] = {
     ),
     "google": _SUBJECT,
     "keycloak": _SUBJECT,
-    "kubernetes": Identity((("kubernetes.io", "serviceaccount", "uid"),)),
+    "kubernetes": IdentityClaims((("kubernetes.io", "serviceaccount", "uid"),)),
     "openbao": _SUBJECT,
-    "semaphore": Identity(_one("prj_id"), ("org_id",)),
+    "semaphore": IdentityClaims(_one("prj_id"), ("org_id",)),
     "spiffe": _SUBJECT,
     "vault": _SUBJECT,
 }

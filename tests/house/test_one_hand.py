@@ -3,7 +3,7 @@
 import ast
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
@@ -92,6 +92,21 @@ def test_bounds_are_called_min_and_max(repository: Path) -> None:
     assert found == []
 
 
+def shared_names(trees: Iterable[tuple[str, ast.Module]]) -> dict[str, list[str]]:
+    """Names that more than one class has, with the modules of the classes."""
+    found: dict[str, list[str]] = {}
+    for name, tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(name)
+    return {name: places for name, places in found.items() if len(places) > 1}
+
+
+def test_no_two_classes_of_the_product_share_a_name(repository: Path) -> None:
+    """A name that two things have says of neither what it is."""
+    assert shared_names(modules(repository)) == {}
+
+
 SILENCING = re.compile(
     r"#\s*(noqa|type:\s*ignore)\b(?P<rules>:[ ][A-Z]+\d+(,[ ][A-Z]+\d+)*|\[[a-z-]+(,[ ]?[a-z-]+)*\])?(?P<reason>.*)",
     re.IGNORECASE,
@@ -144,3 +159,5 @@ def test_these_tests_see_what_they_look_for() -> None:
     )
 
     assert (list(prepared_messages(tree)), list(open_constants(tree))) == ([2], ["A", "B"])
+    twice = ast.parse("class A: ...\nclass B:\n    class _C: ..."), ast.parse("class _C: ...")
+    assert shared_names(zip("xy", twice, strict=True)) == {"_C": ["x", "y"]}

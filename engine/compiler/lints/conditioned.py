@@ -18,7 +18,7 @@ from regauth.engine import languages
 from regauth.engine.issuers import ClaimSchema, Constraint, Relation, Template, Values, nearest
 from regauth.engine.issuers.relations import ClaimReference, escaped
 
-from .conjunctions import Facts, Place, Said
+from .conjunctions import Facts, Place, SaidOfClaim
 from .subject import Path
 
 _ROUNDS: Final = 4
@@ -31,7 +31,7 @@ _SOME_TEXT: Final = "(?s:.+)"
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class ExcludedClaim:
     """
     What no token is like: a claim with a reason, and the conditions that take part.
 
@@ -50,12 +50,12 @@ class Conditioned:
     """The tokens of an issuer that fulfil some conditions."""
 
     schema: ClaimSchema
-    said: Sequence[Said]
+    said: Sequence[SaidOfClaim]
     facts: dict[Path, Facts] = field(default_factory=dict)
     followed: set[tuple[int, Path]] = field(default_factory=set)
     """The relations that were followed, and to which claim."""
 
-    def broken(self) -> Broken | None:
+    def broken(self) -> ExcludedClaim | None:
         """
         Return what no token can fulfil, if there is something.
 
@@ -66,7 +66,7 @@ class Conditioned:
             return None
         for path, facts in self.facts.items():
             if facts.is_impossible:
-                return Broken(path, facts.places, coherent=_first_value(facts))
+                return ExcludedClaim(path, facts.places, coherent=_first_value(facts))
         for _ in range(_ROUNDS):
             applying = list(self._applying())
             found = self._break(applying)
@@ -92,11 +92,11 @@ class Conditioned:
             ):
                 yield at, relation
 
-    def _break(self, applying: Sequence[tuple[int, Relation]]) -> Broken | None:
+    def _break(self, applying: Sequence[tuple[int, Relation]]) -> ExcludedClaim | None:
         for _, relation in applying:
             for path, constraint in relation.then:
                 if self._is_broken(constraint, path):
-                    return Broken(
+                    return ExcludedClaim(
                         path,
                         self._places(relation, path, constraint),
                         relation.description,
@@ -116,7 +116,7 @@ class Conditioned:
                     continue
                 self.followed.add((at, path))
                 places = self._places(relation, path, constraint)
-                said = Said(path, places, inside=values.language)
+                said = SaidOfClaim(path, places, inside=values.language)
                 self.facts.setdefault(path, Facts(claim)).add(said)
                 new = True
         return new

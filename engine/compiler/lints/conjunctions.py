@@ -57,7 +57,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class SaidOfClaim:
     """
     What one condition says of one claim.
 
@@ -76,20 +76,22 @@ class Said:
     excluded: tuple[object, ...] = ()
 
 
-def said_by(node: Node, definitions: Mapping[str, Program], rule: str = "") -> Iterator[Said]:
+def said_by(
+    node: Node, definitions: Mapping[str, Program], rule: str = ""
+) -> Iterator[SaidOfClaim]:
     """Yield what is certain of single claims where a condition is true; `rule` names its rule."""
     for said, place in _said(node, definitions, _MAX_DEPTH, holds=True):
         yield replace(said, places=(Place(None if rule else place, rule),))
 
 
-def said_by_rule(rule: Rule) -> Iterator[Said]:
+def said_by_rule(rule: Rule) -> Iterator[SaidOfClaim]:
     """Yield what a rule says of single claims."""
     return said_by(rule.check.node, rule.check.definitions, rule.name)
 
 
 def _said(
     node: Node, definitions: Mapping[str, Program], depth: int, *, holds: bool
-) -> Iterator[tuple[Said, Node]]:
+) -> Iterator[tuple[SaidOfClaim, Node]]:
     if isinstance(node, Unary) and node.operator == "!":
         whole = not isinstance(node.operand, Logic)
         for found, place in _said(node.operand, definitions, depth, holds=not holds):
@@ -115,7 +117,7 @@ def _said(
 
 def _one_of(
     node: Logic, definitions: Mapping[str, Program], depth: int, *, holds: bool
-) -> Said | None:
+) -> SaidOfClaim | None:
     """Return what is said by alternatives that are all about the same claim."""
     found = [list(_said(one, definitions, depth, holds=holds)) for one in node.operands]
     if any(len(one) != 1 for one in found):
@@ -134,7 +136,7 @@ def _one_of(
     return replace(first, options=None, inside=inside)
 
 
-def _texts(said: Said) -> Nfa | None:
+def _texts(said: SaidOfClaim) -> Nfa | None:
     """Return the texts that a claim is one of, where it is a text for certain."""
     if said.options is None:
         return said.inside
@@ -142,10 +144,10 @@ def _texts(said: Said) -> Nfa | None:
     return languages.literals(texts) if len(texts) == len(said.options) else None
 
 
-def _of_claim(node: Node, definitions: Mapping[str, Program], *, holds: bool) -> Said | None:
+def _of_claim(node: Node, definitions: Mapping[str, Program], *, holds: bool) -> SaidOfClaim | None:
     asked = _asked(node)
     if asked is not None:
-        return Said(asked, there=holds, asked=True)
+        return SaidOfClaim(asked, there=holds, asked=True)
     if isinstance(node, Binary):
         return _comparison(node, definitions, holds=holds)
     if isinstance(node, Call) and node.function in TESTS and node.target is not None:
@@ -155,10 +157,12 @@ def _of_claim(node: Node, definitions: Mapping[str, Program], *, holds: bool) ->
             return None if language is None else _text_test(node.target, language, holds=holds)
         return None
     path = _claim(node)
-    return None if path is None else Said(path, options=(holds,))
+    return None if path is None else SaidOfClaim(path, options=(holds,))
 
 
-def _comparison(node: Binary, definitions: Mapping[str, Program], *, holds: bool) -> Said | None:
+def _comparison(
+    node: Binary, definitions: Mapping[str, Program], *, holds: bool
+) -> SaidOfClaim | None:
     sides = ((node.left, node.right), (node.right, node.left))
     for side, other in sides if node.operator in ("==", "!=") else sides[:1]:
         values = _values(other, node.operator, definitions)
@@ -167,12 +171,12 @@ def _comparison(node: Binary, definitions: Mapping[str, Program], *, holds: bool
         holds_so = holds == (node.operator != "!=")
         path = _claim(side)
         if path is not None and holds_so:
-            return Said(path, options=values)
+            return SaidOfClaim(path, options=values)
         texts = [one for one in values if isinstance(one, str)]
         if path is not None:
             outside = languages.literals(texts) if texts else None
             excluded = tuple(one for one in values if not isinstance(one, str))
-            return Said(path, outside=outside, excluded=excluded)
+            return SaidOfClaim(path, outside=outside, excluded=excluded)
         if len(texts) == len(values):
             return _text_test(side, languages.literals(texts), holds=holds_so)
     return None
@@ -194,7 +198,7 @@ def _values(
     return None if table is None else tuple(table)
 
 
-def _text_test(node: Node, language: Nfa, *, holds: bool) -> Said | None:
+def _text_test(node: Node, language: Nfa, *, holds: bool) -> SaidOfClaim | None:
     """Return what is said of a claim, perhaps with its capitals changed, that is tested as text."""
     while isinstance(node, Call) and node.function in _CHANGES and node.target is not None:
         language = _CHANGES[node.function](language)
@@ -203,8 +207,8 @@ def _text_test(node: Node, language: Nfa, *, holds: bool) -> Said | None:
     if path is None:
         return None
     if holds:
-        return Said(path, inside=language)
-    return Said(path, outside=language)
+        return SaidOfClaim(path, inside=language)
+    return SaidOfClaim(path, outside=language)
 
 
 def _claim(node: Node) -> Path | None:
@@ -227,14 +231,14 @@ def _asked(node: Node) -> Path | None:
 class Facts:
     """All that a conjunction says of one claim."""
 
-    def __init__(self, claim: Claim, said: Sequence[Said] = ()) -> None:
+    def __init__(self, claim: Claim, said: Sequence[SaidOfClaim] = ()) -> None:
         self.claim = claim
         self.said = tuple(said)
         self._texts: Nfa | None = None
         self._text: str | None = None
         self._options: tuple[tuple[object, ...] | None] | None = None
 
-    def add(self, said: Said) -> None:
+    def add(self, said: SaidOfClaim) -> None:
         """Take one more thing that is said."""
         self.said = (*self.said, said)
         self._texts = self._text = self._options = None

@@ -19,8 +19,8 @@ from regauth.engine.languages import UncomparableError, UnsupportedPatternError
 from regauth.engine.policy.policy import Rule
 from regauth.engine.source.problems import Severity
 
-from .conditioned import Broken, Conditioned
-from .conjunctions import Said, said_by, said_by_rule
+from .conditioned import Conditioned, ExcludedClaim
+from .conjunctions import SaidOfClaim, said_by, said_by_rule
 from .operands import written
 from .subject import Condition, LintFinding
 
@@ -50,11 +50,11 @@ def impossible_together(condition: Condition) -> Iterator[LintFinding]:
         )
 
 
-def _conjunctions(condition: Condition) -> Iterator[list[Said]]:
+def _conjunctions(condition: Condition) -> Iterator[list[SaidOfClaim]]:
     """Yield what the whole condition says, and what it does with each of its alternatives."""
     definitions = condition.program.definitions
 
-    def below(node: Node, above: list[Said]) -> Iterator[list[Said]]:
+    def below(node: Node, above: list[SaidOfClaim]) -> Iterator[list[SaidOfClaim]]:
         if not isinstance(node, Logic):
             return
         if node.operator == "&&":
@@ -86,7 +86,7 @@ class _Contradiction:
 
 
 def _contradiction(
-    schema: ClaimSchema, rules: Sequence[Rule], said: Sequence[Said], condition: Condition
+    schema: ClaimSchema, rules: Sequence[Rule], said: Sequence[SaidOfClaim], condition: Condition
 ) -> _Contradiction | None:
     # A denial may repeat what a rule refuses already.
     own = {one.path for one in said} if condition.denial else set()
@@ -108,7 +108,7 @@ def _contradiction(
     return _told(alone or whole)
 
 
-def _told(broken: Broken) -> _Contradiction | None:
+def _told(broken: ExcludedClaim) -> _Contradiction | None:
     """Return what is told of it; None where no part of the condition takes part."""
     nodes = [one.node for one in broken.places if one.node is not None]
     if not nodes:
@@ -126,7 +126,7 @@ def _told(broken: Broken) -> _Contradiction | None:
     return _Contradiction(f"{who} is like this: {reason}", hint, nodes[-1], rules)
 
 
-def _is_told(broken: Broken, condition: Condition) -> bool:
+def _is_told(broken: ExcludedClaim, condition: Condition) -> bool:
     """Whether `cel-constant` tells of two literals that one claim has to equal."""
     equal = condition.program.equalities.get(("claims", *broken.path))
     return not broken.reason and equal is not None and not equal

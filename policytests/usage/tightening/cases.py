@@ -36,7 +36,7 @@ class CasesError(Exception):
     """The temporary file cannot be written or read; the message says why."""
 
 
-class Case(NamedTuple):
+class UsageCase(NamedTuple):
     """What a kind of request was decided by, and what it was given."""
 
     identity: Identity
@@ -75,7 +75,7 @@ class CaseFile:
         with suppress(OSError):  # what was not written to a full disk is not needed
             self._file.close()
 
-    def add(self, case: Case) -> None:
+    def add(self, case: UsageCase) -> None:
         """
         Add a case.
 
@@ -99,7 +99,7 @@ class CaseFile:
         except OSError as error:
             raise CasesError(_told(error)) from error
 
-    def __iter__(self) -> Iterator[Case]:
+    def __iter__(self) -> Iterator[UsageCase]:
         """
         Yield the cases.
 
@@ -125,12 +125,14 @@ def _case(
     asked: tuple[str, tuple[str, ...], bool],
     now: str,
     given: tuple[tuple[tuple[bool, str], ...], float | None],
-) -> Case:
+) -> UsageCase:
     provider, subject, client = who
     identity = Identity(provider, subject, client=parse_ip(client))
     answers, seconds = given
     lifetime = None if seconds is None else timedelta(seconds=seconds)
-    return Case(identity, recalled(claims), *asked, datetime.fromisoformat(now), answers, lifetime)
+    return UsageCase(
+        identity, recalled(claims), *asked, datetime.fromisoformat(now), answers, lifetime
+    )
 
 
 def _told(error: OSError) -> str:

@@ -18,10 +18,10 @@ from regauth.engine.source.problems import Location, Problem
 from regauth.policytests.replay.deciding import Replay
 from regauth.policytests.replay.records import Record
 
-from .cases import Case
+from .cases import UsageCase
 from .claimed import NarrowedClaim
 from .edits import EditError
-from .plans import Plan
+from .plans import TighteningPlan
 from .rewriting import edited, lines_of
 
 
@@ -35,13 +35,13 @@ class Tightened:
 
     policy: Policy
     files: Mapping[str, str]
-    plan: Plan
+    plan: TighteningPlan
 
 
 def tighten(
     files: Mapping[str, str],
-    cases: Iterable[Case],
-    planned: Plan,
+    cases: Iterable[UsageCase],
+    planned: TighteningPlan,
     now: datetime | None = None,
 ) -> Tightened:
     """
@@ -59,7 +59,7 @@ def tighten(
 
 
 def _compiled(
-    files: Mapping[str, str], planned: Plan, now: datetime | None
+    files: Mapping[str, str], planned: TighteningPlan, now: datetime | None
 ) -> tuple[dict[str, str], Policy, tuple[Problem, ...]]:
     try:
         new = edited(files, planned)
@@ -73,8 +73,8 @@ def _compiled(
 
 
 def _without_warnings(
-    files: Mapping[str, str], planned: Plan, now: datetime | None
-) -> tuple[Plan, dict[str, str], Policy]:
+    files: Mapping[str, str], planned: TighteningPlan, now: datetime | None
+) -> tuple[TighteningPlan, dict[str, str], Policy]:
     """Compile a plan without the claims of which the compiler would warn."""
     new, policy, problems = _compiled(files, planned, now)
     if not planned.claims:
@@ -114,7 +114,7 @@ def _is_within(location: Location, place: tuple[str, int, int]) -> bool:
 
 
 def contradicted(
-    files: Mapping[str, str], planned: Plan, old: Policy, records: Iterable[Record]
+    files: Mapping[str, str], planned: TighteningPlan, old: Policy, records: Iterable[Record]
 ) -> dict[str, str]:
     """
     Return the grants whose users would be asked for claims that some requests do not have.
@@ -156,7 +156,7 @@ def _refused(replay: Replay, record: Record) -> set[str]:
     return {str(one.access) for one in again.outcome.verdicts if not one.allowed}
 
 
-def _lost(policy: Policy, case: Case) -> str:
+def _lost(policy: Policy, case: UsageCase) -> str:
     """Return an access that a request does not get as it got it, if there is one."""
     asked = case.asked
     decided = decide(policy, case.identity, case.claims, case.service, asked.accesses, case.now)

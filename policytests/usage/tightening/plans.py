@@ -25,7 +25,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Bounds:
+class TighteningBounds:
     """How far a policy is tightened."""
 
     names: int = 5
@@ -35,7 +35,7 @@ class Bounds:
 
 
 @dataclass(slots=True)
-class Plan:
+class TighteningPlan:
     """What becomes of the grants."""
 
     removed: list[str] = field(default_factory=list)
@@ -52,12 +52,14 @@ class Plan:
     def __bool__(self) -> bool:
         return bool(self.removed or self.parts or self.names or self.providers or self.claims)
 
-    def with_claims_of(self, grants: Container[str]) -> "Plan":
+    def with_claims_of(self, grants: Container[str]) -> "TighteningPlan":
         """Return the plan that asks for claims only in some grants."""
         return replace(self, claims={one: two for one, two in self.claims.items() if one in grants})
 
 
-def plan(usage: Usage, bounds: Bounds, reason_to_keep: Callable[[Statement], str]) -> Plan:
+def plan(
+    usage: Usage, bounds: TighteningBounds, reason_to_keep: Callable[[Statement], str]
+) -> TighteningPlan:
     """
     Plan what goes.
 
@@ -66,11 +68,11 @@ def plan(usage: Usage, bounds: Bounds, reason_to_keep: Callable[[Statement], str
         bounds: How far the policy is tightened.
         reason_to_keep: Says why an unused part of a grant stays; empty when it does not.
     """
-    made = Plan()
+    made = TighteningPlan()
     for grant in usage.policy.grants:
         use = usage.grants.get(grant.name)
         reason = "it ends by itself" if grant.expires is not None else reason_to_keep(grant)
-        trial = made if not reason else Plan()
+        trial = made if not reason else TighteningPlan()
         if use is None:
             trial.removed.append(grant.name)
         else:
@@ -80,7 +82,9 @@ def plan(usage: Usage, bounds: Bounds, reason_to_keep: Callable[[Statement], str
     return made
 
 
-def _narrow(made: Plan, grant: Statement, use: GrantUse, usage: Usage, bounds: Bounds) -> None:
+def _narrow(
+    made: TighteningPlan, grant: Statement, use: GrantUse, usage: Usage, bounds: TighteningBounds
+) -> None:
     parts = usage.unused_of(grant, use)
     if any(parts):
         made.parts[grant.name] = parts

@@ -12,13 +12,13 @@ from regauth.policytests.usage.uses import NOTHING
 
 from .conditions import narrowed
 from .edits import Edit, ListEdit, NewEntries, TextEdit, apply, document
-from .plans import Plan
+from .plans import TighteningPlan
 
 REPOSITORIES: Final = "repositories"
 _POLICY_FILES: Final = (".yaml", ".yml")
 
 
-def edited(files: Mapping[str, str], planned: Plan) -> dict[str, str]:
+def edited(files: Mapping[str, str], planned: TighteningPlan) -> dict[str, str]:
     """
     Return the files of a policy after a plan.
 
@@ -35,7 +35,7 @@ def edited(files: Mapping[str, str], planned: Plan) -> dict[str, str]:
     return changed
 
 
-def _edits(root: MappingNode, planned: Plan) -> Iterable[Edit]:
+def _edits(root: MappingNode, planned: TighteningPlan) -> Iterable[Edit]:
     grants = root.get("grants")
     if not isinstance(grants, SequenceNode):
         return
@@ -49,7 +49,7 @@ def _edits(root: MappingNode, planned: Plan) -> Iterable[Edit]:
         yield ListEdit(grants, tuple(gone), root.entries["grants"].key)
 
 
-def _edits_of(grant: MappingNode, name: str, planned: Plan) -> Iterable[Edit]:
+def _edits_of(grant: MappingNode, name: str, planned: TighteningPlan) -> Iterable[Edit]:
     parts = planned.parts.get(name, NOTHING)
     for key, gone in (("actions", parts.actions), ("providers", parts.providers)):
         if gone and isinstance(listed := grant.get(key), SequenceNode):
@@ -77,7 +77,7 @@ def _patterns(patterns: SequenceNode, changes: Mapping[int, tuple[str, ...]]) ->
     return ListEdit(patterns, tuple(found))
 
 
-def _condition(grant: MappingNode, name: str, planned: Plan) -> Iterable[Edit]:
+def _condition(grant: MappingNode, name: str, planned: TighteningPlan) -> Iterable[Edit]:
     unused = planned.parts.get(name, NOTHING).alternatives
     claims = planned.claims.get(name, [])
     added = [one.condition for one in claims]

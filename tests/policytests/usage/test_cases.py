@@ -15,9 +15,9 @@ from regauth.policytests.replay.records import read_record
 from regauth.policytests.usage import counting
 from regauth.policytests.usage.counting import UsageCounter
 from regauth.policytests.usage.tightening import cases as cases_module
-from regauth.policytests.usage.tightening.cases import Case, CaseFile
+from regauth.policytests.usage.tightening.cases import CaseFile, UsageCase
 from regauth.policytests.usage.tightening.checking import TighteningError, tighten
-from regauth.policytests.usage.tightening.plans import Plan
+from regauth.policytests.usage.tightening.plans import TighteningPlan
 from tests.servers.full_disk import no_file_larger_than
 
 from .test_tighten import HEAD, SERVICE, Tool, compiled, line_of, policy, records, stand, tool
@@ -74,11 +74,11 @@ def test_every_case_alone_stops_a_plan_that_would_lose_it(
         counter = UsageCounter(given, cases)
         for one in asked:
             counter.add(read_record(line_of(one)))
-        kept = tighten({"policy.yaml": text}, cases, Plan())
+        kept = tighten({"policy.yaml": text}, cases, TighteningPlan())
 
         assert kept.policy.hash == given.hash
         for number, name in enumerate(names):
-            plan = Plan(removed=[f"g{number}"])
+            plan = TighteningPlan(removed=[f"g{number}"])
             with pytest.raises(TighteningError, match=f"would lose repository:{name}:pull"):
                 tighten({"policy.yaml": text}, cases, plan)
 
@@ -93,7 +93,7 @@ def test_a_case_comes_back_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = (("repository:acme/app:pull",), False)
     granted = ((True, "granted"),)
     identity = Identity("ci", "job", client=record.address)
-    case = Case(identity, record.claims or NO_CLAIMS, SERVICE, *asked, record.time, granted)
+    case = UsageCase(identity, record.claims or NO_CLAIMS, SERVICE, *asked, record.time, granted)
     with CaseFile() as cases:
         cases.add(case)
         [back] = cases

@@ -23,7 +23,7 @@ from regauth.policytests.usage.counting import UsageCounter
 from regauth.policytests.usage.formats import FORMATS
 from regauth.policytests.usage.tightening.cases import CaseFile
 from regauth.policytests.usage.tightening.checking import tighten
-from regauth.policytests.usage.tightening.plans import Bounds, plan
+from regauth.policytests.usage.tightening.plans import TighteningBounds, plan
 from tests.conftest import REPOSITORY
 
 from .test_tighten import line_of, record_of
@@ -65,7 +65,7 @@ def test_a_tightened_reference_policy_is_narrower_and_decides_the_log_alike(
         for line in lines:
             counter.add(read_record(line))
         usage = counter.result()
-        planned = plan(usage, Bounds(), lambda _: "")
+        planned = plan(usage, TighteningBounds(), lambda _: "")
         done = tighten(files, cases, planned)
 
     assert usage.requests == len(lines) > 0
