@@ -1,13 +1,12 @@
 """
-The formats of a comparison: text, JSON, Markdown, GitHub annotations, HTML.
+The formats of a comparison: text, JSON, Markdown, GitHub annotations.
 
-What lives here: their text.  Not here: anything that is not in the view.
+What lives here: their text, and the list of all formats.  Not here: the HTML page (`page`), and
+anything that is not in the view.
 """
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from html import escape
-from importlib.resources import files
 from typing import Final
 
 import click
@@ -21,8 +20,10 @@ from regauth.policytests.reports.markdown import cell
 from regauth.policytests.suites.writing import yaml_value
 
 from .comparison import Comparison
+from .page import html
 from .view import (
     ChangeView,
+    columns,
     compared,
     named,
     place_of,
@@ -36,8 +37,6 @@ MARKER: Final = "<!-- policytest diff -->"
 
 SCHEMA_VERSION: Final = 1
 """The version of the JSON report's shape."""
-
-_SECURITY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 # --- text ----------------------------------------------------------------------------------------
@@ -130,11 +129,6 @@ def json_text(view: ChangeView) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def _columns(*, gained: bool) -> tuple[str, ...]:
-    """Return the heads of a table of witnesses."""
-    return ("access", "by", *(("now allowed by", "before") if gained else ("allowed by", "now")))
-
-
 def _json(one: Comparison, answer: Answer, *, gained: bool) -> dict[str, object]:
     allows, refuses = (one.head, one.base) if gained else (one.base, one.head)
     return {
@@ -204,7 +198,7 @@ def _markdown_direction(view: ChangeView, one: Comparison, *, gained: bool) -> I
     allows, refuses = (one.head, one.base) if gained else (one.base, one.head)
     shown = witnesses(answer)[: view.limit or None]
     if shown:
-        yield from ("", f"| {' | '.join(_columns(gained=gained))} |", "|---|---|---|---|")
+        yield from ("", f"| {' | '.join(columns(gained=gained))} |", "|---|---|---|---|")
     for witness in shown:
         cells = (
             str(witness.access),
@@ -263,70 +257,6 @@ def _problems(view: ChangeView) -> Iterator[Problem]:
             )
             where = place if place.file else folder
             yield Problem(where, "access-lost", visible(words), severity=Severity.WARNING)
-
-
-# --- HTML ----------------------------------------------------------------------------------------
-
-
-def html(view: ChangeView) -> str:
-    """Return the comparison as one HTML page, without a script and without the network."""
-    style = (files("regauth.policytests.reports") / "report.css").read_text(encoding="utf-8")
-    outcome = "failed" if view.code else "passed"
-    body = "\n".join(_page(view))
-    return f"""<!DOCTYPE html>
-<html lang="en" data-outcome="{outcome}">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="{_SECURITY}">
-<title>policytest diff: {outcome}</title>
-<style>
-{style}</style>
-</head>
-<body>
-<header><h1>policytest diff</h1></header>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
-
-
-def _page(view: ChangeView) -> Iterator[str]:
-    yield f"<p>{escape(visible(view.base))} → {escape(visible(view.head))}</p>"
-    yield "<ul>"
-    yield from (f"<li><strong>{escape(line)}</strong></li>" for line in view.verdict())
-    yield "</ul>"
-    for one in view.comparisons:
-        yield f"<section><h2>{escape(visible(title(one)))}</h2>"
-        for gained in (True, False):
-            yield from _page_direction(one, gained=gained)
-        yield "</section>"
-
-
-def _page_direction(one: Comparison, *, gained: bool) -> Iterator[str]:
-    answer = one.gained if gained else one.lost
-    yield f"<h3>{'Access gained' if gained else 'Access lost'}</h3>"
-    proved = "Proved none. " if answer.proved else ""
-    yield f"<p>{proved}<small>{escape(compared(one, answer))}</small></p>"
-    rest = [*map(str, answer.longer), *map(unknown_words, answer.unknown)]
-    if rest:
-        yield f"<ul>{''.join(f'<li>{escape(visible(line))}</li>' for line in rest)}</ul>"
-    if not answer.witnesses:
-        return
-    allows, refuses = (one.head, one.base) if gained else (one.base, one.head)
-    heads = "".join(f"<th scope='col'>{name}</th>" for name in _columns(gained=gained))
-    yield f"<div class='scroll'><table><thead><tr>{heads}</tr></thead><tbody>"
-    for witness in witnesses(answer):
-        written = escape("\n".join(token(witness)))
-        details = f"<details><summary>token</summary><pre>{written}</pre></details>"
-        yield f"<tr><td class='{'bad' if gained else 'out'}'>{escape(visible(str(witness.access)))}"
-        yield f"</td><td>{escape(visible(who(witness)))}{details if witness.provider else ''}</td>"
-        yield f"<td>{escape(visible(named(allows, witness.source)))}</td>"
-        yield f"<td>{escape(visible(named(refuses, witness.obstacle)))}</td></tr>"
-    yield "</tbody></table></div>"
 
 
 FORMATS: Final[Mapping[str, Callable[[ChangeView], str]]] = {

@@ -138,3 +138,8 @@ def unknown_words(unknown: Unknown) -> str:
     where = " of ".join(one for one in (unknown.statement, unknown.provider) if one)
     action = f" ({unknown.action})" if unknown.action else ""
     return f"{where or 'the policy'}{action}: not excluded because of {unknown.construct}"
+
+
+def columns(*, gained: bool) -> tuple[str, ...]:
+    """Return the heads of a table of witnesses."""
+    return ("access", "by", *(("now allowed by", "before") if gained else ("allowed by", "now")))
