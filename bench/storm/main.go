@@ -1,8 +1,9 @@
-// An open loop of token requests: they come at a fixed rate, however slowly they are answered.
+// Token requests in an open loop (they come at a fixed rate, however slowly they are answered), or in
+// a closed one (each client asks again when it was answered).
 //
-// Each request has a connection and, by turns, a source address of its own.  Beside them one
-// client that keeps to its rate asks for tokens, and a probe asks for readiness.  The result is one
-// line of JSON.
+// Each request has a connection of its own and, by turns, one of the storm's source addresses.
+// Beside an open loop come a client that keeps to ten requests a second, clients that ask once, and a
+// probe that asks for readiness.  The result is one line of JSON.
 package main
 
 import (
@@ -20,31 +21,60 @@ import (
 
 type counts struct {
 	sync.Mutex
-	Status    map[string]int `json:"status"`
-	Untold    int            `json:"refusedWithoutRetryAfter"`
-	latencies []float64
+	Status  map[string]int `json:"status"`
+	InTime  int            `json:"inTime"`
+	end     time.Time
+	Untold  int            `json:"refusedWithoutRetryAfter"`
+	Served  []float64      `json:"-"`
+	Refused []float64      `json:"-"`
+	Slowest float64        `json:"slowest"`
+	P50     float64        `json:"p50"`
+	P99     float64        `json:"p99"`
+	ToldP50 float64        `json:"toldP50"`
+	ToldP99 float64        `json:"toldP99"`
+	Advice  map[string]int `json:"retryAfter"`
 }
 
-func (c *counts) add(status string, untold bool, seconds float64) {
+func newCounts(end time.Time) *counts {
+	return &counts{end: end, Status: map[string]int{}, Advice: map[string]int{}}
+}
+
+func (c *counts) add(status int, failure, advice string, seconds float64) {
 	c.Lock()
 	defer c.Unlock()
-	c.Status[status]++
-	if untold {
-		c.Untold++
+	if failure != "" {
+		c.Status[failure]++
+		return
 	}
-	if status == "200" {
-		c.latencies = append(c.latencies, seconds*1000)
+	c.Status[fmt.Sprint(status)]++
+	milliseconds := seconds * 1000
+	c.Slowest = max(c.Slowest, milliseconds)
+	if status == 503 || status == 429 {
+		c.Refused = append(c.Refused, milliseconds)
+		c.Advice[advice]++
+		if advice == "" {
+			c.Untold++
+		}
+	} else if status == 200 {
+		if time.Now().Before(c.end) {
+			c.InTime++
+		}
+		c.Served = append(c.Served, milliseconds)
 	}
 }
 
-func (c *counts) percentile(share float64) float64 {
-	c.Lock()
-	defer c.Unlock()
-	if len(c.latencies) == 0 {
+func percentile(found []float64, share float64) float64 {
+	if len(found) == 0 {
 		return 0
 	}
-	sort.Float64s(c.latencies)
-	return c.latencies[int(share*float64(len(c.latencies)-1))]
+	sort.Float64s(found)
+	return found[int(share*float64(len(found)-1))]
+}
+
+func (c *counts) finish() *counts {
+	c.P50, c.P99 = percentile(c.Served, 0.5), percentile(c.Served, 0.99)
+	c.ToldP50, c.ToldP99 = percentile(c.Refused, 0.5), percentile(c.Refused, 0.99)
+	return c
 }
 
 func ask(address, source, request string, timeout time.Duration, into *counts) {
@@ -52,7 +82,7 @@ func ask(address, source, request string, timeout time.Duration, into *counts) {
 	dialer := net.Dialer{Timeout: timeout, LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
 	connection, err := dialer.Dial("tcp", address)
 	if err != nil {
-		into.add("not connected", false, 0)
+		into.add(0, "not connected", "", 0)
 		return
 	}
 	defer connection.Close()
@@ -60,20 +90,92 @@ func ask(address, source, request string, timeout time.Duration, into *counts) {
 	fmt.Fprint(connection, request)
 	response, err := http.ReadResponse(bufio.NewReader(connection), nil)
 	if err != nil {
-		into.add("not answered", false, 0)
+		into.add(0, "not answered", "", 0)
 		return
 	}
 	response.Body.Close()
-	refused := response.StatusCode == 503 || response.StatusCode == 429
-	untold := refused && response.Header.Get("Retry-After") == ""
-	into.add(fmt.Sprint(response.StatusCode), untold, time.Since(began).Seconds())
+	advice := response.Header.Get("Retry-After")
+	into.add(response.StatusCode, "", advice, time.Since(began).Seconds())
+}
+
+// storm is where requests go, and what they are.
+type storm struct {
+	address  string
+	own      string
+	requests []string
+	sources  int
+	timeout  time.Duration
+	end      time.Time
+	wait     sync.WaitGroup
+}
+
+func (s *storm) request(number int) string { return s.requests[number%len(s.requests)] }
+
+func (s *storm) source(number int) string {
+	turn := number % s.sources
+	return fmt.Sprintf("127.1.%d.%d", turn/250, 1+turn%250)
+}
+
+func (s *storm) every(gap time.Duration, do func(int)) {
+	defer s.wait.Done()
+	began := time.Now()
+	for number := 0; time.Now().Before(s.end); number++ {
+		time.Sleep(time.Until(began.Add(time.Duration(number) * gap)))
+		s.wait.Add(1)
+		go func() { defer s.wait.Done(); do(number) }()
+	}
+}
+
+func (s *storm) closed(clients int, into *counts) {
+	for client := range clients {
+		s.wait.Add(1)
+		go func() {
+			defer s.wait.Done()
+			for number := client; time.Now().Before(s.end); number += clients {
+				ask(s.address, s.source(number), s.request(number), s.timeout, into)
+			}
+		}()
+	}
+	s.wait.Wait()
+}
+
+func (s *storm) open(rate float64, outstanding int, into map[string]*counts) {
+	ready := "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+	places := make(chan struct{}, outstanding)
+	s.wait.Add(5)
+	go s.every(100*time.Millisecond, func(int) {
+		ask(s.address, "127.0.0.1", ready, time.Second, into["probe"])
+	})
+	go s.every(100*time.Millisecond, func(int) {
+		ask(s.own, "127.0.0.1", ready, time.Second, into["own"])
+	})
+	go s.every(100*time.Millisecond, func(number int) {
+		ask(s.address, "127.9.9.9", s.request(number), s.timeout, into["steady"])
+	})
+	go s.every(100*time.Millisecond, func(number int) {
+		source := fmt.Sprintf("127.8.%d.%d", number/250, 1+number%250)
+		ask(s.address, source, s.request(number), s.timeout, into["once"])
+	})
+	go s.every(time.Duration(float64(time.Second)/rate), func(number int) {
+		select {
+		case places <- struct{}{}:
+		default:
+			into["storm"].add(0, "could not come", "", 0)
+			return
+		}
+		defer func() { <-places }()
+		ask(s.address, s.source(number), s.request(number), s.timeout, into["storm"])
+	})
+	s.wait.Wait()
 }
 
 func main() {
 	address := flag.String("address", "", "the server")
+	own := flag.String("own", "", "the server, where only probes ask")
 	path := flag.String("path", "", "the path and query")
 	logins := flag.String("logins", "", "a file of Basic credentials, one a line")
-	rate := flag.Float64("rate", 100, "requests a second")
+	rate := flag.Float64("rate", 0, "requests a second of an open loop")
+	clients := flag.Int("clients", 0, "clients of a closed loop")
 	seconds := flag.Float64("seconds", 5, "how long")
 	sources := flag.Int("sources", 1000, "source addresses")
 	timeout := flag.Duration("timeout", 5*time.Second, "how long a client waits")
@@ -90,45 +192,19 @@ func main() {
 			"GET %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic %s\r\nConnection: close\r\n\r\n",
 			*path, lines.Text()))
 	}
-	ready := "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-	storm := &counts{Status: map[string]int{}}
-	steady := &counts{Status: map[string]int{}}
-	probe := &counts{Status: map[string]int{}}
-	var wait sync.WaitGroup
-	every := func(gap time.Duration, end time.Time, do func(int)) {
-		defer wait.Done()
-		began := time.Now()
-		for number := 0; time.Now().Before(end); number++ {
-			time.Sleep(time.Until(began.Add(time.Duration(number) * gap)))
-			wait.Add(1)
-			go func() { defer wait.Done(); do(number) }()
-		}
-	}
 	end := time.Now().Add(time.Duration(*seconds * float64(time.Second)))
-	places := make(chan struct{}, *outstanding)
-	wait.Add(3)
-	go every(100*time.Millisecond, end, func(int) {
-		ask(*address, "127.0.0.1", ready, time.Second, probe)
-	})
-	go every(100*time.Millisecond, end, func(number int) {
-		ask(*address, "127.9.9.9", requests[number%len(requests)], *timeout, steady)
-	})
-	go every(time.Duration(float64(time.Second) / *rate), end, func(number int) {
-		select {
-		case places <- struct{}{}:
-		default:
-			storm.add("could not come", false, 0)
-			return
-		}
-		defer func() { <-places }()
-		turn := number % *sources
-		source := fmt.Sprintf("127.1.%d.%d", turn/250, 1+turn%250)
-		ask(*address, source, requests[number%len(requests)], *timeout, storm)
-	})
-	wait.Wait()
-	json.NewEncoder(os.Stdout).Encode(map[string]any{
-		"storm": storm, "steady": steady, "probe": probe,
-		"p50": storm.percentile(0.5), "p99": storm.percentile(0.99),
-		"steadyP99": steady.percentile(0.99), "probeP99": probe.percentile(0.99),
-	})
+	into := map[string]*counts{}
+	for _, name := range []string{"storm", "steady", "once", "probe", "own"} {
+		into[name] = newCounts(end)
+	}
+	blown := &storm{address: *address, own: *own, requests: requests, sources: *sources, timeout: *timeout, end: end}
+	if *clients > 0 {
+		blown.closed(*clients, into["storm"])
+	} else {
+		blown.open(*rate, *outstanding, into)
+	}
+	for _, one := range into {
+		one.finish()
+	}
+	json.NewEncoder(os.Stdout).Encode(into)
 }

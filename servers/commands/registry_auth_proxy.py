@@ -88,7 +88,7 @@ def _from_options(upstream: str, options: dict[str, object]) -> "ProxySettings":
         TokenSettings,
         UpstreamSettings,
     )
-    from regauth.servers.configuration.settings import Address
+    from regauth.servers.configuration.settings import Address, ConnectionLimits
 
     bundle, redirect = options["token_root_cert_bundle"], bool(options["token_auto_redirect"])
     realm = str(options["token_realm"])
@@ -117,6 +117,7 @@ def _from_options(upstream: str, options: dict[str, object]) -> "ProxySettings":
         ),
         UpstreamSettings(url, _docker_login()),
         listen=(listen,),
+        connections=ConnectionLimits(max_wait=None),
     )
 
 

@@ -85,7 +85,9 @@ class _ProxyReader:
                 drain=_seconds(node, "drain"),
                 explain=plain(node, "explain"),
                 open_telemetry=open_telemetry(node, self._values),
-                connections=connection_limits(node, self._values),
+                connections=connection_limits(
+                    node, self._values, waits=node.get("upstream") is not None
+                ),
                 trusted_proxies=self._values.networks(node.get("trustedProxies")),
                 rfc7239=rfc7239(node),
                 log_format=plain(node, "logFormat"),

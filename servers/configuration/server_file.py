@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from regauth.engine.files import read_configuration
@@ -51,6 +51,8 @@ MIN_LIFETIME: Final = timedelta(seconds=60)
 MAX_LIFETIME: Final = timedelta(hours=24)
 MAX_LOGIN_CACHE: Final = timedelta(minutes=5)
 MAX_ANSWER_CACHE: Final = timedelta(seconds=30)
+MIN_WAIT: Final = timedelta(milliseconds=100)
+MAX_WAIT: Final = timedelta(seconds=60)
 
 
 def read_settings(file: Path) -> Settings:
@@ -280,14 +282,29 @@ def rfc7239(node: MappingNode) -> bool | None:
     return None if found is None else found == "Forwarded"
 
 
-def connection_limits(node: MappingNode, values: ValueReader) -> ConnectionLimits:
-    """Return the `limits` of a server's or a proxy's configuration."""
+def connection_limits(
+    node: MappingNode, values: ValueReader, *, waits: bool = False
+) -> ConnectionLimits:
+    """
+    Return the `limits` of a server's or a proxy's configuration.
+
+    Args:
+        node: The configuration.
+        values: Reads the values.
+        waits: Whether requests wait for ever unless the file says how long.
+    """
     limits = mapping(node, "limits")
     per_client = plain(limits, "connectionsPerClient")
-    exempt = only_given(exempt=values.networks(limits.get("exemptClients")))
-    if per_client is None:
-        return ConnectionLimits(**exempt)
-    return ConnectionLimits(None if per_client is False else int(str(per_client)), **exempt)
+    given: dict[str, Any] = only_given(exempt=values.networks(limits.get("exemptClients")))
+    if per_client is not None:
+        given["per_client"] = None if per_client is False else int(str(per_client))
+    max_wait = limits.get("maxWait")
+    if max_wait is None and waits:
+        given["max_wait"] = None
+    if max_wait is not None:
+        never = plain(limits, "maxWait") is False
+        given["max_wait"] = None if never else values.seconds(max_wait, MIN_WAIT, MAX_WAIT)
+    return ConnectionLimits(**given)
 
 
 def _strings(node: Node | None) -> tuple[str, ...] | None:

@@ -113,6 +113,10 @@ class ConnectionLimits:
     """Of one client; None is without limit."""
     exempt: tuple[Network, ...] = ()
     """Clients that may have any number."""
+    max_wait: float | None = 2.0
+    """
+    Seconds that the oldest request may wait before others are told to come again; None: for ever.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ TICK: Final = 0.5
 
 _DESCRIPTORS: Final = Path("/proc/self/fd")
 _TCP_INFO_BYTES: Final = 160
+_UNACKED: Final = 24
+"""Where it has `tcpi_unacked`, 32 bits, which a listening socket has for its queue."""
 _ACKED: Final = 120
 """Where `struct tcp_info` (linux/tcp.h) has `tcpi_bytes_acked`, 64 bits."""
 _SEGMENTS_OUT: Final = 156
@@ -154,6 +156,14 @@ def _information(number: int, at: int, kind: str) -> int:
     with socket.socket(fileno=os.dup(number)) as one:
         told = one.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
     return int(struct.unpack_from(kind, told, at)[0])
+
+
+def unaccepted(listener: socket.socket) -> int:
+    """Return how many connections of a listening socket wait to be accepted; 0 if it is unknown."""
+    with contextlib.suppress(OSError, struct.error):
+        told = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
+        return int(struct.unpack_from("I", told, _UNACKED)[0])
+    return 0
 
 
 def _end(number: int, inode: int, words: bytes = b"") -> None:

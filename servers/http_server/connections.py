@@ -28,6 +28,7 @@ from regauth.servers.telemetry.turned_away import RejectionLog, Why
 
 from .early_answers import EarlyErrorTask, early_answer
 from .framing import FramedRequest, SpoolFullError
+from .shedding import Shedding, is_privileged, is_whole
 
 _TLS_HANDSHAKE: Final = b"\x16\x03"
 _NOT_TLS: Final = (
@@ -42,6 +43,13 @@ Clients send one at a time.  The bound matters where many bytes are read at once
 (`server.streaming`); elsewhere waitress stops reading while requests wait.
 """
 
+LINGER: Final = 2.0
+"""Seconds in which a request that was turned away may go on coming."""
+
+_FIRST: Final = 8192
+"""Bytes of a new connection that are read at once while requests are turned away."""
+
+_FORWARDED: Final = ("X_FORWARDED_FOR", "FORWARDED")
 _PIECE: Final = 16 * 1024
 """Bytes that are parsed at a time: waitress copies the rest after each chunk and each request."""
 
@@ -140,12 +148,49 @@ class Channel(HTTPChannel):
     """
 
     error_task_class = EarlyErrorTask
+    requests: list[TimedRequest]
+    request: TimedRequest | None
 
     def __init__(self, clients: "Clients", *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - as waitress calls it
         self._clients = clients
         self._opened = clients.clock()
         self._used = False
+        self._lingers_until: float | None = None
+        self.turned_away = False
+        """Whether its request was told to come again; nothing more of it is read as one."""
+        self.reads = False
+        """Whether the thread that reads is in this channel."""
         super().__init__(*arguments, **named)
+
+    def client(self) -> str:
+        """Return whose its first request is."""
+        headers = self.requests[0].headers
+        environ = {f"HTTP_{name}": headers[name] for name in _FORWARDED if name in headers}
+        peer = self.addr[0]
+        return self._clients.shedding.client(peer, {"REMOTE_ADDR": peer, **environ})
+
+    def turn_away(self, *, whole: bool = True) -> None:
+        """
+        Tell the client to come again, and end the connection.
+
+        Closing a socket with unread bytes sends a reset, and the client may then miss the answer
+        (RFC 9112, section 9.6).  So the rest of a request is read first, for `LINGER` seconds.
+
+        Args:
+            whole: Whether the request was read to its end.
+        """
+        self.turned_away = True
+        self.say(self._clients.shedding.whole_answer())
+        waiting, self.requests = list(self.requests), []
+        for one in waiting:
+            one.close()
+        self.request = None
+        if whole:
+            self.handle_close()
+            return
+        self._lingers_until = self._clients.clock() + LINGER
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
 
     def parser_class(self, adjustments: object) -> TimedRequest:
         """Make the parser of the next request; waitress calls this as it would a class."""
@@ -158,6 +203,19 @@ class Channel(HTTPChannel):
             self.say(_NOT_TLS)
             self.handle_close()
             return False
+        if self.turned_away:
+            return False
+        first = self.request is None and not self.requests
+        if first and self._clients.shedding.refuses_peer(self.addr[0]) and not is_privileged(data):
+            self.turn_away(whole=is_whole(data))
+            return False
+        self.reads = True
+        try:
+            return self._parse(data)
+        finally:
+            self.reads = False
+
+    def _parse(self, data: bytes) -> bool:
         more = False
         for at in range(0, len(data), _PIECE):
             # Pipelined requests wait in memory, so without a bound a client could fill it.
@@ -166,7 +224,7 @@ class Channel(HTTPChannel):
                 self.handle_close()
                 return False
             more = bool(super().received(data[at : at + _PIECE]))
-            if not more:
+            if not more or self.turned_away:
                 break
         return more
 
@@ -189,6 +247,7 @@ class Channel(HTTPChannel):
         """Answer a request; waitress calls this in a thread of its pool."""
         self._used = True
         self._map.serve(self)
+        self.server.task_dispatcher.wait_for_turn()
         super().service()
 
     def refused(self, request_id: str) -> None:
@@ -199,7 +258,7 @@ class Channel(HTTPChannel):
     def late(self, now: float) -> Why | None:
         """Return which part of the request is too slow, or None."""
         request, bounds = self.request, self._clients.bounds
-        if self.requests or self.total_outbufs_len:
+        if self.requests or self.total_outbufs_len or self.turned_away:
             if request is not None:
                 # Otherwise a client would be late through the server's own fault.
                 request.restart(now)  # the server does not read while it answers the request before
@@ -215,6 +274,10 @@ class Channel(HTTPChannel):
         else:
             return None  # between two requests
         return "slow-headers" if now - began >= bounds.header_seconds else None
+
+    def has_lingered(self, now: float) -> bool:
+        """Tell whether its request was turned away, and goes on coming for too long."""
+        return self._lingers_until is not None and now >= self._lingers_until
 
     def end_late(self, request_id: str) -> None:
         """Answer 408 if a request has begun, and close."""
@@ -242,6 +305,7 @@ class Clients:
         bounds: What they may take.
         rejections: Logs and counts those that are turned away.
         clock: Monotonic seconds.
+        shedding: Whose requests are turned away while there are too many; None: nobody's.
     """
 
     def __init__(
@@ -249,9 +313,11 @@ class Clients:
         bounds: ClientBounds | None = None,
         rejections: RejectionLog | None = None,
         clock: Callable[[], float] = time.monotonic,
+        shedding: Shedding[Any] | None = None,
     ) -> None:
         self.bounds = bounds or ClientBounds()
         self.clock = clock
+        self.shedding: Shedding[Any] = shedding or Shedding()
         self._counts = ConnectionCounts(self.bounds)
         self._rejections = rejections
 
@@ -270,12 +336,40 @@ class Clients:
             _refuse(connection, request_id)
             return
         try:
-            Channel(self, server, connection, address, adjustments, map=map)
+            first = self._first_bytes(connection)
+            if first and self._turns_away(connection, address[0], first):
+                self._counts.leave(address[0])
+                return
+            channel = Channel(self, server, connection, address, adjustments, map=map)
         # A connection that could not be set up must not stay in the count, or its address is locked
         # out.
         except BaseException:
             self._counts.leave(address[0])
             raise
+        if first:
+            channel.received(first)
+
+    def _first_bytes(self, connection: socket.socket) -> bytes:
+        """
+        Return what a new connection has sent, while requests are turned away.
+
+        Otherwise the request would come to the queue after all connections that wait were accepted,
+        and one connection too many costs much more than what it has sent.
+        """
+        if not self.shedding.active:
+            return b""
+        with contextlib.suppress(OSError):
+            return connection.recv(_FIRST, socket.MSG_DONTWAIT)
+        return b""
+
+    def _turns_away(self, connection: socket.socket, address: str, first: bytes) -> bool:
+        """Turn a new connection away without making a channel, and say whether that was done."""
+        refuses = self.shedding.refuses_peer(address)
+        if not refuses or is_privileged(first) or not is_whole(first):
+            return False
+        with contextlib.suppress(OSError), connection:
+            connection.send(self.shedding.whole_answer(), socket.MSG_DONTWAIT)
+        return True
 
     def leave(self, address: str) -> None:
         """Count a connection that ended."""
@@ -285,6 +379,9 @@ class Clients:
         """Close all connections whose request is too slow."""
         now = self.clock()
         for channel in channels:
+            if channel.has_lingered(now):
+                channel.handle_close()
+                continue
             why = channel.late(now)
             if why is not None:
                 request_id = new_request_id()

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import logging
 import resource
+import socket
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ RESERVE: Final = 64
 OF_A_THREAD: Final = 2
 """Descriptors that a thread needs for a request: a connection to the upstream or store, a file."""
 MIN_CONNECTIONS: Final = 16
+MAX_AT_ONCE: Final = 1024
+"""Connections that are accepted before the others get their turn."""
 PAUSE: Final = 1.0
 """Seconds without accepting, after no descriptor was left."""
 
@@ -74,18 +77,57 @@ class Accepting:
     Args:
         listener: waitress's dispatcher, whose methods this replaces.
         clock: Monotonic seconds.
+        overloaded: Whether clients are turned away.
     """
 
-    def __init__(self, listener: Any, clock: Callable[[], float]) -> None:  # noqa: ANN401 - waitress's
+    def __init__(
+        self,
+        listener: Any,  # noqa: ANN401 - waitress's
+        clock: Callable[[], float],
+        overloaded: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._listener = listener
+        self._overloaded = overloaded
+        self._deferring = False
         self._accept, self._readable = listener.accept, listener.readable
+        self._handle = listener.handle_accept
         self._clock = clock
         self._until = clock()
+        self._accepted = False
         listener.accept, listener.readable = self.accept, self.readable
+        listener.handle_accept = self.handle
 
     @property
     def paused(self) -> bool:
         """Tell whether no connection is accepted for now."""
         return self._clock() < self._until
+
+    def handle(self) -> None:
+        """
+        Accept all connections that wait, up to `MAX_AT_ONCE`.
+
+        A turn of the loop for each would cost more than turning a connection away.
+        """
+        self.defer(wanted=self._overloaded())
+        for _ in range(MAX_AT_ONCE):
+            self._accepted = False
+            self._handle()
+            if not self._accepted or not self._readable():
+                return
+
+    def defer(self, *, wanted: bool) -> None:
+        """
+        Have the kernel keep connections on which nothing came yet, or no longer (`tcp(7)`).
+
+        A connection that has its request can be turned away at once.  One that has not must be
+        watched until it comes, which costs several times as much.
+        """
+        if wanted != self._deferring and hasattr(socket, "TCP_DEFER_ACCEPT"):
+            self._deferring = wanted
+            with contextlib.suppress(OSError):  # it is only speed
+                self._listener.socket.setsockopt(
+                    socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, int(wanted)
+                )
 
     def accept(self) -> tuple[Any, Any] | None:
         """
@@ -102,6 +144,7 @@ class Accepting:
             self._until = self._clock() + PAUSE
             _log.warning("no connection can be accepted: %s", error.strerror)
             return None
+        self._accepted = accepted is not None
         return accepted
 
     def readable(self) -> bool:

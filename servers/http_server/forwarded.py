@@ -103,10 +103,18 @@ class ForwardedFields:
         address = parse_ip(found.client) if found.certain else None
         return RequestInfo(given, found.client, agent, began, asked, found.trusted, address)
 
+    def trusts(self, peer: str) -> bool:
+        """Tell whether a peer is a trusted proxy."""
+        return bool(self._trusted) and is_within(_plain_ip(peer), self._trusted)
+
+    def client(self, environ: Environ) -> str:
+        """Return the client alone; of the environment, the forwarded fields are enough."""
+        return self._believed(environ).client
+
     def _believed(self, environ: Environ) -> _Forwarded:
         """Return whose request it is, by the one field that trusted proxies write."""
         peer = _plain_ip(_text(environ, "REMOTE_ADDR"))
-        if not self._trusted or not is_within(peer, self._trusted):
+        if not self.trusts(peer):
             # A peer that sends such fields may be a proxy that nobody told us of.
             direct = environ.keys().isdisjoint(_FIELDS)
             if not direct:

@@ -8,9 +8,10 @@ and granian's worker (`granian_server`).
 
 import asyncio
 import logging
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
 from regauth.servers.protocol.errors import error_body
 from regauth.servers.protocol.request_info import new_request_id
@@ -19,12 +20,14 @@ from regauth.servers.telemetry.turned_away import Why
 from .connections import Clients
 from .granian_requests import (
     RefusedRequestError,
+    RsgiScope,
     address_of,
     closes_after,
     environ_of,
     length_of,
 )
 from .server import MAX_BODY_BYTES, Application
+from .shedding import PRIVILEGED, Shedding, Turns
 
 _FAILED: Final = "the server failed; its log says why"
 _CLOSE: Final = ("Connection", "close")
@@ -35,17 +38,30 @@ Transport = Any
 """What takes the answer of one request: RSGI's HTTP protocol."""
 
 
+class Whole(NamedTuple):
+    """A request that was read to its end."""
+
+    transport: Transport
+    environ: Environ
+    body: bytes
+
+
 class Answers:
     """
     Answers requests in granian's threads, and those with a body in threads of its own.
 
     A thread begins when the body is whole, so that a slow client holds none.
 
+    granian's threads are one more than requests are answered at a time.  That one takes requests in
+    while the others work, and answers probes.  So requests wait here and not in granian, where
+    nobody could see them.
+
     Args:
         application: The WSGI application.
         loop: Runs in a thread; bodies are received in it.
-        threads: Requests with a body that are answered at a time.
+        threads: Requests that are answered at a time.
         clients: What clients may take, and who is told of those that take more.
+        unaccepted: Tells how many connections wait to be accepted.
     """
 
     def __init__(
@@ -54,10 +70,16 @@ class Answers:
         loop: asyncio.AbstractEventLoop,
         threads: int,
         clients: Clients,
+        unaccepted: Callable[[], int] = lambda: 0,
     ) -> None:
         self._application = application
         self._loop = loop
         self._clients = clients
+        self._shedding: Shedding[Whole] = clients.shedding
+        self._free = threads
+        self._turns = Turns(unaccepted)
+        self._probed = False
+        """Whether the thread that takes requests in answers a probe."""
         self._receiving: set[asyncio.Task[None]] = set()
         self._threads = ThreadPoolExecutor(threads, "with-body")
 
@@ -67,18 +89,100 @@ class Answers:
 
     def take(self, watcher: Any) -> None:  # noqa: ANN401 - granian's
         """Take a request; granian calls this in a thread of its pool, and must get no exception."""
-        transport = watcher.proto
+        transport, scope = watcher.proto, watcher.scope
         try:
-            environ = environ_of(watcher.scope)
+            self._turns.take(overloaded=self._shedding.active)
+            if self._refuses(scope):
+                self._come_again(transport)
+                return
+            environ = environ_of(scope)
             length = length_of(environ)
             if length == 0:
-                self._answer(transport, environ, b"")
+                self._enter(Whole(transport, environ, b""))
             else:
                 self._loop.call_soon_threadsafe(self._begin, transport, environ, length)
         except RefusedRequestError as error:
-            self._turn_away(transport, error, address_of(watcher.scope.client))
+            self._turn_away(transport, error, address_of(scope.client))
         except BaseException:  # noqa: BLE001 - no thread of granian may get an exception
             _fail(transport)
+
+    def look(self) -> None:
+        """Turn away the requests that waited too long, and tell of all that were; once a second."""
+        with self._shedding.lock:
+            overtaken = self._shedding.queue.overtaken()
+        for one in overtaken:
+            self._come_again(one.transport)
+        self._shedding.tell()
+
+    def _refuses(self, scope: RsgiScope) -> bool:
+        """Tell whether a request is to be turned away before its fields are read."""
+        if not len(self._shedding.queue) or scope.path in PRIVILEGED:
+            return False
+        return self._shedding.refuses_peer(address_of(scope.client))
+
+    def _come_again(self, transport: Transport) -> None:
+        request_id, seconds, body = self._shedding.come_again()
+        headers = [
+            ("Content-Type", "application/json"),
+            ("Retry-After", seconds),
+            ("X-Request-Id", request_id),
+            _CLOSE,
+        ]
+        transport.response_str(503, headers, body)
+
+    def _enter(self, whole: Whole) -> None:
+        """Answer a request in this thread of granian's, have it wait, or turn it away."""
+        match self._place(whole, here=True):
+            case "now":
+                self._work(whole)
+            case "probe":
+                self._answer(*whole)
+                self._probed = False
+            case "never":
+                self._come_again(whole.transport)
+            case "later":
+                pass
+
+    def _place(self, whole: Whole, *, here: bool) -> Literal["now", "probe", "later", "never"]:
+        """
+        Say when a request is answered; `later` leaves it in the queue.
+
+        Args:
+            whole: The request.
+            here: Whether this is granian's thread, which may answer a probe.
+        """
+        shedding, gives_way = self._shedding, None
+        with shedding.lock:
+            if self._free:
+                self._free -= 1
+                return "now"
+            client, queue = "", shedding.queue
+            if shedding.on:
+                peer = whole.environ["REMOTE_ADDR"]
+                if whole.environ["PATH_INFO"] in PRIVILEGED:
+                    if here and not self._probed:
+                        self._probed = True
+                        return "probe"
+                    if queue.add_privileged(peer, whole):
+                        return "later"
+                client = shedding.client(peer, whole.environ)
+                if queue.refuses(client):
+                    return "never"
+            gives_way = queue.add(client, whole)
+        if gives_way is not None:
+            self._come_again(gives_way.transport)
+        return "later"
+
+    def _work(self, whole: Whole) -> None:
+        """Answer a request, and then those that wait."""
+        one: Whole | None = whole
+        while one is not None:
+            self._answer(*one)
+            self._turns.answered(overloaded=self._shedding.active)
+            with self._shedding.lock:
+                one = self._shedding.queue.next()
+                if one is None:
+                    self._free += 1
 
     def _turn_away(
         self,
@@ -111,7 +215,14 @@ class Answers:
         except Exception:  # noqa: BLE001 - the client would wait for ever
             _fail(transport)
         else:
-            self._threads.submit(self._answer, transport, environ, body)
+            whole = Whole(transport, environ, body)
+            match self._place(whole, here=False):
+                case "now":
+                    self._threads.submit(self._work, whole)
+                case "never":
+                    self._come_again(transport)
+                case _:
+                    pass
 
     def _answer(self, transport: Transport, environ: Environ, body: bytes) -> None:
         """Ask the application (PEP 3333), and send what it says."""

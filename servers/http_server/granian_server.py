@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from regauth.engine.source.startup import StartupError
 
-from .connection_watch import WORKS, ConnectionWatch
+from .connection_watch import WORKS, ConnectionWatch, unaccepted
 from .connections import Clients
 from .descriptors import connection_bound
 from .granian_answers import Answers
@@ -37,6 +37,9 @@ CONNECTIONS: Final = 1000
 
 _IDLE_SECONDS: Final = 30
 """After which granian ends a thread that it started when several requests came at once."""
+
+_LOOK: Final = 1.0
+"""Seconds between two looks at the requests that wait."""
 
 _LAST_SECONDS: Final = 5.0
 """For granian to notice that the connections were closed."""
@@ -96,7 +99,7 @@ class GranianServer:
     Args:
         application: The WSGI application.
         listeners: Listening sockets; several processes may serve the same.  `run` closes them.
-        threads: Requests of one listening socket that are answered at a time.
+        threads: Requests that are answered at a time.
         drain: Seconds that requests under way have to end after `stop`.
         clients: Whose connections there are, and what they may take of them.
     """
@@ -118,7 +121,13 @@ class GranianServer:
         self._waking, self._wakes = os.pipe()
         os.set_blocking(self._wakes, False)
         self._loop = asyncio.new_event_loop()
-        self._answers = Answers(application, self._loop, threads, self._clients)
+        self._answers = Answers(
+            application,
+            self._loop,
+            threads,
+            self._clients,
+            lambda: max(unaccepted(one) for one in listeners),
+        )
         ports = {one.getsockname()[1] for one in listeners}
         self._watch = ConnectionWatch(ports, self._clients)
 
@@ -133,6 +142,7 @@ class GranianServer:
         running = [self._serve(one, share) for one in self._listeners]
         if WORKS:
             self._watch.start()
+        self._loop.call_soon_threadsafe(self._look)
         with signals_wake(self._wakes):
             while not self._stopping:
                 os.read(self._waking, 1024)
@@ -155,6 +165,11 @@ class GranianServer:
         with contextlib.suppress(OSError):  # it may be full of reasons to wake
             os.write(self._wakes, b"!")
 
+    def _look(self) -> None:
+        """Look after the requests that wait, again and again."""
+        self._answers.look()
+        self._loop.call_later(_LOOK, self._look)
+
     def _serve(self, listener: socket.socket, connections: int) -> tuple[Any, threading.Event]:
         """Start a worker on a socket; return what ends it, and the event when it has ended."""
         # Its own stubs do not know all of it.
@@ -167,7 +182,8 @@ class GranianServer:
         )
         worker = inner.RSGIWorker(
             *(1, (None, holder), None),
-            *(1, 1, self._threads, _IDLE_SECONDS, connections),
+            # One thread more takes requests in while the others work (`Answers`).
+            *(1, 1, self._threads + 1, _IDLE_SECONDS, connections),
             *("1", settings, None, False, None),
             *_NO_TLS,
             (None, None),

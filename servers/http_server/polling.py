@@ -15,6 +15,8 @@ import contextlib
 import select
 import threading
 import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from waitress import wasyncore
@@ -70,6 +72,8 @@ class WatchedChannels(Channels):
 
     def __init__(self) -> None:
         super().__init__()
+        self.precedence: Callable[[], AbstractContextManager[object]] = contextlib.nullcontext
+        """What is held while events are handled."""
         self._epoll = select.epoll()
         self._serving = threading.local()
         self._looked = 0.0
@@ -101,7 +105,13 @@ class WatchedChannels(Channels):
                 # A channel that waits for bytes is registered already.
                 if channel.accepting or channel.writable():
                     self._watch(channel)
-        for descriptor, flags in self._epoll.poll(seconds):
+        ready = self._epoll.poll(seconds)
+        if ready:
+            with self.precedence():
+                self._handle(ready)
+
+    def _handle(self, ready: Sequence[tuple[int, int]]) -> None:
+        for descriptor, flags in ready:
             channel = self.get(descriptor)
             # It was closed by an event before it in the same list.
             if channel is None:

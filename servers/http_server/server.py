@@ -23,7 +23,8 @@ from regauth.servers.configuration.settings import Address
 
 from .connections import Channel, Clients
 from .descriptors import Accepting, connection_bound
-from .polling import channels
+from .polling import WatchedChannels, channels
+from .tasks import Tasks
 
 MAX_HEADER_BYTES: Final = 64 * 1024
 """A request's line and headers together; a larger one is answered 431."""
@@ -182,18 +183,24 @@ class Server:
         given["connection_limit"] = connection_bound(
             given["connection_limit"], threads, 2 if spooled else 1
         )
+        self._tasks = Tasks(threads, self._clients.shedding)
         self._server = waitress.create_server(
             application,
             map=self._map,
             sockets=list(listeners),
-            threads=threads,
+            _dispatcher=self._tasks,
             ident=None,
             # The applications judge whose `X-Forwarded-*` counts; by default waitress removes them
             # all.
             clear_untrusted_proxy_headers=False,
             **given,
         )
-        self._accepting = [Accepting(one, self._clients.clock) for one in self._listening()]
+        if isinstance(self._map, WatchedChannels):
+            self._map.precedence = self._tasks.precedence
+        self._accepting = [
+            Accepting(one, self._clients.clock, lambda: self._clients.shedding.active)
+            for one in self._listening()
+        ]
         for one in self._listening():
             one.channel_class = self._clients.open
             one.pull_trigger = self._map.served
@@ -218,7 +225,7 @@ class Server:
         while self._close_idle() and time.monotonic() < deadline:
             self._map.turn(_POLL, look=True)
             self._look()  # a client that reads nothing must not delay the end
-        self._server.task_dispatcher.shutdown(timeout=1)
+        self._tasks.shutdown(timeout=1)
         self._map.close()
 
     def stop(self) -> None:
@@ -257,6 +264,11 @@ class Server:
         if now - self._looked >= _TICK:
             self._looked = now
             self._clients.end_late(self._channels())
+            self._tasks.end_overtaken()
+            self._clients.shedding.tell()
+            if not self._clients.shedding.active:
+                for one in self._accepting:
+                    one.defer(wanted=False)
         if now - self._looked_for_stalled >= self._stall / 2:
             self._looked_for_stalled = now
             self._end_stalled()

@@ -21,8 +21,10 @@ from regauth.servers.configuration.proxy_settings import (
     ProxySettings,
 )
 from regauth.servers.configuration.settings import WHY_PATH, Settings
+from regauth.servers.fair_queue import wait_bounds
 from regauth.servers.http_server.connections import ClientBounds, Clients
 from regauth.servers.http_server.forwarded import ForwardedFields, WithRequestInfo
+from regauth.servers.http_server.shedding import Shedding
 from regauth.servers.protocol.errors import error_body
 from regauth.servers.protocol.request_info import request_info
 from regauth.servers.state.reloading import load_state
@@ -161,7 +163,10 @@ def _clients(settings: ProxySettings, log: EventLog, metrics: ProxyMetrics) -> C
         (*settings.trusted_proxies, *settings.connections.exempt),
         body_rate=BODY_RATE,
     )
-    return Clients(bounds, RejectionLog(log, metrics))
+    rejections = RejectionLog(log, metrics)
+    fields = ForwardedFields(settings.trusted_proxies, rfc7239=settings.rfc7239)
+    shedding = Shedding[Any](wait_bounds(settings.connections.max_wait), fields, rejections)
+    return Clients(bounds, rejections, shedding=shedding)
 
 
 class _Beside:

@@ -121,9 +121,9 @@ class ProxyMetrics:
         """Tell whether tokens can be verified."""
         self._keys_usable.set(usable)
 
-    def turned_away(self, why: str) -> None:
+    def turned_away(self, why: str, number: int = 1) -> None:
         """Count a connection that its client could not have, or could not keep."""
-        self._turned_away.labels(why).inc()
+        self._turned_away.labels(why).inc(number)
 
     def page(self, dropped: int) -> bytes:
         """Return the metrics in Prometheus's text format, with the log lines that were lost."""

@@ -53,7 +53,7 @@ def _forget_the_dead() -> None:
 
 _TURNED_AWAY: Final = (
     "Connections that were refused or ended: too-many, slow-headers, slow-body, pipelined, urgent, "
-    "spool-full, request-refused."
+    "spool-full, request-refused, overloaded."
 )
 
 
@@ -171,9 +171,9 @@ class Metrics:
                 self._aged.add(provider)
                 self._gauges.key_age.labels(provider).set(state.age or 0)
 
-    def turned_away(self, why: str) -> None:
+    def turned_away(self, why: str, number: int = 1) -> None:
         """Count a connection that its client could not have, or could not keep."""
-        self._turned_away.labels(why).inc()
+        self._turned_away.labels(why).inc(number)
 
     def dropped(self, lines: int) -> None:
         """Tell how many log lines this process has lost."""

@@ -13,7 +13,14 @@ from typing import Final, Literal, Protocol
 from .event_log import EventLog
 
 Why = Literal[
-    "too-many", "slow-headers", "slow-body", "pipelined", "urgent", "spool-full", "request-refused"
+    "too-many",
+    "slow-headers",
+    "slow-body",
+    "pipelined",
+    "urgent",
+    "spool-full",
+    "request-refused",
+    "overloaded",
 ]
 
 LOG_SECONDS: Final = 10.0
@@ -23,8 +30,8 @@ LOG_SECONDS: Final = 10.0
 class CountsTurnedAway(Protocol):
     """Metrics that count connections which were turned away."""
 
-    def turned_away(self, why: str) -> None:
-        """Count one."""
+    def turned_away(self, why: str, number: int = 1) -> None:
+        """Count so many."""
 
 
 class RejectionLog:
@@ -75,6 +82,25 @@ class RejectionLog:
             why=why,
             client=client,
             more=more or "",
+        )
+
+    def shed(self, number: int, waiting: int, oldest: float) -> None:
+        """
+        Tell of requests that were turned away because the server has too much to do.
+
+        Args:
+            number: How many, since the last time.
+            waiting: How many wait now.
+            oldest: For how many seconds the oldest of them waits.
+        """
+        if self._metrics is not None:
+            self._metrics.turned_away("overloaded", number)
+        self._log.event(
+            "overloaded",
+            "warning",
+            turned_away=number,
+            waiting=waiting,
+            oldest_seconds=round(oldest, 2),
         )
 
 

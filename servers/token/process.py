@@ -17,9 +17,12 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from regauth.servers.configuration.settings import Settings
+from regauth.servers.fair_queue import wait_bounds
 from regauth.servers.http_server import server as hosting
 from regauth.servers.http_server.connections import ClientBounds, Clients
+from regauth.servers.http_server.forwarded import ForwardedFields
 from regauth.servers.http_server.hosts import check_host, make_host, prepare
+from regauth.servers.http_server.shedding import Shedding
 from regauth.servers.http_server.signals import obey_signals
 from regauth.servers.sessions.opening import open_store
 from regauth.servers.sessions.store import StoreSettingsError
@@ -91,11 +94,17 @@ def serve(
         pin(core)
     prepare(settings.server)
     assembly = assemble(settings, state, log)
+    rejections = RejectionLog(log, assembly.observer.metrics)
     clients = Clients(
         ClientBounds(
             settings.limits.per_client, (*settings.trusted_proxies, *settings.limits.exempt)
         ),
-        RejectionLog(log, assembly.observer.metrics),
+        rejections,
+        shedding=Shedding(
+            wait_bounds(settings.limits.max_wait),
+            ForwardedFields(settings.trusted_proxies, rfc7239=settings.rfc7239),
+            rejections,
+        ),
     )
     server = make_host(
         settings.server, assembly.application, listeners, clients, threads=settings.threads

@@ -144,7 +144,7 @@ frontStripsUnderscores: true
 rateLimits:
   client: false
   identity: {perSecond: 0.5, burst: 3}
-limits: {connectionsPerClient: 7, exemptClients: [192.0.2.0/24]}
+limits: {connectionsPerClient: 7, exemptClients: [192.0.2.0/24], maxWait: 500ms}
 caches: {logins: 10s, answers: 0s}
 shadowPolicy: next
 decisionLog: {file: decisions.jsonl, claims: false}
@@ -161,7 +161,7 @@ refreshTokens: {file: sessions.db}
         rfc7239=True,
         front_strips_underscores=True,
         rates=Rates(client=None, identity=Rate(0.5, 3)),
-        limits=ConnectionLimits(7, (ip_network("192.0.2.0/24"),)),
+        limits=ConnectionLimits(7, (ip_network("192.0.2.0/24"),), 0.5),
         login_cache=10.0,
         answer_cache=0.0,
         shadow_policy=FILE.parent / "next",
@@ -175,6 +175,12 @@ refreshTokens: {file: sessions.db}
 def test_connections_have_a_bound_unless_it_is_switched_off() -> None:
     assert read(LEAST).limits == ConnectionLimits(100)
     assert read(LEAST + "limits: {connectionsPerClient: false}\n").limits == ConnectionLimits(None)
+
+
+def test_requests_wait_for_a_thread_with_a_bound_unless_it_is_switched_off() -> None:
+    assert read(LEAST).limits.max_wait == 2.0
+    assert read(LEAST + "limits: {maxWait: 1m}\n").limits.max_wait == 60.0
+    assert read(LEAST + "limits: {maxWait: false}\n").limits.max_wait is None
 
 
 def test_sessions_can_be_kept_in_a_database() -> None:
@@ -203,7 +209,12 @@ def test_a_decision_log_of_a_dash_is_standard_output() -> None:
         ("caches: {logins: 1h}", "4:18: error: 1h is out of bounds"),
         ("limits: {connectionsPerClient: 0}", "4:32: error: `connectionsPerClient` is a whole"),
         ("limits: {connectionsPerClient: true}", "4:32: error: `connectionsPerClient` is a whole"),
-        ("limits: {}", "error: `limits` is a mapping with `connectionsPerClient` or"),
+        ("limits: {maxWait: true}", "4:19: error: `maxWait` is a duration"),
+        ("limits: {maxWait: 2}", "4:19: error: `maxWait` must be a string or"),
+        ("limits: {maxWait: 0s}", "4:19: error: `maxWait` is a duration"),
+        ("limits: {maxWait: 99ms}", "4:19: error: 99ms is out of bounds"),
+        ("limits: {maxWait: 61s}", "4:19: error: 61s is out of bounds"),
+        ("limits: {}", "error: `limits` is a mapping with `connectionsPerClient`, `maxWait` or"),
         ("tokenPath: token", "4:12: error: a path begins with a slash"),
         ("workers: 0", "4:10: error: `workers` is a whole number"),
         ("decisionLog: x", "4:14: error: `decisionLog` must be a mapping"),

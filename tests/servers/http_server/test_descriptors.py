@@ -3,6 +3,7 @@
 import errno
 import logging
 import resource
+import socket
 
 import pytest
 
@@ -77,6 +78,21 @@ class Listener:
 
     def __init__(self) -> None:
         self.error = 0
+        self.waiting = 0
+        self.options: list[tuple[int, ...]] = []
+
+    @property
+    def socket(self) -> "Listener":
+        return self
+
+    def setsockopt(self, *given: int) -> None:
+        self.options.append(given)
+
+    def handle_accept(self) -> None:
+        """Accept as waitress's dispatcher does, through the method that was put in its place."""
+        if self.waiting:
+            self.waiting -= 1
+            self.accept()
 
     def accept(self) -> tuple[str, str]:
         if self.error:
@@ -105,6 +121,26 @@ def test_s7_nothing_is_accepted_for_a_while_after_no_descriptor_was_left(
     assert (listener.readable(), accepting.paused) == (True, False)
     assert listener.accept() == ("connection", "address")
     assert [one.levelno for one in caplog.records] == [logging.WARNING]
+
+
+def test_all_connections_that_wait_are_accepted_at_once() -> None:
+    listener = Listener()
+    Accepting(listener, Clock())
+    listener.waiting = 10
+    listener.handle_accept()
+
+    assert listener.waiting == 0
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_DEFER_ACCEPT"), reason="Linux has it")
+def test_silent_connections_stay_with_the_kernel_while_clients_are_turned_away() -> None:
+    listener, overloaded = Listener(), True
+    accepting = Accepting(listener, Clock(), lambda: overloaded)
+    listener.handle_accept()
+    listener.handle_accept()
+    accepting.defer(wanted=False)
+
+    assert [given[2] for given in listener.options] == [1, 0]
 
 
 def test_s7_another_failure_is_not_taken_for_it() -> None:

@@ -118,10 +118,30 @@ logLevel: warning
         trusted_proxies=(ip_network("10.0.0.0/8"),),
         rfc7239=True,
         limits=BodyLimits(512 * 1024 * 1024, FILE.parent / "spool"),
-        connections=ConnectionLimits(None, (ip_network("192.0.2.1/32"),)),
+        connections=ConnectionLimits(None, (ip_network("192.0.2.1/32"),), None),
         log_format="text",
         log_level="warning",
     )
+
+
+@pytest.mark.parametrize(
+    ("more", "max_wait"),
+    [
+        ("", 2.0),
+        ("limits: {maxWait: 5s}\n", 5.0),
+        ("upstream: {url: https://r.example.com}\n", None),
+        ("upstream: {url: https://r.example.com}\nlimits: {maxWait: 5s}\n", 5.0),
+        ("upstream: {url: https://r.example.com}\nlimits: {connectionsPerClient: 5}\n", None),
+    ],
+)
+def test_transfers_hold_threads_so_a_proxy_that_forwards_lets_requests_wait(
+    more: str, max_wait: float | None
+) -> None:
+    settings, problems = read(LEAST + more)
+
+    assert problems == []
+    assert settings is not None
+    assert settings.connections.max_wait == max_wait
 
 
 @pytest.mark.parametrize(
