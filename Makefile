@@ -94,7 +94,7 @@ check: $(STAMP) ## lint, format, types, imports
 
 .PHONY: bench
 bench: $(STAMP) ## measure, as ratios within one run
-	@for each in bench/bench_*.py; do echo "== $$each"; $(BIN)/python "$$each"; done
+	@for each in bench/bench_*.py bench/instructions.py; do echo "== $$each"; $(BIN)/python "$$each"; done
 
 .PHONY: soak
 soak: $(STAMP) ## run two controllers through outages, kills and clock jumps for SOAK_SECONDS (default 1800)

@@ -42,6 +42,7 @@ import falcon
 import jwt as pyjwt
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
+from floors import flat_exchange
 from go_peers import peers
 
 from regauth.engine.tokens import jwt
@@ -146,6 +147,16 @@ class PyJwt:
         response.text = f'{{"token":"{token}"}}'
 
 
+class Flat:
+    """Hello, with the flat exchange of `floors.py`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._exchange = flat_exchange(folder)
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        response.data = self._exchange(request.env["HTTP_AUTHORIZATION"][6:])
+
+
 def hello() -> falcon.App[falcon.Request, falcon.Response]:
     """Make the application of hello and of what is out of reach."""
     provider = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -158,6 +169,8 @@ def hello() -> falcon.App[falcon.Request, falcon.Response]:
     app.add_route("/hello", Hello())
     app.add_route("/crypto", Crypto(*given))
     app.add_route("/pyjwt", PyJwt(*given))
+    if "BENCH_FOLDER" in os.environ:
+        app.add_route("/flat", Flat(Path(os.environ["BENCH_FOLDER"])))
     return app
 
 
@@ -264,7 +277,7 @@ def cpu_of(pid: int) -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def logins(folder: Path, count: int) -> Path:
+def logins(folder: Path, count: int, issuer: str = sample.ISSUER) -> Path:
     """Write Basic credentials, each with a token of its own."""
     key = SigningKey(load_private_key((folder / sample.KEY_FILE).read_bytes()), "RS256")
     issued = int(time.time())
@@ -272,9 +285,9 @@ def logins(folder: Path, count: int) -> Path:
     lines = []
     for number in range(count):
         claims = sample.sample_claims("acme/app", "refs/heads/main", "push")
-        token = jwt.sign({**claims, **times, "run_id": str(number)}, key)
+        token = jwt.sign({**claims, **times, "iss": issuer, "run_id": str(number)}, key)
         lines.append(base64.b64encode(f"sample:{token}".encode()).decode())
-    file = folder / f"logins-{count}"
+    file = folder / f"logins-{count}{'' if issuer == sample.ISSUER else '-other'}"
     file.write_text("\n".join(lines) + "\n")
     return file
 

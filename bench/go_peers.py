@@ -31,8 +31,7 @@ token:
   key: {key}
 providers:
   - name: sample
-    staticKeys:
-      - key: {public}
+    {keys}
     authn:
       condition: |
         service == "{service}" && claims["iss"] == "{provider}" &&
@@ -76,8 +75,14 @@ def standard_library(folder: Path, cache: Path, service: str) -> Command:
     return command
 
 
-def proof_of_concept(folder: Path, cache: Path, service: str) -> Command:
-    """Install the proof of concept's token server; `PROOF_OF_CONCEPT` names one that is there."""
+def proof_of_concept(
+    folder: Path, cache: Path, service: str, discovery: str | None = None
+) -> Command:
+    """
+    Install the proof of concept's token server; `PROOF_OF_CONCEPT` names one that is there.
+
+    With `discovery`, the address of an issuer, it fetches the keys from there at each request.
+    """
     binary = os.environ.get("PROOF_OF_CONCEPT") or str(cache / "token-server")
     if not Path(binary).exists():
         _go("install", MODULE, cache=cache)
@@ -85,16 +90,17 @@ def proof_of_concept(folder: Path, cache: Path, service: str) -> Command:
     certificate.write_text(_signing(folder, ".crt").read_text())
 
     def command(port: int, processors: int) -> list[str]:
-        configuration = folder / "proof-of-concept.yaml"
+        configuration = folder / f"proof-of-concept-{port}.yaml"
+        static = f"staticKeys:\n      - key: {json.dumps(_public(folder))}"
         configuration.write_text(
             PROOF_OF_CONCEPT.format(
                 port=port,
                 issuer=starter.ISSUER,
                 certificate=certificate,
                 key=_signing(folder, ".key"),
-                public=json.dumps(_public(folder)),
+                keys=static if discovery is None else f"oidcDiscoveryURL: {discovery}",
                 service=service,
-                provider=sample.ISSUER,
+                provider=discovery or sample.ISSUER,
                 audience=sample.AUDIENCE,
             )
         )

@@ -11,6 +11,7 @@ grant that never matches lets nobody in.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from regauth.engine import languages
@@ -117,7 +118,7 @@ def _comparisons(condition: Condition, part: Binary, admits: bool | None) -> Ite
         operand = operand_of(condition, side) if literals else None
         if operand is not None:
             for literal in literals:
-                yield replace(_equality(part, operand, literal, admits), node=literal)
+                yield _equality(literal, operand, literal, admits)
 
 
 def _keys(condition: Condition, part: Binary, admits: bool | None) -> Iterator[_Test]:  # noqa: FBT001 - a value
@@ -129,7 +130,7 @@ def _keys(condition: Condition, part: Binary, admits: bool | None) -> Iterator[_
         return
     for key in table:
         literal = Constant(part.right.start, part.right.end, key)
-        test = replace(_equality(part, operand, literal, admits), node=part.right)
+        test = _equality(part.right, operand, literal, admits)
         if _has_glob(test) or not _is_possible(test):
             yield test
             return
@@ -137,8 +138,14 @@ def _keys(condition: Condition, part: Binary, admits: bool | None) -> Iterator[_
 
 def _equality(node: Node, operand: Operand, literal: Constant, admits: bool | None) -> _Test:  # noqa: FBT001 - a value
     text = literal.value
-    language = languages.literals([text]) if isinstance(text, str) else None
+    language = _just(text) if isinstance(text, str) else None
     return _Test(node, operand, literal, "is", language, admits)
+
+
+@lru_cache(maxsize=256)
+def _just(text: str) -> Nfa:
+    """Return the language of one text; the grants of a policy ask for the same few."""
+    return languages.literals([text])
 
 
 def _calls(condition: Condition, part: Call, admits: bool | None) -> Iterator[_Test]:  # noqa: FBT001 - a value
