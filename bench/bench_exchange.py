@@ -69,7 +69,7 @@ def issuer(folder: Path) -> Iterator[str]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            address = f"http://127.0.0.1:{self.server.server_port}"  # type: ignore[attr-defined]
+            address = f"http://127.0.0.1:{self.server.server_address[1]}"
             told = {
                 "issuer": address,
                 "jwks_uri": f"{address}/keys",

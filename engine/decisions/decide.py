@@ -174,9 +174,10 @@ class Request:
         """
         Count the steps of a bounded request from the beginning, for other accesses.
 
-        The conditions and patterns that are known count in full, so the new count is never below
-        that of a request of its own.
+        The conditions that are known count in full, so the new count is never below that of a
+        request of its own.  Patterns are compared anew: of names there is no end.
         """
+        self._fitting.clear()
         self._left[0] = REQUEST_STEPS - self._spent
 
     def check_steps(self, source: str) -> None:
@@ -413,7 +414,6 @@ class Request:
         known = self._fitting.get(key)
         if known is not None:
             return known
-        before = self._left[0]
         try:
             matches: bool | ConditionError = pattern.matches(text, self.variables)
         except (CelError, PatternValueError) as failure:
@@ -422,7 +422,6 @@ class Request:
             matches = ConditionError(statement.name, code, str(failure), everywhere)
         if not pattern.reads_scope:
             self._fitting[key] = matches
-            self._spent += before - self._left[0]
         return matches
 
     def is_open(self, statement: Statement, when: Program, access: Access) -> bool:

@@ -196,6 +196,7 @@ class _Collector:
         request = session.request
         if request is None:
             return
+        request.count_anew()  # a login's accesses together may take more than one request has
         for statement in (*request.denials(access), *request.grants(access)):
             match = request.match(statement, access)
             point = self._statements[statement.name]

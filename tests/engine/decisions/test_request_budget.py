@@ -9,6 +9,7 @@ import pytest
 from regauth.engine import Access, Decision, Identity, Reason, Refusal, Resource, decide
 from regauth.engine.cel.syntax import limits
 from regauth.engine.decisions.authentication import authenticate
+from regauth.engine.decisions.decide import Request
 from regauth.engine.policy.policy import Policy
 from regauth.engine.tokens.jwt import Claims
 
@@ -237,3 +238,19 @@ def test_s4_a_pattern_is_evaluated_once_for_a_name_unless_it_reads_the_scope(
 
     assert isinstance(outcome(policy, now, asked(1)[:1]), Decision)
     assert isinstance(outcome(policy, now, asked(1)), answer)
+
+
+def test_s4_a_request_that_counts_anew_has_its_steps_for_any_number_of_names(
+    compiled: Callable[..., Policy], now: datetime
+) -> None:
+    walk = "claims.a.exists(x, claims.b.exists(y, x + y == claims.a[0]))"
+    pattern = f"${{{walk} ? 'acme/app-0' : 'acme/other'}}"
+    policy = made(
+        compiled, f'grants: [{{name: one, repositories: ["{pattern}"], actions: [pull]}}]\n'
+    )
+    request = Request(policy, Identity("ci", "s"), CLAIMS, SERVICE, now, bounded=True)
+
+    for access in asked(15)[::3]:
+        request.count_anew()
+        assert not request.verdict(access).allowed
+        request.check_steps("the last access")
