@@ -79,6 +79,7 @@ class Process:
         self._measures = Measures()
         self._ending = threading.Event()
         self._clock_jumped = threading.Event()
+        self._lapsed = threading.Event()
         self._woken: SimpleQueue[None] = SimpleQueue()
         limits = self._settings.limits
         throttle = Throttle(limits.per_second, limits.burst, time.monotonic, self._ending.wait)
@@ -155,7 +156,7 @@ class Process:
             if now - stepped >= self._renew:
                 stepped = now
                 self._step()
-            leads = self._leads()
+            leads = self._leads() and not self._lapsed.is_set()
             if led and not leads:
                 return not self._ending.is_set()
             if leads and not led:
@@ -241,6 +242,8 @@ class Process:
             try:
                 self._controller.work(key)
             except NotLeadingError:
+                # A late renewal may bring the Lease back, and this thread would be missing then.
+                self._lapsed.set()
                 return
 
     def _start(self, target: Callable[[], None], name: str) -> None:

@@ -421,6 +421,41 @@ def test_a_leader_that_loses_the_lease_ends_and_says_so(api: Api, site: Site) ->
     assert '"lost_lease":true' in site.log
 
 
+@only_own
+def test_a_leader_whose_renewal_is_late_ends_and_does_not_keep_the_lease_without_working(
+    api: ApiServer, site: Site, tmp_path: Path
+) -> None:
+    """A worker saw that the Lease had lapsed, and ended; the renewal that came made up for it."""
+    configuration = read_configuration(site.folder / "controller.yaml")
+    said: list[bool] = []
+    with (tmp_path / "events").open("wb") as events:
+        log = ControllerLog(events.fileno())
+        process = Process(connection(api), configuration, lambda: None, "one", log)
+        for watcher in process._controller.watches.watchers.values():
+            process._start(watcher.run, "watch")
+        thread = threading.Thread(target=lambda: said.append(process._lead()), daemon=True)
+        thread.start()
+        api.create("serviceaccounts", "first", "team-a")
+        wait_for(site.settled, "the first account")
+        elector = process._elector
+        assert elector is not None
+        late = threading.Event()
+
+        def lapse(request: Request) -> None:
+            if request.what == "PUT leases" and not late.is_set():
+                elector._renewed = None  # as when its answer takes longer than the Lease
+                api.create("serviceaccounts", "second", "team-a")
+                assert process._lapsed.wait(PATIENCE)
+                late.set()
+
+        api.before = lapse
+        thread.join(PATIENCE)
+        process._end(None)
+
+    assert late.is_set()
+    assert said == [True]
+
+
 def test_a_process_that_breaks_ends_and_does_not_say_that_it_is_healthy(
     api: Api, site: Site, tmp_path: Path
 ) -> None:
