@@ -24,6 +24,9 @@ from .language import Language
 MAX_VISITED: Final = 60_000
 """States of the product that are visited, counted as often as they are."""
 
+MAX_ENTRIES: Final = 10_000_000
+"""Entries of the product's tables, which take eight bytes each."""
+
 MAX_REMEMBERED: Final = 2_000
 """Divisions that are kept to be found again."""
 
@@ -158,7 +161,9 @@ class _Product:
                 continue
             visits[state] = count + 1
             total += 1
-            if total > MAX_VISITED:
+            # A state has a row for each stretch, with an entry for each machine.
+            entries = len(visits) * len(self._stretches) * len(self._machines)
+            if total > MAX_VISITED or entries > MAX_ENTRIES:
                 raise UndecidedError(f"{len(self._machines)} languages of one text")
             if count == 0:
                 of_state[state] = self._languages(state)

@@ -185,3 +185,11 @@ def test_the_grammars_are_the_engines() -> None:
     for language, is_one in grammars.items():
         for name in names:
             assert language.automaton.accepts(name) == is_one(name), (language, name)
+
+
+def test_a_text_of_which_very_much_is_asked_is_left_open_before_it_costs_memory() -> None:
+    """Few states have wide rows here: a bound on states alone would let them fill gigabytes."""
+    asked = [languages.starts_with(f"group-{number}/") for number in range(600)]
+
+    with pytest.raises(UndecidedError):
+        cut(asked, 1)
