@@ -107,7 +107,8 @@ class Tasks(ThreadedTaskDispatcher):
 
     def _add_privileged(self, task: Channel) -> bool:
         request = task.requests[0]
-        if not self._shedding.on or request.path not in PRIVILEGED:
+        # A request that could not be parsed has no path.
+        if not self._shedding.on or request.error is not None or request.path not in PRIVILEGED:
             return False
         if not self._shedding.queue.add_privileged(task.addr[0], task):
             return False

@@ -153,6 +153,8 @@ def _statements(
     for what, tags in _other_tags(statement.get("tags", [])):
         yield f"{name}: {owner} {what}", changed(tags=tags)
     for action in ("pull", "push", "delete"):
+        if action == "delete" and statement.get("newTagsOnly"):
+            continue  # the compiler refuses it: `new-tags-only`
         if action not in actions:
             yield f"{name}: {owner} with {action}", changed(actions=[*actions, action])
         elif len(actions) > 1:

@@ -197,9 +197,7 @@ a token of github can push acme/app at registry.example.com, by push-own (policy
   if       claims.repository_owner_id == "1342004"
            claims.ref == "refs/heads/main"
            claims.repository.lowerAscii() == "acme/app"
-  such as  ref: "refs/heads/main"
-           repository: "acme/app"
-           repository_owner_id: "1342004"
+  such as  profile: github-actions
 """
             == done.stdout
         )

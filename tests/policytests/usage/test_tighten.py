@@ -280,6 +280,7 @@ def test_the_change_is_a_patch_that_keeps_comments_and_layout(tool: Tool, tmp_pa
     assert (tmp_path / "policy" / "policy.yaml").read_text() == HEAD + (
         "  # Builds of main.\n"
         "  - name: build  # the one in use\n"
+        '    when: claims.ref_protected == "true"\n'
         '    repositories: ["acme/app", "acme/lib", "acme/lib/deep"]\n'
         "    actions: [pull]\n"
         "\n"
