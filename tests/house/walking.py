@@ -68,9 +68,14 @@ class Walk:
         if not self.over:
             # Threads of one target share what they do: which of them does it is chance.
             kind = threading.current_thread().name.partition("(")[2]
-            modules = self.rooms.setdefault(kind, {}).setdefault(room, [])
-            if (module := placed(name)[1]) not in modules:
-                modules.append(module)
+            # The walk may begin while a thread is in the caller, which is then in front.
+            for one in (caller, name):
+                self._note(kind, *placed(one))
+
+    def _note(self, kind: str, room: str, module: str) -> None:
+        modules = self.rooms.setdefault(kind, {}).setdefault(room, [])
+        if module not in modules:
+            modules.append(module)
 
     def table(self) -> str:
         """Return the rooms and their modules as a table in Markdown, the main thread's rooms first."""

@@ -228,9 +228,7 @@ def test_what_gives_no_policy_is_said(
     assert said in found[2]
 
 
-def test_too_much_is_refused(
-    tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_too_much_is_refused(tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "log").write_bytes(b"".join(map(line_of, log(random.Random(1), 30))))
     monkeypatch.setattr(gathering, "MAX_ACCESSES", 3)
     code, text, told = tool("suggest", "log")
