@@ -2,6 +2,9 @@
 
 import pytest
 
+from regauth.engine.access.scope import repository_access
+from regauth.engine.cel.syntax.limits import REQUEST_STEPS
+from regauth.engine.decisions.decide import STATEMENT_STEPS
 from regauth.policytests.analysis.coverage import Coverage, cover
 from regauth.policytests.analysis.mutation import questions
 from regauth.policytests.analysis.parts import Parts, Point, combine
@@ -204,3 +207,18 @@ def test_an_outcome_that_was_seen_is_never_impossible(house: Repository) -> None
     part = own(measure(house, GRID + "      x acme/app A A\n", tokens), "part")[0]
     assert part.seen == {"T", "F"}
     assert part.wanted == ("T", "F")
+
+
+def test_a_suite_may_ask_more_of_one_token_than_a_server_answers_at_once(
+    house: Repository,
+) -> None:
+    loaded = house.load(GRID)
+    compilation = loaded.compiled.compilation
+    assert compilation.policy is not None
+    session, _ = next(pair for case in loaded.cases for pair in questions(loaded, case))
+    number = REQUEST_STEPS // (STATEMENT_STEPS * len(compilation.policy.grants))
+    asked = [(session, repository_access(f"acme/{one}", "pull")) for one in range(number)]
+
+    coverage = cover(compilation.policy, "policy", Places.of(compilation.sources), asked)
+
+    assert () == point(coverage, "grant", "pull-all").missing
