@@ -18,7 +18,10 @@ from . import characters
 from .characters import Characters
 
 MAX_STEPS: Final = 50_000
-"""How many moves one question looks at, at most."""
+"""How many moves of the texts one question follows, at most."""
+
+MAX_WORK: Final = 2_000_000
+"""How many moves one question looks at for these, at most: a state can have very many."""
 
 MAX_BEGINNINGS: Final = 32
 """How many different beginnings of a language are told apart."""
@@ -187,8 +190,10 @@ def find_common(left: Nfa, right: Nfa) -> str | None:
     Raises:
         UncomparableError: The languages are too large.
     """
+    work = _Work()
 
     def moves(at: tuple[int, int]) -> Iterator[tuple[Characters, tuple[int, int]]]:
+        work.take(len(left.moves[at[0]]) * len(right.moves[at[1]]))
         for first, to in left.moves[at[0]]:
             for second, beside in right.moves[at[1]]:
                 if both := characters.meet(first, second):
@@ -208,10 +213,11 @@ def find_outside(language: Nfa, other: Nfa) -> str | None:
     Raises:
         UncomparableError: The languages are too large.
     """
+    work = _Work()
 
     def moves(at: tuple[int, States]) -> Iterator[tuple[Characters, tuple[int, States]]]:
         for found, to in language.moves[at[0]]:
-            for part, states in _followers(found, other, at[1]):
+            for part, states in _followers(found, other, at[1], work):
                 yield part, (to, states)
 
     return _shortest(
@@ -221,21 +227,39 @@ def find_outside(language: Nfa, other: Nfa) -> str | None:
     )
 
 
+class _Work:
+    """What one question has looked at."""
+
+    def __init__(self) -> None:
+        self._left = MAX_WORK
+
+    def take(self, moves: int) -> None:
+        """Count moves that are looked at; raises UncomparableError beyond `MAX_WORK`."""
+        self._left -= moves
+        if self._left < 0:
+            raise UncomparableError
+
+
 def _followers(
-    found: Characters, language: Nfa, states: States
+    found: Characters, language: Nfa, states: States, work: _Work
 ) -> Iterator[tuple[Characters, States]]:
     """Split characters by the states they lead to from a set of states."""
-    parts: list[tuple[Characters, States]] = [(found, frozenset())]
+    targets: dict[Characters, set[int]] = {}
     for state in states:
+        work.take(len(language.moves[state]))
         for read, to in language.moves[state]:
-            apart = characters.others(read)
-            split: list[tuple[Characters, States]] = []
-            for part, known in parts:
-                if inner := characters.meet(part, read):
-                    split.append((inner, known | {to}))
-                if outer := characters.meet(part, apart):
-                    split.append((outer, known))
-            parts = split
+            targets.setdefault(read, set()).add(to)
+    parts: list[tuple[Characters, States]] = [(found, frozenset())]
+    for read, reached in targets.items():
+        work.take(len(parts) * (len(read) + len(reached)))
+        apart = characters.others(read)
+        split: list[tuple[Characters, States]] = []
+        for part, known in parts:
+            if inner := characters.meet(part, read):
+                split.append((inner, known | reached))
+            if outer := characters.meet(part, apart):
+                split.append((outer, known))
+        parts = split
     yield from parts
 
 

@@ -30,6 +30,9 @@ from .tree import (
 MAX_STATES: Final = 20_000
 """How many states a pattern may have, its repetitions written out."""
 
+MAX_WORK: Final = 400_000
+"""How many states are looked at for its moves, those that read nothing between them included."""
+
 _Mode: TypeAlias = tuple[bool, bool]
 """Whether something was read, and whether nothing may be read any more."""
 _State: TypeAlias = tuple[int, _Mode]
@@ -127,10 +130,15 @@ def _language(tree: Tree) -> Nfa:
     waiting = [(begin, (False, False))]
     numbers[waiting[0]] = 0
     ends: set[int] = set()
+    work = 0
     while waiting:
         here = waiting.pop(0)
         reads: list[tuple[Characters, int]] = []
-        for state, (_, closed) in _without_reading(graph, here):
+        reached = _without_reading(graph, here)
+        work += len(reached)
+        if work > MAX_WORK:
+            raise UncomparableError
+        for state, (_, closed) in reached:
             if state == end:
                 ends.add(numbers[here])
             for found, to in () if closed else graph.reads[state]:

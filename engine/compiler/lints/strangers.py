@@ -58,7 +58,11 @@ def _left_open(condition: Condition) -> Iterator[LintFinding]:
                 continue
             rest = [*said, *(it for rule in rules for it in said_by_rule(rule))]
             facts = Facts(claim, [it for it in rest if it.path == one.path])
-            for excluded, left in _left(claim, claim.by_strangers, facts):
+            try:
+                found = list(_left(claim, claim.by_strangers, facts))
+            except UncomparableError:
+                continue
+            for excluded, left in found:
                 node = one.places[0].node
                 if excluded in one.outside and node is not None:
                     yield LintFinding(

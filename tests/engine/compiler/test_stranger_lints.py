@@ -15,7 +15,7 @@ from regauth.engine import compile_policy
 from regauth.engine.compiler.claim_schemas import known_issuers, known_schema
 from regauth.engine.compiler.lints.operands import written
 from regauth.engine.issuers import Claim, coherent
-from regauth.engine.languages import find_common, prefixed
+from regauth.engine.languages import automaton, find_common, prefixed
 
 KNOWN = schemas.claims_names()
 OURS = "https://issuer.example.com"
@@ -284,3 +284,13 @@ def test_a_prefix_is_a_language() -> None:
     assert find_common(prefixed("refs/pull/"), prefixed("refs/")) is not None
     assert len(CAUSED) > 10
     assert len(FORKS) > 4
+
+
+def test_a_condition_that_cannot_be_followed_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The bound is of work, so the outcome does not depend on the machine."""
+    condition = 'claims.event_name != "pull_request" && !claims.event_name.matches("(.?){30}z")'
+    assert "caused-by-strangers" in codes("github-actions", condition)
+    monkeypatch.setattr(automaton, "MAX_WORK", 500)
+    assert "caused-by-strangers" not in codes("github-actions", condition)

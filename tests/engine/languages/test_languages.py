@@ -1,6 +1,7 @@
 """Regular languages: RE2 itself says what a pattern matches, and each answer comes with a text."""
 
 import random
+from collections.abc import Callable
 
 import pytest
 import re2
@@ -10,6 +11,7 @@ from regauth.engine.languages import (
     Nfa,
     UncomparableError,
     UnsupportedPatternError,
+    automaton,
     containing,
     find_common,
     find_outside,
@@ -169,6 +171,24 @@ def test_how_texts_begin_is_told_as_far_as_it_is_certain() -> None:
     assert REF.beginnings() == ["refs/heads/", "refs/tags/"]
     assert literals(["a", "ab"]).beginnings() == ["ab"]
     assert ANYTHING.beginnings() == [""]
+
+
+def test_a_pattern_whose_states_read_nothing_between_them_is_bounded() -> None:
+    assert len(searched("(.?){100}q").moves) < 200
+    with pytest.raises(UncomparableError):
+        searched("(.?){1000}q")
+
+
+@pytest.mark.parametrize("ask", [find_common, find_outside])
+def test_what_is_looked_at_for_a_move_counts(
+    ask: Callable[[Nfa, Nfa], str | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One move of a text can cost as many looks as the other language has moves."""
+    pattern, word = searched("(.?){50}q"), literals(["refs/heads/main"])
+    assert ask(word, pattern) in ("refs/heads/main", None)
+    monkeypatch.setattr(automaton, "MAX_WORK", 2000)
+    with pytest.raises(UncomparableError):
+        ask(word, pattern)
 
 
 @pytest.mark.slow
