@@ -7,7 +7,8 @@ All servers run at once on the first core, and wrk loads one after the other in 
 others.  Only CPU time is compared, by medians of the rounds.  The proof of concept is measured with
 static keys, and in its own flow: it fetches the discovery document and the keys at each request.
 There ours is at its defaults, which remember logins and answers.  Rate limits are off.
-The flat function (`floors.py`) is the least that Python can do, behind Falcon on the same host.
+The flat function (`exchange/floors.py`) is the least that Python can do, behind Falcon on the same
+host.
 
 Exits with 1 when a bound is missed.
 """
@@ -40,8 +41,8 @@ from bench_token_server import (
     on_waitress,
     running,
 )
-from floors import SERVICE, public_key
-from go_peers import proof_of_concept
+from exchange.floors import SERVICE, public_key
+from exchange.go_peers import proof_of_concept
 
 from regauth.engine.tokens.jwks import jwks
 from regauth.servers.setup import sample, starter

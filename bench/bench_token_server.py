@@ -42,8 +42,8 @@ import falcon
 import jwt as pyjwt
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from floors import flat_exchange
-from go_peers import peers
+from exchange.floors import flat_exchange
+from exchange.go_peers import peers
 
 from regauth.engine.tokens import jwt
 from regauth.engine.tokens.keys import SigningKey
@@ -148,7 +148,7 @@ class PyJwt:
 
 
 class Flat:
-    """Hello, with the flat exchange of `floors.py`."""
+    """Hello, with the flat exchange of `exchange/floors.py`."""
 
     def __init__(self, folder: Path) -> None:
         self._exchange = flat_exchange(folder)

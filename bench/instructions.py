@@ -11,7 +11,7 @@ A count hardly differs from one run to the next, on a machine that does other th
 another build of Python or OpenSSL does.  `--keep` writes the profile, for callgrind_annotate.
 
 Beside the exchange stand two floors of the same run: a flat function that does the least
-(`floors.py`), and the two calls of OpenSSL alone.
+(`exchange/floors.py`), and the two calls of OpenSSL alone.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from floors import crypto_alone, flat_exchange
+from exchange.floors import crypto_alone, flat_exchange
 
 from regauth.servers.configuration.server_file import read_settings
 from regauth.servers.setup import starter

@@ -136,8 +136,10 @@ class Answers:
             case "now":
                 self._work(whole)
             case "probe":
-                self._answer(*whole)
-                self._probed = False
+                try:
+                    self._answer(*whole)
+                finally:
+                    self._probed = False
             case "never":
                 self._come_again(whole.transport)
             case "later":

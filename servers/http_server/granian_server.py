@@ -167,8 +167,8 @@ class GranianServer:
 
     def _look(self) -> None:
         """Look after the requests that wait, again and again."""
+        self._loop.call_later(_LOOK, self._look)  # first: a look that fails must not be the last
         self._answers.look()
-        self._loop.call_later(_LOOK, self._look)
 
     def _serve(self, listener: socket.socket, connections: int) -> tuple[Any, threading.Event]:
         """Start a worker on a socket; return what ends it, and the event when it has ended."""

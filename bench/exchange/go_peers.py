@@ -59,9 +59,9 @@ def peers(folder: Path, cache: Path, service: str) -> Iterator[tuple[str, Comman
 
 
 def standard_library(folder: Path, cache: Path, service: str) -> Command:
-    """Build `exchange/main.go`."""
+    """Build `main.go` beside this file."""
     binary, public = cache / "exchange", folder / "provider.pem"
-    source = Path(__file__).parent / "exchange" / "main.go"
+    source = Path(__file__).parent / "main.go"
     _go("build", "-o", str(binary), str(source), cache=cache)
     public.write_text(_public(folder))
 
