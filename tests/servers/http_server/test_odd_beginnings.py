@@ -5,8 +5,9 @@ import resource
 import socket
 import struct
 import sys
+import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,8 +22,8 @@ TLS = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 100
 ROUNDS = 20
 MAX_LINE = 1000
 
-if not Path("/proc/self/schedstat").exists():
-    pytest.skip("CPU times are read from Linux's /proc", allow_module_level=True)
+if sys.platform != "linux":
+    pytest.skip("the clock of another process is had as Linux has it", allow_module_level=True)
 
 
 @dataclass(frozen=True)
@@ -100,13 +101,10 @@ class Subject:
         return self.processor() - began
 
     def processor(self) -> int:
-        """Return nanoseconds of CPU time of all its threads."""
-        tasks = Path(f"/proc/{self.running.process.pid}/task")
-        total = 0
-        for one in tasks.iterdir():
-            with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
-                total += int((one / "schedstat").read_text().split()[0])
-        return total
+        """Return nanoseconds of CPU time of all its threads, those that have ended included."""
+        # A process's clock as clock_getcpuclockid(3) makes it.  The threads in /proc would not do:
+        # a server with a thread for each connection has done its work in threads that are gone.
+        return time.clock_gettime_ns(~self.running.process.pid << 3 | 2)
 
     def logged(self) -> int:
         return sum(self.running.sizes)
