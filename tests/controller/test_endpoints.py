@@ -87,14 +87,16 @@ def test_s9_a_request_ends_at_its_deadline_however_it_is_sent(piece: bytes) -> N
 def test_s9_a_client_that_reads_nothing_holds_its_place_until_the_deadline_alone() -> None:
     endless = b"x" * (64 << 20)
     endpoints = Endpoints(("127.0.0.1", 0), {"/": lambda: (200, "text/plain", endless)}, 0.3)
+    before = set(threading.enumerate())  # servers of other tests may have threads of that name
     with connect(endpoints) as slow:
         slow.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         got = 0
         while got < 1024:
             got += len(slow.recv(1024))
         # The rest is taken after the server gave up: it is cut off.
-        for thread in [one for one in threading.enumerate() if "process_request" in one.name]:
+        for thread in set(threading.enumerate()) - before:
             thread.join(PATIENCE)
+            assert not thread.is_alive()
         with suppress(ConnectionResetError):  # the system keeps for a while what nobody takes
             while piece := slow.recv(1 << 20):
                 got += len(piece)

@@ -7,7 +7,7 @@ can read it.  Requests are what the controller's time is made of; seconds are in
 """
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -32,13 +32,14 @@ Attack = Callable[[ApiServer, int], object]
 
 
 @pytest.fixture
-def api(clock: Clock) -> ApiServer:
+def api(clock: Clock) -> Iterator[ApiServer]:
     server = ApiServer(clock.timestamp)
     for name in (EVIL, QUIET):
         server.create("namespaces", name)
     for number in range(ACCOUNTS):
         server.create("serviceaccounts", f"e{number}", EVIL)
-    return server
+    yield server
+    server.close()
 
 
 def secrets(api: ApiServer) -> list[str]:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -49,10 +50,11 @@ print(json.dumps({"grown": peak() - before, "known": len(controller.inventory.ac
 
 
 @pytest.fixture
-def api(clock: Clock) -> ApiServer:
+def api(clock: Clock) -> Iterator[ApiServer]:
     server = ApiServer(clock.timestamp)
     server.create("namespaces", "team-a")
-    return server
+    yield server
+    server.close()
 
 
 def fill(api: ApiServer, number: int, size: int) -> None:
