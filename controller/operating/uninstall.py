@@ -10,6 +10,7 @@ To take all away is the plan for a controller that nobody is entitled to anythin
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Final
 
 from kubernetes.client import Configuration as Connection
 
@@ -23,12 +24,18 @@ from regauth.controller.naming import secret_name, state_name
 from regauth.controller.observing.api_errors import NOT_FOUND, ApiError
 from regauth.controller.observing.cluster import Cluster, path_of
 from regauth.controller.observing.inventory import SECRETS
-from regauth.controller.observing.observed import Account
+from regauth.controller.observing.observed import Account, AccountKey, PullSecret
 from regauth.controller.planning.entitlements import Entitlements
-from regauth.controller.planning.planning import Attach
+from regauth.controller.planning.planning import Attach, Change, Delete
 from regauth.controller.settings import Election, Memory, Selection
 
 from .lease import Holder, holder_of
+
+MAX_LOOKS: Final = 3
+"""
+How often everything is listed at most.  What was changed or deleted by others between a list and
+our request is found by the next list.
+"""
 
 
 class RunningError(Exception):
@@ -75,8 +82,10 @@ class Uninstaller:
             RunningError: A controller of the instance is running.
         """
         self._look()
+        names = tuple(self._left())  # before the plans, as it may find a Secret of ours
         lines = [line for planned in self._controller.plans() for line in planned.lines()]
-        lines += [f"{account.key}: remove {name} from its lists" for account, name in self._left()]
+        lines += [f"{one.namespace}: delete {one.name}, of no account" for one in self._orphans()]
+        lines += [f"{account.key}: remove {name} from its lists" for account, name in names]
         name = state_name(self._instance)
         lines += [f"{namespace}: delete the ConfigMap {name}" for namespace, _ in self._states]
         if self._lease() is not None:
@@ -91,12 +100,12 @@ class Uninstaller:
             ApiError: The cluster cannot be asked.
             RunningError: A controller of the instance is running.
         """
-        self._look()
-        while (key := self._controller.queue.take()) is not None:
-            self._controller.work(key)
-        failed = self._controller.queue.failing
-        for account, name in self._left():
-            failed += not self._take_off(account, name)
+        failed = 0
+        for _ in range(MAX_LOOKS):
+            self._look()
+            if not failed and not self._is_any_left():
+                break
+            failed = self._take_away()
         if failed:
             return failed  # the state says what is left
         for namespace, uid in self._states:
@@ -118,8 +127,38 @@ class Uninstaller:
         if self._controller.book is not None:
             self._states = self._controller.book.load()
 
+    def _is_any_left(self) -> bool:
+        names = tuple(self._left())  # before the plans, as it may find a Secret of ours
+        planned = any(one.changes for one in self._controller.plans())
+        return planned or bool(names) or any(True for _ in self._orphans())
+
+    def _take_away(self) -> int:
+        """Take away what is known; return how many accounts could not be dealt with."""
+        while (key := self._controller.queue.take()) is not None:
+            self._controller.work(key)
+        failed = self._controller.queue.failing
+        for one in tuple(self._orphans()):
+            key = AccountKey(one.namespace, "")
+            failed += not self._done(Delete(key, one.name, one.uid))
+        for account, name in self._left():
+            failed += not self._take_off(account, name)
+        return failed
+
+    def _orphans(self) -> Iterator[PullSecret]:
+        """Yield the Secrets of ours that tell no account: somebody took their owner away."""
+        accounts = self._controller.inventory.accounts()
+        named = {(key.namespace, secret_name(key.name, self._instance)) for key in accounts}
+        for one in self._controller.inventory.secrets():
+            known = one.owner is not None or (one.namespace, one.name) in named
+            if one.instance == self._instance and not known and not one.terminating:
+                yield one
+
     def _left(self) -> Iterator[tuple[Account, str]]:
-        """Yield the accounts that still list a pull secret which is no more."""
+        """
+        Yield the accounts that still list a pull secret which is no more.
+
+        One that is there and was not known, as the state of it is lost, is known from then on.
+        """
         for key in self._controller.inventory.accounts():
             account = self._controller.inventory.observed(key, None).account
             name = secret_name(key.name, self._instance)
@@ -131,18 +170,22 @@ class Uninstaller:
     def _is_gone(self, account: Account, name: str) -> bool:
         """Tell whether there is no Secret of the name: one of somebody else's stays listed."""
         try:
-            self._cluster.get(path_of("v1", SECRETS, account.key.namespace, name))
+            found = self._cluster.get(path_of("v1", SECRETS, account.key.namespace, name))
         except ApiError as error:
             if error.status == NOT_FOUND:
                 return True
             raise
+        self._controller.inventory.put(SECRETS, found)
         return False
 
     def _take_off(self, account: Account, name: str) -> bool:
         lists = (account.pull_secrets, account.secrets)
         kept = [tuple(one for one in listed if one != name) for listed in lists]
+        return self._done(Attach(account, kept[0], kept[1]))
+
+    def _done(self, change: Change) -> bool:
         try:
-            self._controller.apply(Attach(account, kept[0], kept[1]))
+            self._controller.apply(change)
         except (ApiError, TakenError):
             return False
         return True

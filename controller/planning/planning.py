@@ -106,14 +106,16 @@ def plan(observed: Observed, entitlements: Entitlements, now: datetime) -> Plan:
     ours = [one for one in observed.secrets if _is_ours(one, observed.key, name, entitlements)]
     if account is None:
         return Plan(_deletions(observed.key, ours))
-    if account.terminating or (observed.namespace is not None and observed.namespace.terminating):
-        return Plan()
     if not entitlements.selects(account, observed.namespace):
         return Plan(_withdraw(account, ours))
     wanted = entitlements.wanted(account, now)
     if not wanted:
         # A condition may go by the time, and then nothing else happens that would tell.
         return Plan(_withdraw(account, ours), now + LOOK_AGAIN)
+    if account.terminating or (observed.namespace is not None and observed.namespace.terminating):
+        # What is going gets nothing more.  It may take long to go, so what has to be taken away is
+        # taken away before.
+        return Plan()
     stale = [one for one in ours if one.name != name]
     found = next((one for one in observed.secrets if one.name == name), None)
     if found is not None and found not in ours:

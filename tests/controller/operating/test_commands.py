@@ -13,7 +13,7 @@ from regauth.controller.settings import Memory
 from tests.controller.api_server import ApiServer
 from tests.controller.clocks import Clock
 from tests.controller.conftest import Api, only_own, run_main
-from tests.controller.listening import Object, StatusError
+from tests.controller.listening import Object, Request, StatusError
 from tests.controller.sites import SECRET, Site
 
 LEASE = {"leaseDurationSeconds": 15, "holderIdentity": "pod-1"}
@@ -237,3 +237,90 @@ def test_uninstall_that_fails_says_so_and_keeps_the_state(
     assert done.exit_code == 1
     assert "1 accounts could not be dealt with" in done.stderr
     assert api.get("configmaps", state_name("default"), "team-a") is not None
+
+
+@pytest.mark.parametrize("memory", [Memory.SECRETS, Memory.CONFIG_MAPS])
+def test_uninstall_leaves_nothing_in_a_namespace_that_is_ending(
+    api: Api, clock: Clock, kubeconfig: Path, memory: Memory
+) -> None:
+    """It may hang there for long, and what the state knew of its Secrets would be gone."""
+    api.create("serviceaccounts", "builder", "team-a")
+    api.create("serviceaccounts", "leaver", "team-b")
+    Site(api, clock, memory=memory).settle()
+    api.delete("namespaces", "", "team-a", None)
+    options = ["--config-maps"] if memory == Memory.CONFIG_MAPS else []
+    planned = call(kubeconfig, "uninstall", "--dry-run", *options)
+    done = call(kubeconfig, "uninstall", *options)
+
+    assert done.exit_code == 0, done.output
+    assert "team-a/builder: delete builder-pull-secret" in planned.stdout
+    assert (api.all("secrets"), api.all("configmaps")) == ([], [])
+    assert {str(one.get("imagePullSecrets")) for one in api.all("serviceaccounts")} == {"None"}
+
+
+def test_uninstall_leaves_nothing_of_an_account_that_a_finalizer_keeps(
+    api: Api, clock: Clock, kubeconfig: Path
+) -> None:
+    api.create("serviceaccounts", "builder", "team-a", metadata={"finalizers": ["acme.com/wait"]})
+    Site(api, clock).settle()
+    api.delete("serviceaccounts", "team-a", "builder", None)
+    done = call(kubeconfig, "uninstall")
+
+    assert done.exit_code == 0, done.output
+    assert api.all("secrets") == []
+
+
+@pytest.mark.parametrize("going", [True, False], ids=["deleted", "changed"])
+def test_uninstall_looks_again_after_an_account_was_changed_between_list_and_request(
+    api: Api, clock: Clock, kubeconfig: Path, going: bool
+) -> None:
+    """Without a watch, nothing else would tell; as where a namespace ends at the same time."""
+    api.create("serviceaccounts", "builder", "team-a")
+    Site(api, clock).settle()
+
+    def change(request: Request) -> None:
+        if request.what != "PATCH serviceaccounts":
+            return
+        api.before = lambda _: None
+        if going:
+            api.delete("serviceaccounts", "team-a", "builder", None)
+        else:
+            api.edit("serviceaccounts", "builder", "team-a", lambda one: one["metadata"].update(labels={"a": "b"}))  # fmt: skip
+
+    api.before = change
+    done = call(kubeconfig, "uninstall")
+
+    assert done.exit_code == 0, done.output
+    assert api.all("secrets") == []
+    assert [one.get("imagePullSecrets") for one in api.all("serviceaccounts")] == [None] * (
+        not going
+    )
+
+
+def test_uninstall_takes_a_secret_along_whose_owner_somebody_took_away(
+    api: Api, clock: Clock, kubeconfig: Path
+) -> None:
+    """Nothing would collect it as garbage, and no account tells of it."""
+    api.create("serviceaccounts", "builder", "team-a")
+    Site(api, clock).settle()
+    api.edit("secrets", SECRET, "team-a", lambda one: one["metadata"].pop("ownerReferences"))
+    api.delete("serviceaccounts", "team-a", "builder", None)
+    planned = call(kubeconfig, "uninstall", "--dry-run")
+    done = call(kubeconfig, "uninstall")
+
+    assert done.exit_code == 0, done.output
+    assert planned.stdout == f"team-a: delete {SECRET}, of no account\n"
+    assert api.all("secrets") == []
+
+
+def test_uninstall_finds_a_secret_whose_state_is_lost_by_the_name_that_its_account_lists(
+    api: Api, clock: Clock, kubeconfig: Path
+) -> None:
+    api.create("serviceaccounts", "builder", "team-a")
+    Site(api, clock, memory=Memory.CONFIG_MAPS).settle()
+    api.delete("configmaps", "team-a", state_name("default"), None)
+    done = call(kubeconfig, "uninstall", "--config-maps")
+
+    assert done.exit_code == 0, done.output
+    assert (api.all("secrets"), api.all("configmaps")) == ([], [])
+    assert [one.get("imagePullSecrets") for one in api.all("serviceaccounts")] == [None]

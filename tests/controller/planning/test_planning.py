@@ -187,6 +187,10 @@ def test_the_secret_goes_with_its_account() -> None:
 )
 def test_nothing_is_begun_for_what_is_being_deleted(observed: Observed) -> None:
     assert plan(observed, PULLS, NOW) == Plan()
+    there = replace(observed, secrets=(replace(OURS, credentials=()),))
+    assert plan(there, PULLS, NOW) == Plan()
+    nobody = replace(PULLS, registries=())
+    assert Delete(KEY, SECRET, "secret-1") in plan(there, nobody, NOW).changes
 
 
 @pytest.mark.parametrize(
