@@ -65,12 +65,14 @@ def api(request: pytest.FixtureRequest, clock: Clock) -> Iterator[Api]:
         real.disconnect()
 
 
-def wait_for(condition: Callable[[], object], what: str, patience: float = PATIENCE) -> None:
-    """Ask again and again until something holds; fail when it does not in so many seconds."""
+def wait_for(
+    condition: Callable[[], object], what: str, patience: float = PATIENCE, every: float = 0.02
+) -> None:
+    """Ask again, every so many seconds, until something holds; fail when it does not in time."""
     pause, deadline = threading.Event(), time.monotonic() + patience
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {patience:.0f} s"
-        pause.wait(0.02)
+        pause.wait(every)
 
 
 def connection(api: Api, token: str = "") -> Configuration:

@@ -127,11 +127,11 @@ def test_pulls_go_on_through_an_outage_and_afterwards_everything_is_served_in_ti
         assert accepted(place, token)
 
         api.stop()
-        wait_for(lambda: not accepted(place, token), "the registry token's end", OUTAGE)
+        wait_for(lambda: not accepted(place, token), "the registry token's end", OUTAGE, 1.0)
         for tag, pulls_with in ((2, login), (3, cached)):
             done = containerd.fetch(place.image("team-a", tag), *pulls_with)
             assert done.returncode == 0, done.stderr + place.site.log
-        wait_for(lambda: not registry_token(place, login), "the pull secret's end", OUTAGE)
+        wait_for(lambda: not registry_token(place, login), "the pull secret's end", OUTAGE, 1.0)
         assert containerd.fetch(place.image("team-a", 4), *login).returncode != 0
         assert deployment.starts == 2, "it waits for the API server, and does not end again"
 
@@ -156,6 +156,7 @@ def served_after(place: Place, old: Login, back: float) -> float:
             lambda: place.login("newcomer") and place.login("builder") not in (None, old),
             "a new account's secret and a renewed one",
             SERVED,
+            0.2,
         )
     except AssertionError as error:
         raise AssertionError(log.read_text()[-4000:]) from error

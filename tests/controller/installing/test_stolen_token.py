@@ -42,6 +42,9 @@ MODES = {
 EXPECTED = {"accounts": (201, 200), "pods": (201, 403), "namespaces": (403, 403)}
 """What a token in another namespace and a list of all Secrets is answered."""
 
+EVERY = 0.2
+"""Seconds between two looks, each of which is many requests."""
+
 LABELS = {MANAGED_BY: MANAGER, INSTANCE: "default"}
 CONFIG = {".dockerconfigjson": encoded(empty("uid"))}
 MERGE, APPLY, JSON_PATCH = (
@@ -151,7 +154,7 @@ def installed(
         api.create("secrets", "opaque", namespace, type="Opaque", data={"key": encoded("hush")})
         api.create("configmaps", "theirs", namespace, data={"key": "value"})
     found = Thief(api, request.param, tmp_path_factory.mktemp("thief"))
-    wait_for(lambda: works(found), "the roles and the admission policy work")
+    wait_for(lambda: works(found), "the roles and the admission policy work", every=EVERY)
     yield found
     forget_roles(api)
     for one in manifests(found.file):
@@ -466,9 +469,11 @@ def test_k4_each_part_of_the_admission_policy_stops_something(thief: Thief) -> N
         less = copy.deepcopy(policy)
         less["spec"]["validations"][number] = {"expression": "true"}
         assert put(thief.api, policy)[0] == 200
-        wait_for(lambda: stops(thief), "the whole policy works")
+        wait_for(lambda: stops(thief), "the whole policy works", every=EVERY)
         assert put(thief.api, less)[0] == 200
-        wait_for(lambda: not stops(thief), f"an attack without `{validation['message']}`")
+        wait_for(
+            lambda: not stops(thief), f"an attack without `{validation['message']}`", every=EVERY
+        )
     assert put(thief.api, policy)[0] == 200
 
 
