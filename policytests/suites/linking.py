@@ -156,8 +156,9 @@ class _Linker:
             message = "`impossible` excuses nothing: the token contradicts nothing of its issuer"
             hint = "remove `impossible`, or it hides the next mistake"
             self._problems.error(spec.impossible_at, "impossible-unused", message, hint)
+        named = {"/".join(path): location for path, location in spec.named.items()}
         for found in impossible_claims(sample):
-            location = spec.named.get(found.path)
+            location = named.get("/".join(found.path))  # a name can hold slashes itself
             if location is None and (found.path, found.message) in self._told:
                 continue  # the token that this one is made from has it too
             self._told.add((found.path, found.message))

@@ -11,12 +11,15 @@ token, every case passes.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from regauth.engine.issuers import ClaimSchema, Contradiction, check_token
 
 from .claim_names import ClaimPath
 from .issuing import Sample, profile_of
 from .profiles.known import PLAIN
+
+_KEEP: Final = "keep it, or leave out what asks for it too"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +36,10 @@ def impossible_claims(sample: Sample) -> Iterator[ImpossibleClaim]:
     """
     Yield each claim of a token that contradicts its issuer's claim schema.
 
-    What the issuer only usually does counts, too.  Claims that are left out do not: a suite leaves
-    them out to see what a policy does without them.  Nothing is checked of a token with the
-    profile `plain`, a reason in `impossible`, or a forgery, nor of a real token.
+    What the issuer only usually does counts, too.  A claim that is left out does not count, because
+    a suite leaves it out to see what a policy does without it.  But it counts where the token's
+    other claims ask for it.  Nothing is checked of a token with the profile `plain`, a reason in
+    `impossible`, or a forgery, nor of a real token.
     """
     if sample.spec.impossible is None:
         yield from _contradictions(sample)
@@ -55,13 +59,14 @@ def _contradictions(sample: Sample) -> Iterator[ImpossibleClaim]:
         return
     for found in contradictions(provider.claims, sample.claims):
         message = f"no token of {provider.claims.name} is like this: {found.message}"
-        yield ImpossibleClaim(found.path, message, _fix(found.coherent))
+        fix = _fix(found.coherent) if _is_there(sample.claims, found.path) else _KEEP
+        yield ImpossibleClaim(found.path, message, fix)
 
 
 def contradictions(schema: ClaimSchema, claims: Mapping[str, object]) -> Iterator[Contradiction]:
-    """Yield what contradicts a schema among the claims that are there and that it knows."""
+    """Yield what contradicts a schema among the claims that are there or that these ask for."""
     for found in check_token(schema, claims):
-        if found.kind != "unknown" and _is_there(claims, found.path):
+        if found.kind not in ("unknown", "missing"):
             yield found
 
 

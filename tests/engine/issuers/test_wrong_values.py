@@ -14,24 +14,26 @@ from regauth.engine.issuers.relations import Path, value_at
 
 from .breaking import as_condition, broken_relation, involved, relations, sets_of
 
-WRONG = ("no such value", "", "?!", "-1", " main")
-"""Texts of which each enumeration and each form excludes one at least."""
+WRONG: tuple[str | int, ...] = ("no such value", "", "?!", "-1", " main", 77)
+"""Values of which each enumeration and each form excludes one at least."""
 
 
 def limited() -> Iterator[tuple[str, Path]]:
-    """Yield each claim of which not every text is a value, members of lists left out."""
+    """Yield each claim of which not every value is possible, members of lists left out."""
     for name in schemas.claims_names():
         known = known_schema(name).claims
         for path, claim in known.items():
             if path[:-1] and known[path[:-1]].type == "list":
                 continue
-            if claim.type == "string" and claim.values.limited:
+            if claim.type != "list" and claim.values.limited:
                 yield name, path
 
 
-def wrong(schema: ClaimSchema, path: Path) -> str:
-    """Return a text that a claim never is."""
-    return next(one for one in WRONG if not schema.claims[path].values.can_equal(one))
+def wrong(schema: ClaimSchema, path: Path) -> str | int:
+    """Return a value of a claim's type that it never is."""
+    claim = schema.claims[path]
+    kind = int if claim.type == "int" else str
+    return next(one for one in WRONG if isinstance(one, kind) and not claim.values.can_equal(one))
 
 
 def with_value(schema: ClaimSchema, path: Path, value: object) -> dict[str, Any]:
@@ -208,6 +210,16 @@ def test_a_broken_relation_is_found_in_a_token(
     assert list(check_token(schema, whole)) == []
     assert value_at(whole, path) != value
     assert path in {one.path for one in check_token(schema, {**whole, path[0]: value})}
+
+
+def test_every_enumeration_and_form_is_tried() -> None:
+    tried = {*limited(), *listed()}
+    for name in schemas.claims_names():
+        known = known_schema(name).claims
+        for path, claim in known.items():
+            inside = path[:-1] and known[path[:-1]].type == "list"
+            if (claim.values.limited or claim.items.limited) and not inside:
+                assert (name, path) in tried
 
 
 def test_many_are_tried() -> None:

@@ -57,6 +57,12 @@ def test_a_claim_that_contradicts_the_schema_is_told_once_at_its_place(
     assert [expected] == found(house, f"x: {{from: main, claims: {{{claims}}}}}")
 
 
+def test_a_claim_that_is_left_out_although_others_ask_for_it_is_told(house: Repository) -> None:
+    token = 'x: {from: main, claims: {enterprise_id: "7"}, without: [enterprise]}'
+    expected = ("4:59", "enterprise", "keep it, or leave out what asks for it too")
+    assert found(house, token) == [expected]
+
+
 def test_a_token_made_from_an_impossible_one_is_not_told_again(house: Repository) -> None:
     one = "x: {from: main, claims: {event_name: pull-request}}"
     assert 1 == len(found(house, one, "y: {from: x, at: +1m}"))
