@@ -76,14 +76,19 @@ fuzz: $(STAMP) ## run the generated tests for FUZZ_SECONDS (default 600), from a
 	@export SEED=$${SEED:-$$RANDOM} FUZZ_SECONDS=$${FUZZ_SECONDS:-600}; echo "SEED=$$SEED"; $(BIN)/python -m pytest -q tests -m fuzz
 
 .PHONY: test-kube
-test-kube: $(STAMP) ## test the controller with a real kube-apiserver too
+test-kube: $(STAMP) ## test the controller with a real kube-apiserver too; outages, which mostly wait, beside the rest
 	@[ -x "$${KUBEBUILDER_ASSETS:-}/kube-apiserver" ] && [ -x "$${KUBEBUILDER_ASSETS:-}/etcd" ] || { \
 	  echo "KUBEBUILDER_ASSETS must name a folder with kube-apiserver and etcd.  With Go, fetched:" >&2; \
 	  echo '  eval "$$(go run sigs.k8s.io/controller-runtime/tools/setup-envtest@latest use -p env)"' >&2; \
 	  echo "or built from the Go module proxy, in some minutes:" >&2; \
 	  echo "  $(BIN)/python tests/controller/build_kube_apiserver.py build/kube v1.36.3 && export KUBEBUILDER_ASSETS=\$$PWD/build/kube" >&2; exit 1; }
-	@PATH="$(CURDIR)/$(PROGRAMS)/bin:$$PATH" $(BIN)/python -m pytest -q tests/controller tests/deploy/test_cluster.py \
-	  tests/e2e/test_pull_secret.py tests/e2e/test_moving.py tests/e2e/test_outage.py
+	@$(MAKE) --no-print-directory --jobs=2 kube-servers kube-pulls
+
+.PHONY: kube-servers kube-pulls
+kube-servers:
+	@PATH="$(CURDIR)/$(PROGRAMS)/bin:$$PATH" $(BIN)/python -m pytest -q tests/controller tests/deploy/test_cluster.py
+kube-pulls:
+	@PATH="$(CURDIR)/$(PROGRAMS)/bin:$$PATH" $(BIN)/python -m pytest -q tests/e2e/test_pull_secret.py tests/e2e/test_moving.py tests/e2e/test_outage.py
 
 .PHONY: check
 check: $(STAMP) ## lint, format, types, imports
