@@ -118,6 +118,8 @@ class Watcher(Generic[Entry]):
     def _list_and_watch(self) -> ApiError | None:
         """List if need be, then watch once; return what went wrong, if anything did."""
         try:
+            if self._away and self.version:
+                self._check_version()  # who restores a store ends its servers first
             if not self.version:
                 self.list()
             begun = self.clock()

@@ -10,6 +10,7 @@ import copy
 import json
 import os
 import secrets
+import shutil
 import subprocess
 import threading
 import time
@@ -85,6 +86,19 @@ class KubeApiServer(Gate):
         for process in (self._server_process, self._etcd_process):
             process.kill()
             process.wait(PATIENCE)
+
+    def back_up(self) -> None:
+        """Keep what is stored, for `restore`; both programs are down meanwhile."""
+        self.stop()
+        shutil.copytree(self.folder / "etcd", self.folder / "backup")
+        self.start()
+
+    def restore(self) -> None:
+        """Go back to what `back_up` has kept, its versions included."""
+        self.stop()
+        shutil.rmtree(self.folder / "etcd")
+        (self.folder / "backup").rename(self.folder / "etcd")
+        self.start()
 
     def _make_key(self) -> None:
         key = rsa.generate_private_key(65537, 2048)

@@ -287,6 +287,34 @@ def test_k12_a_quiet_watch_at_a_version_of_the_future_is_noticed(
 
 
 @only_own
+@pytest.mark.parametrize("restored", [True, False])
+def test_k12_after_an_outage_a_store_that_was_restored_is_noticed_at_once(
+    api: ApiServer, site: Site, restored: bool
+) -> None:
+    """A watch at a version of the future says nothing for minutes, and nobody is served."""
+    api.bump()
+    site.watcher.list()
+    site.watcher.wait = lambda _seconds: None
+    left = [2]
+
+    def away(request: Request) -> None:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise ConnectionAbortedError
+        if "watch" in request.query:
+            site.watcher.stop()
+
+    with api.changed:
+        api.store.version -= restored
+    api.before = away
+    site.watcher._troubled = lambda _error, _pause: None
+    site.watcher.run()
+
+    assert site.restored == [False, True][: 1 + restored]
+    assert int(site.watcher.version) == api.store.version
+
+
+@only_own
 def test_k12_an_event_of_an_older_version_is_a_new_list(api: ApiServer, site: Site) -> None:
     site.watcher.list()
     secret(api, "second")
