@@ -150,12 +150,11 @@ class Process:
     def _lead(self) -> bool:
         """Take and keep the Lease; start to work when everything is known."""
         led = working = False
-        stepped = reloaded = -math.inf
+        due = reloaded = -math.inf
         while not self._ending.is_set():
             now = time.monotonic()
-            if now - stepped >= self._renew:
-                stepped = now
-                self._step()
+            if now >= due:
+                due = self._step()
             leads = self._leads() and not self._lapsed.is_set()
             if led and not leads:
                 return not self._ending.is_set()
@@ -171,7 +170,8 @@ class Process:
                 reloaded = now
                 self._look_for_changes()
             # The lists come in meanwhile; whether they are there costs no request.
-            self._rest(_LIST_SECONDS if led and not working else self._renew)
+            left = due - time.monotonic()
+            self._rest(_LIST_SECONDS if led and not working else max(left, _LIST_SECONDS))
         return False
 
     def _begin(self) -> bool:
@@ -194,18 +194,15 @@ class Process:
             return
         self._ending.set()
 
-    @property
-    def _renew(self) -> float:
-        election = self._settings.election
-        return _IDLE_SECONDS if election is None else election.renew.total_seconds()
-
-    def _step(self) -> None:
+    def _step(self) -> float:
+        """Take or renew the Lease; return when to do so again, by the monotonic clock."""
         if self._elector is None:
-            return
+            return time.monotonic() + _IDLE_SECONDS
         try:
             self._elector.step()
         except ApiError as error:
             self._log.event("lease-failed", "warning", error=str(error), status=error.status)
+        return self._elector.again_at
 
     def _look_for_changes(self) -> None:
         """Take what is new and good; go on with what there was otherwise, and say so."""

@@ -57,6 +57,8 @@ class Elector:
         self._now = now
         self._seen = _Seen()
         self._renewed: float | None = None
+        self.again_at = clock()
+        """When the next step is due, by the clock: to renew, or when another's Lease ends."""
 
     @property
     def leads(self) -> bool:
@@ -72,6 +74,7 @@ class Elector:
             ApiError: The API server could not be asked; `leads` goes on holding for its time.
         """
         begun = self._clock()
+        self.again_at = begun + self._election.renew.total_seconds()
         try:
             held = self._cluster.urgent(self._path(self._election.name))
         except ApiError as error:
@@ -86,6 +89,8 @@ class Elector:
         seconds = spec.get("leaseDurationSeconds") or 0
         if holder not in ("", self._identity) and begun < self._seen.at + seconds:
             self._renewed = None
+            # After an outage all wait for this moment: to miss it would cost another `renew`.
+            self.again_at = min(self.again_at, self._seen.at + seconds)
             return False
         return self._write(held, begun)
 

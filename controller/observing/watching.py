@@ -79,7 +79,7 @@ class Watcher(Generic[Entry]):
         self._stopping = threading.Event()
         self._stream: Stream | None = None
         self._heard = False
-        self._away = False
+        self._away = self._silent = False
         self._highest = 0
         self.version = ""
         """The resourceVersion that is known; empty before the first list."""
@@ -109,7 +109,8 @@ class Watcher(Generic[Entry]):
             # Who was heard, or stayed for a while, has worked: only what fails at once again and
             # again is asked less and less.
             worked = self._heard or self.clock() - begun >= min(STEADY_SECONDS, self.seconds / 2)
-            failures = 0 if worked else failures + 1
+            is_back = self._is_back(error)
+            failures = 0 if worked or is_back else failures + 1
             if error is not None:
                 self._recover(error, failures)
             elif failures > 1:
@@ -128,6 +129,16 @@ class Watcher(Generic[Entry]):
         except ApiError as error:
             return error
         return None
+
+    def _is_back(self, error: ApiError | None) -> bool:
+        """
+        Tell whether an error is the first answer after an outage.
+
+        A server that has just started may refuse what it permits a second later, when it has read
+        the roles.
+        """
+        was_silent, self._silent = self._silent, error is not None and error.away
+        return was_silent and not self._silent
 
     def _check_version(self) -> None:
         """

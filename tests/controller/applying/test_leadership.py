@@ -148,3 +148,31 @@ def test_a_server_that_is_away_for_a_moment_ends_no_leadership(
     assert first.leads
     clock.forward(seconds=1)
     assert not first.leads
+
+
+def test_who_waits_looks_again_when_the_lease_of_another_ends(
+    api: Api, both: tuple[Elector, Elector], clock: Clock
+) -> None:
+    """It looked every five seconds, so that a new leader came up to five seconds late."""
+    first, second = both
+    begun = clock.monotonic()
+    first.step()
+    clock.forward(seconds=3)
+    second.step()
+    assert (first.again_at - begun, second.again_at - begun) == (5, 8)
+    clock.forward(seconds=12)
+    second.step()
+    assert second.again_at - begun == 18
+
+    def away(_request: Request) -> None:
+        raise StatusError(503, "ServiceUnavailable")
+
+    api.before = away
+    clock.forward(seconds=2)
+    with pytest.raises(ApiError):
+        second.step()
+    assert second.again_at - begun == 22
+    api.before = lambda _request: None
+    clock.forward(seconds=1)
+    assert second.step()
+    assert second.again_at - begun == 23

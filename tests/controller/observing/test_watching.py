@@ -252,6 +252,27 @@ def test_k2_a_server_that_knows_no_version_is_asked_less_and_less(api: Api, site
     assert waits == [1.0, 2.0, 4.0]
 
 
+def test_k2_a_server_that_is_back_and_refuses_for_a_moment_is_asked_again_soon(
+    api: Api, site: Site
+) -> None:
+    """It has not read the roles yet; the pause of the outage before would be blindness."""
+    waits: list[float] = []
+    site.watcher.wait = waits.append
+    answers = [*[503] * 5, *[403] * 3]
+
+    def answer(_request: Request) -> None:
+        status = answers.pop(0)
+        if not answers:
+            site.watcher.stop()
+        raise StatusError(status, "No")
+
+    api.before = answer
+    site.watcher._troubled = lambda _error, _pause: None
+    site.watcher.run()
+
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 0.5, 0.5]
+
+
 @only_own
 def test_k2_the_age_of_what_is_known_grows_until_the_server_is_heard(
     api: ApiServer, site: Site
