@@ -7,9 +7,11 @@ Not here: reading them from JSON (`reading`), judging a token (`tokens`), and an
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
+
+import re2
 
 from regauth.engine.cel import RecordType
 
@@ -84,10 +86,19 @@ class Composed:
 
 @dataclass(frozen=True, slots=True)
 class Needed:
-    """That a value means several things, unless one of these claims is read beside it."""
+    """
+    That a value means several things, unless one of these claims is read beside it.
+
+    `unless`: an RE2 pattern; a literal that it is found in means one thing alone.
+    """
 
     because: str
     claims: tuple[Path, ...]
+    unless: str = ""
+
+    def excuses(self, literals: Sequence[str]) -> bool:
+        """Whether each of the literals that a claim is compared with means one thing alone."""
+        return bool(self.unless) and all(re2.search(self.unless, one) for one in literals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +115,14 @@ class Forks:
     How tokens show that a build is one of a fork, in a project that builds forks.
 
     `shown_by`: the claims that differ then.  `hidden_by`: the claims that name the project itself
-    even then; empty where all other claims do.
+    even then; empty where all other claims do.  `asked_by`: claims with the values that say that
+    something proposed is built, which can be a fork's.
     """
 
     shown_by: tuple[Path, ...]
     hidden_by: tuple[Path, ...] = ()
     when: str = ""
+    asked_by: tuple[tuple[Path, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ class Format:
 
 
 _REF_CHARACTERS: Final = r"[^\x00-\x20\x7f~^:?*\[\\]"
-"""What git allows in the name of a ref (git-check-ref-format(1)); a glob's `*` is not in it."""
+_REF: Final = rf"{_REF_CHARACTERS}*{_REF_CHARACTERS[:-1]}/.]"
+"""What git allows as the name of a ref (git-check-ref-format(1)); a glob's `*` is not in it."""
 
 FORMATS: Final[Mapping[str, Format]] = {
     "uuid": Format(
@@ -36,13 +37,11 @@ FORMATS: Final[Mapping[str, Format]] = {
         "b8962f4eaff8e14fc646cb22c596c81e67d71362",
     ),
     "ref": Format(
-        f"^refs/{_REF_CHARACTERS}+$",
+        f"^refs/{_REF}$",
         "a whole git ref, which begins with refs/",
         "refs/heads/main",
     ),
-    "ref-name": Format(
-        f"^{_REF_CHARACTERS}+$", "the name of a branch or tag, without refs/heads/", "main"
-    ),
+    "ref-name": Format(f"^{_REF}$", "the name of a branch or tag, without refs/heads/", "main"),
     "url": Format(
         "^https?://[^ ]+$", "an address that begins with https://", "https://example.com"
     ),

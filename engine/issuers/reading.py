@@ -170,7 +170,7 @@ class _SchemaReader:
             chosen_by=about.get("chosenBy", ""),
             narrows=bool(about.get("narrows")),
             composed=self._composed(about.get("composed"), beside, place),
-            needs=None if needed is None else Needed(needed["because"], ()),
+            needs=None if needed is None else self._needed(needed, (*place, "needs")),
             by_strangers=self._by_strangers(
                 about.get("causedByStrangers"), claim_type, values, place
             ),
@@ -192,6 +192,12 @@ class _SchemaReader:
             self._check_beside(name, beside, (*place, "composed", "claims", at))
         return Composed(about["because"], tuple(about["claims"]), about.get("beginning", ""))
 
+    def _needed(self, about: Mapping[str, Any], place: Place) -> Needed:
+        unless = str(about.get("unless", ""))
+        if unless and not self._compiles(unless, (*place, "unless")):
+            unless = ""
+        return Needed(about["because"], (), unless)
+
     def _link_needs(self, document: Mapping[str, Any], path: Path, place: Place) -> None:
         """Put the claims that a claim needs into it, once all of them are known."""
         for name, about in document.get("claims", {}).items():
@@ -202,7 +208,7 @@ class _SchemaReader:
                     self._path(one, (*at, "needs", "claims", number))
                     for number, one in enumerate(about["needs"]["claims"])
                 )
-                self._known[below] = replace(claim, needs=Needed(claim.needs.because, claims))
+                self._known[below] = replace(claim, needs=replace(claim.needs, claims=claims))
             self._link_needs(about, below, at)
 
     def _by_strangers(
@@ -231,7 +237,11 @@ class _SchemaReader:
             )
             for key in ("shownBy", "hiddenBy")
         )
-        return Forks(shown, hidden, about.get("when", ""))
+        asked = tuple(
+            (self._path(name, ("forks", "askedBy", name)), tuple(values))
+            for name, values in about.get("askedBy", {}).items()
+        )
+        return Forks(shown, hidden, about.get("when", ""), asked)
 
     def _path(self, name: str, place: Place) -> Path:
         if name not in self._names:

@@ -16,7 +16,7 @@ from typing import Final
 
 from regauth.engine.cel.syntax.nodes import definition_of
 from regauth.engine.compiler.document import Document
-from regauth.engine.policy.policy import Denial, Policy, Provider, Statement
+from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
 from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Location, Problem
 
@@ -26,10 +26,10 @@ from .conditions import CONDITION_LINTS
 from .lookups import CODE as UNGUARDED_LOOKUP
 from .lookups import lookup_findings
 from .namespaces import template_collision, template_of_strangers
-from .narrowing import open_issuer
+from .narrowing import only_excluded, open_issuer
 from .statements import GRANTS_LINTS, PROVIDER_LINTS, STATEMENT_LINTS
 from .strangers import caused_by_strangers, fork_builds
-from .subject import Condition, LintFinding, Path, named_by
+from .subject import CHANGING, Condition, LintFinding, Path, named_by
 from .templates import TEMPLATE_CASE, template_case
 from .together import impossible_together
 from .values import VALUE_CODES, value_findings
@@ -39,6 +39,7 @@ _OF_CONDITIONS: Final = {
     **CHOICE_LINTS,
     "caused-by-strangers": caused_by_strangers,
     "impossible-together": impossible_together,
+    "only-excluded": only_excluded,
 }
 _OF_PROVIDERS: Final = {
     **PROVIDER_LINTS,
@@ -162,6 +163,7 @@ def _conditions(policy: Policy, written: Document) -> Iterator[tuple[ScalarNode,
             admits=not isinstance(statement, Denial),
             named=named_by(statement),
             before=[provider.rules for provider in providers],
+            changes=isinstance(statement, Grant) and bool(statement.actions & CHANGING),
         )
         yield from _with_definitions(mapping["when"], condition, policy, written, used)
 
@@ -181,5 +183,11 @@ def _with_definitions(
             continue
         used.add(name)
         nothing = [()] * len(condition.claims)
-        inner = replace(condition, program=policy.definitions[name], admits=admits, before=nothing)
+        inner = replace(
+            condition,
+            program=policy.definitions[name],
+            admits=admits,
+            before=nothing,
+            changes=False,
+        )
         yield from _with_definitions(written.definitions[name].value, inner, policy, written, used)

@@ -71,7 +71,7 @@ def chosen_by_strangers(condition: Condition) -> Iterator[LintFinding]:
 def open_ref(condition: Condition) -> Iterator[LintFinding]:
     """A test of a workflow's file that any ref of its repository passes."""
     for part, claim, other, how, admits in _compared(condition):
-        if not admits or how not in ("startsWith", "contains") or not _names_file(claim):
+        if not admits or how not in ("startsWith", "contains") or not names_file(claim):
             continue
         text = other.value if isinstance(other, Constant) else None
         if not isinstance(text, str) or not _is_open(text) or _pins_commit(claim, condition):
@@ -85,7 +85,7 @@ def open_ref(condition: Condition) -> Iterator[LintFinding]:
         )
 
 
-def _names_file(claim: Claim) -> bool:
+def names_file(claim: Claim) -> bool:
     """Whether a claim's values are a file and the ref that it was read from."""
     return any(isinstance(one, str) and "@refs/" in one for one in claim.examples)
 
@@ -109,6 +109,8 @@ def ambiguous_name(condition: Condition) -> Iterator[LintFinding]:
         if not admits or claim.needs is None or not _is_literal(other):
             continue
         needed = [("claims", *path) for path in claim.needs.claims]
+        if claim.needs.excuses(_texts(other)):
+            continue
         if not any(path in condition.pinned | condition.named for path in needed):
             yield LintFinding(
                 claim.needs.because,
@@ -126,8 +128,10 @@ def loose_ref(condition: Condition) -> Iterator[LintFinding]:
             continue
         if how == "startsWith" and _ends_in_branch(text, claim, condition):
             example, hint = f"{text}-x", "end it with `/` or `-`, or compare the whole with `==`"
-        elif how in ("contains", "endsWith") and _is_ref(claim) and not text.startswith("refs/"):
+        elif how in ("contains", "endsWith") and is_ref(claim) and _can(claim, how, text):
             example = f"x-{text}-y" if how == "contains" else f"x{text}"
+            if text.startswith("refs/"):  # a branch can be called so
+                example = f"refs/heads/{text}"
             hint = "compare the whole ref with `==`, or its beginning with `startsWith`"
         else:
             continue
@@ -139,11 +143,16 @@ def loose_ref(condition: Condition) -> Iterator[LintFinding]:
         )
 
 
+def _can(claim: Claim, how: str, text: str) -> bool:
+    values = claim.values
+    return values.can_contain(text) if how == "contains" else values.can_end_with(text)
+
+
 def _ends_in_branch(text: str, claim: Claim, condition: Condition) -> bool:
     """Whether a beginning ends with what is a branch's whole name: `refs/heads/main`."""
-    if _names_file(claim):
+    if names_file(claim):
         name = text.partition("@refs/heads/")[2]
-    elif _is_ref(claim):
+    elif is_ref(claim):
         is_whole = text.startswith("refs/")
         tagged = ("claims", *claim.path[:-1], "ref_type") in condition.pinned
         name = text.removeprefix("refs/heads/") if text.startswith("refs/heads/") else ""
@@ -178,7 +187,7 @@ def short_name(condition: Condition) -> Iterator[LintFinding]:
 def _is_short(claim: Claim) -> bool:
     examples = [one for one in claim.examples if isinstance(one, str) and one]
     return (
-        _is_ref(claim)
+        is_ref(claim)
         and not any(one.startswith("refs/") for one in examples)
         and claim.values.can_start_with("refs/heads/")
     )
@@ -242,7 +251,8 @@ def _asked(path: Path) -> str:
     return f'"{path[-1]}" in {written(("claims", *path[:-1]))}'
 
 
-def _is_ref(claim: Claim) -> bool:
+def is_ref(claim: Claim) -> bool:
+    """Whether a claim's values are refs, or names of branches or tags, that somebody chooses."""
     beginnings = ("refs/heads/", "main")
     return claim.chosen_by in ("anybody", "strangers", "owner") and any(
         isinstance(one, str) and one.startswith(beginnings) for one in claim.examples
@@ -263,6 +273,11 @@ def unprotected_environment(condition: Condition) -> Iterator[LintFinding]:
                 part.start,
                 part.end,
             )
+
+
+def _texts(node: Node) -> list[str]:
+    items = node.items if isinstance(node, ListLiteral) else (node,)
+    return [str(one.value) for one in items if isinstance(one, Constant)]
 
 
 def _is_literal(node: Node) -> bool:

@@ -8,7 +8,17 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from regauth.engine.cel.syntax.nodes import Binary, Call, Constant, ListLiteral, Node, path_of
+from regauth.engine.cel.syntax.nodes import (
+    Binary,
+    Call,
+    Constant,
+    ListLiteral,
+    Logic,
+    Node,
+    Unary,
+    path_of,
+    walk,
+)
 from regauth.engine.issuers import MOVED, Claim
 from regauth.engine.source.nearest import did_you_mean
 
@@ -151,6 +161,44 @@ def open_prefix(condition: Condition) -> Iterator[LintFinding]:
             )
 
 
+def open_suffix(condition: Condition) -> Iterator[LintFinding]:
+    """An end that begins in the middle of a name: `acme.com` is also the end of `notacme.com`."""
+    for operand, text, part, admits in _tests(condition, "endsWith"):
+        claim = condition.claim(operand)
+        if claim is None or not admits or not text[:1].isalnum():
+            continue
+        is_mail = claim.values.can_equal("a@b.example") and claim.path[-1] == "email"
+        if is_mail or claim.path[-1] == "hd" or _is_taken_by_strangers(claim, condition):
+            before = "@" if is_mail else "." if claim.path[-1] == "hd" else "/"
+            yield LintFinding(
+                f"names that only end with {text!r} pass too, such as {'not' + text!r}",
+                f"begin it with `{before}`, or compare the whole with ==",
+                part.start,
+                part.end,
+            )
+
+
+def unbracketed_or(condition: Condition) -> Iterator[LintFinding]:
+    """`a && b || c` without brackets: `c` alone lets a token in."""
+    text = condition.program.text
+    for node in walk(condition.program.node):
+        if not isinstance(node, Logic) or node.operator != "||":
+            continue
+        *before, last = node.operands
+        joined = [one for one in before if isinstance(one, Logic) and one.operator == "&&"]
+        if not joined or isinstance(last, Logic | Unary):
+            continue
+        first = joined[0]
+        if text[first.end :].lstrip().startswith("||"):
+            yield LintFinding(
+                f"`&&` binds more tightly than `||`, so `{text[last.start : last.end]}` alone "
+                "is enough",
+                "write brackets around what belongs together",
+                last.start,
+                last.end,
+            )
+
+
 def unanchored_matches(condition: Condition) -> Iterator[LintFinding]:
     """A regular expression that matches a part of the text."""
     for _, text, part, admits in _tests(condition, "matches"):
@@ -266,6 +314,8 @@ CONDITION_LINTS: Final[Mapping[str, Callable[[Condition], Iterator[LintFinding]]
     "mutable-name": mutable_name,
     "subject-text": subject_text,
     "open-prefix": open_prefix,
+    "open-suffix": open_suffix,
+    "unbracketed-or": unbracketed_or,
     "unanchored-matches": unanchored_matches,
     "unescaped-dot": unescaped_dot,
     "legacy-kubernetes-claim": legacy_kubernetes_claim,

@@ -6,7 +6,6 @@ capitals in such names (`templates`).
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from regauth.engine.cel import Program
 from regauth.engine.cel.syntax.analysis import references
@@ -14,10 +13,8 @@ from regauth.engine.issuers import Claim
 from regauth.engine.policy.patterns.names import Pattern, Wildcard
 from regauth.engine.policy.policy import Grant, Policy, Provider, Statement
 
-from .subject import LintFinding, Path
+from .subject import CHANGING, LintFinding, Path
 from .templates import sources
-
-_CHANGING: Final = frozenset({"push", "delete"})
 
 
 def template_of_strangers(policy: Policy) -> Iterator[tuple[Grant, LintFinding]]:
@@ -67,7 +64,7 @@ def _claims(program: Program, providers: Sequence[Provider]) -> Iterator[Claim]:
 def template_collision(policy: Policy) -> Iterator[tuple[Grant, LintFinding]]:
     """A namespace of a token that may be called like a folder that is meant for others."""
     for grant in policy.grants:
-        if not grant.actions & _CHANGING:
+        if not grant.actions & CHANGING:
             continue
         for pattern in grant.patterns:
             first = pattern.parts[0]
@@ -124,7 +121,7 @@ def _is_denied(policy: Policy, grant: Grant, folder: str) -> bool:
     """Whether a denial without a condition keeps changes out of a folder."""
     return any(
         denial.when is None
-        and (grant.actions & _CHANGING) <= denial.actions
+        and (grant.actions & CHANGING) <= denial.actions
         and any(_covers(pattern, folder) for pattern in denial.patterns)
         for denial in policy.denials
     )

@@ -1,12 +1,14 @@
 """
-The lint of issuers that serve everybody.
+Lints of what narrows too little: issuers that serve everybody, and refs that are only excluded.
 
 What lives here: whether the rules of a provider, or the conditions of its grants, narrow such an
-issuer to one customer.  Not here: which issuers serve everybody, and which claims narrow one; claim
-schemas say so.
+issuer to one customer; and whether a condition on refs says which are meant.  Not here: which
+issuers serve everybody, and which claims narrow one; claim schemas say so.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Final
 
 from regauth.engine.cel import Program
 from regauth.engine.cel.syntax.analysis import references
@@ -23,11 +25,19 @@ from regauth.engine.cel.syntax.nodes import (
     path_of,
     walk,
 )
-from regauth.engine.issuers import ClaimSchema
+from regauth.engine.issuers import Claim, ClaimSchema
 from regauth.engine.policy.policy import Policy, Provider
 
+from .choices import is_ref, names_file
 from .conjunctions import TESTS as _TESTS
-from .subject import LintFinding, Path
+from .conjunctions import SaidOfClaim, said_by, said_by_rule
+from .operands import written
+from .subject import Condition, LintFinding, Path
+
+_MAX_ALTERNATIVES: Final = 32
+"""How many ways of being true are looked at in one condition."""
+_TELLING: Final = frozenset({"ref_type", "ref_protected", "environment", "sha"})
+"""Claims beside a ref that say which refs are meant too."""
 
 
 def open_issuer(provider: Provider, policy: Policy) -> Iterator[LintFinding]:
@@ -137,3 +147,68 @@ def _asks_for_null(comparison: Binary) -> bool:
     """Whether a claim is compared with null, which many customers can have."""
     sides = (comparison.left, comparison.right)
     return any(isinstance(side, Constant) and side.value is None for side in sides)
+
+
+def only_excluded(condition: Condition) -> Iterator[LintFinding]:
+    """A ref of which a grant to change something only says what it is not."""
+    if not condition.changes:
+        return
+    before = [it for rules in condition.before for rule in rules for it in said_by_rule(rule)]
+    seen: set[Path] = set()
+    for nodes in ways(condition.program.node):
+        said = [it for node in nodes for it in said_by(node, condition.program.definitions)]
+        if any(_says_which(one, condition) for one in (*before, *said)):
+            continue
+        for one in said:
+            node = one.places[0].node
+            if node is None or one.path in seen or one.outside is None or "" in one.outside:
+                continue
+            if any(is_ref(claim) for claim in _known(one, condition)):
+                seen.add(one.path)
+                yield LintFinding(
+                    f"this only says what `{written(('claims', *one.path))}` is not: "
+                    "whoever can push can choose any other name",
+                    "say which refs are meant, with `==`, `in [...]` or `startsWith`, "
+                    "or ask for a protected one",
+                    node.start,
+                    node.end,
+                )
+
+
+def ways(node: Node) -> Iterator[Sequence[Node]]:
+    """Yield the conditions that hold together, for each of the first ways of being true."""
+    yield from islice(_ways(node), _MAX_ALTERNATIVES)
+
+
+def _ways(node: Node) -> Iterator[Sequence[Node]]:
+    if not isinstance(node, Logic):
+        yield (node,)
+    elif node.operator == "||":
+        for operand in node.operands:
+            yield from _ways(operand)
+    else:
+        yield from _together(node.operands)
+
+
+def _together(nodes: Sequence[Node]) -> Iterator[Sequence[Node]]:
+    """Yield the ways in which all of some conditions can be true."""
+    if not nodes:
+        yield ()
+        return
+    for way in _ways(nodes[0]):
+        for rest in _together(nodes[1:]):
+            yield (*way, *rest)
+
+
+def _known(said: SaidOfClaim, condition: Condition) -> Iterator[Claim]:
+    known = (schema.claims.get(said.path) for schema in condition.claims)
+    return (claim for claim in known if claim is not None)
+
+
+def _says_which(said: SaidOfClaim, condition: Condition) -> bool:
+    """Whether it says which refs are meant, or asks for what only some refs have."""
+    if said.options is None and said.inside is None:
+        return False
+    return said.path[-1] in _TELLING or any(
+        is_ref(claim) or names_file(claim) for claim in _known(said, condition)
+    )

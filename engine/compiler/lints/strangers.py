@@ -17,10 +17,10 @@ from regauth.engine.languages import UncomparableError
 from regauth.engine.policy.policy import Grant, Policy, Provider
 
 from .conjunctions import Facts, said_by, said_by_rule
+from .narrowing import ways
 from .operands import written
-from .subject import Condition, LintFinding, named_by
+from .subject import CHANGING, Condition, LintFinding, named_by
 
-_CHANGING: Final = frozenset({"push", "delete"})
 _MAX_NAMED: Final = 3
 """How many other values a hint names."""
 
@@ -125,26 +125,47 @@ def _others(claim: Claim, known: ByStrangers) -> str:
 def fork_builds(policy: Policy) -> Iterator[tuple[Grant, LintFinding]]:
     """A grant to change images that a build of a fork can use, where forks are built."""
     for grant in policy.grants:
-        if not grant.actions & _CHANGING:
+        if not grant.actions & CHANGING:
             continue
         for provider in policy.providers.values():
             forks = provider.claims.forks
             applies = grant.providers is None or provider.name in grant.providers
-            if applies and forks is not None and _is_open_to(forks, grant, provider):
-                claim = written(("claims", *forks.shown_by[0]))
+            hint = _open_to(forks, grant, provider) if applies and forks is not None else ""
+            if hint and forks is not None:
                 yield (
                     grant,
                     LintFinding(
                         f"{forks.when}, such a build can use this grant as `{provider.name}`",
-                        f"compare `{claim}` too, or silence this and say why forks get no tokens",
+                        f"{hint}, or silence this and say why forks get no tokens",
                     ),
                 )
                 break
 
 
-def _is_open_to(forks: Forks, grant: Grant, provider: Provider) -> bool:
+def _open_to(forks: Forks, grant: Grant, provider: Provider) -> str:
+    """Return what to compare, where builds of forks can use a grant; "" where they cannot."""
     read = set(named_by(grant) if grant.when is None else grant.when.paths | named_by(grant))
     for rule in provider.rules:
         read |= rule.check.paths
-    hidden = not forks.hidden_by or any(("claims", *path) in read for path in forks.hidden_by)
-    return hidden and not any(("claims", *path) in read for path in forks.shown_by)
+    shown = any(("claims", *path) in read for path in forks.shown_by)
+    hidden = any(("claims", *path) in read for path in forks.hidden_by)
+    claim = written(("claims", *forks.shown_by[0]))
+    if not shown and (hidden or not forks.hidden_by):
+        return f"compare `{claim}` too"
+    if not hidden and _asks_for_proposed(forks, grant):
+        return f"compare `{claim}` with `{written(('claims', *forks.hidden_by[0]))}`"
+    return ""
+
+
+def _asks_for_proposed(forks: Forks, grant: Grant) -> bool:
+    """Whether a grant asks by name for builds of what somebody proposes."""
+    if grant.when is None or not forks.asked_by or not forks.hidden_by:
+        return False
+    values = dict(forks.asked_by)
+    return any(
+        one in values.get(said.path, ())
+        for nodes in ways(grant.when.node)
+        for node in nodes
+        for said in said_by(node, grant.when.definitions)
+        for one in said.options or ()
+    )

@@ -6,6 +6,7 @@ What lives here: the values that every lint takes and gives.  Not here: lints.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from regauth.engine.cel import Program
 from regauth.engine.cel.syntax.nodes import (
@@ -22,6 +23,9 @@ from regauth.engine.policy.policy import Rule, Statement
 from regauth.engine.source.problems import Severity
 
 Path = tuple[str, ...]
+
+CHANGING: Final = frozenset({"push", "delete"})
+"""The actions that change what is in a repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,8 @@ class Condition:
     """The claims that the repositories of its statement are named by."""
     before: Sequence[Sequence[Rule]] = ()
     """For each of `claims`, the rules that hold of every token that comes so far."""
+    changes: bool = False
+    """Whether it is the whole condition of a grant that lets somebody push or delete."""
 
     _parts: list[tuple[Node, bool | None]] = field(default_factory=list, init=False, compare=False)
 

@@ -1,6 +1,7 @@
 """Each lint speaks where it should, stays silent on the near miss, and can be silenced in place."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -956,6 +957,14 @@ FIRING: Mapping[str, str] = {
     "mutable-name": REST % ("github", 'claims.repository_owner == "acme"'),
     "subject-text": REST % ("github", 'claims.sub == "repo:acme/app:pull_request"'),
     "open-prefix": REST % ("github", 'claims.repository.startsWith("acme")'),
+    "open-suffix": REST % ("github", 'claims.repository.endsWith("app")'),
+    "unbracketed-or": REST
+    % (
+        "github",
+        'claims.run_id == "7" && claims.event_name == "push" || claims.ref == "refs/heads/main"',
+    ),
+    "only-excluded": "\ngrants: [{name: g, when: 'claims.ref != \"refs/heads/dev\"', "
+    "repositories: [a], actions: [pull, push]}]\n",
     "unanchored-matches": REST % ("github", 'claims.ref.matches("v1")'),
     "unescaped-dot": REST % ("github", 'claims.ref.matches("^refs/tags/v1.2$")'),
     "short-name": REST
@@ -1063,6 +1072,8 @@ class TestChoices:
             ('claims.ref.contains("release")', "loose-ref"),
             ('claims.ref.endsWith("/main")', "loose-ref"),
             ('claims.base_ref.endsWith("main")', "loose-ref"),
+            ('claims.ref.endsWith("refs/heads/main")', "loose-ref"),
+            ('claims.ref.contains("refs/tags/")', "loose-ref"),
             ('has(claims.environment) && claims.environment == "live"', "unprotected-environment"),
             (
                 'has(claims.environment) && claims.environment in ["a", "b"]',
@@ -1188,6 +1199,7 @@ class TestNamespaces:
             ("x/${claims.head_ref}", True),
             ("${claims.actor}/app", True),
             ("${claims.sha}", True),
+            ("${claims.workflow.lowerAscii()}", True),
             ("by-commit/${claims.sha}", False),
             ("${claims.repository.lowerAscii()}", False),
             ("${claims.head_ref == '' ? 'acme' : 'forks'}/app", False),
@@ -1226,6 +1238,80 @@ grants:
             "when: 'claims[\"kubernetes.io\"].namespace == \"a\"', repositories: ['%s']",
         )
         assert "template-collision" not in found(head + pinned % own + more)
+
+
+class TestOnlyExcluded:
+    @staticmethod
+    def told(when: str, *, actions: str = "[pull, push]", rule: str = "") -> list[str]:
+        rules = f"    rules: [{{name: r, check: '{rule}'}}]\n" if rule else ""
+        grant = f"grants:\n  - {{name: a, when: '{when}', repositories: [x], actions: {actions}}}\n"
+        return [one for one in found(HEAD + rules + grant) if one == "only-excluded"]
+
+    @pytest.mark.parametrize(
+        "when",
+        [
+            'claims.ref != "refs/heads/dev"',
+            'claims.event_name == "push" && !claims.ref.startsWith("refs/heads/")',
+            '!(claims.ref in ["refs/heads/a", "refs/heads/b"])',
+            '!(claims.ref == "refs/heads/a" || claims.ref == "refs/heads/b")',
+            'claims.base_ref != "dev"',
+            'claims.ref == "refs/heads/main" || claims.ref != "refs/heads/dev"',
+            'claims.run_id == "7" && (claims.ref != "refs/heads/a" || claims.run_id == "8")',
+        ],
+    )
+    def test_what_a_ref_is_not_says_nothing_of_what_it_is(self, when: str) -> None:
+        assert self.told(when) == ["only-excluded"]
+        assert self.told(when, actions="[pull]") == []
+
+    @pytest.mark.parametrize(
+        "when",
+        [
+            'claims.ref == "refs/heads/main"',
+            'claims.ref.startsWith("refs/heads/") && claims.ref != "refs/heads/dev"',
+            'claims.ref_type == "tag" && claims.ref != "refs/tags/test"',
+            'claims.ref_protected == "true" && claims.ref != "refs/heads/dev"',
+            'claims.ref != ""',
+            'claims.event_name != "pull_request_target"',
+            (
+                'claims.workflow_ref == "a/b/.github/workflows/c.yml@refs/heads/main" '
+                '&& claims.ref != "refs/heads/dev"'
+            ),
+        ],
+    )
+    def test_a_condition_that_says_which_is_good(self, when: str) -> None:
+        assert self.told(when) == []
+
+    def test_a_rule_can_say_which(self) -> None:
+        when = 'claims.ref != "refs/heads/dev"'
+        assert self.told(when, rule='claims.ref.startsWith("refs/heads/")') == []
+        assert self.told(when, rule='claims.run_id == "7"') == ["only-excluded"]
+
+    def test_a_denial_of_other_refs_is_good(self) -> None:
+        assert "only-excluded" not in of_denial('claims.ref != "refs/heads/main"')
+
+
+class TestUnbracketedOr:
+    @pytest.mark.parametrize(
+        ("when", "told"),
+        [
+            ("a && b || c", True),
+            ("a && b || b && c || c", True),
+            ("(a && b) || c", False),
+            ("a && (b || c)", False),
+            ("a && b || b && c", False),
+            ("c || a && b", False),
+            ("a && b || !(c)", False),
+            ("a || b || c", False),
+        ],
+    )
+    def test_alternatives_beside_what_is_joined_need_brackets(self, when: str, told: bool) -> None:
+        for name, condition in {
+            "a": 'claims.run_id == "7"',
+            "b": 'claims.event_name == "push"',
+            "c": 'claims.ref == "refs/heads/main"',
+        }.items():
+            when = re.sub(rf"\b{name}\b", condition, when)
+        assert ("unbracketed-or" in every_of_condition(when, "github")) == told
 
 
 class TestSilence:

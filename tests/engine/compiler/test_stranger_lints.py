@@ -133,6 +133,41 @@ def test_a_push_that_builds_of_forks_can_use_is_found(schema: str) -> None:
         assert "fork-builds" not in codes(schema, condition, actions=("pull", "push")), claim.name
 
 
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [
+        ('claims.pipeline_source == "merge_request_event"', True),
+        ('claims.pipeline_source in ["push", "merge_request_event"]', True),
+        ('claims.pipeline_source == "push"', False),
+        ('claims.pipeline_source != "schedule"', False),
+        (
+            'claims.job_project_id == claims.project_id && claims.pipeline_source == "merge_request_event"',
+            False,
+        ),
+    ],
+)
+def test_what_is_proposed_can_be_that_of_a_fork(when: str, *, told: bool) -> None:
+    condition = f'{when} && claims.namespace_id == "72"'
+    assert ("fork-builds" in codes("gitlab-ci", condition, actions=("pull", "push"))) == told
+    assert "fork-builds" not in codes("gitlab-ci", condition)
+
+
+@pytest.mark.parametrize(
+    ("when", "told"),
+    [
+        ('claims.email == "builder@acme-prod.iam.gserviceaccount.com"', False),
+        ('claims.email.endsWith("@acme-prod.iam.gserviceaccount.com")', False),
+        ('claims.email in ["a@acme.com", "b@acme-prod.iam.gserviceaccount.com"]', True),
+        ('claims.email.endsWith("@acme.com")', True),
+        ('claims.email.endsWith("@acme.com") && has(claims.hd) && claims.hd == "acme.com"', False),
+        ('claims.email == "a@acme.com" && claims.sub == "104029292853099978293"', False),
+    ],
+)
+def test_an_address_of_a_domain_is_not_the_domains_own(when: str, *, told: bool) -> None:
+    said = codes("google", f"has(claims.email) && {when}")
+    assert ("ambiguous-name" in said) == told
+
+
 def test_the_target_branch_of_a_pull_request_does_not_keep_forks_out() -> None:
     """Semaphore's `branch` is the branch that a pull request goes to."""
     condition = 'claims.prj_id == "936a5312-a3b8-4921-8b3f-2cec8baac574" && claims.branch == "main"'
@@ -263,6 +298,7 @@ def test_a_schema_of_ones_own_has_the_same_power(when: str, code: str) -> None:
     [
         ({"forks": {"shownBy": ["orign"], "when": "x"}}, "orign"),
         ({"forks": {"shownBy": ["origin"], "hiddenBy": ["tem"], "when": "x"}}, "tem"),
+        ({"forks": {"shownBy": ["origin"], "askedBy": {"triger": ["x"]}, "when": "x"}}, "triger"),
         ({"forks": {"shownBy": []}}, "forks"),
     ],
 )
