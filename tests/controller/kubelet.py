@@ -51,7 +51,7 @@ def kubelet_logins(
         )
     plugin = folder / "bin" / "regauth-credential-provider"
     plugin.parent.mkdir(parents=True, exist_ok=True)
-    config = kubelet_configuration(read_configuration(file).settings, (1, 34))
+    config = kubelet_configuration(read_configuration(file).settings, api.version)
     (folder / "config.yaml").write_text(to_yaml([config]))
     plugin.write_text(
         f'#!/bin/sh\nexec "{sys.executable}" -m regauth.controller.helpers.kubelet_plugin "$@"\n'

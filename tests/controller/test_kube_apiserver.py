@@ -6,6 +6,7 @@ to get them.
 """
 
 import copy
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -71,6 +72,30 @@ def test_every_manifest_is_accepted(api: KubeApiServer, file: Path) -> None:
 
     assert len(said) == 14
     assert {name: answer for name, answer in said.items() if answer[0] not in (200, 201)} == {}
+
+
+def test_k5_a_second_instance_leaves_the_first_its_rights(api: KubeApiServer, file: Path) -> None:
+    """The names of its roles were the first's, so that its account took the first's place."""
+    api.create("namespaces", "team-a")
+    first = install(api, file)
+    (file.parent / "second").mkdir()
+    other = file.parent / "second" / "controller.yaml"
+    shutil.copytree(file.parent / "policy", other.parent / "policy")
+    name = f"{ACCOUNT}-mirror"
+    other.write_text(f"{SETTINGS}instance: mirror\nelection: {{name: {name}}}\n")
+
+    def may(token: str, account: str) -> list[int]:
+        lease = f"/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases/{account}"
+        return [api.ask("GET", one, token=token)[0] for one in ("/api/v1/serviceaccounts", lease)]
+
+    second = install(api, other, name)
+    assert (may(first, ACCOUNT), may(second, name)) == ([200, 404], [200, 404])
+    assert may(second, ACCOUNT)[1] == may(first, name)[1] == 403
+    for one in manifests(other, api.version):
+        if one["kind"] != "Namespace":
+            remove(api, one)
+    wait_for(lambda: may(second, name) != [200, 404], "the second instance's end")
+    assert may(first, ACCOUNT) == [200, 404]
 
 
 class Scenario:

@@ -197,6 +197,14 @@ def test_it_works_tells_of_itself_and_ends_when_asked(api: Api, site: Site) -> N
     assert 'kube_controller_tokens_issued_total{cause="creation"} 1.0' in page
     assert "kube_controller_leader 1.0" in page
     assert "team-a" not in page
+    values = dict(line.rsplit(" ", 1) for line in page.splitlines() if not line.startswith("#"))
+    assert float(values["kube_controller_soonest_expiry_timestamp_seconds"]) > time.time()
+    assert 0 <= float(values["kube_controller_queue_wait_seconds"]) < PATIENCE
+    zero = ("expired", "failing", "reload_failed", "queue_namespaces")
+    states = [f'accounts{{state="{one}"}}' for one in ("conflict", "undone", "refused", "failed")]
+    assert {values[f"kube_controller_{one}"] for one in (*zero, *states)} == {"0.0"}
+    for kind in ("namespaces", "secrets", "serviceaccounts"):
+        assert float(values[f'kube_controller_watch_age_seconds{{kind="{kind}"}}']) >= 0
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE) == 0
     lease = api.get("leases", "regauth-controller", "regauth")

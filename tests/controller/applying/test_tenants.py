@@ -1,5 +1,5 @@
 """
-What a tenant does who writes accounts and Secrets in one namespace: faults K6, K7, K8, K9, K13.
+What a tenant does who writes accounts and Secrets in one namespace: faults K2, K6, K7, K8, K9, K13.
 
 Each test is named after its row.  K1, which is about memory, is in observing/test_paging.py.
 """
@@ -10,6 +10,7 @@ from datetime import datetime
 
 import pytest
 
+from regauth.controller.applying.watches import STALE_SECONDS
 from tests.controller.api_server import ApiServer
 from tests.controller.clocks import Clock
 from tests.controller.conftest import Api, only_own
@@ -58,6 +59,26 @@ def test_k6_a_fight_over_an_account_is_a_few_writes_and_an_event(
     assert event["involvedObject"]["name"] == "builder"
 
 
+@only_own
+def test_k8_an_event_names_the_other_manager_and_never_ourselves(
+    api: ApiServer, site: Site, clock: Clock
+) -> None:
+    """Within one second, both have changed the account last: it said that we fight with us."""
+    api.create("serviceaccounts", "builder", "team-a")
+    site.settle()
+    clock.forward(seconds=5)
+    for _ in range(5):
+        body = api.get("serviceaccounts", "builder", "team-a")
+        assert body is not None
+        forget(body)
+        api.put("serviceaccounts", "team-a", "builder", body, "argocd-controller")
+        site.settle()
+        clock.seconds += 5  # what is waited for goes by, and the time of day does not
+
+    (event,) = api.all("events")
+    assert event["message"].startswith("argocd-controller has changed its lists of secrets back")
+
+
 def test_k6_a_fight_over_a_secret_is_a_few_writes_too(api: Api, site: Site, clock: Clock) -> None:
     api.create("serviceaccounts", "builder", "team-a")
     site.settle()
@@ -102,6 +123,34 @@ def test_k7_a_quiet_namespace_is_served_before_a_hundredth_of_a_flood(api: Api, 
 
     assert len(done) == flood + 1
     assert done.index("team-z") < flood / 100
+
+
+@only_own
+def test_k2_a_watch_that_was_not_heard_for_long_is_not_ready(
+    api: ApiServer, site: Site, clock: Clock
+) -> None:
+    """It was ready for minutes while it saw nothing; here one kind of three is not heard."""
+    watches = site.controller.watches
+    for watcher in watches.watchers.values():
+        watcher.clock = clock.monotonic
+    site.controller.sync()
+    ready = [watches.current]
+    clock.forward(seconds=STALE_SECONDS)
+    ready.append(watches.current)
+    for kind in ("namespaces", "serviceaccounts"):
+        watches.watchers[kind].list()
+    clock.forward(seconds=1)
+    ready.append(watches.current)
+    watches.watchers["secrets"].list()
+    ready.append(watches.current)
+
+    assert ready == [True, True, False, True]
+    clock.forward(seconds=90)
+    site.measures.watches(watches.ages())
+    page = site.measures.page().decode()
+    for kind in ("namespaces", "secrets", "serviceaccounts"):
+        age = 90.0 if kind == "secrets" else 91.0
+        assert f'kube_controller_watch_age_seconds{{kind="{kind}"}} {age}' in page
 
 
 @only_own
@@ -287,6 +336,7 @@ def test_k13_a_finalizer_on_a_secret_costs_its_tenant_the_secret_and_nobody_else
 
     assert api.count()["DELETE secrets"] == 0
     assert {one["reason"] for one in api.all("events")} == {"PullSecretStuck"}
+    assert standing(site) == {"conflict": 1}, "what waits for somebody is no success"
     api.edit("secrets", SECRET, "team-a", lambda one: one["metadata"].pop("finalizers"))
     clock.forward(minutes=5)
     site.settle()

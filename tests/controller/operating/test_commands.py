@@ -2,6 +2,10 @@
 
 import base64
 import json
+import os
+import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -147,6 +151,33 @@ def test_status_says_what_has_expired(api: ApiServer, clock: Clock, kubeconfig: 
 
     assert done.exit_code == 1
     assert "team-a     builder  expired" in done.stdout
+
+
+@only_own
+def test_kubectl_finds_status_as_its_plugin(
+    api: ApiServer, clock: Clock, kubeconfig: Path, tmp_path: Path
+) -> None:
+    """kubectl takes `kubectl-regauth` from the PATH for `kubectl regauth`."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed; on Debian: apt-get install -y kubernetes-client")
+    lease(api, IN_A_LONG_TIME)
+    api.create("serviceaccounts", "builder", "team-a")
+    Site(api, clock).settle()
+    plugin = Path(sys.executable).with_name("kubectl-regauth")
+    assert plugin.exists()
+    command = ["kubectl", "regauth", "status", "--kubeconfig", str(kubeconfig), "--all"]
+    paths = f"{plugin.parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PATH": paths, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == call(kubeconfig, "status", "--all").stdout
+    assert "team-a     builder  good" in done.stdout
 
 
 def test_status_of_an_unreachable_cluster_is_one_line(api: Api, kubeconfig: Path) -> None:
