@@ -13,7 +13,7 @@ from regauth.engine.cel.checks.compiling import Compiled, compile_expression, co
 from regauth.engine.cel.checks.lookups import Lookup, unguarded_lookups
 from regauth.engine.cel.checks.tables import compile_table
 from regauth.engine.cel.evaluation.budget import STEPS, request_budget
-from regauth.engine.cel.evaluation.causes import Atom, atoms_of, failing_atoms
+from regauth.engine.cel.evaluation.causes import Atom, atoms_of, can_be_true, failing_atoms
 from regauth.engine.cel.evaluation.program import Program
 from regauth.engine.cel.evaluation.tracing import Trace
 from regauth.engine.cel.library.types import (
@@ -72,6 +72,7 @@ __all__ = [
     "Trace",
     "Type",
     "atoms_of",
+    "can_be_true",
     "check_node",
     "compile_expression",
     "compile_node",

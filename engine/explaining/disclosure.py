@@ -21,9 +21,9 @@ from msgspec.structs import replace
 
 from regauth.engine.access.outcomes import Decision, Reason, Refusal, Verdict, Why
 from regauth.engine.access.scope import Access
-from regauth.engine.cel import Atom, Program, atoms_of, failing_atoms
+from regauth.engine.cel import Atom, Program, atoms_of, can_be_true, failing_atoms
 from regauth.engine.decisions.authentication import refusal
-from regauth.engine.decisions.decide import Request, TooCostlyError
+from regauth.engine.decisions.decide import Request, TooCostlyError, Unseen
 from regauth.engine.policy.policy import Policy, Statement
 from regauth.engine.tokens.jwt import Claims
 
@@ -39,6 +39,7 @@ matching.
 
 _CLAIMS: Final = "claims"
 _SCOPE: Final = "scope"
+_REFERENCE: Final = (_SCOPE, "reference")
 
 Told = TypeVar("Told")
 
@@ -217,12 +218,37 @@ def _told(request: Request, verdict: Verdict) -> Why:
     Return the reason of a verdict as a caller may know it.
 
     Where no grant allows an access, a denial changes nothing.  Saying that there is one would let
-    a caller find denials by guessing names.
+    a caller find denials by guessing names.  And where no tag can make a grant match, nothing
+    depends on the tag.
     """
-    if verdict.why is not Why.DENIED:
-        return verdict.why
-    granted = request.granted(verdict.access).why
-    return Why.DENIED if granted is Why.GRANTED or granted.is_open else granted
+    why = verdict.why
+    if why is Why.DENIED:
+        granted = request.granted(verdict.access).why
+        why = Why.DENIED if granted is Why.GRANTED or granted.is_open else granted
+    open_ = why is Why.DENIED or why.is_open
+    return why if not open_ or _may_match(request, verdict.access) else Why.NO_GRANT
+
+
+def _may_match(request: Request, access: Access) -> bool:
+    """
+    Tell whether a grant matches an access, or may match it by its tag.
+
+    The engine asks no more of a condition that may read the tag, and leaves it open.  That would
+    tell everybody of a grant whose other parts their claims do not meet.
+    """
+    for grant in request.grants(access):
+        match = request.match(grant, access)
+        if match is True:
+            return True
+        if isinstance(match, Unseen):
+            if grant.when is None or not request.is_open(grant, grant.when, access):
+                return True
+            request.see(access)
+            may = can_be_true(grant.when, request.variables, _REFERENCE)
+            request.check_steps(repr(grant.name))
+            if may:
+                return True
+    return False
 
 
 def _is_known(request: Request, grant: Statement, access: Access) -> bool:

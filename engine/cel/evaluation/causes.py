@@ -2,7 +2,7 @@
 Which parts of a condition keep it from being true.
 
 What lives here: the walk from a condition that is false, or an error, down to the atomic conditions
-that make it so.
+that make it so; and whether a condition can still be true while one variable is not known.
 Not here: a second meaning of any operator; each part is lowered and run as the whole is.
 
 Every evaluation takes its steps from the request's, as that of a whole condition does.
@@ -89,6 +89,51 @@ def _failing(
                 yield from _failing(program, taken, variables, wanted=wanted)
         case _:
             yield _atom(program, node)
+
+
+def can_be_true(program: Program, variables: Mapping[str, Any], unknown: Path) -> bool:
+    """
+    Tell whether an expression may be true once what stands at a path is known.
+
+    Only the parts that do not read it are evaluated.  So the answer may be true where no value
+    makes the expression true, and it is never false where one does.
+    """
+    return _can_be(program, program.node, variables, unknown, wanted=True)
+
+
+def _can_be(
+    program: Program, node: Node, variables: Mapping[str, Any], unknown: Path, *, wanted: bool
+) -> bool:
+    """Tell whether a part may have the value that is wanted of it."""
+    name = definition_of(node)
+    if name is not None:
+        inner = program.definitions[name]
+        return _can_be(inner, inner.node, variables, unknown, wanted=wanted)
+    if not any(_overlap(path, unknown) for path in _atom(program, node).paths):
+        return _value(program, node, variables) is wanted
+
+    def may(part: Node, *, be: bool) -> bool:
+        return _can_be(program, part, variables, unknown, wanted=be)
+
+    match node:
+        case Logic():
+            # An operand with the value that decides makes up for one that cannot be evaluated.
+            decides = node.operator == "||"
+            found = (may(operand, be=wanted) for operand in node.operands)
+            return any(found) if wanted is decides else all(found)
+        case Unary(operator="!"):
+            return may(node.operand, be=not wanted)
+        case Conditional():
+            return any(
+                may(node.test, be=value) and may(part, be=wanted)
+                for value, part in ((True, node.yes), (False, node.no))
+            )
+        case _:
+            return True
+
+
+def _overlap(path: Path, other: Path) -> bool:
+    return all(one == two for one, two in zip(path, other, strict=False))
 
 
 def _value(program: Program, node: Node, variables: Mapping[str, Any]) -> Value | CelError:

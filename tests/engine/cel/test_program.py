@@ -15,6 +15,7 @@ from regauth.engine.cel import (
     Program,
     Trace,
     Type,
+    can_be_true,
     compile_expression,
     compile_node,
     unparse,
@@ -266,3 +267,52 @@ def test_a_rebuilt_tree_can_be_checked_and_lowered() -> None:
     assert '!(service == "x")' == made.text
     assert made.holds({"service": "y"}) is True
     assert compile_node(parse("service"), DECLARED, BOOL).program is None
+
+
+ATOMS = [
+    "claims.a == 'x'",
+    "claims.b == 'x'",
+    "claims.missing == 'x'",
+    "scope.name == 'n'",
+    "scope.reference == 'v1'",
+    "scope.reference != claims.a",
+    "claims.list.exists(one, one == scope.reference)",
+    "defs.known",
+    "defs.unknown",
+]
+
+
+def drawn(draw: random.Random, depth: int) -> str:
+    if depth == 0 or draw.random() < 0.2:
+        return draw.choice(ATOMS)
+    one, two, three = (drawn(draw, depth - 1) for _ in range(3))
+    forms = [f"({one} && {two})", f"({one} || {two})", f"!({one})", f"({one} ? {two} : {three})"]
+    return draw.choice(forms)
+
+
+def test_a_condition_that_some_reference_makes_true_can_be_true() -> None:
+    draw = random.Random(SEED)
+    known, unknown = program("claims.a == 'y'"), program("scope.reference.startsWith('v')")
+    references = ["", "v1", "v2", "x", "y"]
+    missed = ruled_out = 0
+    for _ in range(600):
+        made = program(drawn(draw, 3), {"known": known, "unknown": unknown})
+        claims = {"a": draw.choice("xy"), "b": draw.choice("xy"), "list": ["v1", "v3"]}
+        values = set()
+        for one in references:
+            try:
+                seen = {"claims": claims, "scope": {"name": "n", "reference": one}}
+                values.add(made.holds(seen))
+            except CelError:
+                values.add(False)
+        told = can_be_true(
+            made,
+            {"claims": claims, "scope": {"name": "n", "reference": ""}},
+            ("scope", "reference"),
+        )
+        assert told or values == {False}
+        ruled_out += not told
+        missed += told and values == {False}
+
+    assert ruled_out > 60
+    assert missed < ruled_out / 2

@@ -107,3 +107,30 @@ def test_a_denial_of_what_a_tag_would_open_is_told_as_one(
 
     assert (answer.why, answer.denial) == (Why.DENIED, "")
     assert elsewhere.why is Why.NO_GRANT
+
+
+@pytest.mark.parametrize(
+    ("when", "why"),
+    [
+        ("claims.event == 'push' && scope.reference == 'v1'", Why.DEPENDS_ON_REFERENCE),
+        ("claims.event == 'tag' && scope.reference == 'v1'", Why.NO_GRANT),
+        ("claims.event.startsWith('t') && scope.reference == 'v1'", Why.NO_GRANT),
+        ("claims.missing == 'x' && scope.reference == 'v1'", Why.NO_GRANT),
+        ("claims.event.startsWith('t') || scope.reference == 'v1'", Why.DEPENDS_ON_REFERENCE),
+        ("defs.on_main && scope.reference == 'v1'", Why.NO_GRANT),
+        ("scope.name == 'acme/other' && scope.reference == 'v1'", Why.NO_GRANT),
+        ("scope.name == 'acme/app' && scope.reference == 'v1'", Why.DEPENDS_ON_REFERENCE),
+    ],
+)
+def test_what_no_tag_can_open_does_not_depend_on_the_tag(
+    compiled: Callable[..., Policy], now: datetime, when: str, why: Why
+) -> None:
+    fields = 'repositories: ["**"], tags: ["v*"], actions: [pull]'
+    more = f'  - {{name: tagged, when: "{when}", {fields}}}\n'
+    text = POLICY.format(when="claims.event == 'push'") + more
+    denial = 'denials:\n  - {name: closed, repositories: ["**"], actions: [pull]}\n'
+    opened = told(compiled, now, text, "repository:acme/app:pull", Level.REASONS)
+    denied = told(compiled, now, text + denial, "repository:acme/app:pull", Level.REASONS)
+
+    assert opened.why is why
+    assert denied.why is (Why.DENIED if why is Why.DEPENDS_ON_REFERENCE else why)
