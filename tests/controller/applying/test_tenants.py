@@ -365,7 +365,8 @@ def test_k14_a_standby_knows_all_and_has_no_queue(api: Api, site: Site) -> None:
     for number in range(5):
         api.create("serviceaccounts", f"a{number}", "team-a")
     site.controller.active = False
-    site.settle()
+    site.controller.sync()
+    assert len(site.controller.inventory.accounts()) == 5
     assert site.controller.queue.depth == 0
 
     site.controller.begin()

@@ -340,6 +340,7 @@ def test_k12_an_event_of_an_older_version_is_a_new_list(api: ApiServer, site: Si
     site.watcher.list()
     secret(api, "second")
     site.watcher._highest += 10
+    site.on_event = site.watcher.stop
     site.watcher._troubled = lambda _error, _pause: site.watcher.stop()
     site.watcher.run()
 
