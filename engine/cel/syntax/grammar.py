@@ -11,6 +11,7 @@ Only the grammar of cel-python is used.  Its runners are slow (InterpretedRunner
 threads (CompiledRunner), and it has other values.
 """
 
+import copy
 import hashlib
 import json
 import logging
@@ -21,6 +22,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 import lark
+from lark.grammar import Rule
 
 GRAMMAR: Final = "cel.lark"
 """The file of cel-python that holds the grammar."""
@@ -46,6 +48,38 @@ def load() -> lark.Lark:
             )
             return parser
     return _from_cel_python()
+
+
+def short(parser: lark.Lark, transparent: frozenset[str]) -> lark.Lark:
+    """
+    Return the same parser, whose tree leaves out what says nothing.
+
+    In the grammar a name is a primary, a member, a unary, and so on up to an expression: nine
+    trees inside one another, each with its place, of which `reading` uses the innermost.  Making
+    the others is more than half of a parse.  A rule of `transparent` that consists of one other
+    rule gives that rule's tree instead of its own.
+    """
+    frontend, tables = copy.copy(parser.parser), copy.copy(parser.parser.parser)
+    driver = copy.copy(tables.parser)
+    driver.callbacks = {
+        rule: _only_child if _is_link(rule, transparent) else made
+        for rule, made in driver.callbacks.items()
+    }
+    tables.parser, frontend.parser = driver, tables
+    shorter = copy.copy(parser)
+    shorter.parser = frontend
+    return shorter
+
+
+def _is_link(rule: Rule, transparent: frozenset[str]) -> bool:
+    """Tell whether a rule of lark only says that one thing is also another."""
+    if rule.alias or rule.origin.name not in transparent or len(rule.expansion) != 1:
+        return False
+    return not rule.expansion[0].is_term
+
+
+def _only_child(children: list[object]) -> object:
+    return children[0]
 
 
 def grammar_text() -> bytes | None:

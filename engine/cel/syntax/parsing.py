@@ -16,11 +16,11 @@ from lark.exceptions import LarkError
 from . import grammar, other_languages
 from .errors import FindingCode, RejectedError, reject
 from .nodes import Node
-from .reading import read_tree
+from .reading import TRANSPARENT, read_tree
 from .scanning import Scan, scan
 from .sharing import fill, shape_of
 
-_PARSER: Final = grammar.load()
+_PARSER: Final = grammar.short(grammar.load(), TRANSPARENT)
 
 
 def parse(text: str) -> Node:

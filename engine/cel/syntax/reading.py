@@ -65,7 +65,8 @@ _WRAPPERS: Final = (
     "expr conditionalor conditionaland relation addition multiplication unary member primary"
     " paren_expr"
 )
-_TRANSPARENT: Final = frozenset(_WRAPPERS.split())
+TRANSPARENT: Final = frozenset(_WRAPPERS.split())
+"""Rules that only wrap what they have one child of."""
 _CHAINS: Final[dict[str, OneOf["&&", "||"]]] = {"conditionalor": "||", "conditionaland": "&&"}
 
 
@@ -106,7 +107,7 @@ class _TreeReader:
         }
 
     def read(self, tree: Rule, level: int = 0) -> Node:
-        tree = _inner(tree, _TRANSPARENT)
+        tree = _inner(tree, TRANSPARENT)
         read = self._read.get(tree.data)
         if read is None:
             raise self._unsupported(tree)
@@ -331,7 +332,7 @@ def _arguments(rest: list[Any]) -> list[Any]:
 
 def _only_token(tree: Rule) -> Token | None:
     """Give the token of an expression that is nothing but one name or literal, unparenthesised."""
-    tree = _inner(tree, _TRANSPARENT - {"paren_expr"})
+    tree = _inner(tree, TRANSPARENT - {"paren_expr"})
     if tree.data not in ("ident", "literal"):
         return None
     token: Token = tree.children[0]

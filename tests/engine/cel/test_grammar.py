@@ -1,6 +1,7 @@
 """The tables of the parser are those of cel-python's grammar, and only ever used for it."""
 
 import json
+import random
 import re
 import subprocess
 import sys
@@ -14,6 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regauth.engine.cel.syntax import grammar
+from regauth.engine.cel.syntax.errors import RejectedError
+from regauth.engine.cel.syntax.nodes import Node
+from regauth.engine.cel.syntax.reading import TRANSPARENT, read_tree
+from regauth.engine.cel.syntax.scanning import scan
+
+from .generating import Untyped
 
 TABLES = Path("engine/cel/syntax") / grammar.TABLES
 
@@ -150,6 +157,41 @@ def test_it_parses_everything_as_cel_python_does(
         assert places(outcome(ours, text)) == places(outcome(theirs, text))
 
     explore(holds, 300)
+
+
+def read(parser: lark.Lark, text: str) -> object:
+    """Return the tree of our own, or what is wrong, and where."""
+    try:
+        return read_tree(parser.parse(text), scan(text))
+    except RejectedError as error:
+        return error.finding
+    except lark.exceptions.LarkError as error:
+        return type(error), str(error)
+
+
+@pytest.mark.parametrize("text", EXPRESSIONS)
+def test_a_tree_without_links_is_read_alike_and_leaves_cel_python_s_parser_alone(text: str) -> None:
+    before = places(outcome(cel_python(), text))
+    for parser in (grammar.load(), cel_python()):
+        assert read(grammar.short(parser, TRANSPARENT), text) == read(parser, text)
+
+    assert places(outcome(cel_python(), text)) == before
+
+
+@pytest.mark.fuzz
+def test_random_expressions_whole_and_cut_are_read_alike_without_links() -> None:
+    whole = grammar.load()
+    short = grammar.short(whole, TRANSPARENT)
+    draw, generator = random.Random(1), Untyped(1)
+    found = []
+    for _ in range(500):
+        text = generator.expression()
+        at, to = sorted(draw.choices(range(len(text) + 1), k=2))
+        for one in (text, text[:at] + draw.choice(["", ")", "(", "||", "!", " true"]) + text[to:]):
+            found.append(read(whole, one))
+            assert found[-1] == read(short, one), one
+    trees = sum(isinstance(one, Node) for one in found)
+    assert 500 <= trees < len(found) - 100
 
 
 @pytest.mark.parametrize("changed", ["lark", "grammar"])
