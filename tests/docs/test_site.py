@@ -61,6 +61,19 @@ def test_a_broken_link_an_anchor_and_a_page_nobody_finds_are_errors(
         assert said in done.stderr
 
 
+def test_what_a_line_announces_follows_it(docs: Path) -> None:
+    """A rewriting once lost the command behind a colon."""
+    lost = [
+        f"{page.name}: {line}"
+        for page in pages(docs)
+        for line in re.findall(
+            r"^(.*:)\n\n(?:#|\Z)", page.read_text(encoding="utf-8"), re.MULTILINE
+        )
+    ]
+
+    assert lost == []
+
+
 def test_every_page_is_built(site: Path, docs: Path) -> None:
     built = {path.relative_to(site).with_suffix("") for path in site.rglob("*.html")}
 
