@@ -102,7 +102,8 @@ class Rates:
 
     client: Rate | None = Rate(100, 500)
     failures: Rate | None = Rate(10, 100)
-    identity: Rate | None = Rate(50, 500)
+    identity: Rate | None = Rate(100, 10_000)
+    """Of a rollout all pods are one subject: 2,000 nodes that pull four images ask 8,000 times."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,18 @@ def test_looking_takes_nothing() -> None:
     ]
 
 
+def test_the_pods_of_a_large_rollout_may_all_ask_by_default() -> None:
+    """All are one subject: 2,000 nodes that pull four images within ten seconds."""
+    clock = Clock()
+    limit = RateLimit(Rates().identity, clock)
+    waits = []
+    for number in range(8_000):
+        clock.now = number / 800
+        waits.append(limit.take("https://kubernetes.default.svc system:serviceaccount:shop:web"))
+
+    assert set(waits) == {0}
+
+
 def test_a_bucket_never_holds_more_than_the_burst() -> None:
     clock = Clock()
     limit = RateLimit(Rate(1, 2), clock)
