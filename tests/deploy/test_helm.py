@@ -214,7 +214,8 @@ def test_the_rendered_configurations_are_understood(render: Render, tmp_path: Pa
         (tmp_path / file).write_text(text)
 
     assert POLICY == data["policy.yaml"]
-    assert "*:5001" == str(*read_settings(tmp_path / "server.yaml").listen)
+    listen = read_settings(tmp_path / "server.yaml").listen
+    assert ["*:5001", "*:5003"] == [str(one) for one in listen]
     assert "127.0.0.1:5002" == str(*read_proxy_settings(tmp_path / "proxy.yaml").listen)
 
 

@@ -179,7 +179,7 @@ def test_a_right_to_everything_is_seen(folder: Path, key: str) -> None:
         ),
         ("ServiceAccount", lambda one: one["metadata"].update(name="x"), "which there is not"),
         ("Deployment", lambda one: pod(one)["volumes"].pop(), "mounts other volumes"),
-        ("Deployment", lambda one: box(one)["ports"].clear(), "asks the port 'http'"),
+        ("Deployment", lambda one: box(one)["ports"].clear(), "asks the port 'probes'"),
     ],
 )
 def test_each_loose_end_is_seen(folder: Path, kind: str, change: Change, complaint: str) -> None:
@@ -211,19 +211,20 @@ def mounted(source: Path, target: Path) -> None:
 
 def test_the_token_server_serves_from_what_is_mounted(folder: Path, tmp_path: Path) -> None:
     """With the Secret's files alone: the authority's key, root.key, stays with whoever rotates."""
-    (port,) = free_ports(1)
+    port, probes = free_ports(2)
     assert run([*TOKEN_SERVER, "keys", "new", tmp_path / "made"]).returncode == 0
     mounted(tmp_path / "made", tmp_path / "keys")
     mounted(folder / "example" / "policy", tmp_path / "policy")
     text = (folder / "token-server" / "server.yaml").read_text()
-    assert '"*:5001"' in text
-    (tmp_path / "server.yaml").write_text(text.replace('"*:5001"', f"127.0.0.1:{port}"))
+    assert '["*:5001", "*:5003"]' in text
+    own = text.replace('"*:5001", "*:5003"', f'"127.0.0.1:{port}", "127.0.0.1:{probes}"')
+    (tmp_path / "server.yaml").write_text(own)
     command = [*TOKEN_SERVER, "--config", tmp_path / "server.yaml"]
     with running(command, port, tmp_path / "log"):
         healthy = folder.parent / "healthy.py"
-        done = run([sys.executable, "-I", healthy, str(port)])
+        done = [run([sys.executable, "-I", healthy, str(one)]) for one in (port, probes)]
 
-    assert done.returncode == 0
+    assert [0, 0] == [one.returncode for one in done]
 
 
 def test_the_proxy_s_configuration_is_understood(folder: Path, tmp_path: Path) -> None:
@@ -249,7 +250,24 @@ def test_the_servers_agree_with_each_other_and_with_the_manifests(folder: Path) 
         for one in part(folder, "token-server")
         if one["kind"] == "Deployment"
     ]
-    assert server["listen"] == f"*:{box_[0]['ports'][0]['containerPort']}"
+    assert server["listen"] == [f"*:{one['containerPort']}" for one in box_[0]["ports"]]
+
+
+def test_the_kubelet_asks_the_token_server_where_no_client_waits(folder: Path) -> None:
+    """Connections that wait to be accepted in a storm would keep its probes waiting."""
+    things = part(folder, "token-server")
+    [box_] = [pod(one)["containers"][0] for one in things if one["kind"] == "Deployment"]
+    [service] = [one for one in things if one["kind"] == "Service"]
+    [network] = [one for one in things if one["kind"] == "NetworkPolicy"]
+    offered = {one["targetPort"] for one in service["spec"]["ports"]}
+    admitted = {one["port"] for one in network["spec"]["ingress"][0]["ports"]}
+    probed = {
+        box_[probe]["httpGet"]["port"]
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe")
+    }
+
+    assert {"probes"} == probed
+    assert {"http"} == offered == admitted
 
 
 def test_nginx_does_what_the_tested_configuration_does(folder: Path, repository: Path) -> None:
