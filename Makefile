@@ -103,7 +103,7 @@ bench: $(STAMP) ## measure, as ratios within one run
 
 .PHONY: soak
 soak: $(STAMP) ## run two controllers through outages, kills and clock jumps for SOAK_SECONDS (default 1800)
-	@$(BIN)/python bench/soak_controller.py $${SOAK_SECONDS:-1800}
+	@$(BIN)/python bench/soak/soak_controller.py $${SOAK_SECONDS:-1800}
 
 .PHONY: docs
 docs: $(STAMP) ## build the documentation's site in site/, warnings are errors

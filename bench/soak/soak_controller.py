@@ -7,7 +7,7 @@ quiet namespace has to be served within 30 seconds of the API server's return.  
 account has a good token, nothing is left over, and no process has had more than 256 MiB, or more
 descriptors or threads than a fixed number.
 
-    python bench/soak_controller.py [SECONDS]
+    python bench/soak/soak_controller.py [SECONDS]
 
 Run by `make soak`; exits with 1 when something is not so.
 """
