@@ -27,6 +27,7 @@ from regauth.controller.naming import NOT_MANAGED
 from regauth.controller.observing.api_errors import ApiError
 from regauth.controller.observing.cluster import Cluster, Object
 from regauth.controller.observing.docker_config import TYPE
+from regauth.controller.observing.watching import Watcher
 from regauth.controller.planning.entitlements import Entitlements
 from regauth.controller.settings import Election, Registry, Selection
 
@@ -140,18 +141,25 @@ class Scenario:
         while (key := controller.queue.take()) is not None:
             controller.work(key)
 
-    @staticmethod
-    def _watch(controller: Controller) -> None:
-        def watch(kind: str) -> None:
-            controller.watches.watchers[kind].seconds = 1
-            with suppress(ApiError):
-                controller.watches.watchers[kind].watch()
+    def _watch(self, controller: Controller) -> None:
+        """Begin each watch, and end it when it was answered."""
+        watchers = controller.watches.watchers.values()
 
-        threads = [
-            threading.Thread(target=watch, args=(kind,)) for kind in controller.watches.watchers
-        ]
+        def watch(watcher: Watcher[Any]) -> None:
+            with suppress(ApiError):
+                watcher.watch()
+
+        def answered() -> bool:
+            return len(
+                [one for one in self.api.seen if "watch" in one.query and one.status]
+            ) == len(watchers)
+
+        threads = [threading.Thread(target=watch, args=(one,)) for one in watchers]
         for thread in threads:
             thread.start()
+        wait_for(answered, "the answers to the watches")
+        for one in watchers:
+            one.stop()
         for thread in threads:
             thread.join()
 
