@@ -22,7 +22,9 @@ import select
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 PRELOADED = (
@@ -64,6 +66,24 @@ too late to rewrite the plugin's assertions.
 NO_HYPOTHESIS = "-p no:hypothesispytest"
 """pytest's options for a program: who installs policytest has no Hypothesis, and its import is slow."""
 MAX_REQUEST = 1 << 20
+POLICY = """
+version: 1
+services: [registry.example.com]
+providers:
+  github:
+    issuer: https://token.actions.githubusercontent.com
+    audience: https://registry.example.com
+    claims: github-actions
+grants:
+  - {name: push, when: claims.ref == "refs/heads/main", repositories: [acme/**], actions: [push]}
+"""
+SUITE = """
+at: 2026-11-01T12:00:00Z
+tokens:
+  main: {profile: github-actions, claims: {repository: acme/app}}
+tests:
+  - {name: push, grid: "token repository push\\nmain acme/app A"}
+"""
 
 
 def main(listener: int) -> None:
@@ -114,9 +134,41 @@ def preload() -> None:
             importlib.import_module(name)
     for name in importlib.import_module("_pytest.config").default_plugins:
         importlib.import_module(f"_pytest.{name}")
+    rehearse()
     assert "prometheus_client" not in sys.modules
     gc.collect()
     gc.freeze()
+
+
+def rehearse() -> None:
+    """
+    Run one suite, so that no program begins with what is the same in each.
+
+    This is the rewriting of pytest's plugins, which an import before a run would prevent, and what is
+    worked out once: the lexer of CEL, the claim schema.  It is half of a program that runs a small
+    suite.  What comes of the suite is not looked at here.
+    """
+    with contextlib.suppress(ModuleNotFoundError), tempfile.TemporaryDirectory() as folder:
+        policytest = importlib.import_module("regauth.policytests.cli").main
+        shown = [os.dup(1), os.dup(2)]
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        here, environment = Path.cwd(), dict(os.environ)
+        try:
+            os.dup2(nowhere, 1)
+            os.dup2(nowhere, 2)
+            os.chdir(folder)
+            os.environ["PYTEST_ADDOPTS"] = NO_HYPOTHESIS
+            Path("policy").mkdir()
+            Path("policy/policy.yaml").write_text(POLICY)
+            Path("rehearsal.policytest.yaml").write_text(SUITE)
+            policytest([])
+        finally:
+            os.chdir(here)
+            os.environ.clear()
+            os.environ.update(environment)
+            for number, stream in enumerate(shown, start=1):
+                os.dup2(stream, number)
+            close(*shown, nowhere)
 
 
 def ended() -> Iterator[tuple[int, int]]:
