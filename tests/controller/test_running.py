@@ -21,6 +21,8 @@ from regauth.controller.configuration import read_configuration
 from regauth.controller.event_log import ControllerLog
 from regauth.controller.kube_controller import _configuration
 from regauth.controller.running import Process
+from tests.conftest import REPOSITORY
+from tests.deploy.expressions import Scrape, asked
 from tests.forkserver.programs import forked
 from tests.ports import free_ports
 
@@ -31,6 +33,7 @@ from .kube_apiserver import KubeApiServer
 from .listening import Request, StatusError
 
 SECRET = "builder-pull-secret"
+MONITORING = REPOSITORY / "deploy" / "monitoring"
 PROGRAM = forked("kube-controller")
 OWN_PROCESS = (sys.executable, "-m", "regauth.controller.kube_controller")
 """
@@ -190,7 +193,11 @@ def test_it_works_tells_of_itself_and_ends_when_asked(api: Api, site: Site) -> N
         "the reference",
     )
     page = site.get("/metrics")[1].decode()
+    scrape = Scrape(page)
+    monitored = [one for one in asked(MONITORING) if "kube_controller" in one.programs]
 
+    assert len(monitored) > 10
+    assert [fault for one in monitored for fault in scrape.lacks(one)] == []
     assert (200, 200, 200, 404) == tuple(
         site.get(path)[0] for path in ("/healthz", "/readyz", "/leader", "/other")
     )
