@@ -225,7 +225,11 @@ def running(command: list[str], port: int) -> Iterator[tuple[int, float]]:
         yield process.pid, time.perf_counter() - began
     finally:
         process.terminate()
-        process.wait(30)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:  # docker_auth answers all who wait before it ends
+            process.kill()
+            process.wait()
 
 
 def memory_of(pid: int) -> float:
