@@ -1,9 +1,10 @@
 """
 The author's clock: what `policytest check` costs, as ratios within one run.
 
-A small policy is compared with a bare import of what any run of policytests needs; large ones with
-a commit of before expressions of one shape shared a parse (`BASE`), which is taken from git.
-Medians of interleaved rounds of CPU seconds, all modules with bytecode, as an installation has it.
+A small policy is compared with a bare import of what any run of policytests needs; large ones, and
+a large grid, with a commit of before expressions of one shape shared a parse (`BASE`), which is
+taken from git.  Medians of interleaved rounds of CPU seconds, all modules with bytecode, as an
+installation has it.
 """
 
 import os
@@ -47,6 +48,19 @@ GRANT = """\
     repositories: [acme/app-{0}, acme/app-{0}/**]
     actions: [pull, push]
 """
+GRID = """\
+at: 2026-11-01T12:00:00Z
+tokens:
+  main:
+    profile: github-actions
+    claims: {repository: acme/app-0, repository_owner_id: "1342004", ref: refs/heads/main}
+  branch: {from: main, claims: {ref: refs/heads/x}}
+tests:
+  - name: grid
+    grid: |
+      token repository pull push
+"""
+CELLS = 20_000
 
 
 def policy(folder: Path, grants: int) -> Path:
@@ -54,6 +68,19 @@ def policy(folder: Path, grants: int) -> Path:
     text = HEAD + "".join(GRANT.format(number) for number in range(grants))
     (folder / "policy.yaml").write_text(text, encoding="utf-8")
     return folder
+
+
+def grid(root: Path, cells: int) -> Path:
+    """Write a repository with a policy of five grants and a grid of so many cells, all green."""
+    (root / ".git").mkdir(parents=True)
+    policy(root / "policy", 5)
+    rows = "".join(
+        f"      {token} acme/app-0/image-{number} {marks}\n"
+        for token, marks in (("main", "A A"), ("branch", ". ."))
+        for number in range(cells // 4)
+    )
+    (root / "grid.policytest.yaml").write_text(GRID + rows, encoding="utf-8")
+    return root
 
 
 def seconds(environment: dict[str, str], code: str, *arguments: str) -> float:
@@ -107,6 +134,10 @@ def main() -> None:
                 rounds, (environment, CHECK, "check", large), (base, CHECK, "check", large)
             )
             print(f"  {found:.2f} (at most {bound})")
+        cells = ("-p", "no:cacheprovider", str(grid(folder / "grid", CELLS)))
+        print(f"policytest of {CELLS} green cells to the same of {BASE}")
+        found = ratio(3, (environment, CHECK, *cells), (base, CHECK, *cells))
+        print(f"  {found:.2f} (at most 0.6)")
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ class _UncollectedSuite(pytest.File):
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options, and put the command's own reporter in the place of pytest's."""
+    _check_processes(config)
     if config.getoption("policytest_usage_log"):
         from regauth.policytests.collection.usage_logs import check  # noqa: PLC0415 - only runs that ask for it pay
 
@@ -69,6 +70,23 @@ def pytest_configure(config: pytest.Config) -> None:
         from regauth.policytests.reports.terminal import install  # noqa: PLC0415 - only the command pays for it
 
         install(config)
+
+
+def _check_processes(config: pytest.Config) -> None:
+    """
+    Refuse pytest-xdist beside what is measured of all cases: each process knows only its own.
+
+    Raises:
+        pytest.UsageError: A gate would pass unmeasured, or a report would have a part of the cases.
+    """
+    if getattr(config.option, "dist", "no") == "no":
+        return
+    for name in ("cov-fail-under", "min-mutation-score", "mutate", "format", "html"):
+        if config.getoption(f"policytest_{name.replace('-', '_')}"):
+            shown = f"--{name}" if "--policytest-front" in config.invocation_params.args else ""
+            raise pytest.UsageError(
+                f"{shown or f'--policytest-{name}'} needs all cases in one process; leave out -n"
+            )
 
 
 @pytest.fixture(name="policytest", scope="session")

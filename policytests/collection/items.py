@@ -22,6 +22,7 @@ from regauth.policytests.execution.judging import CaseOutcome, Judgment
 from regauth.policytests.execution.run import Loaded, SuiteError
 
 from .recorder import recorder_of
+from .short_way import ShortItem
 from .snapshots import SnapshotMismatchError, compare
 
 if TYPE_CHECKING:
@@ -95,11 +96,12 @@ def table(snapshot: "SnapshotAssertion") -> None:
     del snapshot
 
 
-class CaseItem(pytest.Function):
+class CaseItem(ShortItem):
     """One case of a suite."""
 
     loaded: Loaded
     one: Case
+    _judgment: Judgment | None = None
 
     def prepare(self, loaded: Loaded, one: Case) -> None:
         """Give the item its case."""
@@ -121,19 +123,26 @@ class CaseItem(pytest.Function):
         This runs in pytest's set-up, because pytest reports an exception there as an error and not
         as a failure.
         """
-        self._judgment = self.judge()
-        if self._judgment.outcome is CaseOutcome.ERROR:
-            raise CaseError(self._judgment.summary)
+        judgment = self.judge()
+        if judgment.outcome is CaseOutcome.ERROR:
+            raise CaseError(judgment.summary)
 
     def judge(self) -> Judgment:
-        """Judge the case."""
-        self.loaded.judged.append(self.one)
-        return self.one.judge(self.loaded.evaluation)
+        """Judge the case, once."""
+        if self._judgment is None:
+            self.loaded.judged.append(self.one)
+            self._judgment = self.one.judge(self.loaded.evaluation)
+        return self._judgment
+
+    def passes(self) -> bool:
+        """Tell whether the case holds."""
+        return self.judge().outcome is CaseOutcome.PASSED
 
     def runtest(self) -> None:
         """Fail if the case does not hold."""
-        if self._judgment.outcome is CaseOutcome.FAILED:
-            raise CaseFailed(self._judgment.summary)
+        judgment = self.judge()
+        if judgment.outcome is CaseOutcome.FAILED:
+            raise CaseFailed(judgment.summary)
 
     def reportinfo(self) -> tuple[os.PathLike[str] | str, int | None, str]:
         """Return the place of the case in its suite."""
@@ -165,6 +174,10 @@ class CaseItem(pytest.Function):
 
 class SnapshotItem(CaseItem):
     """A snapshot of what tokens can do."""
+
+    def passes(self) -> bool:
+        """Return False: pytest makes the fixture that compares the table."""
+        return False
 
     def setup(self) -> None:
         """Judge the case, and make the `snapshot` fixture."""

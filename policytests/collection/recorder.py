@@ -19,6 +19,7 @@ from regauth.policytests.execution.run import Loaded, Run
 from regauth.policytests.exit_codes import GATE_MISSED, POLICY_BROKEN, USAGE
 from regauth.policytests.reports.report import Broken, CaseResult, Report, Threshold, analyse
 
+from .short_way import ShortWay
 from .snapshots import UnreachedSnapshots
 
 MAX_TOLD: Final = 10
@@ -187,6 +188,7 @@ def recorder_of(config: pytest.Config) -> Recorder:
         recorder = config.stash[RECORDER] = Recorder(Run.at(config.rootpath), config)
         config.pluginmanager.register(recorder, "policytest-recorder")
         config.pluginmanager.register(recorder.snapshots, "policytest-snapshots")
+        config.pluginmanager.register(ShortWay(), "policytest-short-way")
     return recorder
 
 

@@ -167,6 +167,22 @@ def test_a_wrong_option_is_answered_in_the_commands_name(tmp_path: Path) -> None
     assert (4, True) == (done.returncode, "policytest: error: unrecognized" in done.stderr)
 
 
+@pytest.mark.parametrize("option", ["--cov-fail-under=1", "--mutate", "--html=r.html"])
+def test_what_needs_all_cases_is_refused_in_several_processes(
+    house: Repository, option: str
+) -> None:
+    house.suite(GRID)
+    done = run(house.root, "-n", "2", option)
+    told = f"{option.partition('=')[0]} needs all cases in one process; leave out -n"
+    assert (4, True) == (done.returncode, told in done.stderr), done.stderr
+    assert not (house.root / "r.html").exists()
+
+
+def test_several_processes_run_every_case(house: Repository) -> None:
+    house.suite(GRID)
+    assert "4 passed" in run(house.root, "-n", "2").stdout
+
+
 def test_a_report_that_cannot_be_written_is_said_and_no_success(house: Repository) -> None:
     house.suite(GRID)
     done = run(house.root, "--html", "nowhere/report.html", "-f", "junit=junit.xml")
