@@ -76,7 +76,7 @@ fuzz: $(STAMP) ## run the generated tests for FUZZ_SECONDS (default 600), from a
 	@export SEED=$${SEED:-$$RANDOM} FUZZ_SECONDS=$${FUZZ_SECONDS:-600}; echo "SEED=$$SEED"; $(BIN)/python -m pytest -q tests -m fuzz
 
 .PHONY: test-kube
-test-kube: $(STAMP) ## test the controller with a real kube-apiserver too; outages, which mostly wait, beside the rest
+test-kube: $(STAMP) ## run the tests that ask a real kube-apiserver; outages, which mostly wait, beside the others
 	@[ -x "$${KUBEBUILDER_ASSETS:-}/kube-apiserver" ] && [ -x "$${KUBEBUILDER_ASSETS:-}/etcd" ] || { \
 	  echo "KUBEBUILDER_ASSETS must name a folder with kube-apiserver and etcd.  With Go, fetched:" >&2; \
 	  echo '  eval "$$(go run sigs.k8s.io/controller-runtime/tools/setup-envtest@latest use -p env)"' >&2; \
@@ -86,7 +86,7 @@ test-kube: $(STAMP) ## test the controller with a real kube-apiserver too; outag
 
 .PHONY: kube-servers kube-pulls
 kube-servers:
-	@PATH="$(CURDIR)/$(PROGRAMS)/bin:$$PATH" $(BIN)/python -m pytest -q tests/controller tests/deploy/test_cluster.py
+	@PATH="$(CURDIR)/$(PROGRAMS)/bin:$$PATH" $(BIN)/python -m pytest -q -m kube tests/controller tests/deploy/test_cluster.py
 kube-pulls:
 	@PATH="$(CURDIR)/$(PROGRAMS)/bin:$$PATH" $(BIN)/python -m pytest -q tests/e2e/test_pull_secret.py tests/e2e/test_moving.py tests/e2e/test_outage.py
 

@@ -34,6 +34,16 @@ only_own = pytest.mark.parametrize("api", [OWN], indirect=True)
 only_real = pytest.mark.parametrize("api", [REAL], indirect=True)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what asks a real API server: `make test-kube` runs this alone, and `make test` the rest."""
+    for item in items:
+        if isinstance(item, pytest.Function):
+            params = item.callspec.params if hasattr(item, "callspec") else {}
+            if params.get("api") == REAL or "kube_apiserver" in item.fixturenames:
+                item.add_marker("kube")
+
+
 @pytest.fixture
 def clock() -> Clock:
     return Clock()

@@ -23,7 +23,7 @@ from tests.forkserver.programs import forked
 
 from .objects import kustomized, name, read
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.kube]
 
 NAMESPACE = "registry-auth"
 EXAMPLE = Path("deploy", "kubernetes", "example")
