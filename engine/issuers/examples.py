@@ -8,7 +8,7 @@ The given claims stay.  A value that follows from them by a relation comes befor
 For `repository: other/app` the owner is `other`, and the subject begins with `repo:other/app`.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
@@ -90,6 +90,52 @@ def derived(
     return Derived(filling.claims, filling.origins)
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """In which order the claims of a schema are added; the same for each of its tokens."""
+
+    schema: ClaimSchema
+    free: tuple[Path, ...]
+    """The claims that no relation speaks of."""
+    single: tuple[Path, ...]
+    ids: tuple[Path, ...]
+    """The claims that are the id of what another claim names."""
+    made: frozenset[Path]
+    """The claims that a template makes of others."""
+    making: tuple[Relation, ...]
+    """The relations that speak of a claim that is made of others."""
+
+
+_MAX_PLANS: Final = 256
+_PLANS: Final[dict[int, _Plan]] = {}
+"""By the `id` of their schema, which they keep alive: it holds mappings, so it has no hash."""
+
+
+def _plan(schema: ClaimSchema) -> _Plan:
+    found = _PLANS.get(id(schema))
+    if found is not None:
+        return found
+    related = _related(schema)
+    made = _made_of_others(schema)
+    ids = tuple(path for path in related if _named_by(schema, schema.claims[path]))
+    found = _Plan(
+        schema,
+        free=tuple(path for path in schema.claims if path not in related),
+        single=tuple(path for path in related if path not in made and path not in ids),
+        ids=ids,
+        made=made,
+        making=tuple(
+            relation
+            for relation in schema.relations
+            if not made.isdisjoint(path for path, _ in relation.then)
+        ),
+    )
+    if len(_PLANS) >= _MAX_PLANS:
+        _PLANS.clear()
+    _PLANS[id(schema)] = found
+    return found
+
+
 @dataclass(slots=True)
 class _Filling:
     """A token that is being made."""
@@ -106,21 +152,18 @@ class _Filling:
         """Add claims until none is missing; the order says what comes before what."""
         for path in _leaves(self.claims):
             self.origins[path] = GIVEN
-        related = _related(self.schema)
-        self.made = _made_of_others(self.schema)
-        ids = [path for path in related if _named_by(self.schema, self.schema.claims[path])]
-        single = [path for path in related if path not in self.made and path not in ids]
-        for path in self.schema.claims:
-            if path not in related:
-                self._add(path)
+        plan = _plan(self.schema)
+        self.made = plan.made
+        for path in plan.free:
+            self._add(path)
         for _ in range(_ROUNDS):
             # A claim that is made of others follows once they are there, an id once its name is.
             if not (
-                self._follow(made=False)
-                or any(map(self._add, single))
-                or self._follow(made=True)
-                or any(map(self._add, ids))
-                or any(map(self._add, self.made))
+                self._follow(self.schema.relations, made=False)
+                or any(map(self._add, plan.single))
+                or self._follow(plan.making, made=True)
+                or any(map(self._add, plan.ids))
+                or any(map(self._add, plan.made))
             ):
                 break
 
@@ -138,14 +181,15 @@ class _Filling:
 
     # What follows
 
-    def _follow(self, *, made: bool) -> bool:
+    def _follow(self, relations: Sequence[Relation], *, made: bool) -> bool:
         """
         Add a claim that is not there yet, with the value that follows from those that are.
 
         Args:
+            relations: Those that may give one.
             made: Whether to add a claim that is made of others; else one that they are made of.
         """
-        for relation in self.schema.relations:
+        for relation in relations:
             if not relation.applies(self.claims):
                 continue
             for path, constraint in relation.then:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from regauth.policytests.tokens.issuing import IssuerKeys
 from tests.policytests.conftest import Repository
 from tests.policytests.test_plugin import run
 
@@ -31,9 +32,10 @@ def shown(page: Path, *arguments: str) -> str:
     return done.stdout
 
 
-@pytest.fixture
-def page(house: Repository) -> Path:
-    """Return the report of a run with a failure."""
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory, issuer_keys: IssuerKeys) -> Path:
+    """Return the report of a run with a failure; all tests look at the same one."""
+    house = Repository(tmp_path_factory.mktemp("report"), issuer_keys)
     house.suite(SUITE)
     run(house.root, "--snapshot-update")
     run(house.root, "--mutate", "--html", "report.html")
@@ -51,7 +53,7 @@ def test_the_tables_coverage_and_filter_are_there(page: Path) -> None:
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason=NO_BROWSER)
-def test_the_filter_hides_what_does_not_match_and_keys_reach_it(page: Path) -> None:
+def test_the_filter_hides_what_does_not_match_and_keys_reach_it(page: Path, tmp_path: Path) -> None:
     script = """
     <script>
     document.dispatchEvent(new KeyboardEvent("keydown", {key: "/"}));
@@ -62,19 +64,19 @@ def test_the_filter_hides_what_does_not_match_and_keys_reach_it(page: Path) -> N
     box.value = ""; document.getElementById("only-bad").click();
     document.title = [focused, pushes, document.getElementById("shown").textContent].join("|");
     </script></body>"""
-    probe = page.with_name("probe.html")
+    probe = tmp_path / "probe.html"
     probe.write_text(page.read_text().replace("</body>", script))
     assert "<title>true|1 of 3|1 of 3</title>" in shown(probe)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason=NO_BROWSER)
 @pytest.mark.parametrize("width", [360, 1200])
-def test_the_page_never_scrolls_sideways(page: Path, width: int) -> None:
+def test_the_page_never_scrolls_sideways(page: Path, tmp_path: Path, width: int) -> None:
     script = """
     <script>
     document.title = document.documentElement.scrollWidth <= window.innerWidth;
     </script></body>"""
-    probe = page.with_name("probe.html")
+    probe = tmp_path / "probe.html"
     probe.write_text(page.read_text().replace("</body>", script))
     assert "<title>true</title>" in shown(probe, f"--window-size={width},800")
 
