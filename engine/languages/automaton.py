@@ -6,11 +6,13 @@ two languages share or make together, and the two questions.  Not here: patterns
 
 Both questions walk the product of two automata, breadth first, so that the text found is a
 shortest one.  The walk is bounded: beyond `MAX_STEPS` the question is undecided, and the caller
-must say nothing.
+must say nothing.  A caller with many questions bounds them together with `allowed`.
 """
 
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, TypeAlias, TypeVar
 
@@ -31,8 +33,52 @@ States: TypeAlias = frozenset[int]
 _At = TypeVar("_At", bound=Hashable)
 
 
+_PAIR: Final = 4
+"""How much more work it is to read a pair of moves than to look at a move."""
+
+
 class UncomparableError(Exception):
     """Two languages are too large to be compared."""
+
+
+class Work:
+    """Work that questions may take together, counted in moves that are looked at."""
+
+    def __init__(self, most: int, within: "Work | None" = None) -> None:
+        self._left = most
+        self._within = within
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether a question was left undecided because others took the work."""
+        return self._left < 0 or (self._within is not None and self._within.is_used_up)
+
+    def take(self, moves: int, weight: int = 1) -> None:
+        """
+        Count moves that are looked at; for the work that this is within, each has a weight.
+
+        Raises:
+            UncomparableError: They are more than are left.
+        """
+        self._left -= moves
+        if self._within is not None:
+            self._within.take(moves * weight)
+        if self._left < 0:
+            raise UncomparableError
+
+
+_ALLOWED: Final[ContextVar[Work | None]] = ContextVar("_ALLOWED", default=None)
+"""The work that all questions of the running thread or task take from; None: no such bound."""
+
+
+@contextmanager
+def allowed(work: Work) -> Iterator[None]:
+    """Let all questions inside take from the same work; beyond it each is undecided."""
+    before = _ALLOWED.set(work)
+    try:
+        yield
+    finally:
+        _ALLOWED.reset(before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +211,9 @@ def both(left: Nfa, right: Nfa) -> Nfa:
     numbers = {pair: number for number, pair in enumerate(waiting)}
     starts = frozenset(numbers.values())
     moves: list[Moves] = []
-    steps = 0
+    work = Work(MAX_STEPS, _ALLOWED.get())
     for first, second in waiting:  # it grows
-        steps += len(left.moves[first]) * len(right.moves[second])
-        if steps > MAX_STEPS:
-            raise UncomparableError
+        work.take(len(left.moves[first]) * len(right.moves[second]), _PAIR)
         found: list[tuple[Characters, int]] = []
         for read, to in left.moves[first]:
             for other, beside in right.moves[second]:
@@ -190,10 +234,10 @@ def find_common(left: Nfa, right: Nfa) -> str | None:
     Raises:
         UncomparableError: The languages are too large.
     """
-    work = _Work()
+    work = Work(MAX_WORK, _ALLOWED.get())
 
     def moves(at: tuple[int, int]) -> Iterator[tuple[Characters, tuple[int, int]]]:
-        work.take(len(left.moves[at[0]]) * len(right.moves[at[1]]))
+        work.take(len(left.moves[at[0]]) * len(right.moves[at[1]]), _PAIR)
         for first, to in left.moves[at[0]]:
             for second, beside in right.moves[at[1]]:
                 if both := characters.meet(first, second):
@@ -213,7 +257,7 @@ def find_outside(language: Nfa, other: Nfa) -> str | None:
     Raises:
         UncomparableError: The languages are too large.
     """
-    work = _Work()
+    work = Work(MAX_WORK, _ALLOWED.get())
 
     def moves(at: tuple[int, States]) -> Iterator[tuple[Characters, tuple[int, States]]]:
         for found, to in language.moves[at[0]]:
@@ -227,21 +271,8 @@ def find_outside(language: Nfa, other: Nfa) -> str | None:
     )
 
 
-class _Work:
-    """What one question has looked at."""
-
-    def __init__(self) -> None:
-        self._left = MAX_WORK
-
-    def take(self, moves: int) -> None:
-        """Count moves that are looked at; raises UncomparableError beyond `MAX_WORK`."""
-        self._left -= moves
-        if self._left < 0:
-            raise UncomparableError
-
-
 def _followers(
-    found: Characters, language: Nfa, states: States, work: _Work
+    found: Characters, language: Nfa, states: States, work: Work
 ) -> Iterator[tuple[Characters, States]]:
     """Split characters by the states they lead to from a set of states."""
     targets: dict[Characters, set[int]] = {}
@@ -270,15 +301,13 @@ def _shortest(
 ) -> str | None:
     waiting = deque(starts)
     reached: dict[_At, tuple[_At, str] | None] = dict.fromkeys(waiting)
-    steps = 0
+    steps = Work(MAX_STEPS, _ALLOWED.get())
     while waiting:
         at = waiting.popleft()
         if is_end(at):
             return _text(reached, at)
         for found, to in moves(at):
-            steps += 1
-            if steps > MAX_STEPS:
-                raise UncomparableError
+            steps.take(1)
             if to not in reached:
                 reached[to] = (at, characters.sample(found))
                 waiting.append(to)

@@ -10,7 +10,7 @@ left out of a question can only make it harder to find something: a finding is a
 question without an answer is no finding; it is counted.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Generic, TypeVar
 
@@ -19,6 +19,7 @@ from regauth.engine.cel.syntax.nodes import Binary, Constant, Has, path_of
 from regauth.engine.policy.patterns.names import Pattern, Wildcard
 from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
 from regauth.engine.source.problems import Location, Problem, Severity
+from regauth.policytests.execution.examples import claims_of
 from regauth.policytests.proofs import (
     About,
     Answer,
@@ -32,6 +33,7 @@ from regauth.policytests.proofs import (
 from regauth.policytests.proofs.comparison import are_apart
 from regauth.policytests.proofs.confirmation import Asked, ask
 from regauth.policytests.proofs.question import OUT_OF_STEPS
+from regauth.policytests.suites.writing import yaml_value
 
 from .places import Places
 from .strangers import as_issued, stranger_of
@@ -45,6 +47,9 @@ DEFAULT_STEPS: Final = 20_000_000
 STEPS_OF_A_QUESTION: Final = 1_000_000
 QUERY_STEPS: Final = 2_000
 """What putting a formula together counts: large policies have thousands of easy questions."""
+
+MAX_SHOWN: Final = 4
+"""How many claims of a stranger's token a finding shows."""
 
 _EVERY: Final = (About.ANY_JSON, About.SCHEMA)
 _ANY: Final = (About.ANY_JSON,)
@@ -223,30 +228,32 @@ class _FindingCollector:
         new = self._only([grant], self._near_denials.of(grant))
         new = replace(new, providers={provider.name: provider})
         answer = self._ask(grant.name, Question(new, self._nothing, assumptions=(stranger,)))
-        actions = dict.fromkeys(
-            witness.access.action
+        possible = [
+            (witness.access.action, claims)
             for witness in answer.witnesses
-            if self._is_possible(provider, witness)
-        )
+            for claims in self._possible(provider, witness)
+        ]
+        actions = dict.fromkeys(action for action, _ in possible)
         if actions:
             done = " and ".join(actions).replace("*", "list")
             message = (
                 f"strangers can {done} by this: it asks for nothing that only some customers of "
                 f"{provider.issuer} have"
             )
-            hint = f"say who may, in a rule of `{provider.name}` or in a condition here"
+            example = _example(provider, grant, possible[0][1])
+            hint = (
+                f"say who may, in a rule of `{provider.name}` or in a condition here. "
+                f"Such a token has {example}"
+            )
             self.found.warn(grant.location, "open-to-everybody", message, hint)
 
-    def _is_possible(self, provider: Provider, witness: Witness) -> bool:
-        """Tell whether a stranger can have a token like a witness's, by the engine."""
-        return any(
-            ask(
-                self._policy,
-                Asked(claims, witness.service, witness.access, witness.now, witness.at),
-                (provider.name,),
-            ).allowed
-            for claims in as_issued(provider, witness.claims)
-        )
+    def _possible(self, provider: Provider, witness: Witness) -> list[Mapping[str, object]]:
+        """Return a token like a witness's that a stranger can have, by the engine, if any."""
+        for claims in as_issued(provider, witness.claims):
+            asked = Asked(claims, witness.service, witness.access, witness.now, witness.at)
+            if ask(self._policy, asked, (provider.name,)).allowed:
+                return [claims]
+        return []
 
     # -- parts
 
@@ -302,6 +309,15 @@ class _FindingCollector:
         names = self.found.unanswered.setdefault(reason, [])
         if name not in names:
             names.append(name)
+
+
+def _example(provider: Provider, grant: Grant, claims: Mapping[str, object]) -> str:
+    """Say which token a stranger has: whose it is, and what the policy reads of it."""
+    read = claims_of([*grant.programs, *(rule.check for rule in provider.rules)])
+    whose = {one.path[0] for one in provider.claims.claims.values() if one.narrows}
+    shown = [name for name in claims if name in read] or [one for one in claims if one in whose]
+    listed = [f"`{name}: {yaml_value(claims[name])}`" for name in shown[:MAX_SHOWN]]
+    return ", ".join(listed)
 
 
 def _is_guard(part: Node) -> bool:

@@ -25,6 +25,7 @@ from .view import (
     ChangeView,
     columns,
     compared,
+    doubt,
     named,
     place_of,
     title,
@@ -98,6 +99,8 @@ def _witness(view: ChangeView, one: Comparison, witness: Witness, *, gained: boo
     ]
     for number, line in enumerate(shown):
         yield f"      {'token' if number == 0 else '':<8} {line}"
+    if said := doubt(allows, witness):
+        yield f"      {'':<8} ({said}; its claims may not fit each other)"
     if view.explained is not None:
         yield "      as a suite writes it"
         yield from (f"        {line}" for line in token(witness))
@@ -145,6 +148,7 @@ def _json(one: Comparison, answer: Answer, *, gained: bool) -> dict[str, object]
                 "at": witness.now.isoformat(),
                 "login": witness.at.isoformat(),
                 "claims": dict(witness.claims),
+                "possible": not doubt(allows, witness),
                 "allowedBy": witness.source,
                 "allowedAt": str(place_of(allows, witness.source)) or None,
                 "refusedBy": witness.obstacle,
@@ -218,7 +222,10 @@ def _markdown_direction(view: ChangeView, one: Comparison, *, gained: bool) -> I
             summary = f"the token of {cell(visible(str(witness.access)))}"
             yield from ("", f"<details><summary>{summary}</summary>", "", "```yaml")
             yield from (line.replace("```", "` ` `") for line in token(witness))
-            yield from ("```", "", "</details>")
+            yield "```"
+            if said := doubt(allows, witness):
+                yield from ("", f"{said}; its claims may not fit each other")
+            yield from ("", "</details>")
 
 
 # --- GitHub --------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from regauth.engine.source.foreign_text import visible
 from regauth.policytests.execution.examples import token, who
 
 from .comparison import Comparison
-from .view import ChangeView, columns, compared, named, title, unknown_words, witnesses
+from .view import ChangeView, columns, compared, doubt, named, title, unknown_words, witnesses
 
 _SECURITY: Final = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -70,7 +70,10 @@ def _page_direction(one: Comparison, *, gained: bool) -> Iterator[str]:
     heads = "".join(f"<th scope='col'>{name}</th>" for name in columns(gained=gained))
     yield f"<div class='scroll'><table><thead><tr>{heads}</tr></thead><tbody>"
     for witness in witnesses(answer):
-        written = escape("\n".join(token(witness)))
+        lines = [*token(witness)]
+        if said := doubt(allows, witness):
+            lines.append(f"# {said}; its claims may not fit each other")
+        written = escape("\n".join(lines))
         details = f"<details><summary>token</summary><pre>{written}</pre></details>"
         yield f"<tr><td class='{'bad' if gained else 'out'}'>{escape(visible(str(witness.access)))}"
         yield f"</td><td>{escape(visible(who(witness)))}{details if witness.provider else ''}</td>"

@@ -12,6 +12,7 @@ from typing import Final
 from regauth.engine.policy.policy import Policy
 from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.problems import Location
+from regauth.policytests.execution.examples import UNLIKELY, is_unlikely
 from regauth.policytests.exit_codes import NEW_ACCESS, NOT_EXCLUDED
 from regauth.policytests.proofs import About, Answer, Longer, Unknown, Witness
 from regauth.policytests.wording import counted
@@ -121,6 +122,11 @@ def place_of(policy: Policy | None, name: str) -> Location:
         return policy.anonymous.location
     found = [one for one in (*policy.denials, *policy.grants) if one.name == name]
     return found[0].location if found else Location("")
+
+
+def doubt(policy: Policy | None, witness: Witness) -> str:
+    """Return what is said of a witness that no known token is like; "" of any other."""
+    return UNLIKELY if policy is not None and is_unlikely(policy, witness) else ""
 
 
 def named(policy: Policy | None, source: str) -> str:

@@ -16,6 +16,7 @@ from typing import Final
 
 from regauth.engine.cel.syntax.nodes import definition_of
 from regauth.engine.compiler.document import Document
+from regauth.engine.languages import Work, allowed
 from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
 from regauth.engine.source.nodes import Entry, MappingNode, Node, ScalarNode, SequenceNode
 from regauth.engine.source.problems import Location, Problem
@@ -33,6 +34,13 @@ from .subject import CHANGING, Condition, LintFinding, Path, named_by
 from .templates import TEMPLATE_CASE, template_case
 from .together import impossible_together
 from .values import VALUE_CODES, value_findings
+
+_MAX_WORK_OF_CONDITION: Final = 400_000
+"""How much work one condition's lints do in comparing languages; usual ones take a twentieth."""
+_MAX_WORK: Final = 10_000_000
+"""How much work the lints of a whole policy do, or more if it has very many statements."""
+_MAX_WORK_OF_STATEMENT: Final = 40_000
+"""How much of it each statement of a large policy may take on average."""
 
 _OF_CONDITIONS: Final = {
     **CONDITION_LINTS,
@@ -56,6 +64,7 @@ _OF_GRANTS: Final = {
     "fork-builds": fork_builds,
 }
 SERVICE_HOST: Final = "service-host"
+UNCHECKED_CONDITION: Final = "unchecked-condition"
 CODES: Final = (
     *_OF_CONDITIONS,
     *VALUE_CODES,
@@ -65,6 +74,7 @@ CODES: Final = (
     *_OF_GRANTS,
     TEMPLATE_CASE,
     SERVICE_HOST,
+    UNCHECKED_CONDITION,
 )
 """The codes of all lints."""
 
@@ -81,16 +91,23 @@ def lint(policy: Policy, written: Document, now: datetime | None) -> Iterator[Pr
         written: The same as written, for positions.
         now: The time, with its zone; without it nothing is said about what has expired.
     """
-    yield from _lint_conditions(policy, written)
+    statements = len(policy.grants) + len(policy.denials)
+    work = Work(max(_MAX_WORK, _MAX_WORK_OF_STATEMENT * statements))
+    yield from _lint_conditions(policy, written, work)
     yield from lookup_findings(policy, written)
+    with allowed(work):
+        found = [*_lint_providers(policy, written), *_lint_statements(policy, now)]
+    yield from found
+    for node, offset, case in template_case(policy, written):
+        place = node.locate(offset + case.start, offset + case.end)
+        yield _problem(place, TEMPLATE_CASE, case)
+
+
+def _lint_providers(policy: Policy, written: Document) -> Iterator[Problem]:
     for entry, provider in _providers(policy, written):
         for code, check in _OF_PROVIDERS.items():
             for found in check(provider, policy):
                 yield _problem(entry.key.location, code, found)
-    yield from _lint_statements(policy, now)
-    for node, offset, found in template_case(policy, written):
-        place = node.locate(offset + found.start, offset + found.end)
-        yield _problem(place, TEMPLATE_CASE, found)
 
 
 def _lint_statements(policy: Policy, now: datetime | None) -> Iterator[Problem]:
@@ -105,13 +122,29 @@ def _lint_statements(policy: Policy, now: datetime | None) -> Iterator[Problem]:
         yield _problem(statement.location, SERVICE_HOST, found)
 
 
-def _lint_conditions(policy: Policy, written: Document) -> Iterator[Problem]:
+def _lint_conditions(policy: Policy, written: Document, whole: Work) -> Iterator[Problem]:
     for node, condition in _conditions(policy, written):
-        for code, check in _OF_CONDITIONS.items():
-            for found in check(condition):
-                yield _problem(node.locate(found.start, found.end), code, found)
-        for code, found in value_findings(condition):
+        work = Work(_MAX_WORK_OF_CONDITION, whole)
+        with allowed(work):
+            findings = list(_findings(condition))
+        for code, found in findings:
             yield _problem(node.locate(found.start, found.end), code, found)
+        if work.is_used_up:
+            yield _problem(node.location, UNCHECKED_CONDITION, _UNCHECKED)
+
+
+def _findings(condition: Condition) -> Iterator[tuple[str, LintFinding]]:
+    for code, check in _OF_CONDITIONS.items():
+        for found in check(condition):
+            yield code, found
+    yield from value_findings(condition)
+
+
+_UNCHECKED: Final = LintFinding(
+    "it takes too much work to compare this condition with what its claims can be, "
+    "so some mistakes in it are not reported",
+    "write simpler patterns, or make several grants of it",
+)
 
 
 def _problem(location: Location, code: str, found: LintFinding) -> Problem:

@@ -953,6 +953,9 @@ grants:
         assert line[problem.location.column - 1 :] == "claims.repository"
 
 
+HARD = '(claims.ref.matches("^.*a.{30}b$") || claims.ref.matches("^.*c.{20}d$"))'
+"""A condition on a claim of which three make languages that are too large to be compared."""
+
 FIRING: Mapping[str, str] = {
     "mutable-name": REST % ("github", 'claims.repository_owner == "acme"'),
     "subject-text": REST % ("github", 'claims.sub == "repo:acme/app:pull_request"'),
@@ -963,6 +966,7 @@ FIRING: Mapping[str, str] = {
         "github",
         'claims.run_id == "7" && claims.event_name == "push" || claims.ref == "refs/heads/main"',
     ),
+    "unchecked-condition": REST % ("github", " && ".join(HARD for _ in range(3))),
     "only-excluded": "\ngrants: [{name: g, when: 'claims.ref != \"refs/heads/dev\"', "
     "repositories: [a], actions: [pull, push]}]\n",
     "unanchored-matches": REST % ("github", 'claims.ref.matches("v1")'),
@@ -1288,6 +1292,25 @@ class TestOnlyExcluded:
 
     def test_a_denial_of_other_refs_is_good(self) -> None:
         assert "only-excluded" not in of_denial('claims.ref != "refs/heads/main"')
+
+
+class TestUncheckedCondition:
+    def test_each_condition_has_its_own_bound(self) -> None:
+        hard = " && ".join(HARD for _ in range(3))
+        grants = [
+            {"name": name, "when": when, "repositories": ["a"], "actions": ["pull"]}
+            for name, when in {"a": hard, "b": 'claims.event_name == "pushed"', "c": hard}.items()
+        ]
+        said = found(HEAD + f"grants: {json.dumps(grants)}\n")
+        assert said.count("unchecked-condition") == 2
+        assert "impossible-value" in said
+
+    def test_the_whole_policy_has_a_bound(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(lints, "_MAX_WORK", 0)
+        monkeypatch.setattr(lints, "_MAX_WORK_OF_STATEMENT", 0)
+        assert "unchecked-condition" in of_condition(
+            'claims.ref.contains("a") && claims.ref.contains("b")', "github"
+        )
 
 
 class TestUnbracketedOr:

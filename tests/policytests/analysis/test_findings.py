@@ -154,6 +154,12 @@ def test_what_strangers_get_is_found(when: str, rule: str, *, is_open: bool) -> 
     assert ["open-to-everybody"] * is_open == listed
 
 
+def test_what_strangers_get_comes_with_a_token_of_theirs() -> None:
+    when = "when: 'claims.ref == \"refs/heads/main\"',"
+    [problem] = found(PUSH.replace("WHEN", when), "").problems
+    assert 'Such a token has `ref: "refs/heads/main"`' in (problem.hint or "")
+
+
 def test_a_provider_of_ones_own_has_no_strangers() -> None:
     text = with_rules("").replace(".com\n", ".com/acme\n", 1)
     compilation = compile_policy({"policy.yaml": text + PUSH.replace("WHEN", "")})

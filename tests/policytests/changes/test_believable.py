@@ -1,5 +1,6 @@
 """Witnesses of a change: possible tokens, written as a suite writes them."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,8 +8,10 @@ import pytest
 
 from regauth.engine import Policy, compile_policy
 from regauth.engine.files import read_policy_folder
-from regauth.policytests.changes import comparison
+from regauth.policytests.changes import comparison, formats
 from regauth.policytests.changes.comparison import compare
+from regauth.policytests.changes.view import AcceptedResults, ChangeView
+from regauth.policytests.execution.examples import UNLIKELY
 from regauth.policytests.proofs import Witness
 from regauth.policytests.proofs.confirmation import Asked, ask
 from regauth.policytests.tokens.coherence import contradictions
@@ -89,6 +92,13 @@ def test_a_witness_that_no_token_can_be_stays_the_provers(repository: Path) -> N
     """A condition on an event that no workflow has is met by no possible token."""
     old = 'claims.ref == "refs/heads/main"'
     base, head = change(repository, "github-actions", old, 'claims.ref == "refs/remotes/x"')
-    found = gained(base, head)
+    compared = compare(base, head, ("base", "head"), 20_000_000, AT)
+    found = compared.gained.witnesses
 
+    assert found
     assert all(one.written is None for one in found)
+    view = ChangeView([compared], "base", "head", AcceptedResults())
+    for write in (formats.text, formats.markdown, formats.html):
+        assert UNLIKELY in write(view)
+    documents = json.loads(formats.json_text(view))["policies"][0]["gained"]["witnesses"]
+    assert [one["possible"] for one in documents] == [False] * len(found)
