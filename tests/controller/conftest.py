@@ -27,7 +27,8 @@ from .api_server import ApiServer
 from .clocks import Clock
 from .kube_apiserver import KubeApiServer
 
-PATIENCE = 60.0
+PATIENCE = 300.0
+"""Seconds after which a test that waits has hung; no behaviour is bounded by it."""
 OWN, REAL = "own", "kube-apiserver"
 Api = ApiServer | KubeApiServer
 only_own = pytest.mark.parametrize("api", [OWN], indirect=True)

@@ -30,7 +30,7 @@ from .api_server import COLLECTIONS
 from .gate import Gate
 from .listening import Object
 
-PATIENCE = 120.0
+PATIENCE = 300.0
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 NODE = "node-1"
 BETA = (
