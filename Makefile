@@ -82,13 +82,15 @@ test-kube: $(STAMP) ## run the tests that ask a real kube-apiserver; outages, wh
 	  echo '  eval "$$(go run sigs.k8s.io/controller-runtime/tools/setup-envtest@latest use -p env)"' >&2; \
 	  echo "or built from the Go module proxy, in some minutes:" >&2; \
 	  echo "  $(BIN)/python tests/controller/build_kube_apiserver.py build/kube v1.36.3 && export KUBEBUILDER_ASSETS=\$$PWD/build/kube" >&2; exit 1; }
-	@$(MAKE) --no-print-directory --jobs=2 kube-servers kube-pulls
+	@$(MAKE) --no-print-directory --jobs=3 kube-servers kube-pulls kube-outage
 
-.PHONY: kube-servers kube-pulls
+.PHONY: kube-servers kube-pulls kube-outage
 kube-servers:
 	@PATH="$(CURDIR)/$(PROGRAMS)/bin:$$PATH" $(BIN)/python -m pytest -q -m kube tests/controller tests/deploy/test_cluster.py
 kube-pulls:
-	@PATH="$(CURDIR)/$(PROGRAMS)/bin:$$PATH" $(BIN)/python -m pytest -q tests/e2e/test_pull_secret.py tests/e2e/test_moving.py tests/e2e/test_outage.py
+	@PATH="$(CURDIR)/$(PROGRAMS)/bin:$$PATH" $(BIN)/python -m pytest -q tests/e2e/test_pull_secret.py tests/e2e/test_moving.py
+kube-outage:
+	@PATH="$(CURDIR)/$(PROGRAMS)/bin:$$PATH" $(BIN)/python -m pytest -q tests/e2e/test_outage.py
 
 .PHONY: check
 check: $(STAMP) ## lint, format, types, imports

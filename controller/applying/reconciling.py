@@ -133,7 +133,7 @@ class Controller:
 
     def expiries(self) -> Iterator[float]:
         """Yield when the first token of each pull secret expires, in seconds since 1970."""
-        for one in self.inventory.secrets():
+        for one in self.inventory.serving_secrets():
             if one.credentials:
                 yield min(login.expires for login in one.credentials).timestamp()
 

@@ -146,6 +146,29 @@ class Inventory:
         with self._lock:
             return tuple(sorted({*self._objects[ACCOUNTS], *self._secrets_of}))
 
+    def serving_secrets(self) -> list[PullSecret]:
+        """
+        Return the pull secrets that new pods are started with.
+
+        Whose account, namespace or Secret is being deleted is served by none; nor is anybody by a
+        Secret that only has our labels.
+        """
+        with self._lock:
+            found = []
+            for name, key in self._named.items():
+                account, secret = self._objects[ACCOUNTS].get(key), self._objects[SECRETS].get(name)
+                home = self._objects[NAMESPACES].get(AccountKey("", key.namespace))
+                ending = isinstance(home, Namespace) and home.terminating
+                if (
+                    isinstance(account, Account)
+                    and isinstance(secret, PullSecret)
+                    and secret.instance == self._instance
+                    and secret.owner_uid == account.uid
+                    and not (ending or account.terminating or secret.terminating)
+                ):
+                    found.append(secret)
+            return found
+
     def secrets(self) -> Iterator[PullSecret]:
         """Yield every pull secret that is known."""
         with self._lock:

@@ -240,6 +240,31 @@ def test_k8_the_soonest_expiry_and_what_has_expired_are_measured(
 
 
 @only_own
+def test_k8_a_secret_that_serves_nobody_raises_no_alarm(
+    api: ApiServer, site: Site, clock: Clock
+) -> None:
+    """Whoever may write Secrets in one namespace could have all be told that tokens expire."""
+    api.create("namespaces", "ending")
+    for namespace, name in (("team-a", "builder"), ("team-a", "kept"), ("ending", "builder")):
+        api.create("serviceaccounts", name, namespace)
+    site.settle()
+    ours = api.get("secrets", SECRET, "team-a")
+    assert ours is not None
+    meta = {"labels": ours["metadata"]["labels"]}
+    api.create("secrets", "forged", "team-a", type=ours["type"], data=ours["data"], metadata=meta)
+    api.edit("secrets", "kept-pull-secret", "team-a", finalized)
+    api.delete("secrets", "team-a", "kept-pull-secret", None)
+    api.delete("namespaces", "", "ending", None)
+    for _ in range(4):
+        clock.forward(minutes=30)
+        site.settle()
+
+    assert len(api.all("secrets")) == 4
+    (expiry,) = site.controller.expiries()
+    assert expiry > clock.timestamp()
+
+
+@only_own
 @pytest.mark.parametrize("ahead", [-36_000, -2400, 2400, 36_000])
 def test_k9_a_wrong_clock_is_told_and_tokens_are_renewed_by_the_server_s(
     api: ApiServer, clock: Clock, ahead: int
