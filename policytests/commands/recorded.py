@@ -26,7 +26,7 @@ _ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}", re.ASCII)
 
 def why_recorded(options: Options, request_id: str, logs: Sequence[str]) -> Iterator[str]:
     """
-    Explain every line of some logs that has a request's id.
+    Explain every line of some logs that has a request's id, and name what could not be read.
 
     Raises:
         QuestionError: No line has it, a log cannot be opened, or there is no policy.
@@ -38,19 +38,23 @@ def why_recorded(options: Options, request_id: str, logs: Sequence[str]) -> Iter
     if not logs:
         raise QuestionError("name the log, or - for standard input, after --request ID")
     replay = Replay(options.chosen_policy(), options.time())
-    found = False
+    found, unread = False, list[str]()
     try:
         check_logs(logs)
         for log in logs:
             for line in lines(log):
-                if request_id.encode() in line.text and (told := _told(replay, line, request_id)):
+                if line.fault:
+                    unread.append(f"{visible(line.place)}: {visible(line.fault)}")
+                elif request_id.encode() in line.text and (told := _told(replay, line, request_id)):
                     yield from ("",) if found else ()
                     found = True
                     yield from told
     except LogError as error:
         raise QuestionError(visible(str(error))) from error
+    missing = f"no line of {', '.join(map(visible, logs))} has the id {request_id}"
     if not found:
-        raise QuestionError(f"no line of {', '.join(map(visible, logs))} has the id {request_id}")
+        raise QuestionError("\n".join([missing, *unread]))
+    yield from ("", "not read, so more may have the id:", *unread) if unread else ()
 
 
 def _told(replay: Replay, line: LogLine, request_id: str) -> list[str]:

@@ -116,3 +116,19 @@ def test_a_question_without_logs_or_scopes_is_a_usage_error(production: Producti
     assert "No such file" in nowhere[2]
     assert code == 4
     assert "SCOPES" in production.capture.readouterr().err
+
+
+def test_what_could_not_be_read_of_a_log_is_said(production: Production, tmp_path: Path) -> None:
+    first = production.records()[0]["requestId"]
+    torn = tmp_path / "torn.gz"
+    torn.write_bytes(gzip.compress(production.log.read_bytes())[:-40])
+    words = ("--policy", production.folder / "policy")
+    found = why(production, first, torn, production.log, *words)
+    missed = why(production, "nothing-like-it", torn, *words)
+
+    assert found[0] == 0
+    assert "\nnot read, so more may have the id:\n" in found[1]
+    assert found[1].splitlines()[-1].startswith(f"{torn}:")
+    assert (missed[0], missed[1]) == (4, "")
+    assert "no line of" in missed[2]
+    assert "the rest of the file cannot be read" in missed[2]
