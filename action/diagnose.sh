@@ -22,7 +22,11 @@ explain() {
   rm -rf "$place"
   # Indented, because a claim can hold any character of Markdown.
   {
-    printf '### Registry access: %s\n\n' "$([[ $code == 0 ]] && echo allowed || echo refused)"
+    case $code in
+      0) printf '### Registry access: allowed\n\n' ;;
+      2) printf '### Registry access: refused\n\n' ;;
+      *) printf '### Registry access: not known\n\n' ;;
+    esac
     printf '%s\n' "$answer" | sed 's/^/    /'
     printf '\n'
   } >>"${GITHUB_STEP_SUMMARY:-/dev/null}"

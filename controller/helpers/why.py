@@ -34,6 +34,7 @@ _WHY: Final = "/auth/why"
 _MAX_CHALLENGE: Final = 8 * 1024
 _OK: Final = 200
 _UNAUTHORIZED: Final = 401
+_FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 
 _SAID: Final = {
@@ -117,6 +118,9 @@ def why_address(realm: str) -> str:
 def _tell(answer: HttpsAnswer, place: str) -> tuple[int, str]:
     if answer.status == _NOT_FOUND:
         raise HelperError("the token server does not say why: it has no /auth/why, or it is off")
+    if answer.status not in (_OK, _UNAUTHORIZED, _FORBIDDEN):
+        # 429, 503 and what a front answers by itself say nothing about the login.
+        raise HelperError("\n".join(_no_answer(answer)))
     document = read_object(answer.text, "the answer of the token server")
     if answer.status != _OK:
         return REFUSED, "\n".join(_refused(document, answer.status, place))
@@ -132,6 +136,27 @@ def _tell(answer: HttpsAnswer, place: str) -> tuple[int, str]:
         for access in accesses
     )
     return (REFUSED if refused else ALLOWED), "\n".join(lines)
+
+
+def _no_answer(answer: HttpsAnswer) -> Iterator[str]:
+    """Say that there is no answer now, and what is known of the reason."""
+    try:
+        document: Mapping[str, object] = read_object(answer.text, "the answer")
+    except HelperError:
+        document = {}
+    errors = [one for one in _listed(document, "errors") if isinstance(one, dict)]
+    first = errors[0] if errors else {}
+    detail = first.get("detail")
+    known = detail if isinstance(detail, dict) else {}
+    message = _text(first, "message")
+    yield f"the token server does not say why: it answered {answer.status}" + (
+        f" ({message})" if message else ""
+    )
+    seconds = answer.headers.get("Retry-After", "")
+    if seconds.isascii() and seconds.isdigit():
+        yield f"try again in {seconds[:6]} seconds"
+    if request := _text(known, "requestId"):
+        yield f"request {request}"
 
 
 def _refused(document: Mapping[str, object], status: int, place: str) -> Iterator[str]:

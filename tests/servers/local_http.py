@@ -63,6 +63,10 @@ def serve(certificate: tuple[Path, Path] | None = None) -> Iterator[Provider]:
             self.end_headers()
             self.wfile.write(answer.body)
 
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
         def log_message(self, *_: object) -> None:
             pass
 
