@@ -26,7 +26,7 @@ from .possible import make_with
 from .variations import flow
 from .witnesses import MutantWitness
 
-STEPS: Final = 4_000_000
+STEPS: Final = 12_000_000
 """Steps of the solver for one mutant and one direction."""
 
 _TIMES: Final = frozenset({"iat", "nbf", "exp"})

@@ -41,12 +41,10 @@ from .weakening import conditions
 
 AnyStatement = TypeVar("AnyStatement", bound=Statement)
 
-DEFAULT_STEPS: Final = 20_000_000
+DEFAULT_STEPS: Final = 60_000_000
 """Steps of the solver for all questions about a policy."""
 
-STEPS_OF_A_QUESTION: Final = 1_000_000
-QUERY_STEPS: Final = 2_000
-"""What putting a formula together counts: large policies have thousands of easy questions."""
+STEPS_OF_A_QUESTION: Final = 3_000_000
 
 MAX_SHOWN: Final = 4
 """How many claims of a stranger's token a finding shows."""
@@ -300,7 +298,7 @@ class _FindingCollector:
         else:
             steps = min(self._left, STEPS_OF_A_QUESTION)
             answer = more_access(replace(question, steps=steps))
-            self._left -= answer.steps + QUERY_STEPS * max(1, answer.queries)
+            self._left -= answer.steps
         for unknown in answer.unknown if answer.status is Status.UNKNOWN else ():
             self._unanswered(name, unknown.construct)
         return answer

@@ -22,7 +22,7 @@ from regauth.engine.source.problems import Location
 from .parts import ERROR, TRUE
 from .possible import shows_nothing
 
-STEPS: Final = 300_000
+STEPS: Final = 1_000_000
 """Steps of the solver for one outcome and one direction."""
 
 MAX_QUESTIONS: Final = 200

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from regauth.engine.access.references import TagState, is_tag
 from regauth.engine.access.scope import Access
 from regauth.engine.cel import BOOL, Node, Program, unparse
 from regauth.engine.cel.evaluation.program import make
@@ -27,6 +28,7 @@ from regauth.engine.cel.syntax.nodes import (
     Select,
 )
 from regauth.engine.policy.patterns.names import Pattern, Wildcard
+from regauth.engine.policy.patterns.tags import STAR, TagPattern
 from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
 from regauth.engine.source.problems import Location
 from regauth.policytests.execution.believable import believable
@@ -35,10 +37,10 @@ from regauth.policytests.proofs.comparison import are_apart
 
 from .readable import Known, conjuncts, filled, program_of
 
-STEPS: Final = 2_000_000
+STEPS: Final = 6_000_000
 """Steps of the solver for the question which grants give an access."""
 
-_PART_STEPS: Final = 100_000
+_PART_STEPS: Final = 300_000
 """Steps for the question whether a part of a condition follows from the others."""
 
 
@@ -52,7 +54,8 @@ class WayIn:
         provider: The provider; empty for requests without credentials.
         conditions: What the token must meet, all of it.
         exceptions: What a denial refuses nevertheless: its name, and its conditions.
-        tags: The patterns of the tags that it is about; empty for everything.
+        tags: The patterns of the tags that it is about, where no tag is asked for, or where the
+            conditions do not say when they match; empty for everything.
         names: Patterns of names of which the conditions do not say when they match.
         example: A request of such a token; the engine allows it.
     """
@@ -80,7 +83,7 @@ def ways_in(policy: Policy, access: Access, service: str, at: datetime | None = 
 
     Args:
         policy: The policy.
-        access: What is asked for; of a tag or digest only the repository counts.
+        access: What is asked for; without a tag or digest it may be any.
         service: The service that is asked.
         at: The time that is preferred for examples.
     """
@@ -115,6 +118,8 @@ class _WaysFinder:
         anonymous = () if self._policy.anonymous is None else (self._policy.anonymous,)
         for grant in self._policy.grants if provider else anonymous:
             if not self._is_about(grant, provider) or are_apart(grant, self._asked):
+                continue
+            if grant.new_tags_only and self._access.tag_state is TagState.EXISTING:
                 continue
             answer = self._more(provider, grant, [one for one, _ in found.values()], at)
             unknown += answer.unknown
@@ -154,26 +159,27 @@ class _WaysFinder:
 
     def _of_asked(self, grant: Grant) -> Grant:
         """Return a grant that gives the access alone."""
-        named = Binary(
-            0,
-            0,
-            "==",
-            Select(0, 0, Name(0, 0, "scope"), "name", 0),
-            Constant(0, 0, self._access.resource.name),
-        )
-        when: Node = named
+        parts: list[Node] = [_scope_is("name", self._access.resource.name)]
+        if grant.tags or any(denial.tags for denial in self._policy.denials):
+            parts += self._referred()
         definitions: Mapping[str, Program] = {}
         if grant.when is not None:
-            when = Logic(0, 0, "&&", (named, grant.when.node))
+            parts.append(grant.when.node)
             definitions = grant.when.definitions
+        when = parts[0] if len(parts) == 1 else Logic(0, 0, "&&", tuple(parts))
         program = make(unparse(when), when, BOOL, definitions)
         return replace(grant, when=program, actions=frozenset({self._access.action}))
+
+    def _referred(self) -> list[Node]:
+        """Return the condition that the reference is what is asked for, if one is."""
+        reference = self._access.reference
+        return [_scope_is("reference", reference)] if reference else []
 
     # -- one way
 
     def way(self, provider: str, grant: Grant, example: Witness) -> WayIn:
         """Return the way by one grant with one provider's tokens."""
-        tags = tuple(tag.text for tag in grant.tags)
+        tags = self._tags(grant)
         if not provider:
             exceptions = tuple(self._exceptions("", ()))
             return WayIn(grant, "", (), exceptions, tags, (), example)
@@ -182,6 +188,7 @@ class _WaysFinder:
         wanted = [filled(rule.check, known) for rule in login.rules]
         wanted += [*([] if grant.when is None else [filled(grant.when, known)])]
         wanted += self._named(grant.patterns, known)
+        wanted += self._tagged(grant, known)
         parts = tuple(dict.fromkeys(each for one in wanted for each in conjuncts(one)))
         parts = self._needed(provider, parts)
         exceptions = tuple(self._exceptions(provider, parts))
@@ -198,13 +205,33 @@ class _WaysFinder:
             ("scope", "name"): resource.name,
             ("scope", "class"): resource.class_,
             ("scope", "action"): self._access.action,
+            **(
+                {("scope", "reference"): reference} if (reference := self._access.reference) else {}
+            ),
         }
 
     # -- patterns
 
+    def _tags(self, statement: Statement) -> tuple[str, ...]:
+        """Return the patterns of tags that no condition says anything of."""
+        if is_tag(self._access.reference) and not any(map(_is_open, statement.tags)):
+            return ()
+        return tuple(one.text for one in statement.tags)
+
+    def _tagged(self, statement: Statement, known: Known) -> Iterator[Node]:
+        """Yield the condition that one of some patterns matches the tag, if it is one."""
+        if is_tag(self._access.reference):
+            yield from self._fitting(statement.tags, self._access.reference, known)
+
     def _named(self, patterns: Sequence[Pattern], known: Known) -> Iterator[Node]:
         """Yield the condition that one of some patterns matches the name, if it is one."""
-        name = self._access.resource.name
+        yield from self._fitting(patterns, self._access.resource.name, known)
+
+    @staticmethod
+    def _fitting(
+        patterns: Sequence[Pattern] | Sequence[TagPattern], name: str, known: Known
+    ) -> Iterator[Node]:
+        """Yield the condition that one of some patterns matches a text, if it is one."""
         options: dict[Node, dict[str, None]] = {}
         for pattern in patterns:
             if _is_open(pattern) or (not pattern.programs and pattern.matches(name, {})):
@@ -293,16 +320,18 @@ class _WaysFinder:
         for denial in self._policy.denials:
             if not self._is_about(denial, provider):
                 continue
-            without, with_it = (self._giving(provider, parts, *more) for more in ((), (denial,)))
+            asked = (*parts, *(self._referred() if denial.tags else ()))
+            without, with_it = (self._giving(provider, asked, *more) for more in ((), (denial,)))
             question = Question(without, with_it, (About.SCHEMA,), steps=_PART_STEPS, first=True)
             if more_access(question).proved:
                 continue
             known = self._known(provider)
             wanted = [] if denial.when is None else [filled(denial.when, known)]
             wanted += self._named(denial.patterns, known)
+            wanted += self._tagged(denial, known)
             told = [unparse(each) for one in wanted for each in conjuncts(one) if each not in parts]
-            tags = [f"the tag is one of {', '.join(one.text for one in denial.tags)}"]
-            yield denial.name, (*told, *(tags if denial.tags else ()))
+            tags = self._tags(denial)
+            yield denial.name, (*told, *([f"the tag is one of {', '.join(tags)}"] if tags else ()))
 
     def _is_about(self, statement: Statement, provider: str) -> bool:
         class_ = self._access.resource.class_
@@ -335,7 +364,13 @@ def _dispensable(part: Node) -> int:
             return 3
 
 
-def _values(pattern: Pattern, name: str, known: Known) -> tuple[Node, list[str]]:
+def _scope_is(member: str, value: str) -> Node:
+    """Return the condition that a member of `scope` is a text."""
+    named = Select(0, 0, Name(0, 0, "scope"), member, 0)
+    return Binary(0, 0, "==", named, Constant(0, 0, value))
+
+
+def _values(pattern: Pattern | TagPattern, name: str, known: Known) -> tuple[Node, list[str]]:
     """Return the expression in a pattern, and the values with which the pattern matches a name."""
     programs = pattern.programs
     if len(programs) > 1:
@@ -365,9 +400,9 @@ def _some(nodes: Sequence[Node]) -> Node:
     return nodes[0] if len(nodes) == 1 else Logic(0, 0, "||", tuple(nodes))
 
 
-def _is_open(pattern: Pattern) -> bool:
+def _is_open(pattern: Pattern | TagPattern) -> bool:
     """Tell whether no condition says when a pattern matches: several expressions and wildcards."""
-    wild = any(isinstance(one, Wildcard) for one in pattern.parts)
+    wild = any(isinstance(one, Wildcard) or one == STAR for one in pattern.parts)
     return wild and len(pattern.programs) > 1
 
 
@@ -378,6 +413,9 @@ def _joined(parts: Sequence[Node]) -> Node:
     return joined
 
 
-def _with(pattern: Pattern, value: str) -> Pattern:
+def _with(pattern: Pattern | TagPattern, value: str) -> Pattern | TagPattern:
+    if isinstance(pattern, TagPattern):
+        tag_parts = tuple(value if isinstance(one, Program) else one for one in pattern.parts)
+        return TagPattern(pattern.text, tag_parts)
     parts = tuple(value if isinstance(one, Program) else one for one in pattern.parts)
     return Pattern(pattern.text, parts)

@@ -40,7 +40,7 @@ def _example(name: str) -> str:
 @click.option(
     "--steps",
     type=click.IntRange(min=1),
-    default=20_000_000,
+    default=60_000_000,
     show_default=True,
     help="Steps of the solver for --prove, for each policy.",
 )
@@ -238,7 +238,7 @@ def replay(logs: tuple[str, ...], **options: object) -> None:
 @click.option(
     "--steps",
     type=click.IntRange(min=1),
-    default=20_000_000,
+    default=60_000_000,
     show_default=True,
     help="Steps of the solver for each direction; what is left is not excluded.",
 )

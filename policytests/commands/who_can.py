@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from regauth.engine.access.outcomes import Refusal
+from regauth.engine.access.references import TagState
 from regauth.engine.access.scope import Access, ScopeError, repository_accesses
 from regauth.engine.policy.policy import Policy
 from regauth.engine.source.foreign_text import visible
@@ -27,7 +28,7 @@ def who_can(options: Options, action: str, repository: str) -> Iterator[str]:
     suites = [] if options.policy is not None else options.suites_if_any()
     if not suites:
         policy = options.chosen_policy()
-        yield from _ways(policy, access, _service(policy, options.service), None)
+        yield from _ways(policy, access, repository, _service(policy, options.service), None)
         return
     told: dict[str, Policy] = {}
     for loaded in suites:
@@ -35,7 +36,7 @@ def who_can(options: Options, action: str, repository: str) -> Iterator[str]:
         if name not in told:
             told[name] = policy
             service = _service(policy, options.service or loaded.suite.service)
-            yield from _ways(policy, access, service, loaded.suite.at)
+            yield from _ways(policy, access, repository, service, loaded.suite.at)
             yield ""
     yield from _tokens(suites, options, access, f"{action} {repository}")
 
@@ -59,26 +60,29 @@ def _service(policy: Policy, written: str | None) -> str:
 # --- the ways in ---------------------------------------------------------------------------------
 
 
-def _ways(policy: Policy, access: Access, service: str, at: datetime | None) -> Iterator[str]:
+def _ways(
+    policy: Policy, access: Access, written: str, service: str, at: datetime | None
+) -> Iterator[str]:
     found = ways_in(policy, access, service, at)
-    asked = f"{access.action} {access.resource.name}"
+    asked = f"{access.action} {written}"
     if not found.ways and not found.unknown:
         yield f"nobody can {asked} at {service}: proved for every token of the claim schemas"
     for way in found.ways:
-        yield from _way(policy, way, asked, service)
+        yield from _way(policy, way, access, asked, service)
     for unknown in found.unknown:
         where = " of ".join(one for one in (unknown.statement, unknown.provider) if one)
         yield f"perhaps {where or 'others'}: not excluded because of {unknown.construct}"
 
 
-def _way(policy: Policy, way: WayIn, asked: str, service: str) -> Iterator[str]:
+def _way(policy: Policy, way: WayIn, access: Access, asked: str, service: str) -> Iterator[str]:
     grant = way.grant
     place = f"{grant.name} ({grant.location})"
     if not way.provider:
         yield f"anybody can {asked} at {service}, without credentials, by {place}"
     else:
         yield f"a token of {way.provider} can {asked} at {service}, by {place}"
-    creates = grant.new_tags_only and asked.startswith("push ")
+    unsaid = access.tag_state is TagState.UNKNOWN
+    creates = grant.new_tags_only and access.action == "push" and unsaid
     needs = [
         *way.conditions,
         *(f"the name fits {name}" for name in way.names),

@@ -35,7 +35,7 @@ from .judging import PASSED, CaseOutcome, Judgment
 if TYPE_CHECKING:
     from regauth.policytests.proofs import Answer, Assumption, Witness
 
-STEPS: Final = 4_000_000
+STEPS: Final = 12_000_000
 """Steps of the solver for one invariant: the outcome does not depend on the machine."""
 
 MAX_THOROUGH: Final = 100

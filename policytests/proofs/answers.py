@@ -15,7 +15,7 @@ from regauth.engine.access.scope import Access
 from regauth.engine.cel import Program
 from regauth.engine.policy.policy import Grant, Policy
 
-DEFAULT_STEPS: Final = 20_000_000
+DEFAULT_STEPS: Final = 60_000_000
 """Steps of the solver that a question may take."""
 
 

@@ -7,6 +7,7 @@ otherwise (`question`).
 """
 
 from collections.abc import Hashable
+from typing import Final
 
 from regauth.engine.cel import Program
 from regauth.engine.policy.patterns.names import Pattern, Wildcard
@@ -22,6 +23,22 @@ def statement_key(statement: Statement) -> Hashable:
 
     Its name and its place are no part of it, and lists are sets.
     """
+    known = _keys.get(id(statement))
+    if known is None:
+        if len(_keys) >= MAX_KEYS:
+            _keys.clear()
+        known = _keys[id(statement)] = (statement, _statement_key(statement))
+    return known[1]
+
+
+MAX_KEYS: Final = 50_000
+"""Keys that are kept to be found again: most statements of two policies are the same objects."""
+
+_keys: Final[dict[int, tuple[Statement, Hashable]]] = {}
+"""By its identity, a statement, which is kept with it, and its key."""
+
+
+def _statement_key(statement: Statement) -> Hashable:
     return (
         type(statement),
         None if statement.when is None else key_of(statement.when),

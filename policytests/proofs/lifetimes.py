@@ -38,7 +38,8 @@ def with_lifetimes(question: Question, answer: Answer, more: Ask) -> Answer:
         new, bound = longer_than(question.new, limit), longer_than(question.bound, limit)
         if not new.grants:
             continue
-        found = more(replace(question, new=new, bound=bound))
+        left = max(question.steps - answer.steps, 0)
+        found = more(replace(question, new=new, bound=bound, steps=left))
         answer = replace(
             answer,
             longer=(*answer.longer, *_longer(question, found, limit)),

@@ -66,6 +66,10 @@ class Login:
 
     def succeeds(self) -> Formula:
         """Return when the login succeeds: every check, the subject, every rule."""
+        key = ("login", id(self.provider), self._sessions, self._lasting)
+        return self.evaluator.once(key, self.provider, self._succeeds)
+
+    def _succeeds(self) -> Formula:
         rules = [
             self.evaluator.condition(self.evaluator.program(rule.check)).true
             for rule in self.provider.rules

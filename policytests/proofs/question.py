@@ -14,18 +14,19 @@ from regauth.engine.access.references import TagState
 from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
 
 from .answers import About, Answer, Longer, Question, Unknown, Witness
+from .budget import OutOfStepsError, Steps, counted, spend
 from .comparison import are_apart, believes, is_about, login_key, statement_key
+from .evaluation import evaluator
 from .evaluation.quantifiers import Lists
 from .guarantees import guaranteed, paths_of
 from .instants import seconds
 from .lifetimes import with_lifetimes
 from .logic import formulas
-from .logic.universe import Universe
+from .logic.universe import universe_of
 from .logins import Login, time_facts
 from .refinement import Count, GrantQuestion, Pair, assumed
 from .solving.equalities import UnprovedError
 from .solving.search import Search
-from .solving.solver import OutOfStepsError, Steps
 from .statements import Reference, Side, Target
 from .tokens import examples_of, wishes
 
@@ -49,13 +50,14 @@ def more_access(question: Question) -> Answer:
 
 def _more_access(question: Question) -> Answer:
     """Return whether `new` gives more access, whatever the lifetimes of its tokens."""
-    formulas.forget_many()
+    evaluator.forget_many()
     steps = Steps(question.steps)
     answers: list[Answer] = []
     for about in question.universes:
         if question.account is not None:
             question.account.clear()
-        answer = _Prover(question, about, Count(steps, account=question.account)).answer()
+        with counted(steps):
+            answer = _Prover(question, about, Count(question.account)).answer()
         answers.append(answer)
         if answer.proved or answer.longer:
             break
@@ -85,23 +87,27 @@ class _Prover:
         self._about = about
         self._count = count
         self._found = _Found()
-        self._keys = {
-            id(one): statement_key(one)
+        statements = [
+            one
             for policy in (self._new, self._bound)
             for one in (*policy.grants, *policy.denials, *filter(None, [policy.anonymous]))
-        }
+        ]
+        self._keys = {id(one): statement_key(one) for one in statements}
         self._forms: dict[Hashable, set[int]] = {}
+        self._answered: set[tuple[str, str, str]] = set()
+        """The grants that are answered, each with a provider and a service."""
         self._granted_keys = {self._keys[id(one)] for one in self._new.grants}
 
     def answer(self) -> Answer:
         """Return the answer."""
         try:
+            spend(len(self._keys))
             for provider in (*self._new.providers.values(), None):
                 if self._is_done:
                     break
                 self._provider(provider)
         except OutOfStepsError:
-            self._found.unknown.append(Unknown("", "", "", OUT_OF_STEPS))
+            self._found.unknown += self._left()
         found = self._found
         return Answer(
             tuple(found.witnesses),
@@ -112,6 +118,18 @@ class _Prover:
             found.identical,
             self._count.queries,
         )
+
+    def _left(self) -> Iterator[Unknown]:
+        """Yield what is not answered: each grant that may give something new, by provider."""
+        for provider in (*self._new.providers.values(), None):
+            pair = self._pair(provider, *self._olds(provider))
+            for service in sorted(self._new.services):
+                known = pair.same_login and service in self._bound.services
+                gone, granted = self._old_statements(pair.name, service)
+                for grant in self._asked(pair.name, service):
+                    same = known and not gone and self._keys[id(grant)] in granted
+                    if not same and (pair.name, service, grant.name) not in self._answered:
+                        yield Unknown(pair.name, grant.name, "", OUT_OF_STEPS)
 
     @property
     def _is_done(self) -> bool:
@@ -155,7 +173,7 @@ class _Prover:
         self, provider: Provider | None, olds: tuple[str, ...], others: tuple[str, ...]
     ) -> Pair:
         schema = None if provider is None else provider.claims
-        universe = Universe(schema, anything=self._about is About.ANY_JSON)
+        universe = universe_of(schema, anything=self._about is About.ANY_JSON)
         at = self._question.at
         same = provider is None or (
             provider.name in olds
@@ -173,6 +191,14 @@ class _Prover:
             self._question.assumptions,
             examples_of(provider),
             DEFAULT_NOW if at is None else int(seconds(at)),
+            {
+                one.name: one
+                for one in (
+                    *_grants(self._bound, "" if provider is None else provider.name),
+                    *self._bound.denials,
+                )
+            },
+            {one.name: one for one in self._new.denials},
         )
 
     def _login_implied(self, pair: Pair, service: str) -> bool:
@@ -209,7 +235,7 @@ class _Prover:
             lists = grown
         else:
             return False
-        search = Search(pair.universe, self._count.steps, pair.examples, wishes(pair.now))
+        search = Search(pair.universe, pair.examples, wishes(pair.now))
         self._count.queries += 1
         try:
             return search.find(formula, lambda _: True) is None
@@ -219,19 +245,9 @@ class _Prover:
     # -- grants
 
     def _service(self, pair: Pair, service: str) -> None:
-        name = pair.name
-        kept = self._kept(self._new.denials, name, service)
-        gone = [
-            one
-            for one in self._bound.denials
-            if is_about(one, name, service) and self._keys[id(one)] not in kept
-        ]
-        granted = self._kept(_grants(self._bound, name), name, service)
-        for grant in _grants(self._new, name):
-            if not is_about(grant, name, service):
-                continue
-            if self._question.grants is not None and grant.name not in self._question.grants:
-                continue
+        gone, granted = self._old_statements(pair.name, service)
+        for grant in self._asked(pair.name, service):
+            spend(1 + len(gone))
             self._found.compared += 1
             known = pair.same_login and service in self._bound.services
             if known and self._is_same(pair, grant, service, gone, granted):
@@ -239,10 +255,30 @@ class _Prover:
                 if self._question.account is not None:
                     by_text = self._keys[id(grant)] in granted
                     self._question.account.note_same(pair.name, grant, by_text=by_text)
-                continue
-            self._grant(pair, grant, service, gone)
+            else:
+                self._grant(pair, grant, service, gone)
+            self._answered.add((pair.name, service, grant.name))
             if self._is_done:
                 return
+
+    def _asked(self, provider: str, service: str) -> Iterator[Grant]:
+        """Yield the grants in question that are about a provider's tokens and a service."""
+        names = self._question.grants
+        for grant in _grants(self._new, provider):
+            if is_about(grant, provider, service) and (names is None or grant.name in names):
+                yield grant
+
+    def _old_statements(
+        self, provider: str, service: str
+    ) -> tuple[list[Denial], frozenset[Hashable]]:
+        """Return the bound's denials that the new policy has not, and the keys of its grants."""
+        kept = self._kept(self._new.denials, provider, service)
+        gone = [
+            one
+            for one in self._bound.denials
+            if is_about(one, provider, service) and self._keys[id(one)] not in kept
+        ]
+        return gone, self._kept(_grants(self._bound, provider), provider, service)
 
     def _kept(
         self, statements: Sequence[Statement], provider: str, service: str
@@ -268,7 +304,7 @@ class _Prover:
         """Tell whether the bound has a grant of the same formula, for every action."""
         if grant.tags or pair.name not in ("", *pair.olds):
             return False
-        universe = Universe(pair.universe.schema, anything=True)
+        universe = universe_of(pair.universe.schema, anything=True)
         for action in sorted(grant.actions) or ["*"]:
             target = Target(service, action, grant.class_, grant.catalog)
             key = (pair.name, service, action, grant.class_, grant.catalog)

@@ -22,6 +22,7 @@ from regauth.engine.cel import CelError
 from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
 
 from .answers import About, Assumption, NoteTaker, Unknown, Witness
+from .budget import spend
 from .comparison import are_apart, reads_provider, share_a_value
 from .confirmation import Asked, ask
 from .evaluation.evaluator import Evaluator
@@ -34,7 +35,6 @@ from .logic.universe import Universe
 from .logins import Login, time_facts
 from .solving.equalities import UnprovedError
 from .solving.search import Model, Search
-from .solving.solver import Steps
 from .solving.theory import Examples
 from .statements import Side, Target, retargeted
 from .tokens import TokenMaker, access, wishes
@@ -66,6 +66,9 @@ class Pair:
     assumptions: tuple[Assumption, ...]
     examples: Examples
     now: int
+    old_statements: dict[str, Statement]
+    """The grants and denials of the bound that the provider's tokens can meet, by name."""
+    new_denials: dict[str, Statement]
 
     @property
     def name(self) -> str:
@@ -94,11 +97,10 @@ class Refuted:
 
 @dataclass(slots=True)
 class Count:
-    """What an answer took."""
+    """How many formulas an answer took, and who takes notes of them."""
 
-    steps: Steps
-    queries: int = 0
     account: NoteTaker | None = None
+    queries: int = 0
 
 
 @dataclass(slots=True)
@@ -121,10 +123,8 @@ class GrantQuestion:
         self._target = target
         self._gone = [one for one in gone if not are_apart(one, grant)]
         self._count = count
-        self._old: dict[str, Statement] = {
-            one.name: one for one in (*self._old_grants, *pair.bound.denials)
-        }
-        self._new: dict[str, Statement] = {one.name: one for one in pair.new.denials}
+        self._old = pair.old_statements
+        self._new = pair.new_denials
 
     @property
     def _old_grants(self) -> Sequence[Grant]:
@@ -180,6 +180,7 @@ class GrantQuestion:
     def _take_all_near(self, used: Slice) -> None:
         used.whole = True
         grant = self._grant
+        spend(len(self._old) + len(self._new))
         for one in (*self._old_grants, *self._pair.bound.denials):
             if not are_apart(one, grant) and (isinstance(one, Denial) or share_a_value(one, grant)):
                 used.old[one.name] = one
@@ -193,7 +194,6 @@ class GrantQuestion:
         verdict = _Verdict(self, target, used)
         search = Search(
             self._pair.universe,
-            self._count.steps,
             self._pair.examples,
             wishes(self._pair.now),
         )
@@ -316,6 +316,8 @@ class _Verdict:
         if asked is None:
             return False
         pair = self._question._pair  # noqa: SLF001 - its own
+        # The engine looks at every statement of both policies.
+        spend(len(self._question._new) + len(self._question._old))  # noqa: SLF001 - its own
         new = ask(pair.new, asked, (pair.name,))
         if not new.allowed:
             return self._left_out(new.source, self._question._new, self._used.new)  # noqa: SLF001 - its own

@@ -25,6 +25,7 @@ from regauth.engine.policy.policy import Grant, Policy, Statement
 from regauth.engine.source.problems import Location
 
 from .answers import About, Question
+from .budget import Steps
 from .confirmation import Asked, ask
 from .evaluation.quantifiers import Lists
 from .instants import moment
@@ -37,7 +38,7 @@ from .question import more_access
 from .refinement import Refuted, targets_of
 from .solving.expansion import Expansion
 from .solving.search import Model
-from .solving.solver import Solver, Steps
+from .solving.solver import Solver
 from .solving.theory import Choice, Holder, Theory
 from .statements import Side, Target, retargeted
 from .tokens import TokenMaker, access
@@ -57,7 +58,7 @@ MAX_TEXT: Final = 40
 
 @dataclass(slots=True)
 class Notes:
-    """What a question notes of its way to an answer (`answers.Account`)."""
+    """What a question notes of its way to an answer (`answers.NoteTaker`)."""
 
     same: dict[tuple[str, str], str] = field(default_factory=dict)
     """For a provider and a grant, why it was not to be compared."""
@@ -202,7 +203,7 @@ def _divided(one: Refuted) -> tuple[Target, Theory | None]:
         formulas.some((expansion.expand(part), formulas.atom(Opaque(("account", number)))))
         for number, part in enumerate(read)
     ]
-    theory = Theory(pair.universe, formulas.every(parts), Solver(Steps(0)), pair.examples)
+    theory = Theory(pair.universe, formulas.every(parts), Solver(Steps()), pair.examples)
     return target, theory if theory.choices else None
 
 

@@ -19,6 +19,7 @@ from regauth.engine.policy.patterns.names import Pattern, Wildcard
 from regauth.engine.policy.patterns.tags import STAR, TagPattern
 from regauth.engine.policy.policy import Denial, Grant, Policy, Statement
 
+from .budget import spend
 from .evaluation.evaluator import Context, Evaluator, ScopeTerms
 from .evaluation.quantifiers import Lists
 from .evaluation.values import Str, Unclear
@@ -103,7 +104,6 @@ class Side:
         self.target = target
         context = Context(provider, target.service, target.scope)
         self.evaluator = Evaluator(universe, context, lists)
-        self._known: dict[int, tuple[Statement, Formula]] = {}
 
     @property
     def grants(self) -> Sequence[Grant]:
@@ -133,11 +133,11 @@ class Side:
 
     def statement(self, statement: Statement) -> Formula:
         """Return when a grant allows, or when a denial refuses."""
-        known = self._known.get(id(statement))
-        if known is None:
-            formula = self._statement(statement) if self.applies(statement) else FALSE
-            known = self._known[id(statement)] = (statement, formula)
-        return known[1]
+        if not self.applies(statement):
+            return FALSE
+        # The evaluator's context holds all else that it depends on: service, action, name and tag.
+        key = ("statement", id(statement), self.target.reference)
+        return self.evaluator.once(key, statement, lambda: self._statement(statement))
 
     def gives(self, grant: Grant) -> Formula:
         """Return when a grant allows a name and a tag that were made of its own patterns."""
@@ -210,6 +210,7 @@ class Side:
                 template = self._template(part)
                 checked = [(both(when, is_valid(one, within)), one) for when, one in template]
                 sound = both(sound, formulas.some(when for when, _ in checked))
+                spend(len(combinations) * len(checked))
                 combinations = [
                     (both(when, also), [*before, one])
                     for when, before in combinations
@@ -294,6 +295,7 @@ class Side:
                 template = [(atoms.is_in(made, languages.wildcard(part.written)), made)]
             else:
                 template = [(TRUE, Literal_(part))]
+            spend(len(combinations) * len(template))
             combinations = [
                 (both(when, also), [*before, text])
                 for when, before in combinations

@@ -34,7 +34,7 @@ from .logic.atoms import (
     Unclaimed,
     Variable,
 )
-from .logic.universe import TIMES, Kind, Universe
+from .logic.universe import TIMES, Kind, Universe, universe_of
 from .solving.search import Model
 from .solving.theory import Choice, Examples
 from .statements import DIGEST, Reference, Target
@@ -127,7 +127,7 @@ class _Claims:
 
     def __init__(self, universe: Universe, examples: Examples, model: Model) -> None:
         self._universe = universe
-        self._conforming = Universe(universe.schema, anything=False)
+        self._conforming = universe_of(universe.schema, anything=False)
         self._examples = examples
         self._model = model
         self._choices: dict[Path, Choice] = {}

@@ -19,6 +19,7 @@ from regauth.engine.cel.library.operators import EARLIEST, LATEST
 from regauth.engine.cel.library.overloads import Function
 from regauth.engine.cel.syntax import limits
 from regauth.engine.cel.syntax.literals import INT_MAX, INT_MIN
+from regauth.policytests.proofs.budget import spend
 from regauth.policytests.proofs.languages import language as languages
 from regauth.policytests.proofs.languages.images import TextFunction
 from regauth.policytests.proofs.logic import atoms, formulas
@@ -82,6 +83,7 @@ def call(evaluator: "Evaluator", name: str, arguments: Sequence[Outcome]) -> Out
         if when is FALSE:
             return
         if len(chosen) == len(arguments):
+            spend(1)
             found = _call(evaluator, name, chosen)
             cases.extend((both(when, own), value) for own, value in found.cases)
             return

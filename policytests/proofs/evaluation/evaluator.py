@@ -10,7 +10,7 @@ It never becomes an error or a value by itself, because then what is proved with
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from regauth.engine.cel import Node, Program
 from regauth.engine.cel.library.operators import NEGATE
@@ -31,6 +31,7 @@ from regauth.engine.cel.syntax.nodes import (
     Unary,
     definition_of,
 )
+from regauth.policytests.proofs.budget import Cost, measured, pay, spend
 from regauth.policytests.proofs.logic import atoms, formulas
 from regauth.policytests.proofs.logic.atoms import (
     IsTrue,
@@ -95,6 +96,32 @@ Environment = Mapping[str, Outcome]
 """The variables of the macros around an expression."""
 
 
+Made = TypeVar("Made")
+
+Known = dict[Hashable, tuple[object, Any, Lists | None, Cost]]
+"""By key, what it is about, what was made of it, what that asks of lists, and what it took."""
+
+MAX_KINDS: Final = 2_000
+"""Kinds of evaluators whose outcomes are kept to be found again."""
+
+MAX_KEPT: Final = 200_000
+"""Outcomes that are kept; when there are more, all are forgotten between two questions."""
+
+_known: Final[dict[Hashable, Known]] = {}
+
+
+def _known_of(universe: Universe, context: Context, shape: Hashable) -> Known:
+    """Return what evaluators of one kind have made: the same for one universe and context."""
+    return _known.setdefault((universe, context, shape), {})
+
+
+def forget_many() -> None:
+    """Forget outcomes when there are many, or their formulas would not be found again."""
+    forgotten = formulas.forget_many()
+    if forgotten or len(_known) > MAX_KINDS or sum(map(len, _known.values())) > MAX_KEPT:
+        _known.clear()
+
+
 class Evaluator:
     """
     Evaluates the expressions of one policy for one provider, service and scope.
@@ -106,9 +133,10 @@ class Evaluator:
         self.universe = universe
         self.context = context
         self.lists = lists
-        self._known: dict[tuple[Program, Hashable], Outcome] = {}
+        self._known = _known_of(universe, context, lists.shape)
         self._before: tuple[Key, ...] | None = None
         """What is evaluated before, in an expression that may take too many steps."""
+        self._scopeless: Evaluator | None = None
         self._nodes: dict[type, Callable[[Any, Environment, Mapping[str, Program]], Outcome]] = {
             Constant: self._constant,
             Name: self._name,
@@ -137,16 +165,58 @@ class Evaluator:
             self._before = before
 
     def _definition(self, program: Program) -> Outcome:
-        key = (program, self._before)
+        # What is evaluated before it may read the scope, and take steps by it.
+        reads = bool(self._before) or "scope" in program.variables
+        if self.context.scope is not None and not reads:
+            return self._without_scope()._definition(program)  # noqa: SLF001 - of its own class
+        return self.once(
+            (program, self._before),
+            program,
+            lambda: self.node(program.node, {}, program.definitions),
+        )
+
+    def _without_scope(self) -> "Evaluator":
+        """
+        Return an evaluator that sees no scope.
+
+        What does not read it is the same for every action, name and tag, and evaluated once.
+        """
+        if self._scopeless is None:
+            context = Context(self.context.provider, self.context.service)
+            self._scopeless = Evaluator(self.universe, context, self.lists)
+        self._scopeless.lists, self._scopeless._before = self.lists, self._before  # noqa: SLF001 - of its own class
+        return self._scopeless
+
+    def once(self, key: Hashable, about: object, make: Callable[[], Made]) -> Made:
+        """
+        Return what is made of something, which is made only once.
+
+        Args:
+            key: What tells it from everything else that evaluators of this kind make.
+            about: An object whose identity is part of the key; it is kept.
+            make: Makes it, by this evaluator alone, and out of no macro's variables.
+        """
         found = self._known.get(key)
         if found is None:
-            found = self._known[key] = self.node(program.node, {}, program.definitions)
-        return found
+            around, self.lists = self.lists, self.lists.anew()
+            try:
+                with measured() as cost:
+                    made = make()
+                asked = self.lists if self.lists.is_asked else None
+            finally:
+                self.lists = around
+            found = self._known[key] = (about, made, asked, cost)
+        else:
+            pay(found[3])
+        if found[2] is not None:
+            self.lists.note(found[2])
+        return found[1]
 
     def node(
         self, node: Node, environment: Environment, definitions: Mapping[str, Program]
     ) -> Outcome:
         """Return the outcome of a part of an expression."""
+        spend(1)
         if self._before is not None and not _goes_on(node):
             return self._within_steps(node, self._before, definitions)
         evaluate = self._nodes.get(type(node))
@@ -230,10 +300,14 @@ class Evaluator:
 
     def read(self, path: Path) -> Outcome:
         """Return what stands at a path, where the value around it exists."""
-        return outcome(
-            (self.is_kind(path, kind), self._value_at(path, kind))
-            for kind in self.universe.kinds(path)
-            if kind is not Kind.ABSENT
+        return self.once(
+            ("claim", path),
+            None,
+            lambda: outcome(
+                (self.is_kind(path, kind), self._value_at(path, kind))
+                for kind in self.universe.kinds(path)
+                if kind is not Kind.ABSENT
+            ),
         )
 
     def _value_at(self, path: Path, kind: Kind) -> Value:
@@ -477,6 +551,7 @@ def applied(found: Outcome, function: Callable[[Value], Outcome]) -> Outcome:
 def combined(left: Outcome, right: Outcome, function: Callable[[Value, Value], Outcome]) -> Outcome:
     """Return what a function makes of each pair of values that two outcomes can have."""
     cases: list[Case] = []
+    spend(len(left.cases) * len(right.cases))
     for when, first in left.cases:
         for also, second in right.cases:
             joint = both(when, also)

@@ -77,13 +77,13 @@ def _pair(left: Value, right: Value) -> Hashable:
 
 def equal(evaluator: "Evaluator", left: Value, right: Value) -> Outcome:
     """Return whether two values are equal; of different kinds it is an error, but for `null`."""
+    if isinstance(left, Str) and isinstance(right, Str):
+        return certain(Bool(atoms.same_text(left.text, right.text)))
     match left, right:
         case (Unclear(), _) | (_, Unclear()):
             return evaluator.opaque(("==", _pair(left, right)), Kind.BOOL)
         case (Null(), _) | (_, Null()):
             return certain(Bool(formulas.of(left == right)))
-        case Str(text=one), Str(text=other):
-            return certain(Bool(atoms.same_text(one, other)))
         case Bool(holds=first), Bool(holds=second):
             return certain(Bool(formulas.same(first, second)))
         case Num(), Num():

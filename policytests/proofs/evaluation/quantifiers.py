@@ -81,6 +81,30 @@ class Lists:
             return None
         return Lists(self.needed, ahead)
 
+    def anew(self) -> "Lists":
+        """Return lists with the same slots and positions, of which nothing is asked yet."""
+        return Lists(self.slots, self.ahead)
+
+    @property
+    def shape(self) -> Hashable:
+        """What an evaluation sees of the lists: equal where the outcomes are the same."""
+        return frozenset(self.slots.items()), frozenset(self.ahead.items())
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether anything was asked of a list."""
+        return self != self.anew()
+
+    def note(self, others: "Lists") -> None:
+        """Ask all that was asked of others, too."""
+        for path, keys in others.quantified.items():
+            self.quantified.setdefault(path, set()).update(keys)
+        for path, numbers in others.positions.items():
+            self.positions.setdefault(path, set()).update(numbers)
+        self.sized |= others.sized
+        self.floored |= others.floored
+        self.counted |= others.counted
+
     @property
     def needed(self) -> dict[Path, int]:
         """The slots that are needed: one for each quantifier."""

@@ -107,7 +107,7 @@ class Outcome:
         return formulas.some(
             formulas.both(when, value.holds)
             for when, value in self.cases
-            if isinstance(value, Bool)
+            if isinstance(value, Bool) and value.holds is not FALSE
         )
 
     @property
@@ -116,7 +116,7 @@ class Outcome:
         return formulas.some(
             formulas.both(when, value.holds.negation)
             for when, value in self.cases
-            if isinstance(value, Bool)
+            if isinstance(value, Bool) and value.holds is not TRUE
         )
 
     @property
@@ -131,12 +131,12 @@ ERROR: Final = Outcome(())
 
 def outcome(cases: Iterable[Case]) -> Outcome:
     """Return the outcome of some cases, without those that never hold."""
-    return Outcome(tuple((when, value) for when, value in cases if when is not FALSE))
+    return Outcome(tuple([case for case in cases if case[0] is not FALSE]))
 
 
 def certain(value: Value, when: Formula = TRUE) -> Outcome:
     """Return the outcome of one value."""
-    return outcome([(when, value)])
+    return ERROR if when is FALSE else Outcome(((when, value),))
 
 
 def truth(true: Formula, false: Formula) -> Outcome:

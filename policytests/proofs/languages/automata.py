@@ -14,8 +14,9 @@ from itertools import pairwise
 from typing import Final, TypeAlias
 
 from regauth.engine.languages.classes import WORD
+from regauth.policytests.proofs.budget import spend
 
-from .expressions import Chain, Edge, Either, Expression, Nothing, OneOf, Star, WordEdge
+from .expressions import Chain, Edge, Either, Expression, Nothing, OneOf, Star, Times, WordEdge
 
 MAX_STATES: Final = 4_000
 """States of an automaton; an expression that needs more is not decided."""
@@ -104,6 +105,7 @@ class _Fragments:
 
     def add(self, expression: Expression, begin: int, end: int) -> None:
         """Make `expression` lead from one place to another."""
+        spend(1)
         match expression:
             case OneOf():
                 self.reads[begin].append((expression, end))
@@ -122,16 +124,31 @@ class _Fragments:
                     inside = self.place()
                     self.moves[begin].append(("", inside))
                     self.add(option, inside, end)
-            case Star(of=of):
-                loop, inside, after = self.place(), self.place(), self.place()
-                self.moves[begin].append(("", loop))
-                self.moves[loop] += [("", end), ("", inside)]
-                self.add(of, inside, after)
-                self.moves[after].append(("", loop))
+            case Star() | Times():
+                self._repeat(expression, begin, end)
             case Nothing():
                 pass
         if len(self.reads) > 10 * MAX_STATES:
             raise UndecidedError("the expression is too large")
+
+    def _repeat(self, repeated: Star | Times, begin: int, end: int) -> None:
+        """Make repetitions lead from one place to another."""
+        of, at = repeated.of, begin
+        least, most = (0, None) if isinstance(repeated, Star) else (repeated.least, repeated.most)
+        for number in range(least if most is None else most):
+            if number >= least:
+                self.moves[at].append(("", end))
+            after = self.place()
+            self.add(of, at, after)
+            at = after
+        if most is not None:
+            self.moves[at].append(("", end))
+            return
+        loop, inside, after = self.place(), self.place(), self.place()
+        self.moves[at].append(("", loop))
+        self.moves[loop] += [("", end), ("", inside)]
+        self.add(of, inside, after)
+        self.moves[after].append(("", loop))
 
     def reach(self, places: Iterable[int], kinds: tuple[str, ...]) -> frozenset[int]:
         """Return the places that moves of some kinds lead to."""
@@ -197,16 +214,12 @@ def _row(
         word: [read for place in found for read in parts.reads[place]]
         for word, found in before.items()
     }
-    cuts = {
-        cut
-        for found in reads.values()
-        for one, _ in found
-        for low, high in one.characters
-        for cut in (low, high + 1)
-    }
-    if parts.words and cuts:
-        cuts |= {cut for low, high in WORD for cut in (low, high + 1)}
+    read = [stretch for found in reads.values() for one, _ in found for stretch in one.characters]
+    if parts.words and read:
+        read += WORD
+    cuts = {cut for low, high in read for cut in (low, high + 1)}
     row: list[Transition] = []
+    spend(1 + len(cuts) * (1 + sum(map(len, reads.values())) // 8))
     for low, after in pairwise(sorted(cuts)):
         is_word = parts.words and any(first <= low <= last for first, last in WORD)
         targets = frozenset(
@@ -247,6 +260,7 @@ def minimised(automaton: Automaton) -> Automaton:
     blocks = [int(state in automaton.finals) for state in range(len(rows))]
     count = len(set(blocks))
     while True:
+        spend(len(rows))
         signatures: dict[tuple[object, ...], int] = {}
         after = []
         for state, row in enumerate(rows):

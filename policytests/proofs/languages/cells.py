@@ -14,9 +14,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeAlias
 
 from regauth.engine.languages import characters
+from regauth.policytests.proofs.budget import Cost, measured, pay, spend
 
 from .automata import DEAD, Automaton, Transition, UndecidedError
 from .language import Language
@@ -26,6 +27,12 @@ MAX_VISITED: Final = 60_000
 
 MAX_ENTRIES: Final = 10_000_000
 """Entries of the product's tables, which take eight bytes each."""
+
+MAX_WAITING: Final = 300_000
+"""States and texts that wait to be visited."""
+
+MAX_TABLE: Final = 1_000_000
+"""States of an automaton, times the stretches of characters that automata tell apart."""
 
 MAX_REMEMBERED: Final = 2_000
 """Divisions that are kept to be found again."""
@@ -65,8 +72,8 @@ def cut(
     Raises:
         UndecidedError: A language is not decided, or there are too many states.
     """
-    listed = tuple(languages)
-    found = _cut(listed, wanted, bound, tuple(examples))
+    found, cost = _cut(tuple(languages), wanted, bound, tuple(examples))
+    pay(cost)
     if isinstance(found, UndecidedError):
         raise found
     return list(found)
@@ -76,14 +83,22 @@ def cut(
 @lru_cache(maxsize=MAX_REMEMBERED)
 def _cut(
     listed: tuple[Language, ...], wanted: int, bound: int | None, examples: tuple[str, ...]
-) -> tuple[Cell, ...] | UndecidedError:
+) -> tuple[tuple[Cell, ...] | UndecidedError, Cost]:
+    """Return the cells, or why they are not known, and what it took."""
+    with measured() as cost:
+        try:
+            return tuple(_divided(listed, wanted, bound, examples)), cost
+        except UndecidedError as error:
+            # What is too large costs the most: it is not sought again.
+            return error.with_traceback(None), cost
+
+
+def _divided(
+    listed: tuple[Language, ...], wanted: int, bound: int | None, examples: tuple[str, ...]
+) -> list[Cell]:
     product = _Product(listed, wanted)
-    try:
-        product.visit()
-        cells = product.cells(bound)
-    except UndecidedError as error:
-        # What is too large costs the most: it is not sought again.
-        return error.with_traceback(None)
+    product.visit()
+    cells = product.cells(bound)
     for example in reversed(examples):
         where = frozenset(language for language in listed if language.holds(example))
         long = bound is not None and len(example) > bound
@@ -91,7 +106,7 @@ def _cut(
             if cell.languages == where and cell.long == long:
                 others = tuple(sample for sample in cell.samples if sample != example)
                 cells[number] = replace(cell, samples=(example, *others))
-    return tuple(cells)
+    return cells
 
 
 class _Product:
@@ -112,6 +127,7 @@ class _Product:
         self._stretches = _stretches(self._machines, wanted)
         self._tables = [_table(machine, self._stretches) for machine in self._machines]
         self._after: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+        self._states: dict[tuple[int, ...], tuple[int, ...]] = {}
         self._found: dict[frozenset[Language], list[str]] = {}
         self._single: dict[tuple[int, ...], list[tuple[tuple[int, ...], str]]] = {}
 
@@ -120,7 +136,10 @@ class _Product:
         after = self._after.get(state)
         if after is None:
             rows = [table[one] for table, one in zip(self._tables, state, strict=True)]
-            after = self._after[state] = list(zip(*rows, strict=True))
+            # Many characters lead to one state: it is kept once.
+            known = self._states
+            after = [known.setdefault(one, one) for one in zip(*rows, strict=True)]
+            self._after[state] = after
         return after
 
     def _steps(self, state: tuple[int, ...]) -> list[tuple[tuple[int, ...], str]]:
@@ -161,6 +180,7 @@ class _Product:
                 continue
             visits[state] = count + 1
             total += 1
+            spend(1 + len(self._stretches) // 2)
             # A state has a row for each stretch, with an entry for each machine.
             entries = len(visits) * len(self._stretches) * len(self._machines)
             if total > MAX_VISITED or entries > MAX_ENTRIES:
@@ -173,6 +193,8 @@ class _Product:
             for (_, picks), after in zip(self._stretches, self._next(state), strict=True):
                 if visits.get(after, 0) < self._wanted:
                     pending.extend((after, text + pick) for pick in picks)
+            if len(pending) > MAX_WAITING:
+                raise UndecidedError(f"{len(self._machines)} languages of one text")
 
     def cells(self, bound: int | None) -> list[Cell]:
         """Return the cells, those of texts longer than a bound by themselves."""
@@ -191,50 +213,51 @@ class _Product:
         return found
 
     def _long(self, bound: int) -> dict[frozenset[Language], str]:
-        """Return a text of more characters than `bound` for each cell that has one."""
-        start = (0,) * len(self._machines)
-        layers: list[dict[tuple[int, ...], tuple[tuple[int, ...] | None, str]]] = [
-            {start: (None, "")}
-        ]
-        visited = 0
-        for _ in range(bound + 1):
-            if len(layers) > 1 and layers[-1].keys() == layers[-2].keys():
-                # The same states again: every layer after it is the same.
-                layers.append(layers[-1])
-                continue
-            layer: dict[tuple[int, ...], tuple[tuple[int, ...] | None, str]] = {}
+        """
+        Return a text of more characters than `bound` for each cell that has one.
+
+        A layer is the states that texts of one length lead to, each with the state before it.
+        From the first layer that repeats the one before, all layers are the same.
+        """
+        layers: list[_Layer] = [{(0,) * len(self._machines): None}]
+        visited, repeats = 0, False
+        while not repeats and len(layers) <= bound + 1:
+            layer: _Layer = {}
             for state in layers[-1]:
-                for after, pick in self._steps(state):
-                    layer.setdefault(after, (state, pick))
-            visited += len(layers[-1])
+                for after, character in self._steps(state):
+                    layer.setdefault(after, (state, character))
+            visited += len(layer)
+            spend(1 + len(layers[-1]) * len(self._stretches) // 8)
             if visited > MAX_VISITED:
                 raise UndecidedError("long texts")
+            repeats = layer.keys() == layers[-1].keys()
             layers.append(layer)
-        texts = {state: _text(layers, state) for state in layers[-1]}
+        texts = {state: _text(layers, state, bound + 1) for state in layers[-1]}
         pending = deque(texts)
         found: dict[frozenset[Language], str] = {}
         while pending:
             state = pending.popleft()
             found.setdefault(self._languages(state), texts[state])
-            for after, pick in self._steps(state):
+            for after, character in self._steps(state):
                 if after not in texts:
-                    texts[after] = texts[state] + pick
+                    texts[after] = texts[state] + character
                     pending.append(after)
         return found
 
 
-def _text(
-    layers: list[dict[tuple[int, ...], tuple[tuple[int, ...] | None, str]]],
-    state: tuple[int, ...],
-) -> str:
-    """Return the text that led to a state of the last layer."""
-    characters_, at = [], state
-    for layer in reversed(layers[1:]):
-        before, character = layer[at]
-        characters_.append(character)
-        if before is not None:
-            at = before
-    return "".join(reversed(characters_))
+_Layer: TypeAlias = dict[tuple[int, ...], tuple[tuple[int, ...], str] | None]
+"""States, each with the state before it and the character between the two."""
+
+
+def _text(layers: Sequence[_Layer], state: tuple[int, ...], size: int) -> str:
+    """Return a text of a length that leads to a state of the last layer, which repeats."""
+    found: list[str] = []
+    while len(found) < size:
+        step = layers[min(size - len(found), len(layers) - 1)][state]
+        assert step is not None  # noqa: S101 - only the first layer has no state before
+        state, character = step
+        found.append(character)
+    return "".join(reversed(found))
 
 
 Stretch = tuple[int, list[str]]
@@ -271,6 +294,9 @@ def _some(low: int, high: int, wanted: int) -> list[str]:
 
 def _table(machine: Automaton, stretches: Sequence[Stretch]) -> list[list[int]]:
     """Return the state after each stretch, by state; the last row is that of the dead state."""
+    if len(machine.transitions) * len(stretches) > MAX_TABLE:
+        raise UndecidedError("languages that tell many characters apart")
+    spend(len(machine.transitions) * (1 + len(stretches) // 16))
     table = []
     for row in machine.transitions:
         ordered = [DEAD] * len(stretches)

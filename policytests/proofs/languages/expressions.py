@@ -49,6 +49,15 @@ class Star:
 
 
 @dataclass(frozen=True, slots=True)
+class Times:
+    """From `least` to `most` repetitions; without `most`, any number from `least` on."""
+
+    of: "Expression"
+    least: int
+    most: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Edge:
     """An anchor: the empty text, where the whole text begins or ends."""
 
@@ -60,7 +69,7 @@ class WordEdge:
     """The empty text where a word of ASCII begins or ends."""
 
 
-Expression: TypeAlias = Nothing | OneOf | Chain | Either | Star | Edge | WordEdge
+Expression: TypeAlias = Nothing | OneOf | Chain | Either | Star | Times | Edge | WordEdge
 
 EMPTY: Final = Chain(())
 ANY: Final = OneOf(characters.ALL)
@@ -94,13 +103,7 @@ def some(expression: Expression) -> Expression:
 
 def times(expression: Expression, least: int, most: int | None) -> Expression:
     """Return `least` to `most` repetitions; without `most`, any number from `least` on."""
-    again = (expression,) * least
-    if most is None:
-        return Chain((*again, Star(expression)))
-    tail: Expression = EMPTY
-    for _ in range(most - least):
-        tail = maybe(Chain((expression, tail)))
-    return Chain((*again, tail))
+    return Times(expression, least, most)
 
 
 _LOWER: Final = OneOf(characters.between("az", "09"))

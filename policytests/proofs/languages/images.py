@@ -17,6 +17,7 @@ from typing import Final, Generic, TypeVar
 from regauth.engine.cel.library.strings import SPACE, trim
 from regauth.engine.languages import characters
 from regauth.engine.languages.characters import Characters
+from regauth.policytests.proofs.budget import spend
 
 from .automata import DEAD, MAX_STATES, Automaton, Transition, UndecidedError
 
@@ -278,6 +279,7 @@ def _explore(base: Automaton, machine: _Machine[State]) -> Automaton:
     rows: list[tuple[Transition, ...]] = []
     for state in order:
         reads: list[Transition] = []
+        spend(len(stretches))
         for low, high in stretches:
             after = machine.step(state, low)
             if after is None:

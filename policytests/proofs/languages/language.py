@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import Final
 
+from regauth.policytests.proofs.budget import Cost, measured, pay, spend
+
 from . import expressions, re2_syntax
 from .automata import Automaton, UndecidedError, build, minimised
 from .expressions import ANY, ANYTHING, EMPTY, Expression, Nothing
@@ -24,7 +26,7 @@ class Language:
     `kind` and `about` name it: `("startsWith", ("acme/",))`.
     """
 
-    __slots__ = ("_automaton", "_error", "about", "kind", "number")
+    __slots__ = ("_automaton", "_cost", "_error", "about", "kind", "number")
 
     def __init__(self, kind: str, about: tuple[object, ...], number: int) -> None:
         self.kind = kind
@@ -32,6 +34,7 @@ class Language:
         self.number = number
         self._automaton: Automaton | None = None
         self._error: UndecidedError | None = None
+        self._cost: Cost | None = None
 
     def __repr__(self) -> str:
         return f"{self.kind}{self.about}"
@@ -47,14 +50,19 @@ class Language:
         Raises:
             UndecidedError: There is none that is small enough.
         """
+        if self._cost is not None:
+            pay(self._cost)
+        if self._error is not None:
+            raise self._error
         if self._automaton is None:
-            if self._error is not None:
-                raise self._error
-            try:
-                self._automaton = _automaton(self)
-            except UndecidedError as error:
-                self._error = error
-                raise
+            with measured() as cost:
+                try:
+                    self._automaton = _automaton(self)
+                except UndecidedError as error:
+                    self._error = error
+                    raise
+                finally:
+                    self._cost = cost
         return self._automaton
 
     @property
@@ -235,6 +243,7 @@ def _part(base: Automaton, start: int, ends: frozenset[int]) -> Automaton:
     rows = []
     for state in order:
         row = []
+        spend(1 + len(base.transitions[state]) // 4)
         for low, high, target in base.transitions[state]:
             if target not in known:
                 known[target] = len(order)
@@ -280,6 +289,7 @@ def _either_but(own: Automaton, other: Automaton, but: Automaton) -> Automaton:
             }
         )
         row = []
+        spend(len(cuts))
         for low, after in pairwise(cuts):
             target = tuple(
                 machine.step(state, low) for state, machine in zip(states, machines, strict=True)

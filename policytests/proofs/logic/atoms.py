@@ -204,7 +204,12 @@ class Linear:
 
 def constant(value: Number) -> Linear:
     """Return a number that is known."""
-    return Linear((), value)
+    return Linear((), _plain(value))
+
+
+def _plain(value: Number) -> Number:
+    """Return a number as an int where it is whole: its hash is cheaper than a fraction's."""
+    return value.numerator if value.denominator == 1 else value
 
 
 def quantity(of: Quantity, times: Number = 1) -> Linear:
@@ -217,12 +222,12 @@ def added(left: Linear, right: Linear, times: Number = 1) -> Linear:
     """Return `left + times * right`."""
     found: dict[Quantity, Number] = dict(left.terms)
     for one, factor in right.terms:
-        found[one] = found.get(one, 0) + times * factor
+        found[one] = _plain(found.get(one, 0) + times * factor)
     kept = [(one, by) for one, by in found.items() if by]
     if len(kept) > 1:
         kept.sort(key=lambda term: _order.setdefault(term[0], len(_order)))
     terms = tuple(kept)
-    return Linear(terms, left.constant + times * right.constant)
+    return Linear(terms, _plain(left.constant + times * right.constant))
 
 
 _order: Final[dict[Quantity, int]] = {}

@@ -5,13 +5,23 @@ What lives here: formulas that are made once, so that two of one meaning are oft
 simplified as they are made.  Not here: what atoms mean (`atoms`), and solving (`solver`).
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping
 from typing import Final, Literal, TypeAlias
+
+from regauth.policytests.proofs.budget import spend
 
 Operator: TypeAlias = Literal["true", "false", "atom", "not", "and", "or"]
 
 MAX_REMEMBERED: Final = 400_000
 """Formulas that are kept to be found again; more are forgotten between two questions."""
+
+
+_COST: Final = 20
+"""
+Steps of joining formulas, which may make one that is kept.
+
+So the budget bounds the memory of formulas, too: a few million of them.
+"""
 
 
 class Formula:
@@ -40,12 +50,24 @@ class Formula:
 
     @property
     def negation(self) -> "Formula":
-        """The formula that holds when this one does not."""
+        """
+        The formula that holds when this one does not.
+
+        Only atoms stand below a "not": of other formulas the parts are negated (De Morgan), so
+        that both ways to write one thing are one formula.
+        """
         if self._negation is None:
-            if self.operator == "not":
-                return self.parts[0]
-            self._negation = _make("not", (self,))
+            if self.operator == "atom":
+                found = _make("not", (self,))
+            else:
+                parts = [one.negation for one in self.parts]
+                found = _make(_DUAL[self.operator], _sorted(parts))
+            self._negation, found._negation = found, self  # noqa: SLF001 - of its own class
         return self._negation
+
+    def contradicts(self, numbers: Container[int]) -> bool:
+        """Tell whether the opposite of this formula is one of some, by their numbers."""
+        return self._negation is not None and self._negation.number in numbers
 
     @property
     def atoms(self) -> Mapping[Hashable, "Formula"]:
@@ -67,8 +89,14 @@ class Formula:
         return self._atoms
 
 
+_DUAL: Final[dict[str, Operator]] = {"and": "or", "or": "and"}
+
 _known: dict[Hashable, Formula] = {}
 _numbers: Iterator[int] = iter(range(1 << 62))
+
+
+def _sorted(parts: Iterable[Formula]) -> tuple[Formula, ...]:
+    return tuple(sorted(parts, key=lambda one: one.number))
 
 
 def _make(operator: Operator, parts: tuple[Formula, ...], atom: Hashable = None) -> Formula:
@@ -84,10 +112,16 @@ FALSE: Final = _make("false", ())
 TRUE._negation, FALSE._negation = FALSE, TRUE  # noqa: SLF001 - own module
 
 
-def forget_many() -> None:
-    """Forget formulas when there are many; those in use stay good, and are only not found again."""
-    if len(_known) > MAX_REMEMBERED:
+def forget_many() -> bool:
+    """
+    Forget formulas when there are many, and tell whether they were.
+
+    Those in use stay good, and are only not found again.
+    """
+    many = len(_known) > MAX_REMEMBERED
+    if many:
         _known.clear()
+    return many
 
 
 def of(value: bool) -> Formula:  # noqa: FBT001 - the value itself
@@ -132,57 +166,74 @@ def same(left: Formula, right: Formula) -> Formula:
 def _joined(
     operator: Literal["and", "or"], zero: Formula, one: Formula, formulas: Iterable[Formula]
 ) -> Formula:
-    found: dict[int, Formula] = {}
     pending = list(formulas)
+    if len(pending) == 1:
+        return pending[0]
+    found: dict[int, Formula] = {}
+    dual, compound = _DUAL[operator], False
     while pending:
-        formula = pending.pop()
-        if formula is zero:
-            return zero
-        if formula is one:
-            continue
-        if formula.operator == operator:
-            pending.extend(formula.parts)
-        else:
-            found[formula.number] = formula
+        while pending:
+            formula = pending.pop()
+            if formula is zero or formula.contradicts(found):
+                return zero
+            if formula is one:
+                continue
+            if formula.operator == operator:
+                pending.extend(formula.parts)
+            else:
+                found[formula.number] = formula
+                compound = compound or formula.operator == dual
+        pending = _resolved(operator, found) if compound else []
+        spend(_COST + len(found))
     if not found:
         return one
     if len(found) == 1:
         return next(iter(found.values()))
-    for formula in found.values():
-        if formula.negation.number in found:
-            return zero
-    _absorb(operator, found)
-    parts = tuple(found[number] for number in sorted(found))
-    return parts[0] if len(parts) == 1 else _make(operator, parts)
+    return _make(operator, tuple(found[number] for number in sorted(found)))
 
 
-def _absorb(operator: str, found: dict[int, Formula]) -> None:
-    """Leave out what another part says already: `a && (a || b)` is `a`."""
-    dual = "or" if operator == "and" else "and"
+def _resolved(operator: str, found: dict[int, Formula]) -> list[Formula]:
+    """
+    Leave out what other parts decide; return what is left of the parts that became smaller.
+
+    `a && (a || b)` is `a`, and `a && (!a || b)` is `a && b`.
+    """
+    dual = _DUAL[operator]
+    smaller = []
     for number, formula in list(found.items()):
-        if formula.operator == dual and any(part.number in found for part in formula.parts):
+        if formula.operator != dual:
+            continue
+        if any(part.number in found for part in formula.parts):
             del found[number]
+            continue
+        kept = [part for part in formula.parts if not part.contradicts(found)]
+        if len(kept) < len(formula.parts):
+            del found[number]
+            smaller.append(some(kept) if operator == "and" else every(kept))
+    return smaller
 
 
 def rewritten(formula: Formula, rewrite: Callable[[Hashable, Formula], Formula]) -> Formula:
     """Return a formula with each atom replaced by what `rewrite` makes of it."""
-    known: dict[int, Formula] = {}
+    known = {one.number: rewrite(about, one) for about, one in formula.atoms.items()}
+    if all(found.number == number for number, found in known.items()):
+        return formula
 
     def visit(one: Formula) -> Formula:
         found = known.get(one.number)
         if found is not None:
             return found
-        match one.operator:
-            case "atom":
-                found = rewrite(one.atom, one)
-            case "not":
-                found = visit(one.parts[0]).negation
-            case "and":
-                found = every([visit(part) for part in one.parts])
-            case "or":
-                found = some([visit(part) for part in one.parts])
-            case _:
-                found = one
+        if one.operator == "atom":
+            # A formula that was kept may hold an atom that was made anew since (`forget_many`).
+            found = known[one.number] = rewrite(one.atom, one)
+            return found
+        parts = [visit(part) for part in one.parts]
+        if all(new is old for new, old in zip(parts, one.parts, strict=True)):
+            found = one
+        elif one.operator == "not":
+            found = parts[0].negation
+        else:
+            found = every(parts) if one.operator == "and" else some(parts)
         known[one.number] = found
         return found
 

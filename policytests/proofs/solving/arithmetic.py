@@ -15,6 +15,7 @@ from functools import lru_cache
 from math import lcm
 from typing import Final
 
+from regauth.policytests.proofs.budget import spend
 from regauth.policytests.proofs.logic.atoms import Compares, Linear, Quantity
 
 Literals = Mapping[Compares, bool]
@@ -151,6 +152,7 @@ class Arithmetic:
         changed = -1
         for _ in range(len(self._places) + 1):
             changed = -1
+            spend(1 + len(lengths) // 16)
             for at, (first, second, length) in enumerate(lengths):
                 reached = distance[first] + length
                 if reached < distance[second]:

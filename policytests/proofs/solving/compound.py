@@ -14,7 +14,7 @@ too large is left out.  Then more models are possible, never fewer.
 from collections.abc import Hashable, Iterable, Iterator
 from itertools import product
 from math import prod
-from typing import Final
+from typing import Final, cast
 
 from regauth.policytests.proofs.languages import language as languages
 from regauth.policytests.proofs.languages.automata import UndecidedError
@@ -53,6 +53,17 @@ MAX_IMAGES: Final = 16
 _REST: Final = Unclaimed("$rest")
 
 
+_WHOLE: Final = "whole"
+
+
+def compound_of(name: Variable | OpaqueText) -> Text | None:
+    """Return the compound that a text is the name of, or None."""
+    key = name.key if isinstance(name, OpaqueText) else None
+    if isinstance(key, tuple) and len(key) == 2 and key[0] == _WHOLE:  # noqa: PLR2004 - a pair
+        return cast("Text", key[1])
+    return None
+
+
 class Compounds:
     """
     Names the compounds of one formula.
@@ -78,6 +89,20 @@ class Compounds:
         self._note_images()
         return formulas.every([whole, *self._links()])
 
+    def within(self, formula: Formula) -> "Compounds":
+        """Return the compounds that a part of the resolved formula is about."""
+        found = Compounds(self._expansion)
+        for about in formula.atoms:
+            texts: tuple[Text, ...] = ()
+            if isinstance(about, SameText):
+                texts = (about.left, about.right)
+            elif isinstance(about, (In, TooLong)):
+                texts = (about.text,)
+            found.terms |= {one: self.terms[one] for one in texts if one in self.terms}
+            if about in self.fits:
+                found.fits[about] = self.fits[about]
+        return found
+
     # -- names
 
     def _atom(self, about: Hashable, one: Formula) -> Formula:
@@ -98,7 +123,7 @@ class Compounds:
     def _named(self, text: Text) -> Text:
         if isinstance(text, (Variable, OpaqueText, Literal_)):
             return text
-        name = OpaqueText(("whole", text))
+        name = OpaqueText((_WHOLE, text))
         self.terms[name] = text
         return name
 

@@ -9,8 +9,10 @@ and texts that must differ.  Not here: tokens made of the values (`tokens`), the
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from typing import Final
 
+from regauth.policytests.proofs.budget import Cost, current, measured, pay, spend
 from regauth.policytests.proofs.languages.automata import UndecidedError
 from regauth.policytests.proofs.logic import atoms, formulas
 from regauth.policytests.proofs.logic.atoms import (
@@ -22,6 +24,7 @@ from regauth.policytests.proofs.logic.formulas import FALSE, TRUE, Formula
 from regauth.policytests.proofs.logic.universe import Universe
 
 from .arithmetic import Arithmetic
+from .components import components
 from .compound import Compounds, is_rest
 from .equalities import (
     UnprovedError,
@@ -31,7 +34,7 @@ from .equalities import (
     texts_of,
 )
 from .expansion import Expansion
-from .solver import Solver, Steps
+from .solver import Solver
 from .theory import Choice, Examples, Holder, Theory
 from .wording import Wording
 
@@ -66,6 +69,33 @@ class Model:
     numbers: Mapping[Quantity, Fraction]
 
 
+Solved = dict[Formula, tuple[Model | None, Cost]]
+"""By component, a model or that there is none, and what it took."""
+
+MAX_SEARCHES: Final = 32
+"""Kinds of searches of which solved components are kept to be found again."""
+
+MAX_SOLVED: Final = 20_000
+"""Components that are kept for one kind of searches."""
+
+
+@lru_cache(maxsize=MAX_SEARCHES)
+def _solved_of(universe: Universe, wishes: tuple[Compares, ...]) -> Solved:  # noqa: ARG001 - keys
+    return {}
+
+
+def _known_of(universe: Universe, wishes: tuple[Compares, ...]) -> Solved:
+    """
+    Return what is known of components, in one universe and with the same wishes.
+
+    The examples of claims are those of the universe's schema.
+    """
+    known = _solved_of(universe, wishes)
+    if len(known) > MAX_SOLVED:
+        known.clear()
+    return known
+
+
 Accept = Callable[[Model], bool]
 """Tells whether a model is taken; else the search goes on without it."""
 
@@ -75,7 +105,6 @@ class Search:
     """The search for a model of one formula."""
 
     universe: Universe
-    steps: Steps
     examples: Examples
     wishes: Sequence[Compares] = ()
     """Comparisons that need not hold, and make a model easier to believe."""
@@ -109,12 +138,64 @@ class Search:
         resolved = compounds.resolve(expanded)
         if resolved is FALSE:
             return None
-        solver = Solver(self.steps)
+        if resolved is not TRUE:
+            try:
+                model = self._by_components(resolved, compounds)
+            except UnprovedError:
+                model = None
+            else:
+                if model is None:
+                    return None
+                spend(COST_OF_MODEL)
+                if accept(model):
+                    return model
+        # Another model may be accepted, of which only the engine knows how its parts are related.
+        return self._whole(resolved, compounds, accept)
+
+    def _whole(self, resolved: Formula, compounds: Compounds, accept: Accept) -> Model | None:
+        solver = Solver(current())
         try:
             theory = Theory(self.universe, resolved, solver, self.examples, compounds.terms)
         except UndecidedError as error:
             raise UnprovedError(str(error)) from error
         return self._solve(theory, solver, compounds, accept)
+
+    def _by_components(self, resolved: Formula, compounds: Compounds) -> Model | None:
+        """
+        Return a model made of models of the formula's components, or None: there is none.
+
+        A component that was solved before costs as many steps again, so that an answer does not
+        depend on the questions before it.
+
+        Raises:
+            UnprovedError: A component is not decided, and none is refuted.
+        """
+        known = _known_of(self.universe, tuple(self.wishes))
+        found: list[Model] = []
+        undecided: UnprovedError | None = None
+        for component in components(resolved):
+            solved = known.get(component)
+            if solved is None:
+                try:
+                    with measured() as cost:
+                        model = self._whole(component, compounds.within(component), lambda _: True)
+                except UnprovedError as error:
+                    undecided = error
+                    continue
+                known[component] = (model, cost)
+            else:
+                model, cost = solved
+                pay(cost)
+            if model is None:
+                return None
+            found.append(model)
+        if undecided is not None:
+            raise undecided
+        return Model(
+            {holder: choice for one in found for holder, choice in one.choices.items()},
+            {holder: text for one in found for holder, text in one.texts.items()},
+            {number: value for one in found for number, value in one.numbers.items()},
+        )
 
     def _solve(
         self, theory: Theory, solver: Solver, compounds: Compounds, accept: Accept
@@ -122,7 +203,7 @@ class Search:
         refused = 0
         arithmetic: Arithmetic | None = None
         for _ in range(MAX_ROUNDS):
-            self.steps.take(COST_OF_ROUND)
+            spend(COST_OF_ROUND)
             if not solver.solve():
                 if refused:
                     raise UnprovedError(self._reason())
@@ -137,10 +218,10 @@ class Search:
                 continue
             numbers = self._numbers_of(arithmetic, _literals(theory, solver))
             for variant in range(self._variants(refused)):
-                self.steps.take(COST_OF_MODEL)
+                spend(COST_OF_MODEL)
                 texts = _model_texts(theory, solver, chosen, variant)
                 if compounds.terms:
-                    self.steps.take(COST_OF_WORDING)
+                    spend(COST_OF_WORDING)
                     texts.update(_worded(theory, solver, chosen, compounds, variant))
                 model = Model(chosen, texts, numbers)
                 if accept(model):
@@ -166,7 +247,7 @@ class Search:
         key = frozenset(literals.items())
         found = self._known.get(key)
         if found is None:
-            self.steps.take(COST_OF_NUMBERS)
+            spend(COST_OF_NUMBERS)
             found = self._known[key] = _numbers(arithmetic, literals, self.wishes)
         return found
 

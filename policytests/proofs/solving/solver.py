@@ -9,35 +9,14 @@ that the answer to a question does not depend on the machine.
 """
 
 from collections.abc import Iterable, Sequence
+from heapq import heapify, heappop, heappush
 from typing import Final
+
+from regauth.policytests.proofs.budget import Steps
 
 _DECAY: Final = 0.95
 _LARGE: Final = 1e100
 _FIRST_RESTART: Final = 100
-
-
-class OutOfStepsError(Exception):
-    """The steps that a question may take are spent."""
-
-
-class Steps:
-    """How many steps a question may still take; shared by its solvers."""
-
-    def __init__(self, budget: int) -> None:
-        self.left = budget
-        self.taken = 0
-
-    def take(self, count: int) -> None:
-        """
-        Take steps.
-
-        Raises:
-            OutOfStepsError: There are not so many left.
-        """
-        self.left -= count
-        self.taken += count
-        if self.left < 0:
-            raise OutOfStepsError
 
 
 class Solver:
@@ -50,6 +29,8 @@ class Solver:
         self._levels: list[int] = [0]
         self._reasons: list[list[int] | None] = [None]
         self._activity: list[float] = [0.0]
+        self._open: list[tuple[float, int]] = []
+        """Every variable that is open, and others, by activity; the most active one first."""
         self._phase: list[int] = [-1]
         self._trail: list[int] = []
         self._limits: list[int] = []
@@ -65,7 +46,9 @@ class Solver:
         self._reasons.append(None)
         self._activity.append(0.0)
         self._phase.append(1 if likely else -1)
-        return len(self._values) - 1
+        number = len(self._values) - 1
+        heappush(self._open, (0.0, number))
+        return number
 
     def value(self, literal: int) -> int:
         """Return 1 where a literal is true, -1 where it is false, 0 where it is open."""
@@ -76,20 +59,43 @@ class Solver:
         return 2 * literal if literal > 0 else -2 * literal + 1
 
     def add(self, literals: Iterable[int]) -> None:
-        """Add a clause: one of some literals is true."""
-        self._backtrack(0)
+        """
+        Add a clause: one of some literals is true.
+
+        Where all of them are false just now, no more choices are taken back than it needs.
+        """
+        self._steps.take(1)
         clause: list[int] = []
+        values, levels = self._values, self._levels
+        refuted = bool(self._limits)
         for literal in dict.fromkeys(literals):
-            if self.value(literal) == 1 or -literal in clause:
+            variable = abs(literal)
+            value = values[variable] if literal > 0 else -values[variable]
+            if value and not levels[variable]:
+                if value == 1:
+                    return
+                continue
+            if -literal in clause:
                 return
-            if self.value(literal) == 0:
-                clause.append(literal)
+            refuted = refuted and value == -1
+            clause.append(literal)
         if not clause:
             self._contradiction = True
-        elif len(clause) == 1:
+            return
+        if len(clause) == 1:
+            self._backtrack(0)
             self._assign(clause[0], None)
-        else:
+            return
+        if not refuted:
+            self._backtrack(0)
             self._watch(clause)
+            return
+        clause.sort(key=lambda one: -levels[abs(one)])
+        first, second = levels[abs(clause[0])], levels[abs(clause[1])]
+        self._backtrack(second if second < first else first - 1)
+        self._watch(clause)
+        if second < first:
+            self._assign(clause[0], clause)
 
     def _watch(self, clause: list[int]) -> None:
         self._watches[self._index(-clause[0])].append(clause)
@@ -147,7 +153,9 @@ class Solver:
             return
         start = self._limits[level]
         for literal in self._trail[start:]:
-            self._values[abs(literal)] = 0
+            variable = abs(literal)
+            self._values[variable] = 0
+            heappush(self._open, (-self._activity[variable], variable))
         del self._trail[start:]
         del self._limits[level:]
         self._head = min(self._head, start)
@@ -188,18 +196,24 @@ class Solver:
         if self._activity[variable] > _LARGE:
             self._activity = [one / _LARGE for one in self._activity]
             self._bump /= _LARGE
+            self._open = [(-one, number) for number, one in enumerate(self._activity) if number]
+            heapify(self._open)
 
     def _choose(self) -> int:
         """Return the open variable that most conflicts were about, as it was last; 0 without."""
-        best, most = 0, -1.0
-        activity = self._activity
-        for variable in range(1, len(self._values)):
-            if not self._values[variable] and activity[variable] > most:
-                best, most = variable, activity[variable]
-        return best * self._phase[best] if best else 0
+        while self._open:
+            _, variable = heappop(self._open)
+            if not self._values[variable]:
+                return variable * self._phase[variable]
+        return 0
 
     def scatter(self, seed: int) -> None:
-        """Choose anew which value of each variable is tried first, the same for one number."""
+        """
+        Choose anew which value of each variable is tried first, the same for one number.
+
+        All choices are taken back: what stays chosen would be tried again.
+        """
+        self._backtrack(0)
         state = seed * 2_654_435_761
         for variable in range(1, len(self._phase)):
             state = (state * 1_103_515_245 + 12_345) & 0x7FFFFFFF
@@ -212,7 +226,6 @@ class Solver:
         Raises:
             OutOfStepsError: The steps are spent.
         """
-        self._backtrack(0)
         conflicts, restart = 0, _FIRST_RESTART
         while not self._contradiction:
             conflict = self._propagate()

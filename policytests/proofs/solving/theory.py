@@ -9,7 +9,6 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
-from regauth.policytests.proofs.languages.automata import UndecidedError
 from regauth.policytests.proofs.languages.cells import Cell, cut
 from regauth.policytests.proofs.languages.language import Language
 from regauth.policytests.proofs.logic.atoms import (
@@ -27,7 +26,7 @@ from regauth.policytests.proofs.logic.atoms import (
     variables_of,
 )
 from regauth.policytests.proofs.logic.formulas import Formula
-from regauth.policytests.proofs.logic.universe import Kind, Universe
+from regauth.policytests.proofs.logic.universe import Kind, Universe, universe_of
 
 from .solver import Solver
 
@@ -176,7 +175,7 @@ class Theory:
 
     def _ordered(self, path: Path) -> list[Kind]:
         """Return the kinds a claim can have, that which its schema gives it first."""
-        declared = Universe(self._universe.schema, anything=False).kinds(path)
+        declared = universe_of(self._universe.schema, anything=False).kinds(path)
         kinds = self._universe.kinds(path)
         first = [kind for kind in declared if kind in kinds]
         return [*first, *(kind for kind in kinds if kind not in first)]
@@ -186,14 +185,13 @@ class Theory:
     def _define(self, formula: Formula) -> None:
         for literals in self.choices.values():
             _one_of(self._solver, list(literals.values()))
+        answers = {holder: _answers(choices) for holder, choices in self.choices.items()}
         for about in formula.atoms:
             literal = self.atoms[about] = self._solver.variable()
             holder = self._holder(about)
             if holder is None:
                 continue
-            good = [
-                own for choice, own in self.choices[holder].items() if self.holds(about, choice)
-            ]
+            good = answers[holder].get(_answer(about), [])
             self._solver.add([-literal, *good])
             for own in good:
                 self._solver.add([literal, -own])
@@ -213,50 +211,39 @@ class Theory:
 
     def alike(self, holder: Holder) -> list[list[Choice]]:
         """Return the choices of a holder, those together that no atom tells apart."""
-        asked = [about for about in self.atoms if self._holder(about) == holder]
+        answers = _answers(self.choices[holder])
+        asked = [
+            frozenset(answers.get(_answer(about), ()))
+            for about in self.atoms
+            if self._holder(about) == holder
+        ]
         found: dict[tuple[bool, ...], list[Choice]] = {}
-        for choice in self.choices[holder]:
-            key = tuple(self.holds(about, choice) for about in asked)
-            found.setdefault(key, []).append(choice)
+        for choice, literal in self.choices[holder].items():
+            found.setdefault(tuple(literal in good for good in asked), []).append(choice)
         return list(found.values())
-
-    @staticmethod
-    def holds(about: Hashable, choice: Choice) -> bool:
-        """Tell whether an atom about one holder holds for a choice of its value."""
-        match about:
-            case KindIs(kind=kind):
-                return choice.kind == kind
-            case IsTrue():
-                return choice.kind is Kind.BOOL and choice.true
-            case In(language=language):
-                return choice.cell is not None and language in choice.cell.languages
-            case TooLong():
-                return choice.cell is not None and choice.cell.long
-            case _:
-                pass
-        raise UndecidedError(f"{about}")
 
     def _define_pair(self, pair: SameText) -> None:
         """Say what two texts being equal means for their cells."""
         literal = self.atoms[pair]
         left, right = self.choices[pair.left], self.choices[pair.right]  # type: ignore[index]  # by `expansion`, texts that have cells
+        # Each holder has one choice: the right one is of the same cell, or is no text.
+        others = [other for also, other in right.items() if also.kind is not Kind.STRING]
         for choice, own in left.items():
             if choice.kind is not Kind.STRING:
                 continue
-            others = [
-                other
-                for also, other in right.items()
-                if also.kind is Kind.STRING and also.cell != choice.cell
-            ]
-            for other in others:
-                self._solver.add([-literal, -own, -other])
             same = right.get(choice)
+            self._solver.add([-literal, -own, *others, *([same] if same else [])])
             cell = choice.cell
             if same and cell is not None and cell.complete and len(cell.samples) == 1:
                 self._solver.add([literal, -own, -same])
 
     def _assert(self, formula: Formula) -> None:
-        """Add the clauses of the formula itself, each part with a literal of its own (Tseitin)."""
+        """
+        Add the clauses of the formula itself, each part with a literal of its own (Tseitin).
+
+        Only atoms are negated in a formula.  So it is enough to say what follows where a part
+        holds (Plaisted and Greenbaum).
+        """
         literals: dict[int, int] = {}
 
         def visit(one: Formula) -> int:
@@ -267,14 +254,12 @@ class Theory:
                 case "atom":
                     found = self.atoms[one.atom]
                 case "not":
-                    found = -visit(one.parts[0])
+                    found = -self.atoms[one.parts[0].atom]
                 case "and" | "or":
                     parts = [visit(part) for part in one.parts]
                     found = self._solver.variable()
-                    sign = 1 if one.operator == "and" else -1
-                    for part in parts:
-                        self._solver.add([-sign * found, sign * part])
-                    self._solver.add([sign * found, *(-sign * part for part in parts)])
+                    for clause in [parts] if one.operator == "or" else [[part] for part in parts]:
+                        self._solver.add([-found, *clause])
                 case _:
                     found = self._solver.variable()
                     self._solver.add([found if one.operator == "true" else -found])
@@ -286,6 +271,38 @@ class Theory:
                 self._solver.add([visit(option) for option in part.parts])
             else:
                 self._solver.add([visit(part)])
+
+
+_TRUE: Final = "true"
+_LONG: Final = "long"
+
+
+def _answer(about: Hashable) -> Hashable:
+    """Return what an atom about one holder asks of a choice: one of its answers (`_answers`)."""
+    match about:
+        case KindIs(kind=kind):
+            return Kind(kind)
+        case IsTrue():
+            return _TRUE
+        case In(language=language):
+            return language
+        case _:
+            return _LONG
+
+
+def _answers(choices: Mapping[Choice, int]) -> dict[Hashable, list[int]]:
+    """Return, by what can be asked of a choice, the literals of the choices of which it holds."""
+    found: dict[Hashable, list[int]] = {}
+    for choice, literal in choices.items():
+        found.setdefault(choice.kind, []).append(literal)
+        if choice.true:
+            found.setdefault(_TRUE, []).append(literal)
+        if choice.cell is not None:
+            for language in choice.cell.languages:
+                found.setdefault(language, []).append(literal)
+            if choice.cell.long:
+                found.setdefault(_LONG, []).append(literal)
+    return found
 
 
 def _short(cells: list[Cell], holder: Holder, bound: int | None) -> list[Cell]:

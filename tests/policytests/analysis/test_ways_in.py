@@ -193,3 +193,62 @@ def test_what_is_not_decided_is_no_proof_of_nobody(monkeypatch: pytest.MonkeyPat
     result = found(compiled(statements), "push", "acme/app")
     assert () == result.ways
     assert "the bound on the solver's steps" in {one.construct for one in result.unknown}
+
+
+TAGGED = """grants:
+  - {name: main, when: 'claims.ref == "refs/heads/main"', repositories: [acme/**], tags: [main, 'sha-*'], actions: [push]}
+  - name: version
+    when: claims.ref.startsWith("refs/tags/")
+    repositories: [acme/**]
+    tags: ["${claims.ref.replace('refs/tags/', '')}"]
+    newTagsOnly: true
+    actions: [push]
+denials:
+  - {name: frozen, when: 'claims.event_name == "schedule"', repositories: [acme/**], tags: ['v1*'], actions: [push]}
+"""
+
+
+def who_pushes(tag: str) -> dict[str, tuple[tuple[str, ...], tuple[str, ...]]]:
+    """
+    Return, by grant, the conditions to push a tag of acme/app, and the denials that matter.
+
+    The first two conditions are the provider's rules.
+    """
+    [access] = [one for one in repository_accesses([f"acme/app:{tag}"]) if one.action == "push"]
+    result = ways_in(compiled(TAGGED), access, "registry.example.com")
+    assert () == result.unknown
+    return {
+        way.grant.name: (way.conditions[2:], tuple(name for name, _ in way.exceptions))
+        for way in result.ways
+    }
+
+
+def test_a_tag_that_is_asked_for_is_a_condition() -> None:
+    assert who_pushes("main") == {
+        "main": (('claims.ref == "refs/heads/main"',), ()),
+        "version": (
+            (
+                'claims.ref.startsWith("refs/tags/")',
+                'claims.ref.replace("refs/tags/", "") == "main"',
+            ),
+            (),
+        ),
+    }
+
+
+def test_a_denial_of_the_tag_is_an_exception() -> None:
+    [conditions, exceptions] = who_pushes("v1.2=new")["version"]
+
+    assert conditions[-1] == 'claims.ref.replace("refs/tags/", "") == "v1.2"'
+    assert exceptions == ("frozen",)
+
+
+def test_a_grant_of_new_tags_is_no_way_to_a_tag_that_exists() -> None:
+    assert who_pushes("v1.2=existing") == {}
+    assert list(who_pushes("main=existing")) == ["main"]
+    assert list(who_pushes("main=new")) == ["main", "version"]
+
+
+def test_a_tag_of_no_pattern_has_no_way() -> None:
+    assert list(who_pushes("sha-abc")) == ["main", "version"]
+    assert list(who_pushes("latest=existing")) == []

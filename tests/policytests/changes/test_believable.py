@@ -39,7 +39,7 @@ def change(repository: Path, folder: str, old: str, new: str) -> tuple[Policy, P
 
 
 def gained(base: Policy, head: Policy) -> tuple[Witness, ...]:
-    return compare(base, head, ("base", "head"), 20_000_000, AT).gained.witnesses
+    return compare(base, head, ("base", "head"), 60_000_000, AT).gained.witnesses
 
 
 @pytest.mark.parametrize(("folder", "old", "new"), CHANGES)

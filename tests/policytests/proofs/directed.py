@@ -16,6 +16,7 @@ from regauth.engine.cel.library import strings
 from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.policy.policy import Policy
 from regauth.policytests.proofs import About, Question, Status, more_access
+from regauth.policytests.proofs.budget import Steps
 from regauth.policytests.proofs.evaluation.evaluator import Context, Evaluator, ScopeTerms
 from regauth.policytests.proofs.evaluation.quantifiers import Lists
 from regauth.policytests.proofs.evaluation.values import Outcome
@@ -45,7 +46,7 @@ from regauth.policytests.proofs.logic.formulas import Formula
 from regauth.policytests.proofs.logic.universe import Universe
 from regauth.policytests.proofs.solving.arithmetic import Arithmetic
 from regauth.policytests.proofs.solving.expansion import Expansion
-from regauth.policytests.proofs.solving.solver import Solver, Steps
+from regauth.policytests.proofs.solving.solver import Solver
 from tests.policytests.proofs.adversarial import ATTACKS
 from tests.policytests.proofs.adversarial import compiled as attacked
 from tests.policytests.proofs.conditions import NAME, compiled_condition, engine_outcome
@@ -538,6 +539,12 @@ GAINS: dict[str, tuple[Change, Change]] = {
         _both(_set(*D, "repositories", ["acme/${claims.a}/**"]), _set(*D, "when", ...),
               _set(*P, "rules", [{"name": "r", "check": 'claims.a.matches("^[a-z0-9]+$")'}])),
     ),
+    "denial-long-template-with-a-beginning": (
+        _both(_set("denials", ...),
+              _set(*P, "rules", [{"name": "r", "check": 'claims.a.matches("^xyz[a-z]+$")'}])),
+        _both(_set(*D, "repositories", ["acme/${claims.a}/**"]), _set(*D, "when", ...),
+              _set(*P, "rules", [{"name": "r", "check": 'claims.a.matches("^xyz[a-z]+$")'}])),
+    ),
     "no-rule": (_set(*P, "rules", ...), SAME),
     "older-tokens": (_set(*P, "maxTokenAge", "11m"), SAME),
     "no-age": (_set(*P, "maxTokenAge", ...), SAME),
@@ -636,6 +643,10 @@ GAINS: dict[str, tuple[Change, Change]] = {
     "compound-does-not-fit": (
         _set(*G, "when", "!claims.d.startsWith(claims.a)"),
         _set(*G, "when", '!claims.d.startsWith(claims.a) && claims.a != "xy"'),
+    ),
+    "compound-does-not-fit-a-longer-one": (
+        _set(*G, "when", "!claims.d.startsWith(claims.a)"),
+        _set(*G, "when", "!claims.d.startsWith(claims.a) && size(claims.a) < 2"),
     ),
     "compound-of-what-is-missing": (
         _set(*G, "when", 'claims.d.matches("(?s).*") && (claims.y.trim() == claims.d || !has(claims.y))'),
@@ -812,6 +823,15 @@ EQUALS: dict[str, tuple[Change, Change]] = {
     "in": (_set(*G, "when", 'claims.d in ["x"]'), SAME),
     "guard": (_set(*G, "when", 'has(claims.c) && claims.c == "x"'), _set(*G, "when", 'claims.c == "x"')),
     "prefix": (_set(*G, "when", 'claims.d.matches("^x$")'), SAME),
+    "guard-that-others-decide": (
+        _set(*G, "when", 'claims.b && (!claims.b || claims.d == "x")'),
+        _set(*G, "when", 'claims.b && claims.d == "x"'),
+    ),
+    "in-two-parts": (
+        _set(*G, "when", '(claims.b && (claims.n == 1 || claims.a == "x") || claims.d == "x") && '
+             'claims.d == "y" && claims.n == 2 && claims.a == "y"'),
+        _set(*G, "when", "false"),
+    ),
     "joined": (_set(*G, "when", 'claims.d + "y" == "xy"'), SAME),
     "names": (_set(*G, "repositories", ["acme/*", "acme/x"]), SAME),
     "one-element": (
@@ -958,6 +978,35 @@ def check_clauses() -> None:
             if any(one * hidden[abs(one)] > 0 for one in clause):
                 solver.add(clause)
         assert solver.solve(), seed
+
+
+def check_solutions() -> None:
+    """Check that every solution is found when each that was found is refused."""
+    for seed in range(240):
+        choose = random.Random(seed)
+        solver = Solver(Steps(10**7))
+        variables = [solver.variable() for _ in range(choose.randrange(1, 7))]
+        clauses = [
+            [choose.choice([1, -1]) * choose.choice(variables) for _ in range(3)]
+            for _ in range(choose.randrange(1, 12))
+        ]
+        for clause in clauses:
+            solver.add(clause)
+        found = set()
+        while solver.solve():
+            solution = tuple(solver.value(one) for one in variables)
+            assert solution not in found
+            assert all(
+                any(solution[abs(one) - 1] * one > 0 for one in clause) for clause in clauses
+            )
+            found.add(solution)
+            solver.add(-one * value for one, value in zip(variables, solution, strict=True))
+        wanted = {
+            values
+            for values in product([-1, 1], repeat=len(variables))
+            if all(any(values[abs(one) - 1] * one > 0 for one in clause) for clause in clauses)
+        }
+        assert found == wanted
 
 
 def check_inequalities() -> None:

@@ -23,6 +23,7 @@ from regauth.policytests.proofs.languages.expressions import (
     Nothing,
     OneOf,
     Star,
+    Times,
 )
 from regauth.policytests.proofs.languages.language import Language
 from regauth.policytests.proofs.logic.atoms import (
@@ -91,6 +92,12 @@ def regular(expression: Expression) -> z3.ReRef:
             return made[0] if len(made) == 1 else z3.Union(*made)
         case Star(of=of):
             return z3.Star(regular(of))
+        case Times(of=of, least=least, most=most):
+            # z3 writes a loop without an end, which cvc5 does not read.
+            upper = least if most is None else most
+            nothing = z3.Re(z3.StringVal(""))
+            some = z3.Loop(regular(of), least, upper) if upper else nothing
+            return z3.Concat(some, z3.Star(regular(of))) if most is None else some
     raise UnsaidError
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from regauth.policytests.proofs import About
-from tests.policytests.proofs import directed
+from tests.policytests.proofs import directed, kept
 
 
 def test_each_construct_is_the_engines_outcome() -> None:
@@ -27,3 +27,8 @@ def test_what_is_equal_is_proved() -> None:
 
 def test_the_cell_law_holds() -> None:
     directed.check_cells()
+
+
+@pytest.mark.parametrize("name", list(kept.CHECKS))
+def test_what_is_kept_is_what_would_be_made_anew(name: str) -> None:
+    kept.CHECKS[name]()

@@ -18,10 +18,10 @@ PARTS, PAIRS = 9, 15
 MOST_UNKNOWN = 0.05
 """Of all answers: the grammar is full of what is opaque."""
 
-STEPS = 100_000
+STEPS = 300_000
 """Of one answer in a run of all tests; with twenty times as many the same questions stay undecided."""
 
-STEPS_FOR_LONG = 2_000_000
+STEPS_FOR_LONG = 6_000_000
 SEED = int(os.environ.get("SEED", "1"))
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "0")) / 10
 

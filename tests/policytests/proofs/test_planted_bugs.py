@@ -18,6 +18,7 @@ import pytest
 import regauth.engine.languages
 import regauth.policytests.proofs
 from tests.policytests.proofs.directed import CONDITIONS, GAINS
+from tests.policytests.proofs.kept import CHECKS
 
 PACKAGE = "regauth.policytests.proofs"
 FOLDER = Path(regauth.policytests.proofs.__file__).parent
@@ -26,13 +27,174 @@ RELOADED = (
     PACKAGE,
     LANGUAGES,
     "tests.policytests.proofs.directed",
+    "tests.policytests.proofs.kept",
     "tests.policytests.proofs.random_policies",
 )
 
 CELLS = "cells"
 
-BUGS: dict[str, tuple[str, str, str, str]] = {
-    # name: file of the prover or of the engine, what stands there, what is planted, the check that finds it
+Bug = tuple[str, str, str, str]
+"""A file of the prover or of the engine, what stands there, what is planted, and the check."""
+
+
+def for_any(part: str, check: str) -> Bug:
+    """Return the bug that outcomes are kept for one context, universe and lists and found by others."""
+    whole = "(universe, context, shape)"
+    return (
+        "evaluation/evaluator.py",
+        f"return _known.setdefault({whole}, {{}})",
+        f"return _known.setdefault({part}, {{}})",
+        f"kept:{check}",
+    )
+
+
+def for_any_context(part: str, check: str) -> Bug:
+    """Return the bug that outcomes are kept for contexts that differ in a part."""
+    less = f"__import__('dataclasses').replace(context, {part}='')"
+    return for_any(f"(universe, {less}, shape)", check)
+
+
+def for_any_scope(part: str, value: str, check: str) -> Bug:
+    """Return the bug that outcomes are kept for scopes that differ in a part."""
+    replace = "__import__('dataclasses').replace"
+    less = f"{replace}(context, scope={replace}(context.scope, {part}={value}))"
+    return for_any(f"(universe, {less} if context.scope else context, shape)", check)
+
+
+CUT = "found, cost = _cut(tuple(languages), wanted, bound, tuple(examples))"
+
+
+def remembered(key: str) -> str:
+    """Return code that keeps cells under another key."""
+    kept = 'globals().setdefault("_planted", {})'
+    made = "_cut(tuple(languages), wanted, bound, tuple(examples))"
+    return f"found, cost = {kept}.setdefault(({key},), {made})"
+
+
+def not_asked_again(line: str, check: str) -> Bug:
+    """Return the bug that what is found again asks less of lists than what is made anew."""
+    return "evaluation/quantifiers.py", line, "pass", f"kept:{check}"
+
+
+KEPT: dict[str, Bug] = {
+    # What is kept under a key that leaves something out stands for something else, too.
+    "kept-for-every-universe": for_any("(context, shape)", "universe"),
+    "kept-for-every-provider": for_any_context("provider", "provider"),
+    "kept-for-every-service": for_any_context("service", "service"),
+    # The type follows from the action: `*` is that of the catalog alone.
+    "kept-for-every-class": for_any_scope("class_", "''", "class"),
+    "kept-for-every-name": for_any_scope("name", "''", "name"),
+    "kept-for-every-action": for_any_scope("action", "''", "action"),
+    "kept-for-every-tag": for_any_scope("reference", "''", "reference"),
+    "kept-for-every-number-of-slots": for_any("(universe, context, shape[1])", "slots"),
+    "kept-for-every-number-of-positions": for_any("(universe, context, shape[0])", "ahead"),
+    "kept-without-its-quantifiers": not_asked_again(
+        "self.quantified.setdefault(path, set()).update(keys)", "slots"
+    ),
+    "kept-without-its-positions": not_asked_again(
+        "self.positions.setdefault(path, set()).update(numbers)", "asked_positions"
+    ),
+    "kept-without-its-sizes": not_asked_again("self.sized |= others.sized", "asked_sizes"),
+    "kept-without-its-seconds": not_asked_again("self.floored |= others.floored", "asked_seconds"),
+    "kept-without-its-counts": not_asked_again("self.counted |= others.counted", "asked_counts"),
+    "kept-for-every-text-of-definitions": (
+        "evaluation/evaluator.py",
+        "(program, self._before),",
+        "(program.text, self._before),",
+        "kept:definition",
+    ),
+    "kept-whatever-is-before": (
+        "evaluation/evaluator.py",
+        "(program, self._before),",
+        "(program,),",
+        "kept:before",
+    ),
+    "kept-without-what-the-scope-is": (
+        "evaluation/evaluator.py",
+        'reads = bool(self._before) or "scope" in program.variables',
+        "reads = bool(self._before)",
+        "kept:scope",
+    ),
+    "kept-for-every-claim": ("evaluation/evaluator.py", '("claim", path),', '("claim",),', "kept:claim"),
+    "kept-for-what-is-gone": (
+        "evaluation/evaluator.py",
+        "found = self._known[key] = (about, made, asked, cost)",
+        "found = self._known[key] = (None, made, asked, cost)",
+        "kept:identities",
+    ),
+    "kept-for-every-provider-of-a-name": (
+        "logins.py",
+        '("login", id(self.provider), self._sessions, self._lasting)',
+        '("login", self._sessions, self._lasting)',
+        "kept:login",
+    ),
+    "kept-for-logins-and-sessions": (
+        "logins.py",
+        '("login", id(self.provider), self._sessions, self._lasting)',
+        '("login", id(self.provider), self._lasting)',
+        "kept:sessions",
+    ),
+    "kept-for-sessions-of-others": (
+        "logins.py",
+        '("login", id(self.provider), self._sessions, self._lasting)',
+        '("login", id(self.provider), self._sessions)',
+        "kept:lasting",
+    ),
+    "kept-for-every-statement": (
+        "statements.py",
+        'key = ("statement", id(statement), self.target.reference)',
+        'key = ("statement", self.target.reference)',
+        "kept:statement",
+    ),
+    "kept-for-every-kind-of-reference": (
+        "statements.py",
+        'key = ("statement", id(statement), self.target.reference)',
+        'key = ("statement", id(statement))',
+        "kept:kind_of_reference",
+    ),
+    "keys-of-what-is-gone": (
+        "comparison.py",
+        "known = _keys[id(statement)] = (statement, _statement_key(statement))",
+        "known = _keys[id(statement)] = (None, _statement_key(statement))",
+        "kept:identities",
+    ),
+    "one-universe-of-all-schemas": (
+        "logic/universe.py", "key = (id(schema), anything)", "key = (0, anything)", "kept:schema",
+    ),
+    "one-universe-of-all-tokens": (
+        "logic/universe.py", "key = (id(schema), anything)", "key = (id(schema), 0)", "kept:universe",
+    ),
+    "solved-for-every-universe": (
+        "solving/search.py",
+        "known = _solved_of(universe, wishes)",
+        "known = _solved_of(None, wishes)",
+        "kept:universe_of_solved",
+    ),
+    "solved-for-every-wish": (
+        "solving/search.py",
+        "known = _solved_of(universe, wishes)",
+        "known = _solved_of(universe, ())",
+        "kept:wishes",
+    ),
+    "solved-for-nothing": (
+        "solving/search.py", "                pay(cost)", "                pass", "kept:steps",
+    ),
+    "cells-of-other-languages": (
+        "languages/cells.py", CUT, remembered("bound, wanted, tuple(examples)"), "kept:cells",
+    ),
+    "cells-of-other-numbers": (
+        "languages/cells.py", CUT, remembered("tuple(languages), bound, tuple(examples)"), "kept:cells",
+    ),
+    "cells-of-other-bounds": (
+        "languages/cells.py", CUT, remembered("tuple(languages), wanted, tuple(examples)"), "kept:cells",
+    ),
+    "cells-of-other-examples": (
+        "languages/cells.py", CUT, remembered("tuple(languages), wanted, bound"), "kept:cells",
+    ),
+}  # fmt: skip
+
+BUGS: dict[str, Bug] = {
+    **KEPT,
     "and-is-error-when-one-is": (
         "evaluation/evaluator.py",
         "return truth(formulas.every(true), formulas.some(false))",
@@ -270,7 +432,7 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     "star-is-plus": (
         "languages/automata.py",
         'self.moves[loop] += [("", end), ("", inside)]',
-        'self.moves[loop] += [("", inside)]\n                self.moves[after].append(("", end))',
+        'self.moves[loop] += [("", inside)]\n        self.moves[after].append(("", end))',
         CELLS,
     ),
     "end-is-anywhere": (
@@ -317,14 +479,14 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     ),
     "equal-texts-in-any-cell": (
         "solving/theory.py",
-        "if also.kind is Kind.STRING and also.cell != choice.cell",
-        "if also.kind is Kind.STRING",
+        "[-literal, -own, *others, *([same] if same else [])]",
+        "[-literal, -own, *others]",
         "schema pair:equal-claims",
     ),
     "two-kinds-at-once": (
         "solving/theory.py",
-        "good = [",
-        "good = [] and [",
+        "good = answers[holder].get(_answer(about), [])",
+        "good = []",
         "pair:has",
     ),
     "whole-numbers-everywhere": (
@@ -619,7 +781,7 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "solving/compound.py",
         "self._facts.append(formulas.some((self._same(fits.text, made).negation, one)))",
         "self._facts.append(formulas.some((self._same(fits.text, made), one)))",
-        "pair:compound-does-not-fit",
+        "pair:compound-does-not-fit-a-longer-one",
     ),
     "functions-keep-the-length": (
         "solving/compound.py",
@@ -629,9 +791,9 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
     ),
     "wholes-begin-otherwise": (
         "languages/cells.py",
-        "if len(layers) > 1 and layers[-1].keys() == layers[-2].keys():",
-        "if len(layers) > 1:",
-        "pair:denial-long-template",
+        "repeats = layer.keys() == layers[-1].keys()",
+        "repeats = len(layers) > 1",
+        "pair:denial-long-template-with-a-beginning",
     ),
     "keys-of-tables-are-parts-of-the-token": (
         "evaluation/steps.py",
@@ -650,6 +812,48 @@ BUGS: dict[str, tuple[str, str, str, str]] = {
         "self._before = () if may_run_out(program, self.universe) else None",
         "self._before = None",
         "attack:steps-of-what-is-before",
+    ),
+    "not-both-is-neither": (
+        "logic/formulas.py",
+        "found = _make(_DUAL[self.operator], _sorted(parts))",
+        "found = _make(self.operator, _sorted(parts))",
+        "pair:denial-template",
+    ),
+    "what-became-smaller-is-forgotten": (
+        "logic/formulas.py",
+        'smaller.append(some(kept) if operator == "and" else every(kept))',
+        "pass",
+        "same:guard-that-others-decide",
+    ),
+    "what-is-decided-is-not-left-out": (
+        "logic/formulas.py",
+        "kept = [part for part in formula.parts if not part.contradicts(found)]",
+        "kept = [part for part in formula.parts if part.contradicts(found)]",
+        "pair:denial-without-errors",
+    ),
+    "alternatives-need-no-part": (
+        "solving/theory.py",
+        'for clause in [parts] if one.operator == "or" else [[part] for part in parts]:',
+        'for clause in [] if one.operator == "or" else [[part] for part in parts]:',
+        "same:in-two-parts",
+    ),
+    "what-is-taken-back-is-forgotten": (
+        "solving/solver.py",
+        "heappush(self._open, (-self._activity[variable], variable))",
+        "pass",
+        "solutions",
+    ),
+    "added-clauses-are-not-watched": (
+        "solving/solver.py",
+        "        self._backtrack(second if second < first else first - 1)\n        self._watch(clause)",
+        "        self._backtrack(second if second < first else first - 1)",
+        "solutions",
+    ),
+    "what-follows-from-an-added-clause-is-not-chosen": (
+        "solving/solver.py",
+        "        self._backtrack(second if second < first else first - 1)",
+        "        self._backtrack(first)",
+        "solutions",
     ),
     "logins-are-always-implied": (
         "question.py",
@@ -722,6 +926,7 @@ def check(directed: ModuleType, by: str) -> None:
         "image": directed.check_trimming,
         "cells-complete": directed.check_complete_cells,
         "clauses": directed.check_clauses,
+        "solutions": directed.check_solutions,
         "inequalities": directed.check_inequalities,
         "condition": lambda: directed.check_condition(about, directed.edge_tokens()),
         "pair": lambda: directed.check_pair(about),
@@ -730,6 +935,7 @@ def check(directed: ModuleType, by: str) -> None:
         "same": lambda: directed.check_same(about),
         "attack": lambda: directed.check_attack(about),
         "schema attack": lambda: directed.check_attack(about, directed.About.SCHEMA),
+        "kept": lambda: importlib.import_module("tests.policytests.proofs.kept").CHECKS[about](),
     }
     checks[kind]()
 
@@ -745,6 +951,7 @@ DIRECTED = {
     CELLS,
     *(f"condition:{text}" for text in CONDITIONS),
     *(f"{kind}:{name}" for name in GAINS for kind in ("pair", "schema pair")),
+    *(f"kept:{name}" for name in CHECKS),
 }
 """Checks that `test_directed` runs on the prover as it is."""
 

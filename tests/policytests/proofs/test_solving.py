@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import pytest
 
+from regauth.policytests.proofs.budget import OutOfStepsError, Steps
 from regauth.policytests.proofs.logic.atoms import (
     Compares,
     Linear,
@@ -15,7 +16,8 @@ from regauth.policytests.proofs.logic.atoms import (
     quantity,
 )
 from regauth.policytests.proofs.solving.arithmetic import Arithmetic
-from regauth.policytests.proofs.solving.solver import OutOfStepsError, Solver, Steps
+from regauth.policytests.proofs.solving.solver import Solver
+from tests.policytests.proofs.directed import check_solutions
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -43,6 +45,10 @@ def test_clauses_have_a_solution_when_one_is_found_by_trying(seed: int) -> None:
             if not found:
                 break
             assert all(any(solver.value(one) == 1 for one in clause) for clause in clauses)
+
+
+def test_every_solution_is_found_when_each_is_refused() -> None:
+    check_solutions()
 
 
 def pigeons(solver: Solver, holes: int) -> None:
