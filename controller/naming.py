@@ -62,6 +62,15 @@ def secret_name(account: str, instance: str = DEFAULT_INSTANCE) -> str:
     return account[: MAX_NAME - len(ending)].rstrip(".-") + ending
 
 
+def is_secret_name(name: str, instance: str) -> bool:
+    """Tell whether the pull secret of some service account could be called so."""
+    if name.endswith(name_ending(instance)):
+        return True
+    start, _, last = name.rpartition(".")
+    rest, _, digest = start.rpartition(".")
+    return last == LONG_SUFFIX and len(digest) == _HASH_DIGITS and rest.endswith(f".{instance}")
+
+
 def name_ending(instance: str) -> str:
     """Return what follows the account in the name of its pull secret, where it is not too long."""
     return f"-{SUFFIX}" if instance == DEFAULT_INSTANCE else f".{instance}.{SUFFIX}"

@@ -20,7 +20,7 @@ from regauth.controller.applying.reconciling import Controller
 from regauth.controller.applying.work_queue import Throttle
 from regauth.controller.event_log import ControllerLog
 from regauth.controller.measures import Measures
-from regauth.controller.naming import secret_name, state_name
+from regauth.controller.naming import is_secret_name, secret_name, state_name
 from regauth.controller.observing.api_errors import NOT_FOUND, ApiError
 from regauth.controller.observing.cluster import Cluster, path_of
 from regauth.controller.observing.inventory import SECRETS
@@ -145,12 +145,17 @@ class Uninstaller:
         return failed
 
     def _orphans(self) -> Iterator[PullSecret]:
-        """Yield the Secrets of ours that tell no account: somebody took their owner away."""
+        """
+        Yield the Secrets of ours that tell no account: somebody took their owner away.
+
+        A copy that somebody made of one, with our labels and a name of its own, is not ours.
+        """
         accounts = self._controller.inventory.accounts()
         named = {(key.namespace, secret_name(key.name, self._instance)) for key in accounts}
         for one in self._controller.inventory.secrets():
             known = one.owner is not None or (one.namespace, one.name) in named
-            if one.instance == self._instance and not known and not one.terminating:
+            ours = one.instance == self._instance and is_secret_name(one.name, self._instance)
+            if ours and not known and not one.terminating:
                 yield one
 
     def _left(self) -> Iterator[tuple[Account, str]]:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from regauth.controller.naming import MAX_NAME, secret_name
+from regauth.controller.naming import MAX_NAME, is_secret_name, secret_name
 
 LABEL = r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?"
 INSTANCES = st.one_of(st.just("default"), st.from_regex(r"[a-z0-9]([a-z0-9-]{0,6}[a-z0-9])?", fullmatch=True))  # fmt: skip
@@ -34,6 +34,19 @@ def test_k5_no_two_accounts_or_instances_share_a_name(
     same = (one, of_one) == (other, of_other)
 
     assert (secret_name(one, of_one) == secret_name(other, of_other)) is same
+
+
+@settings(max_examples=200, deadline=None)
+@given(ACCOUNTS, INSTANCES)
+@example(LONG, "default")
+@example(LONG, "second")
+def test_a_name_is_known_as_one_of_its_instance_s(account: str, instance: str) -> None:
+    name = secret_name(account, instance)
+    others = (f"{name}-copy", "copy", f"{'a' * 32}.pull-secret-long")
+
+    assert is_secret_name(name, instance)
+    assert not is_secret_name(name, f"{instance}x")
+    assert [False] * 3 == [is_secret_name(one, instance) for one in others]
 
 
 @pytest.mark.parametrize("instance", ["default", "second", "i" * 32])

@@ -344,6 +344,22 @@ def test_uninstall_takes_a_secret_along_whose_owner_somebody_took_away(
     assert api.all("secrets") == []
 
 
+def test_uninstall_leaves_a_copy_that_somebody_made_of_a_secret_of_ours(
+    api: Api, clock: Clock, kubeconfig: Path
+) -> None:
+    """It has our labels, as copies have."""
+    api.create("serviceaccounts", "builder", "team-a")
+    Site(api, clock).settle()
+    [ours] = api.all("secrets")
+    labels = ours["metadata"]["labels"]
+    copied = {"type": ours["type"], "data": ours["data"]}
+    api.create("secrets", "kept", "team-a", metadata={"labels": labels}, **copied)
+    done = call(kubeconfig, "uninstall")
+
+    assert done.exit_code == 0, done.output
+    assert ["kept"] == [one["metadata"]["name"] for one in api.all("secrets")]
+
+
 def test_uninstall_finds_a_secret_whose_state_is_lost_by_the_name_that_its_account_lists(
     api: Api, clock: Clock, kubeconfig: Path
 ) -> None:
