@@ -52,17 +52,18 @@ class Language:
         """
         if self._cost is not None:
             pay(self._cost)
-        if self._error is not None:
-            raise self._error
-        if self._automaton is None:
+        if self._automaton is None and self._error is None:
+            made, failed = None, None
             with measured() as cost:
                 try:
-                    self._automaton = _automaton(self)
+                    made = _automaton(self)
                 except UndecidedError as error:
-                    self._error = error
-                    raise
-                finally:
-                    self._cost = cost
+                    failed = error
+            # Where the steps ran out, nothing is kept, and nothing is paid for again.
+            self._automaton, self._error, self._cost = made, failed, cost
+        if self._automaton is None:
+            assert self._error is not None  # noqa: S101 - for the type checker
+            raise self._error
         return self._automaton
 
     @property

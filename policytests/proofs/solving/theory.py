@@ -7,6 +7,7 @@ how atoms follow from them.  Not here: choosing values (`search`), cells (`langu
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final, TypeAlias
 
 from regauth.policytests.proofs.languages.cells import Cell, cut
@@ -97,7 +98,7 @@ class Theory:
                     self._join(left, right)
                 case TooLong(text=text, bound=bound):
                     holders[text] = None
-                    self._bounds.setdefault(text, bound)
+                    self._bounds[text] = min(self._bounds.get(text, bound), bound)
                 case KindIs(path=path) | IsTrue(path=path):
                     holders[Variable(path)] = None
                 case Compares():
@@ -141,7 +142,7 @@ class Theory:
         languages = {one: None for holder in holders for one in self._languages.get(holder, ())}
         bounds = {self._bounds[holder] for holder in holders if holder in self._bounds}
         bound = min(bounds) if bounds else None
-        # Beyond the first bound a text is long for this bound and not for another: left open.
+        # Beyond the least bound a text is long for this bound and not for another: left open.
         for holder in holders:
             if self._bounds.get(holder, bound) != bound:
                 del self._bounds[holder]
@@ -197,7 +198,19 @@ class Theory:
                 self._solver.add([literal, -own])
         for pair in self.pairs:
             self._define_pair(pair)
+        self._define_bounds()
         self._assert(formula)
+
+    def _define_bounds(self) -> None:
+        """Say that what is too long for a name is too long for a tag: 255 and 128 characters."""
+        found: dict[Hashable, list[tuple[int, int]]] = {}
+        for about, literal in self.atoms.items():
+            if isinstance(about, TooLong):
+                found.setdefault(about.text, []).append((about.bound, literal))
+        for bounds in found.values():
+            bounds.sort()
+            for (_, less), (_, more) in pairwise(bounds):
+                self._solver.add([-more, less])
 
     def _holder(self, about: Hashable) -> Holder | None:
         match about:
@@ -205,8 +218,8 @@ class Theory:
                 return text
             case KindIs(path=path) | IsTrue(path=path):
                 return Variable(path)
-            case TooLong(text=text) if text in self._bounds:
-                return text
+            case TooLong(text=text, bound=bound) if self._bounds.get(text) == bound:
+                return text  # by another bound, a text of its long cells may be short
         return None
 
     def alike(self, holder: Holder) -> list[list[Choice]]:

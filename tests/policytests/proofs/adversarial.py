@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from regauth.engine.access.references import TagState
 from regauth.engine.access.scope import CATALOG, REGISTRY, REPOSITORY, Access, Resource
@@ -56,6 +57,24 @@ def looked_up(condition: str, **more: object) -> Document:
 def tagged(*tags: str, **more: object) -> Document:
     """Return a policy that lets push some tags."""
     return policy(grant("", tags=list(tags), actions=["push"], **more))
+
+
+def _name_and_tag(in_name: str, in_tag: str, named: str) -> "Attack":
+    """
+    Return an attack by a value that is too long for a tag and not for a name.
+
+    A denial whose tag cannot be made refuses; one by another tag does not.
+    """
+    given = grant(
+        'claims.a.matches("^[a-z]+$")', repositories=[f"r/${{{in_name}}}"], actions=["push"]
+    )
+
+    def denied(tag: str) -> Document:
+        denials = [denial(repositories=["**"], actions=["push"], tags=[tag])]
+        return policy(given, denials=denials)
+
+    access = Access(Resource(REPOSITORY, f"r/{named}"), "push", "t", TagState.UNKNOWN)
+    return Attack(denied("v*"), denied(f"v${{{in_tag}}}"), token(a="x" * 150), access)
 
 
 def push(tag: str, state: TagState = TagState.UNKNOWN) -> Access:
@@ -744,6 +763,21 @@ ATTACKS: dict[str, Callable[[], Attack]] = {
     "tag-template-with-dash": lambda: Attack(
         tagged("v-${claims.a}"), tagged("v-x", "v-${claims.d}"), token(a="y"), push("v-y")
     ),
+    **{
+        f"name-and-tag-of-{name}": partial(_name_and_tag, in_name, in_tag, named)
+        for name, in_name, in_tag, named in (
+            ("one-claim", "claims.a", "claims.a", "x" * 150),
+            (
+                "one-claim-in-lower-case",
+                "claims.a.lowerAscii()",
+                "claims.a.lowerAscii()",
+                "x" * 150,
+            ),
+            ("one-claim-and-its-lower-case", "claims.a", "claims.a.lowerAscii()", "x" * 150),
+            ("one-joined-text", "'q' + claims.a", "'q' + claims.a", "q" + "x" * 150),
+            ("one-trimmed-claim", "claims.a.trim()", "claims.a.trim()", "x" * 150),
+        )
+    },
     "tag-of-128": lambda: Attack(
         tagged("${claims.a}"), tagged("x", "y*"), token(a="z" * 128), push("z" * 128)
     ),

@@ -16,7 +16,7 @@ UNDECIDED = {
     *("no-break-space", "equal-lists", "alike-but-for-case"),
     *("all-with-an-error", "third-element", "pairs-in-a-list", "steps-of-what-is-before"),
     *("filter-of-three", "position-past-what-is-followed", "short-value-of-a-long-claim"),
-    "map-size",
+    *("map-size", "name-and-tag-of-one-trimmed-claim"),
 }
 """Attacks that are not excluded, and no more; every other one gets a witness."""
 
