@@ -27,6 +27,9 @@ _AROUND: Final = (
 )
 """The hooks that a case of the short way does not pass, or not as another plugin expects."""
 
+_REPLACED: Final = frozenset({"setup", "runtest", "teardown", "passes"})
+"""The methods of an item that a conftest can have replaced by others."""
+
 _ONE_REPORT: Final = {
     *("_pytest.cacheprovider", "_pytest.logging", "_pytest.main", "_pytest.stepwise"),
     *("_pytest.terminal", "syrupy"),
@@ -68,10 +71,14 @@ class ShortWay:
         phases = self._phases.get(suite)
         if phases is None:
             phases = self._phases[suite] = _phases(item)
-        if not phases or not _is_set_up(item) or next(item.iter_markers(), None) is not None:
+        if not phases or not _is_set_up(item) or not _is_usual(item):
             return None
         start, began = time.time(), time.perf_counter()
-        if not item.passes():
+        try:
+            passed = item.passes()
+        except Exception:  # noqa: BLE001 - whatever it is, pytest's own way meets it and reports it
+            return None
+        if not passed:
             return None
         _report(item, phases, start, time.perf_counter() - began)
         return True
@@ -80,7 +87,7 @@ class ShortWay:
 def _phases(item: pytest.Item) -> tuple[_Phase, ...]:
     """Return the phases that somebody wants a report of; none where the short way is closed."""
     option, hooks = item.config.option, item.ihook
-    if option.setupshow or option.setuponly or option.setupplan:
+    if any(getattr(option, name, False) for name in ("setupshow", "setuponly", "setupplan")):
         return ()
     if any(name.partition(".")[0] not in _KNOWN for name in _listeners(hooks, _AROUND)):
         return ()
@@ -99,9 +106,15 @@ def _listeners(hooks: Any, names: Iterable[str]) -> Iterable[str]:  # noqa: ANN4
 
 
 def _is_set_up(item: pytest.Item) -> bool:
-    """Tell whether everything around a case is set up, without an error."""
+    """Tell whether everything around a case is set up, without an error, and nothing else."""
     stack = item.session._setupstate.stack  # noqa: SLF001 - the only way to ask
-    return item.parent in stack and all(error is None for _, error in stack.values())
+    last = next(reversed(stack), None)
+    return last is item.parent and all(error is None for _, error in stack.values())
+
+
+def _is_usual(item: pytest.Item) -> bool:
+    """Tell whether a case is as it was made: a conftest can mark it, or replace what it runs."""
+    return _REPLACED.isdisjoint(vars(item)) and next(item.iter_markers(), None) is None
 
 
 def _report(item: pytest.Item, phases: Iterable[_Phase], start: float, seconds: float) -> None:

@@ -101,3 +101,41 @@ def test_a_folder_that_cannot_be_set_up_fails_each_case(house: Repository) -> No
     assert written(house, *OWN_WAY, command=False) == short
     assert "not ready" in str(short[1])
     assert "passed" not in str(short[1])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        # what a conftest replaces is what runs
+        "for one in items[1:3]: one.runtest = lambda: 1 / 0",
+        "for one in items[1:3]: one.setup = lambda: 1 / 0",
+        # the same case twice, one after the other
+        "items[:] = [one for item in items for one in (item, item)]",
+    ],
+)
+def test_what_a_conftest_makes_of_the_cases_is_what_runs(house: Repository, changed: str) -> None:
+    house.suite(SUITE)
+    conftest = f"def pytest_collection_modifyitems(items):\n    {changed}\n"
+    (house.root / "conftest.py").write_text(conftest)
+    short = written(house, command=False)
+    assert written(house, *OWN_WAY, command=False) == short
+    assert 1 == short[0]
+
+
+def test_what_asking_for_the_short_way_raises_closes_it_for_that_case(house: Repository) -> None:
+    house.suite(SUITE)
+    (house.root / "conftest.py").write_text(
+        "def pytest_collection_modifyitems(items):\n"
+        "    def judge(*_): raise RuntimeError('by the conftest')\n"
+        "    type(items[1]).passes = judge\n"
+    )
+    short = written(house, command=False)
+    assert written(house, *OWN_WAY, command=False) == short
+    assert "INTERNALERROR" not in str(short[1])
+
+
+def test_a_plugin_that_is_switched_off_is_not_asked(house: Repository) -> None:
+    house.suite(SUITE)
+    done = run(house.root, "-p", "no:setuponly", "-p", "no:setupplan", env={"PYTEST_ADDOPTS": ""})
+    assert 1 == done.returncode
+    assert "INTERNALERROR" not in done.stdout
