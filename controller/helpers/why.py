@@ -80,7 +80,8 @@ def why(arguments: list[str], environment: Mapping[str, str]) -> tuple[int, str]
         "the token server",
         body=urlencode(form),
     )
-    return _tell(answer, f"{address}/{place}".rstrip("/"))
+    actions = _ACTIONS[action].split(",") if place else []
+    return _tell(answer, f"{address}/{place}".rstrip("/"), actions)
 
 
 def _split(asked: str) -> tuple[str, str, str]:
@@ -115,7 +116,7 @@ def why_address(realm: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{path.removesuffix(ending) if ending else ''}{_WHY}"
 
 
-def _tell(answer: HttpsAnswer, place: str) -> tuple[int, str]:
+def _tell(answer: HttpsAnswer, place: str, actions: list[str]) -> tuple[int, str]:
     if answer.status == _NOT_FOUND:
         raise HelperError("the token server does not say why: it has no /auth/why, or it is off")
     if answer.status not in (_OK, _UNAUTHORIZED, _FORBIDDEN):
@@ -123,8 +124,15 @@ def _tell(answer: HttpsAnswer, place: str) -> tuple[int, str]:
         raise HelperError("\n".join(_no_answer(answer)))
     document = read_object(answer.text, "the answer of the token server")
     if answer.status != _OK:
-        return REFUSED, "\n".join(_refused(document, answer.status, place))
+        if not _text(_detail(document), "reason"):  # a gateway's own page
+            raise HelperError("\n".join(_no_answer(answer)))
+        return REFUSED, "\n".join(_refused(document, place))
     accesses = [one for one in _listed(document, "accesses") if isinstance(one, dict)]
+    if not _is_whole(document, accesses, actions):
+        raise HelperError(
+            f"the token server does not say why: what answered {answer.status} is no answer of "
+            f"{_WHY}; is something else at that address?"
+        )
     lines = [
         f"{place}: logged in as {_text(document, 'provider')}, {_text(document, 'subject')}",
         *(line for access in accesses for line in _access(access)),
@@ -138,6 +146,21 @@ def _tell(answer: HttpsAnswer, place: str) -> tuple[int, str]:
     return (REFUSED if refused else ALLOWED), "\n".join(lines)
 
 
+def _is_whole(
+    document: Mapping[str, object], accesses: list[dict[str, object]], actions: list[str]
+) -> bool:
+    """Tell whether it is an answer of `/auth/why` that speaks of every action that was asked."""
+    told = {_text(one, "access").rpartition(":")[2] for one in accesses if _text(one, "why")}
+    return _text(document, "login") in ("accepted", "anonymous") and told >= set(actions)
+
+
+def _detail(document: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the detail of the first error in an error body of Distribution's form."""
+    errors = [one for one in _listed(document, "errors") if isinstance(one, dict)]
+    detail = errors[0].get("detail") if errors else None
+    return detail if isinstance(detail, dict) else {}
+
+
 def _no_answer(answer: HttpsAnswer) -> Iterator[str]:
     """Say that there is no answer now, and what is known of the reason."""
     try:
@@ -145,28 +168,23 @@ def _no_answer(answer: HttpsAnswer) -> Iterator[str]:
     except HelperError:
         document = {}
     errors = [one for one in _listed(document, "errors") if isinstance(one, dict)]
-    first = errors[0] if errors else {}
-    detail = first.get("detail")
-    known = detail if isinstance(detail, dict) else {}
-    message = _text(first, "message")
+    message = _text(errors[0], "message") if errors else ""
     yield f"the token server does not say why: it answered {answer.status}" + (
         f" ({message})" if message else ""
     )
     seconds = answer.headers.get("Retry-After", "")
     if seconds.isascii() and seconds.isdigit():
         yield f"try again in {seconds[:6]} seconds"
-    if request := _text(known, "requestId"):
+    if request := _text(_detail(document), "requestId"):
         yield f"request {request}"
 
 
-def _refused(document: Mapping[str, object], status: int, place: str) -> Iterator[str]:
+def _refused(document: Mapping[str, object], place: str) -> Iterator[str]:
     """Say what an error of Distribution's form says."""
     errors = [one for one in _listed(document, "errors") if isinstance(one, dict)]
-    first = errors[0] if errors else {}
-    detail = first.get("detail")
-    known = detail if isinstance(detail, dict) else {}
-    reason = _text(known, "reason") or str(status)
-    yield f"{place}: the login is refused: {_text(first, 'message')} ({reason})"
+    known = _detail(document)
+    reason = _text(known, "reason")
+    yield f"{place}: the login is refused: {_text(errors[0], 'message')} ({reason})"
     yield f"request {_text(known, 'requestId')}"
 
 

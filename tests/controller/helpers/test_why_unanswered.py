@@ -11,6 +11,10 @@ from tests.servers.local_http import Answer, Provider
 
 __all__ = ["provider"]
 
+PULL_ALONE = {
+    "login": "accepted",
+    "accesses": [{"access": "repository:acme/app:pull", "allowed": True, "why": "granted"}],
+}
 LIMITED = {"errors": [{"message": "too many requests", "detail": {"requestId": "some-id"}}]}
 
 
@@ -21,6 +25,14 @@ LIMITED = {"errors": [{"message": "too many requests", "detail": {"requestId": "
         (503, "<html>away</html>", "it answered 503"),
         (500, "", "it answered 500"),
         (404, "", "it has no /auth/why"),
+        (401, "{}", "it answered 401"),
+        (403, '{"message": "blocked by the gateway"}', "it answered 403"),
+        (403, '{"errors": [{"message": "blocked"}]}', "it answered 403 (blocked)"),
+        (200, "{}", "is no answer of /auth/why"),
+        (200, '{"login": "accepted", "accesses": []}', "is no answer of /auth/why"),
+        (200, '{"login": "accepted", "accesses": {"a": 1}}', "is no answer of /auth/why"),
+        (200, json.dumps(PULL_ALONE), "is no answer of /auth/why"),
+        (200, json.dumps({**PULL_ALONE, "login": ""}), "is no answer of /auth/why"),
     ],
 )
 def test_a_server_that_has_no_answer_refuses_nothing(
@@ -42,7 +54,7 @@ def test_a_server_that_has_no_answer_refuses_nothing(
 
     assert done.returncode == 1, told
     assert said in told
-    assert ("try again in 7 seconds" in told) is (status != 404)
+    assert ("try again in 7 seconds" in told) is (status not in (200, 404))
     assert ("request some-id" in told) is (status == 429)
     assert "refused" not in told
     assert provider.paths() == ["/v2/", "/auth/why"]
