@@ -25,6 +25,9 @@ from regauth.engine.source.nearest import did_you_mean
 from .operands import written
 from .subject import Condition, LintFinding, Path
 
+_MAX_QUOTED: Final = 60
+"""Characters of a part of an expression in a message."""
+
 
 def _literals(node: Node) -> list[str]:
     """Return the strings of a literal or a list of them; nothing for anything else."""
@@ -179,7 +182,7 @@ def open_suffix(condition: Condition) -> Iterator[LintFinding]:
 
 
 def unbracketed_or(condition: Condition) -> Iterator[LintFinding]:
-    """`a && b || c` without brackets: `c` alone lets a token in."""
+    """`a && b || c` without brackets: `c` stands by itself, whatever `a` says."""
     text = condition.program.text
     for node in walk(condition.program.node):
         if not isinstance(node, Logic) or node.operator != "||":
@@ -191,12 +194,17 @@ def unbracketed_or(condition: Condition) -> Iterator[LintFinding]:
         first = joined[0]
         if text[first.end :].lstrip().startswith("||"):
             yield LintFinding(
-                f"`&&` binds more tightly than `||`, so `{text[last.start : last.end]}` alone "
-                "is enough",
+                f"`&&` binds more tightly than `||`, so `{_shortened(last, text)}` counts also "
+                f"where `{_shortened(first, text)}` does not hold",
                 "write brackets around what belongs together",
                 last.start,
                 last.end,
             )
+
+
+def _shortened(node: Node, text: str) -> str:
+    line = " ".join(text[node.start : node.end].split())
+    return line if len(line) <= _MAX_QUOTED else f"{line[: _MAX_QUOTED - 3]}..."
 
 
 def unanchored_matches(condition: Condition) -> Iterator[LintFinding]:
