@@ -326,7 +326,7 @@ def test_a_condition_that_cannot_be_followed_is_left_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The bound is of work, so the outcome does not depend on the machine."""
-    condition = 'claims.event_name != "pull_request" && !claims.event_name.matches("(.?){30}z")'
+    condition = 'claims.event_name != "pull_request" && !claims.event_name.matches("(.?){20}z")'
     assert "caused-by-strangers" in codes("github-actions", condition)
     monkeypatch.setattr(automaton, "MAX_WORK", 500)
     assert "caused-by-strangers" not in codes("github-actions", condition)
