@@ -85,7 +85,18 @@ class Controller:
     def _enqueue(self, keys: set[AccountKey]) -> None:
         if self.active:
             for key in sorted(keys):
-                self.queue.add(key)
+                self.queue.add(key, urgent=self._has_none(key))
+
+    def _has_none(self, key: AccountKey) -> bool:
+        """
+        Tell whether an account has no good token: its pods wait.
+
+        After an outage or a jump of the clock, all of a namespace are due, and most of these are
+        good for minutes.
+        """
+        held = self.inventory.secret_of(key)
+        now = self._host.now()
+        return held is None or not any(one.expires > now for one in held.credentials)
 
     def _guard(self) -> None:
         if not self._host.may_write():

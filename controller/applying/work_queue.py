@@ -12,9 +12,29 @@ import heapq
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from regauth.controller.back_off import LONGEST_PAUSE, back_off
 from regauth.controller.observing.observed import AccountKey
+
+
+@dataclass
+class _Line:
+    """What waits of one namespace, with the moment since when."""
+
+    urgent: deque[tuple[float, AccountKey]] = field(default_factory=deque)
+    others: deque[tuple[float, AccountKey]] = field(default_factory=deque)
+
+    def take(self) -> AccountKey:
+        return (self.urgent or self.others).popleft()[1]
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.urgent or self.others)
+
+    @property
+    def since(self) -> float:
+        return min(line[0][0] for line in (self.urgent, self.others) if line)
 
 
 class WorkQueue:
@@ -28,21 +48,28 @@ class WorkQueue:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._condition = threading.Condition()
-        self._ready: OrderedDict[str, deque[tuple[float, AccountKey]]] = OrderedDict()
+        self._ready: OrderedDict[str, _Line] = OrderedDict()
         self._ready_keys = 0
         self._waiting: list[tuple[float, AccountKey]] = []
         self._due: dict[AccountKey, float] = {}
         self._pending: set[AccountKey] = set()
+        self._urgent: set[AccountKey] = set()
         self._working: set[AccountKey] = set()
         self._failures: dict[AccountKey, int] = {}
         self._away: set[AccountKey] = set()
         self._closed = False
 
-    def add(self, key: AccountKey) -> None:
-        """Have a key looked at; one that is being worked on is looked at again afterwards."""
+    def add(self, key: AccountKey, *, urgent: bool = False) -> None:
+        """
+        Have a key looked at; one that is being worked on is looked at again afterwards.
+
+        Urgent keys come before the others of their namespace, and not before those of another.
+        """
         with self._condition:
             if key not in self._pending:
                 self._pending.add(key)
+                if urgent:
+                    self._urgent.add(key)
                 if key not in self._working:
                     self._line_up(key)
                     self._condition.notify()
@@ -152,24 +179,26 @@ class WorkQueue:
     def wait(self) -> float:
         """For how many seconds the key that could be worked on for longest has waited."""
         with self._condition:
-            since = min((line[0][0] for line in self._ready.values()), default=self._clock())
-            return self._clock() - since
+            now = self._clock()
+            return now - min((line.since for line in self._ready.values()), default=now)
 
     def _take(self) -> AccountKey | None:
         self._ripen()
         if not self._ready:
             return None
         namespace, line = self._ready.popitem(last=False)
-        _since, key = line.popleft()
+        key = line.take()
         self._ready_keys -= 1
-        if line:
+        if not line.is_empty:
             self._ready[namespace] = line  # behind all others that have work
         self._pending.discard(key)
         self._working.add(key)
         return key
 
     def _line_up(self, key: AccountKey) -> None:
-        self._ready.setdefault(key.namespace, deque()).append((self._clock(), key))
+        line = self._ready.setdefault(key.namespace, _Line())
+        (line.urgent if key in self._urgent else line.others).append((self._clock(), key))
+        self._urgent.discard(key)
         self._ready_keys += 1
 
     def _ripen(self) -> None:

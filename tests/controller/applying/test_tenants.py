@@ -126,6 +126,26 @@ def test_k7_a_quiet_namespace_is_served_before_a_hundredth_of_a_flood(api: Api, 
 
 
 @only_own
+def test_a_new_account_does_not_wait_for_renewals_of_its_namespace(
+    api: ApiServer, site: Site, clock: Clock
+) -> None:
+    """After a jump of the clock or an outage all are due, and good for minutes."""
+    for number in range(40):
+        api.create("serviceaccounts", f"a{number:02}", "team-a")
+    site.settle()
+    clock.forward(minutes=45)
+    api.create("serviceaccounts", "zz-new", "team-a")
+    api.seen.clear()
+    site.settle()
+    issued = [
+        one.path.split("/")[6] for one in api.seen if one.what == "POST serviceaccounts/token"
+    ]
+
+    assert len(issued) == 41
+    assert issued[0] == "zz-new"
+
+
+@only_own
 def test_k2_a_watch_that_was_not_heard_for_long_is_not_ready(
     api: ApiServer, site: Site, clock: Clock
 ) -> None:
