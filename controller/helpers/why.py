@@ -32,6 +32,8 @@ _PARAMETER: Final = re.compile(r'([a-z]+)="((?:[^"\\]|\\.)*)"', re.ASCII)
 _TOKEN_PATHS: Final = ("/auth/token", "/v2/token", "/token", "/auth")
 _WHY: Final = "/auth/why"
 _MAX_CHALLENGE: Final = 8 * 1024
+_MAX_TEXT: Final = 2000
+"""Characters of a text of the answer; a condition of a grant can be long."""
 _OK: Final = 200
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
@@ -80,6 +82,8 @@ def why(arguments: list[str], environment: Mapping[str, str]) -> tuple[int, str]
         "the token server",
         body=urlencode(form),
     )
+    # Whatever the server repeats of what it was sent goes into logs and summaries.
+    answer = answer._replace(text=answer.text.replace(token.text, "[the token]"))
     actions = _ACTIONS[action].split(",") if place else []
     return _tell(answer, f"{address}/{place}".rstrip("/"), actions)
 
@@ -218,7 +222,7 @@ def _grant(grant: Mapping[str, object]) -> Iterator[str]:
 def _text(document: Mapping[str, object], name: str) -> str:
     """Return a text of an answer as it may go to a terminal."""
     value = document.get(name, "")
-    text = value if isinstance(value, str) else ""
+    text = value[:_MAX_TEXT] if isinstance(value, str) else ""
     return "".join(one if one.isprintable() and one.isascii() else "?" for one in text)
 
 

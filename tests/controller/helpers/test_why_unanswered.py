@@ -1,6 +1,7 @@
 """`docker-credential-regauth why` where the token server has no answer: nothing is then refused."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,22 @@ PULL_ALONE = {
     "accesses": [{"access": "repository:acme/app:pull", "allowed": True, "why": "granted"}],
 }
 LIMITED = {"errors": [{"message": "too many requests", "detail": {"requestId": "some-id"}}]}
+
+
+def ask_why(
+    folder: Path, provider: Provider, answer: Answer, token: str
+) -> subprocess.CompletedProcess[bytes]:
+    """Ask a server that gives an answer why a job may not push."""
+    address = provider.url.removeprefix("http://")
+    challenge = f'Bearer realm="{provider.url}/auth/token",service="r"'
+    provider.answers["/v2/"] = Answer(status=401, headers={"WWW-Authenticate": challenge})
+    provider.answers["/auth/why"] = answer
+    source = {"environment": {"variable": "JOB"}}
+    registries = {address: {"username": "sample", "source": source}}
+    file = folder / "helper.json"
+    file.write_text(json.dumps({"registries": registries}))
+    variables = {"REGAUTH_CREDENTIAL_HELPER_CONFIG": str(file), "JOB": token}
+    return run_module("docker_helper", "why", f"{address}/acme/app", "push", **variables)
 
 
 @pytest.mark.parametrize(
@@ -39,17 +56,9 @@ def test_a_server_that_has_no_answer_refuses_nothing(
     tmp_path: Path, provider: Provider, status: int, body: str, said: str
 ) -> None:
     """The exit code 2 has the action tell a job that it may not push, and end it."""
-    address = provider.url.removeprefix("http://")
-    challenge = f'Bearer realm="{provider.url}/auth/token",service="r"'
-    provider.answers["/v2/"] = Answer(status=401, headers={"WWW-Authenticate": challenge})
-    provider.answers["/auth/why"] = Answer(body.encode(), status, {"Retry-After": "7"})
     token = jwt(sub="job", exp=4_102_444_800)  # the year 2100
-    source = {"environment": {"variable": "JOB"}}
-    registries = {address: {"username": "sample", "source": source}}
-    file = tmp_path / "helper.json"
-    file.write_text(json.dumps({"registries": registries}))
-    variables = {"REGAUTH_CREDENTIAL_HELPER_CONFIG": str(file), "JOB": token}
-    done = run_module("docker_helper", "why", f"{address}/acme/app", "push", **variables)
+    answer = Answer(body.encode(), status, {"Retry-After": "7"})
+    done = ask_why(tmp_path, provider, answer, token)
     told = (done.stdout + done.stderr).decode()
 
     assert done.returncode == 1, told
@@ -58,3 +67,15 @@ def test_a_server_that_has_no_answer_refuses_nothing(
     assert ("request some-id" in told) is (status == 429)
     assert "refused" not in told
     assert provider.paths() == ["/v2/", "/auth/why"]
+
+
+def test_a_token_that_the_server_repeats_is_not_printed(tmp_path: Path, provider: Provider) -> None:
+    token = jwt(sub="job", exp=4_102_444_800)
+    body = json.dumps({"errors": [{"message": f"no: {token}" + "x" * 60_000}]})
+    done = ask_why(tmp_path, provider, Answer(body.encode(), 503), token)
+    told = (done.stdout + done.stderr).decode()
+
+    assert done.returncode == 1
+    assert "it answered 503 (no: [the token]xxx" in told
+    assert token not in told
+    assert len(told) < 3000
