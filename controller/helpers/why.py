@@ -158,10 +158,14 @@ def _is_whole(
     return _text(document, "login") in ("accepted", "anonymous") and told >= set(actions)
 
 
+def _first_error(document: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the first error in an error body of Distribution's form."""
+    errors = (one for one in _listed(document, "errors") if isinstance(one, dict))
+    return next(errors, {})
+
+
 def _detail(document: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the detail of the first error in an error body of Distribution's form."""
-    errors = [one for one in _listed(document, "errors") if isinstance(one, dict)]
-    detail = errors[0].get("detail") if errors else None
+    detail = _first_error(document).get("detail")
     return detail if isinstance(detail, dict) else {}
 
 
@@ -171,8 +175,7 @@ def _no_answer(answer: HttpsAnswer) -> Iterator[str]:
         document: Mapping[str, object] = read_object(answer.text, "the answer")
     except HelperError:
         document = {}
-    errors = [one for one in _listed(document, "errors") if isinstance(one, dict)]
-    message = _text(errors[0], "message") if errors else ""
+    message = _text(_first_error(document), "message")
     yield f"the token server does not say why: it answered {answer.status}" + (
         f" ({message})" if message else ""
     )
@@ -185,10 +188,8 @@ def _no_answer(answer: HttpsAnswer) -> Iterator[str]:
 
 def _refused(document: Mapping[str, object], place: str) -> Iterator[str]:
     """Say what an error of Distribution's form says."""
-    errors = [one for one in _listed(document, "errors") if isinstance(one, dict)]
-    known = _detail(document)
-    reason = _text(known, "reason")
-    yield f"{place}: the login is refused: {_text(errors[0], 'message')} ({reason})"
+    message, known = _text(_first_error(document), "message"), _detail(document)
+    yield f"{place}: the login is refused: {message} ({_text(known, 'reason')})"
     yield f"request {_text(known, 'requestId')}"
 
 

@@ -197,7 +197,7 @@ class _WaysFinder:
         return WayIn(grant, provider, said, exceptions, tags, names, example)
 
     def _known(self, provider: str) -> Known:
-        resource = self._access.resource
+        resource, reference = self._access.resource, self._access.reference
         return {
             ("provider",): provider,
             ("service",): self._service,
@@ -205,9 +205,7 @@ class _WaysFinder:
             ("scope", "name"): resource.name,
             ("scope", "class"): resource.class_,
             ("scope", "action"): self._access.action,
-            **(
-                {("scope", "reference"): reference} if (reference := self._access.reference) else {}
-            ),
+            **({("scope", "reference"): reference} if reference else {}),
         }
 
     # -- patterns

@@ -100,7 +100,7 @@ def _witness(view: ChangeView, one: Comparison, witness: Witness, *, gained: boo
     for number, line in enumerate(shown):
         yield f"      {'token' if number == 0 else '':<8} {line}"
     if said := doubt(allows, witness):
-        yield f"      {'':<8} ({said}; its claims may not fit each other)"
+        yield f"      {'':<8} ({said})"
     if view.explained is not None:
         yield "      as a suite writes it"
         yield from (f"        {line}" for line in token(witness))
@@ -224,7 +224,7 @@ def _markdown_direction(view: ChangeView, one: Comparison, *, gained: bool) -> I
             yield from (line.replace("```", "` ` `") for line in token(witness))
             yield "```"
             if said := doubt(allows, witness):
-                yield from ("", f"{said}; its claims may not fit each other")
+                yield from ("", said)
             yield from ("", "</details>")
 
 

@@ -72,7 +72,7 @@ def _page_direction(one: Comparison, *, gained: bool) -> Iterator[str]:
     for witness in witnesses(answer):
         lines = [*token(witness)]
         if said := doubt(allows, witness):
-            lines.append(f"# {said}; its claims may not fit each other")
+            lines.append(f"# {said}")
         written = escape("\n".join(lines))
         details = f"<details><summary>token</summary><pre>{written}</pre></details>"
         yield f"<tr><td class='{'bad' if gained else 'out'}'>{escape(visible(str(witness.access)))}"

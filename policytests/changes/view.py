@@ -126,7 +126,9 @@ def place_of(policy: Policy | None, name: str) -> Location:
 
 def doubt(policy: Policy | None, witness: Witness) -> str:
     """Return what is said of a witness that no known token is like; "" of any other."""
-    return UNLIKELY if policy is not None and is_unlikely(policy, witness) else ""
+    if policy is None or not is_unlikely(policy, witness):
+        return ""
+    return f"{UNLIKELY}; its claims may not fit each other"
 
 
 def named(policy: Policy | None, source: str) -> str:

@@ -10,8 +10,10 @@ would take too much time or memory ends by the budget instead, and an exit code 
 the machine.
 
 Formulas, automata and cells are kept to be found again.  Who finds one pays what it took to make
-it and what it is made of, each once in a question.  So an answer does not depend on the questions
-before it either.
+it and what it is made of, each once in a question.  So the questions before an answer hardly change
+how many steps it takes.  They still can: formulas are numbered and simplified by what is known.
+They can then change which example is found, or leave open what was nearly left open, and never make
+a proof of what is none.
 """
 
 from collections.abc import Iterator

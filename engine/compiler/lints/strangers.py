@@ -130,8 +130,9 @@ def fork_builds(policy: Policy) -> Iterator[tuple[Grant, LintFinding]]:
         for provider in policy.providers.values():
             forks = provider.claims.forks
             applies = grant.providers is None or provider.name in grant.providers
-            hint = _open_to(forks, grant, provider) if applies and forks is not None else ""
-            if hint and forks is not None:
+            if not applies or forks is None:
+                continue
+            if hint := _open_to(forks, grant, provider):
                 yield (
                     grant,
                     LintFinding(
