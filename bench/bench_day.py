@@ -37,19 +37,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 from bench_exchange import by_discovery, cache
 from bench_token_server import SERVICE, cores, free_port, on, on_granian, on_waitress, running
 from exchange.go_peers import proof_of_concept
+from exchange.local_http import serving
 
 from regauth.servers.setup import sample, starter
 
@@ -175,13 +175,8 @@ def github() -> Iterator[str]:
             self.end_headers()
             self.wfile.write(json.dumps(told).encode())
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with serving(Answers) as address:
+        yield address
 
 
 def github_login(port: int, name: str) -> tuple[str, str]:

@@ -21,11 +21,10 @@ import shutil
 import statistics
 import sys
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 from bench_token_server import (
@@ -43,6 +42,7 @@ from bench_token_server import (
 )
 from exchange.floors import SERVICE, public_key
 from exchange.go_peers import proof_of_concept
+from exchange.local_http import serving
 
 from regauth.engine.tokens.jwks import jwks
 from regauth.servers.setup import sample, starter
@@ -83,13 +83,8 @@ def issuer(folder: Path) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with serving(Answers) as address:
+        yield address
 
 
 def configured(folder: Path, name: str, port: int, caches: str) -> Path:
