@@ -64,12 +64,13 @@ class WorkQueue:
         Have a key looked at; one that is being worked on is looked at again afterwards.
 
         Urgent keys come before the others of their namespace, and not before those of another.
+        A key stays urgent until it has succeeded, however often it is looked at before.
         """
         with self._condition:
+            if urgent:
+                self._urgent.add(key)
             if key not in self._pending:
                 self._pending.add(key)
-                if urgent:
-                    self._urgent.add(key)
                 if key not in self._working:
                     self._line_up(key)
                     self._condition.notify()
@@ -116,8 +117,9 @@ class WorkQueue:
             return self._failures.get(key, 0)
 
     def succeeded(self, key: AccountKey) -> None:
-        """Forget a key's failures, and when it was to be looked at."""
+        """Forget a key's failures, that it was urgent, and when it was to be looked at."""
         with self._condition:
+            self._urgent.discard(key)
             self._failures.pop(key, None)
             self._away.discard(key)
             self._due.pop(key, None)
@@ -198,7 +200,6 @@ class WorkQueue:
     def _line_up(self, key: AccountKey) -> None:
         line = self._ready.setdefault(key.namespace, _Line())
         (line.urgent if key in self._urgent else line.others).append((self._clock(), key))
-        self._urgent.discard(key)
         self._ready_keys += 1
 
     def _ripen(self) -> None:

@@ -2,6 +2,8 @@
 
 import threading
 
+import pytest
+
 from regauth.controller.applying.work_queue import Throttle, WorkQueue
 from regauth.controller.back_off import LONGEST_PAUSE, back_off
 from regauth.controller.observing.observed import AccountKey
@@ -90,6 +92,31 @@ def test_who_was_refused_or_has_succeeded_since_does_not_hurry() -> None:
     work.hurry()
 
     assert work.take() is None
+
+
+@pytest.mark.parametrize("away", [True, False], ids=["away", "refused"])
+def test_an_urgent_key_that_failed_comes_before_renewals_again(away: bool) -> None:
+    """A new account of which an outage kept the first try waits no longer than one after it."""
+    work, clock = queue()
+    new, *renewals = (AccountKey("team-a", name) for name in ("new", "one", "two"))
+    work.add(new, urgent=True)
+    assert work.take() == new
+    pause = work.retry(new, away=away)
+    work.done(new)
+    for key in renewals:
+        work.add(key)
+    if away:
+        work.hurry()
+    else:
+        clock.forward(seconds=pause)
+    order = [work.take() for _ in range(3)]
+    work.succeeded(new)
+    work.done(new)
+    work.add(AccountKey("team-a", "three"))
+    work.add(new)
+
+    assert order == [new, *renewals]
+    assert (work.take(), work.take()) == (AccountKey("team-a", "three"), new)
 
 
 def test_a_wish_to_wait_for_days_is_not_kept_to() -> None:
