@@ -23,7 +23,7 @@ ROUNDS = 20
 MAX_LINE = 1000
 
 if sys.platform != "linux":
-    pytest.skip("the clock of another process is had as Linux has it", allow_module_level=True)
+    pytest.skip("another process's clock is read in the way of Linux", allow_module_level=True)
 
 
 @dataclass(frozen=True)
