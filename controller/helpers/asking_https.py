@@ -11,6 +11,7 @@ says.  `http.client` and `ssl` are imported by those who call this and nobody el
 import http.client
 import socket
 import ssl
+import threading
 from collections.abc import Mapping
 from email.message import Message
 from typing import Final, NamedTuple
@@ -20,6 +21,9 @@ from .strict_input import MAX_BYTES, HelperError
 
 SECONDS: Final = 10.0
 """How long each step of a request may take."""
+
+WHOLE_SECONDS: Final = 20.0
+"""How long a request may take, from the look-up of the name to the last byte of the answer."""
 
 LOOPBACK: Final = frozenset(("localhost", "127.0.0.1", "::1"))
 """This machine, to which plain HTTP may go."""
@@ -62,28 +66,49 @@ def ask(
 
     Raises:
         HelperError: The address is neither https nor this machine's, the peer cannot be reached
-            or trusted, or its answer is too large or not UTF-8.  The message has the host and not
-            the rest of the address, which may hold secrets.
+            or trusted, or its answer is late, too large or not UTF-8.  The message has the host and
+            not the rest of the address, which may hold secrets.
     """
     connection, target, host = _connection(url, what, ca_file)
-    try:
-        connection.request(method, target, body, headers={"User-Agent": "regauth", **headers})
-        answer = connection.getresponse()
-        data = answer.read(MAX_BYTES + 1)
-    except ssl.SSLCertVerificationError as error:
-        raise HelperError(
-            f"{what} at {host}: its certificate is not trusted: {error.verify_message}"
-        ) from None
-    except (http.client.HTTPException, OSError, ValueError) as error:
-        raise HelperError(f"{what} at {host} cannot be asked: {_reason(error)}") from None
-    finally:
-        connection.close()
+    told: list[HttpsAnswer | BaseException] = []
+
+    def exchange() -> None:
+        try:
+            connection.request(method, target, body, headers={"User-Agent": "regauth", **headers})
+            with connection.getresponse() as answer:
+                told.append(_whole(answer, answer.read(MAX_BYTES + 1), f"{what} at {host}"))
+        except BaseException as error:  # noqa: BLE001 - a thread's traceback could show a token
+            told.append(error)
+        finally:
+            connection.close()
+
+    # A socket's time-out starts again with every byte, and the look-up of a name has none.  A
+    # daemon: a helper is a process for one question, and ends although the thread still waits.
+    asking = threading.Thread(target=exchange, daemon=True)
+    asking.start()
+    asking.join(WHOLE_SECONDS)
+    if not told:
+        raise HelperError(f"{what} at {host} did not answer in full within {WHOLE_SECONDS:g} s")
+    match told[0]:
+        case HttpsAnswer() as answer:
+            return answer
+        case ssl.SSLCertVerificationError() as error:
+            raise HelperError(
+                f"{what} at {host}: its certificate is not trusted: {error.verify_message}"
+            ) from None
+        case (http.client.HTTPException() | OSError() | ValueError()) as error:
+            raise HelperError(f"{what} at {host} cannot be asked: {_reason(error)}") from None
+        case error:
+            raise error
+
+
+def _whole(answer: http.client.HTTPResponse, data: bytes, whose: str) -> HttpsAnswer:
     if answer.status == _OK and len(data) > MAX_BYTES:
-        raise HelperError(f"{what} at {host} answered with more than {MAX_BYTES} bytes")
+        raise HelperError(f"{whose} answered with more than {MAX_BYTES} bytes")
     try:
         return HttpsAnswer(answer.status, answer.headers, data.decode("utf-8"))
     except UnicodeDecodeError:
-        raise HelperError(f"{what} at {host} answered with something that is not UTF-8") from None
+        raise HelperError(f"{whose} answered with something that is not UTF-8") from None
 
 
 def _connection(

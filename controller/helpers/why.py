@@ -38,6 +38,8 @@ _OK: Final = 200
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
+_TOO_MANY: Final = 429
+_SERVER_ERRORS: Final = 500
 
 _SAID: Final = {
     "granted": "allowed",
@@ -103,10 +105,16 @@ def _challenge(registry: str) -> tuple[str, str]:
     challenge = answer.headers.get("WWW-Authenticate", "")[:_MAX_CHALLENGE]
     parameters = dict(_PARAMETER.findall(challenge))
     realm, service = parameters.get("realm", ""), parameters.get("service", "")
-    if answer.status != _UNAUTHORIZED or not challenge.lower().startswith("bearer "):
+    if answer.status == _TOO_MANY or answer.status >= _SERVER_ERRORS:
         raise HelperError(
-            f"the registry {registry} asks for no token (it answered {answer.status})"
+            f"the registry {registry} has no answer now (it answered {answer.status})"
         )
+    if answer.status != _UNAUTHORIZED:
+        raise HelperError(
+            f"{registry} asks for no token (it answered {answer.status}); is it a registry?"
+        )
+    if not challenge.lower().startswith("bearer "):
+        raise HelperError(f"the registry {registry} asks for another login than a token")
     if not is_one_line(realm) or not is_one_line(service):
         raise HelperError(f"the challenge of the registry {registry} names no token server")
     return realm, service
@@ -126,7 +134,7 @@ def _tell(answer: HttpsAnswer, place: str, actions: list[str]) -> tuple[int, str
     if answer.status not in (_OK, _UNAUTHORIZED, _FORBIDDEN):
         # 429, 503 and what a front answers by itself say nothing about the login.
         raise HelperError("\n".join(_no_answer(answer)))
-    document = read_object(answer.text, "the answer of the token server")
+    document = _object(answer)
     if answer.status != _OK:
         if not _text(_detail(document), "reason"):  # a gateway's own page
             raise HelperError("\n".join(_no_answer(answer)))
@@ -169,12 +177,17 @@ def _detail(document: Mapping[str, object]) -> Mapping[str, object]:
     return detail if isinstance(detail, dict) else {}
 
 
+def _object(answer: HttpsAnswer) -> Mapping[str, object]:
+    """Return the JSON object of an answer; a page of something else has no members."""
+    try:
+        return read_object(answer.text, "the answer")
+    except HelperError:
+        return {}
+
+
 def _no_answer(answer: HttpsAnswer) -> Iterator[str]:
     """Say that there is no answer now, and what is known of the reason."""
-    try:
-        document: Mapping[str, object] = read_object(answer.text, "the answer")
-    except HelperError:
-        document = {}
+    document = _object(answer)
     message = _text(_first_error(document), "message")
     yield f"the token server does not say why: it answered {answer.status}" + (
         f" ({message})" if message else ""
