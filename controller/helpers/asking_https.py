@@ -12,7 +12,7 @@ import http.client
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from email.message import Message
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
@@ -70,36 +70,49 @@ def ask(
             not the rest of the address, which may hold secrets.
     """
     connection, target, host = _connection(url, what, ca_file)
-    told: list[HttpsAnswer | BaseException] = []
+    whose = f"{what} at {host}"
 
-    def exchange() -> None:
+    def exchange() -> HttpsAnswer:
         try:
             connection.request(method, target, body, headers={"User-Agent": "regauth", **headers})
             with connection.getresponse() as answer:
-                told.append(_whole(answer, answer.read(MAX_BYTES + 1), f"{what} at {host}"))
-        except BaseException as error:  # noqa: BLE001 - a thread's traceback could show a token
-            told.append(error)
+                return _whole(answer, answer.read(MAX_BYTES + 1), whose)
         finally:
             connection.close()
 
-    # A socket's time-out starts again with every byte, and the look-up of a name has none.  A
-    # daemon: a helper is a process for one question, and ends although the thread still waits.
-    asking = threading.Thread(target=exchange, daemon=True)
-    asking.start()
-    asking.join(WHOLE_SECONDS)
+    try:
+        return _in_time(exchange, whose)
+    except ssl.SSLCertVerificationError as error:
+        raise HelperError(
+            f"{whose}: its certificate is not trusted: {error.verify_message}"
+        ) from None
+    except (http.client.HTTPException, OSError, ValueError) as error:
+        raise HelperError(f"{whose} cannot be asked: {_reason(error)}") from None
+
+
+def _in_time(exchange: Callable[[], HttpsAnswer], whose: str) -> HttpsAnswer:
+    """
+    Return what a function returns, or raise what it raises, within `WHOLE_SECONDS`.
+
+    A socket's time-out starts again with every byte, and the look-up of a name has none.  So it
+    runs in a thread, a daemon: a helper is a process for one question, and ends while that waits.
+    """
+    told: list[HttpsAnswer | BaseException] = []
+
+    def run() -> None:
+        try:
+            told.append(exchange())
+        except BaseException as error:  # noqa: BLE001 - a thread's traceback could show a token
+            told.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(WHOLE_SECONDS)
     if not told:
-        raise HelperError(f"{what} at {host} did not answer in full within {WHOLE_SECONDS:g} s")
-    match told[0]:
-        case HttpsAnswer() as answer:
-            return answer
-        case ssl.SSLCertVerificationError() as error:
-            raise HelperError(
-                f"{what} at {host}: its certificate is not trusted: {error.verify_message}"
-            ) from None
-        case (http.client.HTTPException() | OSError() | ValueError()) as error:
-            raise HelperError(f"{what} at {host} cannot be asked: {_reason(error)}") from None
-        case error:
-            raise error
+        raise HelperError(f"{whose} did not answer in full within {WHOLE_SECONDS:g} s")
+    if isinstance(told[0], BaseException):
+        raise told[0]
+    return told[0]
 
 
 def _whole(answer: http.client.HTTPResponse, data: bytes, whose: str) -> HttpsAnswer:

@@ -145,7 +145,7 @@ def _read_fields(headers: Headers, environ: dict[str, Any]) -> None:
     # a proxy's request look like a client's own.
     if len(names) != len(headers):
         raise RefusedRequestError(400, _NOT_ASCII)
-    # hyper's own bound is met only when more bytes are to be read.
+    # hyper's own bound is higher, because nobody is told of what it refuses.
     if size > MAX_HEADER_BYTES:
         raise RefusedRequestError(431, f"the header is larger than {MAX_HEADER_BYTES} bytes")
 

@@ -38,6 +38,13 @@ CONNECTIONS: Final = 1000
 _IDLE_SECONDS: Final = 30
 """After which granian ends a thread that it started when several requests came at once."""
 
+_ROOM: Final = 32 * 1024
+"""
+Bytes of a header past `MAX_HEADER_BYTES` that hyper still takes.
+
+Ours is the answer to a header that is too large: it says an id, and is told.  hyper's is bare.
+"""
+
 _LOOK: Final = 1.0
 """Seconds between two looks at the requests that wait."""
 
@@ -178,7 +185,7 @@ class GranianServer:
         holder = inner.SocketHolder(os.dup(listener.fileno()), False, BACKLOG)  # noqa: FBT003 - takes no names
         settings = import_module("granian.http").HTTP1Settings(
             header_read_timeout=round(self._clients.bounds.header_seconds * 1000),
-            max_buffer_size=MAX_HEADER_BYTES,
+            max_buffer_size=MAX_HEADER_BYTES + _ROOM,
         )
         worker = inner.RSGIWorker(
             *(1, (None, holder), None),

@@ -37,14 +37,14 @@ _HELD_BACK: Final = frozenset(
         *("proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"),
         *("alt-svc", "authorization", "set-cookie", "strict-transport-security"),
         *("www-authenticate", "location", "link", "date", "server"),
-        *("content-location", "refresh"),
+        *("content-location", "refresh", "x-request-id"),
     )
 )
 """
 Headers of the connection (RFC 9110, section 7.6.1), about another host, or written by other parts.
 
 `Content-Location` and `Refresh` hold addresses as `Location` does, and no registry client reads
-them.
+them.  `X-Request-Id` is the id by which this proxy's log knows the request; it went upstream too.
 """
 
 

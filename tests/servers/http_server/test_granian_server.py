@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import resource
+import select
 import socket
 import sys
 import threading
@@ -317,11 +318,27 @@ def test_what_is_malformed_or_too_large_is_turned_away(
 
     assert received.startswith(b"HTTP/1.1 %d " % status)
     assert here.seen == []
-    # What hyper refuses has no body, and nobody is told of it.
+    # What hyper refuses has no body, and nobody is told of it (the table in docs/token-server.md).
     assert here.book.entries == ([("request-refused", "127.0.0.2")] if body else [])
     if body:
         request_id = json.loads(body)["errors"][0]["detail"]["requestId"]
         assert b"x-request-id: " + request_id.encode() in received
+
+
+def test_a_header_that_is_too_large_has_an_id_however_it_comes(host: Callable[..., Host]) -> None:
+    """hyper's own bound, whose answer is bare, is met when more bytes are to be read."""
+    here = host()
+    connection = here.connect()
+    connection.sendall(GET + b"X: " + b"y" * 90_000)
+    by_itself, _, _ = select.select([connection], [], [], 0.5)
+    connection.sendall(b"y\r\n\r\n")
+    received = everything(connection)
+    [error] = json.loads(received.partition(b"\r\n\r\n")[2])["errors"]
+
+    assert by_itself == []
+    assert received.startswith(b"HTTP/1.1 431 ")
+    assert b"x-request-id: " + error["detail"]["requestId"].encode() in received
+    assert here.book.entries == [("request-refused", "127.0.0.2")]
 
 
 @pytest.mark.parametrize(
