@@ -35,7 +35,7 @@ from .host import Host
 from .standing import AttemptState, UnsettledAccounts
 from .state_book import StateBook
 from .watches import Watches
-from .work_queue import WorkQueue
+from .work_queue import Urgency, WorkQueue
 
 MAX_CHANGES: Final = 8
 """
@@ -58,7 +58,7 @@ class Controller:
         self._host = host
         self._entitlements = entitlements
         self.inventory = Inventory(entitlements.instance)
-        self.queue = WorkQueue(host.clock)
+        self.queue = WorkQueue(host.clock, self._urgency)
         self.active = True
         """Whether there is work; a standby knows all and has none, so that its queue is empty."""
         self.standing = UnsettledAccounts()
@@ -85,18 +85,21 @@ class Controller:
     def _enqueue(self, keys: set[AccountKey]) -> None:
         if self.active:
             for key in sorted(keys):
-                self.queue.add(key, urgent=self._has_none(key))
+                self.queue.add(key)
 
-    def _has_none(self, key: AccountKey) -> bool:
+    def _urgency(self, key: AccountKey) -> Urgency:
         """
-        Tell whether an account has no good token: its pods wait.
+        Tell how long an account's pods can wait.
 
-        After an outage or a jump of the clock, all of a namespace are due, and most of these are
-        good for minutes.
+        After an outage or a jump of the clock, all accounts of a namespace are due.  Most of their
+        tokens are good for minutes, or their pods run already; those of a new account wait to run.
         """
         held = self.inventory.secret_of(key)
+        if held is None or not held.credentials:
+            return Urgency.NEW
         now = self._host.now()
-        return held is None or not any(one.expires > now for one in held.credentials)
+        good = any(one.expires > now for one in held.credentials)
+        return Urgency.GOOD if good else Urgency.EXPIRED
 
     def _guard(self) -> None:
         if not self._host.may_write():

@@ -10,31 +10,63 @@ accounts are made at once must not keep the others waiting.
 
 import heapq
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from enum import IntEnum
 
 from regauth.controller.back_off import LONGEST_PAUSE, back_off
 from regauth.controller.observing.observed import AccountKey
 
 
-@dataclass
-class _Line:
-    """What waits of one namespace, with the moment since when."""
+class Urgency(IntEnum):
+    """How soon a key should be looked at, compared with the others of its namespace."""
 
-    urgent: deque[tuple[float, AccountKey]] = field(default_factory=deque)
-    others: deque[tuple[float, AccountKey]] = field(default_factory=deque)
+    GOOD = 0
+    """Its account has a good token."""
+    EXPIRED = 1
+    """Its account has had a token, which is good no more."""
+    NEW = 2
+    """Its account has no token yet."""
+
+
+class _Line:
+    """What waits of one namespace: by urgency, each key with the moment since when."""
+
+    def __init__(self) -> None:
+        self._waiting: tuple[OrderedDict[AccountKey, float], ...]
+        self._waiting = tuple(OrderedDict() for _ in Urgency)
+        self._new_was_last = False
+
+    def put(self, key: AccountKey, since: float, urgency: Urgency) -> None:
+        self._waiting[urgency][key] = since
+
+    def raise_to(self, key: AccountKey, urgency: Urgency) -> None:
+        """Put a key that waits among the more urgent ones, if it is not there yet."""
+        for less in self._waiting[:urgency]:
+            if key in less:
+                self.put(key, less.pop(key), urgency)
 
     def take(self) -> AccountKey:
-        return (self.urgent or self.others).popleft()[1]
+        """
+        Take out the key that is next: the most urgent one, but every other time none that is new.
+
+        Who makes accounts without end would else have the tokens of the namespace expire.
+        """
+        lines = [one for one in reversed(self._waiting) if one]
+        is_new = lines[0] is self._waiting[Urgency.NEW]
+        if is_new and self._new_was_last and len(lines) > 1:
+            del lines[0]
+        self._new_was_last = lines[0] is self._waiting[Urgency.NEW]
+        return lines[0].popitem(last=False)[0]
 
     @property
     def is_empty(self) -> bool:
-        return not (self.urgent or self.others)
+        return not any(self._waiting)
 
     @property
     def since(self) -> float:
-        return min(line[0][0] for line in (self.urgent, self.others) if line)
+        # Not of the first of each: who moves forward keeps the moment, and stands behind others.
+        return min(since for line in self._waiting for since in line.values())
 
 
 class WorkQueue:
@@ -43,37 +75,42 @@ class WorkQueue:
 
     Args:
         clock: Seconds that never run backwards.
+        urgency: How urgent a key is now.  It must not call the queue, which waits for it.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, clock: Callable[[], float], urgency: Callable[[AccountKey], Urgency]
+    ) -> None:
         self._clock = clock
+        self._urgency = urgency
         self._condition = threading.Condition()
         self._ready: OrderedDict[str, _Line] = OrderedDict()
         self._ready_keys = 0
         self._waiting: list[tuple[float, AccountKey]] = []
         self._due: dict[AccountKey, float] = {}
         self._pending: set[AccountKey] = set()
-        self._urgent: set[AccountKey] = set()
+        self._unserved: dict[AccountKey, Urgency] = {}
         self._working: set[AccountKey] = set()
         self._failures: dict[AccountKey, int] = {}
         self._away: set[AccountKey] = set()
         self._closed = False
 
-    def add(self, key: AccountKey, *, urgent: bool = False) -> None:
+    def add(self, key: AccountKey) -> None:
         """
         Have a key looked at; one that is being worked on is looked at again afterwards.
 
-        Urgent keys come before the others of their namespace, and not before those of another.
-        A key stays urgent until it has succeeded, however often it is looked at before.
+        Urgent keys come before the others of their namespace, and not before those of another.  A
+        key that waits already moves forward if it has become more urgent.  A key stays as urgent as
+        it was until it has succeeded: a token is of use only once its account names it.
         """
         with self._condition:
-            if urgent:
-                self._urgent.add(key)
             if key not in self._pending:
                 self._pending.add(key)
                 if key not in self._working:
                     self._line_up(key)
                     self._condition.notify()
+            elif key not in self._working:
+                self._ready[key.namespace].raise_to(key, self._how_urgent(key))
 
     def add_in(self, key: AccountKey, seconds: float) -> None:
         """Have a key looked at in so many seconds; the last such time of a key counts."""
@@ -117,9 +154,9 @@ class WorkQueue:
             return self._failures.get(key, 0)
 
     def succeeded(self, key: AccountKey) -> None:
-        """Forget a key's failures, that it was urgent, and when it was to be looked at."""
+        """Forget a key's failures, how urgent it was, and when it was to be looked at."""
         with self._condition:
-            self._urgent.discard(key)
+            self._unserved.pop(key, None)
             self._failures.pop(key, None)
             self._away.discard(key)
             self._due.pop(key, None)
@@ -199,8 +236,14 @@ class WorkQueue:
 
     def _line_up(self, key: AccountKey) -> None:
         line = self._ready.setdefault(key.namespace, _Line())
-        (line.urgent if key in self._urgent else line.others).append((self._clock(), key))
+        line.put(key, self._clock(), self._how_urgent(key))
         self._ready_keys += 1
+
+    def _how_urgent(self, key: AccountKey) -> Urgency:
+        urgency = max(self._urgency(key), self._unserved.get(key, Urgency.GOOD))
+        if urgency is not Urgency.GOOD:
+            self._unserved[key] = urgency
+        return urgency
 
     def _ripen(self) -> None:
         now = self._clock()

@@ -126,14 +126,15 @@ def test_k7_a_quiet_namespace_is_served_before_a_hundredth_of_a_flood(api: Api, 
 
 
 @only_own
+@pytest.mark.parametrize("minutes", [45, 600], ids=["due", "expired"])
 def test_a_new_account_does_not_wait_for_renewals_of_its_namespace(
-    api: ApiServer, site: Site, clock: Clock
+    api: ApiServer, site: Site, clock: Clock, minutes: int
 ) -> None:
-    """After a jump of the clock or an outage all are due, and good for minutes."""
+    """After a jump of the clock or an outage all are due, or have even expired."""
     for number in range(40):
         api.create("serviceaccounts", f"a{number:02}", "team-a")
     site.settle()
-    clock.forward(minutes=45)
+    clock.forward(minutes=minutes)
     api.create("serviceaccounts", "zz-new", "team-a")
     api.seen.clear()
     site.settle()
@@ -142,7 +143,7 @@ def test_a_new_account_does_not_wait_for_renewals_of_its_namespace(
     ]
 
     assert len(issued) == 41
-    assert issued[0] == "zz-new"
+    assert "zz-new" in issued[:2]
 
 
 @only_own

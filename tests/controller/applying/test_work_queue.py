@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from regauth.controller.applying.work_queue import Throttle, WorkQueue
+from regauth.controller.applying.work_queue import Throttle, Urgency, WorkQueue
 from regauth.controller.back_off import LONGEST_PAUSE, back_off
 from regauth.controller.observing.observed import AccountKey
 from tests.controller.clocks import Clock
@@ -12,9 +12,15 @@ from tests.controller.clocks import Clock
 A, B = AccountKey("n", "a"), AccountKey("n", "b")
 
 
-def queue() -> tuple[WorkQueue, Clock]:
+def queue(urgency: dict[AccountKey, Urgency] | None = None) -> tuple[WorkQueue, Clock]:
+    """Return a queue whose keys are as urgent as `urgency` says at the moment."""
     clock = Clock()
-    return WorkQueue(clock.monotonic), clock
+    known = {} if urgency is None else urgency
+    return WorkQueue(clock.monotonic, lambda key: known.get(key, Urgency.GOOD)), clock
+
+
+def keys(*names: str) -> list[AccountKey]:
+    return [AccountKey("team-a", name) for name in names]
 
 
 def test_a_key_waits_once_and_keys_keep_their_order() -> None:
@@ -97,10 +103,12 @@ def test_who_was_refused_or_has_succeeded_since_does_not_hurry() -> None:
 @pytest.mark.parametrize("away", [True, False], ids=["away", "refused"])
 def test_an_urgent_key_that_failed_comes_before_renewals_again(away: bool) -> None:
     """A new account of which an outage kept the first try waits no longer than one after it."""
-    work, clock = queue()
-    new, *renewals = (AccountKey("team-a", name) for name in ("new", "one", "two"))
-    work.add(new, urgent=True)
+    new, *renewals = keys("new", "one", "two")
+    urgency = {new: Urgency.NEW}
+    work, clock = queue(urgency)
+    work.add(new)
     assert work.take() == new
+    urgency.clear()  # it has its token, and its account does not name it
     pause = work.retry(new, away=away)
     work.done(new)
     for key in renewals:
@@ -117,6 +125,49 @@ def test_an_urgent_key_that_failed_comes_before_renewals_again(away: bool) -> No
 
     assert order == [new, *renewals]
     assert (work.take(), work.take()) == (AccountKey("team-a", "three"), new)
+
+
+def test_who_has_no_token_comes_first_then_whose_token_has_expired() -> None:
+    """And of several new ones only every other time: their namespace has other accounts too."""
+    good, expired, late, *new = keys("good", "expired", "late", "new-1", "new-2", "new-3")
+    urgency = dict.fromkeys(new, Urgency.NEW) | dict.fromkeys((expired, late), Urgency.EXPIRED)
+    work, _ = queue(urgency)
+    for key in (good, expired, late, *new):
+        work.add(key)
+
+    assert [work.take() for _ in range(6)] == [new[0], expired, new[1], late, new[2], good]
+    assert work.take() is None
+
+
+def test_who_makes_accounts_without_end_keeps_no_token_of_the_namespace_from_renewal() -> None:
+    work, _ = queue(dict.fromkeys(keys(*map(str, range(100))), Urgency.NEW))
+    (renewal,) = keys("renewal")
+    work.add(renewal)
+    for key in keys("0", "1"):
+        work.add(key)
+    order = []
+    for key in keys("2", "3", "4"):
+        order.append(work.take())
+        work.add(key)
+
+    assert renewal in order
+
+
+def test_a_key_that_has_become_more_urgent_moves_forward_and_keeps_since_when_it_waits() -> None:
+    first, second, third = keys("first", "second", "third")
+    urgency: dict[AccountKey, Urgency] = {}
+    work, clock = queue(urgency)
+    for key in (first, second, third):
+        work.add(key)
+        clock.forward(seconds=10)
+    urgency[second] = Urgency.EXPIRED
+    work.add(second)
+    urgency[third] = Urgency.NEW
+    work.add(third)
+
+    assert (work.depth, work.wait) == (3, 30)
+    assert [work.take() for _ in range(3)] == [third, second, first]
+    assert work.take() is None
 
 
 def test_a_wish_to_wait_for_days_is_not_kept_to() -> None:
