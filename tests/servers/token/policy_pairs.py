@@ -60,6 +60,26 @@ def wanted(claim: str, draw: random.Random) -> str:
     )
 
 
+def unmet(draw: random.Random) -> str:
+    """Return a condition of a hidden grant: false for every caller, an error, or much work."""
+    secret = literal(f"secret-{draw.randrange(1000)}")
+    claim = draw.choice(["ref", "actor", "environment", "repository", "event_name"])
+    errors = [
+        f"claims.job_workflow_ref == {secret}",  # no caller has it
+        f"int(claims.{claim}) > {draw.randrange(9)}",
+        f"defs.folders[claims.repository] == {secret}",
+    ]
+    false = [
+        wanted(claim, draw),
+        f"claims.actor.matches({literal(f'^secret-[0-9]{{{draw.randint(2, 9)}}}$')})",
+        f"has(claims.job_workflow_ref) && claims.job_workflow_ref == {secret}",
+        f"now > timestamp({literal(f'2{draw.randint(200, 900)}-01-01T00:00:00Z')})",
+    ]
+    long = ", ".join(literal(f"secret-{number}") for number in range(draw.randint(20, 60)))
+    work = f"[{long}].exists(x, claims.actor.startsWith(x) && claims.ref.contains(x))"
+    return draw.choice([*false, *errors, work, f"{draw.choice(errors)} && {draw.choice(false)}"])
+
+
 def statement(name: str, names: list[str], actions: list[str], **more: object) -> str:
     fields = {"name": name, "repositories": names, "actions": actions, **more}
     return f"  - {json.dumps(fields)}\n"
@@ -119,8 +139,7 @@ def hidden(own: random.Random) -> list[str]:
     """Return grants that no caller knows of."""
     grants = []
     for number in range(own.randint(0, 5)):
-        claim = own.choice(["ref", "actor", "environment", "repository", "event_name"])
-        condition = wanted(claim, own)
+        condition = unmet(own)
         names = own.sample(HIDDEN_NAMES, own.randint(1, 2))
         name, actions = f"hidden-{number}-{own.randrange(1000)}", some_actions(own)
         more = secret_tags(own, actions)
@@ -200,7 +219,7 @@ def denials(shared: random.Random, own: random.Random) -> list[str]:
         name = f"denial-{number}-{own.randrange(1000)}"
         listed.append(statement(name, [shared.choice(["**", *PLACES])], ["push"], when=condition))
     for number in range(own.randint(0, 3)):
-        fields = {} if own.random() < 0.5 else {"when": met(own)}
+        fields = own.choice([{}, {"when": met(own)}, {"when": wanted("actor", own)}])
         names = [own.choice([*VAULT, "vault/**"])]
         tags = own.choice([{}, {"tags": [own.choice([*TAGS, "*"])]}])
         actions = ["pull", "push"]

@@ -33,7 +33,7 @@ from regauth.servers.token.request import read_why
 from regauth.servers.token.service import TokenService
 from tests.servers.desk import NOW, SERVICE, basic, compiled, make_desk, pem_keys
 from tests.servers.hosting import HOSTS, Bridge, serving
-from tests.servers.proxy.standing import LOOPBACK, registry, standing
+from tests.servers.proxy.standing import LOOPBACK, plain, registry, standing
 from tests.servers.proxy.test_policy import POLICY, make_folder
 
 from .policy_pairs import policy, question
@@ -111,7 +111,8 @@ def standing_at(
             token = read_proxy_settings(site / "proxy.yaml").token
             assert isinstance(token.keys, EmbeddedKeys)
             keys = EmbeddedKeys(replace(token.keys.server, **given))
-            upstream = stack.enter_context(registry())
+            answer = plain(200, b"{}", Content_Type="application/json")
+            upstream = stack.enter_context(registry(answer))
             proxy = stack.enter_context(
                 standing(
                     folder,
@@ -216,6 +217,61 @@ def test_hosts_and_the_proxy_reveal_nothing_either(
 
     assert [number for number, one in enumerate(found) if one.one != one.other] == []
     assert sum(one.differs for one in found) > 5
+
+
+BROAD: Final = """
+grants:
+  - name: all
+    when: scope.reference != ""
+    repositories: ["**"]
+    actions: [pull, push, delete]
+    tags: ["*"]
+"""
+"""A policy whose tokens leave everything to the proxy."""
+
+
+def bodies(stand: Stand, token: str, names: list[str]) -> Iterator[tuple[int, str]]:
+    """Yield what a proxy answers to a pull and a push of a tag of each name."""
+    for name in names:
+        for method, tag in (("GET", "v1"), ("PUT", "latest")):
+            result = stand.client.simulate_request(
+                method,
+                f"/v2/{name}/manifests/{tag}",
+                headers={"Authorization": f"Bearer {token}", "X-Request-Id": GIVEN},
+                body="{}" if method == "PUT" else None,
+            )
+            sent = {key: value for key, value in result.headers.items() if key != "date"}
+            yield result.status_code, json.dumps(sent) + "\n" + result.text
+
+
+def test_the_refusals_of_a_proxy_reveal_nothing_either(
+    tmp_path: Path, private_keys: dict[str, PrivateKey]
+) -> None:
+    """Status, message and `errors[].detail`, with one token for both policies of a pair."""
+    key = private_keys["rsa"]
+    names = ["acme/app", "acme/lib", "shared/base", "vault/one", "guess/1", "team/alice"]
+    asked = [f"repository:{name}:{tag}" for name in names for tag in ("v1:pull", "latest:push")]
+    statuses, differ = [], 0
+    with standing_at("proxy", "waitress", tmp_path, key) as stand:
+        head = policy(pem_keys(key), 0, 0).partition("grants:")[0]
+        for seed in range(200, 212):
+            claims, _ = question(random.Random(f"proxy {seed}"))
+            stand.serve(compiled(head + BROAD))
+            query = {"service": SERVICE, "scope": [f"repository:{one}:pull,push" for one in names]}
+            login = basic("github", stand.token(**claims))
+            token = stand.client.simulate_get("/auth/token", params=query, headers=login).json
+            pair = [compiled(policy(pem_keys(key), seed, side)) for side in (0, 1)]
+            told = []
+            for one in pair:
+                stand.serve(one)
+                told.append(list(bodies(stand, token["token"], names)))
+            assert told[0] == told[1]
+            statuses += [status for status, _ in told[0]]
+            differ += raw_reasons(pair[0], claims, asked) != raw_reasons(pair[1], claims, asked)
+
+    assert set(statuses) == {200, 403}
+    assert min(statuses.count(200), statuses.count(403)) > 10
+    assert differ > 5
 
 
 @pytest.mark.parametrize("place", PLACES)
