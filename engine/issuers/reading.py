@@ -39,7 +39,7 @@ from .claims import (
 )
 from .formats import FORMATS
 from .relation_reading import RelationReader, quiet
-from .relations import Path
+from .relations import Constraint, Path, Relation
 from .samples import Place, SchemaFault, read_samples
 from .values import ANY, Values
 
@@ -51,6 +51,7 @@ _SINGLE: Final[Mapping[str, Type]] = {
     "dyn": DYN,
 }
 _PYTHON: Final[Mapping[str, type]] = {"string": str, "int": int, "bool": bool}
+_THERE: Final = Constraint(present=True)
 _MAX_SIZE: Final = 10_000
 """Instructions of a claim's compiled pattern at most; bounds the time and memory of a match."""
 
@@ -103,7 +104,7 @@ class _SchemaReader:
         )
         return ClaimSchema(
             name=document["name"],
-            type=replace(record, families=fields),
+            type=replace(record, families=fields, beside=_beside(relations)),
             claims=self._known,
             title=title,
             families=tuple(families),
@@ -307,6 +308,19 @@ class _SchemaReader:
         place = ("families", beginning)
         claim = self._claim((f"{beginning}*",), about, place, {})
         return Family(beginning, claim, about.get("names") == "issuer")
+
+
+def _beside(relations: Iterable[Relation]) -> Mapping[str, frozenset[str]]:
+    """Return, by a claim's name, the claims beside which an issuer promises that it is there."""
+    found: dict[str, frozenset[str]] = {}
+    for relation in relations:
+        if not relation.guaranteed or relation.usual or len(relation.when) != 1:
+            continue
+        [(path, asked)] = relation.when
+        for other, constraint in relation.then:
+            if asked == _THERE and constraint.present and len(path) == len(other) == 1:
+                found[other[0]] = found.get(other[0], frozenset()) | {path[0]}
+    return found
 
 
 def _family_field(family: Family) -> Field:

@@ -219,8 +219,10 @@ class _Checker:
         if declared is None:
             return DYN
         path = path_of(node)
-        if not declared.required and path is not None and path not in place.present:
-            self._warn_unguarded(node, path)
+        if not declared.required and path is not None:
+            proof = {path, *((*path[:-1], other) for other in operand.beside.get(name, ()))}
+            if proof.isdisjoint(place.present):
+                self._warn_unguarded(node, path)
         return declared.type
 
     def _no_members(self, node: Node, operand: Type) -> Type:

@@ -72,13 +72,15 @@ class RecordType:
 
     An `open` record may have further members: they are optional and of type `DYN`.  `families` are
     members whose names begin alike and go on with words that the schema cannot know, by what they
-    begin with.
+    begin with.  `beside` names the members beside which an optional one is always there, by the name
+    of the optional one.
     """
 
     name: str
     fields: Mapping[str, Field]
     open: bool
     families: Mapping[str, Field] = field(default_factory=dict)
+    beside: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return self.name
