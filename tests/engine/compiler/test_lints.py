@@ -514,7 +514,11 @@ class TestAmbiguousName:
             ('claims.ref == "main"', "gitlab", ["ambiguous-name"]),
             ('claims.ref in ["main", "v1"]', "gitlab", ["ambiguous-name"]),
             ('claims.ref == "main" && claims.ref_type == "branch"', "gitlab", []),
-            ('claims.ref == "main" && claims.ref_protected == "true"', "gitlab", []),
+            (
+                'claims.ref == "main" && claims.ref_protected == "true"',
+                "gitlab",
+                ["ambiguous-name"],
+            ),
             ('claims.ref != "main"', "gitlab", []),
             ('claims.ref_path == "refs/heads/main"', "gitlab", []),
             ('claims.ref == "refs/heads/main"', "github", []),
