@@ -120,9 +120,10 @@ class Expressions:
         good = bool(all_visible)
         for match in _DEFINITION.finditer(source):
             self._use(match[1])
-        for visible in all_visible:
-            compiled = self._compile(source, visible, expected)
-            self.problems.extend(self._located(node, source, compiled, visible, offset))
+        each = [self._compile(source, visible, expected) for visible in all_visible]
+        for visible, compiled in zip(all_visible, each, strict=True):
+            told = replace(compiled, findings=_of_others(compiled, all_visible, each))
+            self.problems.extend(self._located(node, source, told, visible, offset))
             program = program or compiled.program
             good = good and compiled.program is not None
         return program if good else None
@@ -273,6 +274,31 @@ _NO_CLIENT: Final = (
     "only the `when` of a grant or a denial sees it: a login does not depend on where it comes from"
 )
 _UNSEEN: Final = (_NO_SCOPE, _NO_REFERENCE, _NO_CLIENT)
+
+
+def _of_others(
+    compiled: Compiled, all_visible: Sequence[VisibleNames], each: Sequence[Compiled]
+) -> tuple[Finding, ...]:
+    """Return the findings; that of an unknown claim says whose tokens have it, if any have."""
+
+    def told(finding: Finding) -> Finding:
+        if finding.code != FindingCode.UNKNOWN_CLAIM:
+            return finding
+        having = [
+            visible.claims.title
+            for visible, other in zip(all_visible, each, strict=True)
+            if visible.claims is not None
+            and not any(
+                (one.code, one.start) == (finding.code, finding.start) for one in other.findings
+            )
+        ]
+        if not having:
+            return finding
+        titles = " and ".join(dict.fromkeys(having))
+        hint = f"only tokens of {titles} have it; say with `providers:` whose tokens this is for"
+        return replace(finding, hint=hint)
+
+    return tuple(map(told, compiled.findings))
 
 
 def _hint(finding: Finding, visible: VisibleNames) -> str:

@@ -72,8 +72,7 @@ class RecordType:
 
     An `open` record may have further members: they are optional and of type `DYN`.  `families` are
     members whose names begin alike and go on with words that the schema cannot know, by what they
-    begin with.  `beside` names the members beside which an optional one is always there, by the name
-    of the optional one.
+    begin with.  `beside` says of an optional member beside which ones it is always there.
     """
 
     name: str

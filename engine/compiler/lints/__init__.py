@@ -14,6 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from regauth.engine.cel import Program
 from regauth.engine.cel.syntax.nodes import definition_of
 from regauth.engine.compiler.document import Document
 from regauth.engine.languages import Work, allowed
@@ -28,9 +29,10 @@ from .lookups import CODE as UNGUARDED_LOOKUP
 from .lookups import lookup_findings
 from .namespaces import template_collision, template_of_strangers
 from .narrowing import only_excluded, open_issuer
+from .per_provider import each_provider, findings_of_each
 from .statements import GRANTS_LINTS, PROVIDER_LINTS, STATEMENT_LINTS
 from .strangers import caused_by_strangers, fork_builds
-from .subject import CHANGING, Condition, LintFinding, Path, named_by
+from .subject import CHANGING, Condition, LintFinding, named_by, pinned_by
 from .templates import TEMPLATE_CASE, template_case
 from .together import impossible_together
 from .values import VALUE_CODES, value_findings
@@ -46,7 +48,6 @@ _OF_CONDITIONS: Final = {
     **CONDITION_LINTS,
     **CHOICE_LINTS,
     "caused-by-strangers": caused_by_strangers,
-    "impossible-together": impossible_together,
     "only-excluded": only_excluded,
 }
 _OF_PROVIDERS: Final = {
@@ -63,10 +64,12 @@ _OF_GRANTS: Final = {
     "template-collision": template_collision,
     "fork-builds": fork_builds,
 }
+IMPOSSIBLE_TOGETHER: Final = "impossible-together"
 SERVICE_HOST: Final = "service-host"
 UNCHECKED_CONDITION: Final = "unchecked-condition"
 CODES: Final = (
     *_OF_CONDITIONS,
+    IMPOSSIBLE_TOGETHER,
     *VALUE_CODES,
     UNGUARDED_LOOKUP,
     *_OF_PROVIDERS,
@@ -134,9 +137,12 @@ def _lint_conditions(policy: Policy, written: Document, whole: Work) -> Iterator
 
 
 def _findings(condition: Condition) -> Iterator[tuple[str, LintFinding]]:
+    each = each_provider(condition)
     for code, check in _OF_CONDITIONS.items():
-        for found in check(condition):
+        for found in findings_of_each(check, each):
             yield code, found
+    for found in impossible_together(condition):
+        yield IMPOSSIBLE_TOGETHER, found
     yield from value_findings(condition)
 
 
@@ -160,7 +166,7 @@ def _conditions(policy: Policy, written: Document) -> Iterator[tuple[ScalarNode,
     """Return every condition with the place it is written at, definitions where they stand."""
     used: set[str] = set()
     for entry, provider in _providers(policy, written):
-        pinned = _pinned_by_rules(provider)
+        pinned = pinned_by(provider.rules)
         body = entry.value
         rules = body.get("rules") if isinstance(body, MappingNode) else None
         items = rules.items if isinstance(rules, SequenceNode) else ()
@@ -173,6 +179,7 @@ def _conditions(policy: Policy, written: Document) -> Iterator[tuple[ScalarNode,
                 denial=False,
                 admits=True,
                 before=[provider.rules[:number]],
+                providers=[provider.name],
             )
             yield from _with_definitions(check, condition, policy, written, used)
     pairs: list[tuple[Statement, MappingNode]] = [
@@ -180,29 +187,29 @@ def _conditions(policy: Policy, written: Document) -> Iterator[tuple[ScalarNode,
         *zip(policy.denials, written.denials, strict=True),
     ]
     for statement, mapping in pairs:
-        if statement.when is None:
-            continue
-        providers = [
-            provider
-            for name, provider in policy.providers.items()
-            if statement.providers is None or name in statement.providers
-        ]
-        rules_pin = [_pinned_by_rules(provider) for provider in providers]
-        condition = Condition(
-            statement.when,
-            [provider.claims for provider in providers],
-            statement.when.paths.union(*[frozenset.intersection(*rules_pin)] if rules_pin else []),
-            denial=isinstance(statement, Denial),
-            admits=not isinstance(statement, Denial),
-            named=named_by(statement),
-            before=[provider.rules for provider in providers],
-            changes=isinstance(statement, Grant) and bool(statement.actions & CHANGING),
-        )
-        yield from _with_definitions(mapping["when"], condition, policy, written, used)
+        if statement.when is not None:
+            condition = _of_statement(statement, statement.when, policy)
+            yield from _with_definitions(mapping["when"], condition, policy, written, used)
 
 
-def _pinned_by_rules(provider: Provider) -> frozenset[Path]:
-    return frozenset(path for rule in provider.rules for path in rule.check.paths)
+def _of_statement(statement: Statement, when: Program, policy: Policy) -> Condition:
+    providers = [
+        provider
+        for name, provider in policy.providers.items()
+        if statement.providers is None or name in statement.providers
+    ]
+    rules_pin = [pinned_by(provider.rules) for provider in providers]
+    return Condition(
+        when,
+        [provider.claims for provider in providers],
+        when.paths.union(*[frozenset.intersection(*rules_pin)] if rules_pin else []),
+        denial=isinstance(statement, Denial),
+        admits=not isinstance(statement, Denial),
+        named=named_by(statement),
+        before=[provider.rules for provider in providers],
+        changes=isinstance(statement, Grant) and bool(statement.actions & CHANGING),
+        providers=[provider.name for provider in providers],
+    )
 
 
 def _with_definitions(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from regauth.engine.compiler.claim_schemas import known_issuers
-from regauth.engine.issuers import Issuer
+from regauth.engine.issuers import ClaimSchema, Issuer
 from regauth.engine.policy.policy import Policy, Provider, Statement
 from regauth.engine.source.nearest import likeness
 
@@ -76,10 +76,10 @@ def known_issuer(provider: Provider, _: Policy) -> Iterator[LintFinding]:
 
 
 def _plain(address: str) -> str:
-    """Return an address without what authors write differently: scheme, capitals, last slash."""
+    """Return an address without what authors write differently: scheme, capitals, `www.`, `/`."""
     _, _, rest = address.rpartition("://")
     host, slash, path = rest.rstrip("/").partition("/")
-    return f"https://{host.lower()}{slash}{path}"
+    return f"https://{host.lower().removeprefix('www.')}{slash}{path}"
 
 
 def foreign_audience(provider: Provider, _: Policy) -> Iterator[LintFinding]:
@@ -90,8 +90,19 @@ def foreign_audience(provider: Provider, _: Policy) -> Iterator[LintFinding]:
             yield LintFinding(
                 f"the audience {audience!r} is the one of {known.of}: "
                 "a token that was made for it can log in here",
-                "ask for tokens with an audience of your own, such as the registry's address",
+                audience_hint(provider.claims),
             )
+
+
+def audience_hint(schema: ClaimSchema) -> str:
+    """Return what to do about an audience that others have too."""
+    audience = schema.claims.get(("aud",))
+    if audience is None or audience.chosen_by != "issuer":
+        return "ask for tokens with an audience of your own, such as the registry's address"
+    return (
+        f"{schema.title} makes no token with another audience: let in a subject that is for the "
+        "registry alone, and silence this with its name"
+    )
 
 
 def service_host(policy: Policy) -> Iterator[tuple[Statement, LintFinding]]:

@@ -28,8 +28,8 @@ from .operands import written
 from .subject import Condition, LintFinding, Path
 
 _TESTS: Final = frozenset({"startsWith", "endsWith", "contains", "matches"})
-_OPEN_ENDS: Final = ("@", "@refs/", "@refs/heads/")
-"""What a prefix of a workflow's file may end with and leave the choice of the ref open."""
+_ANY_BRANCH: Final = "@refs/heads/"
+"""What a prefix of a workflow's file ends with, or begins to, that leaves the ref open."""
 _WHOLE: Final = ("refs/heads/", "refs/tags/")
 _WORD: Final = 3
 """How many letters a branch's name has at least, so that a beginning looks like a whole name."""
@@ -78,7 +78,7 @@ def open_ref(condition: Condition) -> Iterator[LintFinding]:
             continue
         name = ".".join(claim.path)
         yield LintFinding(
-            f"any ref passes: whoever can push a branch can change the file of `{name}`",
+            f"{_passing(text)}: whoever can push a branch can change the file of `{name}`",
             "compare the whole value, or go on to a protected ref, such as `@refs/tags/v`",
             part.start,
             part.end,
@@ -93,8 +93,16 @@ def names_file(claim: Claim) -> bool:
 def _is_open(text: str) -> bool:
     file, sign, ref = text.partition("@")
     if sign:
-        return f"@{ref}" in _OPEN_ENDS
+        return _ANY_BRANCH.startswith(f"@{ref}")
     return any(part in file for part in (".yml", ".yaml", "/workflows/"))
+
+
+def _passing(text: str) -> str:
+    """Say what passes a beginning, or a part, that is open."""
+    file, _, ref = text.partition("@")
+    if ref.startswith("refs/h"):
+        return "any branch passes"
+    return "any ref passes" if ".y" in file else "other files and any ref pass"
 
 
 def _pins_commit(claim: Claim, condition: Condition) -> bool:
@@ -174,6 +182,8 @@ def short_name(condition: Condition) -> Iterator[LintFinding]:
         for text in texts:
             if isinstance(text, str) and text.startswith(_WHOLE):
                 name = text.split("/", 2)[2]
+                if name in texts:
+                    continue  # both are asked for, as of the tokens of two issuers
                 yield LintFinding(
                     f"`{written(('claims', *claim.path))}` is the name of a branch or tag alone: "
                     f"it begins with {text[: len(text) - len(name)]!r} only if its name does",

@@ -5,9 +5,10 @@ What lives here: one small function for each code.  Not here: finding the condit
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
+from regauth.engine.cel.syntax.analysis import references
 from regauth.engine.cel.syntax.nodes import (
     Binary,
     Call,
@@ -22,6 +23,8 @@ from regauth.engine.cel.syntax.nodes import (
 from regauth.engine.issuers import MOVED, Claim
 from regauth.engine.source.nearest import did_you_mean
 
+from .choices import is_ref, names_file
+from .conjunctions import asked_claim
 from .operands import written
 from .subject import Condition, LintFinding, Path
 
@@ -155,13 +158,39 @@ def open_prefix(condition: Condition) -> Iterator[LintFinding]:
         claim = condition.claim(operand)
         if claim is None or not admits or not text[-1:].isalnum():
             continue
-        if _is_taken_by_strangers(claim, condition) or claim.path == ("sub",):
+        if claim.path == ("sub",) or _is_cut(claim, text, condition):
             yield LintFinding(
                 f"names that only begin with {text!r} pass too, such as {text + '-evil'!r}",
                 "end it with the separator that follows the name, or compare the whole with ==",
                 part.start,
                 part.end,
             )
+
+
+def _is_cut(claim: Claim, text: str, condition: Condition) -> bool:
+    """
+    Whether a beginning ends in the middle of a name of which others can have a longer one.
+
+    Where the name also names the repository each has its own.  What stands within a thing, such as
+    an environment, belongs to the owner of the thing, and so do the names of objects of Kubernetes.
+    Versions begin alike on purpose, so what anybody chooses must be unique, or a path.
+    """
+    if _is_taken_by_strangers(claim, condition):
+        return True
+    if not claim.whole or claim.chosen_by not in ("owner", "anybody") or claim.needs is not None:
+        return False
+    if is_ref(claim) or claim.twin == "uid" or ("claims", *claim.path) in condition.named:
+        return False
+    if names_file(claim):
+        return not any(sign in text for sign in ("@", "//", "/workflows", "/.github"))
+    twin = ("claims", *claim.path[:-1], claim.twin)
+    if claim.twin and twin in condition.pinned:
+        return False
+    is_path = any("/" in str(one) for one in claim.examples)
+    is_name = claim.mutable if claim.chosen_by == "owner" else claim.twin or is_path
+    return bool(is_name or claim.narrows) and (
+        not claim.within or "/" in text or not _is_pinned(claim, condition)
+    )
 
 
 def open_suffix(condition: Condition) -> Iterator[LintFinding]:
@@ -188,18 +217,39 @@ def unbracketed_or(condition: Condition) -> Iterator[LintFinding]:
         if not isinstance(node, Logic) or node.operator != "||":
             continue
         *before, last = node.operands
-        joined = [one for one in before if isinstance(one, Logic) and one.operator == "&&"]
-        if not joined or isinstance(last, Logic | Unary):
+        if isinstance(last, Logic | Unary):
             continue
-        first = joined[0]
-        if text[first.end :].lstrip().startswith("||"):
-            yield LintFinding(
-                f"`&&` binds more tightly than `||`, so `{_shortened(last, text)}` counts also "
-                f"where `{_shortened(first, text)}` does not hold",
-                "write brackets around what belongs together",
-                last.start,
-                last.end,
-            )
+        for one in before:
+            is_bare = text[one.end :].lstrip().startswith("||")
+            if isinstance(one, Logic) and is_bare and len(_without_guards(one)) > 1:
+                yield LintFinding(
+                    f"`&&` binds more tightly than `||`, so `{_shortened(last, text)}` counts also "
+                    f"where `{_shortened(one, text)}` does not hold",
+                    "write brackets around what belongs together",
+                    last.start,
+                    last.end,
+                )
+                break
+
+
+def _without_guards(joined: Logic) -> Sequence[Node]:
+    """Return the parts of a conjunction, without those that only guard what another one reads."""
+    return [
+        part
+        for part in joined.operands
+        if (guarded := _guarded(part)) is None
+        or not any(guarded in references(one) for one in joined.operands if one is not part)
+    ]
+
+
+def _guarded(node: Node) -> Path | None:
+    """Return the claim that a condition only asks to be there, and not null."""
+    claim = asked_claim(node)
+    if claim is not None:
+        return ("claims", *claim)
+    if isinstance(node, Binary) and node.operator == "!=" and isinstance(node.right, Constant):
+        return path_of(node.left) if node.right.value is None else None
+    return None
 
 
 def _shortened(node: Node, text: str) -> str:

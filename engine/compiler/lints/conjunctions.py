@@ -145,7 +145,7 @@ def _texts(said: SaidOfClaim) -> Nfa | None:
 
 
 def _of_claim(node: Node, definitions: Mapping[str, Program], *, holds: bool) -> SaidOfClaim | None:
-    asked = _asked(node)
+    asked = asked_claim(node)
     if asked is not None:
         return SaidOfClaim(asked, there=holds, asked=True)
     if isinstance(node, Binary):
@@ -216,7 +216,7 @@ def _claim(node: Node) -> Path | None:
     return path[1:] if path is not None and path[0] == "claims" and len(path) > 1 else None
 
 
-def _asked(node: Node) -> Path | None:
+def asked_claim(node: Node) -> Path | None:
     """Return the claim that a condition asks for, as `has()` and `in` do."""
     if isinstance(node, Has):
         path = path_of(node.operand)

@@ -22,7 +22,7 @@ def template_of_strangers(policy: Policy) -> Iterator[tuple[Grant, LintFinding]]
     for grant in policy.grants:
         providers = _providers(policy, grant)
         for pattern in grant.patterns:
-            for claim in _chosen(pattern, providers):
+            for claim in _chosen(pattern, policy, grant, providers):
                 name = ".".join(claim.path)
                 yield (
                     grant,
@@ -34,12 +34,58 @@ def template_of_strangers(policy: Policy) -> Iterator[tuple[Grant, LintFinding]]
                 )
 
 
-def _chosen(pattern: Pattern, providers: Sequence[Provider]) -> Iterator[Claim]:
+def _chosen(
+    pattern: Pattern, policy: Policy, grant: Grant, providers: Sequence[Provider]
+) -> Iterator[Claim]:
+    """Yield the claims of a name that the wrong people choose."""
+    own = False  # whether what comes before is already one workload's own
     for number, part in enumerate(pattern.parts):
         for claim in _claims(part, providers) if isinstance(part, Program) else ():
-            first = number == 0 and claim.chosen_by == "anybody"
-            if claim.chosen_by == "strangers" or first:
+            is_open = number == 0 or not (own or _is_own_folder(pattern, claim, grant, policy))
+            if claim.chosen_by == "strangers" or (claim.chosen_by == "anybody" and is_open):
                 yield claim
+            own = own or claim.chosen_by in ("owner", "issuer")
+
+
+def _is_own_folder(pattern: Pattern, claim: Claim, grant: Grant, policy: Policy) -> bool:
+    """
+    Whether the folder before a value that anybody chooses is for one workload, and for one grant.
+
+    Several may use it if nobody can choose a value that another one has, as with users' names.
+    """
+    if not grant.actions & CHANGING:
+        return True
+    folder = str(pattern.parts[0])
+    others = (
+        str(one.parts[0])
+        for other in policy.grants
+        if other is not grant
+        for one in other.patterns
+        if isinstance(one.parts[0], str)
+    )
+    if any(one != folder and one.startswith(folder) for one in others):
+        return False
+    providers = _providers(policy, grant)
+    return bool(claim.twin) or all(_names_workload(grant, one) for one in providers)
+
+
+def _names_workload(grant: Grant, provider: Provider) -> bool:
+    """Whether the tokens that a grant is for are all of one workload, or of some that it lists."""
+    programs = [rule.check for rule in provider.rules]
+    programs += [] if grant.when is None else [grant.when]
+    known = provider.claims.claims
+    compared = [known[path[1:]] for one in programs for path in one.equalities if path[1:] in known]
+    owners = {(*claim.path[:-1], claim.within) for claim in known.values() if claim.within}
+    owners = {path for path in owners if path in known and not known[path].within}
+    owners |= {(*path[:-1], known[path].twin) for path in owners}
+    return any(_is_workload(claim) and claim.path not in owners for claim in compared)
+
+
+def _is_workload(claim: Claim) -> bool:
+    """Whether a claim's value is a workload's own, not one of a few that many have."""
+    few = bool(claim.values.enum) or set(claim.examples) <= {"true", "false"}
+    chosen = claim.chosen_by in ("owner", "issuer")
+    return chosen and not few and claim.path != ("environment",)
 
 
 def _chooser(claim: Claim) -> str:

@@ -6,10 +6,12 @@ issuer to one customer; and whether a condition on refs says which are meant.  N
 issuers serve everybody, and which claims narrow one; claim schemas say so.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
+from regauth.engine import languages
 from regauth.engine.cel import Program
 from regauth.engine.cel.syntax.analysis import references
 from regauth.engine.cel.syntax.nodes import (
@@ -36,7 +38,8 @@ from .subject import Condition, LintFinding, Path
 
 _MAX_ALTERNATIVES: Final = 32
 """How many ways of being true are looked at in one condition."""
-_TELLING: Final = frozenset({"ref_type", "ref_protected", "environment", "sha"})
+_COMMIT: Final = re.compile("[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_TELLING: Final = frozenset({"ref_type", "ref_protected", "environment"})
 """Claims beside a ref that say which refs are meant too."""
 
 
@@ -153,26 +156,50 @@ def only_excluded(condition: Condition) -> Iterator[LintFinding]:
     """A ref of which a grant to change something only says what it is not."""
     if not condition.changes:
         return
-    before = [it for rules in condition.before for rule in rules for it in said_by_rule(rule)]
+    rules = [rule for rules in condition.before for rule in rules]
+    before = [it for rule in rules for it in said_by_rule(rule)]
+    if any(_may_say_which(node, condition) for rule in rules for node in _unread(rule.check)):
+        return
     seen: set[Path] = set()
     for nodes in ways(condition.program.node):
-        said = [it for node in nodes for it in said_by(node, condition.program.definitions)]
+        each = [(node, list(said_by(node, condition.program.definitions))) for node in nodes]
+        said = [it for _, found in each for it in found]
+        unread = (node for node, found in each if not found)
         if any(_says_which(one, condition) for one in (*before, *said)):
+            continue
+        if any(_may_say_which(node, condition) for node in unread):
             continue
         for one in said:
             node = one.places[0].node
             if node is None or one.path in seen or one.outside is None or "" in one.outside:
                 continue
-            if any(is_ref(claim) for claim in _known(one, condition)):
+            for claim in filter(is_ref, _known(one, condition)):
                 seen.add(one.path)
                 yield LintFinding(
                     f"this only says what `{written(('claims', *one.path))}` is not: "
                     "whoever can push can choose any other name",
-                    "say which refs are meant, with `==`, `in [...]` or `startsWith`, "
-                    "or ask for a protected one",
+                    _which(claim, condition),
                     node.start,
                     node.end,
                 )
+
+
+def _unread(program: Program) -> Iterator[Node]:
+    """Yield the conditions that always hold where a program does, and that are not understood."""
+    ways_ = list(ways(program.node))
+    for node in ways_[0] if len(ways_) == 1 else ():
+        if not any(said_by(node, program.definitions)):
+            yield node
+
+
+def _which(claim: Claim, condition: Condition) -> str:
+    """Return how to say which refs are meant, as the issuer writes them."""
+    name = written(("claims", *claim.path))
+    is_whole = any(str(one).startswith("refs/heads/") for one in claim.examples)
+    hint = f'say which refs are meant, such as `{name} == "{"refs/heads/" * is_whole}main"`'
+    if any(("ref_protected",) in schema.claims for schema in condition.claims):
+        hint += ', or ask for a protected one with `claims.ref_protected == "true"`'
+    return hint
 
 
 def ways(node: Node) -> Iterator[Sequence[Node]]:
@@ -207,8 +234,35 @@ def _known(said: SaidOfClaim, condition: Condition) -> Iterator[Claim]:
 
 def _says_which(said: SaidOfClaim, condition: Condition) -> bool:
     """Whether it says which refs are meant, or asks for what only some refs have."""
-    if said.options is None and said.inside is None:
+    return any(_tells(claim) and _narrows(claim, said) for claim in _known(said, condition))
+
+
+def _tells(claim: Claim) -> bool:
+    return claim.path[-1] in _TELLING or is_ref(claim) or names_file(claim) or _is_commit(claim)
+
+
+def _is_commit(claim: Claim) -> bool:
+    """Whether a claim's values are commits, of which each has its own content."""
+    return bool(claim.examples) and all(_COMMIT.fullmatch(str(one)) for one in claim.examples)
+
+
+def _narrows(claim: Claim, said: SaidOfClaim) -> bool:
+    """Whether some value that says something of a ref is not what is asked for."""
+    if said.options is not None:
+        texts = [one for one in said.options if isinstance(one, str)]
+    elif said.inside is not None:
+        texts = []
+    else:
         return False
-    return said.path[-1] in _TELLING or any(
-        is_ref(claim) or names_file(claim) for claim in _known(said, condition)
+    asked = [languages.literals(["", *texts]), *([] if said.inside is None else [said.inside])]
+    return not (claim.values.limited and claim.values.is_always_in(languages.either(asked)))
+
+
+def _may_say_which(node: Node, condition: Condition) -> bool:
+    """Whether a condition that is not understood asks something of a ref, as a macro does."""
+    if isinstance(node, Unary | Has) or (isinstance(node, Binary) and node.operator == "!="):
+        return False
+    known = (
+        schema.claims.get(path[1:]) for path in references(node) for schema in condition.claims
     )
+    return any(_tells(claim) for claim in known if claim is not None)

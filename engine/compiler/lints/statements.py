@@ -12,6 +12,7 @@ from typing import Final
 from regauth.engine.policy.patterns.names import Pattern, Wildcard
 from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
 
+from .addresses import audience_hint
 from .subject import LintFinding
 
 LONG_SESSION: Final = timedelta(hours=24)
@@ -23,7 +24,7 @@ def default_audience(provider: Provider, _: Policy) -> Iterator[LintFinding]:
         if audience == provider.issuer:
             yield LintFinding(
                 f"the audience {audience!r} is the issuer itself, which every service there shares",
-                "ask for tokens with an audience of your own, such as the registry's address",
+                audience_hint(provider.claims),
             )
         elif provider.claims.name == "github-actions" and re.fullmatch(
             r"https://github\.com/[^/]+/?", audience

@@ -58,6 +58,10 @@ class Condition:
     """For each of `claims`, the rules that hold of every token that comes so far."""
     changes: bool = False
     """Whether it is the whole condition of a grant that lets somebody push or delete."""
+    providers: Sequence[str] = ()
+    """For each of `claims`, the name of the provider."""
+    dead: frozenset[Node] = frozenset()
+    """What is never true of these tokens: its parts are not looked at."""
 
     _parts: list[tuple[Node, bool | None]] = field(default_factory=list, init=False, compare=False)
 
@@ -68,7 +72,7 @@ class Condition:
         return self._parts
 
     def _walk(self) -> Iterator[tuple[Node, bool | None]]:
-        for atom, admits in _atoms(self.program.node, self.admits):
+        for atom, admits in _atoms(self.program.node, self.admits, self.dead):
             yield atom, admits
             for part in walk(atom):
                 if part is not atom:
@@ -85,6 +89,11 @@ class Condition:
         return None
 
 
+def pinned_by(rules: Sequence[Rule]) -> frozenset[Path]:
+    """Return the claims that rules compare with something."""
+    return frozenset(path for rule in rules for path in rule.check.paths)
+
+
 def named_by(statement: Statement) -> frozenset[Path]:
     """Return the claims that a statement's repositories are named by."""
     return frozenset(
@@ -96,20 +105,26 @@ def named_by(statement: Statement) -> frozenset[Path]:
     )
 
 
-def _atoms(node: Node, admits: bool | None) -> Iterator[tuple[Node, bool | None]]:  # noqa: FBT001 - a value
+def _atoms(
+    node: Node,
+    admits: bool | None,  # noqa: FBT001 - a value
+    dead: frozenset[Node],
+) -> Iterator[tuple[Node, bool | None]]:
     """Follow what an expression's truth depends on, through negations, down to its conditions."""
+    if dead and node in dead:
+        return
     match node:
         case Logic():
             for operand in node.operands:
-                yield from _atoms(operand, admits)
+                yield from _atoms(operand, admits, dead)
         case Unary(operator="!"):
-            yield from _atoms(node.operand, None if admits is None else not admits)
+            yield from _atoms(node.operand, None if admits is None else not admits, dead)
         case Conditional():
-            yield from _atoms(node.test, None)
-            yield from _atoms(node.yes, admits)
-            yield from _atoms(node.no, admits)
+            yield from _atoms(node.test, None, dead)
+            yield from _atoms(node.yes, admits, dead)
+            yield from _atoms(node.no, admits, dead)
         case Comprehension(kind="all" | "exists"):
-            yield from _atoms(node.source, None)
-            yield from _atoms(node.body, admits)
+            yield from _atoms(node.source, None, dead)
+            yield from _atoms(node.body, admits, dead)
         case _:
             yield node, admits

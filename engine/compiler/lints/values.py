@@ -20,15 +20,18 @@ from regauth.engine.cel.syntax.nodes import (
     Call,
     Constant,
     ListLiteral,
+    Logic,
     Node,
     definition_of,
+    walk,
 )
 from regauth.engine.issuers import Values, nearest, nearest_beginning
 from regauth.engine.issuers.values import language_of
 from regauth.engine.languages import Nfa
 from regauth.engine.source.problems import Severity
 
-from .operands import Operand, items_of, operand_of
+from .conjunctions import said_by
+from .operands import Operand, items_of, operand_of, written
 from .subject import Condition, LintFinding
 
 _GLOBS: Final = "*?"
@@ -67,6 +70,39 @@ def value_findings(condition: Condition) -> Iterator[tuple[str, LintFinding]]:
             yield "impossible-value", _impossible_value(test, condition)
         elif test.verb != "is" and test.text and _is_certain(test):
             yield "always-true", _always_true(test)
+    for found in _every_value(condition):
+        yield "always-true", found
+
+
+def _every_value(condition: Condition) -> Iterator[LintFinding]:
+    """Alternatives, or a list, of all values that a claim can have."""
+    for node in walk(condition.program.node):
+        is_list = isinstance(node, Binary) and node.operator == "in"
+        if not is_list and not (isinstance(node, Logic) and node.operator == "||"):
+            continue
+        said = list(said_by(node, condition.program.definitions))
+        if len(said) != 1 or not said[0].options:
+            continue
+        texts = [one for one in said[0].options if isinstance(one, str)]
+        claims = [schema.claim(said[0].path) for schema in condition.claims]
+        every = languages.literals(texts) if len(texts) > 1 else None
+        if every is not None and all(
+            one is not None and one.values.limited and one.values.is_always_in(every)
+            for one in claims
+        ):
+            name = written(("claims", *said[0].path))
+            yield LintFinding(
+                f"this is always true: `{name}` has no value that is not here",
+                "remove it, or ask for fewer values",
+                node.start,
+                node.end,
+            )
+
+
+def is_never_true(condition: Condition, part: Node) -> bool:
+    """Whether a comparison or a test holds for no token, by the claim schemas."""
+    tests = list(_tests_of(condition, part, None))
+    return bool(tests) and not any(_is_possible(test) for test in tests)
 
 
 def _impossible_value(test: _Test, condition: Condition) -> LintFinding:
@@ -95,11 +131,15 @@ def _always_true(test: _Test) -> LintFinding:
 
 def _tests(condition: Condition) -> Iterator[_Test]:
     for part, admits in condition.parts():
-        if isinstance(part, Binary) and part.operator in ("==", "!=", "in"):
-            flipped = part.operator == "!=" and admits is not None
-            yield from _comparisons(condition, part, not admits if flipped else admits)
-        elif isinstance(part, Call) and part.function in _TESTS and part.target is not None:
-            yield from _calls(condition, part, admits)
+        flipped = isinstance(part, Binary) and part.operator == "!=" and admits is not None
+        yield from _tests_of(condition, part, not admits if flipped else admits)
+
+
+def _tests_of(condition: Condition, part: Node, admits: bool | None) -> Iterator[_Test]:  # noqa: FBT001 - a value
+    if isinstance(part, Binary) and part.operator in ("==", "!=", "in"):
+        yield from _comparisons(condition, part, admits)
+    elif isinstance(part, Call) and part.function in _TESTS and part.target is not None:
+        yield from _calls(condition, part, admits)
 
 
 def _comparisons(condition: Condition, part: Binary, admits: bool | None) -> Iterator[_Test]:  # noqa: FBT001 - a value
@@ -228,12 +268,11 @@ def _quoted(test: _Test) -> str:
 
 
 def _meant(test: _Test) -> str:
-    """Say which value was probably meant, or which values there are."""
-    for values in test.operand.values:
-        near = _near(test, values)
-        if near is not None and near != test.text:
-            return f"did you mean {near!r}?"
-    return f"it is {test.operand.values[0].described()}"
+    """Say which values were probably meant, or which there are, whatever provider comes first."""
+    found = {_near(test, values) for values in test.operand.values} - {None, test.text}
+    if found:
+        return f"did you mean {' or '.join(sorted(map(repr, found)))}?"
+    return f"it is {' or '.join(sorted({one.described() for one in test.operand.values}))}"
 
 
 def _near(test: _Test, values: Values) -> str | None:
@@ -250,9 +289,13 @@ def _near(test: _Test, values: Values) -> str | None:
 def _without_glob(test: _Test) -> str:
     text = test.text
     before, _, after = text.partition("*")
+    is_list = test.operand.claims[0].type == "list"
+    name = "one" if is_list else test.operand.name
+    said, hint = "use a pattern", f"{name}.matches(...)"
     if test.verb == "is" and before and not after and "?" not in before:
-        return f"ask for the beginning: {test.operand.name}.startsWith({before!r})"
-    return f"use a pattern: {test.operand.name}.matches(...), from ^ to $"
+        said, hint = "ask for the beginning", f"{name}.startsWith({before!r})"
+    asked = f"{test.operand.name}.exists(one, {hint})" if is_list else hint
+    return f"{said}: {asked}" + (", from ^ to $" if said == "use a pattern" else "")
 
 
 VALUE_CODES: Final = ("impossible-value", "glob-in-comparison", "always-true")

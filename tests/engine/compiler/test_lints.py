@@ -236,6 +236,7 @@ class TestOpenPrefix:
             ('claims.repository_owner.startsWith("acme")', "github"),
             ('claims.project_path.startsWith("acme")', "gitlab"),
             ('claims.sub.startsWith("system:serviceaccount:team")', "cluster"),
+            ('claims["kubernetes.io"].namespace.startsWith("team-a")', "cluster"),
             ('!(!claims.repository.startsWith("acme"))', "github"),
         ],
     )
@@ -253,7 +254,7 @@ class TestOpenPrefix:
             ('claims.ref.startsWith("refs/heads/release")', "github"),
             ('!claims.repository.startsWith("acme")', "github"),
             ('claims.sub.startsWith("system:serviceaccount:team:")', "cluster"),
-            ('claims["kubernetes.io"].namespace.startsWith("team-a")', "cluster"),
+            ('claims["kubernetes.io"].namespace.startsWith("team-")', "cluster"),
             ('has(claims.environment) && claims.environment.startsWith("prod")', "github"),
         ],
     )
