@@ -5,14 +5,14 @@ What lives here: the signing keys of a run, one for each issuer, and turning a `
 `Sample`.  Not here: what an issuer puts into its tokens (`profiles`) and forgery
 (`forgeries`).
 
-The keys are made for the run and never written anywhere; the policy under test is asked to verify
-with their public halves in place of the issuer's, and with nothing else changed.
+The keys are made in this process and never written anywhere; the policy under test is asked to
+verify with their public halves in place of the issuer's, and with nothing else changed.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Final, cast
 
 from cryptography.hazmat.primitives.asymmetric.ec import (
@@ -52,9 +52,23 @@ def generate_key(algorithm: str) -> PrivateKey:
     return generate_rsa(public_exponent=65537, key_size=2048)
 
 
+@cache
+def _key(algorithm: str, number: int) -> PrivateKey:  # noqa: ARG001 - what the cache tells keys by
+    """
+    Return the sample key of a number in this process.
+
+    An RSA key takes longer than most runs, so the next run of the process uses it again.
+    """
+    return generate_key(algorithm)
+
+
 @dataclass(slots=True)
 class IssuerKeys:
-    """The signing keys of a run: one for each issuer and algorithm, made when first needed."""
+    """
+    The signing keys of a run: one for each issuer and algorithm, taken when first needed.
+
+    No two keys of a run are the same.
+    """
 
     _keys: dict[tuple[str, str], SigningKey] = field(default_factory=dict)
     _strangers: dict[str, PrivateKey] = field(default_factory=dict)
@@ -63,8 +77,7 @@ class IssuerKeys:
         """Return the key that an issuer's sample tokens are signed with."""
         key = self._keys.get((issuer, algorithm))
         if key is None:
-            material = generate_key(algorithm)
-            key = SigningKey(material, algorithm, f"sample-{len(self._keys) + 1}")
+            key = SigningKey(self._next(algorithm), algorithm, f"sample-{len(self._keys) + 1}")
             self._keys[issuer, algorithm] = key
         return key
 
@@ -75,8 +88,12 @@ class IssuerKeys:
     def stranger(self, algorithm: str) -> PrivateKey:
         """Return a key that no issuer has."""
         if algorithm not in self._strangers:
-            self._strangers[algorithm] = generate_key(algorithm)
+            self._strangers[algorithm] = self._next(algorithm)
         return self._strangers[algorithm]
+
+    def _next(self, algorithm: str) -> PrivateKey:
+        """Return a key that nobody in the run has."""
+        return _key(algorithm, len(self._keys) + len(self._strangers))
 
     def key_set(self, issuer: str) -> KeySet:
         """Return the keys to verify an issuer's sample tokens with; none if it issued nothing."""

@@ -13,7 +13,7 @@ from regauth.engine.tokens.jwt import sign
 from regauth.engine.tokens.keys import SigningKey
 from regauth.policytests.execution.run import SuiteError
 from regauth.policytests.tokens.forgeries.known import FORGERIES
-from regauth.policytests.tokens.issuing import generate_key
+from regauth.policytests.tokens.issuing import IssuerKeys, generate_key
 from regauth.policytests.tokens.profiles import known as profiles
 from regauth.policytests.tokens.profiles.profile import Issuance
 from tests.policytests.conftest import Repository
@@ -271,6 +271,23 @@ def test_a_claim_that_such_tokens_cannot_have_is_an_error_and_not_passed_over(
     assert place == f"{found.location.line}:{found.location.column}"
     assert f"`{name}`" in found.message
     assert hint == found.hint
+
+
+def test_no_two_keys_of_a_run_are_the_same_and_the_next_run_has_the_same_keys() -> None:
+    runs = []
+    for _ in range(2):
+        keys = IssuerKeys()
+        taken = [keys.stranger("RS256")]
+        taken += [
+            keys.signing_key(issuer, algorithm).material
+            for issuer in ("https://one.example.com", "https://two.example.com")
+            for algorithm in ("RS256", "ES256", "EdDSA")
+        ]
+        taken += [keys.stranger("ES256"), keys.stranger("EdDSA")]
+        runs.append(taken)
+
+    assert len({id(key) for key in runs[0]}) == len(runs[0])
+    assert [*map(id, runs[0])] == [*map(id, runs[1])]
 
 
 def capture(house: Repository, expires: datetime) -> None:
