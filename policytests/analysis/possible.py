@@ -81,9 +81,11 @@ def make_with(
     # What the suite says of other claims contradicts the variation: those follow from it instead.
     freed = {name for path in broken for name in path[:1]} & set(spec.claims) - set(changed)
     freed -= set(without)
+    if not freed:
+        return None
     less = {name: value for name, value in spec.claims.items() if name not in freed}
     followed = _make(sample, replace(spec, claims=less), changed, without)
-    if not freed or followed is None:
+    if followed is None:
         return None
     gone = tuple(name for name in sorted(freed) if name not in followed.claims)
     more = {name: followed.claims[name] for name in sorted(freed) if name in followed.claims}

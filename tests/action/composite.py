@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,7 @@ class Job:
             self.output += f"{line}\n"
 
 
+@cache
 def _read(action: Path) -> dict[str, Any]:
     document: dict[str, Any] = yaml.safe_load(action.read_text(encoding="utf-8"))
     assert document["runs"]["using"] == "composite"

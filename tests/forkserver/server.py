@@ -230,7 +230,7 @@ def end(code: object) -> None:
     eight times as long as all else that a short program does.
     """
     with contextlib.suppress(KeyboardInterrupt):  # Python ignores it here as well
-        threading._shutdown()  # type: ignore[attr-defined]
+        threading._shutdown()
     atexit._run_exitfuncs()
     try:
         sys.stdout.flush()

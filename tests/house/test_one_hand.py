@@ -8,17 +8,27 @@ from io import StringIO
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 FOLDERS = ("controller", "engine", "policytests", "schemas", "servers")
 
 NO_CONSTANTS = {"NamedTuple", "NewType", "ParamSpec", "TypeVar", "TypeVarTuple", "namedtuple"}
 """What makes types, which `Final` is not for."""
 
 
-def modules(repository: Path) -> Iterator[tuple[str, ast.Module]]:
-    for folder in FOLDERS:
-        for path in sorted((repository / folder).rglob("*.py")):
-            name = path.relative_to(repository).as_posix()
-            yield name, ast.parse(path.read_text(encoding="utf-8"))
+Trees = list[tuple[str, ast.Module]]
+
+
+@pytest.fixture(scope="module")
+def modules(repository: Path) -> Iterator[Trees]:
+    """The modules of the product, each parsed once, and let go of afterwards."""
+    trees = [
+        (path.relative_to(repository).as_posix(), ast.parse(path.read_text(encoding="utf-8")))
+        for folder in FOLDERS
+        for path in sorted((repository / folder).rglob("*.py"))
+    ]
+    yield trees
+    trees.clear()
 
 
 def blocks(tree: ast.Module) -> Iterator[list[ast.stmt]]:
@@ -65,26 +75,22 @@ def open_constants(tree: ast.Module) -> Iterator[str]:
             yield name
 
 
-def test_a_message_is_written_where_it_is_raised(repository: Path) -> None:
-    found = [
-        f"{name}:{line}" for name, tree in modules(repository) for line in prepared_messages(tree)
-    ]
+def test_a_message_is_written_where_it_is_raised(modules: Trees) -> None:
+    found = [f"{name}:{line}" for name, tree in modules for line in prepared_messages(tree)]
 
     assert found == []
 
 
-def test_constants_of_modules_are_final(repository: Path) -> None:
-    found = [
-        f"{name}: {each}" for name, tree in modules(repository) for each in open_constants(tree)
-    ]
+def test_constants_of_modules_are_final(modules: Trees) -> None:
+    found = [f"{name}: {each}" for name, tree in modules for each in open_constants(tree)]
 
     assert found == []
 
 
-def test_bounds_are_called_min_and_max(repository: Path) -> None:
+def test_bounds_are_called_min_and_max(modules: Trees) -> None:
     found = [
         f"{name}: {node.id}"
-        for name, tree in modules(repository)
+        for name, tree in modules
         for node in ast.walk(tree)
         if isinstance(node, ast.Name) and re.match(r"_?(LEAST|MOST|MINIMUM|MAXIMUM)_", node.id)
     ]
@@ -102,9 +108,9 @@ def shared_names(trees: Iterable[tuple[str, ast.Module]]) -> dict[str, list[str]
     return {name: places for name, places in found.items() if len(places) > 1}
 
 
-def test_no_two_classes_of_the_product_share_a_name(repository: Path) -> None:
+def test_no_two_classes_of_the_product_share_a_name(modules: Trees) -> None:
     """A name that two things have says of neither what it is."""
-    assert shared_names(modules(repository)) == {}
+    assert shared_names(modules) == {}
 
 
 SILENCING = re.compile(

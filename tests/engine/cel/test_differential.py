@@ -41,8 +41,8 @@ from .generating import Conforming, Plain, Untyped
 from .oracles import Cpp, Interpreter, evaluate, ours, same
 
 SEED = int(os.environ.get("SEED", "20260610"))
-EXPRESSIONS = int(os.environ.get("FUZZ_EXPRESSIONS", "20000"))
 SECONDS = float(os.environ.get("FUZZ_SECONDS", "0"))
+EXPRESSIONS = int(os.environ.get("FUZZ_EXPRESSIONS", "20000" if SECONDS else "5000"))
 NOW, SPAN = Timestamp(1_700_000_000_123_456_000), Duration(90_000_000_000)
 
 

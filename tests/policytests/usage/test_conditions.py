@@ -1,7 +1,14 @@
-"""Conditions made narrower: random conditions keep what requests needed, as people write them."""
+"""
+Conditions made narrower: random conditions keep what requests needed, as people write them.
+
+SEED chooses the conditions, FUZZ_SECONDS how long all tests marked `fuzz` go on together.
+"""
 
 import json
+import os
 import random
+import time
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -17,6 +24,8 @@ from regauth.policytests.usage.tightening.conditions import (
 
 NAMES = ("a", "b", "c", "d")
 WORDS = ("x", "y", "z")
+SEED = int(os.environ.get("SEED", "1"))
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "0")) / 10
 
 
 def condition(draw: random.Random, depth: int) -> str:
@@ -48,8 +57,25 @@ def compiled(text: str) -> Program:
 
 
 def test_a_narrower_condition_holds_for_every_request_that_needed_it() -> None:
+    cut, kept_spelling = made_narrower(range(1_000))
+
+    assert cut > 240
+    assert kept_spelling > 0.9 * cut
+
+
+@pytest.mark.fuzz
+def test_a_narrower_condition_holds_for_every_request_for_long() -> None:
+    end = time.monotonic() + SECONDS
+    number = SEED * 1_000_000
+    while time.monotonic() < end:
+        made_narrower(range(number, number + 20))
+        number += 20
+
+
+def made_narrower(seeds: Iterable[int]) -> tuple[int, int]:
+    """Narrow random conditions; return how many lost something, and how many kept their spelling."""
     cut = kept_spelling = 0
-    for seed in range(3_000):
+    for seed in seeds:
         draw = random.Random(seed)
         text = condition(draw, 3)
         program = compiled(text)
@@ -76,8 +102,7 @@ def test_a_narrower_condition_holds_for_every_request_that_needed_it() -> None:
             for one in users:
                 again.note(one)
             assert not again.unused, (seed, text, narrow.text)
-    assert cut > 700
-    assert kept_spelling > 0.9 * cut
+    return cut, kept_spelling
 
 
 def _holds(program: Program, variables: dict[str, Any]) -> bool:
