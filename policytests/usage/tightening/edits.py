@@ -97,6 +97,10 @@ def apply(text: str, file: str, edits: Sequence[Edit]) -> str:
     """
     bom = "\ufeff" if text.startswith("\ufeff") else ""
     body = text.removeprefix("\ufeff")
+    # Lines that are added end as the others do; the places of values are the same either way.
+    returns = body.count("\r\n") == body.count("\n") > 0
+    if returns:
+        body = body.replace("\r\n", "\n")
     starts = [0]
     for line in body.splitlines(keepends=True):
         starts.append(starts[-1] + len(line))
@@ -109,9 +113,11 @@ def apply(text: str, file: str, edits: Sequence[Edit]) -> str:
         changed = changed[:start] + new + changed[end:]
         last = start
     found = {(type(one.node), *id_of(one.node)): one for one in edits}
-    if document(changed, file).plain() != _edited(document(body, file), found):
+    node = parse(changed, file, broken := Problems())
+    meant = _edited(document(body, file), found)
+    if not isinstance(node, MappingNode) or broken.errors or node.plain() != meant:
         raise EditError(f"{file}: its layout is not understood; make this change by hand")
-    return bom + changed
+    return bom + (changed.replace("\n", "\r\n") if returns else changed)
 
 
 def id_of(node: Node) -> tuple[int, int]:
@@ -183,7 +189,8 @@ _BARE: Final = re.compile(r"[A-Za-z(](?:(?!: |:$| #)[ -~])*", re.ASCII)
 def _text_changes(text: str, starts: Sequence[int], edit: TextEdit) -> list[_Change]:
     begin, end = _offset(starts, edit.node.location), _end(text, starts, edit.node)
     changes = [
-        (*_place(starts, edit.node, one), _in_style(one.text, text[begin])) for one in edit.splices
+        (*_place(text, starts, edit.node, one), _in_style(one.text, text[begin]))
+        for one in edit.splices
     ]
     source = text[begin:end]
     for start, stop, new in sorted(changes, reverse=True):
@@ -200,10 +207,13 @@ def _text_changes(text: str, starts: Sequence[int], edit: TextEdit) -> list[_Cha
     return changes
 
 
-def _place(starts: Sequence[int], node: ScalarNode, splice: Splice) -> tuple[int, int]:
+def _place(text: str, starts: Sequence[int], node: ScalarNode, splice: Splice) -> tuple[int, int]:
     """Return where a part of a text stands in its file."""
+    quoted = text[_offset(starts, node.location)] in "\"'"
 
     def at(offset: int) -> int:
+        if quoted and offset == len(node.text):  # the last character can be an escape of several
+            return _end(text, starts, node) - 1
         # A folded line break is one character, and takes the next line's indent with it.
         if offset < len(node.text):
             return _offset(starts, node.locate(offset))
