@@ -122,7 +122,9 @@ class Expressions:
             self._use(match[1])
         each = [self._compile(source, visible, expected) for visible in all_visible]
         for visible, compiled in zip(all_visible, each, strict=True):
-            told = replace(compiled, findings=_of_others(compiled, all_visible, each))
+            told = compiled
+            if len(each) > 1 and compiled.findings:
+                told = replace(compiled, findings=_of_others(compiled, all_visible, each))
             self.problems.extend(self._located(node, source, told, visible, offset))
             program = program or compiled.program
             good = good and compiled.program is not None

@@ -41,6 +41,8 @@ class ForProviders:
 
 def each_provider(condition: Condition) -> Sequence[ForProviders]:
     """Return a condition once for all providers whose tokens mean the same by it."""
+    if len(condition.claims) == 1:  # it is already what its one provider sees
+        return [ForProviders(condition, list(condition.providers) or [""])]
     found: dict[object, ForProviders] = {}
     for at, (schema, rules) in enumerate(zip(condition.claims, condition.before, strict=True)):
         name = condition.providers[at] if condition.providers else ""
