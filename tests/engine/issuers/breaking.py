@@ -73,8 +73,9 @@ def broken(
     """Return the claims with one changed so that it may break a constraint."""
     changes: list[object] = list(breaches(schema, path, constraint, claims))
     if constraint.present is False:
-        is_object = schema.claims[path].type == "object"
-        changes = [{"name": "x", "uid": "x"} if is_object else "0"]
+        about = schema.claims[path]
+        is_object = about.type == "object"
+        changes = [{"name": "x", "uid": "x"}] if is_object else [*about.examples[:1], "0"]
     elif constraint.null is False:
         changes = [None]
     for change in changes:
