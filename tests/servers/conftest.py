@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -128,15 +129,25 @@ def root_logger() -> Iterator[logging.Logger]:
     root.setLevel(level)
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder that `token-server init` made, for any free port."""
-    made = run("init", tmp_path / "site", "--port", "0")
+@pytest.fixture(scope="session")
+def initialized(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that `token-server init` made, for any free port; to be copied."""
+    site = tmp_path_factory.mktemp("initialized") / "site"
+    made = run("init", site, "--port", "0")
     assert made.returncode == 0, made.stderr
-    configuration = tmp_path / "site" / "server.yaml"
+    configuration = site / "server.yaml"
     text = configuration.read_text().replace("logFormat: text", "logFormat: json")
     configuration.write_text(text)
-    return tmp_path / "site"
+    return site
+
+
+@pytest.fixture
+def folder(initialized: Path, tmp_path: Path) -> Path:
+    """A folder as `token-server init` makes it, for any free port; its keys are those of others."""
+    site = shutil.copytree(initialized, tmp_path / "site", symlinks=True)
+    registry = site / "registry.yml"
+    registry.write_text(registry.read_text().replace(str(initialized), str(site)))
+    return site
 
 
 @pytest.fixture

@@ -8,6 +8,9 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from click.testing import CliRunner
+
+from regauth.servers.commands.token_server import main as token_server
 from tests.forkserver.programs import forked
 
 COMMAND = forked("token-server")
@@ -26,6 +29,12 @@ def run(*arguments: str | Path, text: str = "") -> "subprocess.CompletedProcess[
         timeout=PATIENCE,
         check=False,
     )
+
+
+def sample_jwt(folder: Path) -> str:
+    """Return what `token-server sample-jwt` prints; its key is read once for all tests."""
+    printed = CliRunner().invoke(token_server, ["sample-jwt", str(folder)], catch_exceptions=False)
+    return printed.stdout.strip()
 
 
 class Running:

@@ -16,7 +16,7 @@ from regauth.engine.tokens.keys import PrivateKey, SigningKey
 from regauth.servers.setup.sample import sample_claims
 from tests.servers.desk import basic
 from tests.servers.local_http import Answer, Provider
-from tests.servers.process import PATIENCE, Running, run
+from tests.servers.process import PATIENCE, Running, sample_jwt
 
 WELL_KNOWN = "/.well-known/openid-configuration"
 SERVICE = "registry.example.com"
@@ -44,7 +44,7 @@ class Site:
         return Client(self.start("--config", configuration))
 
     def sample(self) -> dict[str, str]:
-        return basic("sample", run("sample-jwt", self.folder).stdout.strip())
+        return basic("sample", sample_jwt(self.folder))
 
     def other(self, key: PrivateKey | None = None, kid: str = "one") -> dict[str, str]:
         """Return the login of a job of the other provider."""

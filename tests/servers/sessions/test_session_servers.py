@@ -18,7 +18,7 @@ from regauth.servers.configuration.settings import (
 )
 from tests.servers.desk import basic
 from tests.servers.postgresql import PASSWORD, Cluster
-from tests.servers.process import OWN_PROCESS, PATIENCE, Running, run
+from tests.servers.process import OWN_PROCESS, PATIENCE, Running, run, sample_jwt
 
 SERVICE = "registry.example.com"
 
@@ -56,7 +56,7 @@ class Client:
 
 @pytest.fixture
 def jwt(folder: Path) -> str:
-    return run("sample-jwt", folder).stdout.strip()
+    return sample_jwt(folder)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers.desk import basic
-from tests.servers.process import PATIENCE, Running, run
+from tests.servers.process import PATIENCE, Running, sample_jwt
 
 REQUESTS = 40
 ASKED = "/auth/token?service=registry.example.com&scope=repository:acme/app:pull"
@@ -128,7 +128,7 @@ def test_no_request_and_no_line_is_lost_and_the_server_ends(
                 "decisionLog: {file: decisions.jsonl}\ncaches: {answers: 0s}\n"
                 f"openTelemetry: {{endpoint: 'http://127.0.0.1:{receiver.port}', decisions: true}}\n"
             )
-        jwt = run("sample-jwt", folder).stdout.strip()
+        jwt = sample_jwt(folder)
         server = start("--config", folder / "server.yaml")
         connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
         statuses = []

@@ -15,7 +15,7 @@ import pytest
 from regauth.engine.tokens import jwt
 from tests.ports import free_ports
 from tests.servers.desk import basic
-from tests.servers.process import COMMAND, PATIENCE, Running, run
+from tests.servers.process import COMMAND, PATIENCE, Running, run, sample_jwt
 
 pytestmark = pytest.mark.usefixtures("each_server")
 
@@ -36,7 +36,7 @@ class Client:
 
     def __init__(self, port: int, folder: Path) -> None:
         self.port = port
-        self.jwt = run("sample-jwt", folder).stdout.strip()
+        self.jwt = sample_jwt(folder)
 
     def get(self, path: str, **headers: str) -> tuple[int, str]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
