@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from regauth.engine.access.outcomes import Decision, Identity, Reason, Refusal, Verdict
+from regauth.engine.access.outcomes import Decision, Identity, Reason, Refusal, Verdict, Why
 from regauth.engine.access.references import TagState, is_tag
 from regauth.engine.access.scope import Access
 from regauth.engine.cel import Trace
@@ -81,7 +81,11 @@ class AccessSteps:
     verdict: Verdict
     statements: tuple[StatementStep, ...]
     ruled_out: int
-    """How many statements the index left out: their literals fit not the claims or not the name."""
+    """
+    How many statements the index left out: their literals fit not the claims or not the name.
+
+    Where no grant allows the access, grants that are about it are told, and count here no more.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,14 +224,29 @@ def _explain_accesses(
     total = len(policy.denials) + len(request.all_grants)
     explained = []
     for verdict in decided.verdicts:
-        looked_at = _statements(request, verdict.access)
+        looked_at = _statements(request, verdict)
         explained.append(AccessSteps(verdict, looked_at, total - len(looked_at)))
     return Explanation(decided, provider, steps, tuple(explained))
 
 
-def _statements(request: Request, access: Access) -> tuple[StatementStep, ...]:
-    candidates = (*request.denials(access), *request.grants(access))
+def _statements(request: Request, verdict: Verdict) -> tuple[StatementStep, ...]:
+    access = verdict.access
+    candidates: list[Statement | Denial] = [*request.denials(access), *request.grants(access)]
+    if verdict.why is Why.NO_GRANT:
+        # The grant that somebody misses is often one that the claims alone rule out.
+        known = {id(one) for one in candidates}
+        candidates += [
+            one
+            for one in request.all_grants
+            if id(one) not in known and _is_about(request, one, access)
+        ]
     return tuple(_statement(request, statement, access) for statement in candidates)
+
+
+def _is_about(request: Request, grant: Statement, access: Access) -> bool:
+    """Tell whether a grant would give an access, were it not for its condition and its tags."""
+    request.see(access)
+    return not request.mismatch(grant, access) and request.named(grant, access) is True
 
 
 def _statement(request: Request, statement: Statement, access: Access) -> StatementStep:

@@ -149,6 +149,22 @@ def test_what_the_index_rules_out_is_counted(told: Callable[..., Explanation]) -
     assert access.ruled_out == 2
 
 
+def test_a_grant_that_the_claims_rule_out_is_told_where_no_other_allows(
+    told: Callable[..., Explanation],
+) -> None:
+    """The index leaves it out by its literal, and it is the one that is missed."""
+    explanation = told("repository:acme/app:push repository:acme/x:push", ref="refs/heads/x")
+    text = narrate(explanation)
+    first, second = explanation.accesses
+
+    assert [step.name for step in first.statements] == ["push"]
+    assert first.ruled_out == 2
+    assert "grant push (0.yaml:14:11): does not match" in text
+    assert "claims.ref  =>  'refs/heads/x'" in text
+    assert [step.name for step in second.statements] == []
+    assert second.ruled_out == 3
+
+
 @pytest.mark.parametrize(
     ("case", "reason", "failed"),
     [
