@@ -12,8 +12,10 @@ import pytest
 
 from tests.e2e.conftest import Site
 from tests.e2e.images import layer_content, write_image
-from tests.e2e.programs import run
+from tests.e2e.programs import run, running
+from tests.e2e.standing import PROXY
 from tests.ports import free_ports
+from tests.servers.proxy.standing import plain, registry
 
 from .composite import Job
 from .github import KEY, Github
@@ -355,6 +357,40 @@ def test_a_job_that_may_not_push_reads_why_in_its_summary(
     assert "refs/heads/main" not in "".join(shown)
     assert "::error title=No access::This job may not push acme/app" in done.output
     assert [] == [one for one in done.masked if one in done.summary + done.output]
+
+
+PROXY_SETTINGS = """\
+upstream: {{url: "{upstream}"}}
+token: {{autoRedirect: true, service: registry.example.com, issuer: registry-token-issuer}}
+embedded: true
+policy: {site}/policy
+signing: {{keyFolder: {site}/keys}}
+listen: 127.0.0.1:{port}
+"""
+
+
+def test_a_proxy_with_a_policy_tells_a_job_why(
+    action: Path, site: Site, github: Github, job: Jobs, tmp_path: Path
+) -> None:
+    github.claims |= {"ref": "refs/pull/7/merge", "event_name": "pull_request"}
+    done = job("skopeo", **github.environment)
+    [port], file = free_ports(1), tmp_path / "proxy.yaml"
+    trusted = f'[[registry]]\nlocation = "localhost:{port}"\ninsecure = true\n'
+    (tmp_path / "home" / ".config" / "containers" / "registries.conf").write_text(trusted)
+    inputs = {"registry": f"localhost:{port}", "username": "sample", "audience": AUDIENCE}
+    with registry(plain(200, b"{}")) as upstream:
+        text = PROXY_SETTINGS.format(upstream=upstream.url, site=site.folder, port=port)
+        file.write_text(text)
+        with running([*PROXY, "--config", file], port, tmp_path / "proxy.log"):
+            code, _ = done.run(action, **inputs, diagnose="acme/app:v1 push")
+    request = done.summary.strip().rpartition("request ")[2]
+    lines = (tmp_path / "proxy.log").read_text().splitlines()
+
+    assert code == 1, done.output
+    assert "    repository:acme/app:v1:pull: allowed (granted)" in done.summary
+    assert "    repository:acme/app:v1:push: refused: no grant allows it" in done.summary
+    assert '    NO  event_name is "pull_request"' in done.summary
+    assert ["why" in line for line in lines if request in line] == [True]
 
 
 def test_a_job_that_gets_its_access_goes_on(
