@@ -140,12 +140,19 @@ class Equivalences:
             whole = make_with(least.session.sample, least.changed, least.gone)
             if whole is None or not least.with_all(whole).tells_apart(proved, new, bound):
                 continue
-            return MutantWitness(least.name, str(whole), str(proved.access), before, after)
+            variation = f"{_client(proved)}{whole}"
+            return MutantWitness(least.name, variation, str(proved.access), before, after)
         provider = new.providers.get(proved.provider)
         if provider is not None and not is_possible(provider.claims, proved.claims):
             return None
         variation = f"claims: {flow(proved.claims)}" if proved.provider else ""
+        variation = f"{_client(proved)}{variation}"
         return MutantWitness(proved.provider or "~", variation, str(proved.access), before, after)
+
+
+def _client(proved: Proved) -> str:
+    """Return from where a token is used, if that matters, before what it holds."""
+    return f"client: {proved.client}; " if proved.client else ""
 
 
 def _is_open(answer: Answer) -> bool:
@@ -193,7 +200,7 @@ class _Made:
         kept = {one: value for one, value in self.base.items() if one not in self.gone}
         claims = {**kept, **self.changed}
         now = self.session.sample.now
-        asked = Asked(claims, proved.service, proved.access, now, now)
+        asked = Asked(claims, proved.service, proved.access, now, now, client=proved.address)
         providers = [proved.provider]
         return (
             ask(new, asked, providers).allowed

@@ -248,7 +248,14 @@ class _FindingCollector:
     def _possible(self, provider: Provider, witness: Witness) -> list[Mapping[str, object]]:
         """Return a token like a witness's that a stranger can have, by the engine, if any."""
         for claims in as_issued(provider, witness.claims):
-            asked = Asked(claims, witness.service, witness.access, witness.now, witness.at)
+            asked = Asked(
+                claims,
+                witness.service,
+                witness.access,
+                witness.now,
+                witness.at,
+                client=witness.address,
+            )
             if ask(self._policy, asked, (provider.name,)).allowed:
                 return [claims]
         return []

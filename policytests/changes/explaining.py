@@ -58,12 +58,14 @@ def _decision(policy: Policy | None, witness: Witness) -> list[str]:
     )
     if isinstance(login, Refusal):
         return [f"REFUSED {login.reason}: {login.message}"]
-    found = explain_verified(policy, login, witness.service, [witness.access], witness.now)
+    found = explain_verified(
+        policy, login, witness.service, [witness.access], witness.now, witness.address
+    )
     return narrate(found).split("\n")
 
 
 def _anonymous(policy: Policy, witness: Witness) -> list[str]:
-    steps = explain(policy, None, witness.service, [witness.access], witness.now)
+    steps = explain(policy, None, witness.service, [witness.access], witness.now, witness.address)
     try:
         next(steps)
     except StopIteration as end:

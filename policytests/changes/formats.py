@@ -147,6 +147,7 @@ def _json(one: Comparison, answer: Answer, *, gained: bool) -> dict[str, object]
                 "service": witness.service,
                 "at": witness.now.isoformat(),
                 "login": witness.at.isoformat(),
+                "client": witness.client or None,
                 "claims": dict(witness.claims),
                 "possible": not doubt(allows, witness),
                 "allowedBy": witness.source,

@@ -105,7 +105,7 @@ def _example(policy: Policy, way: WayIn, read: frozenset[str]) -> Iterator[str]:
     if written is not None:
         yield lines[0]
     yield from (line[2:] for line in lines if line.startswith("  "))
-    yield from (line for line in lines if line.startswith("without: "))
+    yield from (line for line in lines if line.startswith(("without: ", "client: ")))
     if is_unlikely(policy, way.example):
         yield f"({UNLIKELY})"
 

@@ -244,7 +244,8 @@ class _Search:
         if not holds_of(claims, self._assumptions, self._provider.name):
             return None
         at = self._witness.now
-        asked = Asked(claims, self._witness.service, draft.access, at, at)
+        client = self._witness.address
+        asked = Asked(claims, self._witness.service, draft.access, at, at, client=client)
         new = ask(self._new, asked, (self._provider.name,))
         if not new.allowed or new.source != self._witness.source:
             return None

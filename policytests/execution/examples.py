@@ -66,6 +66,8 @@ def token(witness: "Witness", read: frozenset[str] | None = None) -> Iterator[st
     yield f"provider: {yaml_value(witness.provider)}"
     if witness.session or witness.now != witness.at:
         yield f"at: {witness.at.isoformat()}"
+    if witness.client:
+        yield f"client: {yaml_value(witness.client)}"
     if claims:
         yield "claims:"
     for name, value in claims.items():
@@ -94,9 +96,12 @@ UNLIKELY: Final = "no token that its issuer is known to make is like this"
 
 def who(witness: "Witness") -> str:
     """Return who a witness is."""
+    where = {"": "", "unknown": ", from an unknown address"}.get(
+        witness.client, f", from {witness.client}"
+    )
     if not witness.provider:
-        return "anybody, without credentials"
-    return f"a token of {witness.provider}{' in a session' if witness.session else ''}"
+        return f"anybody, without credentials{where}"
+    return f"a token of {witness.provider}{' in a session' if witness.session else ''}{where}"
 
 
 def request_of(policy: Policy, witness: "Witness") -> Request | None:
@@ -109,7 +114,8 @@ def request_of(policy: Policy, witness: "Witness") -> Request | None:
         if isinstance(login, Refusal):
             return None
         identity, claims = login.identity, login.claims
-    return Request(policy, identity, claims, witness.service, witness.now, exhaustive=True)
+    placed = identity.from_client(witness.address)
+    return Request(policy, placed, claims, witness.service, witness.now, exhaustive=True)
 
 
 def tell_witness(policy: Policy, witness: "Witness", read: frozenset[str]) -> Iterator[str]:

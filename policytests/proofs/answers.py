@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from regauth.engine.access.scope import Access
 from regauth.engine.cel import Program
 from regauth.engine.policy.policy import Grant, Policy
+from regauth.engine.source.addresses import IpAddress, parse_ip
 
 DEFAULT_STEPS: Final = 60_000_000
 """Steps of the solver that a question may take."""
@@ -118,6 +119,7 @@ class Witness:
         source: The grant of the new policy that allows.
         obstacle: What refuses by the bound: a denial's name, or a reason's code.
         about: Whether the token conforms to the claim schema.
+        client: The address that it comes from, or `unknown`; empty where no policy reads it.
         written: How a suite writes the token; None: with the profile `plain` and all claims.
     """
 
@@ -130,12 +132,18 @@ class Witness:
     source: str
     obstacle: str
     about: About
+    client: str = ""
     written: Written | None = field(default=None, hash=False)
 
     @property
     def session(self) -> bool:
         """Whether the request is one of a session, with a refresh token."""
         return self.at != self.now
+
+    @property
+    def address(self) -> IpAddress | None:
+        """The address that it comes from; None: it is not known, or decides nothing."""
+        return parse_ip(self.client)
 
     def __str__(self) -> str:
         who = self.provider or "anonymous"

@@ -9,11 +9,9 @@ a policy decides says how many steps that takes, while it makes it (`spend`).  S
 would take too much time or memory ends by the budget instead, and an exit code does not depend on
 the machine.
 
-Formulas, automata and cells are kept to be found again.  Who finds one pays what it took to make
-it and what it is made of, each once in a question.  So the questions before an answer hardly change
-how many steps it takes.  They still can: formulas are numbered and simplified by what is known.
-They can then change which example is found, or leave open what was nearly left open, and never make
-a proof of what is none.
+A question makes its own formulas.  Automata and cells are kept for the questions after it: whoever
+finds one pays what it took to make it and what it is made of, each once in a question.  So an
+answer and its steps do not depend on what was asked before.
 """
 
 from collections.abc import Iterator

@@ -15,6 +15,7 @@ from regauth.engine.decisions.authentication import Authenticated, authenticate
 from regauth.engine.decisions.decide import Request
 from regauth.engine.decisions.session import Begun, resume
 from regauth.engine.policy.policy import Policy, Provider
+from regauth.engine.source.addresses import IpAddress
 from regauth.engine.tokens.jwt import NO_CLAIMS, Claims, supposed
 
 
@@ -30,6 +31,8 @@ class Asked:
     """When the login was; other than `now` in a session."""
     session: str = ""
     """The provider whose login began the session, in one."""
+    client: IpAddress | None = None
+    """The address that it comes from; None: it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,8 @@ def _login(policy: Policy, provider: Provider, asked: Asked) -> Authenticated | 
 
 
 def _decided(policy: Policy, identity: Identity, claims: Claims, asked: Asked) -> Said:
-    request = Request(policy, identity, claims, asked.service, asked.now, exhaustive=True)
+    placed = identity.from_client(asked.client)
+    request = Request(policy, placed, claims, asked.service, asked.now, exhaustive=True)
     verdict = request.verdict(asked.access)
     source = verdict.source or str(verdict.why)
     return Said(allowed=verdict.allowed, source=source, provider=identity.provider)

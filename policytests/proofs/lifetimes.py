@@ -90,5 +90,6 @@ def _is_allowed(bound: Policy, witness: Witness) -> bool:
         witness.now,
         witness.at,
         witness.provider if witness.session else "",
+        witness.address,
     )
     return ask(bound, asked, list(bound.providers)).allowed

@@ -21,10 +21,12 @@ from .evaluation.quantifiers import Lists
 from .guarantees import guaranteed, paths_of
 from .instants import seconds
 from .lifetimes import with_lifetimes
-from .logic import formulas
+from .logic import atoms, formulas
+from .logic import universe as universes
 from .logic.universe import universe_of
 from .logins import Login, time_facts
 from .refinement import Count, GrantQuestion, Pair, assumed
+from .solving import search
 from .solving.equalities import UnprovedError
 from .solving.search import Search
 from .statements import Reference, Side, Target
@@ -45,12 +47,14 @@ def more_access(question: Question) -> Answer:
     confirmed by the engine.  What is neither is unknown, and says what it hangs on.  Access for
     longer is more access, too: by sessions, and by registry tokens that are valid for longer.
     """
+    # Two questions share no formula: so no answer depends on what was asked before it.
+    for kept in (universes, evaluator, search, atoms):
+        kept.forget()
     return with_lifetimes(question, _more_access(question), _more_access)
 
 
 def _more_access(question: Question) -> Answer:
     """Return whether `new` gives more access, whatever the lifetimes of its tokens."""
-    evaluator.forget_many()
     steps = Steps(question.steps)
     answers: list[Answer] = []
     for about in question.universes:
@@ -235,10 +239,10 @@ class _Prover:
             lists = grown
         else:
             return False
-        search = Search(pair.universe, pair.examples, wishes(pair.now))
+        one = Search(pair.universe, pair.examples, wishes(pair.now))
         self._count.queries += 1
         try:
-            return search.find(formula, lambda _: True) is None
+            return one.find(formula, lambda _: True) is None
         except UnprovedError:
             return False
 

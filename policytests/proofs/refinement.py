@@ -20,6 +20,7 @@ from typing import Final
 from regauth.engine.access.scope import is_repository_name
 from regauth.engine.cel import CelError
 from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
+from regauth.engine.source.addresses import IpAddress
 
 from .answers import About, Assumption, NoteTaker, Unknown, Witness
 from .budget import spend
@@ -37,7 +38,7 @@ from .solving.equalities import UnprovedError
 from .solving.search import Model, Search
 from .solving.theory import Examples
 from .statements import Side, Target, retargeted
-from .tokens import TokenMaker, access, wishes
+from .tokens import TokenMaker, access, client, wishes
 
 MAX_ROUNDS: Final = 400
 """Models of one question that the engine is asked about."""
@@ -301,6 +302,11 @@ def targets_of(side: Side, grant: Grant) -> list[tuple[atoms.Text, atoms.Text, F
     ]
 
 
+def said_of(address: IpAddress | None) -> str:
+    """Return how a suite writes the address of a client."""
+    return "unknown" if address is None else str(address)
+
+
 class _Verdict:
     """What the engine says of models; `witness` is what it confirms."""
 
@@ -334,6 +340,7 @@ class _Verdict:
             new.source,
             old.source,
             pair.about,
+            said_of(asked.client) if pair.new.reads_client or pair.bound.reads_client else "",
         )
         return True
 
@@ -361,7 +368,7 @@ class _Verdict:
             return None
         session = pair.name if at != now else ""
         given = None if provider is None else claims
-        return Asked(given, self._target.service, wanted, now, at, session)
+        return Asked(given, self._target.service, wanted, now, at, session, client(model))
 
     def _conforms(self, claims: dict[str, object]) -> bool:
         """Tell whether a token is one that the assumptions allow, by the engine."""

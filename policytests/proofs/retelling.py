@@ -29,9 +29,10 @@ from .budget import Steps
 from .confirmation import Asked, ask
 from .evaluation.quantifiers import Lists
 from .instants import moment
+from .languages import addresses
 from .languages.automata import UndecidedError
 from .logic import formulas
-from .logic.atoms import Opaque, Variable
+from .logic.atoms import CLIENT, Opaque, Variable
 from .logic.formulas import Formula
 from .logic.universe import Kind
 from .question import more_access
@@ -41,7 +42,7 @@ from .solving.search import Model
 from .solving.solver import Solver
 from .solving.theory import Choice, Holder, Theory
 from .statements import Side, Target, retargeted
-from .tokens import TokenMaker, access
+from .tokens import TokenMaker, access, client
 
 MAX_REQUESTS: Final = 1_000
 """Requests of one comparison that the engine decides."""
@@ -148,7 +149,7 @@ def _options(theory: Theory, holder: Holder) -> list[_Option]:
     compared = any(holder in (pair.left, pair.right) for pair in theory.pairs)
     found = []
     for alike in theory.alike(holder):
-        said = ", ".join(map(_shown, alike[:MAX_ALIKE]))
+        said = ", ".join(_shown(holder, one) for one in alike[:MAX_ALIKE])
         said = f"({said})" if len(alike) > 1 else said
         cell = alike[0].cell
         samples = cell.samples if cell is not None else ()
@@ -229,7 +230,7 @@ def _asked(
         return None
     now = moment(pair.now)
     given = None if pair.provider is None else claims
-    return Asked(given, target.service, wanted, now, now)
+    return Asked(given, target.service, wanted, now, now, client=client(model))
 
 
 def _name(holder: Holder) -> str:
@@ -237,11 +238,13 @@ def _name(holder: Holder) -> str:
         path = ".".join(str(one) for one in holder.path)
         if holder.is_claim:
             return f"claims.{path}"
+        if holder == CLIENT:
+            return "the client's address"
         return "the name" if "name" in path else "the tag" if "tag" in path else "the rest of it"
     return "a text"
 
 
-def _shown(choice: Choice) -> str:
+def _shown(holder: Holder, choice: Choice) -> str:
     if choice.kind is Kind.BOOL:
         return "true" if choice.true else "false"
     if choice.cell is None:
@@ -249,6 +252,9 @@ def _shown(choice: Choice) -> str:
     samples = choice.cell.samples
     if not samples:
         return "no text"
+    if holder == CLIENT:
+        address = addresses.read(samples[0])
+        return "unknown" if address is None else f"like {address}"
     sample = samples[0] if len(samples[0]) <= MAX_TEXT else f"{samples[0][:MAX_TEXT]}..."
     only = choice.cell.complete and len(samples) == 1
     return json.dumps(sample) if only else f"like {json.dumps(sample)}"

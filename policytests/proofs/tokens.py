@@ -16,10 +16,13 @@ from regauth.engine.access.references import ALL_TAGS, UPLOAD
 from regauth.engine.access.scope import CATALOG, REGISTRY, REPOSITORY, Access, Resource
 from regauth.engine.cel import RecordType
 from regauth.engine.policy.policy import Provider
+from regauth.engine.source.addresses import IpAddress
 
+from .languages import addresses
 from .logic import atoms
 from .logic.atoms import (
     AT,
+    CLIENT,
     NOW,
     Applied,
     Compares,
@@ -82,6 +85,8 @@ def examples_of(provider: Provider | None) -> Examples:
     claims = {} if provider is None else provider.claims.claims
 
     def examples(path: Path) -> Sequence[object]:
+        if path == CLIENT.path:
+            return addresses.EXAMPLES
         claim = claims.get(tuple(str(name) for name in path))
         return () if claim is None else claim.examples
 
@@ -222,6 +227,11 @@ class _Claims:
             if self._kind(below) is not Kind.ABSENT:
                 found[name] = self._at(below)
         return found
+
+
+def client(model: Model) -> IpAddress | None:
+    """Return the address of the client of a model; None: it is not known, or nobody asks for it."""
+    return addresses.read(model.texts.get(CLIENT))
 
 
 def access(target: Target, model: Model, claims: Mapping[str, object]) -> Access | None:

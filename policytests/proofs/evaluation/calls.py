@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from regauth.engine.cel import CelError, Duration, Timestamp
 from regauth.engine.cel.library.functions import FUNCTIONS
+from regauth.engine.cel.library.networks import read_network
 from regauth.engine.cel.library.operators import EARLIEST, LATEST
 from regauth.engine.cel.library.overloads import Function
 from regauth.engine.cel.syntax import limits
 from regauth.engine.cel.syntax.literals import INT_MAX, INT_MIN
 from regauth.policytests.proofs.budget import spend
+from regauth.policytests.proofs.languages import addresses
 from regauth.policytests.proofs.languages import language as languages
 from regauth.policytests.proofs.languages.images import TextFunction
 from regauth.policytests.proofs.logic import atoms, formulas
@@ -36,7 +38,7 @@ from regauth.policytests.proofs.logic.atoms import (
 )
 from regauth.policytests.proofs.logic.formulas import FALSE, TRUE, Formula, both
 from regauth.policytests.proofs.logic.patterns import fits
-from regauth.policytests.proofs.logic.universe import MAX_TEXT
+from regauth.policytests.proofs.logic.universe import MAX_TEXT, Kind
 
 from .values import (
     ERROR,
@@ -95,6 +97,8 @@ def call(evaluator: "Evaluator", name: str, arguments: Sequence[Outcome]) -> Out
 
 
 def _call(evaluator: "Evaluator", name: str, values: tuple[Value, ...]) -> Outcome:
+    if name == "inNetwork" and values[0] == Unclear(CLIENT):
+        return _in_network(evaluator, values)
     if any(isinstance(value, Unclear) for value in values):
         if name == "dyn":
             return certain(values[0])
@@ -279,6 +283,23 @@ def known_value(value: object) -> Value | None:
 
 
 # -- what is followed
+
+
+CLIENT: Final = "the client's address"
+"""The key of the client's address: all but its networks is opaque."""
+
+
+def _in_network(evaluator: "Evaluator", values: tuple[Value, ...]) -> Outcome:
+    """Return whether the client's address is in a network."""
+    match values:
+        case _, Str(text=Literal_(text=text)):
+            try:
+                beginning = addresses.beginning(read_network(text))
+            except CelError:
+                return ERROR
+            return certain(Bool(atoms.is_in(atoms.CLIENT, languages.starts_with(beginning))))
+        case _:
+            return evaluator.opaque(("inNetwork", *values), Kind.BOOL)
 
 
 def _matches(values: tuple[Value, ...]) -> Outcome:

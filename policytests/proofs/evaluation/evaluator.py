@@ -31,7 +31,8 @@ from regauth.engine.cel.syntax.nodes import (
     Unary,
     definition_of,
 )
-from regauth.policytests.proofs.budget import Cost, measured, pay, spend
+from regauth.policytests.proofs.budget import spend
+from regauth.policytests.proofs.languages import language as languages
 from regauth.policytests.proofs.logic import atoms, formulas
 from regauth.policytests.proofs.logic.atoms import (
     IsTrue,
@@ -98,14 +99,8 @@ Environment = Mapping[str, Outcome]
 
 Made = TypeVar("Made")
 
-Known = dict[Hashable, tuple[object, Any, Lists | None, Cost]]
-"""By key, what it is about, what was made of it, what that asks of lists, and what it took."""
-
-MAX_KINDS: Final = 2_000
-"""Kinds of evaluators whose outcomes are kept to be found again."""
-
-MAX_KEPT: Final = 200_000
-"""Outcomes that are kept; when there are more, all are forgotten between two questions."""
+Known = dict[Hashable, tuple[object, Any, Lists | None]]
+"""By key, what it is about, what was made of it, and what that asks of lists."""
 
 _known: Final[dict[Hashable, Known]] = {}
 
@@ -115,11 +110,14 @@ def _known_of(universe: Universe, context: Context, shape: Hashable) -> Known:
     return _known.setdefault((universe, context, shape), {})
 
 
-def forget_many() -> None:
-    """Forget outcomes when there are many, or their formulas would not be found again."""
-    forgotten = formulas.forget_many()
-    if forgotten or len(_known) > MAX_KINDS or sum(map(len, _known.values())) > MAX_KEPT:
-        _known.clear()
+def forget() -> None:
+    """
+    Forget all outcomes and their formulas, between two questions.
+
+    So no answer, and no step of it, depends on what was asked before.
+    """
+    formulas.forget()
+    _known.clear()
 
 
 class Evaluator:
@@ -200,14 +198,11 @@ class Evaluator:
         if found is None:
             around, self.lists = self.lists, self.lists.anew()
             try:
-                with measured() as cost:
-                    made = make()
+                made = make()
                 asked = self.lists if self.lists.is_asked else None
             finally:
                 self.lists = around
-            found = self._known[key] = (about, made, asked, cost)
-        else:
-            pay(found[3])
+            found = self._known[key] = (about, made, asked)
         if found[2] is not None:
             self.lists.note(found[2])
         return found[1]
@@ -373,8 +368,9 @@ class Evaluator:
             case "now":
                 return certain(Num("timestamp", atoms.quantity(atoms.NOW, NANOSECONDS)))
             case "client":
-                # It may be unknown, which is an error; what it is nobody can tell from a token.
-                return self.opaque("the client's address")
+                # Where it is not known, it is an error.
+                known = atoms.is_in(atoms.CLIENT, languages.ADDRESS)
+                return certain(Unclear(calls.CLIENT), known)
             case "scope" if self.context.scope is not None:
                 return certain(ScopeMap())
         return self.opaque(("variable", node.name, self.context))

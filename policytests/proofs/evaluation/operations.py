@@ -159,7 +159,7 @@ def _compared(evaluator: "Evaluator", operator: atoms.Comparison, left: Num, rig
         if {left.kind, right.kind} != {"int", "double"}:
             return ERROR
         if not (_is_exact(left.sum) or _is_exact(right.sum)):
-            return evaluator.opaque((operator, left, right), Kind.BOOL)
+            return evaluator.opaque(("numbers", operator, left, right), Kind.BOOL)
     return certain(Bool(atoms.compares(left.sum, operator, right.sum)))
 
 

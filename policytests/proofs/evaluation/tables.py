@@ -4,11 +4,11 @@ Tables of the policy's `definitions`, as finite maps.
 What lives here: look-ups in a table, and whether it has a key, for keys that are not known.  Not
 here: what else an expression does with a table, which is not followed (`evaluator`).
 
-Of a table with many entries only look-ups of known keys are followed: every key tells texts apart.
+Every key tells texts apart, so the budget bounds what a large table takes.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from regauth.engine.cel import Node, Program, TableValue
 from regauth.engine.cel.syntax.nodes import definition_of
@@ -21,9 +21,6 @@ from .values import ERROR, Bool, Elements, Num, Outcome, Str, Unclear, Value, ce
 
 if TYPE_CHECKING:
     from .evaluator import Evaluator
-
-MAX_FOLLOWED: Final = 200
-"""Entries of a table whose look-ups by unknown keys are followed."""
 
 
 def table_of(node: Node, definitions: Mapping[str, Program]) -> Program | None:
@@ -45,7 +42,7 @@ def lookup(evaluator: "Evaluator", table: Program, key: Value) -> Outcome:
     match key:
         case Str(text=Literal_(text=known)):
             return entry(table, known)
-        case Str() | Unclear() if isinstance(key, Unclear) or _is_large(table):
+        case Unclear():
             return evaluator.opaque(("lookup", key_of(table), key), _kind(table))
         case Str(text=text):
             return outcome(
@@ -62,16 +59,12 @@ def has_key(evaluator: "Evaluator", table: Program, key: Value) -> Outcome:
     match key:
         case Str(text=Literal_(text=known)):
             return certain(Bool(formulas.of(known in (table.table or {}))))
-        case Str() | Unclear() if isinstance(key, Unclear) or _is_large(table):
+        case Unclear():
             return evaluator.opaque(("has key", key_of(table), key), Kind.BOOL)
         case Str(text=text):
             return certain(Bool(atoms.is_text(text, *(table.table or {}))))
         case _:
             return ERROR
-
-
-def _is_large(table: Program) -> bool:
-    return len(table.table or ()) > MAX_FOLLOWED
 
 
 def _by_value(table: Program) -> list[tuple[list[str], Outcome]]:

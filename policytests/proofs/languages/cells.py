@@ -319,6 +319,7 @@ def _trie(texts: Sequence[str]) -> tuple[Automaton, dict[int, str]]:
     rows: list[dict[int, int]] = [{}]
     ends: dict[int, str] = {}
     for text in texts:
+        spend(1 + len(text) // 8)
         state = 0
         for character in text:
             code = ord(character)

@@ -142,3 +142,9 @@ OTHER_DIGEST: Final = chain(_ALGORITHM, literal(":"), times(_ENCODED, 32, 256))
 """A digest by an algorithm; those of sha256 and sha512 have their own lengths."""
 
 NOT_A_SLASH: Final = OneOf(characters.others(characters.of("/")))
+
+_BIT: Final = OneOf(characters.of("01"))
+_IPV6: Final = chain(literal("6"), times(_BIT, 128, 128))
+_MAPPED: Final = chain(literal("6" + "0" * 80 + "1" * 16), times(_BIT, 32, 32))
+ADDRESSES: Final = (chain(literal("4"), times(_BIT, 32, 32)), _IPV6, _MAPPED)
+"""Addresses of IPv4 (`addresses`), of IPv6, and those of IPv6 that stand for one of IPv4."""

@@ -96,6 +96,9 @@ class OpaqueText:
     key: Hashable
 
 
+CLIENT: Final = Variable((Unclaimed("$client"),))
+"""The client's address, written as a text (`languages.addresses`)."""
+
 Text: TypeAlias = Variable | Literal_ | Applied | Joined | OpaqueText
 
 EMPTY_TEXT: Final = Literal_("")
@@ -232,6 +235,13 @@ def added(left: Linear, right: Linear, times: Number = 1) -> Linear:
 
 _order: Final[dict[Quantity, int]] = {}
 """The order in which quantities stand in sums: that in which they were first added."""
+
+
+def forget() -> None:
+    """Forget the order of quantities, between two questions."""
+    _order.clear()
+    added.cache_clear()
+
 
 Comparison = Literal["<", "<=", "=="]
 

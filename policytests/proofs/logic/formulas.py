@@ -12,10 +12,6 @@ from regauth.policytests.proofs.budget import spend
 
 Operator: TypeAlias = Literal["true", "false", "atom", "not", "and", "or"]
 
-MAX_REMEMBERED: Final = 400_000
-"""Formulas that are kept to be found again; more are forgotten between two questions."""
-
-
 _COST: Final = 20
 """
 Steps of joining formulas, which may make one that is kept.
@@ -112,16 +108,13 @@ FALSE: Final = _make("false", ())
 TRUE._negation, FALSE._negation = FALSE, TRUE  # noqa: SLF001 - own module
 
 
-def forget_many() -> bool:
+def forget() -> None:
     """
-    Forget formulas when there are many, and tell whether they were.
+    Forget all formulas: the next question makes its own, in its own order.
 
     Those in use stay good, and are only not found again.
     """
-    many = len(_known) > MAX_REMEMBERED
-    if many:
-        _known.clear()
-    return many
+    _known.clear()
 
 
 def of(value: bool) -> Formula:  # noqa: FBT001 - the value itself

@@ -121,22 +121,22 @@ class Universe:
         return kind, always
 
 
-MAX_UNIVERSES: Final = 64
-"""Universes that are kept to be found again."""
-
 _universes: Final[dict[tuple[int, bool], Universe]] = {}
 
 
 def universe_of(schema: ClaimSchema | None, *, anything: bool) -> Universe:
-    """Return the universe of a schema, one object as long as it is kept."""
+    """Return the universe of a schema, one object for a question."""
     key = (id(schema), anything)
     found = _universes.get(key)
     if found is None:
-        if len(_universes) >= MAX_UNIVERSES:
-            _universes.clear()
         # It holds its schema, so that no other schema can have the same identity.
         found = _universes[key] = Universe(schema, anything=anything)
     return found
+
+
+def forget() -> None:
+    """Forget all universes, between two questions."""
+    _universes.clear()
 
 
 def _kinds(kind: Type) -> tuple[Kind, ...]:

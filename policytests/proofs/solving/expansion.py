@@ -79,6 +79,8 @@ class Expansion:
                 if is_followed(about):
                     return one
                 return self._opaque(about, "a sum of several numbers")
+            case Opaque(key=In()):
+                pass  # the language is blamed already
             case Opaque(key=key):
                 self.blamed.setdefault(_blame(key))
             case _:
@@ -278,5 +280,6 @@ def _blame(key: Hashable) -> str:
             "steps": "the engine's bound on steps",
             "short": "the engine's bound on the length of a string",
             "==": "equality of lists or maps",
+            "numbers": "an int compared with a double, both unknown or large",
         }.get(key[0], f"`{key[0]}`")
     return str(key)[:80]

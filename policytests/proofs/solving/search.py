@@ -9,10 +9,9 @@ and texts that must differ.  Not here: tokens made of the values (`tokens`), the
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
 from typing import Final
 
-from regauth.policytests.proofs.budget import Cost, current, measured, pay, spend
+from regauth.policytests.proofs.budget import current, spend
 from regauth.policytests.proofs.languages.automata import UndecidedError
 from regauth.policytests.proofs.logic import atoms, formulas
 from regauth.policytests.proofs.logic.atoms import (
@@ -69,31 +68,25 @@ class Model:
     numbers: Mapping[Quantity, Fraction]
 
 
-Solved = dict[Formula, tuple[Model | None, Cost]]
-"""By component, a model or that there is none, and what it took."""
+Solved = dict[Formula, Model | None]
+"""By component, a model or that there is none."""
 
-MAX_SEARCHES: Final = 32
-"""Kinds of searches of which solved components are kept to be found again."""
-
-MAX_SOLVED: Final = 20_000
-"""Components that are kept for one kind of searches."""
+_solved: Final[dict[Universe, Solved]] = {}
 
 
-@lru_cache(maxsize=MAX_SEARCHES)
-def _solved_of(universe: Universe, wishes: tuple[Compares, ...]) -> Solved:  # noqa: ARG001 - keys
-    return {}
-
-
-def _known_of(universe: Universe, wishes: tuple[Compares, ...]) -> Solved:
+def _known_of(universe: Universe) -> Solved:
     """
-    Return what is known of components, in one universe and with the same wishes.
+    Return what one question knows of components, in one universe.
 
-    The examples of claims are those of the universe's schema.
+    The examples of claims are those of the universe's schema, and a question has the same wishes
+    everywhere.
     """
-    known = _solved_of(universe, wishes)
-    if len(known) > MAX_SOLVED:
-        known.clear()
-    return known
+    return _solved.setdefault(universe, {})
+
+
+def forget() -> None:
+    """Forget solved components, between two questions."""
+    _solved.clear()
 
 
 Accept = Callable[[Model], bool]
@@ -164,28 +157,21 @@ class Search:
         """
         Return a model made of models of the formula's components, or None: there is none.
 
-        A component that was solved before costs as many steps again, so that an answer does not
-        depend on the questions before it.
-
         Raises:
             UnprovedError: A component is not decided, and none is refuted.
         """
-        known = _known_of(self.universe, tuple(self.wishes))
+        known = _known_of(self.universe)
         found: list[Model] = []
         undecided: UnprovedError | None = None
         for component in components(resolved):
-            solved = known.get(component)
-            if solved is None:
+            if component not in known:
+                within = compounds.within(component)
                 try:
-                    with measured() as cost:
-                        model = self._whole(component, compounds.within(component), lambda _: True)
+                    known[component] = self._whole(component, within, lambda _: True)
                 except UnprovedError as error:
                     undecided = error
                     continue
-                known[component] = (model, cost)
-            else:
-                model, cost = solved
-                pay(cost)
+            model = known[component]
             if model is None:
                 return None
             found.append(model)

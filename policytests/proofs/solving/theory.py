@@ -11,8 +11,9 @@ from itertools import pairwise
 from typing import Final, TypeAlias
 
 from regauth.policytests.proofs.languages.cells import Cell, cut
-from regauth.policytests.proofs.languages.language import Language
+from regauth.policytests.proofs.languages.language import ADDRESS, Language
 from regauth.policytests.proofs.logic.atoms import (
+    CLIENT,
     Compares,
     In,
     IsTrue,
@@ -150,11 +151,15 @@ class Theory:
         examples = [
             value
             for holder in holders
-            if isinstance(holder, Variable) and holder.is_claim
+            if isinstance(holder, Variable) and (holder.is_claim or holder == CLIENT)
             for value in self._examples(holder.path)
             if isinstance(value, str)
         ]
-        return cut(sorted(languages), wanted, bound, examples), bound
+        cells = cut(sorted(languages), wanted, bound, examples)
+        if holders == [CLIENT]:
+            # An address that is known says more than one that is not.
+            cells.sort(key=lambda cell: ADDRESS not in cell.languages)
+        return cells, bound
 
     def _choose(self, holder: Holder, cells: list[Cell]) -> None:
         texts = [Choice(Kind.STRING, cell) for cell in cells]

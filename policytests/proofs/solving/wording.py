@@ -76,6 +76,8 @@ class Wording:
     _left: int = MAX_TRIED
     _above: dict[Holder, Holder] = field(default_factory=dict)
     _found: dict[Holder, str] = field(default_factory=dict)
+    _inside: dict[tuple[Holder, str], bool] = field(default_factory=dict)
+    """Which values are in the cells that were chosen for them, as far as that was asked."""
 
     def find(self) -> dict[Holder, str] | None:
         """Return a text for each holder that has one, or None where none are found that fit."""
@@ -160,5 +162,10 @@ class Wording:
         cell = self.chosen[name].cell
         if cell is None or value in cell.samples:
             return True
-        asked = self.theory.asked(name)
-        return all(language.holds(value) == (language in cell.languages) for language in asked)
+        found = self._inside.get((name, value))
+        if found is None:
+            asked = self.theory.asked(name)
+            found = self._inside[name, value] = all(
+                language.holds(value) == (language in cell.languages) for language in asked
+            )
+        return found

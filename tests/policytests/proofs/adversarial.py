@@ -15,6 +15,7 @@ from regauth.engine.access.references import TagState
 from regauth.engine.access.scope import CATALOG, REGISTRY, REPOSITORY, Access, Resource
 from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.policy.policy import Policy
+from regauth.engine.source.addresses import IpAddress
 from tests.policytests.proofs.random_policies import AUDIENCE, ISSUER, NOW, SCHEMA, SERVICE
 
 Document = dict[str, object]
@@ -141,6 +142,7 @@ class Attack:
     after: timedelta = timedelta(0)
     session: timedelta = timedelta(0)
     """How long ago the login was."""
+    client: IpAddress | None = None
 
     @property
     def now(self) -> datetime:

@@ -805,6 +805,19 @@ GAINS: dict[str, tuple[Change, Change]] = {
               _set(*G, "when", 'claims.d == "x" && scope.action == "pull"')),
     ),
     "subject": (SAME, _set(*P, "subject", "claims.c")),
+    "client": (
+        _set(*G, "when", 'client.inNetwork("10.0.0.0/8")'),
+        _set(*G, "when", 'client.inNetwork("10.0.0.0/9")'),
+    ),
+    "client-unknown": (SAME, _set(*G, "when", 'claims.d == "x" && (!client.inNetwork("::/0") || claims.b)')),
+    "table": (
+        _both(_set("definitions", {"t": {"x": "x", "y": "z"}}), _set(*G, "when", "defs.t[claims.d] == 'z'")),
+        _both(_set("definitions", {"t": {"x": "x", "y": "z"}}), _set(*G, "when", "defs.t[claims.d] == 'x'")),
+    ),
+    "table-key": (
+        _both(_set("definitions", {"t": {"x": "x"}}), _set(*G, "when", '!(claims.d in defs.t) && claims.d == "y"')),
+        _both(_set("definitions", {"t": {"x": "x"}}), _set(*G, "when", "claims.d in defs.t")),
+    ),
     "definition": (
         _both(_set("definitions", {"x": 'claims.d.startsWith("x")'}), _set(*G, "when", "defs.x")),
         _both(_set("definitions", {"x": 'claims.d == "x"'}), _set(*G, "when", "defs.x")),
@@ -878,6 +891,18 @@ EQUALS: dict[str, tuple[Change, Change]] = {
     "compound-fits": (
         _set(*G, "when", "claims.d.startsWith(claims.c) && claims.c.contains('/x')"),
         _set(*G, "when", "claims.d.startsWith(claims.c) && claims.c.contains('/x') && claims.d.contains('x')"),
+    ),
+    "table-miss": (
+        _both(_set("definitions", {"t": {"x": "x"}}), _set(*G, "when", 'defs.t[service] == ""')),
+        _set(*G, "when", "false"),
+    ),
+    "client-mapped": (
+        _set(*G, "when", 'client.inNetwork("::fffe:0:0/95")'),
+        _set(*G, "when", 'client.inNetwork("::fffe:0:0/96")'),
+    ),
+    "client-of-two-halves": (
+        _set(*G, "when", 'client.inNetwork("10.0.0.0/8")'),
+        _set(*G, "when", 'client.inNetwork("10.0.0.0/9") || client.inNetwork("10.128.0.0/9")'),
     ),
     "all": (
         _set(*G, "when", '!claims.l.all(g, g != "x")'),

@@ -15,7 +15,9 @@ from regauth.policytests.proofs import About, Answer, Question, Status, comparis
 from regauth.policytests.proofs.evaluation import evaluator
 from regauth.policytests.proofs.languages import language as languages
 from regauth.policytests.proofs.languages.cells import cut
+from regauth.policytests.proofs.logic import formulas
 from tests.policytests.proofs.adversarial import (
+    ATTACKS,
     COMPARED,
     HOUR,
     Document,
@@ -71,8 +73,14 @@ def divided(claim: str, **more: object) -> None:
     whole = [grant(f"has(claims.{claim})", tags=["*"])]
     parts = [grant(part, "with", tags=["*"]), grant(f"!{part}", "without", tags=["*"])]
     new, bound = (compiled({**policy(), "grants": one, **more}) for one in (whole, parts))
-    assert asked(new, bound, CONFORMING).status is Status.PROVED
     assert asked(new, bound, ANY).status is Status.WITNESS
+    # One question about both: what is kept of any token is not found for the schema's.
+    answer = more_access(Question(new, bound, steps=STEPS))
+    assert (answer.status, answer.about) == (Status.PROVED, CONFORMING)
+    # Nor the other way round, where the schema's tokens gain something else.
+    wider = compiled({**policy(), "grants": [*whole, grant("claims.n == 1", "else")], **more})
+    turned = more_access(Question(wider, bound, (CONFORMING, ANY), steps=STEPS))
+    assert {one.source for one in turned.witnesses} == {"g", "else"}
 
 
 def check_universe() -> None:
@@ -291,6 +299,40 @@ def check_steps() -> None:
     new, bound = compiled(when('claims.d.startsWith("x")')), compiled(when('claims.d == "x"'))
     first, second = (asked(new, bound) for _ in range(2))
     assert first.steps == second.steps
+
+
+def check_questions_before() -> None:
+    """The same question takes the same steps and finds the same, whatever was asked before it."""
+    attacks = [ATTACKS[name]() for name in ORDERED]
+    asked_about = [(compiled(one.new), compiled(one.bound)) for one in attacks]
+
+    def told(number: int) -> tuple[object, ...]:
+        answer = asked(*asked_about[number])
+        return answer.steps, answer.unknown, [(str(one), one.claims) for one in answer.witnesses]
+
+    numbers = range(len(ORDERED))
+    first = [told(number) for number in numbers]
+    for number in [*reversed(numbers), *numbers[::2], *numbers[1::2]]:
+        assert told(number) == first[number], ORDERED[number]
+
+
+def check_formulas() -> None:
+    """A question finds no formula that another made, so it numbers all of its formulas itself."""
+    before = formulas.atom("asked before")
+    is_more(when('claims.d.startsWith("x")'), when('claims.d == "x"'))
+    assert formulas.atom("asked before") is not before
+
+
+ORDERED = [
+    *(
+        "error-or-true",
+        "exists-with-an-error",
+        "template-fails-and-another-fits",
+        "table-as-a-name",
+    ),
+    *("session-of-an-expired-token", "compound-shifted", "filter-of-nothing", "tag-of-128"),
+    *("two-templates-one-name", "third-element", "sum-of-times", "replace-with-what-is-sought"),
+]
 
 
 def check_cells() -> None:

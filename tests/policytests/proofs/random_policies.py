@@ -2,22 +2,33 @@
 Random policies, edits of them, and tokens: what tries to refute what the prover says.
 
 The grammar is nasty on purpose: claims of every kind and of unknown kind, texts that are alike but
-for case, lists and maps with wrong elements, conditions that fail, names and tags made of claims.
+for case, lists and maps with wrong elements, conditions that fail, names and tags made of claims, of
+one claim both, and values that are too long for a tag, for a name or for both.
 """
 
 import json
 import random
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from regauth.engine.access.outcomes import Identity
 from regauth.engine.access.references import TagState, is_tag
-from regauth.engine.access.scope import CATALOG, REGISTRY, REPOSITORY, Access, Resource
+from regauth.engine.access.scope import (
+    CATALOG,
+    REGISTRY,
+    REPOSITORY,
+    Access,
+    Resource,
+    is_repository_name,
+)
 from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.decisions.authentication import Authenticated
+from regauth.engine.decisions.decide import Request
 from regauth.engine.policy.policy import Policy
-from regauth.policytests.proofs.confirmation import Asked, ask, decided, logins
+from regauth.engine.source.addresses import IpAddress, parse_ip
+from regauth.engine.tokens.jwt import NO_CLAIMS
+from regauth.policytests.proofs.confirmation import Asked, logins
 
 ZERO = timedelta(0)
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -72,8 +83,24 @@ PATTERNS = [
     ),
     *("acme/${claims.l[0]}", "${claims.a.replace('x', 'acme')}/**", "${scope.name}"),
     *("${claims.a.split('/')[0]}/**", "${claims.c + '/' + claims.d}"),
+    *("acme/${claims.a in defs.t ? defs.t[claims.a] : claims.d}", "acme/${claims.a}/${claims.a}"),
 ]
-TAGS = ["*", "x", "x*", "${claims.a}", "v-${claims.c}", "*y", "${claims.y}*"]
+TAGS = [
+    *("*", "x", "x*", "${claims.a}", "v-${claims.c}", "*y", "${claims.y}*", "${claims.a}"),
+    *("v${claims.a.lowerAscii()}", "${claims.a}-${claims.d}", "${claims.a.trim()}"),
+]
+NETWORKS = ["10.0.0.0/8", "10.0.0.0/9", "10.128.0.0/9", "0.0.0.0/0", "2001:db8::/32", "::/0"]
+CLIENTS: list[IpAddress | None] = [
+    None,
+    *map(parse_ip, ["10.0.0.1", "10.200.0.1", "192.0.2.7", "2001:db8::5", "::1"]),
+]
+TABLE = {"x": "x", "acme": "acme/x", "y": "x", "Acme": "y", "é": "é", "": "x"}
+LISTS = {"x": ["x", "y"], "acme": ["acme"], "y": []}
+MANY = {**{f"{letter}{number}": letter for letter in "vwxy" for number in range(6)}, "acme": "x"}
+TABLES = {"t": TABLE, "u": LISTS, "m": MANY}
+LONG = [
+    letter * size for letter in ("x", "Y") for size in (100, 127, 128, 129, 150, 254, 255, 256, 300)
+]
 
 
 class Random(random.Random):
@@ -81,6 +108,7 @@ class Random(random.Random):
 
     providers: tuple[str, ...] = ("o",)
     """The providers that statements may name."""
+    services: tuple[str, ...] = ("r",)
 
     def text(self) -> str:
         return self.choice(
@@ -92,6 +120,7 @@ class Random(random.Random):
                 *("claims.d.substring(0, 1)", "claims.a.charAt(0)", "claims.c.trim()"),
                 *("(claims.b ? claims.a : claims.d)", '(claims.a + "x")', "(claims.a + claims.d)"),
                 *('claims.a.replace("x", "xx")', "claims.d.lowerAscii().upperAscii()"),
+                '(claims.a in defs.t ? defs.t[claims.a] : "x")',
             ]
         )
 
@@ -164,7 +193,32 @@ class Random(random.Random):
                 f'provider == "{self.choice(["o", "q"])}"',
                 f'service == "{self.choice(["r", "s"])}"',
                 f'(has(claims.c) ? claims.c : "x") == {literal}',
+                self.looked_up(),
+                self.client(),
+                self.client(),
+                f"size(claims.a) {order} {self.choice([128, 129, 255, 256])}",
                 self.choice(["true", "false", "1 / 0 == 1", "claims.n / 0 == 1"]),
+            ]
+        )
+
+    def client(self) -> str:
+        return f'client.inNetwork("{self.choice(NETWORKS)}")'
+
+    def looked_up(self) -> str:
+        """Return a condition on a table, which has the key in most cases."""
+        key, literal = (
+            self.choice(["claims.a", "claims.d.lowerAscii()", "claims.y"]),
+            self.literal(),
+        )
+        return self.choice(
+            [
+                f"({key} in defs.t && defs.t[{key}] == {literal})",
+                f"({key} in defs.t && defs.t[{key}] == claims.d)",
+                f"({key} in defs.u && {literal} in defs.u[{key}])",
+                f"({key} in defs.u && defs.u[{key}].exists(g, g == claims.a))",
+                f"!({key} in defs.t)",
+                f"({key} in defs.m && defs.m[{key}] == {literal})",
+                f'({key} in defs.m ? defs.m[{key}] : "x") == {self.text()}',
             ]
         )
 
@@ -176,9 +230,10 @@ class Random(random.Random):
         return ("!" if self.random() < 0.15 else "") + f"({parts})"
 
     def rule(self) -> str:
-        return (
-            self.condition(1).replace("scope.name", "claims.a").replace("scope.action", "claims.d")
-        )
+        text = self.condition(1).replace("scope.name", "claims.a")
+        for network in NETWORKS:  # a login does not see the client
+            text = text.replace(f'client.inNetwork("{network}")', "claims.b")
+        return text.replace("scope.action", "claims.d")
 
     def statement(self, kind: str, number: int) -> dict[str, object]:
         found: dict[str, object] = {"name": f"{kind}{number}"}
@@ -194,7 +249,9 @@ class Random(random.Random):
         if self.random() < 0.12:
             found["providers"] = self.sample(self.providers, 1)
         if self.random() < 0.1:
-            found["services"] = ["r"]
+            found["services"] = [self.choice(self.services)]
+        if kind == "g" and self.random() < 0.15:
+            found["tokenLifetime"] = self.choice(["1m", "2m", "5m"])
         if self.random() < 0.1:
             found["expires"] = self.choice(["2026-11-01T12:00:00Z", "2026-11-02", "2026-10-01"])
         if self.random() < 0.12 and "catalog" not in found:
@@ -229,9 +286,10 @@ class Random(random.Random):
         if self.random() < 0.15:
             providers["q"] = self.provider()
         self.providers = tuple(providers)
+        self.services = ("r", "s") if self.random() < 0.15 else ("r",)
         found: dict[str, object] = {
             "version": 1,
-            "services": ["r", "s"] if self.random() < 0.1 else ["r"],
+            "services": list(self.services),
             "providers": providers,
             "grants": [self.statement("g", one) for one in range(self.choice([1, 2, 3]))],
         }
@@ -240,14 +298,15 @@ class Random(random.Random):
             found["denials"] = denials
         if self.random() < 0.15:
             found["anonymous"] = {"repositories": self.sample(["acme/**", "x", "**/y", "*"], 1)}
-        return found
+        return with_tables(found)
 
     def edited(self, policy: dict[str, object]) -> dict[str, object]:
         """Return a policy changed a little, so that much of the two is alike."""
         found = deepcopy(policy)
+        tables: dict[str, dict[str, object]] = {**deepcopy(TABLES), **found.get("definitions", {})}
         grants: list[dict[str, object]] = found["grants"]
         denials: list[dict[str, object]] = found.get("denials", [])
-        kind = self.randrange(11)
+        kind = self.randrange(14)
         if kind == 0:
             self.choice([one for one in grants if "repositories" in one] or [{}])[
                 "repositories"
@@ -262,22 +321,41 @@ class Random(random.Random):
             found["providers"]["o"]["rules"] = [{"name": "r9", "check": self.rule()}]
         elif kind == 5:
             grants.append({**self.choice(grants), "name": "n", "when": self.condition(1)})
-        elif kind == 6:
-            found["anonymous"] = {"repositories": ["acme/*"]}
-        elif kind == 7:
-            found["providers"]["o"]["maxTokenAge"] = "5m"
+        elif kind < 11:
+            self._edit_less_common(kind, found, tables)
         else:
             one = self.choice([*grants, *denials])
             if "when" in one:
                 joined = f"({one['when']}) {self.choice(['&&', '||'])} {self.atom()}"
                 one["when"] = joined if self.random() < 0.6 else self.condition()
-        return found
+        return with_tables(found, tables)
+
+    def _edit_less_common(
+        self, kind: int, found: dict[str, object], tables: dict[str, dict[str, object]]
+    ) -> None:
+        """Change anonymous access, an age, an entry of a table, a lifetime or a network."""
+        grants: list[dict[str, object]] = found["grants"]
+        if kind == 6:
+            found["anonymous"] = {"repositories": ["acme/*"]}
+        elif kind == 7:
+            found["providers"]["o"]["maxTokenAge"] = "5m"
+        elif kind == 8:
+            table = self.choice("tum")
+            entry = {"t": "acme", "u": ["acme", "x"], "m": "acme"}[table]
+            tables[table][self.choice(["x", "acme", "y", "v3", "q"])] = entry
+        elif kind == 9:
+            grants[-1].pop("tokenLifetime", None)
+            if self.random() < 0.7:
+                grants[0]["tokenLifetime"] = self.choice(["1m", "2m", "5m"])
+        else:
+            one = self.choice([*grants, *found.get("denials", [])])
+            one["when"] = f"({one.get('when', 'true')}) {self.choice(['&&', '||'])} {self.client()}"
 
     # -- tokens
 
     def value(self) -> object:
         texts = [*LITERALS, "ACME", "Acme/x", "acme/y", "z", "xz", "/y", "e", "yy", "X", "a/", "xe"]
-        return self.choice(texts)
+        return self.choice(LONG) if self.random() < 0.15 else self.choice([*texts, "v3", "x5"])
 
     def anything(self) -> object:
         return self.choice(
@@ -320,6 +398,15 @@ class Random(random.Random):
         return claims
 
 
+def with_tables(
+    policy: dict[str, object], tables: dict[str, dict[str, object]] = TABLES
+) -> dict[str, object]:
+    """Return a policy with the tables that it reads."""
+    text = json.dumps(policy)
+    read = {name: table for name, table in tables.items() if f"defs.{name}" in text}
+    return {**policy, "definitions": read} if read else policy
+
+
 def compiled(policy: dict[str, object]) -> Policy | None:
     """Compile a random policy; None for one that the compiler refuses."""
     files = {"policy.yaml": json.dumps(policy), "ours.json": SCHEMA}
@@ -337,44 +424,93 @@ def accesses(*, tagged: bool, stated: bool = False) -> Iterator[Access]:
     yield Access(Resource(REGISTRY, CATALOG), "*")
 
 
-def _successful(policy: Policy, asked: Asked, providers: list[str]) -> list[Authenticated]:
-    """Return the logins that succeed; one counts for all that is asked for with its token."""
-    found = [outcome for _, outcome in logins(policy, asked, providers)]
-    return [one for one in found if isinstance(one, Authenticated)]
+def own_accesses(choose: Random, claims: dict[str, object], *, tagged: bool) -> Iterator[Access]:
+    """Yield accesses to what is called like a token's own values, however long they are."""
+    texts = [value for name in "adc" if isinstance(value := claims.get(name), str)]
+    for text in texts:
+        for own in {text, text.lower()}:
+            names = [own, f"acme/{own}", f"{own}/x", f"acme/{own}/{own}", f"acme/{own}/x"]
+            for name in filter(is_repository_name, names):
+                references = [*("", f"{own}", f"v{own}", f"v-{own}"), choose.choice(REFERENCES)]
+                for reference in references if tagged else [""]:
+                    if ":" in reference or reference in ("", "*", "@upload") or is_tag(reference):
+                        yield Access(Resource(REPOSITORY, name), choose.choice(ACTIONS), reference)
 
 
-def _is_allowed(policy: Policy, asked: Asked, successful: list[Authenticated]) -> bool:
-    return asked.service in policy.services and any(
-        decided(policy, one, asked).allowed for one in successful
+ACTIONS = ("pull", "push", "delete")
+
+
+def _requests(policy: Policy, asked: Asked, providers: list[str]) -> list[Request]:
+    """Return a request for each login that succeeds; one counts for all that is asked for."""
+    if asked.service not in policy.services:
+        return []
+    if asked.claims is None:
+        found = [(Identity(), NO_CLAIMS)] if policy.anonymous is not None else []
+    else:
+        found = [
+            (one.identity, one.claims)
+            for _, one in logins(policy, asked, providers)
+            if isinstance(one, Authenticated)
+        ]
+    return [
+        Request(
+            policy,
+            identity.from_client(asked.client),
+            claims,
+            asked.service,
+            asked.now,
+            exhaustive=True,
+        )
+        for identity, claims in found
+    ]
+
+
+def _longest(requests: list[Request], access: Access) -> timedelta:
+    """Return for how long a token for an access is valid at most; nothing where it is refused."""
+    verdicts = [one.verdict(access) for one in requests]
+    allowed = [one for one in verdicts if one.allowed]
+    return max(
+        (timedelta.max if one.lifetime is None else one.lifetime for one in allowed), default=ZERO
     )
+
+
+def _against(new: Policy, bound: Policy, asked: Asked, provider: str, some: list[Access]) -> str:
+    """Return an access that one policy gives, or for longer, and the other does not, if any."""
+    ours = _requests(new, asked, [provider])
+    theirs = _requests(bound, asked, list(bound.providers)) if ours else []
+    for access in some if ours else []:
+        if _longest(ours, access) > _longest(theirs, access):
+            return str(access)
+    return ""
 
 
 def refutation(
     choose: Random, new: Policy, bound: Policy, tokens: int, *, anything: bool
 ) -> str | None:
-    """Return a request that `new` allows and `bound` refuses, if a random one is."""
+    """Return a request that `new` allows and `bound` refuses, or for longer, if a random one is."""
     tagged = any(one.tags for policy in (new, bound) for one in (*policy.grants, *policy.denials))
     stated = any(policy.by_new_tag for policy in (new, bound))
     asked_for = list(accesses(tagged=tagged, stated=stated))
-    providers = list(bound.providers)
+    services = sorted(new.services)
     for _ in range(tokens):
         claims = choose.token(anything=anything)
         moment = NOW + timedelta(seconds=choose.choice([0, 0, 0.5, 1, 2, 90_000]))
         ago = timedelta(seconds=choose.choice([0, 60, 3000, 5400]))
+        client, service = choose.choice(CLIENTS), choose.choice(services)
         some = choose.sample(asked_for, min(len(asked_for), 40))
+        own = list(own_accesses(choose, claims, tagged=tagged))
+        some += choose.sample(own, min(len(own), 20))
         for name in new.providers:
             lasting = new.providers[name].max_session is not None and ago
             session = name if lasting else ""
             begun = moment - (lasting or ZERO)
-            asked = Asked(claims, SERVICE, some[0], moment, begun, session)
-            ours = _successful(new, asked, [name])
-            theirs = _successful(bound, asked, providers) if ours else []
-            for access in some if ours else []:
-                wanted = replace(asked, access=access)
-                if _is_allowed(new, wanted, ours) and not _is_allowed(bound, wanted, theirs):
-                    return f"{access} at {moment}, login {begun}, by {json.dumps(claims)}"
-        for access in some:
-            bare = Asked(None, SERVICE, access, moment, moment)
-            if ask(new, bare, []).allowed and not ask(bound, bare, []).allowed:
-                return f"{access} without credentials"
+            asked = Asked(claims, service, some[0], moment, begun, session, client)
+            against = _against(new, bound, asked, name, some)
+            if against:
+                who = f"{json.dumps(claims)} from {client} at {service}"
+                return f"{against} at {moment}, login {begun}, by {who}"
+        bare = Asked(None, service, some[0], moment, moment, client=client)
+        against = _against(new, bound, bare, "", some)
+        if against:
+            return f"{against} without credentials, from {client}"
     return None

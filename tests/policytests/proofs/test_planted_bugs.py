@@ -26,12 +26,14 @@ LANGUAGES = "regauth.engine.languages"
 RELOADED = (
     PACKAGE,
     LANGUAGES,
+    "tests.policytests.proofs.clients",
     "tests.policytests.proofs.directed",
     "tests.policytests.proofs.kept",
     "tests.policytests.proofs.random_policies",
 )
 
 CELLS = "cells"
+CLIENTS = "tests.policytests.proofs.clients"
 
 Bug = tuple[str, str, str, str]
 """A file of the prover or of the engine, what stands there, what is planted, and the check."""
@@ -118,8 +120,8 @@ KEPT: dict[str, Bug] = {
     "kept-for-every-claim": ("evaluation/evaluator.py", '("claim", path),', '("claim",),', "kept:claim"),
     "kept-for-what-is-gone": (
         "evaluation/evaluator.py",
-        "found = self._known[key] = (about, made, asked, cost)",
-        "found = self._known[key] = (None, made, asked, cost)",
+        "found = self._known[key] = (about, made, asked)",
+        "found = self._known[key] = (None, made, asked)",
         "kept:identities",
     ),
     "kept-for-every-provider-of-a-name": (
@@ -166,18 +168,22 @@ KEPT: dict[str, Bug] = {
     ),
     "solved-for-every-universe": (
         "solving/search.py",
-        "known = _solved_of(universe, wishes)",
-        "known = _solved_of(None, wishes)",
+        "return _solved.setdefault(universe, {})",
+        "return _solved.setdefault(None, {})",
         "kept:universe_of_solved",
     ),
     "solved-for-every-wish": (
-        "solving/search.py",
-        "known = _solved_of(universe, wishes)",
-        "known = _solved_of(universe, ())",
+        "question.py", "for kept in (universes, evaluator, search, atoms):", "for kept in ():",
         "kept:wishes",
     ),
-    "solved-for-nothing": (
-        "solving/search.py", "                pay(cost)", "                pass", "kept:steps",
+    "formulas-that-others-made": (
+        "logic/formulas.py", "    _known.clear()", "    pass", "kept:formulas",
+    ),
+    "cells-for-nothing": (
+        "languages/cells.py", "    pay(cost)", "    pass", "kept:steps",
+    ),
+    "automata-for-nothing": (
+        "languages/language.py", "            pay(self._cost)", "            pass", "kept:steps",
     ),
     "cells-of-other-languages": (
         "languages/cells.py", CUT, remembered("bound, wanted, tuple(examples)"), "kept:cells",
@@ -193,8 +199,73 @@ KEPT: dict[str, Bug] = {
     ),
 }  # fmt: skip
 
+ADDRESSES: dict[str, Bug] = {
+    "network-a-bit-too-wide": (
+        "languages/addresses.py", "[: 1 + network.prefixlen]", "[: network.prefixlen]", "clients",
+    ),
+    "one-family-of-addresses": (
+        "languages/addresses.py", 'f"{address.version}{int', 'f"4{int', "clients",
+    ),
+    "address-that-is-always-known": (
+        "evaluation/evaluator.py",
+        "return certain(Unclear(calls.CLIENT), known)",
+        "return certain(Unclear(calls.CLIENT))",
+        "clients",
+    ),
+    "no-addresses-of-six": (
+        "languages/language.py",
+        "return _either_but(*map(build, expressions.ADDRESSES))",
+        "return build(expressions.ADDRESSES[0])",
+        "clients",
+    ),
+    "mapped-addresses-too": (
+        "languages/language.py",
+        "return _either_but(*map(build, expressions.ADDRESSES))",
+        "return build(expressions.either(*expressions.ADDRESSES))",
+        "same:client-mapped",
+    ),
+    "networks-that-are-not-told-apart": (
+        "evaluation/calls.py",
+        "beginning = addresses.beginning(read_network(text))",
+        "beginning = addresses.beginning(read_network(text))[:1]",
+        "clients",
+    ),
+    "asked-from-nowhere": (
+        "confirmation.py", "placed = identity.from_client(asked.client)", "placed = identity", "clients",
+    ),
+}  # fmt: skip
+
+TABLES: dict[str, Bug] = {
+    "table-without-its-last-entry": (
+        "evaluation/tables.py",
+        "for keys, found in _by_value(table)\n",
+        "for keys, found in _by_value(table)[:-1]\n",
+        "pair:table",
+    ),
+    "table-whose-misses-are-empty": (
+        "evaluation/tables.py",
+        "return _outcome_of(held[key]) if key in held else ERROR",
+        'return _outcome_of(held.get(key, ""))',
+        "same:table-miss",
+    ),
+    "table-of-one-value": (
+        "evaluation/tables.py",
+        "found.setdefault(repr(value), ([], value))",
+        "found.setdefault(type(value).__name__, ([], value))",
+        "pair:table",
+    ),
+    "table-key-of-any-kind": (
+        "evaluation/tables.py",
+        "return certain(Bool(atoms.is_text(text, *(table.table or {}))))",
+        "return certain(Bool(formulas.TRUE))",
+        "pair:table-key",
+    ),
+}  # fmt: skip
+
 BUGS: dict[str, Bug] = {
     **KEPT,
+    **ADDRESSES,
+    **TABLES,
     "and-is-error-when-one-is": (
         "evaluation/evaluator.py",
         "return truth(formulas.every(true), formulas.some(false))",
@@ -857,7 +928,7 @@ BUGS: dict[str, Bug] = {
     ),
     "logins-are-always-implied": (
         "question.py",
-        "return search.find(formula, lambda _: True) is None",
+        "return one.find(formula, lambda _: True) is None",
         "return True",
         "pair:no-rule",
     ),
@@ -933,6 +1004,7 @@ def check(directed: ModuleType, by: str) -> None:
         "schema pair": lambda: directed.check_pair(about, directed.About.SCHEMA),
         "equal": lambda: directed.check_equal(about),
         "same": lambda: directed.check_same(about),
+        "clients": lambda: importlib.import_module(CLIENTS).check_random(2, 40),
         "attack": lambda: directed.check_attack(about),
         "schema attack": lambda: directed.check_attack(about, directed.About.SCHEMA),
         "kept": lambda: importlib.import_module("tests.policytests.proofs.kept").CHECKS[about](),
