@@ -43,11 +43,13 @@ class Book(RejectionLog):
     def __init__(self) -> None:
         super().__init__(EventLog())
         self.entries: list[tuple[Why, str]] = []
+        self.ids: list[str] = []
         self.told = threading.Event()
 
     def turned_away(self, why: Why, client: str, request_id: str = "") -> None:
         assert request_id
         self.entries.append((why, client))
+        self.ids.append(request_id)
         self.told.set()
 
 
@@ -121,6 +123,15 @@ def everything(connection: socket.socket) -> bytes:
     return bytes(received)
 
 
+def id_of(received: bytes) -> str:
+    """Return the id of an error, which its header says as its body does."""
+    head, _, body = received.partition(b"\r\n\r\n")
+    [error] = json.loads(body)["errors"]
+    fields = dict(line.lower().split(b": ", 1) for line in head.split(b"\r\n")[1:])
+    assert fields[b"x-request-id"].decode() == error["detail"]["requestId"]
+    return str(error["detail"]["requestId"])
+
+
 def answer(connection: socket.socket) -> int:
     """Return the status of the answer, and leave the connection open."""
     with closing(http.client.HTTPResponse(connection)) as reply:
@@ -158,11 +169,11 @@ def test_bodies_that_do_not_come_are_answered_408_and_hold_no_thread(
         one.sendall(begun)
     meanwhile = here.send(GET + b"Connection: close\r\n\r\n", "127.0.0.3")
 
+    late = [everything(one) for one in slow]
     assert meanwhile.startswith(b"HTTP/1.1 200 ")
-    assert [everything(one).partition(b"\r\n")[0] for one in slow] == [
-        b"HTTP/1.1 408 Request Timeout"
-    ] * 20
+    assert [one.partition(b"\r\n")[0] for one in late] == [b"HTTP/1.1 408 Request Timeout"] * 20
     assert here.book.entries == [("slow-body", "127.0.0.2")] * 20
+    assert {id_of(one) for one in late} == {*here.book.ids}
 
 
 def test_a_client_has_so_many_connections_and_others_have_theirs(host: Callable[..., Host]) -> None:
@@ -183,6 +194,7 @@ def test_a_client_has_so_many_connections_and_others_have_theirs(host: Callable[
         assert b"Retry-After: 5" in one
         assert b"too many connections of this client" in one
     assert here.book.entries == [("too-many", "127.0.0.2")] * 2
+    assert {id_of(one) for one in refused} == {*here.book.ids}
 
 
 @pytest.mark.parametrize(
@@ -320,9 +332,7 @@ def test_what_is_malformed_or_too_large_is_turned_away(
     assert here.seen == []
     # What hyper refuses has no body, and nobody is told of it (the table in docs/token-server.md).
     assert here.book.entries == ([("request-refused", "127.0.0.2")] if body else [])
-    if body:
-        request_id = json.loads(body)["errors"][0]["detail"]["requestId"]
-        assert b"x-request-id: " + request_id.encode() in received
+    assert not body or [id_of(received)] == here.book.ids
 
 
 def test_a_header_that_is_too_large_has_an_id_however_it_comes(host: Callable[..., Host]) -> None:
@@ -333,11 +343,10 @@ def test_a_header_that_is_too_large_has_an_id_however_it_comes(host: Callable[..
     by_itself, _, _ = select.select([connection], [], [], 0.5)
     connection.sendall(b"y\r\n\r\n")
     received = everything(connection)
-    [error] = json.loads(received.partition(b"\r\n\r\n")[2])["errors"]
 
     assert by_itself == []
     assert received.startswith(b"HTTP/1.1 431 ")
-    assert b"x-request-id: " + error["detail"]["requestId"].encode() in received
+    assert [id_of(received)] == here.book.ids
     assert here.book.entries == [("request-refused", "127.0.0.2")]
 
 
