@@ -31,6 +31,9 @@ from tests.servers.hosting import HOSTS, PATIENCE, serving
 
 THREADS = 2
 WAITING = 3
+FOREVER = 3600.0
+"""Seconds that a place in the queue lasts: however slow the machine, a test decides when it ends."""
+
 ME, OTHER = "127.0.0.2", "127.0.0.3"
 
 
@@ -105,7 +108,7 @@ def busy(request: pytest.FixtureRequest) -> Iterator[Busy]:
     with ExitStack() as stack:
         book, go_on = Book(), threading.Event()
         shedding: Shedding[Any] = Shedding(
-            WaitBounds(PATIENCE, WAITING), ForwardedFields(proxies), book
+            WaitBounds(FOREVER, WAITING), ForwardedFields(proxies), book
         )
         clients = Clients(ClientBounds(exempt=proxies), book, shedding=shedding)
         made = Busy(0, shedding, clients, book, stack, go_on)
@@ -115,7 +118,7 @@ def busy(request: pytest.FixtureRequest) -> Iterator[Busy]:
             made.asked.append(path)
             environ["wsgi.input"].read()
             if path.startswith("/held"):
-                go_on.wait(PATIENCE)
+                go_on.wait()
             body = path.encode()
             start_response("200 OK", [("Content-Length", str(len(body)))])
             return [body]
@@ -238,7 +241,7 @@ def test_behind_a_trusted_proxy_each_client_counts_for_itself(busy: Busy) -> Non
 
 
 def test_all_addresses_of_an_ipv6_network_are_one_client() -> None:
-    shedding: Shedding[int] = Shedding(WaitBounds(PATIENCE, WAITING))
+    shedding: Shedding[int] = Shedding(WaitBounds(FOREVER, WAITING))
     for number in range(WAITING + 1):
         shedding.queue.add(shedding.client(f"2001:db8::{number:x}", {}), number)
 
@@ -304,13 +307,13 @@ def test_connections_that_were_turned_away_are_not_counted_as_open(busy: Busy) -
 def test_who_goes_on_sending_for_ever_is_hung_up_on() -> None:
     clock = Clock()
     book = Book()
-    shedding: Shedding[Any] = Shedding(WaitBounds(PATIENCE, WAITING), rejections=book)
+    shedding: Shedding[Any] = Shedding(WaitBounds(FOREVER, WAITING), rejections=book)
     clients = Clients(None, book, clock, shedding)
     go_on, held = threading.Event(), threading.Semaphore(0)
 
     def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:  # noqa: ANN401 - WSGI
         held.release()
-        go_on.wait(PATIENCE)
+        go_on.wait()
         start_response("200 OK", [])
         return []
 
