@@ -69,6 +69,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scopes", "limit"), CASES)
 def test_the_longest_grant_of_an_access_and_the_shortest_access_of_a_token_hold(
     compiled: Compile, now: datetime, scopes: list[str], limit: int | None

@@ -90,6 +90,7 @@ def test_a_token_without_the_claim_gets_nothing(compiled: Compile, now: datetime
     assert found is Why.NO_GRANT
 
 
+@pytest.mark.slow
 def test_a_large_table_decides_as_a_small_one_does(now: datetime) -> None:
     entries = "\n".join(f'    "{number}": team-{number}' for number in range(10_000))
     text = POLICY.replace('    "1342004": payments', f'    "1342004": payments\n{entries}', 1)

@@ -23,6 +23,8 @@ from .breaking import KNOWN, as_condition, involved, put, schema_of, sets_of
 from .refusing import called, of_claim, record, written_down
 from .test_wrong_values import errors, with_value
 
+pytestmark = pytest.mark.slow
+
 REFUSED = Path(__file__).parent / "refused"
 NAMES = [name for name in KNOWN if name != "generic"]
 ASCII = fully_matched(r"^[\x00-\x7f]*$")

@@ -116,6 +116,7 @@ def test_a_wrong_item_is_found_in_a_token_and_in_a_policy(name: str, path: Path)
         assert "impossible-value" in errors(name, condition), condition
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "at"), tuple(relations()))
 def test_a_broken_relation_is_found_in_a_policy(name: str, at: int) -> None:
     relation = known_schema(name).relations[at]
@@ -127,6 +128,7 @@ def test_a_broken_relation_is_found_in_a_policy(name: str, at: int) -> None:
         assert {"impossible-together", "impossible-value"} & set(said), condition
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "at"), tuple(relations()))
 def test_a_relation_that_rules_and_a_grant_break_together_is_found(name: str, at: int) -> None:
     relation = known_schema(name).relations[at]
@@ -139,6 +141,7 @@ def test_a_relation_that_rules_and_a_grant_break_together_is_found(name: str, at
         assert {"impossible-together", "impossible-value"} & set(said), (rules, paths)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "at"), tuple(relations()))
 def test_a_relation_that_holds_is_not_reported_behind_rules(name: str, at: int) -> None:
     relation = known_schema(name).relations[at]
@@ -150,6 +153,7 @@ def test_a_relation_that_holds_is_not_reported_behind_rules(name: str, at: int) 
             assert "impossible-together" not in said, (rules, paths)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "at"), tuple(relations()))
 def test_a_relation_that_holds_is_not_reported_in_a_policy(name: str, at: int) -> None:
     schema = known_schema(name)

@@ -209,6 +209,7 @@ def test_an_outcome_that_was_seen_is_never_impossible(house: Repository) -> None
     assert part.wanted == ("T", "F")
 
 
+@pytest.mark.slow
 def test_a_suite_may_ask_more_of_one_token_than_a_server_answers_at_once(
     house: Repository,
 ) -> None:

@@ -88,6 +88,7 @@ def conditions(schema: ClaimSchema) -> list[str]:
     return [*made[:3], *pair]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_what_coverage_and_mutants_propose_is_possible(house: Repository, name: str) -> None:
     asked = conditions(known_schema(name))

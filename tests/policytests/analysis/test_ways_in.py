@@ -128,6 +128,7 @@ def assert_exact(policy: Policy, way: WayIn) -> None:
         assert witness.access.resource.name != access.resource.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "action", "repository", "grants"),
     [

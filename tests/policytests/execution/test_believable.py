@@ -48,6 +48,7 @@ def test_every_reference_policy_is_asked() -> None:
     assert len(ASKED) >= len(list(POLICIES.iterdir())) - 1  # one may be of the proxy's new tags
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ASKED)
 def test_an_example_of_who_can_is_a_possible_token_that_gets_in(name: str) -> None:
     policy = policy_of(POLICIES / name)

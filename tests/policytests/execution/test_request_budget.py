@@ -1,5 +1,7 @@
 """S4: a case is decided within the steps that a server gives one request."""
 
+import pytest
+
 from tests.policytests.conftest import Repository
 
 GROUPS = ", ".join(f"acme/group-{number}" for number in range(100))
@@ -47,6 +49,7 @@ def policy(number: int, actions: str) -> str:
     return POLICY + "".join(COSTLY % (one, one, actions) for one in range(number))
 
 
+@pytest.mark.slow
 def test_s4_a_case_that_costs_a_server_too_much_is_no_success(house: Repository) -> None:
     """What is known from the cell before counts as if it were asked for the first time."""
     house.write("policy/policy.yaml", policy(70, "pull, push, delete") + CHEAP % "pull, push")

@@ -74,6 +74,7 @@ def test_a_suite_of_a_policy_that_does_not_ask_needs_none(house: Repository) -> 
     assert set(house.outcomes(text).values()) == {"passed"}
 
 
+@pytest.mark.slow
 def test_mutants_of_the_network_are_noticed(office: Repository) -> None:
     def survivors(text: str) -> list[str]:
         loaded = office.load(text, f"client: 192.0.2.9\n{SAMPLES}")
