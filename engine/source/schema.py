@@ -224,17 +224,20 @@ def _words(error: "ValidationError", what: str, node: Node) -> tuple[str, str, s
         case keyword if keyword in _SAYINGS:
             saying, hint = _SAYINGS[keyword]
             message = saying.format(what=what, value=_literal(value), got=got)
-            return "wrong-value", message, hint or _examples(error)
+            example = "" if keyword in _TOO_MANY else _examples(error)
+            return "wrong-value", message, hint or example
         case _:
             return "wrong-value", f"{what} is not valid here", _examples(error)
 
 
 _EMPTY: Final = ("{what} is empty", "an empty list never means all; name at least one")
 _LONG: Final = ("{what} is too long; at most {value}", "")
+_TOO_MANY: Final = frozenset({"maxItems", "maxProperties", "maxLength"})
+"""What examples of good values do not help with."""
 _SAYINGS: Final[dict[str, tuple[str, str]]] = {
     "const": ("{what} must be {value}", ""),
     "minItems": _EMPTY,
-    "minProperties": _EMPTY,
+    "minProperties": ("{what} is empty", "write an entry, or leave it out"),
     "minLength": ("{what} is empty", ""),
     "maxItems": _LONG,
     "maxProperties": _LONG,

@@ -90,12 +90,18 @@ def _quoted(line: str, number: int, column: int) -> YamlFault | None:
 
 
 def _flow(line: str, number: int, column: int) -> YamlFault | None:
-    """Find a `${` without quotes between brackets, where `{` begins a mapping."""
-    if line[max(column - 1, 0) : column + 1] != "${":
-        return None
-    return YamlFault(
-        number, column - 1, "`${...}` needs quotes between brackets", 'write "${claims.NAME}"'
-    )
+    """Find a bracket without quotes between brackets, where it begins a mapping or a list."""
+    before, sign = line[max(column - 1, 0) : column], line[column : column + 1]
+    if before + sign == "${":
+        return YamlFault(
+            number, column - 1, "`${...}` needs quotes between brackets", 'write "${claims.NAME}"'
+        )
+    if sign in ("[", "{") and before.isidentifier():
+        message = f"a text with `{sign}` needs quotes between brackets"
+        return YamlFault(
+            number, column, message, "quote the text, or write it in a line of its own"
+        )
+    return None
 
 
 def _beginning(lines: list[str], complaint: Complaint) -> YamlFault | None:

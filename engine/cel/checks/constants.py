@@ -13,6 +13,7 @@ from regauth.engine.cel.syntax.errors import CelError, Finding, FindingCode
 from regauth.engine.cel.syntax.nodes import (
     Binary,
     Comprehension,
+    Conditional,
     Constant,
     Has,
     Logic,
@@ -29,7 +30,10 @@ ALWAYS, NEVER = "this is always true", "this can never be true"
 
 def constant_conditions(program: Program, variables: Mapping[str, Type]) -> Iterator[Finding]:
     """Find the conditions of a program that have the same value for every request."""
+    chosen = _chosen(program.node)
     for part in program.parts:
+        if part.node in chosen:
+            continue
         if analysis.is_constant(part.node):
             yield from _constant(part.node, program)
         elif not all(analysis.equalities(part.node, {}).values()):
@@ -42,6 +46,17 @@ def constant_conditions(program: Program, variables: Mapping[str, Type]) -> Iter
                 yield _warn(node, message)
         elif isinstance(node, Has):
             yield from _has(node, variables, program)
+
+
+def _chosen(node: Node) -> set[Node]:
+    """Return the literals that a `? :` chooses between: `false` there is an answer."""
+    conditionals = (part for part in walk(node) if isinstance(part, Conditional))
+    return {
+        branch
+        for part in conditionals
+        for branch in (part.yes, part.no)
+        if isinstance(branch, Constant) and not isinstance(part.test, Constant)
+    }
 
 
 def _warn(node: Node, message: str, hint: str = "") -> Finding:

@@ -246,6 +246,8 @@ def test_an_unguarded_member_is_reported_once() -> None:
         ("claims.iat > 1 && !(claims.iat > 1)", "claims.iat > 1 && !(claims.iat > 1)", "this can never be true"),
         ("has(claims.sub)", "has(claims.sub)", "this is always true"),
         ("service in []", "service in []", "this can never be true"),
+        ("service == 'x' ? 1 == 2 : true", "1 == 2", "this can never be true"),
+        ("true ? false : service == 'x'", "true", "this is always true"),
     ],
 )  # fmt: skip
 def test_a_condition_that_does_not_depend_on_anything_is_reported(
@@ -266,6 +268,8 @@ def test_a_condition_that_does_not_depend_on_anything_is_reported(
         "has(custom.a) && has(custom.sub) || has(claims['kubernetes.io'].pod)",
         "claims.groups.all(custom, has(custom.sub))",
         "service != 'x' || service != 'x'",
+        "service == 'x' ? claims.sub == 'a' : false",
+        "service == 'x' ? true : claims.sub == 'a'",
     ],
 )
 def test_other_conditions_are_not(text: str) -> None:

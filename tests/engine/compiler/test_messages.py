@@ -133,6 +133,8 @@ def test_msg_06_quote_in_every_place_of_a_value(text: str, place: str) -> None:
          "separate the items with commas, and close with ]"),
         ("    x: {a: b", "the { that begins here is not closed, or a comma is missing in it",
          "separate the items with commas, and close with }"),
+        ("    x: {when: defs.t[claims.a]}", "a text with `[` needs quotes between brackets",
+         "quote the text, or write it in a line of its own"),
         ("    tags: [${claims.a}]", "`${...}` needs quotes between brackets",
          'write "${claims.NAME}"'),
         ("    tags: [v, ${claims.a}]", "`${...}` needs quotes between brackets",
