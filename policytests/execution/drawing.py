@@ -116,13 +116,17 @@ def _anchor(trace: Trace, text: str) -> int:
 def _show(trace: Trace) -> str | None:
     """Return a part's value as text, or None for a literal."""
     if trace.error is not None:
-        return f"error: {trace.error}"[:MAX_VALUE]
+        return _cut(f"error: {trace.error.message}")
     if isinstance(trace.value, Mapping) or _CONSTANT.match(trace.text):
         return None
     try:
         shown = json.dumps(trace.value, ensure_ascii=False)
     except (TypeError, ValueError):
         shown = str(trace.value)
+    return _cut(shown)
+
+
+def _cut(shown: str) -> str:
     return shown if len(shown) <= MAX_VALUE else f"{shown[: MAX_VALUE - 1]}…"
 
 

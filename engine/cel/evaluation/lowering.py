@@ -50,6 +50,8 @@ Closure: TypeAlias = shapes.Closure
 
 
 _SHORT_PATH: Final = 3
+_CLIENT: Final = "client"
+"""The variable that can be unknown at run time: the address that a request comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +91,17 @@ def _name(node: Name, scope: NameBindings) -> Closure:
         try:
             return frame[key]
         except KeyError:
-            raise CelError(
-                CelErrorCode.UNBOUND,
-                f"the variable '{node.name}' has no value here",
-                node.start,
-                node.end,
-            ) from None
+            code, message = _unbound(node.name)
+            raise CelError(code, message, node.start, node.end) from None
 
     return name
+
+
+def _unbound(name: str) -> tuple[CelErrorCode, str]:
+    """Return what it means that a variable has no value; an address may be unknown."""
+    if name == _CLIENT:
+        return CelErrorCode.UNKNOWN_CLIENT, "the address of the client is not known"
+    return CelErrorCode.UNBOUND, f"the variable '{name}' has no value here"
 
 
 def _select(node: Select, scope: NameBindings) -> Closure:

@@ -56,6 +56,7 @@ class CelErrorCode(StrEnum):
     ARGUMENT = "bad-argument"
     LIMIT = "limit-exceeded"
     UNBOUND = "unbound-variable"
+    UNKNOWN_CLIENT = "unknown-client"
     INTERNAL = "internal"
 
 

@@ -90,6 +90,16 @@ def test_an_unknown_client_is_an_error_and_a_known_one_is_in_networks_or_not(
     assert why(compiled(POLICY), now, address, scope) == (wanted, errors)
 
 
+def test_an_unknown_client_has_an_error_of_its_own() -> None:
+    declarations = Declarations({"client": ADDRESS})
+    program = compile_expression('client.inNetwork("10.0.0.0/8")', declarations, BOOL).program
+    assert program is not None
+    with pytest.raises(CelError) as caught:
+        program.evaluate({})
+    assert caught.value.code == "unknown-client"
+    assert caught.value.message == "the address of the client is not known"
+
+
 def test_what_decides_without_the_client_decides(compiled: Compile, now: datetime) -> None:
     assert why(compiled(POLICY), now, "", "c/x:pull", "red") == (Why.GRANTED, 0)
 
