@@ -22,7 +22,7 @@ import pytest
 from regauth.servers.configuration.settings import HostName
 from regauth.servers.setup import sample
 from tests.forkserver.programs import forked
-from tests.servers.conftest import folder, provider, start
+from tests.servers.conftest import folder, initialized, provider, start
 from tests.servers.desk import basic
 from tests.servers.hosting import HOSTS
 from tests.servers.local_http import Answer, Provider
@@ -31,7 +31,7 @@ from tests.servers.proxy.standing import plain, registry
 
 from .expressions import Scrape, asked
 
-__all__ = ["folder", "provider", "start"]
+__all__ = ["folder", "initialized", "provider", "start"]
 
 SERVICE = "registry.example.com"
 SCOPE = "repository:acme/app:pull,push"
