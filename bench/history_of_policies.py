@@ -6,7 +6,8 @@ What the prover says of every change of a policy in this repository's history.
 Every commit up to the revision (HEAD) that changed a YAML file with providers and grants is asked
 about in both directions: does the change give access, does it take some.  It prints how many are
 proved, how many have a witness, and each that is not excluded, with the reason.  A version that the
-compiler of today refuses is counted and skipped.  It ends with 1 if one is not excluded.
+compiler of today refuses is counted and skipped.  It ends with 1 if one is not excluded that is not
+among those that `EXPLAINED` knows.
 """
 
 import subprocess
@@ -18,6 +19,13 @@ from pathlib import PurePosixPath
 from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.policy.policy import Policy
 from regauth.policytests.proofs import Question, Status, more_access
+
+EXPLAINED = {
+    # `replace` of a claim and `replace` of its lower case are two texts made of one claim.  That
+    # they are equal where neither changes anything is no question about one text.
+    ("7afd8c815", "tests/engine/compiler/cases/pattern-brace-in-string.yaml", "lost"),
+}
+"""Changes that are not excluded, and why: commit, file and direction."""
 
 MARKS = ("\nproviders:", "\ngrants:")
 
@@ -59,6 +67,7 @@ def policy_of(commit: str, name: str) -> Policy | None:
 def main() -> None:
     """Ask about every change."""
     counted: Counter[str] = Counter()
+    unexplained = 0
     for commit, name in changed(sys.argv[1] if len(sys.argv) > 1 else "HEAD"):
         if not (text_of(commit, name) and text_of(f"{commit}^", name)):
             continue
@@ -70,10 +79,13 @@ def main() -> None:
             answer = more_access(Question(one, bound, first=True))
             counted[answer.status.value] += 1
             print(f"{commit[:9]} {name}: {what}: {answer.status.value}, {answer.about.value}")
-            for unknown in answer.unknown if answer.status is Status.UNKNOWN else ():
-                print(f"    {unknown}")
+            if answer.status is Status.UNKNOWN:
+                is_explained = (commit[:9], name, what) in EXPLAINED
+                unexplained += not is_explained
+                for unknown in answer.unknown:
+                    print(f"    {unknown}{' (explained)' if is_explained else ''}")
     print(", ".join(f"{count} {what}" for what, count in sorted(counted.items())))
-    sys.exit(1 if counted[Status.UNKNOWN.value] else 0)
+    sys.exit(1 if unexplained else 0)
 
 
 if __name__ == "__main__":

@@ -67,6 +67,9 @@ def _ways(
     asked = f"{access.action} {written}"
     if not found.ways and not found.unknown:
         yield f"nobody can {asked} at {service}: proved for every token of the claim schemas"
+        rest = written.removeprefix(f"{service}/")
+        if rest != written:
+            yield f"  policies name repositories without the registry's host; ask about {rest}"
     for way in found.ways:
         yield from _way(policy, way, access, asked, service)
     for unknown in found.unknown:

@@ -203,6 +203,26 @@ a token of github can push acme/app at registry.example.com, by push-own (policy
         )
 
 
+def test_who_can_says_what_to_ask_about_instead_of_a_name_with_the_host(house: Repository) -> None:
+    done = run(house.root, "who-can", "push", "registry.example.com/acme/app")
+
+    assert done.stdout.startswith("nobody can push registry.example.com/acme/app at")
+    assert done.stdout.endswith("without the registry's host; ask about acme/app\n")
+
+
+def test_who_can_says_whether_the_tag_must_be_new(house: Repository, repository: Path) -> None:
+    policy = str(repository / "policy" / "proxy-tags")
+    said = {
+        state: run(house.root, "who-can", "push", f"acme/app:v1{state}", "--policy", policy).stdout
+        for state in ("", "=existing", "=new")
+    }
+
+    assert "the tag does not exist yet" in said[""]
+    assert said["=existing"].startswith("nobody can push acme/app:v1=existing at")
+    assert said["=new"].startswith("a token of github can push acme/app:v1=new at")
+    assert "exist yet" not in said["=new"]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
