@@ -16,7 +16,7 @@ from typing import Final
 from regauth.engine.access.outcomes import Decision, Identity, Reason, Refusal, Verdict, Why
 from regauth.engine.access.references import TagState, is_tag
 from regauth.engine.access.scope import Access
-from regauth.engine.cel import Trace
+from regauth.engine.cel import Trace, failing_atoms
 from regauth.engine.decisions.authentication import CHECKS, Authenticated, identify, rule_variables
 from regauth.engine.decisions.decide import Match, Request, creates_tag, decide
 from regauth.engine.decisions.exchange import Credentials, Keys, NeedKeys, anonymous, login
@@ -84,7 +84,8 @@ class AccessSteps:
     """
     How many statements the index left out: their literals fit not the claims or not the name.
 
-    Where no grant allows the access, grants that are about it are told, and count here no more.
+    Where no grant allows the access, `MAX_MISSED` of those grants that are about it are told all
+    the same, and do not count here.
     """
 
 
@@ -99,6 +100,13 @@ class Explanation:
 
 
 Explaining = Generator[NeedKeys, Keys, Explanation]
+
+MAX_MISSED: Final = 10
+"""
+Grants told of an access that no grant allows, though the claims alone rule them out.
+
+Those come first whose conditions the fewest parts keep from matching.
+"""
 
 _BEFORE_CLAIMS: Final = (
     ("service", (Reason.UNKNOWN_SERVICE,)),
@@ -235,11 +243,9 @@ def _statements(request: Request, verdict: Verdict) -> tuple[StatementStep, ...]
     if verdict.why is Why.NO_GRANT:
         # The grant that somebody misses is often one that the claims alone rule out.
         known = {id(one) for one in candidates}
-        candidates += [
-            one
-            for one in request.all_grants
-            if id(one) not in known and _is_about(request, one, access)
-        ]
+        missed = (one for one in request.all_grants if id(one) not in known)
+        about = [one for one in missed if _is_about(request, one, access)]
+        candidates += sorted(about, key=lambda one: _failing(request, one))[:MAX_MISSED]
     return tuple(_statement(request, statement, access) for statement in candidates)
 
 
@@ -247,6 +253,11 @@ def _is_about(request: Request, grant: Statement, access: Access) -> bool:
     """Tell whether a grant would give an access, were it not for its condition and its tags."""
     request.see(access)
     return not request.mismatch(grant, access) and request.named(grant, access) is True
+
+
+def _failing(request: Request, grant: Statement) -> int:
+    """Count the parts of a grant's condition that keep it from matching."""
+    return 0 if grant.when is None else len(failing_atoms(grant.when, request.variables))
 
 
 def _statement(request: Request, statement: Statement, access: Access) -> StatementStep:

@@ -75,9 +75,10 @@ def told(
         token: str | None = None,
         available: bool = True,
         anonymous: bool = False,
+        text: str = POLICY,
         **claims: object,
     ) -> Explanation:
-        policy = compiled(POLICY)
+        policy = compiled(text)
         expires = int((now + timedelta(minutes=5)).timestamp())
         merged = {
             name: v for name, v in {**CLAIMS, "exp": expires, **claims}.items() if v is not None
@@ -163,6 +164,22 @@ def test_a_grant_that_the_claims_rule_out_is_told_where_no_other_allows(
     assert "claims.ref  =>  'refs/heads/x'" in text
     assert [step.name for step in second.statements] == []
     assert second.ruled_out == 3
+
+
+def test_of_many_grants_that_the_claims_rule_out_the_nearest_are_told(
+    told: Callable[..., Explanation],
+) -> None:
+    far = "".join(
+        f"  - {{name: far-{number}, repositories: [acme/app], actions: [push],\n"
+        f"     when: claims.ref == 'refs/heads/{number}' && claims.actor == 'nobody'}}\n"
+        for number in range(20)
+    )
+    text = POLICY.replace("grants:\n", f"grants:\n{far}", 1)
+    [access] = told("repository:acme/app:push", text=text, ref="refs/heads/x").accesses
+
+    found = [step.name for step in access.statements]
+    assert found == ["push", *(f"far-{number}" for number in range(9))]
+    assert len(found) + access.ruled_out == 23
 
 
 @pytest.mark.parametrize(
