@@ -9,7 +9,7 @@ What is only known of an issuer counts here like what it guarantees: a suite wit
 issuer is not known to make is refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from regauth.engine.issuers import ClaimSchema
@@ -70,7 +70,7 @@ def make_with(
     spec, provider = sample.spec, sample.provider
     if provider is None or spec.forge is not None or spec.impossible is not None:
         return None
-    if "~" in spec.name:
+    if "~" in spec.name or _is_never_absent(provider.claims, without):
         return None
     made = _make(sample, spec, changed, without)
     if made is None:
@@ -91,6 +91,12 @@ def make_with(
     more = {name: followed.claims[name] for name in sorted(freed) if name in followed.claims}
     made = _make(sample, spec, merge(more, changed), (*without, *gone))
     return made if made is not None and is_possible(provider.claims, made.claims) else None
+
+
+def _is_never_absent(schema: ClaimSchema, without: Sequence[str]) -> bool:
+    """Whether each token of an issuer has one of some claims."""
+    found = (claim for claim in schema.claims.values() if claim.name in without)
+    return any(claim.always and len(claim.path) == 1 for claim in found)
 
 
 def _make(

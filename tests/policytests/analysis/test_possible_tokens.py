@@ -15,7 +15,7 @@ from regauth.engine.issuers import ClaimSchema, coherent
 from regauth.engine.policy.policy import Provider
 from regauth.engine.source.problems import Location
 from regauth.policytests.analysis.possible import Maker, make
-from regauth.policytests.analysis.variations import Variation
+from regauth.policytests.analysis.variations import ABSENT, Variation
 from regauth.policytests.execution.run import SuiteError
 from regauth.policytests.tokens.coherence import contradictions, is_possible
 from regauth.policytests.tokens.issuing import claims_of
@@ -106,8 +106,11 @@ tokens:
     )
     assert proposals, said
     tokens = "".join(f"  p{at}: {one}\n" for at, one in enumerate(proposals))
+    always = {claim.name for claim in known_schema(name).claims.values() if claim.always}
     for one in proposals:
-        assert isinstance(yaml.safe_load(one), dict)
+        token = yaml.safe_load(one)
+        assert isinstance(token, dict)
+        assert always.isdisjoint(token.get("without", ())), one
     grid = "".join(f"      p{at} a0 A\n" for at in range(len(proposals))) or "      main a0 A\n"
     test = f"tests:\n  - name: grid\n    grid: |\n      token repository pull\n{grid}"
     try:
@@ -130,3 +133,9 @@ def test_a_maker_makes_a_variation_once_and_of_each_sample_its_own(house: Reposi
     assert maker.make(main, Variation(("ref",), "refs/heads/x")) is made
     assert maker.make(lab, ref) == make(lab, ref) != made
     assert maker.make(main, Variation(("repository_owner_id",), "x y")) is None
+
+
+def test_no_token_lacks_what_every_token_has(house: Repository) -> None:
+    main = house.load(GRID).evaluation.linked.samples["main"]
+    assert make(main, Variation(("ref",), ABSENT)) is None
+    assert make(main, Variation(("environment",), ABSENT)) is not None
