@@ -118,11 +118,13 @@ class _Product:
 
     def __init__(self, languages: Sequence[Language], wanted: int) -> None:
         self._wanted = wanted
-        self._listing = [one for one in languages if one.texts is not None]
+        self._listing: dict[str, list[Language]] = {}
+        for one in languages:
+            for text in one.texts or ():
+                self._listing.setdefault(text, []).append(one)
         self._others = [one for one in languages if one.texts is None]
         machines = [one.automaton for one in self._others]
-        texts = sorted({text for one in self._listing for text in one.texts or ()})
-        self._trie, self._ends = _trie(texts)
+        self._trie, self._ends = _trie(sorted(self._listing))
         self._machines = [*machines, self._trie]
         self._stretches = _stretches(self._machines, wanted)
         self._tables = [_table(machine, self._stretches) for machine in self._machines]
@@ -163,7 +165,7 @@ class _Product:
         ]
         text = self._ends.get(state[-1])
         if text is not None:
-            found += [one for one in self._listing if text in (one.texts or ())]
+            found += self._listing[text]
         return frozenset(found)
 
     def visit(self) -> None:

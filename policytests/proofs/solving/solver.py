@@ -64,18 +64,19 @@ class Solver:
 
         Where all of them are false just now, no more choices are taken back than it needs.
         """
-        self._steps.take(1)
+        unique = dict.fromkeys(literals)
+        self._steps.take(1 + len(unique) // 16)
         clause: list[int] = []
         values, levels = self._values, self._levels
         refuted = bool(self._limits)
-        for literal in dict.fromkeys(literals):
+        for literal in unique:
             variable = abs(literal)
             value = values[variable] if literal > 0 else -values[variable]
             if value and not levels[variable]:
                 if value == 1:
                     return
                 continue
-            if -literal in clause:
+            if -literal in unique:
                 return
             refuted = refuted and value == -1
             clause.append(literal)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from regauth.policytests.proofs.budget import spend
 from regauth.policytests.proofs.logic.atoms import (
     Applied,
     Fits,
@@ -120,6 +121,7 @@ class Wording:
             self._left -= 1
             if self._left < 0:
                 return False
+            spend(1 + len(self.chosen))
             self._found[root] = value
             if self._is_good(last=False) and self._assign(rest):
                 return True
