@@ -41,8 +41,8 @@ STEPS: Final = 300_000
 _GIVEN: Final = ("iss", "aud", "iat", "nbf", "exp")
 """Claims that stay as the prover has chosen them."""
 
-_NOBODY: Final = re.compile(r"(?<![A-Za-z0-9])0(?![A-Za-z0-9])", re.ASCII)
-"""What the prover calls what has no name: `refs/heads/0`."""
+_NOBODY: Final = re.compile(r"(?<![A-Za-z0-9])0(?![A-Za-z0-9])|(?<=/)\Z", re.ASCII)
+"""What the prover calls what has no name: `refs/heads/0`, or `refs/heads/`."""
 
 _WORDS: Final = ("app", "other", "shared")
 """Names of a repository; the policies may allow one of them before and after."""
@@ -88,7 +88,7 @@ def believable(
 def _possible(
     witness: Witness, new: Policy, bound: Policy, assumptions: Sequence[Assumption]
 ) -> Witness | None:
-    """Return a witness by the same grant among the tokens that the issuer is known to make."""
+    """Return a witness of the same grant and action by a token that its issuer makes."""
     if is_possible(new.providers[witness.provider].claims, witness.claims):
         return None
     question = Question(
@@ -98,11 +98,12 @@ def _possible(
         tuple(assumptions),
         steps=STEPS,
         at=witness.now,
-        first=True,
         grants=frozenset({witness.source}),
     )
     for other in more_access(question).witnesses:
-        if other.provider == witness.provider and not other.session and other.now == other.at:
+        is_of_action = other.access.action == witness.access.action
+        is_of_provider = other.provider == witness.provider and not other.session
+        if is_of_action and is_of_provider and other.now == other.at:
             return _Search(other, new, bound, assumptions).found()
     return None
 

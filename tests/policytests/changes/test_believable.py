@@ -51,6 +51,7 @@ def test_each_witness_is_a_possible_token_and_shows_the_change(
     found = gained(base, head)
 
     assert found
+    assert len({(one.source, one.access.action) for one in found}) == len(found)
     for one in found:
         provider = head.providers[one.provider]
         asked = Asked(one.claims, one.service, one.access, one.now, one.at)
