@@ -7,7 +7,7 @@ they hold.  Not here: reading them from a schema (`reading`), and what a contrad
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 import re2
@@ -277,6 +277,11 @@ class Relation:
     guaranteed: bool = False
     usual: bool = False
     source: str = ""
+    condition_paths: frozenset[Path] = field(init=False, repr=False, compare=False)
+    """The claims that `when` is about."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "condition_paths", frozenset(path for path, _ in self.when))
 
     @property
     def certainty(self) -> int:

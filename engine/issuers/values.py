@@ -56,6 +56,9 @@ class Values:
     def can_equal(self, value: object) -> bool:
         """Whether the claim can be just this value."""
         if self.enum:
+            if type(value) is str:
+                return value in self.enum
+            # 1 and true are equal to Python, and two values to an issuer.
             return any(type(one) is type(value) and one == value for one in self.enum)
         return not self.pattern or not isinstance(value, str) or _fits(self.pattern, value)
 

@@ -10,7 +10,7 @@ must say nothing.  A caller with many questions bounds them together with `allow
 """
 
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -94,16 +94,19 @@ class Nfa:
     moves: tuple[Moves, ...]
 
     def __contains__(self, text: object) -> bool:
-        states = self.starts
+        states: Collection[int] = self.starts
         for character in str(text):
             point = ord(character)
-            states = frozenset(
-                to
-                for state in states
-                for found, to in self.moves[state]
-                if any(low <= point <= high for low, high in found)
-            )
-        return bool(states & self.ends)
+            reached = set()
+            for state in states:
+                for found, to in self.moves[state]:
+                    for low, high in found:
+                        if low <= point <= high:
+                            reached.add(to)
+            if not reached:
+                return False
+            states = reached
+        return not self.ends.isdisjoint(states)
 
     def beginnings(self) -> list[str]:
         """Return how the texts begin, each as far as one character follows another for certain."""

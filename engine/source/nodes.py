@@ -204,6 +204,8 @@ def _check_events(text: str, file: str, problems: Problems) -> bool:
     good = True
     try:
         for event in yaml.parse(text, _Loader):
+            if type(event) is yaml.ScalarEvent and event.anchor is None and event.tag is None:
+                continue  # most events; no scalar changes the depth
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             documents += isinstance(event, yaml.DocumentStartEvent)

@@ -41,6 +41,8 @@ def check_folders(
     try:
         checked = _Checked()
         policies = list(_compiled(folders, checked))
+        if proving is None:
+            policies.clear()  # while they are there, the first collection looks at all of them
     finally:
         if collecting:
             gc.enable()

@@ -10,7 +10,7 @@ reported together.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar, Final
 
 from regauth.engine.cel.evaluation.program import Program
 from regauth.engine.cel.library.functions import FUNCTIONS
@@ -104,6 +104,9 @@ def check_node(node: Node, declarations: Declarations, expected: Type = DYN) -> 
     return Checked(result, tuple(checker.findings))
 
 
+_CONSTANTS: Final[Mapping[type, Type]] = {bool: BOOL, int: INT, float: DOUBLE, str: STRING}
+
+
 class _Checker:
     def __init__(self, declarations: Declarations) -> None:
         self._declared = declarations
@@ -113,24 +116,9 @@ class _Checker:
         self.findings: list[Finding] = []
         self._unguarded: set[Path] = set()
         self._nulls: set[Path] = set()
-        self._checks: dict[type, Callable[[Any, _NodeContext], Type]] = {
-            Constant: self._constant,
-            Name: self._name,
-            Select: self._select,
-            Index: self._index,
-            ListLiteral: self._list,
-            Table: self._table,
-            Unary: self._unary,
-            Binary: self._binary,
-            Logic: self._logic,
-            Conditional: self._conditional,
-            Call: self._call,
-            Has: self._has,
-            Comprehension: self._comprehension,
-        }
 
     def type_of(self, node: Node, place: _NodeContext) -> Type:
-        return self._checks[type(node)](node, place)
+        return self._checks[type(node)](self, node, place)
 
     def _report(self, finding: Finding) -> Type:
         self.findings.append(finding)
@@ -175,8 +163,7 @@ class _Checker:
     # Names and members
 
     def _constant(self, node: Constant, _place: _NodeContext) -> Type:
-        types: dict[type, Type] = {bool: BOOL, int: INT, float: DOUBLE, str: STRING}
-        return types.get(type(node.value), NULL)
+        return _CONSTANTS.get(type(node.value), NULL)
 
     def _name(self, node: Name, place: _NodeContext) -> Type:
         if node.name in place.local:
@@ -418,6 +405,22 @@ class _Checker:
             return BOOL
         known = proven(node.body, self._definitions, value=True)
         return ListType(self.type_of(node.transform, replace(inner, present=inner.present | known)))
+
+    _checks: ClassVar[dict[type, Callable[["_Checker", Any, _NodeContext], Type]]] = {
+        Constant: _constant,
+        Name: _name,
+        Select: _select,
+        Index: _index,
+        ListLiteral: _list,
+        Table: _table,
+        Unary: _unary,
+        Binary: _binary,
+        Logic: _logic,
+        Conditional: _conditional,
+        Call: _call,
+        Has: _has,
+        Comprehension: _comprehension,
+    }
 
 
 def _results(function: Function, given: tuple[Type, ...]) -> set[Type]:

@@ -80,10 +80,9 @@ def _constant(node: Node, program: Program) -> Iterator[Finding]:
 def _logic(node: Logic, known: Mapping[str, analysis.Equalities]) -> str:
     """Say whether operands make `&&` never true or `||` always true; empty for neither."""
     message = NEVER if node.operator == "&&" else ALWAYS
-    texts = {unparse(operand) for operand in node.operands}
-    for operand in node.operands:
-        if isinstance(operand, Unary) and unparse(operand.operand) in texts:
-            return message
+    negated = {unparse(one.operand) for one in node.operands if isinstance(one, Unary)}
+    if negated and not negated.isdisjoint(map(unparse, node.operands)):
+        return message
     if node.operator == "&&":
         return NEVER if _contradicts(node, known) else ""
     return ALWAYS if _excludes_nothing(node) else ""
@@ -92,6 +91,8 @@ def _logic(node: Logic, known: Mapping[str, analysis.Equalities]) -> str:
 def _contradicts(node: Logic, known: Mapping[str, analysis.Equalities]) -> bool:
     """Whether two operands ask the same value to equal different strings."""
     whole = analysis.equalities(node, known)
+    if all(whole.values()):
+        return False
     parts = [analysis.equalities(operand, known) for operand in node.operands]
     return any(
         not texts and all(part.get(path, texts or {""}) for part in parts)

@@ -61,6 +61,8 @@ def unguarded_lookups(program: Program, beside: Iterable[Program] = ()) -> Itera
         program: The expression.
         beside: Conditions that hold wherever its value matters.
     """
+    if not program.definitions:  # tables are definitions
+        return
     known = _NONE.union(*(_proven(one.node, one.definitions, value=True) for one in beside))
     yield from _LookupWalk(program, "").over(program.node, known)
 

@@ -8,6 +8,7 @@ checked tree.  Not here: the checks (`checking`).
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import islice
 from typing import Any
 
 from regauth.engine.cel.library.types import Type
@@ -185,4 +186,8 @@ def make(text: str, node: Node, result: Type, definitions: Mapping[str, Program]
 
 def too_large(program: Program) -> bool:
     """Whether a program is over the bounds that hold with its definitions written out."""
+    # It has no more levels than nodes.
+    few = limits.EXPANDED_LEVELS
+    if not program.definitions and sum(1 for _ in islice(walk(program.node), few + 1)) <= few:
+        return False
     return program.size > limits.EXPANDED_NODES or program.depth > limits.EXPANDED_LEVELS

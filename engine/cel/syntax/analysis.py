@@ -49,6 +49,12 @@ def references(node: Node, bound: frozenset[str] = frozenset()) -> Iterator[Path
 
     The path of a definition is `("defs", NAME)`; macro variables are not variables.
     """
+    found: list[Path] = []
+    _add_references(node, bound, found)
+    return iter(found)
+
+
+def _add_references(node: Node, bound: frozenset[str], found: list[Path]) -> None:
     path = path_of(node)
     if isinstance(node, Has):
         # What is asked for is read, even if it is not there.
@@ -56,17 +62,16 @@ def references(node: Node, bound: frozenset[str] = frozenset()) -> Iterator[Path
         path = None if operand is None else (*operand, node.field)
     if path is not None:
         if path[0] not in bound:
-            yield path[:2] if path[0] == DEFINITIONS else path
-        return
-    if isinstance(node, Comprehension):
-        yield from references(node.source, bound)
+            found.append(path[:2] if path[0] == DEFINITIONS else path)
+    elif isinstance(node, Comprehension):
+        _add_references(node.source, bound, found)
         inner = bound | {node.variable}
-        yield from references(node.body, inner)
+        _add_references(node.body, inner, found)
         if node.transform is not None:
-            yield from references(node.transform, inner)
-        return
-    for child in children(node):
-        yield from references(child, bound)
+            _add_references(node.transform, inner, found)
+    else:
+        for child in children(node):
+            _add_references(child, bound, found)
 
 
 def equalities(node: Node, definitions: Mapping[str, Equalities]) -> Equalities:

@@ -8,9 +8,9 @@ A tree may be rebuilt with `dataclasses.replace`, checked and lowered again; pos
 where the parts came from.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 from typing import Literal as OneOf
 
 
@@ -171,33 +171,53 @@ DEFINITIONS: Final = "defs"
 
 def children(node: Node) -> tuple[Node, ...]:
     """Give the direct parts of a node, left to right."""
-    match node:
-        case Constant() | Name() | Table():
-            return ()
-        case Select() | Has() | Unary():
-            return (node.operand,)
-        case Index():
-            return (node.operand, node.index)
-        case ListLiteral():
-            return node.items
-        case Binary():
-            return (node.left, node.right)
-        case Logic():
-            return node.operands
-        case Conditional():
-            return (node.test, node.yes, node.no)
-        case Call():
-            return node.arguments if node.target is None else (node.target, *node.arguments)
-        case Comprehension():
-            last = () if node.transform is None else (node.transform,)
-            return (node.source, node.body, *last)
+    return _CHILDREN[type(node)](node)
+
+
+def _none(_: Constant | Name | Table) -> tuple[Node, ...]:
+    return ()
+
+
+def _operand(node: Select | Has | Unary) -> tuple[Node, ...]:
+    return (node.operand,)
+
+
+def _of_call(node: Call) -> tuple[Node, ...]:
+    return node.arguments if node.target is None else (node.target, *node.arguments)
+
+
+def _of_comprehension(node: Comprehension) -> tuple[Node, ...]:
+    last = () if node.transform is None else (node.transform,)
+    return (node.source, node.body, *last)
+
+
+# A table, because each check and each lint walks every expression.
+_CHILDREN: Final[dict[type, Callable[[Any], tuple[Node, ...]]]] = {
+    Constant: _none,
+    Name: _none,
+    Table: _none,
+    Select: _operand,
+    Has: _operand,
+    Unary: _operand,
+    Index: lambda node: (node.operand, node.index),
+    ListLiteral: lambda node: node.items,
+    Binary: lambda node: (node.left, node.right),
+    Logic: lambda node: node.operands,
+    Conditional: lambda node: (node.test, node.yes, node.no),
+    Call: _of_call,
+    Comprehension: _of_comprehension,
+}
 
 
 def walk(node: Node) -> Iterator[Node]:
     """Give a node and everything below it, each before its parts."""
-    yield node
-    for child in children(node):
-        yield from walk(child)
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        below = _CHILDREN[type(one)](one)
+        if below:
+            waiting.extend(reversed(below))
 
 
 def path_of(node: Node) -> tuple[str, ...] | None:
@@ -207,22 +227,22 @@ def path_of(node: Node) -> tuple[str, ...] | None:
     `claims["kubernetes.io"].namespace` is `("claims", "kubernetes.io", "namespace")`.
     """
     fields: list[str] = []
-    while True:
-        match node:
-            case Name():
-                return (node.name, *reversed(fields))
-            case Select():
-                fields.append(node.field)
-                node = node.operand
-            case Index(index=Constant(value=str(key))):
-                fields.append(key)
-                node = node.operand
-            case _:
+    while type(node) is not Name:
+        if type(node) is Select:
+            fields.append(node.field)
+        elif type(node) is Index and type(node.index) is Constant:
+            key = node.index.value
+            if not isinstance(key, str):
                 return None
+            fields.append(key)
+        else:
+            return None
+        node = node.operand
+    return (node.name, *reversed(fields))
 
 
 def definition_of(node: Node) -> str | None:
     """Give NAME of a reference `defs.NAME`, or None for anything else."""
-    if isinstance(node, Select) and isinstance(node.operand, Name):
+    if type(node) is Select and type(node.operand) is Name:
         return node.field if node.operand.name == DEFINITIONS else None
     return None

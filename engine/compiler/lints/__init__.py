@@ -217,7 +217,7 @@ def _with_definitions(
 ) -> Iterator[tuple[ScalarNode, Condition]]:
     if isinstance(node, ScalarNode):
         yield node, condition
-    for part, admits in condition.parts():
+    for part, admits in condition.parts:
         name = definition_of(part)
         if name is None or name in used or name not in policy.definitions:
             continue

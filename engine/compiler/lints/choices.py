@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from regauth.engine.cel.syntax.nodes import (
-    Binary,
-    Call,
     Constant,
     ListLiteral,
     Logic,
@@ -23,11 +21,10 @@ from regauth.engine.cel.syntax.nodes import (
 from regauth.engine.issuers import Claim
 from regauth.engine.source.problems import Severity
 
-from .conjunctions import said_by
+from .conjunctions import said_in
 from .operands import written
 from .subject import Condition, LintFinding, Path
 
-_TESTS: Final = frozenset({"startsWith", "endsWith", "contains", "matches"})
 _ANY_BRANCH: Final = "@refs/heads/"
 """What a prefix of a workflow's file ends with, or begins to, that leaves the ref open."""
 _WHOLE: Final = ("refs/heads/", "refs/tags/")
@@ -40,24 +37,9 @@ _BESIDE_ENVIRONMENT: Final = frozenset(
 """Claims by which a condition asks for more than the name of an environment."""
 
 
-def _compared(condition: Condition) -> Iterator[tuple[Node, Claim, Node, str, bool | None]]:
-    """Yield each test of a claim: the part, the claim, its other side, how, and what it admits."""
-    for part, admits in condition.parts():
-        if isinstance(part, Binary) and part.operator in ("==", "in"):
-            for side, other in ((part.left, part.right), (part.right, part.left)):
-                claim = condition.claim(side)
-                if claim is not None:
-                    yield part, claim, other, part.operator, admits
-                    break
-        elif isinstance(part, Call) and part.function in _TESTS and part.target is not None:
-            claim = condition.claim(part.target)
-            if claim is not None and part.arguments:
-                yield part, claim, part.arguments[0], part.function, admits
-
-
 def chosen_by_strangers(condition: Condition) -> Iterator[LintFinding]:
     """A value that people choose who have no rights in the workload."""
-    for part, claim, _, _, admits in _compared(condition):
+    for part, claim, _, _, admits in condition.tests:
         if admits and claim.chosen_by == "strangers":
             name = ".".join(claim.path)
             yield LintFinding(
@@ -70,7 +52,7 @@ def chosen_by_strangers(condition: Condition) -> Iterator[LintFinding]:
 
 def open_ref(condition: Condition) -> Iterator[LintFinding]:
     """A test of a workflow's file that any ref of its repository passes."""
-    for part, claim, other, how, admits in _compared(condition):
+    for part, claim, other, how, admits in condition.tests:
         if not admits or how not in ("startsWith", "contains") or not names_file(claim):
             continue
         text = other.value if isinstance(other, Constant) else None
@@ -113,7 +95,7 @@ def _pins_commit(claim: Claim, condition: Condition) -> bool:
 
 def ambiguous_name(condition: Condition) -> Iterator[LintFinding]:
     """A name that does not say by itself what it is a name of."""
-    for part, claim, other, _, admits in _compared(condition):
+    for part, claim, other, _, admits in condition.tests:
         if not admits or claim.needs is None or not _is_literal(other):
             continue
         needed = [("claims", *path) for path in claim.needs.claims]
@@ -130,7 +112,7 @@ def ambiguous_name(condition: Condition) -> Iterator[LintFinding]:
 
 def loose_ref(condition: Condition) -> Iterator[LintFinding]:
     """A part of a ref's name: others can have branches and tags whose names hold it."""
-    for part, claim, other, how, admits in _compared(condition):
+    for part, claim, other, how, admits in condition.tests:
         text = other.value if isinstance(other, Constant) else None
         if not admits or not isinstance(text, str):
             continue
@@ -174,7 +156,7 @@ def _ends_in_branch(text: str, claim: Claim, condition: Condition) -> bool:
 
 def short_name(condition: Condition) -> Iterator[LintFinding]:
     """A whole ref where the claim has the name alone."""
-    for part, claim, other, how, admits in _compared(condition):
+    for part, claim, other, how, admits in condition.tests:
         items = other.items if isinstance(other, ListLiteral) else (other,)
         texts = [one.value for one in items if isinstance(one, Constant)]
         if admits is None or how not in ("==", "in", "startsWith") or not _is_short(claim):
@@ -205,7 +187,7 @@ def _is_short(claim: Claim) -> bool:
 
 def loose_subject(condition: Condition) -> Iterator[LintFinding]:
     """A part of a text that says whose the token is: others can have it at another place."""
-    for part, claim, other, how, admits in _compared(condition):
+    for part, claim, other, how, admits in condition.tests:
         text = other.value if isinstance(other, Constant) else None
         if not admits or claim.composed is not None or not isinstance(text, str):
             continue
@@ -226,13 +208,13 @@ def absent_passes(condition: Condition) -> Iterator[LintFinding]:
         absent = {
             said.path: operand
             for operand in operands
-            for said in said_by(operand, condition.program.definitions)
+            for said in said_in(condition, operand)
             if not said.there
         }
         if not condition.admits or not absent:
             continue
         for operand in operands:
-            for said in said_by(operand, condition.program.definitions):
+            for said in said_in(condition, operand):
                 asks = said.inside is not None or any(said.options or ())
                 node = absent.get(said.path)
                 if node is not None and said.there and asks:
@@ -271,7 +253,7 @@ def is_ref(claim: Claim) -> bool:
 
 def unprotected_environment(condition: Condition) -> Iterator[LintFinding]:
     """The name of an environment, which says nothing of who may use it."""
-    for part, claim, other, _, admits in _compared(condition):
+    for part, claim, other, _, admits in condition.tests:
         if not admits or claim.path != ("environment",) or not _is_literal(other):
             continue
         beside = {path[1] for path in condition.pinned if path[:1] == ("claims",) and path[1:]}

@@ -80,16 +80,22 @@ class Conditioned:
             claim = self.schema.claim(one.path)
             if claim is None or (not one.there and claim.always):
                 continue  # nothing is known of it, or it asks what is always so
-            if Facts(claim, [one]).is_impossible:
+            alone = Facts(claim, [one])
+            if alone.is_impossible:
                 return False  # `impossible-value` reports it
-            self.facts.setdefault(one.path, Facts(claim)).add(one)
+            if one.path in self.facts:
+                self.facts[one.path].add(one)
+            else:
+                self.facts[one.path] = alone
         return True
 
     def _applying(self) -> Iterator[tuple[int, Relation]]:
+        known = self.facts.keys()
         for at, relation in enumerate(self.schema.relations):
-            if not relation.usual and all(
-                self._holds(constraint, path) for path, constraint in relation.when
-            ):
+            # Most relations speak of claims that no condition is about.
+            if relation.usual or not relation.condition_paths <= known:
+                continue
+            if all(self._holds(constraint, path) for path, constraint in relation.when):
                 yield at, relation
 
     def _break(self, applying: Sequence[tuple[int, Relation]]) -> ExcludedClaim | None:
@@ -126,23 +132,13 @@ class Conditioned:
         facts = self.facts.get(path)
         if facts is None:
             return False
-        if facts.absent:
-            return constraint.holds({}, path)
-        if not facts.there or constraint.present is False:
-            return False
-        if constraint.templates or constraint.parts:
-            return self._is_settled(constraint, path) and constraint.holds(self._exact(), path)
-        options = facts.options
-        if options is not None:
-            return bool(options) and all(constraint.holds(_nest(path, it), path) for it in options)
-        if constraint.null is True or (constraint.null is False and not facts.is_text):
-            return False
-        values, negated = constraint.values, constraint.negated
-        if values is not None and not (facts.is_text and facts.is_always_in(values.language)):
-            return False
-        if negated is None:
-            return True
-        return negated.values is not None and not facts.can_be_in(negated.values.language)
+        if (constraint.templates or constraint.parts) and facts.there and not facts.absent:
+            settled = constraint.present is not False and self._is_settled(constraint, path)
+            return settled and constraint.holds(self._exact(), path)
+        known = facts.held.get(id(constraint))  # it depends on nothing but this claim
+        if known is None:
+            known = facts.held[id(constraint)] = _holds_of(constraint, path, facts)
+        return known
 
     def _is_refuted(self, constraint: Constraint, path: Path) -> bool:
         """Whether a constraint, but for what the claim is made of, holds for no such token."""
@@ -290,6 +286,25 @@ class Conditioned:
             return values.enum[0]
         options = self.facts[path].options or ()
         return nearest(values, options[0]) if len(options) == 1 else None
+
+
+def _holds_of(constraint: Constraint, path: Path, facts: Facts) -> bool:
+    """Whether a constraint that is about one claim alone holds for certain."""
+    if facts.absent:
+        return constraint.holds({}, path)
+    if not facts.there or constraint.present is False:
+        return False
+    options = facts.options
+    if options is not None:
+        return bool(options) and all(constraint.holds(_nest(path, it), path) for it in options)
+    if constraint.null is True or (constraint.null is False and not facts.is_text):
+        return False
+    values, negated = constraint.values, constraint.negated
+    if values is not None and not (facts.is_text and facts.is_always_in(values.language)):
+        return False
+    if negated is None:
+        return True
+    return negated.values is not None and not facts.can_be_in(negated.values.language)
 
 
 @lru_cache(maxsize=256)

@@ -46,7 +46,7 @@ def _comparisons(
     condition: Condition,
 ) -> Iterator[tuple[Node, list[str], Binary, bool | None]]:
     """Return each `x == "literal"` and `x in ["literal"]`, and whether it admits by being true."""
-    for part, admits in condition.parts():
+    for part, admits in condition.parts:
         if isinstance(part, Binary) and part.operator in ("==", "in"):
             if texts := _literals(part.right):
                 yield part.left, texts, part, admits
@@ -56,8 +56,8 @@ def _comparisons(
 
 def _tests(condition: Condition, *names: str) -> Iterator[tuple[Node, str, Call, bool | None]]:
     """Return each `x.startsWith("literal")` and the like, and whether it admits by being true."""
-    for part, admits in condition.parts():
-        if isinstance(part, Call) and part.function in names and part.target is not None:
+    for part, admits in condition.calls:
+        if part.function in names and part.target is not None:
             for text in _literals(part.arguments[0]) if part.arguments else ():
                 yield part.target, text, part, admits
 
@@ -337,7 +337,7 @@ def _group(pattern: str) -> str | None:
 
 def legacy_kubernetes_claim(condition: Condition) -> Iterator[LintFinding]:
     """A claim of the tokens that Kubernetes kept in Secrets until 1.24."""
-    for part, _ in condition.parts():
+    for part, _ in condition.parts:
         path = path_of(part) or ()
         if len(path) == 2 and path[0] == "claims" and path[1] in MOVED:  # noqa: PLR2004 - claims.X
             yield LintFinding(
@@ -351,7 +351,7 @@ def legacy_kubernetes_claim(condition: Condition) -> Iterator[LintFinding]:
 
 def unlisted_claim(condition: Condition) -> Iterator[LintFinding]:
     """A claim of a family whose members are known, and which is not one of them."""
-    for part, _ in condition.parts():
+    for part, _ in condition.parts:
         path = path_of(part) or ()
         if len(path) < 2 or path[0] != "claims":  # noqa: PLR2004 - claims.X
             continue

@@ -9,8 +9,11 @@ reasons too, says nothing.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from regauth.engine import languages
 from regauth.engine.cel import Program
@@ -31,7 +34,7 @@ from regauth.engine.issuers.values import language_of
 from regauth.engine.languages import Nfa
 from regauth.engine.policy.policy import Rule
 
-from .subject import Path
+from .subject import Condition, Path
 
 TESTS: Final[Mapping[str, Callable[[str], Nfa | None]]] = {
     "startsWith": languages.prefixed,
@@ -48,16 +51,14 @@ _MAX_DEPTH: Final = 8
 """How many definitions are followed into one another."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """Where something is said: in the condition that is looked at, or in a rule before it."""
 
     node: Node | None
     rule: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SaidOfClaim:
+class SaidOfClaim(Struct, frozen=True):
     """
     What one condition says of one claim.
 
@@ -84,9 +85,22 @@ def said_by(
         yield replace(said, places=(Place(None if rule else place, rule),))
 
 
-def said_by_rule(rule: Rule) -> Iterator[SaidOfClaim]:
-    """Yield what a rule says of single claims."""
-    return said_by(rule.check.node, rule.check.definitions, rule.name)
+def said_in(condition: Condition, node: Node) -> Sequence[SaidOfClaim]:
+    """Return what a part of a condition says of single claims; several lints ask for the same."""
+    known: Sequence[SaidOfClaim] | None = condition.said.get(id(node))
+    if known is None:
+        if isinstance(node, Logic) and node.operator == "&&":
+            known = [one for part in node.operands for one in said_in(condition, part)]
+        else:
+            known = list(said_by(node, condition.program.definitions))
+        condition.said[id(node)] = known
+    return known
+
+
+@lru_cache(maxsize=256)
+def said_by_rule(rule: Rule) -> Sequence[SaidOfClaim]:
+    """Return what a rule says of single claims: it depends on the rule alone."""
+    return tuple(said_by(rule.check.node, rule.check.definitions, rule.name))
 
 
 def _said(
@@ -233,30 +247,34 @@ class Facts:
 
     def __init__(self, claim: Claim, said: Sequence[SaidOfClaim] = ()) -> None:
         self.claim = claim
-        self.said = tuple(said)
+        self.said: tuple[SaidOfClaim, ...] = ()
+        self.absent = False
+        """Whether the claim is not there."""
+        self.there = claim.always
+        """Whether the claim is there for certain."""
+        self._said_there = False
+        self.held: dict[int, bool] = {}
+        """Which constraints hold of it for certain, by their identity (`conditioned`)."""
         self._texts: Nfa | None = None
         self._text: str | None = None
         self._options: tuple[tuple[object, ...] | None] | None = None
+        for one in said:
+            self.add(one)
 
     def add(self, said: SaidOfClaim) -> None:
         """Take one more thing that is said."""
         self.said = (*self.said, said)
+        if said.there:
+            self.there = self._said_there = True
+        else:
+            self.absent = True
         self._texts = self._text = self._options = None
+        self.held.clear()
 
     @property
     def places(self) -> tuple[Place, ...]:
         """Where it is said."""
         return tuple(place for one in self.said for place in one.places)
-
-    @property
-    def absent(self) -> bool:
-        """Whether the claim is not there."""
-        return any(not one.there for one in self.said)
-
-    @property
-    def there(self) -> bool:
-        """Whether the claim is there for certain."""
-        return self.claim.always or any(one.there for one in self.said)
 
     @property
     def is_text(self) -> bool:
@@ -334,7 +352,7 @@ class Facts:
     def is_impossible(self) -> bool:
         """Whether nothing is left for the claim."""
         if self.absent:
-            return any(one.there for one in self.said)
+            return self._said_there
         options = self.options
         if options is not None:
             return not options

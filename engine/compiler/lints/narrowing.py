@@ -32,7 +32,7 @@ from regauth.engine.policy.policy import Policy, Provider
 
 from .choices import is_ref, names_file
 from .conjunctions import TESTS as _TESTS
-from .conjunctions import SaidOfClaim, said_by, said_by_rule
+from .conjunctions import SaidOfClaim, said_by, said_by_rule, said_in
 from .operands import written
 from .subject import Condition, LintFinding, Path
 
@@ -162,7 +162,7 @@ def only_excluded(condition: Condition) -> Iterator[LintFinding]:
         return
     seen: set[Path] = set()
     for nodes in ways(condition.program.node):
-        each = [(node, list(said_by(node, condition.program.definitions))) for node in nodes]
+        each = [(node, said_in(condition, node)) for node in nodes]
         said = [it for _, found in each for it in found]
         unread = (node for node, found in each if not found)
         if any(_says_which(one, condition) for one in (*before, *said)):

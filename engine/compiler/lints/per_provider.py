@@ -65,7 +65,7 @@ def _dead(one: ForProviders, whole: Condition) -> frozenset[Node]:
     own = one.condition
     never = {
         part
-        for part, _ in own.parts()
+        for part, _ in own.parts
         if is_never_true(own, part) or _is_others_subject(part, own, whole)
     }
 

@@ -16,7 +16,7 @@ from regauth.engine.issuers.values import language_of
 from regauth.engine.languages import UncomparableError
 from regauth.engine.policy.policy import Grant, Policy, Provider
 
-from .conjunctions import Facts, said_by, said_by_rule
+from .conjunctions import Facts, said_by, said_by_rule, said_in
 from .narrowing import ways
 from .operands import written
 from .subject import CHANGING, Condition, LintFinding, named_by
@@ -27,7 +27,7 @@ _MAX_NAMED: Final = 3
 
 def caused_by_strangers(condition: Condition) -> Iterator[LintFinding]:
     """A value that people can bring about who have no rights in the workload."""
-    for part, admits in condition.parts():
+    for part, admits in condition.parts:
         if not admits:
             continue
         for operand, text in _admitted(part):
@@ -50,7 +50,7 @@ def _left_open(condition: Condition) -> Iterator[LintFinding]:
     """Yield each value that is excluded while another, which begins so, is not: strangers' own."""
     if condition.admits is not True:
         return
-    said = list(said_by(condition.program.node, condition.program.definitions))
+    said = said_in(condition, condition.program.node)
     for one in said:
         for schema, rules in zip(condition.claims, condition.before, strict=True):
             claim = schema.claims.get(one.path)

@@ -5,11 +5,14 @@ What lives here: the values that every lint takes and gives.  Not here: lints.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
 
+from regauth.engine.access.once import once
 from regauth.engine.cel import Program
 from regauth.engine.cel.syntax.nodes import (
+    Binary,
+    Call,
     Comprehension,
     Conditional,
     Logic,
@@ -27,6 +30,8 @@ Path = tuple[str, ...]
 CHANGING: Final = frozenset({"push", "delete"})
 """The actions that change what is in a repository."""
 
+_TESTS: Final = frozenset({"startsWith", "endsWith", "contains", "matches"})
+
 
 @dataclass(frozen=True, slots=True)
 class LintFinding:
@@ -39,7 +44,20 @@ class LintFinding:
     severity: Severity = Severity.WARNING
 
 
-@dataclass(frozen=True, slots=True)
+class ClaimTest(NamedTuple):
+    """A part of a condition that compares one claim with something."""
+
+    node: Binary | Call
+    claim: Claim
+    other: Node
+    """What the claim is compared with."""
+    how: str
+    """The operator, or the function's name."""
+    admits: bool | None
+    """Whether it lets something through by being true; None where that is unknown."""
+
+
+@dataclass(frozen=True)
 class Condition:
     """A CEL condition with what stands around it."""
 
@@ -63,13 +81,27 @@ class Condition:
     dead: frozenset[Node] = frozenset()
     """What is never true of these tokens: its parts are not looked at."""
 
-    _parts: list[tuple[Node, bool | None]] = field(default_factory=list, init=False, compare=False)
+    # Worked out once, because every lint looks at them.
 
+    @once
     def parts(self) -> Sequence[tuple[Node, bool | None]]:
-        """Return every part of the expression, and whether that admits by being true."""
-        if not self._parts:  # every lint walks them
-            self._parts.extend(self._walk())
-        return self._parts
+        """Every part of the expression, and whether that admits by being true."""
+        return tuple(self._walk())
+
+    @once
+    def tests(self) -> Sequence[ClaimTest]:
+        """Every part that compares one claim: by `==`, `in`, or a function that tests a text."""
+        return tuple(self._tests())
+
+    @once
+    def calls(self) -> Sequence[tuple[Call, bool | None]]:
+        """Every part that calls a function, and whether that admits by being true."""
+        return tuple([(part, admits) for part, admits in self.parts if isinstance(part, Call)])
+
+    @once
+    def said(self) -> dict[int, Any]:
+        """What the parts say of claims, as far as it was asked for (`conjunctions.said_in`)."""
+        return {}
 
     def _walk(self) -> Iterator[tuple[Node, bool | None]]:
         for atom, admits in _atoms(self.program.node, self.admits, self.dead):
@@ -77,6 +109,19 @@ class Condition:
             for part in walk(atom):
                 if part is not atom:
                     yield part, None
+
+    def _tests(self) -> Iterator[ClaimTest]:
+        for part, admits in self.parts:
+            if isinstance(part, Binary) and part.operator in ("==", "in"):
+                for side, other in ((part.left, part.right), (part.right, part.left)):
+                    claim = self.claim(side)
+                    if claim is not None:
+                        yield ClaimTest(part, claim, other, part.operator, admits)
+                        break
+            elif isinstance(part, Call) and part.function in _TESTS and part.target is not None:
+                claim = self.claim(part.target)
+                if claim is not None and part.arguments:
+                    yield ClaimTest(part, claim, part.arguments[0], part.function, admits)
 
     def claim(self, node: Node) -> Claim | None:
         """Return what is known of the claim that an expression reads, if it reads just one."""

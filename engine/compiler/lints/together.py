@@ -20,7 +20,7 @@ from regauth.engine.policy.policy import Rule
 from regauth.engine.source.problems import Severity
 
 from .conditioned import Conditioned, ExcludedClaim
-from .conjunctions import SaidOfClaim, said_by, said_by_rule
+from .conjunctions import SaidOfClaim, said_by_rule, said_in
 from .operands import written
 from .subject import Condition, LintFinding
 
@@ -50,30 +50,31 @@ def impossible_together(condition: Condition) -> Iterator[LintFinding]:
         )
 
 
-def _conjunctions(condition: Condition) -> Iterator[list[SaidOfClaim]]:
+def _conjunctions(condition: Condition) -> Iterator[Sequence[SaidOfClaim]]:
     """Yield what the whole condition says, and what it does with each of its alternatives."""
-    definitions = condition.program.definitions
-
-    def below(node: Node, above: list[SaidOfClaim]) -> Iterator[list[SaidOfClaim]]:
-        if not isinstance(node, Logic):
-            return
-        if node.operator == "&&":
-            said = [*above, *(one for part in node.operands for one in said_by(part, definitions))]
-            yield said
-            for operand in node.operands:
-                yield from below(operand, said)
-            return
-        for operand in node.operands:
-            inner = list(said_by(operand, definitions))
-            if inner and not isinstance(operand, Logic):
-                yield [*above, *inner]
-            else:
-                yield from below(operand, above)
-
     node = condition.program.node
     if not isinstance(node, Logic):
-        yield list(said_by(node, definitions))
-    yield from below(node, [])
+        yield said_in(condition, node)
+    yield from _below(condition, node, ())
+
+
+def _below(
+    condition: Condition, node: Node, above: Sequence[SaidOfClaim]
+) -> Iterator[Sequence[SaidOfClaim]]:
+    if not isinstance(node, Logic):
+        return
+    if node.operator == "&&":
+        said = [*above, *(one for part in node.operands for one in said_in(condition, part))]
+        yield said
+        for operand in node.operands:
+            yield from _below(condition, operand, said)
+        return
+    for operand in node.operands:
+        inner = said_in(condition, operand)
+        if inner and not isinstance(operand, Logic):
+            yield [*above, *inner]
+        else:
+            yield from _below(condition, operand, above)
 
 
 @dataclass(frozen=True, slots=True)

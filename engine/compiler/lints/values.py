@@ -130,7 +130,7 @@ def _always_true(test: _Test) -> LintFinding:
 
 
 def _tests(condition: Condition) -> Iterator[_Test]:
-    for part, admits in condition.parts():
+    for part, admits in condition.parts:
         flipped = isinstance(part, Binary) and part.operator == "!=" and admits is not None
         yield from _tests_of(condition, part, not admits if flipped else admits)
 
