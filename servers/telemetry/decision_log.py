@@ -24,6 +24,7 @@ from regauth.engine import (
 from regauth.engine.source.startup import StartupError
 from regauth.servers.configuration.settings import STANDARD_OUTPUT
 from regauth.servers.protocol.request_info import RequestInfo
+from regauth.servers.protocol.times import whole_seconds
 
 from .event_log import encoded, redacted
 from .record_bounds import MAX_RECORD, Members, decided, shortened
@@ -184,7 +185,7 @@ def outcome_of(outcome: Decision | Refusal) -> Members:
 
 def time_of(moment: datetime) -> str:
     """Return the time that the engine was given, not rounded: decisions depend on it."""
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return f"{whole_seconds(moment)}.{moment.microsecond:06d}Z"
 
 
 def _identity(identity: Identity | None, provider: str) -> Members:

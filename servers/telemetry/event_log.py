@@ -22,6 +22,7 @@ import orjson
 
 from regauth.engine.source.redaction import REDACTED, without_tokens
 from regauth.servers.configuration.settings import LogFormat, LogLevel
+from regauth.servers.protocol.times import milliseconds
 
 _LEVELS: Final[Mapping[str, int]] = {
     "debug": logging.DEBUG,
@@ -90,7 +91,7 @@ class EventLog:
         """
         if _LEVELS[level] < self._least:
             return
-        moment = self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        moment = milliseconds(self._now())
         rest = prepared + self.prepare(fields)
         if self._json:
             line = f'{{"time":"{moment}","level":"{level}","event":"{event}"{rest}}}'

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from regauth.engine import Refusal
 from regauth.engine.source.addresses import IpAddress
 from regauth.servers.protocol.request_info import RequestInfo
+from regauth.servers.protocol.times import whole_seconds
 from regauth.servers.provider_keys.providers import ProviderKeys
 
 from .answer_cache import AnswerCache, CacheQuestion, Granted
@@ -145,7 +146,7 @@ def _reply(issued: Issued, issued_at: datetime) -> tuple[str, str]:
     It is written by hand because every request passes here; a token is base64url and needs no
     escaping.
     """
-    token, moment = issued.token, issued_at.isoformat(timespec="seconds")[:19]
+    token, moment = issued.token, whole_seconds(issued_at)
     scope = _quote(" ".join(issued.decision.granted_texts))
     refresh = f',"refresh_token":{_quote(issued.refresh_token)}' if issued.refresh_token else ""
     return (
