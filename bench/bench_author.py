@@ -5,6 +5,9 @@ A small policy is compared with a bare import of what any run of policytests nee
 a large grid, with a commit of before expressions of one shape shared a parse (`BASE`), which is
 taken from git.  Medians of interleaved rounds of CPU seconds, all modules with bytecode, as an
 installation has it.
+
+The last row is by the clock: how much sooner two processes of xdist are done with the large grid.
+Beside it stands what xdist makes of as many empty functions of pytest's own.
 """
 
 import os
@@ -14,7 +17,9 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 from collections.abc import Sequence
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 
@@ -61,6 +66,14 @@ tests:
       token repository pull push
 """
 CELLS = 20_000
+PYTEST = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
+EMPTY = f"""\
+import pytest
+
+@pytest.mark.parametrize("number", range({CELLS}))
+def test_nothing(number):
+    pass
+"""
 
 
 def policy(folder: Path, grants: int) -> Path:
@@ -94,6 +107,19 @@ def seconds(environment: dict[str, str], code: str, *arguments: str) -> float:
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def speedup(environment: dict[str, str], code: str, *arguments: str) -> float:
+    """Return how often one process takes as long as two do, by medians of interleaved rounds."""
+    taken: dict[str, list[float]] = {"0": [], "2": []}
+    for _ in range(3):
+        for processes, found in taken.items():
+            began = time.perf_counter()
+            seconds(environment, code, "-q", "-n", processes, *arguments)
+            found.append(time.perf_counter() - began)
+    one, two = (statistics.median(found) for found in taken.values())
+    print(f"    {one:.2f} s to {two:.2f} s")
+    return one / two
 
 
 def ratio(rounds: int, ours: Sequence[object], theirs: Sequence[object]) -> float:
@@ -138,6 +164,13 @@ def main() -> None:
         print(f"policytest of {CELLS} green cells to the same of {BASE}")
         found = ratio(3, (environment, CHECK, *cells), (base, CHECK, *cells))
         print(f"  {found:.2f} (at most 0.6)")
+        if len(os.sched_getaffinity(0)) > 1 and find_spec("xdist"):
+            print(f"policytest -n 2 of {CELLS} green cells, and pytest -n 2 of empty functions")
+            found = speedup(environment, CHECK, *cells)
+            file = folder / "test_empty.py"
+            file.write_text(EMPTY)
+            floor = speedup(environment, PYTEST, "-p", "no:cacheprovider", str(file))
+            print(f"  {found:.2f} times as fast (at least 1.6; the empty ones {floor:.2f})")
 
 
 if __name__ == "__main__":
