@@ -121,7 +121,7 @@ class Wording:
             self._left -= 1
             if self._left < 0:
                 return False
-            spend(1 + len(self.chosen))
+            spend(1 + len(self.chosen) // 4)
             self._found[root] = value
             if self._is_good(last=False) and self._assign(rest):
                 return True
