@@ -28,6 +28,7 @@ from regauth.policytests.execution.policies import CompiledFolder
 from regauth.policytests.execution.run import Loaded, Run, SuiteError
 from regauth.policytests.exit_codes import NOTHING_RUN, POLICY_BROKEN, USAGE
 from regauth.policytests.proofs import Question, more_access
+from regauth.policytests.proofs.lifetimes import limited
 from regauth.policytests.replay.deciding import UndecidedReason
 from regauth.policytests.replay.logs import STANDARD_INPUT, LogError
 from regauth.policytests.suites.suite import SUFFIX
@@ -130,7 +131,7 @@ class Tightening:
         if not usage.requests:
             return NOTHING_RUN
         bounds = TighteningBounds(self.names, self.values)
-        planned = plan(usage, bounds, self._reasons(usage.first))
+        planned = plan(usage, bounds, self._reasons(usage.first, usage.policy))
         for kept in planned.kept:
             sys.stderr.write(f"kept: {kept.grant}: {kept.reason}\n")
         planned = self._without_contradicted(planned, sources, usage.policy)
@@ -161,11 +162,14 @@ class Tightening:
             )
         return planned.with_claims_of(planned.claims.keys() - found)
 
-    def _reasons(self, first: datetime | None) -> Callable[[Statement], str]:
+    def _reasons(self, first: datetime | None, policy: Policy) -> Callable[[Statement], str]:
         """Return what says why a grant stays though the log does not use it."""
         ages, places = Ages(self.policy), lines_of(_files(self.policy))
+        limits = limited(policy)
 
         def reason(grant: Statement) -> str:
+            if grant.name in limits:
+                return f"without it, tokens by {limits[grant.name]} could be valid for longer"
             if self.any_age:
                 return ""
             changed = ages.changed(*places[grant.name])

@@ -104,3 +104,80 @@ def test_the_prover_says_what_the_engine_says(
     )
 
     assert answer.status is (Status.WITNESS if gained else Status.PROVED)
+
+
+def tagged(*grants: tuple[str, str, str, str]) -> Policy:
+    """Make a policy of grants that let push: tag, lifetime, team, condition on the tag."""
+    listed = []
+    for number, (tag, lasting, team, condition) in enumerate(grants):
+        conditions = [f'claims.team == "{team}"'] if team else []
+        conditions += [condition] if condition else []
+        listed.append(
+            {
+                "name": f"g{number}",
+                "repositories": ["a/*"],
+                "actions": ["push"],
+                **({"tags": [tag]} if tag else {}),
+                **({"when": " && ".join(conditions)} if conditions else {}),
+                **({"tokenLifetime": lasting} if lasting else {}),
+            }
+        )
+    document = {
+        "version": 1,
+        "services": ["r"],
+        "providers": {"ci": {"issuer": "https://ci.example.com", "audience": "me"}},
+        "grants": listed,
+    }
+    compilation = compile_policy({"p.yaml": json.dumps(document)})
+    assert compilation.policy is not None, compilation.problems
+    return compilation.policy
+
+
+def waiting(one: Policy, team: str) -> timedelta:
+    """Return for how long the engine lets a token be valid whose tag nobody knows yet."""
+    request = Request(one, Identity("ci", "s"), Claims({"team": team}), "r", NOW, exhaustive=True)
+    verdict = request.verdict(Access(Resource(REPOSITORY, "a/x"), "push"))
+    if not verdict.allowed and not verdict.why.is_open:
+        return timedelta(0)
+    return verdict.lifetime or timedelta(days=999)
+
+
+X = 'scope.reference == "x"'
+TAGGED = [
+    *(("x*", "5m", "", ""), ("v*", "1m", "", ""), ("v*", "1m", "x", ""), ("", "1m", "y", "")),
+    *(("x*", "", "x", ""), ("*", "2m", "", X), ("*", "1m", "z", 'scope.reference == "y"')),
+]
+TAGGED_POLICIES = [
+    tuple(TAGGED[number] for number in chosen)
+    for size in (1, 2, 3)
+    for chosen in itertools.combinations(range(len(TAGGED)), size)
+]
+
+
+@pytest.mark.parametrize("part", range(5))
+def test_no_token_whose_tag_is_not_known_is_longer_than_is_proved(part: int) -> None:
+    pairs = list(itertools.product(TAGGED_POLICIES, TAGGED_POLICIES))
+    longer = 0
+    for one, other in pairs[part::60]:
+        new, bound = tagged(*one), tagged(*other)
+        answer = more_access(Question(new, bound, at=NOW, first=True))
+        gained = [team for team in TEAMS if waiting(new, team) > waiting(bound, team)]
+        longer += bool(gained)
+        assert not gained or answer.status is not Status.PROVED, (one, other, gained)
+
+    assert longer
+
+
+def test_a_token_is_longer_when_a_shorter_grant_beside_tags_is_gone() -> None:
+    long, short, other = ("x*", "5m", "", ""), ("v*", "1m", "", ""), ("v*", "1m", "x", "")
+    both = tagged(long, short)
+
+    [open_] = more_access(Question(tagged(long), both, at=NOW)).unknown
+    assert str(open_) == "g0: not excluded because of a shorter token while the tag is not known"
+    assert more_access(Question(tagged(long, other), both, at=NOW)).status is Status.UNKNOWN
+    assert more_access(Question(tagged(short), both, at=NOW)).proved
+    assert more_access(Question(tagged(short, long), both, at=NOW)).proved
+    more = tagged(long, short, ("z", "5m", "", ""))
+    assert more_access(Question(both, more, at=NOW)).proved
+    apart = tagged(("x*", "5m", "y", ""), other)
+    assert more_access(Question(tagged(("x*", "5m", "y", "")), apart, at=NOW)).proved

@@ -302,6 +302,26 @@ def test_nothing_is_written_without_write_and_grants_of_unknown_age_stay(
     assert (tmp_path / "policy" / "policy.yaml").read_text() == before
 
 
+def test_a_grant_that_shortens_the_tokens_of_another_stays(tool: Tool, tmp_path: Path) -> None:
+    used = grant(random.Random(3), 0)
+    long, short = (
+        f"  - {{name: {name}, repositories: ['acme/**'], actions: [push], tags: ['{tag}*'], {limit}}}\n"
+        for name, tag, limit in (
+            ("long", "v", "tokenLifetime: 5m"),
+            ("short", "x", "tokenLifetime: 1m"),
+        )
+    )
+    text = HEAD + used + long + short
+    stand(tmp_path, text, records(compiled(HEAD + used), random.Random(5), 1))
+    code, shown, told = tool("tighten", "log.jsonl", "--any-age")
+
+    assert code == 0
+    assert "name: long" in shown
+    assert "-  - {name: short" not in shown
+    assert "kept: short: without it, tokens by long could be valid for longer" in told
+    assert "it is proved that nobody gains access" in told
+
+
 def test_a_grant_that_is_younger_than_the_log_stays(tool: Tool, tmp_path: Path) -> None:
     text = HEAD + grant(random.Random(3), 0)
     stand(tmp_path, text, records(compiled(text), random.Random(5), 1))
