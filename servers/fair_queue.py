@@ -1,5 +1,5 @@
 """
-Waiting for a thread: who is served next, and who is told to come again.
+Waiting for a thread: who is served next, and who is turned away.
 
 What lives here: the queue, and the measure of being overloaded.  Not here: what a client is told
 (`regauth.servers.http_server.shedding`), and the threads.

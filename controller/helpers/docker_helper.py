@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from typing import BinaryIO, Final
 
 from .helper_configuration import default_path, find_registry, read_configuration
-from .strict_input import HelperError, is_one_line, read_bounded, read_object
+from .strict_input import HELP, HelperError, is_one_line, read_bounded, read_object
 from .token_sources import SOURCES
 
 NOT_FOUND: Final = "credentials not found in native keychain"
@@ -31,6 +31,17 @@ REFRESH_TOKEN_USER: Final = "<token>"  # noqa: S105 - a user name
 """The user name by which docker stores the refresh token that a token server gave it."""
 
 _USAGE: Final = "usage: docker-credential-regauth get|store|erase|list|version|why"
+_HELP: Final = f"""\
+{_USAGE}
+
+  get, store, erase, list   for docker, podman and skopeo, which write to standard input what they
+                            ask about; put the helper into `credHelpers` of their configuration
+  why REGISTRY/REPOSITORY[:TAG] [push]
+                            say why this job's token does not get that access
+  version                   print the version
+
+$REGAUTH_CREDENTIAL_HELPER_CONFIG or ~/.config/regauth/credential-helper.json says where tokens
+come from."""
 _STORED: Final = {"ServerURL", "Username", "Secret"}
 
 
@@ -50,6 +61,8 @@ def answer(
     arguments: list[str], stdin: BinaryIO, environment: Mapping[str, str]
 ) -> tuple[int, str]:
     """Return the exit code and what goes to standard output."""
+    if arguments in HELP:
+        return 0, _HELP
     asks_why = arguments[:1] == ["why"]
     action = _ACTIONS.get(arguments[0]) if len(arguments) == 1 else None
     if action is None and not asks_why:

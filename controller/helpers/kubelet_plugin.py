@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Final
 
 from .passed_token import PassedToken, read_token
-from .strict_input import HelperError, is_one_line, read_bounded, read_object
+from .strict_input import HELP, HelperError, is_one_line, read_bounded, read_object
 
 API_VERSION: Final = "credentialprovider.kubelet.k8s.io/v1"
 MAX_CACHE_SECONDS: Final = 3600
@@ -29,6 +29,15 @@ _USAGE: Final = (
     "usage: regauth-credential-provider --registry=HOST [--registry=HOST...] --username=NAME"
     " [--exchange=URL] [--ca-file=PEM]"
 )
+_HELP: Final = f"""\
+{_USAGE}
+
+  --registry=HOST   a registry that gets the pod's token as its password
+  --username=NAME   the user name there: the provider's name in the policy
+  --exchange=URL    the registry's address that gives a password in exchange for the token
+  --ca-file=PEM     the certificate authorities of that address
+
+The kubelet runs this program, and writes its CredentialProviderRequest to standard input."""
 _ONCE: Final = ("username", "exchange", "ca-file")
 
 
@@ -45,7 +54,8 @@ class PluginArguments:
 def main() -> None:
     """Answer the request on standard input."""
     try:
-        text = answer(sys.argv[1:], sys.stdin.buffer, time.time())
+        is_help = sys.argv[1:] in HELP
+        text = _HELP if is_help else answer(sys.argv[1:], sys.stdin.buffer, time.time())
     except HelperError as error:
         _fail(str(error))
     except (OSError, RuntimeError, ValueError, KeyboardInterrupt) as error:

@@ -14,6 +14,9 @@ from typing import BinaryIO, Final, NoReturn
 MAX_BYTES: Final = 64 * 1024
 """The longest input or document that is read."""
 
+HELP: Final = (["--help"], ["-h"], ["help"])
+"""The arguments by which a person asks what a helper is for."""
+
 _CONTROL: Final = 0x20
 _DELETE: Final = 0x7F
 

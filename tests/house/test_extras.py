@@ -120,7 +120,7 @@ def test_the_base_holds_the_credential_helpers(installed: Installed, tmp_path: P
     usage = run([kubelet, "--help"], cwd=tmp_path)
 
     assert version.returncode == 0, version.stdout
-    assert "usage: regauth-credential-provider" in usage.stderr
+    assert "usage: regauth-credential-provider" in usage.stdout
 
 
 @pytest.mark.parametrize("extra", INSTALLED)

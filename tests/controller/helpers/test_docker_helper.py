@@ -372,11 +372,20 @@ def test_list_names_the_registries_and_no_token(from_variable: Helper) -> None:
     assert json.loads(done.stdout) == {HOST: "ci"}
 
 
-@pytest.mark.parametrize("arguments", [(), ("unknown",), ("get", "get"), ("--help",)])
+@pytest.mark.parametrize("arguments", [(), ("unknown",), ("get", "get"), ("--help", "get")])
 def test_anything_else_is_told_how_to_call_it(arguments: tuple[str, ...]) -> None:
     assert failed(run_module("docker_helper", *arguments)).startswith(
         "usage: docker-credential-regauth"
     )
+
+
+@pytest.mark.parametrize("module", ["docker_helper", "helpers.kubelet_plugin"])
+@pytest.mark.parametrize("argument", ["--help", "-h", "help"])
+def test_who_asks_what_a_helper_is_for_is_told(module: str, argument: str) -> None:
+    done = run_module(module, argument)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"usage: ")
 
 
 def test_a_missing_configuration_says_where_it_should_be(tmp_path: Path) -> None:
