@@ -14,6 +14,7 @@ from typing import Final, Literal, TypeAlias
 import re2
 
 from regauth.engine.cel import RecordType
+from regauth.engine.languages import Nfa
 
 from .relations import Path, Relation
 from .values import ANY, Values
@@ -69,6 +70,11 @@ class Claim:
     def name(self) -> str:
         """What messages call it: a member of an object is `object/member`."""
         return "/".join(self.path)
+
+    def is_always_in(self, language: Nfa) -> bool:
+        """Whether every value is in a language; an example that is not tells at once."""
+        texts = (one for one in self.examples if isinstance(one, str))
+        return all(text in language for text in texts) and self.values.is_always_in(language)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,11 @@ class Values:
     @property
     def language(self) -> Nfa:
         """The texts that it can be; every text where that is not known."""
-        return _language(tuple(one for one in self.enum if isinstance(one, str)), self.pattern)
+        return _language(self._texts, self.pattern)
+
+    @property
+    def _texts(self) -> tuple[str, ...]:
+        return tuple(one for one in self.enum if isinstance(one, str))
 
     def possible_values(self) -> tuple[Scalar, ...] | None:
         """Return every value there is, or None where they cannot be listed."""
@@ -81,10 +85,14 @@ class Values:
 
     def can_be_in(self, language: Nfa) -> bool:
         """Whether some value is in a language."""
+        if self._texts:
+            return any(text in language for text in self._texts)
         return _decided(lambda: languages.find_common(self.language, language) is None) is not True
 
     def is_always_in(self, language: Nfa) -> bool:
         """Whether every value is in a language."""
+        if self._texts:
+            return all(text in language for text in self._texts)
         return _decided(lambda: languages.find_outside(self.language, language) is None) is True
 
     def described(self) -> str:

@@ -131,7 +131,7 @@ class _Narrowing:
             return self._reads(node)
         language = _TESTS[node.function](str(literal.value))
         # Where an issuer's own form is asked for, or a text that every value can have.
-        return self._reads(node) and not (language and claim.values.is_always_in(language))
+        return self._reads(node) and not (language and claim.is_always_in(language))
 
     def _reads(self, node: Node) -> bool:
         return any(path in self._paths for path in references(node))
@@ -255,7 +255,7 @@ def _narrows(claim: Claim, said: SaidOfClaim) -> bool:
     else:
         return False
     asked = [languages.literals(["", *texts]), *([] if said.inside is None else [said.inside])]
-    return not (claim.values.limited and claim.values.is_always_in(languages.either(asked)))
+    return not (claim.values.limited and claim.is_always_in(languages.either(asked)))
 
 
 def _may_say_which(node: Node, condition: Condition) -> bool:

@@ -87,8 +87,7 @@ def _every_value(condition: Condition) -> Iterator[LintFinding]:
         claims = [schema.claim(said[0].path) for schema in condition.claims]
         every = languages.literals(texts) if len(texts) > 1 else None
         if every is not None and all(
-            one is not None and one.values.limited and one.values.is_always_in(every)
-            for one in claims
+            one is not None and one.values.limited and one.is_always_in(every) for one in claims
         ):
             name = written(("claims", *said[0].path))
             yield LintFinding(
