@@ -32,6 +32,7 @@ from regauth.policytests.proofs import (
 )
 from regauth.policytests.proofs.comparison import are_apart
 from regauth.policytests.proofs.confirmation import Asked, ask
+from regauth.policytests.proofs.lifetimes import limited
 from regauth.policytests.proofs.question import OUT_OF_STEPS
 from regauth.policytests.suites.writing import yaml_value
 
@@ -92,6 +93,7 @@ class _FindingCollector:
         self._places = places
         self._left = steps
         self._nothing = replace(policy, grants=(), denials=(), anonymous=None)
+        self._limited = limited(policy)
         self._near_grants: _Near[Grant] = _Near(policy.grants)
         self._near_denials: _Near[Denial] = _Near(policy.denials)
 
@@ -125,7 +127,7 @@ class _FindingCollector:
         return True
 
     def _is_swallowed(self, grant: Grant, others: Sequence[Grant]) -> bool:
-        if not others:
+        if not others or grant.name in self._limited:
             return False
         new = self._only([grant])
         if not self._is_none(grant.name, new, self._only(others)):

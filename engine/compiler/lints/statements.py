@@ -197,6 +197,8 @@ def _covers(wide: Grant, narrow: Grant) -> bool:
         return False
     if wide.tags and not _covers_tags(wide, narrow):
         return False
+    if not _covers_lifetime(wide, narrow):
+        return False
     if wide.new_tags_only and not narrow.new_tags_only and "push" in narrow.actions:
         return False
     return (
@@ -207,6 +209,20 @@ def _covers(wide: Grant, narrow: Grant) -> bool:
             for pattern in narrow.patterns
         )
     )
+
+
+def _covers_lifetime(wide: Grant, narrow: Grant) -> bool:
+    """
+    Whether a token is valid as long without the narrow grant.
+
+    The longest grant that matches counts.  While the tag is not known, it is the shortest.
+    """
+    longer, shorter = wide.token_lifetime, narrow.token_lifetime
+    if longer == shorter:
+        return True
+    if wide.tags:
+        return False
+    return longer is None or (shorter is not None and shorter < longer)
 
 
 def _covers_tags(wide: Grant, narrow: Grant) -> bool:

@@ -1463,3 +1463,47 @@ class TestClaimSchemas:
         said = [problem.code for problem in compile_policy({"policy.yaml": text}).problems]
 
         assert [code for code in said if code != "unused-provider"] == codes
+
+
+LIFETIMES = [  # of the wide grant, with its tags, and of the narrow one
+    ("", "", "", True),
+    ("", "", "1m", True),
+    ("", "5m", "1m", True),
+    ("", "5m", "5m", True),
+    ("", "1m", "5m", False),
+    ("", "1m", "", False),
+    ("*", "", "", True),
+    ("*", "5m", "5m", True),
+    ("*", "5m", "1m", False),
+    ("*", "", "1m", False),
+    ("*", "1m", "", False),
+]
+
+
+@pytest.mark.parametrize(("tag", "wide", "narrow", "shadowed"), LIFETIMES)
+def test_a_grant_that_changes_how_long_tokens_are_valid_is_not_shadowed(
+    tag: str, wide: str, narrow: str, shadowed: bool
+) -> None:
+    grants = [
+        {
+            "name": name,
+            "repositories": [pattern],
+            "actions": ["pull"],
+            **({"tags": [one]} if tag else {}),
+            **({"tokenLifetime": lifetime} if lifetime else {}),
+        }
+        for name, pattern, one, lifetime in (
+            ("wide", "acme/**", tag, wide),
+            ("narrow", "acme/app", "v*", narrow),
+        )
+    ]
+    document = {
+        "version": 1,
+        "services": ["r"],
+        "providers": {
+            "ci": {"issuer": "https://ci.example.com", "audience": "https://r.example.com"}
+        },
+        "grants": grants,
+    }
+    found = compile_policy({"policy.yaml": json.dumps(document)}).problems
+    assert ("shadowed-grant" in [one.code for one in found]) is shadowed

@@ -62,6 +62,19 @@ def test_of_two_equal_grants_the_later_one_is_swallowed() -> None:
     assert [("swallowed-grant", "b")] == codes(grants)
 
 
+@pytest.mark.parametrize(
+    ("lifetime", "swallowed"), [("1m", []), ("5m", [("swallowed-grant", "b")])]
+)
+def test_a_grant_that_shortens_tokens_while_the_tag_is_not_known_is_not_swallowed(
+    lifetime: str, swallowed: list[tuple[str, str]]
+) -> None:
+    grants = f"""grants:
+  - {{name: a, repositories: [acme/**], actions: [pull], tags: ["*"], tokenLifetime: 5m}}
+  - {{name: b, repositories: [acme/x], actions: [pull], tags: ["v*"], tokenLifetime: {lifetime}}}
+"""
+    assert codes(grants) == swallowed
+
+
 def test_grants_that_swallow_only_together_are_not_named() -> None:
     grants = """grants:
   - {name: a, when: 'claims.ref_type == "tag"', repositories: [acme/**], actions: [pull]}
