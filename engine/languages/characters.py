@@ -38,6 +38,8 @@ def normal(intervals: Iterable[tuple[int, int]]) -> Characters:
 
 def of(text: str) -> Characters:
     """Return the set of a text's characters."""
+    if len(text) == 1:
+        return ((ord(text), ord(text)),)
     return normal((ord(character), ord(character)) for character in text)
 
 

@@ -122,8 +122,11 @@ def _names_other(node: Node, names: Sequence[str]) -> bool:
 def findings_of_each(check: _Check, all_: Sequence[ForProviders]) -> Iterator[LintFinding]:
     """Yield what a lint finds; what is found for some providers only names them."""
     found: dict[LintFinding, dict[str, list[str]]] = {}
-    for one in all_:
-        for finding in dict.fromkeys(check(one.condition)):
+    all_findings = [dict.fromkeys(check(one.condition)) for one in all_]
+    if not any(all_findings):
+        return
+    for one, findings in zip(all_, all_findings, strict=True):
+        for finding in findings:
             hints = found.setdefault(replace(finding, hint=""), {})
             hints.setdefault(finding.hint, []).extend(one.names)
     every = sum(len(one.names) for one in all_)

@@ -9,9 +9,9 @@ denies nothing, and where a grant or a rule asks that it be false.  Elsewhere it
 grant that never matches lets nobody in.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from regauth.engine import languages
@@ -25,7 +25,7 @@ from regauth.engine.cel.syntax.nodes import (
     definition_of,
     walk,
 )
-from regauth.engine.issuers import Values, nearest, nearest_beginning
+from regauth.engine.issuers import Claim, Values, nearest, nearest_beginning
 from regauth.engine.issuers.values import language_of
 from regauth.engine.languages import Nfa
 from regauth.engine.source.problems import Severity
@@ -85,10 +85,7 @@ def _every_value(condition: Condition) -> Iterator[LintFinding]:
             continue
         texts = [one for one in said[0].options if isinstance(one, str)]
         claims = [schema.claim(said[0].path) for schema in condition.claims]
-        every = languages.literals(texts) if len(texts) > 1 else None
-        if every is not None and all(
-            one is not None and one.values.limited and one.is_always_in(every) for one in claims
-        ):
+        if len(texts) > 1 and all(map(partial(_is_one_of, texts), claims)):
             name = written(("claims", *said[0].path))
             yield LintFinding(
                 f"this is always true: `{name}` has no value that is not here",
@@ -96,6 +93,15 @@ def _every_value(condition: Condition) -> Iterator[LintFinding]:
                 node.start,
                 node.end,
             )
+
+
+def _is_one_of(texts: Sequence[str], claim: Claim | None) -> bool:
+    """Whether a claim can be nothing but one of some texts."""
+    if claim is None or not claim.values.limited:
+        return False
+    if any(isinstance(one, str) and one not in texts for one in claim.examples):
+        return False  # before a language is made of the texts
+    return claim.is_always_in(languages.literals(texts))
 
 
 def is_never_true(condition: Condition, part: Node) -> bool:
