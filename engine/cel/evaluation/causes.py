@@ -17,10 +17,13 @@ from regauth.engine.cel.syntax.analysis import Path, references
 from regauth.engine.cel.syntax.errors import CelError, CelErrorCode
 from regauth.engine.cel.syntax.nodes import (
     DEFINITIONS,
+    Comprehension,
     Conditional,
+    Has,
     Logic,
     Node,
     Unary,
+    children,
     definition_of,
 )
 
@@ -95,8 +98,9 @@ def can_be_true(program: Program, variables: Mapping[str, Any], unknown: Path) -
     """
     Tell whether an expression may be true once what stands at a path is known.
 
-    Only the parts that do not read it are evaluated.  So the answer may be true where no value
-    makes the expression true, and it is never false where one does.
+    Only the parts that do not read it are evaluated; where such a part fails, so does what needs
+    it.  So the answer may be true where no value makes the expression true, and it is never false
+    where one does.
     """
     return _can_be(program, program.node, variables, unknown, wanted=True)
 
@@ -109,7 +113,7 @@ def _can_be(
     if name is not None:
         inner = program.definitions[name]
         return _can_be(inner, inner.node, variables, unknown, wanted=wanted)
-    if not any(_overlap(path, unknown) for path in _atom(program, node).paths):
+    if not _reads(program, node, unknown):
         return _value(program, node, variables) is wanted
 
     def may(part: Node, *, be: bool) -> bool:
@@ -128,8 +132,37 @@ def _can_be(
                 may(node.test, be=value) and may(part, be=wanted)
                 for value, part in ((True, node.yes), (False, node.no))
             )
+        case Comprehension(source=source) if not _reads(program, source, unknown):
+            items = _value(program, source, variables)
+            if isinstance(items, list | tuple | dict) and not items:  # the body is never looked at
+                return _value(program, node, variables) is wanted
+            return not isinstance(items, CelError)
         case _:
-            return True
+            return not _fails(program, node, variables, unknown)
+
+
+def _fails(program: Program, node: Node, variables: Mapping[str, Any], unknown: Path) -> bool:
+    """Tell whether a part cannot be evaluated, whatever stands at a path that is not known."""
+    name = definition_of(node)
+    if name is not None:
+        inner = program.definitions[name]
+        return _fails(inner, inner.node, variables, unknown)
+    if not _reads(program, node, unknown):
+        return isinstance(_value(program, node, variables), CelError)
+    match node:
+        case Logic() | Has():
+            return False  # an operand may make up for one that fails
+        case Conditional():
+            needed: tuple[Node, ...] = (node.test,)
+        case Comprehension():
+            needed = (node.source,)
+        case _:
+            needed = children(node)
+    return any(_fails(program, part, variables, unknown) for part in needed)
+
+
+def _reads(program: Program, node: Node, unknown: Path) -> bool:
+    return any(_overlap(path, unknown) for path in _atom(program, node).paths)
 
 
 def _overlap(path: Path, other: Path) -> bool:

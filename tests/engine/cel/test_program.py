@@ -277,6 +277,11 @@ ATOMS = [
     "scope.reference == 'v1'",
     "scope.reference != claims.a",
     "claims.list.exists(one, one == scope.reference)",
+    "scope.reference == claims.missing",
+    "claims.missing.all(one, one == scope.reference)",
+    "scope.reference.startsWith(claims.missing + 'v')",
+    "claims.none.exists(one, one == scope.reference)",
+    "claims.none.all(one, one == scope.reference)",
     "defs.known",
     "defs.unknown",
 ]
@@ -297,7 +302,7 @@ def test_a_condition_that_some_reference_makes_true_can_be_true() -> None:
     missed = ruled_out = 0
     for _ in range(600):
         made = program(drawn(draw, 3), {"known": known, "unknown": unknown})
-        claims = {"a": draw.choice("xy"), "b": draw.choice("xy"), "list": ["v1", "v3"]}
+        claims = {"a": draw.choice("xy"), "b": draw.choice("xy"), "list": ["v1", "v3"], "none": []}
         values = set()
         for one in references:
             try:
@@ -316,3 +321,27 @@ def test_a_condition_that_some_reference_makes_true_can_be_true() -> None:
 
     assert ruled_out > 60
     assert missed < ruled_out / 2
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("scope.reference == claims.missing", False),
+        ("!(scope.reference == claims.missing)", False),
+        ("scope.reference.startsWith(claims.missing + 'v')", False),
+        ("[claims.missing].exists(one, one == scope.reference)", False),
+        ("claims.missing.exists(one, one == scope.reference)", False),
+        ("claims.none.exists(one, one == scope.reference)", False),
+        ("claims.none.all(one, one == scope.reference)", True),
+        ("(claims.missing == 'x' ? 'a' : 'b') == scope.reference", False),
+        ("(scope.reference == 'v1' ? claims.missing : 'b') == scope.reference", True),
+        ("scope.reference == claims.missing || scope.reference == 'v1'", True),
+        ("(scope.reference == claims.missing || scope.reference == 'v1') == true", True),
+        ("claims.list.exists(one, one + claims.missing == scope.reference)", True),
+    ],
+)
+def test_what_needs_a_part_that_fails_cannot_be_true(text: str, told: bool) -> None:
+    claims = {"list": ["v1"], "none": []}
+    seen = {"claims": claims, "scope": {"name": "n", "reference": ""}}
+
+    assert can_be_true(program(text), seen, ("scope", "reference")) is told
