@@ -89,12 +89,18 @@ class Busy:
     def fill(self, address: str = ME) -> list[socket.socket]:
         """Keep all threads busy and all places taken."""
         waiting = len(self.shedding.queue)
-        found = [self.get(f"/held/{number}", address) for number in range(THREADS)]
-        until(lambda: len(self.asked) == THREADS)
+        found = []
+        for number in range(THREADS):
+            # One after another: granian starts its threads when one that works has another come.
+            found.append(self.get(f"/held/{number}", address))
+            self.wait_for_asked(number + 1)
         for number in range(WAITING):
             found.append(self.get(f"/waits/{number}", address))
             self.wait_for_queue(waiting + number + 1)
         return found
+
+    def wait_for_asked(self, number: int) -> None:
+        until(lambda: len(self.asked) >= number)
 
     def wait_for_queue(self, length: int) -> None:
         until(lambda: len(self.shedding.queue) >= length)
