@@ -19,7 +19,15 @@ from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
-from regauth.engine.access.outcomes import Decision, Reason, Refusal, Verdict, Why
+from regauth.engine.access.outcomes import (
+    ConditionError,
+    Decision,
+    Reason,
+    Refusal,
+    Verdict,
+    Why,
+)
+from regauth.engine.access.references import UPLOAD
 from regauth.engine.access.scope import Access
 from regauth.engine.cel import Atom, Program, atoms_of, can_be_true, failing_atoms
 from regauth.engine.decisions.authentication import refusal
@@ -40,6 +48,8 @@ matching.
 _CLAIMS: Final = "claims"
 _SCOPE: Final = "scope"
 _REFERENCE: Final = (_SCOPE, "reference")
+_ANY_TAG: Final = "latest"
+_ANY_DIGEST: Final = f"sha256:{'0' * 64}"
 
 Told = TypeVar("Told")
 
@@ -243,12 +253,31 @@ def _may_match(request: Request, access: Access) -> bool:
         if isinstance(match, Unseen):
             if grant.when is None or not request.is_open(grant, grant.when, access):
                 return True
+            if not _has_tag(request, grant):
+                if any(request.match(grant, one) is True for one in _without_tag(access)):
+                    return True
+                continue
             request.see(access)
             may = can_be_true(grant.when, request.variables, _REFERENCE)
             request.check_steps(repr(grant.name))
             if may:
                 return True
     return False
+
+
+def _has_tag(request: Request, grant: Statement) -> bool:
+    """Tell whether a grant's patterns of tags can be made of the caller's claims."""
+    return any(
+        one.reads_scope
+        or not isinstance(request.pattern_matches(one, grant, _ANY_TAG), ConditionError)
+        for one in grant.tags
+    )
+
+
+def _without_tag(access: Access) -> Iterator[Access]:
+    """Yield an access by what names no tag: an upload, and a digest that stands for all."""
+    for reference in (UPLOAD, _ANY_DIGEST):
+        yield replace(access, reference=reference)
 
 
 def _is_known(request: Request, grant: Statement, access: Access) -> bool:

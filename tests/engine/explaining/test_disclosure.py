@@ -134,3 +134,25 @@ def test_what_no_tag_can_open_does_not_depend_on_the_tag(
 
     assert opened.why is why
     assert denied.why is (Why.DENIED if why is Why.DEPENDS_ON_REFERENCE else why)
+
+
+@pytest.mark.parametrize(
+    ("tag", "when", "why"),
+    [
+        ("${claims.missing}", "scope.reference.startsWith('v')", Why.NO_GRANT),
+        ("${claims.event}", "scope.reference.startsWith('v')", Why.DEPENDS_ON_REFERENCE),
+        ("${claims.missing}", "scope.reference.contains(':')", Why.DEPENDS_ON_REFERENCE),
+        ("${claims.missing}", "scope.reference == ''", Why.DEPENDS_ON_REFERENCE),
+        ("${scope.name.replace('/', '-')}", "scope.reference == 'v1'", Why.DEPENDS_ON_REFERENCE),
+        ("${claims.missing}", "true", Why.DEPENDS_ON_REFERENCE),
+    ],
+)
+def test_whose_claims_make_no_tag_hears_nothing_of_what_asks_for_one(
+    compiled: Callable[..., Policy], now: datetime, tag: str, when: str, why: Why
+) -> None:
+    """By a digest or an upload the grant may still match, as it does where it asks for nothing."""
+    fields = f'repositories: ["**"], tags: ["{tag}"], actions: [pull]'
+    more = f'  - {{name: tagged, when: "{when}", {fields}}}\n'
+    text = POLICY.format(when="claims.event == 'push'") + more
+
+    assert told(compiled, now, text, "repository:acme/app:pull", Level.REASONS).why is why
