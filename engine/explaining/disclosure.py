@@ -49,7 +49,12 @@ _CLAIMS: Final = "claims"
 _SCOPE: Final = "scope"
 _REFERENCE: Final = (_SCOPE, "reference")
 _ANY_TAG: Final = "latest"
+"""A tag that shows whether patterns can be made of claims; it need not match."""
 _ANY_DIGEST: Final = f"sha256:{'0' * 64}"
+"""
+A digest that stands for all.  A condition that asks for one other digest is told as not met, until
+the caller names that digest.
+"""
 
 Told = TypeVar("Told")
 

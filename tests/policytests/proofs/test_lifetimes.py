@@ -18,9 +18,21 @@ NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 TEAMS = ("x", "y", "z")
 
 
+def compiled(grants: list[dict[str, object]]) -> Policy:
+    document = {
+        "version": 1,
+        "services": ["r"],
+        "providers": {"ci": {"issuer": "https://ci.example.com", "audience": "me"}},
+        "grants": grants,
+    }
+    compilation = compile_policy({"p.yaml": json.dumps(document)})
+    assert compilation.policy is not None, compilation.problems
+    return compilation.policy
+
+
 def policy(*grants: tuple[str, str, str]) -> Policy:
     """Make a policy of grants: team, pattern, lifetime."""
-    listed = [
+    listed: list[dict[str, object]] = [
         {
             "name": f"g{number}",
             "repositories": [pattern],
@@ -30,15 +42,7 @@ def policy(*grants: tuple[str, str, str]) -> Policy:
         }
         for number, (team, pattern, lifetime) in enumerate(grants)
     ]
-    document = {
-        "version": 1,
-        "services": ["r"],
-        "providers": {"ci": {"issuer": "https://ci.example.com", "audience": "me"}},
-        "grants": listed,
-    }
-    compilation = compile_policy({"p.yaml": json.dumps(document)})
-    assert compilation.policy is not None, compilation.problems
-    return compilation.policy
+    return compiled(listed)
 
 
 def test_a_longer_lifetime_is_gained_and_a_shorter_one_is_not() -> None:
@@ -108,7 +112,7 @@ def test_the_prover_says_what_the_engine_says(
 
 def tagged(*grants: tuple[str, str, str, str]) -> Policy:
     """Make a policy of grants that let push: tag, lifetime, team, condition on the tag."""
-    listed = []
+    listed: list[dict[str, object]] = []
     for number, (tag, lasting, team, condition) in enumerate(grants):
         conditions = [f'claims.team == "{team}"'] if team else []
         conditions += [condition] if condition else []
@@ -122,15 +126,7 @@ def tagged(*grants: tuple[str, str, str, str]) -> Policy:
                 **({"tokenLifetime": lasting} if lasting else {}),
             }
         )
-    document = {
-        "version": 1,
-        "services": ["r"],
-        "providers": {"ci": {"issuer": "https://ci.example.com", "audience": "me"}},
-        "grants": listed,
-    }
-    compilation = compile_policy({"p.yaml": json.dumps(document)})
-    assert compilation.policy is not None, compilation.problems
-    return compilation.policy
+    return compiled(listed)
 
 
 def waiting(one: Policy, team: str) -> timedelta:

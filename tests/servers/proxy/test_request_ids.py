@@ -121,6 +121,15 @@ def answered(case: Case, folder: Path, url: str) -> tuple[Reply, list[dict[str, 
     return reply, [json.loads(line) for line in lines]
 
 
+def waiting_for(over: threading.Event) -> Behaviour:
+    """Have a registry say nothing until something is over."""
+
+    def wait(*_: object) -> None:
+        over.wait(PATIENCE)
+
+    return wait
+
+
 @contextmanager
 def site_of(case: Case, distrusted: str) -> Iterator[str]:
     """Have what the case says at the address of the registry, and ignore a full disk's signal."""
@@ -133,9 +142,7 @@ def site_of(case: Case, distrusted: str) -> Iterator[str]:
         elif case.behaviour == "distrusted":
             yield distrusted
         else:
-            behaviour: Behaviour = lambda *_: over.wait(PATIENCE) and None  # noqa: E731 - one line
-            if case.behaviour != "late":
-                behaviour = case.behaviour or plain()
+            behaviour = waiting_for(over) if case.behaviour == "late" else case.behaviour or plain()
             with registry(behaviour) as there:
                 yield there.url
     finally:
