@@ -1,10 +1,12 @@
 """
-Draws docs/rooms.svg and writes the table of rooms in docs/architecture.md: `python docs/rooms.py`.
+Draws docs/rooms.svg, writes the table of rooms in docs/architecture.md, and docs/modules.md.
+
+    python docs/rooms.py
 
 The rooms and arrows are read from the import graph by grimp, the library of import-linter.
 Graphviz's `dot` draws them (on Debian: apt-get install graphviz).  An arrow says that a room
 imports another.  One that other arrows already imply is left out.  The table has the first line of
-each room's docstring.
+each room's docstring, and the page of modules that of each module, with what it says lives there.
 """
 
 import ast
@@ -26,8 +28,19 @@ COLOURS: Final = {
 }
 PICTURE: Final = Path(__file__).with_name("rooms.svg")
 PAGE: Final = Path(__file__).with_name("architecture.md")
+MODULES: Final = Path(__file__).with_name("modules.md")
 BEGIN: Final = "<!-- rooms: rewritten by make picture -->\n"
 END: Final = "<!-- end of the rooms -->\n"
+
+MODULES_HEAD: Final = """\
+# Every module
+
+What lives in each module, in the words of its docstring. Search this page for what you look for.
+The docstring also says what does not live there, and where that is instead.
+[Architecture](architecture.md) shows how the rooms stand to each other.
+
+`make picture` writes this page.
+"""
 
 Arrows = Mapping[str, frozenset[str]]
 """Which rooms each room imports; a room is called `servers/token`."""
@@ -140,16 +153,41 @@ def places(folder: Path) -> Iterator[tuple[str, Path]]:
             yield f"{folder.name}/{path.name}", path
 
 
+def modules_page() -> str:
+    """Return the page that says of each module what lives there."""
+    lines = [MODULES_HEAD]
+    for package in PACKAGES:
+        root = PAGE.parent.parent / package
+        lines.append(f"\n## {package}\n\n| module | what lives there |\n| --- | --- |\n")
+        for path in sorted(root.rglob("*.py")):
+            if path.name != "__init__.py":
+                name = path.relative_to(root.parent).with_suffix("")
+                lines.append(f"| `{name.as_posix()}` | {purpose(path)} |\n")
+    return "".join(lines)
+
+
+def purpose(module: Path) -> str:
+    """Return the first line of a module's docstring, and what it says lives there, as a cell."""
+    first, _, rest = docstring(module).partition("\n")
+    found = re.search(r"What lives here: (.*?)\s*(?:Not\s+here|\n\n|$)", rest, re.DOTALL)
+    lives = " ".join(found[1].split()) if found else ""
+    return f"{first} {lives[:1].upper()}{lives[1:]}".strip().replace("|", r"\|")
+
+
 def first_line(module: Path) -> str:
     """Return the first line of a module's docstring."""
-    return (ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or "").partition("\n")[
-        0
-    ]
+    return docstring(module).partition("\n")[0]
+
+
+def docstring(module: Path) -> str:
+    """Return a module's docstring, or an empty text."""
+    return ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""
 
 
 def main() -> None:
-    """Draw the picture, and write the table."""
+    """Draw the picture, and write the table and the page of modules."""
     PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    MODULES.write_text(modules_page(), encoding="utf-8")
     made = subprocess.run(
         ["dot", "-Tsvg"],  # noqa: S607 - Graphviz, wherever it is installed
         input=dot(arrows()),

@@ -1,10 +1,15 @@
 """
 Exit codes: those of `policytest`, beside pytest's own 0 to 5.
 
-What lives here: the numbers that scripts rely on.  Not here: when each is due.
+What lives here: the numbers that scripts rely on.  Not here: when each is due, which is decided in
+`collection.recorder` for a run of suites, in `changes.view` for `diff`, in `replay.report` for
+`replay`, and in its module of `commands` for any other command.
 """
 
 from typing import Final
+
+LOST_ACCESS: Final = 1
+"""With `--fail-on-narrowing`: a token loses access that it had before."""
 
 INTERRUPTED: Final = 2
 """The user stopped the run (pytest's)."""

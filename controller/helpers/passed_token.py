@@ -2,8 +2,8 @@
 A JWT that a helper passes on.
 
 What lives here: whether a text has the form of a JWT and when it says that it ends, so that a
-helper can say "expired" where a registry would say "denied".  Not here: trust; nothing here is
-verified, which is the token server's work.
+helper can say "expired" where a registry would say "denied".  Not here: where the JWT comes from
+(`token_sources`), and trust: nothing here is verified, which is the token server's work.
 """
 
 import base64

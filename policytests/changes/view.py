@@ -13,14 +13,11 @@ from regauth.engine.policy.policy import Policy
 from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.problems import Location
 from regauth.policytests.execution.examples import UNLIKELY, is_unlikely
-from regauth.policytests.exit_codes import NEW_ACCESS, NOT_EXCLUDED
+from regauth.policytests.exit_codes import LOST_ACCESS, NEW_ACCESS, NOT_EXCLUDED
 from regauth.policytests.proofs import About, Answer, Longer, Unknown, Witness
 from regauth.policytests.wording import counted
 
 from .comparison import Comparison, who_is_affected
-
-LOST_ACCESS: Final = 1
-"""The exit code of `--fail-on-narrowing`."""
 
 WORDS: Final[Mapping[str, str]] = {
     "no-grant": "no grant",

@@ -1,9 +1,10 @@
 """
 `policytest diff`: what a change of a policy means for every possible token.
 
-What lives here: driving the comparison, output and the exit code.  Not here: the two sides
-(`regauth.policytests.changes.sides`), reading commits (`changes.git`), the comparison, and how it
-is said (`changes.formats`).
+What lives here: driving the comparison, output, and the exit codes of mistakes.  Not here: the two
+sides (`regauth.policytests.changes.sides`), reading commits (`changes.git`), the comparison
+(`changes.comparison`), what a comparison ends with (`changes.view`), and how it is said
+(`changes.formats`).
 """
 
 import os

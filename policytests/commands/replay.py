@@ -1,8 +1,9 @@
 """
 `policytest replay`: a decision log, decided again with another policy.
 
-What lives here: reading logs, driving the replay, and the exit code.  Not here: deciding
-(`replaying`), counting (`replay_report`), and how it is said (`format_replay`).
+What lives here: reading logs, driving the replay, and the exit codes of mistakes.  Not here:
+deciding (`regauth.policytests.replay.deciding`), counting and what a replay ends with
+(`replay.report`), and how it is said (`replay.formats`).
 """
 
 import os

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from regauth.policytests.exit_codes import NEW_ACCESS, NOT_EXCLUDED, NOTHING_RUN
+from regauth.policytests.exit_codes import LOST_ACCESS, NEW_ACCESS, NOT_EXCLUDED, NOTHING_RUN
 
 from .deciding import Change, Difference, UndecidedReason
 from .records import Record
@@ -166,7 +166,7 @@ class ReplayReport:
             return NEW_ACCESS
         if self.undecided and not accepted.undecided:
             return NOT_EXCLUDED
-        return int(fail_on_narrowing and self.requests[Change.NARROWER] > 0)
+        return LOST_ACCESS if fail_on_narrowing and self.requests[Change.NARROWER] else 0
 
 
 def _order(group: Group) -> tuple[object, ...]:

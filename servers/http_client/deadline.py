@@ -3,7 +3,7 @@ Connecting in time, however many addresses a host's name has.
 
 What lives here: urllib3's connections with one deadline for all addresses.  urllib3 itself gives
 each address the whole time-out.  Not here: where to connect, and what is asked there
-(`regauth.servers.http_client.documents`).
+(`regauth.servers.http_client.fetching`).
 """
 
 import socket

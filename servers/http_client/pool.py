@@ -5,7 +5,7 @@ What lives here: sending a request with a body of any length and reading the ans
 within bounds of time.  Not here: what is sent, and with whose credentials
 (`regauth.servers.upstream.registry`).
 
-It is the other half of `regauth.servers.http_client.documents`, which fetches small documents
+It is the other half of `regauth.servers.http_client.fetching`, which fetches small documents
 whole.
 """
 

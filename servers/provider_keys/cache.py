@@ -3,7 +3,8 @@ One provider's remote keys over time.
 
 What lives here: when keys are fetched, how long they are good for, and what happens while the
 provider is down.
-Not here: HTTP, documents and key formats, which `load` hides.
+Not here: HTTP (`regauth.servers.http_client.fetching`), documents and key formats (`documents`),
+which `load` hides.
 
 The rules:
 
@@ -33,7 +34,7 @@ from typing import Final
 
 from regauth.engine.decisions.exchange import KeysUnavailable
 from regauth.engine.tokens.keys import KeySet
-from regauth.servers.http_client.documents import FetchError
+from regauth.servers.http_client.fetching import FetchError
 
 from .documents import FetchedKeys
 

@@ -2,7 +2,8 @@
 From a provider's address to its keys: discovery documents and JWK sets.
 
 What lives here: which documents are fetched and what must be true of them.  Not here: when they are
-fetched and how long they are good for (`regauth.servers.provider_keys.cache`).
+fetched and how long they are good for (`regauth.servers.provider_keys.cache`), and how long one
+fetch may take (`Bounds` in `regauth.servers.http_client.fetching`).
 """
 
 import re
@@ -18,7 +19,7 @@ from regauth.engine.source.strictjson import JsonError, Odd, loads_marked, why_o
 from regauth.engine.tokens.algorithms import KeysError
 from regauth.engine.tokens.jwks import parse_jwks
 from regauth.engine.tokens.keys import KeySet
-from regauth.servers.http_client.documents import Bounds, FetchedDocument, FetchError, origin
+from regauth.servers.http_client.fetching import Bounds, FetchedDocument, FetchError, origin
 
 WELL_KNOWN: Final = "/.well-known/openid-configuration"
 """OpenID Connect Discovery 1.0, section 4.1: appended to the issuer."""

@@ -4,7 +4,7 @@ The keys of all providers of one process, kept warm.
 What lives here: which cache serves which provider, key files, and the thread that refreshes in
 time.
 Not here: the life of one provider's keys (`regauth.servers.provider_keys.cache`) and HTTP
-(`regauth.servers.http_client.documents`).
+(`regauth.servers.http_client.fetching`).
 """
 
 import logging
@@ -20,7 +20,7 @@ from regauth.engine.policy.policy import Discovery, JwksUri, KeySource, Policy, 
 from regauth.engine.tokens.algorithms import KeysError
 from regauth.engine.tokens.jwks import parse_jwks
 from regauth.engine.tokens.keys import KeySet
-from regauth.servers.http_client.documents import Bounds, fetch
+from regauth.servers.http_client.fetching import Bounds, fetch
 
 from .cache import Clock, KeyState, KeyTimes, RemoteKeys, Spawn, spawn_thread, tell_of_keys
 from .documents import Fetch, fetch_keys

@@ -29,7 +29,7 @@ from regauth.engine.tokens.registry_trust import (
     verify_registry_token,
 )
 from regauth.servers.bounded_cache import BoundedCache
-from regauth.servers.http_client.documents import Bounds, fetch
+from regauth.servers.http_client.fetching import Bounds, fetch
 from regauth.servers.provider_keys.cache import Clock, KeyTimes, RemoteKeys
 from regauth.servers.provider_keys.documents import fetch_keys
 from regauth.servers.provider_keys.providers import KeyFile

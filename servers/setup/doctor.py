@@ -29,7 +29,7 @@ from regauth.engine.tokens.algorithms import KeysError
 from regauth.engine.tokens.jwks import parse_jwks
 from regauth.engine.tokens.key_ids import key_id
 from regauth.servers.configuration.settings import Settings, SigningSettings
-from regauth.servers.http_client.documents import (
+from regauth.servers.http_client.fetching import (
     Bounds,
     FetchError,
     PeerReply,

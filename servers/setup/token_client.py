@@ -12,7 +12,7 @@ from http import HTTPStatus
 from urllib.parse import urlencode
 
 from regauth.engine.policy.policy import RemoteAccess
-from regauth.servers.http_client.documents import Bounds, FetchError, PeerReply, ask
+from regauth.servers.http_client.fetching import Bounds, FetchError, PeerReply, ask
 
 
 class AskError(Exception):

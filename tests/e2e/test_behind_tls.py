@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import NameOID
 
 from regauth.engine.policy.policy import RemoteAccess
-from regauth.servers.http_client.documents import Bounds, PeerReply, ask
+from regauth.servers.http_client.fetching import Bounds, PeerReply, ask
 from regauth.servers.signing.certificates import (
     certificate_pem,
     make_authority,

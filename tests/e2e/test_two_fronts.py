@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from regauth.engine.policy.policy import RemoteAccess
-from regauth.servers.http_client.documents import Bounds, ask
+from regauth.servers.http_client.fetching import Bounds, ask
 from tests.ports import free_ports
 
 from .conftest import Site

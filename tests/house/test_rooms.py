@@ -8,7 +8,19 @@ from pathlib import Path
 import grimp
 import pytest
 
-from docs.rooms import PACKAGES, PAGE, PICTURE, arrows, drawn, package, reached, reduced, with_table
+from docs.rooms import (
+    MODULES,
+    PACKAGES,
+    PAGE,
+    PICTURE,
+    arrows,
+    drawn,
+    modules_page,
+    package,
+    reached,
+    reduced,
+    with_table,
+)
 
 MAX_MODULES = 16
 """In a folder of the product and in `bench`, beside `__init__`."""
@@ -63,6 +75,14 @@ def test_the_page_says_what_each_room_is() -> None:
 
     assert with_table(page) == page
     assert page.count("| `engine/") > 10
+
+
+def test_a_page_says_what_lives_in_each_module() -> None:
+    """`make picture` writes the page again."""
+    page = MODULES.read_text(encoding="utf-8")
+
+    assert modules_page() == page
+    assert page.count("\n| `") > 400
 
 
 def test_the_picture_shows_the_imports_that_there_are() -> None:

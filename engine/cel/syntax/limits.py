@@ -1,7 +1,9 @@
 """
 How large an expression may be, and how much it may do: one place for every bound.
 
-What lives here: numbers with their units and reasons.  Not here: the checks themselves.
+What lives here: numbers with their units and reasons.  Not here: the checks themselves.  Steps
+are counted in `regauth.engine.cel.evaluation.budget`, and what a request costs in
+`regauth.engine.decisions.decide`.
 """
 
 from typing import Final

@@ -15,7 +15,7 @@ from regauth.engine.policy.policy import RemoteAccess
 from regauth.engine.tokens.jwks import parse_jwks
 from regauth.engine.tokens.jwt import parse, verify
 from regauth.engine.tokens.keys import PrivateKey, SigningKey
-from regauth.servers.http_client.documents import Bounds, FetchedDocument, FetchError
+from regauth.servers.http_client.fetching import Bounds, FetchedDocument, FetchError
 from regauth.servers.provider_keys.cache import KeyTimes
 from regauth.servers.provider_keys.providers import KeyHosting
 from regauth.servers.telemetry.decision_log import DecisionLog

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from regauth.engine.policy.policy import RemoteAccess
-from regauth.servers.http_client.documents import (
+from regauth.servers.http_client.fetching import (
     Bounds,
     FetchError,
     ask,

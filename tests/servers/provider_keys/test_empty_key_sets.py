@@ -15,7 +15,7 @@ from regauth.engine.policy.policy import JwksUri, RemoteAccess
 from regauth.engine.tokens.jwks import jwks, public_jwk
 from regauth.engine.tokens.keys import KeySet, PrivateKey
 from regauth.engine.tokens.registry_trust import RegistryTrust
-from regauth.servers.http_client.documents import Bounds, FetchedDocument, FetchError
+from regauth.servers.http_client.fetching import Bounds, FetchedDocument, FetchError
 from regauth.servers.provider_keys.cache import KeyState, KeyTimes
 from regauth.servers.provider_keys.providers import KeyFile, KeyHosting, ProviderKeys
 from regauth.servers.proxy.trust import from_file, from_uri

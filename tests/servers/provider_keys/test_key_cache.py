@@ -7,7 +7,7 @@ import pytest
 
 from regauth.engine.decisions.exchange import KeysUnavailable
 from regauth.engine.tokens.keys import Key, KeySet, PrivateKey
-from regauth.servers.http_client.documents import FetchError
+from regauth.servers.http_client.fetching import FetchError
 from regauth.servers.provider_keys.cache import KeyTimes, RemoteKeys
 from regauth.servers.provider_keys.documents import FetchedKeys
 from tests.servers.clock import Clock

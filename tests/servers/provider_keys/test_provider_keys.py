@@ -13,7 +13,7 @@ from regauth.engine import KeysUnavailable, NeedKeys
 from regauth.engine.policy.policy import JwksUri, Policy, RemoteAccess
 from regauth.engine.tokens.jwks import jwks
 from regauth.engine.tokens.keys import KeySet, PrivateKey, SigningKey
-from regauth.servers.http_client.documents import MAX_MESSAGE, Bounds, FetchedDocument
+from regauth.servers.http_client.fetching import MAX_MESSAGE, Bounds, FetchedDocument
 from regauth.servers.provider_keys.cache import KeyTimes
 from regauth.servers.provider_keys.documents import fetch_keys
 from regauth.servers.provider_keys.providers import MAX_KEY_FILE, KeyHosting, ProviderKeys

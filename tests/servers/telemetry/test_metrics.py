@@ -12,7 +12,7 @@ from regauth.engine.policy.policy import RemoteAccess
 from regauth.engine.tokens.jwks import jwks
 from regauth.engine.tokens.keys import PrivateKey
 from regauth.servers.configuration.settings import Rate, Rates
-from regauth.servers.http_client.documents import Bounds, FetchedDocument, FetchError
+from regauth.servers.http_client.fetching import Bounds, FetchedDocument, FetchError
 from regauth.servers.provider_keys.cache import KeyState, KeyTimes
 from regauth.servers.provider_keys.providers import KeyHosting
 from regauth.servers.telemetry.decision_log import DecisionLog
