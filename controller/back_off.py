@@ -1,7 +1,8 @@
 """
 How long to wait before a failed attempt is repeated.
 
-Not here: waiting, and who has failed how often.
+What lives here: the length of the pause after so many failures.  Not here: waiting, and who has
+failed how often (`applying.work_queue`, `observing.watching`).
 """
 
 from typing import Final

@@ -2,7 +2,8 @@
 Reading `controller.yaml`, and the policy it names.
 
 What lives here: from files to `Settings` and a `Policy` that fit together, with everything that is
-wrong reported at its line and column.  Not here: what the settings bring about.
+wrong reported at its line and column.  Not here: what the settings bring about
+(`planning.planning`, `running`), and their values (`settings`).
 """
 
 from dataclasses import dataclass, replace

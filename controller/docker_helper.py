@@ -1,7 +1,7 @@
 """
 The docker credential helper under the name that scripts start it by, with `python -m`.
 
-Not here: the helper; it is `regauth.controller.helpers.docker_helper`.
+What lives here: the name.  Not here: the helper (`regauth.controller.helpers.docker_helper`).
 """
 
 from regauth.controller.helpers.docker_helper import main

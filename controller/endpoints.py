@@ -2,7 +2,8 @@
 The controller's own HTTP endpoints: liveness, readiness, leadership and metrics.
 
 What lives here: `/healthz`, `/readyz`, `/leader` and `/metrics`, and the bounds on who asks them.
-Not here: anything about an account or a secret.
+Not here: how things stand with an account or a secret (`operating.status`), and the metrics
+themselves (`measures`).
 
 Every pod that the network policy lets through can connect.  Probes must be answered all the same:
 the kubelet ends a controller whose probes fail.

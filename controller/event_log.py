@@ -1,8 +1,8 @@
 """
 The event log: what happened, one JSON object a line, on standard error.
 
-What lives here: the form of the lines (RFC 8259).  Not here: tokens; text that looks like a token
-is removed from the line.
+What lives here: the form of the lines (RFC 8259).  Not here: tokens.  Text that looks like a token
+is removed from the line (`regauth.engine.source.redaction`).
 """
 
 import json

@@ -1,8 +1,8 @@
 """
 The `kube-controller` command.
 
-What lives here: commands and their options.  Not here: the work they do; what a command
-needs is imported by that command, so that `--help` is fast.
+What lives here: commands and their options.  Not here: the work they do (`running`, `operating`).
+A command imports what it needs when it runs, so that `--help` is fast.
 """
 
 import os

@@ -1,8 +1,8 @@
 """
 The controller's metrics, for Prometheus.
 
-What lives here: the metrics and their names.  Not here: names of namespaces or accounts,
-which are without bound; the event log has those.
+What lives here: the metrics and their names.  Not here: names of namespaces or accounts, whose
+number has no bound.  The event log has those (`event_log`).
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,8 @@
 """
 Names, labels and annotations that the controller writes and recognises.
 
-What lives here: the words themselves, and how a pull secret is called.  Not here: using them.
+What lives here: the words themselves, and how a pull secret is called.  Not here: using them
+(`planning.planning`, `applying.applying`).
 """
 
 import hashlib

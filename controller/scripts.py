@@ -1,8 +1,9 @@
 """
 The controller's console script: it checks that the extra `controller` is installed, then starts.
 
-Not here: the command, which imports the extra's libraries and is imported after the check; the
-credential helpers, which need only Python.
+What lives here: the check, and the libraries that it looks for.  Not here: the command, which
+imports these libraries and is imported after the check (`kube_controller`); the credential helpers,
+which need only Python (`helpers`).
 """
 
 import sys

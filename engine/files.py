@@ -1,9 +1,13 @@
 """
 Reading a policy folder, for hosts.
 
-The only module of the engine that touches files, and one that nothing else in the engine imports:
-every host must read a policy in the same way, and a second reader would be a second opinion on
-what the policy is.  Not here: what is in the files.
+What lives here: which files of a folder are the policy's, and reading them and configuration files,
+within bounds.  Not here: what is in the files (`compiler`), and reading a policy for a server
+(`regauth.servers.state.policy`).
+
+The only module of the engine that touches files, and one that nothing else in the engine imports.
+Every host must read a policy in the same way: a second reader would be a second opinion on what the
+policy is.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -1,8 +1,8 @@
 """
 The command `policytest`.
 
-What lives here: what the command line means.  Not here: running tests, which is pytest's, and
-the commands beside them (`commands`).
+What lives here: what the command line means.  Not here: running tests, which is pytest's
+(`plugin`), and the commands beside them (`commands`).
 
 Without a command, everything goes to pytest as it is; options that only policytest has are given
 to the plugin under its own names, so that they never clash with another plugin's.

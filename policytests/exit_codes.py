@@ -2,8 +2,8 @@
 Exit codes: those of `policytest`, beside pytest's own 0 to 5.
 
 What lives here: the numbers that scripts rely on.  Not here: when each is due, which is decided in
-`collection.recorder` for a run of suites, in `changes.view` for `diff`, in `replay.report` for
-`replay`, and in its module of `commands` for any other command.
+`collection.recorder` for a run of suites, in `changes.view` for `policytest diff`, in
+`replay.report` for `policytest replay`, and in its module of `commands` for any other command.
 """
 
 from typing import Final

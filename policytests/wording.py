@@ -1,7 +1,8 @@
 """
 Words that all output of policytest shares.
 
-What lives here: counts with their nouns.  Not here: the sentences of one command or report.
+What lives here: counts with their nouns.  Not here: the sentences of one command or report
+(`changes.view`, `replay.view`, `execution.telling`).
 """
 
 

@@ -1,8 +1,9 @@
 """
 A cache with a bound.
 
-What lives here: keeping values by key, the oldest dropped first.  Not here: when a value is
-still good, which its owner asks of each one it takes out.
+What lives here: keeping values by key, the oldest dropped first.  Not here: when a value is still
+good.  Its owner asks that of each value that it takes out (`token.login_cache`,
+`token.answer_cache`).
 """
 
 import threading

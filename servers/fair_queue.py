@@ -2,7 +2,8 @@
 Waiting for a thread: who is served next, and who is turned away.
 
 What lives here: the queue, and the measure of being overloaded.  Not here: what a client is told
-(`regauth.servers.http_server.shedding`), and the threads.
+(`regauth.servers.http_server.shedding`), and the threads (`http_server.tasks`,
+`http_server.granian_answers`).
 
 The measure is the age of the oldest request that waits, as in CoDel (RFC 8289): a queue that is
 long for a moment is a burst, and one whose head is old does not get shorter.  Who got least is

@@ -1,7 +1,8 @@
 """
 The servers' console scripts: each looks for the extra `servers`, then starts its command.
 
-Not here: the commands.  They import the extra's libraries, so they are imported after the check.
+What lives here: the check, and the libraries that it looks for.  Not here: the commands
+(`commands`).  They import the extra's libraries, so they are imported after the check.
 """
 
 import sys

@@ -2,7 +2,8 @@
 The token server for any WSGI server: `regauth.servers.wsgi:application`.
 
 What lives here: making the application from the file that `TOKEN_SERVER_CONFIG` names.
-Not here: processes, sockets and signals, which are the host's.
+Not here: processes, sockets and signals, which are the host's; and the parts of the application
+(`token.assembly`).
 
 Each process must import this module itself: threads that keep keys warm and look after changed
 files are started here, and threads do not survive a fork (gunicorn: no `--preload`).

@@ -1,5 +1,5 @@
 """
 Changes applied: the queue, leadership, reconciling.
 
-Not here: deciding what has to change.
+Not here: deciding what has to change (`planning`).
 """

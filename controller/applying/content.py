@@ -1,8 +1,8 @@
 """
 The content of pull secrets: docker's `config.json`, written as kubelets read it.
 
-Not here: reading it back (`regauth.controller.observing.docker_config`).  A token is kept no
-longer than it takes to write it.
+What lives here: writing the logins of a pull secret.  A token is kept no longer than it takes to
+write it.  Not here: reading them back (`regauth.controller.observing.docker_config`).
 
 Source: Kubernetes documentation, "Secrets", "Docker config Secrets".
 """

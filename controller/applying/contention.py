@@ -1,8 +1,8 @@
 """
 Contention: what was written and somebody has undone since, and how long to leave it alone.
 
-What lives here: counting the same write to the same account, and the pause before the next.  Not
-here: the write, and what people are told of it.
+What lives here: counting the same write to the same account, and the pause before the next.
+Not here: the write (`applying`), and what people are told of it (`owner_events`).
 
 A GitOps controller that takes a name off an account's list as often as it is added there would be
 hundreds of writes a second, at the cost of all other accounts.

@@ -1,7 +1,8 @@
 """
 What the controller runs on, as one value.
 
-Not here: what it does.
+What lives here: the cluster, the clock, the log and the metrics that the controller works with.
+Not here: what it does with them (`reconciling`).
 """
 
 from collections.abc import Callable

@@ -1,7 +1,8 @@
 """
 Leader election by a Lease: of several controllers, one works.
 
-What lives here: taking, renewing and giving back the Lease.  Not here: the leader's work.
+What lives here: taking, renewing and giving back the Lease.  Not here: what the leader does
+(`reconciling`, `running`).
 
 Source: Kubernetes documentation, "Leases", "Leader election", and client-go's leaderelection: the
 holder's end is measured by this process's own clock from the moment it saw the Lease change, so

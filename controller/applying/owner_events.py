@@ -1,8 +1,8 @@
 """
 Events: what the owner of a service account is told of it (`kubectl describe serviceaccount`).
 
-What lives here: writing an Event (core/v1), and how often the same may be said.  Not here: what
-is worth saying.
+What lives here: writing an Event (core/v1), and how often the same may be said.  Not here: what is
+worth saying (`applying`, `reconciling`).
 """
 
 import threading

@@ -1,7 +1,8 @@
 """
 How things stand with each service account that is not as it should be.
 
-What lives here: the state after the last attempt.  Not here: why, which the log and the Events say.
+What lives here: the state after the last attempt.  Not here: why, which the log (`event_log`) and
+the Events (`owner_events`) say.
 """
 
 import threading

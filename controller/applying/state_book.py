@@ -2,7 +2,8 @@
 What was made, remembered in one ConfigMap a namespace, so that no Secret has to be read.
 
 What lives here: what is written of a pull secret, and reading it back.  No token and no name of a
-Secret is in it: names are computed.  Not here: the decision to go without reading Secrets.
+Secret is in it: names are computed.  Not here: whether the controller goes without reading Secrets
+(`settings`).
 
 A tenant who may write ConfigMaps in a namespace can change its state.  At worst a secret of this
 namespace is not renewed, or is made anew: whose secret it is and what it is called is computed, and

@@ -4,7 +4,8 @@ The watches that keep the inventory up to date, one for each kind of object.
 Where the settings name namespaces, there is one for each kind in each of them: a Role permits no
 more.
 
-What lives here: what is watched, and how old the news may be.  Not here: what is done about it.
+What lives here: what is watched, and how old the news may be.  Not here: how one watch works
+(`observing.watching`), and what is done about a change (`reconciling`).
 """
 
 from collections.abc import Callable, Iterable, Sequence

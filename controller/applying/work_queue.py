@@ -2,7 +2,8 @@
 The work queue: which service accounts to check, and when.
 
 What lives here: each key once, not by two workers at a time, later and later while it fails, the
-namespaces in turn; and the throttle on requests.  Not here: the work.
+namespaces in turn; and the throttle on requests.  Not here: what is done for an account
+(`reconciling`).
 
 The meaning is that of client-go's workqueue, but for the turns: a namespace in which thousands of
 accounts are made at once must not keep the others waiting.

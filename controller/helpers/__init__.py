@@ -1,5 +1,5 @@
 """
 The credential helpers of docker and of the kubelet.
 
-Not here: the controller; the helpers start without it.
+Not here: the controller (`running`).  The helpers start without it.
 """

@@ -1,8 +1,8 @@
 """
 HTTP out, for the helpers.
 
-What lives here: one bounded request, over TLS or to this machine.  Not here: what is asked and
-what the answer means.
+What lives here: one bounded request, over TLS or to this machine.  Not here: what is asked, and
+what the answer means (`token_sources`, `kubelet_plugin`, `why`).
 
 No redirect is followed: a helper's requests carry secrets, and may go only where its configuration
 says.  `http.client` and `ssl` are imported by those who call this and nobody else.

@@ -2,7 +2,8 @@
 `docker-credential-regauth`: a docker credential helper that gives a fresh JWT at each `get`.
 
 What lives here: the protocol of docker's credential helpers, which docker, podman, skopeo, crane
-and oras speak.  Not here: where tokens come from (`regauth.controller.helpers.token_sources`).
+and oras speak.  Not here: where tokens come from (`regauth.controller.helpers.token_sources`), and
+the question of `why` (`regauth.controller.helpers.why`).
 
 Source: github.com/docker/docker-credential-helpers, README.md, "Development", and
 credentials/credentials.go.  Errors go to standard output with exit code 1; the words for "not

@@ -2,8 +2,8 @@
 The configuration of the docker credential helper.
 
 What lives here: reading the file, a JSON document of which an editor knows
-`schemas/credential-helper.schema.json`, and finding a registry in it.  Not here: getting a
-token.
+`schemas/credential-helper.schema.json`, and finding a registry in it.  Not here: getting a token
+(`token_sources`).
 
 The shape is checked here and not by the schema: loading a validator takes longer than docker
 should wait for a helper.  The tests hold the two equal.

@@ -2,8 +2,9 @@
 `regauth-credential-provider`: a kubelet image credential provider plugin.
 
 What lives here: the exec protocol of `credentialprovider.kubelet.k8s.io/v1` with the pod's service
-account token in the request (KEP-4412), and the exchange of that token for a password at
-registries that want one (`--exchange`).  Not here: decisions; the token server makes them.
+account token in the request (KEP-4412), and the exchange of that token for a password at registries
+that want one (`--exchange`).  Not here: decisions, which the token server makes
+(`regauth.servers.token`), and its configuration on the nodes (`installing.plugin`).
 
 Source: Kubernetes documentation, "Configure a kubelet image credential provider", and the API
 reference of CredentialProviderRequest and CredentialProviderResponse.  The kubelet decodes the

@@ -3,7 +3,8 @@ A JWT that a helper passes on.
 
 What lives here: whether a text has the form of a JWT and when it says that it ends, so that a
 helper can say "expired" where a registry would say "denied".  Not here: where the JWT comes from
-(`token_sources`), and trust: nothing here is verified, which is the token server's work.
+(`token_sources`), and trust: nothing here is verified, which is the token server's work
+(`regauth.engine.tokens.jwt`).
 """
 
 import base64

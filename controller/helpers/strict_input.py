@@ -2,7 +2,7 @@
 What a credential helper is given, read strictly and within bounds.
 
 What lives here: standard input and JSON (RFC 8259) from programs that may be hostile, and files.
-Not here: what any of it means.
+Not here: what any of it means (`docker_helper`, `kubelet_plugin`, `helper_configuration`).
 
 The engine has a stricter reader of its own; importing the engine takes longer than a helper may
 take altogether, so the helpers have this one.

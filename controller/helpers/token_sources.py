@@ -1,8 +1,8 @@
 """
 Where the docker credential helper gets a fresh JWT from.
 
-What lives here: one function for each kind of place a job runs in.  Not here: which registry
-gets which, and keeping any token.
+What lives here: one function for each kind of place a job runs in.  Not here: which registry gets
+which (`helper_configuration`), and keeping any token.
 """
 
 import os

@@ -1,5 +1,5 @@
 """
 The manifests that install the controller.
 
-Not here: the running controller.
+Not here: the running controller (`running`).
 """

@@ -1,8 +1,8 @@
 """
 What the controller's account is held to beyond its permissions: a ValidatingAdmissionPolicy.
 
-What lives here: the rules that RBAC cannot state.  Not here: permissions, which are
-`regauth.controller.installing.manifests`'.
+What lives here: the rules that RBAC cannot state.  Not here: permissions
+(`regauth.controller.installing.permissions`).
 
 RBAC restricts the permission to request tokens to no audience and the one on secrets to no type
 and no label: whoever took over the controller could request a token of any account for the API

@@ -2,7 +2,8 @@
 The manifests that install the controller, in the order to create them.
 
 What lives here: which objects there are, and the ConfigMap with settings and policy.  Not here:
-what each of the others says, which the modules beside this one know.
+what each object says (`permissions`, `workload`, `admission`, `pod_admission`, `monitoring`,
+`plugin`).
 """
 
 from pathlib import Path

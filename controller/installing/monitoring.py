@@ -1,7 +1,8 @@
 """
 What Prometheus's operator needs: a PodMonitor, and alerts on the controller's metrics.
 
-Not here: the metrics (`regauth.controller.measures`).
+What lives here: which conditions alert whom, and where Prometheus finds the metrics.  Not here: the
+metrics (`regauth.controller.measures`).
 
 Source: prometheus-operator's API reference, monitoring.coreos.com/v1.
 """

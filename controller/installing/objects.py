@@ -1,7 +1,8 @@
 """
 Parts of Kubernetes objects that many manifests have.
 
-Not here: which objects there are.
+What lives here: labels, metadata, and the rules and bindings of roles.  Not here: which objects
+there are (`manifests`).
 """
 
 from typing import Any, Final

@@ -1,7 +1,8 @@
 """
 The roles that the controller needs: every permission here has a request that fails without it.
 
-Not here: what permissions cannot say, which is `regauth.controller.installing.admission`.
+What lives here: the service account, its roles and their bindings.  Not here: what permissions
+cannot say (`regauth.controller.installing.admission`).
 """
 
 from regauth.controller.naming import installed_name, state_name

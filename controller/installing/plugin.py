@@ -1,7 +1,8 @@
 """
 The kubelets' credential provider: the file on each node, and the permission it needs.
 
-Not here: the program, which is `regauth.controller.helpers.kubelet_plugin`.
+What lives here: the kubelet's configuration and the role of the nodes.  Not here: the program
+(`regauth.controller.helpers.kubelet_plugin`).
 
 Source: Kubernetes documentation, "Configure a kubelet image credential provider", and "Service
 account token for image pulls" (KEP-4412).

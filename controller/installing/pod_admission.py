@@ -2,7 +2,7 @@
 A MutatingAdmissionPolicy that gives each new pod the pull secret of its service account.
 
 What lives here: the policy and its binding.  Not here: which accounts have a pull secret, which the
-controller writes into the ConfigMap that is the policy's parameter.
+controller writes into the ConfigMap that is the policy's parameter (`applying.state_book`).
 
 A service account stays as its owner wrote it, so that GitOps finds nothing to undo.  A pod that
 names pull secrets of its own gets this one too, which an account's list would not give it.

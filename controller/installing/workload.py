@@ -1,7 +1,8 @@
 """
 What runs the controller: the Deployment, and what keeps it running and apart from others.
 
-Not here: its configuration, and what it may do.
+What lives here: the Deployment, the PodDisruptionBudget and the NetworkPolicy.  Not here: its
+configuration (`manifests`), and what it may do (`permissions`).
 """
 
 from collections.abc import Mapping

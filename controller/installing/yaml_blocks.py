@@ -1,7 +1,8 @@
 """
 Writing YAML that people read: blocks, and scalars as JSON has them (YAML 1.2, section 1.3).
 
-What lives here: from plain values to documents.  Not here: what they mean.
+What lives here: from plain values to documents.  Not here: what they mean (`manifests`), and
+reading YAML (`regauth.engine.source.nodes`).
 """
 
 import json

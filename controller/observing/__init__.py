@@ -1,5 +1,5 @@
 """
 What the controller knows of the cluster, and how it comes to know it.
 
-Not here: changes.
+Not here: changes (`applying`).
 """

@@ -1,7 +1,8 @@
 """
 What a request to the Kubernetes API can fail with, as values of one type.
 
-What lives here: the errors and the status codes.  Not here: requests, and reading their answers.
+What lives here: the errors and the status codes.  Not here: requests (`cluster`), and reading their
+answers (`reading`).
 """
 
 from typing import Final

@@ -2,7 +2,8 @@
 The Kubernetes API: the one module that sends requests to it.
 
 What lives here: addresses, credentials and TLS as the `kubernetes` package configures them,
-requests, streams, and errors as values of one type.  Not here: what the objects mean.
+requests, streams, and errors as values of one type.  Not here: what the objects mean (`reading`),
+and how to log in (`connection`).
 
 The package's generated methods are not used: they build an object for every field of every list,
 which for thousands of accounts is most of the controller's memory and time.

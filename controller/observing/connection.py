@@ -1,7 +1,8 @@
 """
 The way to the cluster: where the API server is and how to log in, from a kubeconfig or from a pod.
 
-Not here: requests (`regauth.controller.observing.cluster`).
+What lives here: the address of the API server, its certificate authorities, and credentials that
+are read again before they expire.  Not here: requests (`regauth.controller.observing.cluster`).
 """
 
 import os

@@ -2,7 +2,7 @@
 The content of pull secrets: docker's `config.json`, read.
 
 What lives here: what the logins say of themselves, everything but the tokens.  Not here: writing
-logins, which is `regauth.controller.applying.content`.
+logins (`regauth.controller.applying.content`).
 
 Source: Kubernetes documentation, "Secrets", "Docker config Secrets".
 """

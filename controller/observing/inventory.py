@@ -2,7 +2,7 @@
 The inventory: the cluster's state as watches and our own writes tell it.
 
 What lives here: keeping the newest state of every object, and finding whom a change concerns.
-Not here: asking the API for anything.
+Not here: asking the API for anything (`watching`, `cluster`).
 
 Our own writes are entered from the API server's answer, because the watch reports them later.  A
 plan in between must not repeat them.  Of two states of an object the one with the higher

@@ -2,7 +2,8 @@
 What the controller knows of the cluster: frozen values, without tokens.
 
 What lives here: service accounts, namespaces and pull secrets as a plan sees them.  Not here:
-reading them from the API (`regauth.controller.observing.reading`), or deciding anything.
+reading them from the API (`regauth.controller.observing.reading`), and deciding anything
+(`planning.planning`).
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,7 @@
 Reading a list in pages of bounded size, whatever the objects in it weigh.
 
 What lives here: how many objects the next page is asked for, and how many bytes of it are read.
-Not here: what becomes of the objects.
+Not here: what becomes of the objects (`watching`).
 
 Whoever may write objects in one namespace chooses how large they are.  Three hundred Secrets of a
 mebibyte in one page would be more than the controller's memory.

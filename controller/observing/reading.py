@@ -1,8 +1,8 @@
 """
 Objects of the Kubernetes API to what the controller keeps of them.
 
-What lives here: reading service accounts, namespaces and pull secrets.  Not here: keeping a
-token; of a secret's content only what its tokens say of themselves is kept.
+What lives here: reading service accounts, namespaces and pull secrets.  Not here: keeping a token.
+Of a secret's content only what its tokens say of themselves is kept (`docker_config`).
 """
 
 from typing import Final

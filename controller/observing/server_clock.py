@@ -1,8 +1,8 @@
 """
 The API server's clock, by which the life of tokens is counted.
 
-What lives here: how far this machine's clock is from it.  Not here: asking for the time; every
-answer tells it (RFC 9110, section 6.6.1, "Date").
+What lives here: how far this machine's clock is from it.  Not here: asking for the time.  Every
+answer tells it (RFC 9110, section 6.6.1, "Date"; `cluster`).
 
 Tokens are issued by the server's clock.  A controller whose own clock is slow would replace them
 after they have expired, and never notice.

@@ -2,7 +2,7 @@
 The keys that the cluster signs service account tokens with, by their ids.
 
 What lives here: knowing when one is gone, so that tokens signed with it are replaced.
-Not here: verifying anything; token servers do.
+Not here: verifying a token, which token servers do (`regauth.engine.tokens.jwt`).
 
 Source: Kubernetes documentation, "Managing Service Accounts", "Service account issuer discovery".
 """

@@ -2,7 +2,8 @@
 List and watch: one kind of object, from the first list to the end of the process.
 
 What lives here: paging, resuming from the last resourceVersion, bookmarks, and listing anew when
-the server no longer knows the version.  Not here: what an object means.
+the server no longer knows the version.  Not here: what an object means (`reading`), and which kinds
+are watched (`applying.watches`).
 
 Source: Kubernetes documentation, "Kubernetes API Concepts": "Efficient detection of changes",
 "Watch bookmarks", "Retrieving large results sets in chunks", "410 Gone responses".

@@ -1,7 +1,9 @@
 """
 The commands `manifests`, `status` and `uninstall`, and what they print.
 
-Not here: the work they do, which is imported only when one of them runs.
+What lives here: their options, their tables and JSON, and their exit codes.  Not here: the work
+they do (`status`, `uninstall`, `installing.manifests`), which is imported only when one of them
+runs.
 """
 
 import json

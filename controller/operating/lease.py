@@ -1,7 +1,8 @@
 """
 Who holds a controller's Lease, as somebody sees it who takes no part in the election.
 
-Not here: the election (`regauth.controller.applying.leadership`).
+What lives here: reading the Lease: its holder, and until when it holds.  Not here: the election
+(`regauth.controller.applying.leadership`).
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,10 @@
 """
 One pass over all service accounts, or the plan for it.
 
-Not here: watching, and leadership; whoever starts this sees to it that no controller runs.
+What lives here: a pass that changes the cluster, and a dry run that only lists the changes.
+Not here: watching (`observing.watching`), and leadership (`applying.leadership`).
+
+Whoever starts a pass makes sure that no controller runs.
 """
 
 import time

@@ -2,7 +2,7 @@
 How things stand: which service accounts have a pull secret, until when, and what is in the way.
 
 What lives here: reading it from the cluster, with the rights of whoever asks, and the verdict on
-each account.  Not here: how it is printed.
+each account.  Not here: how it is printed (`commands`).
 """
 
 from collections.abc import Iterator, Mapping

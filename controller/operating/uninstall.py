@@ -2,7 +2,8 @@
 Taking away what an instance of the controller has made in a cluster, and nothing else.
 
 What lives here: pull secrets and their names in accounts' lists, the ConfigMaps that remember them,
-and the Lease.  Not here: what `kubectl delete` takes away, which is what the manifests have made.
+and the Lease.  Not here: what `kubectl delete` takes away, which is what the manifests have made
+(`installing.manifests`).
 
 To take all away is the plan for a controller that nobody is entitled to anything from.
 """

@@ -2,7 +2,8 @@
 Which registries a service account gets a login for.
 
 What lives here: the account as its token will describe it, and the question to the engine whether
-the policy can give that token anything.  Not here: a decision; the engine makes them.
+the policy can give that token anything.  Not here: a decision, which the engine makes
+(`regauth.engine.decisions.prospects`).
 """
 
 from dataclasses import dataclass, field

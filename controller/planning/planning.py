@@ -1,8 +1,8 @@
 """
 The plan: from what is observed to what has to change.
 
-What lives here: `plan`, which is pure; time is an argument.  Not here: the API, and how a
-change is made (`regauth.controller.applying.applying`).
+What lives here: `plan`, which is pure; time is an argument.  Not here: the API
+(`observing.cluster`), and how a change is made (`regauth.controller.applying.applying`).
 
 A plan is made again after every change, so each has only the next steps.  After an interruption,
 the next plan goes on from what is there.

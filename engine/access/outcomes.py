@@ -2,7 +2,8 @@
 Outcomes: what the engine answers.
 
 What lives here: `Decision` with its `Verdict`s, `Refusal`, and the reason codes of both.
-Not here: how an outcome is reached (`decide`, `exchange`) or told (`explanation`, the hosts).
+Not here: how an outcome is reached (`decisions.decide`, `decisions.exchange`), and how it is told
+(`explaining.explanation`, and the hosts).
 
 A refusal is a value: a host cannot forget to catch it, and a `Decision` it never got grants
 nothing.

@@ -3,7 +3,7 @@ References: what a request names within a repository, a tag or the digest of con
 
 What lives here: their grammar (OCI Distribution Spec 1.1, "Pulling manifests"; OCI Image Spec 1.1,
 "Digests") and how a repository is written with one, `acme/app:v1`.  Not here: the names of
-repositories (`scope`), and who may do what.
+repositories (`scope`), and who may do what (`decisions.decide`).
 
 The token protocol names no reference (`UNKNOWN`).  Only a proxy, which sees the request itself,
 knows it.  Only such a proxy also knows whether a tag exists already (`TagState`).

@@ -3,7 +3,7 @@ Scopes: what a client asks for, from wire text to `Access` values and back.
 
 What lives here: the Distribution scope grammar (distribution docs/spec/auth/scope.md), repository
 names (OCI Distribution Spec 1.1, "Pulling manifests") and the actions the language knows.
-Not here: who may do what.
+Not here: who may do what (`decisions.decide`).
 """
 
 import re

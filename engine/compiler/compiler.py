@@ -1,7 +1,8 @@
 """
 The compiler: from the files of a policy to a `Policy`, or to all that is wrong with them.
 
-What lives here: the order of the steps.  Not here: the steps themselves, and files or clocks.
+What lives here: the order of the steps.  Not here: the steps themselves (`document`, `providers`,
+`statements`, `lints`), and files (`regauth.engine.files`).
 """
 
 import hashlib

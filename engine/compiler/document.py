@@ -2,7 +2,8 @@
 The policy as written: several files put together, before anything is compiled.
 
 What lives here: composition (policy language, "Meaning", 7) and names that must be unique.
-Not here: what an expression or a pattern means, and comments that silence warnings (`silencing`).
+Not here: what an expression means (`expressions`), what a pattern means (`policy.patterns`), and
+comments that silence warnings (`silencing`).
 """
 
 from collections.abc import Iterable, Mapping

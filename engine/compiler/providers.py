@@ -2,7 +2,7 @@
 Compiling providers: from the policy as written to `Provider` values.
 
 What lives here: issuers, audiences, keys, algorithms, rules.  Not here: grants and denials
-(`regauth.engine.compiler.statements`), and fetching keys.
+(`regauth.engine.compiler.statements`), and fetching keys (`regauth.servers.provider_keys`).
 """
 
 from dataclasses import dataclass

@@ -3,7 +3,7 @@ Comments that silence a warning, or make one.
 
 What lives here: `# policytest: ignore[CODE] REASON`, read and applied to what was found, and
 `# policytest: draft`.
-Not here: finding comments (`regauth.engine.source.comments`), and other warnings.
+Not here: finding comments (`regauth.engine.source.comments`), and other warnings (`lints`).
 """
 
 import re

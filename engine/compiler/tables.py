@@ -1,8 +1,9 @@
 """
 Tables in `definitions`: maps from text to values of one type.
 
-What lives here: reading a table from the policy, and what is wrong with one.  Not here: its type
-and its look-ups (`regauth.engine.cel`), and how large one may be (the policy's JSON Schema).
+What lives here: reading a table from the policy, and what is wrong with one.  Not here: the type of
+a table (`cel.checks.tables`), look-ups that can miss (`lints.lookups`), and how large a table may
+be (the policy's JSON Schema).
 """
 
 from typing import Final

@@ -1,5 +1,5 @@
 """
 Decisions: the checks of a login in their order, who somebody is, and which accesses they get.
 
-Not here: explanations.
+Not here: explanations (`explaining`).
 """

@@ -3,7 +3,7 @@ Authentication: whether verified claims meet what a provider's policy asks for.
 
 What lives here: issuer, audience, times (RFC 7519, section 4.1) and rules, after the signature was
 verified; and the words in which a client reads why a login is refused, whatever refused it.
-Not here: the signature itself (`regauth.engine.tokens.jwt`) and any repository.
+Not here: the signature itself (`regauth.engine.tokens.jwt`), and any repository (`decide`).
 """
 
 from collections.abc import Callable, Mapping

@@ -2,7 +2,7 @@
 Deciding: which accesses a verified identity gets, of those that it asks for.
 
 What lives here: the meaning of grants and denials (policy language, "Meaning", 3).
-Not here: who the identity is (`authentication`), or anything a host does with the answer.
+Not here: who the identity is (`authentication`), and what a host does with the answer.
 
 Every access is decided alone.  A denial that matches, or that cannot be evaluated, refuses it.
 Otherwise the first grant that matches allows it.  Otherwise it is refused.  Of all grants that

@@ -2,7 +2,8 @@
 The exchange of a JWT for a decision, without any input or output of its own.
 
 What lives here: the order of a login's steps, and the questions it asks its host.
-Not here: how keys are fetched, cached or refreshed, and what the host does with the answer.
+Not here: how keys are fetched and cached (`regauth.servers.provider_keys.cache`), and what the host
+does with the answer (`regauth.servers.token.service`).
 
 `exchange` returns a generator, which the host drives.  The generator yields `NeedKeys`, the host
 sends a `KeySet` or `KeysUnavailable` back, and the generator's value is the answer.  `run` does

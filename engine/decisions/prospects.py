@@ -3,7 +3,7 @@ Prospects: whether a policy can give an identity anything at all.
 
 What lives here: asking `decide` about names that a policy's own patterns match, for hosts that
 prepare a login before anybody asks for a repository.
-Not here: a decision of its own; what an identity gets is decided when it asks.
+Not here: a decision.  What an identity gets is decided when it asks (`decide`).
 
 When in doubt the answer is "yes": a login that turns out to get nothing does no harm.
 """

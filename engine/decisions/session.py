@@ -2,7 +2,8 @@
 Sessions: whether an earlier login still counts.
 
 What lives here: what a refresh token stands for, by the current policy.
-Not here: the token, and where sessions are kept.
+Not here: the refresh token (`regauth.servers.sessions.sessions`), and where sessions are kept
+(`regauth.servers.sessions.store`).
 """
 
 from dataclasses import dataclass, replace

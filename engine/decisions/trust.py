@@ -2,7 +2,7 @@
 Trust: the parts of a policy that decide whether a token's signature is accepted.
 
 What lives here: a digest of it, by which two policies are seen to believe the same tokens.
-Not here: believing any (`exchange`).
+Not here: verifying a token (`exchange`).
 """
 
 import hashlib

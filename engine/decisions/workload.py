@@ -2,7 +2,8 @@
 Deciding for the workload behind a registry token, once a proxy sees the request.
 
 What lives here: checking the workload's login again by the current policy, and deciding by it.
-Not here: the form of the claim (`regauth.engine.tokens.workload_claim`), signatures, and requests.
+Not here: the form of the claim (`regauth.engine.tokens.workload_claim`), signatures
+(`tokens.registry_trust`), and requests (`regauth.servers.proxy.policy`).
 """
 
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
 """
 Decisions explained, step by step, as data and as text.
 
-Not here: decisions.
+Not here: decisions (`decisions`).
 """

@@ -2,7 +2,8 @@
 Answers to the one who asks: why an access was refused, and no more of the policy than may be known.
 
 What lives here: what each level tells a caller about its own token.
-Not here: a decision (`regauth.engine.decisions`), and the form that a host answers in.
+Not here: a decision (`regauth.engine.decisions`), and the form that a host answers in
+(`regauth.servers.token.why`).
 
 At the level `reasons` an answer depends on four things alone: the caller's own claims, what the
 policy allows the caller, whether a denial keeps from the caller what a grant would allow, and the

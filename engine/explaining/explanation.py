@@ -2,10 +2,11 @@
 Explanations: one decision, step by step, as data.
 
 What lives here: which checks a login passed or failed, which statements were looked at for each
-access, and which part of which condition made each match or not.  Not here: another opinion;
-every step here is answered by the code that decides (`exchange`, `authentication`, `decide`), and
-the explanation is wrong only where the decision is.  Text is
-`regauth.engine.explaining.narration`'s.
+access, and which part of which condition made each match or not.  Not here: a second opinion, and
+text (`regauth.engine.explaining.narration`).
+
+Every step here is answered by the code that decides (`exchange`, `authentication`, `decide`).  So
+the explanation is wrong only where the decision is.
 """
 
 from collections.abc import Generator, Sequence

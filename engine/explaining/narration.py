@@ -1,8 +1,8 @@
 """
 Explanations as text for people.
 
-What lives here: turning an `Explanation` into indented lines.  Not here: anything that is not
-in the explanation.
+What lives here: turning an `Explanation` into indented lines.  Not here: anything that is not in
+the explanation (`explanation`).
 """
 
 from collections.abc import Iterator

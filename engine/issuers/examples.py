@@ -2,7 +2,8 @@
 A whole token from a few claims: adds the claims that an issuer would add.
 
 What lives here: filling in the claims that every token has, so that nothing contradicts the schema,
-and where each value comes from.  Not here: signatures, and the times of a token's issue.
+and where each value comes from.  Not here: signatures, and the times of a token's issue
+(`regauth.policytests.tokens`).
 
 The given claims stay.  A value that follows from them by a relation comes before a usual value.
 For `repository: other/app` the owner is `other`, and the subject begins with `repo:other/app`.

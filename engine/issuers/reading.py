@@ -3,7 +3,8 @@ Reading a claim schema from its JSON.
 
 What lives here: the schema's JSON as values, and what a JSON Schema cannot say of it: patterns that
 RE2 refuses, references to claims that are not there, examples that are no possible values.
-Not here: the JSON Schema itself (`regauth.schemas`), and files.
+Not here: the JSON Schema itself (`regauth.schemas`), and finding the schema that a policy names
+(`compiler.claim_schemas`).
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,7 +1,8 @@
 """
 The usual tokens of an issuer: reading them from a schema's JSON, and what is wrong with them.
 
-What lives here: `sampleTokens`.  Not here: making a token (`examples`), and signing it.
+What lives here: `sampleTokens`.  Not here: making a token (`examples`), and signing it
+(`regauth.policytests.tokens.issuing`).
 """
 
 from collections.abc import Iterator, Mapping

@@ -2,8 +2,10 @@
 A token against what is known of its issuer.
 
 What lives here: everything in which a set of claims contradicts a claim schema, each with a value
-that would be right.  Not here: whether a token is valid (`regauth.engine.tokens`).  No schema
-decides that: a real token that contradicts its schema is still accepted.
+that would be right.  Not here: whether a token is valid (`regauth.engine.tokens.jwt`,
+`regauth.engine.decisions.authentication`).
+
+No schema decides that: a real token that contradicts its schema is still accepted.
 """
 
 from collections.abc import Iterator, Mapping

@@ -2,7 +2,8 @@
 The values that a claim can have: an enumeration, a form, or any.
 
 What lives here: what can be said of a literal, a beginning or a pattern that a condition compares a
-claim with.  Not here: relations between claims (`relations`), and the words of a finding.
+claim with.  Not here: relations between claims (`relations`), and the words of a finding
+(`compiler.lints.values`).
 
 Whatever cannot be decided counts as possible.  The functions here say "never" or "always" only when
 that is certain.

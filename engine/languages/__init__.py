@@ -1,7 +1,8 @@
 """
 Regular languages: sets of texts that a pattern or a claim's form describes.
 
-What lives here: the public names.  Not here: code, and which claim or condition a language is of.
+What lives here: the public names.  Not here: code, and which claim or condition a language is of
+(`issuers.values`, `compiler.lints`).
 
 `find_common` and `find_outside` answer what the checker asks of a condition: whether a claim can
 ever satisfy it, and whether it can ever fail it.  Both answer with a text, so that a message can

@@ -1,7 +1,8 @@
 """
 Sets of characters, as sorted intervals of code points.
 
-What lives here: the intervals, their union, intersection and complement.  Not here: patterns.
+What lives here: the intervals, their union, intersection and complement.  Not here: patterns
+(`patterns`).
 """
 
 from collections.abc import Iterable

@@ -2,7 +2,7 @@ r"""
 The syntax of RE2 patterns, as a tree.
 
 What lives here: reading a pattern that RE2 has already accepted.  Not here: what a tree matches
-(`patterns`), and whether a pattern is a good one.
+(`patterns`), and whether RE2 accepts a pattern (`cel.library.regex`).
 
 Python's own parser cannot be used: it reads `[[:alpha:]]`, `{,3}`, `$`, `\s` and `\z` otherwise.
 What is not read here (`\pL`, `(?m)`) raises `UnsupportedPatternError`; the caller must then say

@@ -1,7 +1,7 @@
 """
 RE2 patterns as trees.
 
-What lives here: the nodes.  Not here: reading them (`syntax`), what they match (`patterns`).
+What lives here: the nodes.  Not here: reading them (`syntax`), and what they match (`patterns`).
 """
 
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
 """
 The compiled policy: immutable, indexed, shared by threads.
 
-Not here: how it is compiled.
+Not here: how it is compiled (`compiler`).
 """

@@ -1,8 +1,9 @@
 """
 The compiled policy: immutable, checked, shared by threads.
 
-What lives here: the values that a policy is made of once it compiled.  Not here: reading a
-policy (`regauth.engine.compiler.compiler`) and deciding with it (`authentication`, `decide`).
+What lives here: the values that a policy is made of once it compiled.  Not here: reading a policy
+(`regauth.engine.compiler.compiler`), and deciding with it (`decisions.authentication`,
+`decisions.decide`).
 
 Nothing here means "everything" by being empty.  A grant without patterns or actions cannot be made,
 nor can a provider without an audience.

@@ -1,5 +1,5 @@
 """
 Located values from text, and problems that say where they are.
 
-Not here: what a policy means.
+Not here: what a policy means (`compiler`).
 """

@@ -2,7 +2,8 @@
 Addresses of machines, as texts.
 
 What lives here: addresses to listen on, addresses of peers, and hosts that are this machine.  Pure:
-no name is resolved.  Not here: URLs, and who is trusted.
+no name is resolved.  Not here: the origins of URLs (`regauth.servers.http_client.origins`), and who
+is trusted (`regauth.servers.http_server.forwarded`).
 """
 
 import ipaddress

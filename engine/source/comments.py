@@ -1,7 +1,8 @@
 """
 The comments of a YAML document, and the lines that each comment is about.
 
-What lives here: finding them, which a YAML parser leaves out.  Not here: what a comment asks for.
+What lives here: finding them, which a YAML parser leaves out.  Not here: what a comment asks for
+(`compiler.silencing`).
 """
 
 import bisect

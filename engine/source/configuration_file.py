@@ -2,8 +2,9 @@
 Reading a host's configuration file, once its schema has passed it.
 
 What lives here: from checked nodes to plain values, durations, addresses and networks, with what
-the schema cannot say reported at its place.  Not here: which keys there are and what they mean,
-which each host knows, and the reading of files (`regauth.engine.files`).
+the schema cannot say reported at its place.  Not here: which keys there are and what they mean
+(`regauth.servers.configuration`, `regauth.controller.configuration`), and the reading of files
+(`regauth.engine.files`).
 """
 
 from collections.abc import Mapping

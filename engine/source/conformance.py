@@ -4,7 +4,7 @@ Whether a document conforms to a schema, and nothing more.
 What lives here: the JSON Schema keywords that our schemas use (2020-12, Core and Validation),
 compiled once into functions.  Nearly every document conforms, and this tells it hundreds of times
 faster than a validator that also says what is wrong.  Not here: what is wrong, which jsonschema
-says (`schema`); the tests hold the two equal.
+says (`schema`).  The tests hold the two equal.
 
 Where this cannot tell as jsonschema would, it says so (`Unsure`), and jsonschema is asked: an
 answer is never guessed, neither for a keyword that is not known here nor for an odd value.

@@ -3,8 +3,8 @@ Foreign text, made safe to show to people.
 
 What lives here: the one way to show what a peer, a file or a client wrote, in messages, on
 terminals and in reports.
-Not here: escaping for HTML, JSON, XML or a workflow's commands, which their formats do; taking
-tokens out (`regauth.engine.source.redaction`).
+Not here: escaping for HTML, JSON, XML or a workflow's commands, which the writers of these formats
+do (`regauth.policytests.reports`), and taking tokens out (`regauth.engine.source.redaction`).
 
 An escape sequence moves a terminal's cursor, changes its title or hides a line; a right-to-left
 mark makes a line read otherwise than it is.  Each such character is written as an escape.

@@ -2,6 +2,7 @@
 The known name that is most like a wrong one.
 
 What lives here: the comparison, and the hint that messages show.  Not here: which names are known.
+Callers say so.
 """
 
 from collections.abc import Iterable

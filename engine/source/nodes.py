@@ -2,7 +2,8 @@
 YAML text to nodes that know where they stand: the one module that speaks YAML.
 
 What lives here: reading a YAML document into immutable nodes, with a location for every value,
-every key and every character inside a scalar.  Not here: what a key means.
+every key and every character inside a scalar.  Not here: what a key means (`schema`,
+`compiler.document`).
 
 The dialect is YAML's JSON-like core (YAML 1.2.2, section 10.3): `yes`, `on` and dates are plain
 strings.  Anchors, aliases, tags and several documents in one file are refused: a reviewer must see

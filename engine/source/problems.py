@@ -2,8 +2,9 @@
 Problems: what is wrong with a policy, where, and what to do about it.
 
 What lives here: the values every compile step reports with (`Location`, `Problem`) and the
-collector they are put in (`Problems`).  Not here: rendering for people or machines
-(`regauth.engine.source.rendering`), and any judgement about a policy.
+collector they are put in (`Problems`).  Not here: rendering for people
+(`regauth.engine.source.rendering`) or for machines (`regauth.policytests.reports`), and judging a
+policy (`compiler`).
 
 A problem is a value, never an exception: a compile step reports it and goes on, so that an author
 sees all problems at once.

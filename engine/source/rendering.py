@@ -1,8 +1,8 @@
 """
 Problems as text for people: the place in the file, underlined, and what to do.
 
-What lives here: plain text with or without colour.  Not here: formats for machines, which
-are the reports of `regauth.policytests`.
+What lives here: plain text with or without colour.  Not here: formats for machines
+(`regauth.policytests.reports`).
 """
 
 from collections.abc import Iterable, Mapping

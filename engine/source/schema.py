@@ -1,8 +1,9 @@
 """
 Shape: located YAML against a JSON Schema, with problems in the author's words.
 
-What lives here: turning what the validator found into problems with positions.  Not here:
-the schemas (`regauth.schemas`), and anything a schema cannot say.
+What lives here: turning what the validator found into problems with positions.  Not here: the
+schemas (`regauth.schemas`), and what a schema cannot say (`compiler.document`,
+`configuration_file`).
 
 A subschema may say in its own words what is wrong when it fails, by `x-message` and `x-hint`.
 """

@@ -2,7 +2,8 @@
 Errors that keep a program from starting, or a command from doing its work.
 
 What lives here: the one base of them, which says whose fault it is, so that a command catches them
-in one place.  Not here: how they are shown, and errors that a request meets.
+in one place.  Not here: how they are shown (`regauth.servers.commands.terminal`), and errors that a
+request meets (`regauth.servers.protocol.errors`).
 """
 
 from collections.abc import Mapping

@@ -2,8 +2,10 @@
 JSON read strictly, for what strangers send: tokens, key sets, discovery documents.
 
 What lives here: RFC 8259 with the freedoms it leaves to readers taken away (RFC 7493, I-JSON): no
-duplicate names, no NaN, no lone surrogates, bounded numbers and depth.  Two readers of one text
-must not come to two meanings.
+duplicate names, no NaN, no lone surrogates, bounded numbers and depth.  Not here: writing JSON
+(`tokens.json_text`), and what the JSON means.
+
+Two readers of one text must not come to two meanings.
 """
 
 import json

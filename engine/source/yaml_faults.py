@@ -2,7 +2,9 @@
 What a YAML parser's complaint means to the author of a policy.
 
 What lives here: from the place where the parser gave up to the mistake that led there.  Not here:
-parsing (`nodes`).  The parser's own words are kept where no mistake of these is recognised.
+parsing (`nodes`).
+
+The parser's own words are kept where none of these mistakes is recognised.
 """
 
 import re

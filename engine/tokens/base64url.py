@@ -1,7 +1,7 @@
 """
 The base64url of tokens (RFC 7515, section 2): no padding, and one text for each value.
 
-What lives here: both directions.  Not here: what is encoded.
+What lives here: both directions.  Not here: what is encoded (`jwt`, `jwks`).
 """
 
 import binascii

@@ -1,10 +1,11 @@
 """
 JSON Web Tokens: reading them without trust, verifying their signature, signing our own.
 
-The one module that speaks JWT (RFC 7519) in JWS compact form (RFC 7515, section 7.1).  What lives
-here: form and signature.
-Not here: what a provider's policy asks of the claims (`regauth.engine.decisions.authentication`),
-and the refusal of an algorithm before any key is asked for (`regauth.engine.decisions.exchange`).
+The one module that speaks JWT (RFC 7519) in JWS compact form (RFC 7515, section 7.1).
+
+What lives here: form and signature.  Not here: what a provider's policy asks of the claims
+(`regauth.engine.decisions.authentication`), and the refusal of an algorithm before any key is asked
+for (`regauth.engine.decisions.exchange`).
 
 This module reads the form strictly: with a lenient reader, two parties can see two different tokens
 in one text.  Signatures are verified by the cryptography library, for most algorithms by way of

@@ -2,8 +2,8 @@
 Keys: the public keys of providers, and the private keys that sign registry tokens.
 
 What lives here: the values, and which algorithm fits which key (RFC 7518, RFC 8037).
-Not here: reading them (`jwks`, `pem`), their ids (`key_ids`), and fetching or caching, which hosts
-do.
+Not here: reading them (`jwks`, `pem`), their ids (`key_ids`), and fetching or caching them
+(`regauth.servers.provider_keys`).
 """
 
 import base64

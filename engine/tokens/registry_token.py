@@ -2,7 +2,8 @@
 The registry token: a decision as the JWT that a registry's verifier accepts.
 
 What lives here: the claim set of Distribution's token specification (docs/spec/auth/jwt.md).
-Not here: HTTP replies, and which header form a registry needs (`SigningKey` carries it).
+Not here: HTTP replies (`regauth.servers.token.resource`), and which header form a registry needs
+(`regauth.servers.signing.compat`; `SigningKey` carries it).
 """
 
 from collections.abc import Mapping

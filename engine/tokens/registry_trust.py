@@ -3,7 +3,8 @@ Registry tokens as a registry verifies them: signature, issuer, audience, times,
 
 What lives here: what Distribution's `token` access controller checks
 (`registry/auth/token/token.go`), for tokens of any server that speaks its protocol.
-Not here: making such tokens (`regauth.engine.tokens.registry_token`) and what a request needs.
+Not here: making such tokens (`regauth.engine.tokens.registry_token`), and what a request needs
+(`regauth.servers.proxy.gate`).
 """
 
 import base64

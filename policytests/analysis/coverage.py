@@ -2,7 +2,8 @@
 Coverage: the parts of a policy that the cases of a run have exercised.
 
 What lives here: the points to cover, what covers each, and a token that would cover an uncovered
-point.  Not here: whether the cases pass, and the reports' formats.
+point.  Not here: whether the cases pass (`execution.judging`), and the reports' formats
+(`reports`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,9 +1,9 @@
 """
 Findings that need a proof: parts of a policy that change nothing.
 
-What lives here: the questions of `policytest check --prove` and what their answers come to.  Not
-here: the proofs (`regauth.policytests.proofs`), and findings that need none, which are the
-compiler's lints.
+What lives here: the questions of `policytest check --prove` and what their answers come to.
+Not here: the proofs (`regauth.policytests.proofs`), and findings that need none, which are the
+compiler's lints (`regauth.engine.compiler.lints`).
 
 Each question is about one statement and those near it, whatever the size of the policy.  What is
 left out of a question can only make it harder to find something: a finding is always proved.  A

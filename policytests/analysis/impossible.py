@@ -2,7 +2,7 @@
 Impossible outcomes: what no possible token makes of a condition.
 
 What lives here: an outcome of a part of a condition as a question to the prover.  Not here: the
-prover, and which outcomes nobody has seen (`coverage`).
+prover (`regauth.policytests.proofs`), and which outcomes nobody has seen (`coverage`).
 
 The question is about two policies that differ in this condition alone.  Where the first gives
 nobody an access that the second does not, no token shows the outcome.

@@ -2,7 +2,7 @@
 Places: where in its files each part of a policy stands.
 
 What lives here: finding rules, definitions, conditions and patterns by name.  Not here: what the
-parts mean; the policy was compiled from the same text.
+parts mean.  The policy was compiled from the same text (`regauth.engine.compiler`).
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,8 @@
 Strangers: the tokens that another customer of a public issuer has.
 
 What lives here: what such a token says of whose it is.  Not here: which claims say that, which
-claim schemas know, and what a policy gives to strangers (`findings`).
+claim schemas know (`regauth.engine.issuers.claims`), and what a policy gives to strangers
+(`findings`).
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,8 +1,8 @@
 """
 Witnesses: a token and an access that tell a mutant from its policy.
 
-What lives here: the search, which tries every value that the policy's conditions distinguish.  Not
-here: a proof; where nothing is found, the prover is asked (`equivalence`).
+What lives here: the search, which tries every value that the policy's conditions distinguish.
+Not here: a proof.  Where nothing is found, the prover is asked (`equivalence`).
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -2,7 +2,7 @@
 A change of a policy, compared in both directions by the prover.
 
 What lives here: which question is asked, and which parts of the change may not serve to answer it.
-Not here: the prover (`regauth.policytests.proofs`), and how the answer is shown.
+Not here: the prover (`regauth.policytests.proofs`), and how the answer is shown (`view`).
 
 A change must not excuse itself: the claim schemas that bound the tokens are those of the base.  A
 schema that comes with the change proves nothing.

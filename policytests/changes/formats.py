@@ -2,7 +2,7 @@
 The formats of a comparison: text, JSON, Markdown, GitHub annotations.
 
 What lives here: their text, and the list of all formats.  Not here: the HTML page (`page`), and
-anything that is not in the view.
+anything that is not in the view (`view`).
 """
 
 import json

@@ -2,7 +2,7 @@
 Reading commits of a repository whose tree is not trusted.
 
 What lives here: which commit a name means, the merge base with the main branch, and the contents of
-a folder in a commit.  Not here: what the contents mean.
+a folder in a commit.  Not here: what the contents mean (`sides`).
 
 The tree may be hostile, because it holds the change that is judged.  So this module uses only
 commands that read objects, without a work tree: no hook, filter, textconv or fsmonitor runs.

@@ -1,7 +1,7 @@
 """
 The command line's own options, as the plugin calls them.
 
-What lives here: the translation.  Not here: the options (`options`), and what they do.
+What lives here: the translation.  Not here: the options (`options`), and what they do (`recorder`).
 """
 
 from collections.abc import Sequence

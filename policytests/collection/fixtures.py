@@ -1,7 +1,7 @@
 """
 Fixtures for Python tests of a policy.
 
-What lives here: the objects that a test uses.  Not here: pytest's hooks.
+What lives here: the objects that a test uses.  Not here: pytest's hooks (`plugin`, `recorder`).
 
     def test_only_main_pushes(policytest):
         policy = policytest("policy/")

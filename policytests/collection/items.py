@@ -1,7 +1,7 @@
 """
 Suites and cases as pytest knows them.
 
-What lives here: the collector and the items.  Not here: judging.
+What lives here: the collector and the items.  Not here: judging (`execution.judging`).
 
 An item is a `pytest.Function`, because syrupy, `--lf` and others look at nothing else.  All cases
 of a run share one function that is never called.

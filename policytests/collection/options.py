@@ -1,8 +1,9 @@
 """
 The options that only policytest has.
 
-What lives here: the table.  Not here: how the command line calls them (`arguments`), what they do,
-and anything that takes time to import: every pytest run of the environment loads this module.
+What lives here: the table.  Not here: how the command line calls them (`arguments`), what they do
+(`recorder`), and anything that takes time to import: every pytest run of the environment loads this
+module.
 """
 
 from typing import Any, Final

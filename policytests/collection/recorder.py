@@ -2,7 +2,8 @@
 Recording: collects the outcomes of a run's cases into a report.
 
 What lives here: pytest's hooks for a run that has suites, and the end of such a run: coverage,
-mutation, formats, gates and the exit code.  Not here: any format (`formats`).
+mutation, formats, gates and the exit code.  Not here: any format (`reports.formats`), and pytest's
+hooks that are there without a suite (`plugin`).
 """
 
 import contextlib

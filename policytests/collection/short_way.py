@@ -2,7 +2,8 @@
 The short way: what a passing case needs of pytest, and no more.
 
 What lives here: running a case without pytest's set-up, call and tear-down, where nobody would see
-the difference.  Not here: judging, and cases that do not pass: those go pytest's own way.
+the difference.  Not here: judging (`execution.judging`), and cases that do not pass: those go
+pytest's own way (`items`).
 
 pytest passes each test through some twenty hooks, which capture output, collect warnings and look
 for fixtures.  A case writes nothing and has no fixture, so for thousands of cells they are

@@ -2,7 +2,7 @@
 Snapshots: access tables kept in a file next to the suite, by syrupy.
 
 What lives here: the file's form, and the guard against accepting wider access unseen.
-Not here: making a table (`cases`) and reading one (`access_table`).
+Not here: making a table (`execution.cases`) and reading one (`execution.access_table`).
 """
 
 import re

@@ -2,7 +2,8 @@
 Decision logs beside a test run: what the requests of production use of the tested policies.
 
 What lives here: the option `--usage-log`.
-Not here: counting (`regauth.policytests.usage`), and the report's page.
+Not here: counting (`regauth.policytests.usage`), and the report's page
+(`regauth.policytests.reports.html_usage`).
 """
 
 from pathlib import Path

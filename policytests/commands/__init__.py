@@ -1,5 +1,5 @@
 """
 The commands beside the tests: arguments, help and output.
 
-Not here: what they compute.
+Not here: what they compute (`changes`, `replay`, `usage`, `analysis`).
 """

@@ -2,7 +2,8 @@
 `policytest why` and `can`: the answers.
 
 What lives here: asking the engine and showing what it says.  Not here: finding the token and the
-policy (`questions`), and the explanation itself, which is the engine's.
+policy (`questions`), and the explanation itself, which is the engine's
+(`regauth.engine.explaining`).
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """
 `policytest check`: the errors and warnings of policies.
 
-What lives here: compiling folders and showing their problems.  Not here: finding problems,
-which is the engine's.
+What lives here: compiling folders and showing their problems.  Not here: finding problems
+(`regauth.engine.compiler`), and finding those that need a proof (`analysis.findings`).
 """
 
 import gc

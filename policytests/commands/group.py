@@ -1,8 +1,8 @@
 """
 The commands beside the tests.
 
-What lives here: their arguments and their help.  Not here: what they do, each in a module of
-its own that is imported when it is needed.
+What lives here: their arguments and their help.  Not here: what they do.  Each command has a module
+of its own in this folder, which is imported when it is needed.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """
 The examples of the commands' help.
 
-What lives here: texts.  Not here: anything that acts.
+What lives here: texts.  Not here: the commands and their options (`group`, `log_commands`).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,8 @@
 """
 `policytest hostile`: the forgeries, and sending them to a running token server.
 
-What lives here: the requests and their judgement.  Not here: how a token is forged.
+What lives here: the requests and their judgement.  Not here: how a token is forged
+(`tokens.forgeries`), and the hostile layer of a run (`execution.hostile`).
 
 The server must trust a key that the tester has; with it the suite's tokens are signed as genuine
 ones, for now, and forged.

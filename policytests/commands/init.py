@@ -1,7 +1,8 @@
 """
 `policytest init` and `policytest schema`.
 
-What lives here: writing a starter, and the published schemas.  Not here: their texts.
+What lives here: writing a starter, and the published schemas.  Not here: the texts of the starter
+(`templates`) and the schemas (`regauth.schemas`).
 """
 
 import contextlib

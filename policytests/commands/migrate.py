@@ -1,8 +1,9 @@
 """
 `policytest migrate`: the Go proof of concept's configuration as a policy.
 
-What lives here: the translation.  Not here: guessing.  Access that the configuration left open is
-refused in the policy, and a message says so.
+What lives here: the translation.  Not here: guessing.
+
+Access that the configuration left open is refused in the policy, and a message says so.
 """
 
 import sys

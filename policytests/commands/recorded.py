@@ -2,7 +2,8 @@
 `policytest why --request ID LOG...`: a decision of a log, then and with today's policy.
 
 What lives here: finding the lines that have a request's id, and showing each.
-Not here: deciding again (`regauth.policytests.replay`), and the explanation, which is the engine's.
+Not here: deciding again (`regauth.policytests.replay`), and the explanation, which is the engine's
+(`regauth.engine.explaining`).
 """
 
 import re

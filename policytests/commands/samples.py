@@ -2,7 +2,7 @@
 `policytest profiles` and `policytest token`: what sample tokens hold, and where that comes from.
 
 What lives here: the two commands' output.  Not here: finding a suite's token (`questions`), and
-making one (`tokens`).
+making one (`tokens.issuing`).
 """
 
 import base64

@@ -1,7 +1,7 @@
 """
 What `policytest init` writes.
 
-What lives here: the texts.  Not here: writing them (`command_init`).
+What lives here: the texts.  Not here: writing them (`init`).
 """
 
 import shlex

@@ -2,7 +2,8 @@
 `policytest usage`, `tighten` and `suggest`: what the logs say about a policy.
 
 What lives here: options, and what is told and written.
-Not here: reading logs, counting and tightening (`regauth.policytests.usage`), and deciding.
+Not here: reading logs, counting and tightening (`regauth.policytests.usage`), and deciding
+(`regauth.engine.decisions`).
 """
 
 import difflib

@@ -1,5 +1,5 @@
 """
 Running cases: each login and access is decided by the engine and judged.
 
-Not here: pytest, and the formats of reports.
+Not here: pytest (`collection`), and the formats of reports (`reports`).
 """

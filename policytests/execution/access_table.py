@@ -2,7 +2,7 @@
 The access table: everything some tokens can do, as text that a reviewer reads and git compares.
 
 What lives here: the table, its text and the way back, and which cells one table has more than
-another.  Not here: files (`snapshots`).
+another.  Not here: files (`collection.snapshots`).
 """
 
 import re

@@ -1,8 +1,8 @@
 """
 Cases: what is run, counted and reported one by one.
 
-What lives here: each kind of case, with its id and place, and how it is judged and explained.  Not
-here: pytest (`items`), and the comparison itself (`judging`).
+What lives here: each kind of case, with its id and place, and how it is judged and explained.
+Not here: pytest (`collection.items`), and the comparison itself (`judging`).
 """
 
 from collections.abc import Iterator

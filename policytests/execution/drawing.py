@@ -1,7 +1,7 @@
 """
 Values: a condition with the value of each part drawn beneath it.
 
-What lives here: the drawing.  Not here: evaluation, which is `Program.trace`'s.
+What lives here: the drawing.  Not here: evaluation (`regauth.engine.cel.evaluation.tracing`).
 """
 
 import json

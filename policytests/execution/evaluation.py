@@ -1,8 +1,8 @@
 """
 Running: a linked suite's logins and accesses, each decided by the engine.
 
-What lives here: asking the engine, and remembering its answers for a suite.  Not here: an
-opinion about an answer (`judging`), or any decision of its own.
+What lives here: asking the engine, and remembering its answers for a suite.  Not here: an opinion
+about an answer (`judging`), and a decision (`regauth.engine.decisions`).
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """
 The hostile layer: tokens that must be refused, which the suite's author did not think of.
 
-What lives here: the cases of forgeries and near misses, and how they are judged.  Not here:
-how a hostile token is made (`forgeries`, `near_misses`).
+What lives here: the cases of forgeries and near misses, and how they are judged.  Not here: how a
+hostile token is made (`tokens.forgeries`, `tokens.near_misses`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

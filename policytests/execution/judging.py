@@ -1,8 +1,8 @@
 """
 Judging: what the engine answered against what a case expects.
 
-What lives here: the comparison of a decision with what a suite expects, and nothing else.  Not
-here: asking the engine (`evaluation`), how forged tokens are judged (`hostile`) and invariants
+What lives here: the comparison of a decision with what a suite expects, and nothing else.
+Not here: asking the engine (`evaluation`), how forged tokens are judged (`hostile`) and invariants
 (`invariants`), and telling people (`telling`).
 
 There are three outcomes.  An error is not a failure.  It says that the case proves nothing, because

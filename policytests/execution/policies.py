@@ -1,8 +1,8 @@
 """
 The policy under test: found, kept inside the repository, compiled once.
 
-What lives here: which folder a suite means, and the compilations of a run.  Not here: what a
-policy means, which is the engine's.
+What lives here: which folder a suite means, and the compilations of a run.  Not here: what a policy
+means (`regauth.engine.compiler`), and which files of a folder are read (`regauth.engine.files`).
 """
 
 from collections.abc import Mapping

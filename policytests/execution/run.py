@@ -1,8 +1,10 @@
 """
 One run of policytest: the policies, the issuers' keys and the suites it has read.
 
-What lives here: what the cases of a run share, from a suite's path to its cases.  Not here:
-pytest; the plugin, the commands and Python tests all run through here.
+What lives here: what the cases of a run share, from a suite's path to its cases.  Not here: pytest
+(`collection`).
+
+The plugin, the commands and Python tests all run through here.
 """
 
 import os

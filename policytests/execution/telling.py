@@ -1,8 +1,8 @@
 """
 Telling: explains a case that did not pass to its author.
 
-What lives here: the words and their layout.  Not here: colour, which is the terminal's, and
-any judgement.
+What lives here: the words and their layout.  Not here: colour, which is the terminal's
+(`reports.terminal`), and any judgement (`judging`).
 """
 
 from collections.abc import Iterator, Sequence

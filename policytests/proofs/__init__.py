@@ -3,8 +3,10 @@ The prover: what a change of a policy means for every possible token.
 
 What lives here: the one question that the prover answers, whether a policy gives anybody access
 that another does not (`question.more_access`), and the values of questions and answers (`answers`).
-Not here: commands, reports and files; and no decision: the prover only claims, and the engine
-confirms every token that it finds.
+Not here: commands (`policytests.commands`) and reports (`policytests.reports`), files, and a
+decision.
+
+The prover only claims, and the engine confirms every token that it finds (`confirmation`).
 
     from regauth.policytests.proofs import Question, Status, more_access
 

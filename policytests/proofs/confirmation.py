@@ -2,7 +2,8 @@
 Confirmation: what the engine itself says of a token that the prover has found.
 
 What lives here: asking `authenticate` and `decide` about a token, by every login it may have.
-Not here: anything that decides; the prover only claims.
+Not here: anything that decides.  The prover only claims, and the engine decides
+(`regauth.engine.decisions`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -2,7 +2,8 @@
 What an issuer guarantees of its tokens, as formulas.
 
 What lives here: the values of single claims and the relations between claims that a schema says are
-guaranteed.  Not here: what is only known of today's tokens, which proves nothing of tomorrow's.
+guaranteed.  Not here: what is only known of today's tokens, which proves nothing of tomorrow's
+(`regauth.engine.issuers`).
 
 A relation that cannot be said exactly is left out: then more tokens are asked about, never fewer.
 """

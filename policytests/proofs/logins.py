@@ -2,7 +2,7 @@
 Logins that are not known: when a provider of a policy lets a token in.
 
 What lives here: the checks of the engine's `authentication`, and of sessions, as formulas.
-Not here: signatures; which keys a provider believes is compared as text (`comparison`).
+Not here: signatures.  Which keys a provider believes is compared as text (`comparison`).
 """
 
 from datetime import timedelta

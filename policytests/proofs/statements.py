@@ -2,8 +2,8 @@
 A policy for a login that is not known: when a grant allows and when a denial refuses.
 
 What lives here: statements as formulas, with the meaning that the engine's `decide` gives them, and
-the names and tags that a grant can be about.  Not here: logins (`logins`), expressions
-(`evaluation`).
+the names and tags that a grant can be about.  Not here: logins (`logins`), and expressions
+(`evaluation.evaluator`).
 """
 
 from collections.abc import Iterator, Sequence

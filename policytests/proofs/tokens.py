@@ -2,7 +2,7 @@
 Tokens: the claims of a model, and the access that it asks for.
 
 What lives here: putting a token together from the values that a search has found.  Not here: the
-values (`search`), and whether the engine agrees (`confirmation`).
+values (`solving.search`), and whether the engine agrees (`confirmation`).
 
 What nobody asks for is filled so that the token conforms to its issuer's schema, with the schema's
 own examples where there are some.

@@ -1,5 +1,5 @@
 """
 `policytest replay`: decision logs, decided again with another policy.
 
-Not here: the command line.
+Not here: the command line (`commands.replay`).
 """

@@ -2,7 +2,8 @@
 Replaying: a recorded request, decided again by another policy.
 
 What lives here: asking the engine about a record, and what differs from what was recorded.
-Not here: a decision of its own, counting (`replay_report`), and reading logs.
+Not here: a decision of its own (`regauth.engine.decisions`), counting (`report`), and reading logs
+(`logs`, `records`).
 
 A login is checked as of the moment when it was checked; its signature is taken as verified, for the
 log holds no token.  A record that cannot be decided again is `Undecided`; nothing is guessed.

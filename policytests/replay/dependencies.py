@@ -2,7 +2,7 @@
 Dependencies: the parts of a request on which the conditions of a policy can depend.
 
 What lives here: the claims and times that a policy asks for, and requests as keys that are equal
-where it can tell no difference.  Not here: evaluating anything.
+where it can tell no difference.  Not here: evaluating anything (`deciding`).
 """
 
 import marshal

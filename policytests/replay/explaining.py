@@ -2,7 +2,8 @@
 A recorded request explained: decided again, with every step.
 
 What lives here: which of the engine's explanations a record gets.
-Not here: deciding again (`deciding`), and the explanation's text, which is the engine's.
+Not here: deciding again (`deciding`), and the explanation's text, which is the engine's
+(`regauth.engine.explaining.narration`).
 """
 
 from regauth.engine.access.outcomes import Refusal

@@ -1,7 +1,7 @@
 """
 The formats of a replay: text, JSON, Markdown, GitHub annotations.
 
-What lives here: their text.  Not here: anything that is not in the report.
+What lives here: their text.  Not here: anything that is not in the report (`report`, `view`).
 """
 
 import json

@@ -1,8 +1,8 @@
 """
 Decision logs: the files that hold the records.
 
-What lives here: files, standard input and gzip as lines of bounded length.  Not here: what a
-line says (`decision_records`).
+What lives here: files, standard input and gzip as lines of bounded length.  Not here: what a line
+says (`records`).
 """
 
 import gzip

@@ -2,7 +2,7 @@
 Questions: the accesses that a record's request asked for.
 
 What lives here: a record's texts as accesses, and which of its answers is about which.
-Not here: deciding (`replaying`).
+Not here: deciding (`deciding`).
 """
 
 from collections.abc import Iterable, Mapping

@@ -2,7 +2,7 @@
 Decision records: a token server's decision log, read line by line.
 
 What lives here: a line of the published form (`schemas/decision-log.schema.json`) as a `Record`, or
-why it is none.  Not here: files (`decision_logs`), and deciding anything (`replaying`).
+why it is none.  Not here: files (`logs`), and deciding anything (`deciding`).
 
 A line is a whole record or none.  An unknown member could change the meaning, so a log of another
 version is not read in part.

@@ -1,8 +1,8 @@
 """
 The report of a replay: what differs, how often, and what could not be decided again.
 
-What lives here: counting and grouping, in bounded memory.  Not here: deciding (`replaying`)
-and any format (`format_replay`).
+What lives here: counting and grouping, in bounded memory.  Not here: deciding (`deciding`), and any
+format (`formats`).
 """
 
 from collections import Counter

@@ -1,8 +1,9 @@
 """
 A suite of recorded decisions: requests of production, kept as tests.
 
-What lives here: choosing distinct requests and writing them down.  Not here: running a suite,
-and any decision of its own; what is expected is what was recorded and what the engine says again.
+What lives here: choosing distinct requests and writing them down.  Not here: running a suite
+(`execution.run`), and any decision of its own: what is expected is what was recorded and what the
+engine says again (`deciding`).
 
 A token here has the claims of a recorded one, but for its times and its `jti`: it is issued anew
 when the suite runs.  Tokens that differ in nothing that the policy reads are one.

@@ -1,8 +1,7 @@
 """
 What a replay shows, and the sentences that all its formats share.
 
-What lives here: differences with what explains them, and words.  Not here: any format
-(`format_replay`).
+What lives here: differences with what explains them, and words.  Not here: any format (`formats`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

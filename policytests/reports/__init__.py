@@ -1,5 +1,5 @@
 """
 Reports of a run: one module for each format.
 
-Not here: how the results came about.
+Not here: how the results came about (`execution`, `analysis`).
 """

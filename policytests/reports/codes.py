@@ -1,8 +1,9 @@
 """
 `policytest check --explain CODE`: what a code of a problem means.
 
-What lives here: the section of the page about problems, as a terminal shows it.  Not here: the
-page, which an installation has beside this module (in the repository `problems.md` is a link).
+What lives here: the section of the page about problems, as a terminal shows it.  Not here: the page
+(`problems.md` beside this module; in the repository it is a link), and finding a problem
+(`regauth.engine.compiler.lints`).
 """
 
 import re

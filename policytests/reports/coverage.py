@@ -1,8 +1,8 @@
 """
 Coverage for other tools: LCOV and Cobertura.
 
-What lives here: a policy's lines and branches as those formats have them.  Not here: how
-coverage is measured (`coverage`).
+What lives here: a policy's lines and branches as those formats have them.  Not here: how coverage
+is measured (`analysis.coverage`).
 
 A line is hit when every point on it was seen in some way; each outcome of a point is a branch.
 """

@@ -1,7 +1,8 @@
 """
 The formats of a report, by name.
 
-What lives here: the table of them.  Not here: any of them.
+What lives here: the table of them.  Not here: any of them; each has a module of its own in this
+folder.
 """
 
 from collections.abc import Callable, Mapping

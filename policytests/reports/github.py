@@ -1,7 +1,7 @@
 """
 GitHub: workflow commands that mark lines of suites and policies.
 
-What lives here: their text.  Not here: anything that is not in the report.
+What lives here: their text.  Not here: anything that is not in the report (`report`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -2,7 +2,8 @@
 The HTML report: one file, no network.
 
 What lives here: the page's structure and content.  Not here: its look (`report.css`) and its
-behaviour (`report.js`), which are read from beside this module; and anything not in the report.
+behaviour (`report.js`), which are read from beside this module; and anything that is not in the
+report (`report`).
 
 It works without its script: everything is in `details` elements, and the script only filters.
 """

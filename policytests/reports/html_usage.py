@@ -1,7 +1,8 @@
 """
 The section of the HTML report about decision logs.
 
-What lives here: its structure.  Not here: the page (`html`), and what was counted.
+What lives here: its structure.  Not here: the page (`html`), and what was counted
+(`usage.reporting`).
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """
 JSON: a run, or the problems of a policy, for other programs.
 
-What lives here: its shape.  Not here: anything that is not in the report.
+What lives here: its shape.  Not here: anything that is not in the report (`report`).
 """
 
 import json

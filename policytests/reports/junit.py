@@ -1,7 +1,7 @@
 """
 JUnit: a run as Jenkins and GitLab read it.
 
-What lives here: its XML.  Not here: anything that is not in the report.
+What lives here: its XML. Not here: anything that is not in the report (`report`).
 """
 
 from xml.etree import ElementTree as ET

@@ -1,7 +1,7 @@
 """
 Markdown: a run as a comment on a pull request.
 
-What lives here: its text.  Not here: anything that is not in the report.
+What lives here: its text.  Not here: anything that is not in the report (`report`).
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,8 @@
 """
 The results of a run, as the values from which every format is written.
 
-What lives here: results, coverage and mutation of a run, gathered.  Not here: any format.
+What lives here: results, coverage and mutation of a run, gathered.  Not here: any format
+(`formats`).
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """
 SARIF 2.1.0: a run, or the problems of a policy, for code scanning.
 
-What lives here: its shape.  Not here: anything that is not in the report.
+What lives here: its shape.  Not here: anything that is not in the report (`report`).
 """
 
 import json

@@ -1,7 +1,7 @@
 """
 TAP 14 (the Test Anything Protocol): a run, a line for each case.
 
-What lives here: its text.  Not here: anything that is not in the report.
+What lives here: its text.  Not here: anything that is not in the report (`report`).
 """
 
 import json

@@ -2,7 +2,7 @@
 The terminal: what an author sees of a run.
 
 What lives here: the reporter of the `policytest` command, and the summary that plain pytest gets
-too.  Not here: anything that is not in the report.
+too.  Not here: anything that is not in the report (`report`).
 
 Of the cases that passed, only the number is shown.  Colour and the progress line are only for
 terminals; pytest's writer knows.

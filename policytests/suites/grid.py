@@ -1,8 +1,8 @@
 """
 The grid of a suite: a table written as text, each cell one case.
 
-What lives here: reading the table, with a location for every cell.  Not here: what the names
-in it mean, beyond those of tokens and groups.
+What lives here: reading the table, with a location for every cell.  Not here: what the names in it
+mean, beyond those of tokens and groups (`tests`, `linking`).
 """
 
 import re

@@ -3,7 +3,7 @@ A suite checked against its policy: errors that need both to be found.
 
 What lives here: names of grants, denials, providers and services that a suite uses, the provider
 each sample token logs in with.  Not here: captured tokens (`captured`), and running a case
-(`evaluation`).
+(`execution.evaluation`).
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """
 From the text of a suite to a `Suite`, with everything that is wrong with it.
 
-What lives here: the shape of a suite and the order its parts are read in.  Not here: the
-meaning of tokens (`reading_tokens`) and tests (`reading_tests`), and the policy (`linking`).
+What lives here: the shape of a suite and the order its parts are read in.  Not here: the meaning of
+tokens (`tokens`) and tests (`tests`), and the policy (`linking`).
 """
 
 from dataclasses import replace

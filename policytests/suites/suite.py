@@ -1,8 +1,9 @@
 """
 A suite as values: what a `*.policytest.yaml` file says, once its names are resolved.
 
-What lives here: tokens, cases and expectations, each with its place in the file.  Not here:
-YAML (`regauth.policytests.suites.reading`), signing (`issuing`) and running (`evaluation`).
+What lives here: tokens, cases and expectations, each with its place in the file.  Not here: YAML
+(`regauth.policytests.suites.reading`), signing
+(`regauth.policytests.tokens.issuing`) and running (`execution.evaluation`).
 """
 
 from collections.abc import Mapping

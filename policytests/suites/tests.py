@@ -1,8 +1,8 @@
 """
 The tests of a suite: grids, requests, snapshots.
 
-What lives here: reading them.  Not here: running them
-(`evaluation`), and names of the policy (`linking`).
+What lives here: reading them.  Not here: running them (`execution.cases`), and names of the policy
+(`linking`).
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,8 @@
 """
 The tokens and groups of a suite.
 
-What lives here: reading them, following `from`.  Not here: making a token (`issuing`).
+What lives here: reading them, following `from`.  Not here: making a token
+(`regauth.policytests.tokens.issuing`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,7 +1,8 @@
 """
 Values as a suite writes them.
 
-Not here: which values; and whole suites (`regauth.policytests.replay.suite`).
+What lives here: one value as YAML.  Not here: which values; and whole suites
+(`regauth.policytests.replay.suite`).
 """
 
 import json

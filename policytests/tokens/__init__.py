@@ -1,5 +1,5 @@
 """
 Sample tokens: specified, made, forged and varied.
 
-Not here: suites and cases.
+Not here: suites (`suites`) and cases (`execution.cases`).
 """

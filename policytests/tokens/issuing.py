@@ -2,8 +2,7 @@
 Sample tokens: made, signed, and given the login they are sent with.
 
 What lives here: the signing keys of a run, one for each issuer, and turning a `TokenSpec` into a
-`Sample`.  Not here: what an issuer puts into its tokens (`profiles`) and forgery
-(`forgeries`).
+`Sample`.  Not here: what an issuer puts into its tokens (`profiles`), and forgery (`forgeries`).
 
 The keys are made in this process and never written anywhere; the policy under test is asked to
 verify with their public halves in place of the issuer's, and with nothing else changed.

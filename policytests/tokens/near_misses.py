@@ -3,7 +3,7 @@ Near misses: genuine tokens of a workload that is similar to the intended one.
 
 What lives here: the moves of the large CI systems, of clusters and of Google.  Not here: those of
 other issuers and of schemas of one's own (`more_moves`), forged tokens (`forgeries`), and the
-judgement (`hostile`).
+judgement (`execution.hostile`).
 
 A move is coherent: everything that its issuer would change with it changes too.  A token that no
 issuer can send would test nothing.

@@ -3,7 +3,8 @@ Counting: which parts of a policy the requests of a log used.
 
 What lives here: the uses of grants, actions, patterns, providers and definitions, in bounded
 memory.
-Not here: a decision of its own (the engine decides each record again), and any format.
+Not here: a decision of its own (the engine decides each record again:
+`regauth.policytests.replay.deciding`), and any format (`formats`).
 
 A part counts as used when the policy of today grants an access by it.  What waits for a tag counts
 too: a token server leaves such an access to a proxy.

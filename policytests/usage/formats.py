@@ -1,7 +1,7 @@
 """
 The formats of a usage report: text, JSON, Markdown and HTML.
 
-What lives here: how what was counted is said.  Not here: counting.
+What lives here: how what was counted is said.  Not here: counting (`counting`).
 """
 
 import html as escaping

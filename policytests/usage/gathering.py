@@ -2,7 +2,7 @@
 Gathering: who got which access, by decision records.
 
 What lives here: the issuers, workloads and accesses of a log, in bounded memory.  Not here: the
-policy that is made of them (`drafting`), and reading logs.
+policy that is made of them (`drafting`), and reading logs (`reading`).
 
 Only accesses that a record says were allowed are gathered.  Nothing is decided here.
 """

@@ -2,7 +2,8 @@
 Identities: which claims tell for ever who asks, for each claim schema.
 
 What lives here: the claims that a suggested policy may compare.  Not here: claims that a person
-chooses, or whose name can pass to somebody else: no condition of a suggestion reads one.
+chooses, or whose name can pass to somebody else.  No condition of a suggestion reads one
+(`drafting`).
 
 Only values that the issuer gives are taken: numbers and ids.  A token without them has no identity
 here, and what it asked for is left out of a suggestion.

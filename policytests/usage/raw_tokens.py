@@ -2,7 +2,7 @@
 Raw tokens as records: what the workloads of some tokens would ask for, as a server would log it.
 
 What lives here: files of JWTs, or of claims as JSON, and what such a token asks for.
-Not here: what is made of the records.
+Not here: what is made of the records (`counting`, `gathering`).
 
 Nothing is verified: who has the file wrote what it says.  A token is never shown, not even in part.
 """

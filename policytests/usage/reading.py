@@ -2,7 +2,7 @@
 Reading: the records of logs, and of the suites that stand for logs, given to who counts them.
 
 What lives here: logs read record by record, since when, and by which policy; logs told from tokens.
-Not here: lines of a log (`regauth.policytests.replay.logs`), and counting.
+Not here: lines of a log (`regauth.policytests.replay.logs`), and counting (`counting`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,7 +1,8 @@
 """
 Sample tokens as records: what a suite's tokens may do, as a server would have logged it.
 
-What lives here: records of a suite's allowed accesses.  Not here: what is made of them.
+What lives here: records of a suite's allowed accesses.  Not here: what is made of them (`counting`,
+`gathering`).
 """
 
 from collections.abc import Iterator

@@ -2,7 +2,7 @@
 Suggesting: a draft, compiled, and checked by every record.
 
 What lives here: the check that a draft allows what was allowed, and the suite of what was seen.
-Not here: the draft's text (`drafting`), and files.
+Not here: the draft's text (`drafting`), and files (`commands.usage`).
 """
 
 from collections import Counter

@@ -2,7 +2,7 @@
 Uses: what the requests of a log used of a policy, as values.
 
 What lives here: how each grant was used, and the parts that nobody used.  Not here: finding it out
-(`counting`), and any format.
+(`counting`), and any format (`formats`).
 """
 
 from collections import Counter

@@ -2,7 +2,7 @@
 The `token-server keys` commands.
 
 What lives here: their options and what they print.  Not here: the folder's layout
-(`regauth.servers.signing.key_folder`); it is imported when a command runs.
+(`regauth.servers.signing.key_folder`), which is imported when a command runs.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -1,8 +1,8 @@
 """
 The `registry-auth-proxy` command.
 
-What lives here: options, and serving until the process is told to end.  Not here: what is
-served.
+What lives here: options, and serving until the process is told to end.  Not here: what is served
+(`proxy.app`), and reading its configuration (`configuration.proxy_file`).
 """
 
 import os

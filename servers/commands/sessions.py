@@ -2,7 +2,7 @@
 The `token-server sessions` commands.
 
 What lives here: their options and what they print.  Not here: how sessions are kept
-(`regauth.servers.sessions.store`); what they need is imported when a command runs.
+(`regauth.servers.sessions.store`).  What a command needs is imported when it runs.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """
 What the server's commands say on a terminal.
 
-What lives here: how problems, refusals and tokens are shown, and the exit codes.  Not here:
-making them.
+What lives here: how problems, refusals and tokens are shown, and the exit codes.  Not here: making
+them (`regauth.engine.source.problems`, `setup.token_client`).
 """
 
 import base64

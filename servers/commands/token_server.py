@@ -1,8 +1,8 @@
 """
 The `token-server` command.
 
-What lives here: commands and their options.  Not here: the work they do; what a command
-needs is imported by that command, so that `--help` is fast.
+What lives here: commands and their options.  Not here: the work they do (`token.process`, `setup`).
+What a command needs is imported by that command, so that `--help` is fast.
 """
 
 import json

@@ -2,7 +2,7 @@
 Reading `proxy.yaml`, and the command line that says the same.
 
 What lives here: from the file's text to `ProxySettings`, with every error reported at its line and
-column.  Not here: what the settings do.
+column.  Not here: the values (`proxy_settings`), and what the settings do (`proxy.app`).
 """
 
 from pathlib import Path

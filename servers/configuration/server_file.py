@@ -2,7 +2,7 @@
 Reading `server.yaml`.
 
 What lives here: from the file's text to `Settings`, with every error reported at its line and
-column.  Not here: what the settings do.
+column.  Not here: the values (`settings`), and what the settings do (`token.assembly`).
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,8 @@
 Origins of addresses: scheme, host and port as values that can be compared.
 
 What lives here: the one reading of an address's origin (RFC 6454, section 4).
-Not here: which origins are trusted, and connecting.
+Not here: which origins are trusted (`upstream.realms`, `token.browser_origins`), and connecting
+(`deadline`).
 """
 
 from collections.abc import Mapping

@@ -1,5 +1,5 @@
 """
 From a socket to a WSGI environment, strictly: framing, connections, addresses of clients.
 
-Not here: routes and decisions.
+Not here: routes (`token.app`, `proxy.app`) and decisions (`regauth.engine.decisions`).
 """

@@ -3,7 +3,7 @@ Connections: how many one client may have, and how long it may take to send a re
 
 What lives here: waitress's channels, counted and timed.  Not here: the loop that serves them
 (`regauth.servers.http_server.server`), which also ends clients that are slow to read an answer, and
-what is served.
+what is served (`token.app`).
 
 A connection that waits for a slow client takes no thread, but a process has a bounded number of
 connections.  The times here bound how long one client can hold one of them for one request, however

@@ -2,7 +2,8 @@
 Early answers: what the HTTP front answers before an application sees a request.
 
 What lives here: the bytes of these answers, in Distribution's form and with a request id.
-Not here: when they are given (`connections`, `framing`), and the answers of applications.
+Not here: when they are given (`connections`, `framing`), and the answers of applications
+(`protocol.errors`).
 
 The id is always our own.  Nothing was read yet that says whether the peer is a trusted proxy.
 """

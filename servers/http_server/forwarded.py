@@ -1,8 +1,9 @@
 """
 Forwarded fields: who sent a request, and to which address, through proxies that are trusted.
 
-What lives here: the one reading of `X-Forwarded-For`, `-Proto` and `-Host`, and of `Forwarded`
-(RFC 7239).  Not here: what the request asks for, and any use of the client's address.
+What lives here: the one reading of `X-Forwarded-For`, `-Proto` and `-Host`, and of `Forwarded` (RFC
+7239).  Not here: what the request asks for (`token.request`, `protocol.reading`), and any use of
+the client's address (`token.rate_limit`).
 
 A client that can write these fields chooses whose rate limit its request counts against, and which
 address answers name.  So the fields count only as far as trusted proxies wrote them.

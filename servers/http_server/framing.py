@@ -2,8 +2,8 @@
 Framing: where a request and its header fields end (RFC 9112, sections 5 and 6).
 
 What lives here: stricter checks than those of waitress's parser, and bounds on what takes it too
-long.  Not here: how long a client may take (`regauth.servers.http_server.connections`), and what
-is asked.
+long.  Not here: how long a client may take (`regauth.servers.http_server.connections`), and what is
+asked (`token.request`, `protocol.reading`).
 """
 
 import contextlib

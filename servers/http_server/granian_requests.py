@@ -2,8 +2,8 @@
 Requests as granian reads them, made a WSGI environment, strictly.
 
 What lives here: which requests are refused before the application is asked, and what the
-application is told of the others (PEP 3333).  Not here: bodies, sockets and threads
-(`regauth.servers.http_server.granian_server`).
+application is told of the others (PEP 3333).  Not here: bodies (`granian_answers`), sockets and
+threads (`granian_server`).
 
 hyper, granian's HTTP, has ended the header and decoded the target before this module sees a
 request.  What it leaves open is closed here: one reading of each field, and of the end of a body.

@@ -3,7 +3,7 @@ Hosting on granian: its worker in this process, and an orderly end.
 
 What lives here: starting and ending granian's worker.  Not here: answering a request
 (`regauth.servers.http_server.granian_answers`), how many connections a client has
-(`connection_watch`), and what is served.
+(`connection_watch`), and what is served (`token.app`).
 
 granian's own server starts processes, obeys signals and takes one address.  Here that is the work
 of `token-server`, as on waitress, so only granian's worker is used, and by its inner interface:

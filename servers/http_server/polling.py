@@ -2,7 +2,7 @@
 Waiting for connections that are ready.
 
 What lives here: what the kernel watches each of waitress's channels for.  Not here: what is done
-with them.
+with them (`server`, `connections`).
 
 waitress's own loop asks every channel on every turn what to watch it for.  So a request costs more
 the more connections there are, idle ones included.  Every response also wakes that loop, though it

@@ -2,7 +2,7 @@
 Hosting on waitress: sockets, the serving loop, and an orderly end.
 
 What lives here: everything that knows waitress, except its channels (`connections`).  Not here:
-what is served.
+what is served (`token.app`, `proxy.app`), and the other host (`granian_server`).
 """
 
 import contextlib

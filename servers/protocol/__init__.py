@@ -1,5 +1,5 @@
 """
 The Distribution API as values: routes, challenges and the one error body.
 
-Not here: sockets, policies and decisions.
+Not here: sockets (`http_server`), policies (`state`) and decisions (`regauth.engine.decisions`).
 """

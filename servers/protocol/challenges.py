@@ -1,9 +1,10 @@
 """
 Challenges: what a server asks a client to authenticate with.
 
-What lives here: writing and reading the values of `WWW-Authenticate` (RFC 9110, section 11.6.1;
-RFC 7617 and RFC 6750 for the schemes; distribution docs/spec/auth/token.md).  Not here: credentials
-that answer a challenge, and a judgement of the realm that a challenge names.
+What lives here: writing and reading the values of `WWW-Authenticate` (RFC 9110, section 11.6.1; RFC
+7617 and RFC 6750 for the schemes; distribution docs/spec/auth/token.md).  Not here: credentials
+that answer a challenge (`upstream.credentials`), and a judgement of the realm that a challenge
+names (`upstream.realms`).
 """
 
 import re

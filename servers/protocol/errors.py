@@ -2,7 +2,8 @@
 Errors as clients see them.
 
 What lives here: the body of an error in Distribution's form (docs/spec/api.md, "Errors"), which
-clients show to people, and the codes in it.  Not here: which error a request gets.
+clients show to people, and the codes in it.  Not here: which error a request gets
+(`token.refusals`, `proxy.gate`).
 """
 
 import json

@@ -3,7 +3,7 @@ Reading a request's method and target as a route of a registry.
 
 What lives here: the grammar of the OCI Distribution Spec 1.1 ("Endpoints", "Pulling manifests") and
 the access that Distribution asks for (`registry/handlers/app.go`).  Pure.  Not here: what a route
-is (`routes`), tokens, and moving bytes.
+is (`routes`), tokens (`proxy.gate`), and moving bytes (`proxy.forwarding`).
 
 A target has one reading, or none.  Names and references are checked before anything is decided, and
 a path with percent-encoding is refused.  The target that goes upstream is written anew from what

@@ -2,7 +2,8 @@
 A request's circumstances: who sent it, to which address, and what logs call it.
 
 What lives here: the value, and where applications find it.  Not here: reading it from a request
-(`regauth.servers.http_server.forwarded`), and what the request asks for.
+(`regauth.servers.http_server.forwarded`), and what the request asks for (`token.request`,
+`reading`).
 """
 
 import os

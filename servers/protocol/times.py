@@ -1,7 +1,8 @@
 """
 Times as texts (RFC 3339), in UTC.
 
-What lives here: writing them.  Not here: reading them, and clocks.
+What lives here: writing them.  Not here: reading them (`regauth.engine.source.quantities`), and
+clocks.
 """
 
 from datetime import UTC, datetime

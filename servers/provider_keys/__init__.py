@@ -1,5 +1,5 @@
 """
 The identity providers' keys: fetched, read and kept.
 
-Not here: our own keys.
+Not here: our own keys (`signing`).
 """

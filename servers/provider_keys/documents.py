@@ -3,7 +3,7 @@ From a provider's address to its keys: discovery documents and JWK sets.
 
 What lives here: which documents are fetched and what must be true of them.  Not here: when they are
 fetched and how long they are good for (`regauth.servers.provider_keys.cache`), and how long one
-fetch may take (`Bounds` in `regauth.servers.http_client.fetching`).
+fetch may take (`http_client.fetching.Bounds`).
 """
 
 import re

@@ -2,7 +2,7 @@
 The proxy's WSGI application, and the parts it is made of.
 
 What lives here: which part gets which, and the routes that are not the registry's.  Not here:
-processes and sockets.
+processes and sockets (`commands.registry_auth_proxy`, `http_server`).
 """
 
 import logging

@@ -2,8 +2,8 @@
 `/authorize`: the decision about one request, for gateways that move the bytes themselves.
 
 What lives here: how nginx (`auth_request`), Traefik (`forwardAuth`) and Envoy (`ext_authz`, HTTP)
-say what they were asked, and answers that they understand: 204 or 200, 401 with the challenge,
-403, and nothing else, because nginx makes an error 500 of it.  Not here: the decision.
+say what they were asked, and answers that they understand: 204 or 200, 401 with the challenge, 403,
+and nothing else, because nginx makes an error 500 of it.  Not here: the decision (`gate`).
 
 Each gateway has its own address.  So no header of a client can stand in for a header of the
 gateway.

@@ -2,7 +2,7 @@
 The catalog without what its reader may not see.
 
 What lives here: walking the upstream's pages and cutting pages of our own from what is visible
-(distribution docs/spec/api.md, "Catalog").  Not here: who may see what.
+(distribution docs/spec/api.md, "Catalog").  Not here: who may see what (`policy`).
 
 Pages are cut anew because the upstream's `Link` names the last repository of its page, which may
 be one that must not be seen.

@@ -2,7 +2,8 @@
 The proxy: a request that was let through, to the registry and back.
 
 What lives here: what passes in which direction, and what a client is told when the registry fails.
-Not here: the decision (`regauth.servers.proxy.gate`), and connections.
+Not here: the decision (`regauth.servers.proxy.gate`), which headers pass (`headers`), and
+connections (`upstream.registry`).
 """
 
 import time

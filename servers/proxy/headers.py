@@ -2,7 +2,8 @@
 Headers that pass the proxy.
 
 What lives here: which of a client's headers go upstream, and which of the upstream's come back.
-Not here: `Location` and `Link`, which are rewritten (`regauth.servers.upstream.registry`).
+Not here: the addresses in an answer's headers, which are rewritten
+(`regauth.servers.upstream.registry`).
 
 A request keeps only the headers of a list.  So nothing else that a client adds reaches the
 registry, above all not `Authorization`.  An answer keeps all headers but those about the connection

@@ -2,8 +2,9 @@
 The proxy's metrics, for Prometheus.
 
 What lives here: the metrics of requests, bytes, decisions and the upstream, and their names.
-Not here: names of repositories, subjects or clients, which are without bound; the metrics of the
-embedded token server, which stand on the same page.
+Not here: names of repositories, subjects or clients, whose number has no bound (the decision log
+has those: `decision_record`); and the metrics of the embedded token server, which stand on the same
+page (`telemetry.metrics`).
 """
 
 from functools import partial

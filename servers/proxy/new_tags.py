@@ -2,7 +2,7 @@
 New tags: whether a tag exists in the registry, and nobody else who creates it meanwhile.
 
 What lives here: the locks of tags, and what the proxy makes of the registry's answer.  Not here:
-which grant needs it (the engine's `newTagsOnly`), and sending the push.
+which grant needs it (`regauth.engine.decisions.decide`), and sending the push (`forwarding`).
 
 One thread holds the lock of a tag from before it asks for the tag until the registry has answered
 the push.  A push that needs no question shares the lock with others of its kind, so that none comes

@@ -1,8 +1,8 @@
 """
 The policy as the proxy applies it: to requests that a token leaves open, and to the catalog.
 
-What lives here: asking the engine about the workload behind a verified token.  Not here: a
-decision of its own, tokens, and HTTP.
+What lives here: asking the engine about the workload behind a verified token.  Not here: a decision
+(`regauth.engine.decisions.workload`), tokens (`gate`, `trust`), and HTTP (`app`).
 """
 
 from collections.abc import Callable, Mapping, Sequence

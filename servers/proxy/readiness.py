@@ -2,7 +2,7 @@
 Whether the proxy can do its work: its registry and the keys of its token server.
 
 What lives here: the state of the upstream as requests and looks find it, `/readyz` and `/metrics`.
-Not here: whether the process lives at all (`/healthz`).
+Not here: whether the process lives at all, `/healthz` (`app`).
 """
 
 import json

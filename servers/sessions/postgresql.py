@@ -2,7 +2,7 @@
 Sessions in PostgreSQL: shared by servers on several machines.
 
 What lives here: the tables and their statements.
-Not here: what a session means, and how the database is reached
+Not here: what a session means (`sessions`), and how the database is reached
 (`regauth.servers.sessions.postgresql_connections`).
 """
 

@@ -2,7 +2,7 @@
 Sessions in SQLite: one file, shared by the processes of one machine.
 
 What lives here: the file's form and its statements.
-Not here: what a session means.
+Not here: what a session means (`sessions`).
 """
 
 import sqlite3

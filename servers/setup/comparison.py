@@ -2,7 +2,7 @@
 A registry's configuration, compared with this server's.
 
 What lives here: whether issuer, service, algorithm and trusted keys fit, and the exact remedy.
-Not here: reading it (`regauth.servers.setup.registry_file`), and asking a live registry.
+Not here: reading it (`regauth.servers.setup.registry_file`), and asking a live registry (`doctor`).
 """
 
 from collections.abc import Iterator

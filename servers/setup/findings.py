@@ -2,7 +2,7 @@
 Findings: the doctor's result of one check.
 
 What lives here: the value.
-Not here: the checks.
+Not here: the checks (`doctor`, `comparison`).
 """
 
 from dataclasses import dataclass

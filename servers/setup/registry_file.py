@@ -3,7 +3,8 @@ A registry's own configuration, read as the registry reads it.
 
 What lives here: what Distribution (docs/about/configuration.md), zot (`http.auth.bearer`) and our
 proxy (`proxy.yaml`) say about tokens, from their files and from environment variables.
-Not here: comparing it with ours (`regauth.servers.setup.comparison`), and asking a live registry.
+Not here: comparing it with ours (`regauth.servers.setup.comparison`), and asking a live registry
+(`doctor`).
 """
 
 from collections.abc import Mapping

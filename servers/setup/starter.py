@@ -1,7 +1,8 @@
 """
 A folder to start from: everything a token server and a registry need to run together.
 
-What lives here: the files that `token-server init` writes.  Not here: reading them.
+What lives here: the files that `token-server init` writes.  Not here: reading them
+(`configuration.server_file`), and making the keys (`signing.key_folder`).
 """
 
 import contextlib

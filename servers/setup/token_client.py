@@ -1,8 +1,8 @@
 """
 Asking a token server for a token, as a registry client does.
 
-What lives here: one GET of Distribution's token protocol (docs/spec/auth/token.md) and reading
-its answer.  Not here: printing.
+What lives here: one GET of Distribution's token protocol (docs/spec/auth/token.md) and reading its
+answer.  Not here: printing (`commands.token_server`).
 """
 
 import base64

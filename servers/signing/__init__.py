@@ -1,5 +1,5 @@
 """
 The server's own keys: the signing key, its folder and its certificates.
 
-Not here: other people's keys.
+Not here: the keys of providers (`provider_keys`).
 """

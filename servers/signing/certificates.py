@@ -2,7 +2,8 @@
 Certificates: a private authority, and leaves that it signs, for `x5c`.
 
 What lives here: making keys and X.509 certificates (RFC 5280).
-Not here: files (`regauth.servers.signing.key_folder`) and tokens.
+Not here: files (`regauth.servers.signing.key_folder`), and tokens
+(`regauth.engine.tokens.registry_token`).
 
 A registry that trusts the authority (`rootcertbundle`) accepts every key the authority has signed,
 so the signing key can change without a restart of the registry.

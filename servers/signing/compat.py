@@ -2,7 +2,8 @@
 Compatibility: which token headers which registry accepts.
 
 What lives here: the forms that registries accept, as measured against the real programs, and the
-choice of a form that all of them accept.  Not here: reading keys.
+choice of a form that all of them accept.  Not here: reading keys (`signer`), and how an id is made
+from a key (`regauth.engine.tokens.key_ids`).
 
 A registry looks at `x5c` first and then at `kid`.  The first of the two that is present decides;
 there is no fall-back to the other.

@@ -1,5 +1,5 @@
 """
 The policy and the keys that a server works by, as one value that is replaced as a whole.
 
-Not here: requests.
+Not here: requests (`token`, `proxy`).
 """

@@ -2,7 +2,8 @@
 The policy that a server works by, from its folder.
 
 What lives here: reading and compiling a policy folder, whole or not at all.
-Not here: what a policy means, which is the engine's.
+Not here: what a policy means (`regauth.engine.compiler`), and which files of a folder are read
+(`regauth.engine.files`).
 """
 
 from collections.abc import Mapping

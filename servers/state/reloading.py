@@ -3,7 +3,7 @@ Loading the state that a server works by, and replacing it while the server runs
 
 What lives here: loading policy, shadow policy and signing keys together, and when that is done
 again.
-Not here: what they mean, and processes.
+Not here: what they mean (`policy`, `signing.signer`), and processes (`token.process`).
 
 New state is loaded whole before the old one is dropped.  State that cannot be loaded is reported
 and changes nothing.

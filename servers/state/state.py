@@ -3,7 +3,7 @@ The state: the policy and the signing keys that a request is decided and signed 
 
 What lives here: the one value that is replaced as a whole, so that no request sees half of a
 change.
-Not here: where it comes from (`reloading`), and requests.
+Not here: where it comes from (`reloading`), and requests (`token.service`).
 """
 
 from dataclasses import dataclass

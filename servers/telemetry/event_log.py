@@ -2,7 +2,9 @@
 The event log: what happened, one line each, on one stream.
 
 What lives here: the form of log lines, JSON (RFC 8259) or text, for our events and for what
-libraries log.  Not here: tokens, passwords and keys; nothing that is logged may hold one.
+libraries log.  Not here: tokens, passwords and keys: nothing that is logged may hold one
+(`regauth.engine.source.redaction`); and which events there are (`token.observer`,
+`proxy.forwarding`).
 
 A log that cannot be written never stops a request: the line is dropped and counted.
 """

@@ -1,8 +1,8 @@
 """
 Metrics, for Prometheus.
 
-What lives here: the metrics and their names.  Not here: names of repositories, subjects or
-clients, whose number has no bound; the decision log has those.
+What lives here: the metrics and their names.  Not here: names of repositories, subjects or clients,
+whose number has no bound.  The decision log has those (`decision_log`).
 
 With several processes, `PROMETHEUS_MULTIPROC_DIR` names the folder they share; it must be set
 before this module is imported.

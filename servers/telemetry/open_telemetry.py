@@ -2,8 +2,8 @@
 OpenTelemetry: a trace of each request, and decisions as log records, sent by OTLP over HTTP.
 
 What lives here: which trace context is believed (W3C Trace Context), what a span says, and how the
-SDK is set up.  Not here: the decision log, which stays the authority; and metrics, which Prometheus
-reads.
+SDK is set up.  Not here: the decision log, which stays the authority (`decision_log`); and metrics,
+which Prometheus reads (`metrics`).
 
 The SDK sends in the background and drops what its queue has no room for.  So a collector that is
 away costs no request.

@@ -1,8 +1,9 @@
 """
 The folder that several processes share their metrics in.
 
-What lives here: making the folder and removing it.  The folder must exist before
-prometheus-client is imported, so this module does not import it.  Not here: metrics.
+What lives here: making the folder and removing it.  Not here: the metrics (`metrics`).
+
+The folder must exist before prometheus-client is imported, so this module does not import it.
 """
 
 import os

@@ -1,5 +1,5 @@
 """
 The token server: from a token request to a registry token.
 
-Not here: the command line.
+Not here: the command line (`commands.token_server`).
 """

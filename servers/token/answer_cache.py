@@ -2,7 +2,7 @@
 The token service with its answers of a moment ago.
 
 What lives here: when the same question may get the same registry token again.
-Not here: making tokens (`service`), and HTTP (`resource`).
+Not here: making tokens (`service`), logins that are kept (`login_cache`), and HTTP (`resource`).
 
 Clients ask the same several times within a second or two: a push asks once for each connection.
 An answer is given again only

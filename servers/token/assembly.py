@@ -2,7 +2,8 @@
 Assembly: from settings and state to an application that serves.
 
 What lives here: which part gets which.
-Not here: processes and sockets, so that any WSGI server can host the result.
+Not here: processes (`process`) and sockets (`http_server`), so that any WSGI server can host the
+result.
 """
 
 import threading

@@ -3,7 +3,7 @@ Browsers: which pages of other origins may ask for tokens (CORS; Fetch Standard,
 
 What lives here: the headers by which a browser lets a page of a registry's user interface read the
 token endpoint's answers.
-Not here: who gets a token, which no origin changes.
+Not here: who gets a token, which no origin changes (`service`).
 """
 
 from typing import Final

@@ -2,8 +2,8 @@
 The end of the signing key's certificates, told before it comes.
 
 What lives here: when the log is told.
-Not here: the certificates (`regauth.servers.signing`) the metric, which has the end as a
-time, and readiness (`app`).
+Not here: making certificates (`regauth.servers.signing.certificates`), the metric, which has the
+end as a time (`telemetry.metrics`), and readiness (`app`).
 
 A registry refuses every token as soon as a certificate in it has expired.  Nothing in the server
 fails then, so without this warning nobody would know why.

@@ -2,7 +2,8 @@
 A cache of verified logins.
 
 What lives here: when the result of a login may stand in for doing it again.
-Not here: doing it, and anything about repositories: every access is decided anew for every request.
+Not here: a login itself (`regauth.engine.decisions.exchange`), and anything about repositories:
+every access is decided anew for every request (`service`).
 
 A result is used again only for the very same token, user name and service, under the very same
 policy and provider keys.  These are compared as objects, so that a policy that is read again, or

@@ -2,7 +2,8 @@
 Observing: what logs and metrics record of each request.
 
 What lives here: one answer to the event log, the decision log and the metrics.
-Not here: the form of any of them.
+Not here: the form of the logs (`decision_record`, `telemetry.event_log`) and of the metrics
+(`telemetry.metrics`).
 """
 
 from http import HTTPStatus

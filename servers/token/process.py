@@ -3,7 +3,7 @@ Running a token server: one process that serves, or one that watches over severa
 
 What lives here: the order in which things are loaded, bound, forked, started and ended, and the
 signals: SIGTERM and SIGINT end in order, SIGHUP loads policy and keys again.
-Not here: how each of the parts works.
+Not here: how each of the parts works (`assembly`, `state.reloading`, `http_server.hosts`).
 """
 
 import gc

@@ -2,7 +2,7 @@
 Rate limits: how often one client, or one identity, may ask.
 
 What lives here: token buckets, kept for as many names as a bound allows.
-Not here: what a name stands for, and the answer to those who ask too often.
+Not here: what a name stands for, and the answer to those who ask too often (`refusals`).
 
 Each process counts for itself, so that nothing is shared between processes: with N workers a
 client can have up to N times the rate.

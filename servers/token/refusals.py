@@ -2,7 +2,8 @@
 Requests that get no answer: rate limits, and errors in the form that clients know.
 
 What lives here: what the token endpoint and `/auth/why` share: whom they turn away, and how.  So
-the bound of a form is here too.  Not here: what a request says (`request`), and deciding it.
+the bound of a form is here too.  Not here: what a request says (`request`), and deciding it
+(`service`).
 """
 
 import math

@@ -3,7 +3,7 @@ The token request: what a client asks, read from what it sent.
 
 What lives here: the parameters of Distribution's token protocol by GET (docs/spec/auth/token.md)
 and by POST (docs/spec/auth/oauth.md), and Basic credentials (RFC 7617).
-Not here: any judgement of the credentials.
+Not here: any judgement of the credentials (`service`).
 """
 
 import base64

@@ -3,7 +3,8 @@ The token endpoint.
 
 What lives here: the HTTP form of token requests and their answers (Distribution's
 docs/spec/auth/token.md and oauth.md; RFC 9110).
-Not here: deciding, signing, fetching, and whom both endpoints turn away (`refusals`).
+Not here: deciding and signing (`service`), fetching keys (`provider_keys`), and whom both endpoints
+turn away (`refusals`).
 """
 
 from datetime import datetime

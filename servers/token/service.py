@@ -3,7 +3,7 @@ The token service: from a token request to a signed registry token or a refusal.
 
 What lives here: driving the engine with this process's keys, clock and random numbers, on one
 consistent state of policy and signing keys.
-Not here: HTTP, and a decision about access.
+Not here: HTTP (`resource`), and a decision about access (`regauth.engine.decisions.exchange`).
 """
 
 import logging

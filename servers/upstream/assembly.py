@@ -2,7 +2,7 @@
 Assembly: from settings to the upstream registry.
 
 What lives here: which part gets which, and where the proxy's own login is read.
-Not here: requests (`registry`), the login that a registry asks for (`credentials`).
+Not here: requests (`registry`), and the login that a registry asks for (`credentials`).
 """
 
 import os

@@ -4,7 +4,7 @@ Logging in at the upstream: from its challenge to the header that a request carr
 What lives here: answers to Basic and Bearer challenges (distribution docs/spec/auth/token.md) with
 the proxy's own login, and tokens kept until they expire.
 Not here: reading challenges (`regauth.servers.protocol.challenges`); the client's credentials,
-which never come here; the requests that are passed on.
+which never come here (`proxy.gate`); the requests that are passed on (`registry`).
 """
 
 import json

@@ -3,7 +3,8 @@ Docker credentials: the configuration file that `docker login` writes, and crede
 
 What lives here: what is known of a registry in `config.json` (docker/cli docs, "Credential store")
 and by the helpers' protocol (docker-credential-helpers): `docker-credential-NAME get`, the
-registry's address on standard input, JSON on standard output.  Not here: using what is found.
+registry's address on standard input, JSON on standard output.  Not here: using what is found
+(`credentials`).
 """
 
 import base64

@@ -2,7 +2,8 @@
 Realms: whether the proxy's login may be sent where an upstream's challenge says.
 
 What lives here: the judgement of a token server's address.
-Not here: reading challenges (`regauth.servers.protocol.challenges`), and sending the login.
+Not here: reading challenges (`regauth.servers.protocol.challenges`), and sending the login
+(`credentials`).
 """
 
 from urllib.parse import SplitResult, urlsplit

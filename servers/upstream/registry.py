@@ -2,7 +2,8 @@
 The upstream registry: requests to it with the proxy's own login, and its addresses in answers.
 
 What lives here: sending what was read of a request, and rewriting `Location` and `Link` that point
-at the upstream.  Not here: the client's headers (`regauth.servers.proxy.headers`).
+at the upstream.  Not here: the client's headers (`regauth.servers.proxy.headers`), logins
+(`credentials`), and connections (`http_client.pool`).
 """
 
 from collections.abc import Mapping, Sequence

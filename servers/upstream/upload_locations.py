@@ -2,8 +2,8 @@
 Upload sessions whose addresses are not of the specification's form.
 
 What lives here: such an address of the upstream, sealed into a session's name in that form, and
-back.  Not here: which requests may be sent there, and what becomes of any other `Location`
-(`registry`).
+back.  Not here: which requests may be sent there, and what becomes of any other address in an
+answer (`registry`).
 
 An upload's Location is the registry's own affair (OCI Distribution Spec 1.1, "Pushing blobs"):
 GitHub's is `/v2/NAME/blobs/upload/ID`, Google's `/artifacts-uploads/.../uploads/ID`.  A client gets

@@ -1,5 +1,5 @@
 """
 What is checked before an expression runs: types, names, constants.
 
-Not here: evaluation.
+Not here: evaluation (`cel.evaluation`).
 """

@@ -2,7 +2,8 @@
 From text to program: the one way an expression enters the engine.
 
 What lives here: the order of the steps, and the findings about the expression as a whole.
-Not here: any step itself.
+Not here: the steps themselves: parsing (`syntax.parsing`), the checks (`checking`, `constants`) and
+lowering (`evaluation.program`).
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """
 Which optional members are known to be there, and not null, where an expression stands.
 
-What lives here: what a condition proves by being true, or by being false.  Not here:
-findings.
+What lives here: what a condition proves by being true, or by being false.  Not here: findings
+(`checking`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping

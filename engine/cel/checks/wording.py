@@ -1,8 +1,8 @@
 """
 The texts of the checker's findings.
 
-What lives here: one function for each finding whose text or hint needs thought.  Not here:
-deciding whether there is something to find.
+What lives here: one function for each finding whose text or hint needs thought.  Not here: whether
+there is something to find (`checking`).
 """
 
 from collections.abc import Iterable

@@ -1,5 +1,5 @@
 """
 From a tree to a program, and from a program to a value.
 
-Not here: checks at compile time.
+Not here: the checks at compile time (`cel.checks`).
 """

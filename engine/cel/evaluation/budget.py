@@ -2,7 +2,8 @@
 How much one evaluation, and all evaluations of one request, may still do.
 
 What lives here: the count of steps that bounds macros and what walks a list or a string inside
-them.  Not here: the bounds themselves (`limits`), and who takes how many steps.
+them.  Not here: the bounds themselves (`syntax.limits`), and who takes how many steps
+(`comprehensions`, `lowering`).
 
 A program with macros counts its own steps, and at its end subtracts them from the request's.  A
 program without macros subtracts from the request's count at once.

@@ -3,7 +3,8 @@ Which parts of a condition keep it from being true.
 
 What lives here: the walk from a condition that is false, or an error, down to the atomic conditions
 that make it so; and whether a condition can still be true while one variable is not known.
-Not here: a second meaning of any operator; each part is lowered and run as the whole is.
+Not here: a second meaning of any operator.  Each part is lowered and run as the whole is
+(`lowering`).
 
 Every evaluation takes its steps from the request's, as that of a whole condition does.
 """

@@ -2,7 +2,7 @@
 The macros that walk a list, or the keys of a map.
 
 What lives here: the closures of `all`, `exists`, `exists_one`, `filter` and `map`, and how many
-steps each takes.  Not here: other nodes, and the count of the steps (`budget`).
+steps each takes.  Not here: other nodes (`lowering`), and the count of the steps (`budget`).
 """
 
 from collections.abc import Callable, Iterable

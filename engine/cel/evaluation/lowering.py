@@ -2,8 +2,10 @@
 From tree to Python: each node becomes a closure over its parts.
 
 What lives here: the general lowering of every kind of node, with CEL's rules for which operand may
-fail.  Not here: types (a tree is lowered whether or not it was checked, and every closure
-checks the kinds of its values itself), and the faster closures for common shapes (`shapes`).
+fail.  Not here: types (`checks.checking`), and the faster closures for common shapes (`shapes`).
+
+A tree is lowered whether or not it was checked.  So every closure checks the kinds of its values
+itself.
 
 A closure takes a frame, the values of the variables by name, and gives a value or raises
 `CelError`.  Closures keep no state, so threads share them.  Macro variables live in the frame under

@@ -2,7 +2,7 @@
 A compiled expression: what it reads, its value for given variables, and why.
 
 What lives here: `Program`, the value the rest of the engine holds, and how one is made from a
-checked tree.  Not here: the checks (`checking`).
+checked tree.  Not here: the checks (`checks.checking`).
 """
 
 from collections.abc import Mapping

@@ -2,9 +2,11 @@
 Faster closures for the shapes that policies are made of.
 
 What lives here: closures that do in one call what the general lowering does in several.
-Not here: a meaning of its own.  Each closure answers the common case and hands every other, with
-the values it already has, to what the general lowering would have called: so that there is one
-place that knows the rules, and nothing is evaluated twice.
+Not here: a meaning of its own.
+
+Each closure answers the common case.  It hands every other case, with the values it already has, to
+what the general lowering would have called (`lowering`).  So one place knows the rules, and nothing
+is evaluated twice.
 """
 
 from collections.abc import Callable, Mapping

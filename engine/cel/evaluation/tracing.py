@@ -2,7 +2,8 @@
 Why an expression has the value it has: every part with its own.
 
 What lives here: `Trace` and the walk that fills it, by running the closures of the parts one by
-one.  Not here: a second meaning of any node; parts are lowered by `lowering`, as the whole is.
+one.  Not here: a second meaning of any node.  Each part is lowered and run as the whole is
+(`lowering`).
 
 Expressions have no side effects, so a part can be run again, and parts that the whole did not need
 (the rest of an `&&` after a false) are shown with the value they would have had.

@@ -1,5 +1,5 @@
 """
 CEL's types, values, operators and functions.
 
-Not here: trees.
+Not here: expression trees (`syntax.nodes`).
 """

@@ -1,8 +1,8 @@
 """
 The named functions of the policy language: the one table the checker and the lowering read.
 
-What lives here: each function's overloads.  Not here: how they are computed, and the macros,
-which are syntax.
+What lives here: each function's overloads.  Not here: how they are computed (`strings`,
+`conversions`, `times`, `networks`), and the macros, which are syntax (`evaluation.comprehensions`).
 """
 
 from typing import Final

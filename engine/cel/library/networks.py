@@ -1,7 +1,8 @@
 """
 Networks: whether an address is in one.
 
-What lives here: reading a network as a condition writes it.  Not here: whose address it is.
+What lives here: reading a network as a condition writes it.  Not here: reading an address
+(`source.addresses`), and whose address it is.
 """
 
 import ipaddress

@@ -2,8 +2,8 @@
 Arithmetic and comparison.
 
 What lives here: the operators' overloads, within CEL's ranges: 64-bit integers, timestamps of the
-years 1 to 9999 (CEL langdef, "Overflow").  Not here: `&&`, `||` and `? :`, which do not
-evaluate all their operands (`lowering`), and named functions.
+years 1 to 9999 (CEL langdef, "Overflow").  Not here: `&&`, `||` and `? :`, which do not evaluate
+all their operands (`evaluation.lowering`), and named functions (`functions`).
 """
 
 import math

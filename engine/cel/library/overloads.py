@@ -2,7 +2,7 @@
 How functions and operators are declared: once, for the checker and for evaluation.
 
 What lives here: `Overload` and `Function`, and the choice of an overload by the kinds of the values
-at run time.  Not here: any particular function.
+at run time.  Not here: any particular function (`functions`) or operator (`operators`).
 """
 
 from collections.abc import Callable, Iterable

@@ -1,7 +1,8 @@
 """
 Regular expressions: RE2, compiled with the policy.
 
-What lives here: the one use of google-re2.  Not here: anything about where a pattern stands.
+What lives here: the one use of google-re2.  Not here: where a pattern stands
+(`checks.literal_arguments`), and what it matches as a language (`regauth.engine.languages`).
 
 A pattern is kept in an RE2 set of one, whose `Match` is the only public call that says yes or no
 without building match objects, five times faster than `search`.  An RE2 set has no slower second

@@ -2,7 +2,7 @@
 Functions of strings.
 
 What lives here: the semantics of CEL's string functions and of its strings extension (version 2:
-positions in characters, ASCII case, Unicode white space).  Not here: regular expressions.
+positions in characters, ASCII case, Unicode white space).  Not here: regular expressions (`regex`).
 """
 
 from typing import Final

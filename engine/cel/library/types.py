@@ -2,8 +2,8 @@
 The types of CEL expressions, as the checker sees them.
 
 What lives here: the types a claim schema is written in (`RecordType`, `Field`), the rules of
-assignment and comparison between types, and how types are named to an author.  Not here:
-values (`values`) and anything that walks an expression (`checking`).
+assignment and comparison between types, and how types are named to an author.  Not here: values
+(`values`), and walking an expression (`checks.checking`).
 """
 
 from collections.abc import Mapping

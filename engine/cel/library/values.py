@@ -2,7 +2,7 @@
 The values of expressions: plain JSON values, and two kinds of time.
 
 What lives here: `Timestamp` and `Duration`, the names of kinds of values, and strict equality and
-order.  Not here: text forms of times (`times`) and any other function.
+order.  Not here: the text forms of times (`times`), and any other function (`functions`).
 
 Everything else is what `json.loads` gives: dict, list, str, int, float, bool and None, told apart
 by exact type, so that a bool is never taken for the int it is in Python.

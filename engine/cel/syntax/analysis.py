@@ -2,7 +2,7 @@
 What can be known about an expression without evaluating it.
 
 What lives here: the variables and paths it reads, the equalities an index can use, its atomic
-conditions, its size.  Not here: types (`checking`).
+conditions, its size.  Not here: types (`checks.checking`).
 """
 
 from collections.abc import Iterator, Mapping

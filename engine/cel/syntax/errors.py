@@ -1,8 +1,8 @@
 """
 What can go wrong with an expression: when it is compiled (`Finding`) and when it runs (`CelError`).
 
-What lives here: the two values and their codes.  Not here: judgement; the modules that find
-something wrong say so in the author's words.
+What lives here: the two values and their codes.  Not here: judgement.  The modules that find
+something wrong say so in the author's words (`checks.wording`, `parsing`).
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,10 @@
 """
 How large an expression may be, and how much it may do: one place for every bound.
 
-What lives here: numbers with their units and reasons.  Not here: the checks themselves.  Steps
-are counted in `regauth.engine.cel.evaluation.budget`, and what a request costs in
+What lives here: numbers with their units and reasons.  Not here: the checks themselves (`scanning`,
+`reading`).
+
+Steps are counted in `regauth.engine.cel.evaluation.budget`, and what a request costs in
 `regauth.engine.decisions.decide`.
 """
 

@@ -2,7 +2,8 @@
 The expression tree: what an author wrote, without the accidents of its grammar.
 
 What lives here: one frozen class per kind of expression, each knowing where it stands in the text,
-and how to walk them.  Not here: parsing, types, evaluation.
+and how to walk them.  Not here: parsing (`parsing`), types (`checks.checking`), and evaluation
+(`evaluation.lowering`).
 
 A tree may be rebuilt with `dataclasses.replace`, checked and lowered again; positions then say
 where the parts came from.

@@ -2,7 +2,8 @@
 From cel-python's tree to ours.
 
 What lives here: the reading of the lark tree of `celpy.Environment.compile`, whose shape a test
-pins, against the limits of an expression.  Not here: the parser itself (`parsing`), types.
+pins, against the limits of an expression.  Not here: the parser itself (`parsing`), and types
+(`checks.checking`).
 """
 
 from collections.abc import Callable

@@ -2,8 +2,8 @@
 A first look at an expression's text, before any grammar: strings, brackets and size.
 
 What lives here: a linear scanner that finds the string literals as the CEL specification defines
-them (langdef, "Lexical syntax") and refuses what the parser must not be given.  Not here:
-the meaning of anything; `parsing` builds the tree and compares its strings with these.
+them (langdef, "Lexical syntax") and refuses what the parser must not be given.  Not here: the
+meaning of anything.  `parsing` builds the tree and compares its strings with these.
 
 cel-python's lexer is a set of backtracking expressions: an unterminated string of escapes costs it
 exponential time, and it takes a raw string past its closing quote.  This scan stops both.

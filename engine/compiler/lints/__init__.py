@@ -1,9 +1,10 @@
 """
 Lints: policies that compile, but probably do not say what their author meant.
 
-What lives here: which lints there are, and walking a policy with them.  Not here: the errors
-of the language, which are the compiler's, and type findings, which are CEL's.  Each code has one
-function, one test and one section in docs/problems.md.
+What lives here: which lints there are, and walking a policy with them.  Not here: the errors of the
+language (`regauth.engine.compiler.compiler`), and type findings (`regauth.engine.cel`).
+
+Each code has one function, one test and one section in docs/problems.md.
 
 A lint that is not sure stays silent.  A false warning costs more than a missing one, because it
 teaches authors to ignore warnings.

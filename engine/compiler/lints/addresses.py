@@ -1,8 +1,8 @@
 """
 Lints of addresses: issuers, audiences and hosts that are not what they look like.
 
-What lives here: one small function for each code.  Not here: which addresses are known; claim
-schemas say so.
+What lives here: one small function for each code.  Not here: which addresses are known.  Claim
+schemas say so (`issuers.claims`).
 """
 
 from collections.abc import Iterator

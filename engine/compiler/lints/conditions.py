@@ -1,7 +1,8 @@
 """
 Lints of CEL conditions, wherever in a policy they stand.
 
-What lives here: one small function for each code.  Not here: finding the conditions.
+What lives here: one small function for each code.  Not here: finding the conditions of a policy
+(`regauth.engine.compiler.lints`).
 """
 
 import re

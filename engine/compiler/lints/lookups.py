@@ -2,7 +2,7 @@
 Lints of look-ups in tables: those that can miss.
 
 What lives here: where such a look-up stands, and how bad it is there.  Not here: which look-ups are
-guarded (`regauth.engine.cel`).
+guarded (`regauth.engine.cel.checks.lookups`).
 
 A look-up that misses is an error.  A grant then does not match, and a login is refused: that is a
 warning.  A denial then refuses what nobody meant to refuse: that is an error of the policy.

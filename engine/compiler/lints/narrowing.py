@@ -3,7 +3,7 @@ Lints of what narrows too little: issuers that serve everybody, and refs that ar
 
 What lives here: whether the rules of a provider, or the conditions of its grants, narrow such an
 issuer to one customer; and whether a condition on refs says which are meant.  Not here: which
-issuers serve everybody, and which claims narrow one; claim schemas say so.
+issuers serve everybody, and which claims narrow one.  Claim schemas say so (`issuers.claims`).
 """
 
 import re

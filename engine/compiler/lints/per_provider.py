@@ -2,7 +2,8 @@
 Looking at a condition for each of its providers.
 
 What lives here: which parts of a condition are about the tokens of which provider, and how a
-finding says that it holds for some of them only.  Not here: lints.
+finding says that it holds for some of them only.  Not here: the lints (`conditions`, `values`,
+`choices`).
 
 Two issuers can call different things by one name: `ref` is a whole ref at GitHub and a short name
 at GitLab.  What is said of a condition must not depend on the order of the providers.

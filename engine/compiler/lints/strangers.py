@@ -2,8 +2,8 @@
 Lints of work that strangers bring about: events of their making, and builds of forks.
 
 What lives here: values that strangers can cause, and grants that no claim keeps from builds of
-forks.  Not here: which values and claims these are, which claim schemas say; and claims whose value
-strangers choose (`choices`).
+forks.  Not here: which values and claims these are, which claim schemas say (`issuers.claims`); and
+claims whose value strangers choose (`choices`).
 """
 
 from collections.abc import Iterator

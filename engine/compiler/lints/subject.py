@@ -1,7 +1,8 @@
 """
 What lints look at and what they find.
 
-What lives here: the values that every lint takes and gives.  Not here: lints.
+What lives here: the values that every lint takes and gives.  Not here: the lints (`conditions`,
+`choices`, `statements`, `values`).
 """
 
 from collections.abc import Iterator, Sequence

@@ -2,7 +2,7 @@
 The lint of `${...}` in names of repositories.
 
 What lives here: claims that come into a repository's name with their capitals.  Not here: what a
-pattern may be (`policy.patterns`).
+pattern may be (`policy.patterns.names`).
 
 Only claims are told of whose issuer ignores case: for another issuer `App` and `app` can be two
 projects, and `lowerAscii()` would give both the same images.

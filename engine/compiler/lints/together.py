@@ -3,8 +3,8 @@ The lint of conditions that no token satisfies because of what else is asked of 
 
 What lives here: whether what a condition says of several claims, together with the rules that come
 before it, contradicts itself or a relation of the claim schema.  Not here: reading conditions
-(`conjunctions`), one literal by itself (`values`), and what needs a search (`policytest check
---prove` has the prover).
+(`conjunctions`), one literal by itself (`values`), and what needs a search
+(`regauth.policytests.analysis.findings`).
 
 A denial that contradicts itself denies nothing.  One that contradicts a rule is of no use, but
 harmless, if it says what the rule says.

@@ -1,5 +1,5 @@
 """
 Patterns of repository names and tags.
 
-Not here: statements.
+Not here: statements (`compiler.statements`).
 """

@@ -2,7 +2,7 @@
 Repository patterns: which names a grant or a denial is about.
 
 What lives here: the pattern language (`*`, `**`, `${...}`), its syntax check and its matcher.
-Not here: anything else of a statement.
+Not here: tags (`tags`), and the other parts of a statement (`policy.policy`).
 
 A pattern is matched against the whole name.  Matching walks the name once for each part of the
 pattern, so its cost is bounded by their product; no regular expression is made of what an author

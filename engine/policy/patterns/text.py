@@ -1,8 +1,8 @@
 """
 The text of patterns: literals, wildcards and `${...}`, and where each stands.
 
-What lives here: cutting a pattern into pieces, and how faults of one are told.  Not here:
-which pieces a kind of pattern allows and what they match (`patterns`, `tag_patterns`).
+What lives here: cutting a pattern into pieces, and how faults of one are told.  Not here: which
+pieces a kind of pattern allows, and what they match (`names`, `tags`).
 """
 
 from collections.abc import Callable

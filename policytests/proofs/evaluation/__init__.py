@@ -1,5 +1,6 @@
 """
 Expressions for a token that is not known: CEL as guarded values.
 
-What lives here: the evaluator and what it needs.  Not here: policies and logins, which ask it.
+What lives here: the evaluator and what it needs.  Not here: policies (`proofs.statements`) and
+logins (`proofs.logins`), which ask it.
 """

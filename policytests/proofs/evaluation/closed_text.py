@@ -2,7 +2,7 @@
 Keys of expressions: equal when two expressions mean the same for every token.
 
 What lives here: the text of an expression together with that of all definitions it reads.
-Not here: expressions that mean the same and are written otherwise (`normal_forms`).
+Not here: expressions that mean the same and are written otherwise (`question`).
 
 The text of an expression alone is not enough: `defs.on_main` means what the policy it stands in
 says, and two policies may say otherwise.

@@ -2,7 +2,7 @@
 The operators of expressions, on values that are not known.
 
 What lives here: subscripts, equality, order, `in` and `+`, as `regauth.engine.cel` has them
-(`values`, `operators`).  Not here: `&&`, `||`, `!` and `? :` (`evaluation`).
+(`values`, `operators`).  Not here: `&&`, `||`, `!` and `? :` (`evaluator`).
 """
 
 from collections.abc import Hashable

@@ -2,7 +2,7 @@
 The engine's bound on the steps of one evaluation, as far as it can be reached.
 
 What lives here: the most steps that an expression can take for any token.  Not here: the bound
-(`limits` of the engine's CEL) and what takes steps (its `budget`).
+(`regauth.engine.cel.syntax.limits`), and what takes steps (`regauth.engine.cel.evaluation.budget`).
 
 An expression that cannot reach the bound is evaluated as if there were none.  Any other may fail,
 whatever else is known (`evaluator`).

@@ -1,8 +1,8 @@
 """
 Tables of the policy's `definitions`, as finite maps.
 
-What lives here: look-ups in a table, and whether it has a key, for keys that are not known.  Not
-here: what else an expression does with a table, which is not followed (`evaluator`).
+What lives here: look-ups in a table, and whether it has a key, for keys that are not known.
+Not here: what else an expression does with a table, which is not followed (`evaluator`).
 
 Every key tells texts apart, so the budget bounds what a large table takes.
 """

@@ -2,7 +2,7 @@
 Values of expressions for a token that is not known: what they can be, and when.
 
 What lives here: symbolic values, and outcomes, which say when an expression has which.  Not here:
-how an expression comes to its outcome (`evaluation`).
+how an expression comes to its outcome (`evaluator`).
 """
 
 from collections.abc import Hashable, Iterable

@@ -2,7 +2,7 @@
 Cells: the parts into which some languages cut all texts.
 
 What lives here: finding every part that has a text, with samples.  Not here: which texts a token
-holds (`theory`).
+holds (`solving.theory`).
 
 Two texts of one cell answer every question alike, so a cell stands for all its texts.  The cells
 are the sets of final states that the product of the automata can reach; texts come out shortest

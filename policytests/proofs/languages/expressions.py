@@ -1,8 +1,9 @@
 """
 Regular expressions as trees, and the languages of the registry's own grammar.
 
-What lives here: the nodes, and the grammars of repository names, tags and digests as the engine
-has them (`regauth.engine` scope and references).  Not here: RE2's syntax (`re2_syntax`), automata.
+What lives here: the nodes, and the grammars of repository names, tags and digests as the engine has
+them (`regauth.engine` scope and references).  Not here: RE2's syntax (`re2_syntax`), and automata
+(`automata`).
 
 Lengths are left out of names and tags: a longer name makes more accesses to look at, never fewer,
 and where a bound decides the other way (`TooLong` in `atoms`) it is asked for by itself.

@@ -2,7 +2,7 @@
 Images: which texts a string function takes into a language.
 
 What lives here: CEL's string functions with literal arguments, applied to one text and, backwards,
-to an automaton.  Not here: functions of several texts.
+to an automaton.  Not here: functions of several texts (`evaluation.calls`, `solving.compound`).
 
 Each function is a machine that reads its argument once, from left to right, and writes its value:
 so the texts that it takes into a regular language are a regular language, found by running the

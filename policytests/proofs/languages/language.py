@@ -1,7 +1,8 @@
 """
 Languages: a question about one text, by name, and the automaton that answers it.
 
-What lives here: every kind of language, each made once.  Not here: what of a policy asks it.
+What lives here: every kind of language, each made once.  Not here: what of a policy asks it
+(`evaluation.calls`, `logic.patterns`).
 """
 
 from collections.abc import Iterable

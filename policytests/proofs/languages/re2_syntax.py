@@ -2,8 +2,9 @@
 RE2 patterns as expressions of the prover.
 
 What lives here: the expression of what the engine's parser has read.  Not here: RE2's syntax
-(`regauth.engine.languages`), and what RE2 refuses; only patterns that the engine has compiled come
-here.
+(`regauth.engine.languages.syntax`), and what RE2 refuses (`regauth.engine.cel.library.regex`).
+
+Only patterns that the engine has compiled come here.
 """
 
 from regauth.engine.languages import UnsupportedPatternError

@@ -2,8 +2,8 @@
 Atoms: the questions about one token and one access that formulas are made of.
 
 What lives here: texts and numbers as terms over what is not known yet, and the atoms about them,
-simplified where their answer is known.  Not here: how conditions become atoms (`evaluation`), and
-which atoms can hold together (`theory`).
+simplified where their answer is known.  Not here: how conditions become atoms
+(`evaluation.evaluator`), and which atoms can hold together (`solving.theory`).
 
 An `Opaque` atom stands for what is not understood.  It may hold or not, so that what is proved
 holds whichever it is.  Its key says all that it depends on, in terms of the token alone: two atoms

@@ -2,7 +2,7 @@
 Formulas: what must hold, as a tree of and, or and not over atoms.
 
 What lives here: formulas that are made once, so that two of one meaning are often one object, and
-simplified as they are made.  Not here: what atoms mean (`atoms`), and solving (`solver`).
+simplified as they are made.  Not here: what atoms mean (`atoms`), and solving (`solving.search`).
 """
 
 from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping

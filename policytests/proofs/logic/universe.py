@@ -1,8 +1,8 @@
 """
 The universe: which tokens a proof is about.
 
-What lives here: the kinds that the value at each path of a token's claims can have.  Not here:
-what a policy asks of them.
+What lives here: the kinds that the value at each path of a token's claims can have.  Not here: what
+a policy asks of them (`statements`), and what its issuer guarantees (`guarantees`).
 
 The engine does not enforce claim schemas: a token may hold any JSON, whatever its issuer is known
 for.  So a proof is tried for any JSON first, and only else for tokens that conform to the claim

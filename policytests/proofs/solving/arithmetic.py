@@ -2,7 +2,7 @@
 Arithmetic: whether some comparisons of sums can hold together.
 
 What lives here: differences of two quantities and bounds of one, decided by shortest paths.
-Not here: sums of more; they are left out, which only allows more.
+Not here: sums of more.  They are left out, which only allows more.
 
 Quantities are taken as numbers with fractions, but a comparison of whole quantities alone is drawn
 to the whole numbers it means: `2 < n < 3` has no solution.

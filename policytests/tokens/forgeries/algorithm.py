@@ -1,7 +1,7 @@
 """
 Forgeries of the algorithm: no signature, or an HMAC keyed with what everybody knows.
 
-What lives here: the group `algorithm`.  Not here: the other groups.
+What lives here: the group `algorithm`.  Not here: the other groups (`keys`, `claims`, `form`).
 """
 
 import hashlib

@@ -2,7 +2,9 @@
 Forgeries of the registered claims: issuer, audience and times that only look right.
 
 What lives here: the groups `issuer`, `audience` and `time`.  Not here: the signatures, which are
-genuine: an attacker may find a way to make the issuer sign such claims.
+genuine (`tokens.issuing`).
+
+An attacker may find a way to make the issuer sign such claims.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """
 Forgeries of form: text that is no token, or that two readers read differently.
 
-What lives here: the group `form`.  Not here: what a well-formed token says.
+What lives here: the group `form`.  Not here: what a well-formed token says (`claims`).
 """
 
 import json

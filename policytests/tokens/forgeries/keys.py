@@ -1,7 +1,8 @@
 """
 Forgeries that bring a key of their own, or break the signature.
 
-What lives here: the groups `key`, `signature` and `header`.  Not here: claims and form.
+What lives here: the groups `key`, `signature` and `header`.  Not here: claims (`claims`) and form
+(`form`).
 """
 
 import base64

@@ -1,7 +1,7 @@
 """
 The forgeries there are, by name.
 
-What lives here: the table of all.  Not here: how one is made.
+What lives here: the table of all.  Not here: how one is made (`forgery`).
 """
 
 from collections.abc import Mapping

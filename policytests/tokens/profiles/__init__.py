@@ -1,5 +1,5 @@
 """
 Token profiles: what the tokens of each issuer look like.
 
-Not here: signing.
+Not here: signing (`tokens.issuing`).
 """

@@ -2,7 +2,7 @@
 The profiles there are, by name.
 
 What lives here: looking a profile up as a suite names it.  Not here: what its tokens hold, which
-the claim schemas say.
+the claim schemas say (`regauth.schemas.claims`).
 """
 
 from collections.abc import Iterable, Iterator

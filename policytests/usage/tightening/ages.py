@@ -2,7 +2,7 @@
 Ages: when the grants of a policy were written, as git knows it.
 
 What lives here: asking git for the newest change of a grant's lines.  Not here: what follows from
-it.
+it (`plans`).
 """
 
 import subprocess

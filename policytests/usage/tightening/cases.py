@@ -2,7 +2,7 @@
 Cases: each kind of request of a log, with what it was given, in a temporary file.
 
 What lives here: writing and reading the file.
-Not here: counting (`counting`), and the check that reads the cases (`tightening`).
+Not here: counting (`counting`), and the check that reads the cases (`checking`).
 
 A log can have as many kinds of requests as it has lines, so they do not stay in memory.  The file
 has no name, is readable by its owner alone, and goes with its last user.

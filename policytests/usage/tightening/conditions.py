@@ -3,7 +3,8 @@ Conditions: the alternatives of a grant's condition that requests needed, and na
 
 What lives here: an alternative is an operand of `||`, or an item of the list in `x in [...]`, where
 it can only help the condition to be true; and the text of a condition without some of them.
-Not here: a second meaning of any operator: each alternative is lowered and run as the whole is.
+Not here: a second meaning of any operator.  Each alternative is lowered and run as the whole is
+(`regauth.engine.cel.evaluation.lowering`).
 
 Alternatives of definitions stay: rules and denials may read them too.
 """

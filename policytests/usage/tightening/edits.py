@@ -2,7 +2,7 @@
 Edits of a policy's text: lists, texts and entries change, and everything else stays as it stands.
 
 What lives here: the characters that an edit changes, by the places that the YAML reader gives.
-Not here: which edits a policy needs (`tightening`).
+Not here: which edits a policy needs (`rewriting`).
 
 Comments and layout stay, but for the comment right above a grant that goes.  Every edited text is
 read again, and an edit that has not the meaning it should have is an error.
