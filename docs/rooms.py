@@ -158,11 +158,15 @@ def modules_page() -> str:
     lines = [MODULES_HEAD]
     for package in PACKAGES:
         root = PAGE.parent.parent / package
-        lines.append(f"\n## {package}\n\n| module | what lives there |\n| --- | --- |\n")
-        for path in sorted(root.rglob("*.py")):
-            if path.name != "__init__.py":
-                name = path.relative_to(root.parent).with_suffix("")
-                lines.append(f"| `{name.as_posix()}` | {purpose(path)} |\n")
+        for folder in sorted({path.parent for path in root.rglob("*.py")}):
+            name = folder.relative_to(root.parent).as_posix()
+            rows = [
+                f"| `{path.stem}` | {purpose(path)} |\n"
+                for path in sorted(folder.glob("*.py"))
+                if path.name != "__init__.py"
+            ]
+            head = f"\n## {name}\n\n| module | what lives there |\n| --- | --- |\n"
+            lines += [head, *rows] if rows else []
     return "".join(lines)
 
 

@@ -1,8 +1,8 @@
 """
 The known name that is most like a wrong one.
 
-What lives here: the comparison, and the hint that messages show.  Not here: which names are known.
-Callers say so.
+What lives here: the comparison, and the hint that messages show.  Not here: which names are known
+(callers say so), and the likely value of a claim (`regauth.engine.issuers.nearest`).
 """
 
 from collections.abc import Iterable

@@ -1,8 +1,8 @@
 """
 Mutants: the policy with one thing changed.
 
-What lives here: all changes of a policy, and the policy after each.  Not here: finding the cases
-that notice (`mutation`).
+What lives here: all changes of a policy, and the policy after each.  Not here: how a condition or
+a pattern is changed (`weakening`), and finding the cases that notice (`mutation`).
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -2,8 +2,8 @@
 Signing: from key files to the key that signs tokens, in the form the registry knows it by.
 
 What lives here: reading the configured keys, and refusing forms that cannot work.
-Not here: making keys (`regauth.servers.signing.key_folder`) and signing
-(`regauth.engine.tokens.registry_token`).
+Not here: making keys (`regauth.servers.signing.key_folder`), working out a key's id
+(`regauth.engine.tokens.key_ids`), and signing (`regauth.engine.tokens.registry_token`).
 """
 
 from dataclasses import dataclass, replace

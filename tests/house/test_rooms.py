@@ -82,6 +82,7 @@ def test_a_page_says_what_lives_in_each_module() -> None:
     page = MODULES.read_text(encoding="utf-8")
 
     assert modules_page() == page
+    assert page.count("\n## ") > 40
     assert page.count("\n| `") > 400
 
 

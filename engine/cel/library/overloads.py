@@ -1,5 +1,5 @@
 """
-How functions and operators are declared: once, for the checker and for evaluation.
+The form of a declaration of a function or operator: one for the checker and for evaluation.
 
 What lives here: `Overload` and `Function`, and the choice of an overload by the kinds of the values
 at run time.  Not here: any particular function (`functions`) or operator (`operators`).
