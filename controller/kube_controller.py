@@ -39,7 +39,7 @@ For every account, without a policy:
   kube-controller --registry-host registry.example.com --registry-username cluster
 
 \b
-The manifests to install it with:
+Print the manifests that install it:
   kube-controller manifests --config controller.yaml --image IMAGE
 """
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
@@ -57,10 +57,12 @@ _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--registry-audience", help="The audience of the tokens.  Default: https:// and the host."
 )
-@click.option("--token-duration", default="12h", show_default=True, help="The life of the tokens.")
+@click.option(
+    "--token-duration", default="12h", show_default=True, help="The lifetime of the tokens."
+)
 @click.option("--kubeconfig", type=_FILE, help="How to reach the cluster from outside.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and end.")
-@click.option("--once", is_flag=True, help="Do what is to be done now, and end: for a CronJob.")
+@click.option("--once", is_flag=True, help="Do one pass, and end: for a CronJob.")
 @click.pass_context
 def main(context: click.Context, /, **options: Any) -> None:  # noqa: ANN401 - click's
     """Run, or run a command."""

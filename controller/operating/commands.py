@@ -52,21 +52,24 @@ class Hands:
 @click.command()
 @click.option("--config", "file", type=_FILE, required=True, help="controller.yaml.")
 @click.option("--image", help="The image that has kube-controller.")
-@click.option("--namespace", default="regauth", show_default=True, help="Where it is to run.")
+@click.option(
+    "--namespace", default="regauth", show_default=True, help="The namespace that it runs in."
+)
 @click.option(
     "--plugin",
     is_flag=True,
-    help="The permission of the kubelets' credential provider instead of the controller.",
+    help="Print the permission of the kubelets' credential provider instead.",
 )
 @click.option(
     "--monitoring",
     is_flag=True,
-    help="The PodMonitor and the alerts for Prometheus's operator instead of the controller.",
+    help="Print the PodMonitor and the alerts for Prometheus's operator instead.",
 )
 @click.option(
     "--kubelet",
     metavar="VERSION",
-    help="The file for --image-credential-provider-config of kubelets of a version, such as 1.34.",
+    help="Print the file for --image-credential-provider-config of kubelets of this version, such "
+    "as 1.34.",
 )
 @click.option(
     "--kubernetes",
@@ -133,9 +136,14 @@ def _common(command: Any) -> Any:  # noqa: ANN401 - click's decorators
     """Add the options that say which instance is meant."""
     for option in (
         click.option(
-            "--lease-namespace", default="regauth", show_default=True, help="Its Lease's."
+            "--lease-namespace",
+            default="regauth",
+            show_default=True,
+            help="The namespace of its Lease.",
         ),
-        click.option("--instance", default="default", show_default=True, help="Which controller."),
+        click.option(
+            "--instance", default="default", show_default=True, help="The controller's name."
+        ),
         click.option("--kubeconfig", type=_FILE, help="How to reach the cluster from outside."),
     ):
         command = option(command)
@@ -144,8 +152,8 @@ def _common(command: Any) -> Any:  # noqa: ANN401 - click's decorators
 
 @click.command()
 @_common
-@click.option("-n", "--namespace", default="", help="Only this one.  Default: all.")
-@click.option("--all", "everything", is_flag=True, help="List the accounts that are good too.")
+@click.option("-n", "--namespace", default="", help="Only this namespace.  Default: all.")
+@click.option("--all", "everything", is_flag=True, help="Also list the accounts without a problem.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text")
 @click.pass_obj
 def status(hands: Hands, /, namespace: str, output: str, *, everything: bool, **which: Any) -> None:  # noqa: ANN401 - click's
@@ -153,7 +161,7 @@ def status(hands: Hands, /, namespace: str, output: str, *, everything: bool, **
     Show who has a pull secret, until when, and what is in the way.
 
     It reads service accounts, the controller's Secrets and Events with your own rights, and
-    writes nothing.  It exits with 1 when somebody has to look at something.
+    writes nothing.  It exits with 1 when something needs attention.
 
     \b
     Examples:
@@ -178,15 +186,15 @@ def status(hands: Hands, /, namespace: str, output: str, *, everything: bool, **
 
 @click.command()
 @_common
-@click.option("--config-maps", is_flag=True, help="For `memory: configMaps`.")
+@click.option("--config-maps", is_flag=True, help="The controller has `memory: configMaps`.")
 @click.option(
     "-n",
     "--namespace",
     "namespaces",
     multiple=True,
-    help="Only this one; may be given several times.  Default: all.",
+    help="Only this namespace; may be repeated.  Default: all.",
 )
-@click.option("--dry-run", is_flag=True, help="Print what would be taken away.")
+@click.option("--dry-run", is_flag=True, help="Print what would be removed.")
 @click.pass_obj
 def uninstall(
     hands: Hands,
@@ -198,11 +206,11 @@ def uninstall(
     **which: Any,  # noqa: ANN401 - click's
 ) -> None:
     """
-    Take away what the controller has made in the cluster, and nothing else.
+    Remove what the controller has made in the cluster, and nothing else.
 
     These are its pull secrets, their names in the lists of service accounts, its ConfigMaps and
-    its Lease.  No controller may be running: scale it to 0 first.  What the manifests made goes
-    with `kubectl delete -f`.
+    its Lease.  No controller may be running: scale it to 0 first.  `kubectl delete -f` removes what
+    the manifests made.
 
     \b
     Examples:

@@ -33,16 +33,18 @@ def _example(name: str) -> str:
 
 @main.command(epilog=_example("check"))
 @click.argument("folders", nargs=-1, type=click.Path(path_type=Path))
-@click.option("-f", "--format", "form", type=_FORMATS, default="text", help="How to say it.")
+@click.option(
+    "-f", "--format", "form", type=_FORMATS, default="text", help="The format of the output."
+)
 @click.option("--strict", is_flag=True, help="Fail on warnings too.")
-@click.option("--explain", metavar="CODE", help="Show what a code means, and check nothing.")
+@click.option("--explain", metavar="CODE", help="Only show what a code means.")
 @click.option("--prove", is_flag=True, help="Also find what changes nothing, by proof.")
 @click.option(
     "--steps",
     type=click.IntRange(min=1),
     default=60_000_000,
     show_default=True,
-    help="Steps of the solver for --prove, for each policy.",
+    help="The most steps of the solver for --prove, for each policy.",
 )
 def check(folders: tuple[Path, ...], form: str, explain: str | None, **options: object) -> None:
     """Show what is wrong, or looks wrong, with policies (default: ./policy)."""
@@ -64,7 +66,7 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 _PATH: Final = click.Path(path_type=Path)
 _SUITE: Final = click.option("--suite", type=_PATH, help="Take tokens from this suite.")
-_SERVICE: Final = click.option("--service", help="The service asked; default: the policy's one.")
+_SERVICE: Final = click.option("--service", help="The service; default: the policy's only one.")
 
 
 def _asking(function: Command) -> Command:
@@ -74,7 +76,11 @@ def _asking(function: Command) -> Command:
         click.option("--client", help="The address that the token is used from."),
         click.option("--policy", type=_PATH, help="Ask this policy."),
         click.option("--keys", type=_PATH, help="JWK set to verify a real token with."),
-        click.option("--at", metavar="TIME", help="When; a real token's own time by default."),
+        click.option(
+            "--at",
+            metavar="TIME",
+            help="The time of the request; default: a real token's own time.",
+        ),
         _SERVICE,
         click.option("--provider", help="The provider to log in as."),
     ):
@@ -121,7 +127,7 @@ def can(token: str, repositories: tuple[str, ...], **options: object) -> None:
 
 
 @main.command(epilog=_example("profiles"))
-@click.option("--policy", type=_PATH, help="List those of its own claim schemas, too.")
+@click.option("--policy", type=_PATH, help="Also list those of this policy's own claim schemas.")
 def profiles(policy: Path | None) -> None:
     """List the profiles of sample tokens."""
     from . import answers, samples
@@ -132,7 +138,9 @@ def profiles(policy: Path | None) -> None:
 @main.command(epilog=_example("token"))
 @click.argument("name")
 @_SUITE
-@click.option("--policy", type=_PATH, help="Look for profiles in its own claim schemas, too.")
+@click.option(
+    "--policy", type=_PATH, help="Also look for profiles in this policy's own claim schemas."
+)
 def token(name: str, **options: object) -> None:
     """Show what a sample token holds, and where each value comes from.
 
@@ -152,7 +160,7 @@ def token(name: str, **options: object) -> None:
 def who_can(action: str, repository: str, **options: object) -> None:
     """Show who may do something, for every possible token, and which tokens of suites may.
 
-    For each grant that gives the access, it shows what a token must say, as short as a proof
+    For each grant that gives the access, it shows what a token must hold, as short as a proof
     allows, and an example. Without suites it asks the policy in ./policy.
     """
     from . import answers, questions, who_can
@@ -173,7 +181,7 @@ def who_can(action: str, repository: str, **options: object) -> None:
     "--at",
     metavar="recorded|now|TIME",
     default="recorded",
-    help="As of when grants and denials are asked; logins always as of when they were made.",
+    help="The time at which grants and denials decide.  Logins keep their own time.",
 )
 @click.option(
     "-f",
@@ -181,7 +189,7 @@ def who_can(action: str, repository: str, **options: object) -> None:
     "form",
     type=click.Choice(["text", "json", "markdown", "github"]),
     default="text",
-    help="How to say it.",
+    help="The format of the output.",
 )
 @click.option(
     "--limit",
@@ -189,15 +197,17 @@ def who_can(action: str, repository: str, **options: object) -> None:
     default=20,
     help="Differences shown of each kind; 0: all.",
 )
-@click.option("--accept-widening", metavar="REASON", help="New access is meant.")
+@click.option("--accept-widening", metavar="REASON", help="Accept new access, for this reason.")
 @click.option(
-    "--accept-undecided", metavar="REASON", help="What cannot be decided again may be let go."
+    "--accept-undecided",
+    metavar="REASON",
+    help="Accept what cannot be decided again, for this reason.",
 )
 @click.option("--fail-on-narrowing", is_flag=True, help="End with 1 when access is lost.")
 @click.option(
     "--suite",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Write what was asked and decided the same as a suite.",
+    help="Write a suite of the requests that were decided the same.",
 )
 def replay(logs: tuple[str, ...], **options: object) -> None:
     """Decide a token server's decision log again: who gains what, who loses what, and why.
@@ -227,7 +237,7 @@ def replay(logs: tuple[str, ...], **options: object) -> None:
     multiple=True,
     help="text, json, markdown, github or html; default: text.",
 )
-@click.option("--at", metavar="TIME", help="The time that examples are preferred to have.")
+@click.option("--at", metavar="TIME", help="The preferred time of examples.")
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
@@ -240,10 +250,12 @@ def replay(logs: tuple[str, ...], **options: object) -> None:
     type=click.IntRange(min=1),
     default=60_000_000,
     show_default=True,
-    help="Steps of the solver for each direction; what is left is not excluded.",
+    help="The most steps of the solver for each direction.  What remains is not excluded.",
 )
-@click.option("--accept-widening", metavar="REASON", help="New access is meant.")
-@click.option("--accept-undecided", metavar="REASON", help="What is not excluded may be let go.")
+@click.option("--accept-widening", metavar="REASON", help="Accept new access, for this reason.")
+@click.option(
+    "--accept-undecided", metavar="REASON", help="Accept what is not excluded, for this reason."
+)
 @click.option("--fail-on-narrowing", is_flag=True, help="End with 1 when access is lost.")
 @click.option("--explain", is_flag=True, help="Show how each answer came about.")
 def diff(base: str | None, head: str | None, **options: object) -> None:
@@ -288,8 +300,10 @@ def schema(name: str | None, output: Path | None) -> None:
 @main.command(epilog=_example("migrate"))
 @click.argument("config", type=click.Path(path_type=Path, dir_okay=False, exists=True))
 @click.option("--service", required=True, help="The token protocol's `service` value.")
-@click.option("--audience", required=True, help="What tokens must be issued for.")
-@click.option("--issuer", multiple=True, metavar="NAME=URL", help="Of a provider with static keys.")
+@click.option("--audience", required=True, help="The audience that tokens must have.")
+@click.option(
+    "--issuer", multiple=True, metavar="NAME=URL", help="The issuer of a provider with static keys."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it to a file.")
 def migrate(
     config: Path, service: str, audience: str, issuer: tuple[str, ...], output: Path | None

@@ -13,7 +13,7 @@ policytest tests registry policies: sample tokens, and what each may do.
   policytest                              run every *.policytest.yaml below this folder
   policytest policytests/ -k release      only the cases whose name has "release"
   policytest "ci.policytest.yaml::only main pushes[pr-acme/app-push]"
-                                          one case, by the id that reports call it
+                                          one case, by its id in the reports
   policytest -x --lf                      pytest's own options work as they are
   policytest --snapshot-update            write access tables; wider access needs
     --accept-widening "REASON"            a reason, which is kept in the file
@@ -35,9 +35,9 @@ Beside the tests (policytest COMMAND --help):
   token       what a sample token holds, and where each value comes from
   diff        who gains and who loses access by a change, proved for every token
   replay      a server's decision log, decided again: who gains what, who loses what
-  usage       what the requests of decision logs used of a policy
-  tighten     the narrowest change that keeps what they were allowed
-  suggest     a first policy, as a draft, from what a server allowed
+  usage       which parts of a policy the requests of decision logs used
+  tighten     the narrowest change that still allows what decision logs show
+  suggest     a draft of a first policy, from what a server allowed
   hostile     list the forgeries, or send them to a running server
   schema      JSON Schemas for your editor
   migrate     a policy from the proof of concept's configuration

@@ -19,7 +19,9 @@ _LOGGED_POLICY: Final = click.option(
     help="The policy's folder (default: ./policy).",
 )
 _SINCE: Final = click.option(
-    "--since", metavar="DURATION", help="Count the requests of this long until now, as 90d."
+    "--since",
+    metavar="DURATION",
+    help="Count only the requests of the last DURATION, such as 90d.",
 )
 
 
@@ -68,14 +70,14 @@ def usage(logs: tuple[str, ...], **options: object) -> None:
     show_default=True,
     help="The most values of a claim that become a condition; 0 adds no condition.",
 )
-@click.option("--any-age", is_flag=True, help="Take every grant for older than the log.")
+@click.option("--any-age", is_flag=True, help="Treat every grant as older than the log.")
 @click.option("--write", is_flag=True, help="Write the change, unless a suite fails.")
 def tighten(logs: tuple[str, ...], **options: object) -> None:
-    """Show the narrowest change of the grants that keeps what decision logs were allowed.
+    """Show the narrowest change of the grants that still allows what decision logs show.
 
-    Unused grants, actions, patterns, tags, providers and alternatives of conditions go. A grant
-    that few workloads used asks for their ids, where no test expects others. Grants that end, or
-    are younger than the log, stay.
+    It removes unused grants, actions, patterns, tags, providers and alternatives of conditions. If
+    few workloads used a grant, its condition names their ids, unless a test expects others. It
+    keeps grants that expire, or that are younger than the log.
     """
     from .usage import Tightening
 
@@ -104,10 +106,11 @@ def tighten(logs: tuple[str, ...], **options: object) -> None:
     help="Write DIR/policy/policy.yaml and DIR/suggested.policytest.yaml; never over a file.",
 )
 def suggest(sources: tuple[str, ...], **options: object) -> None:
-    """Draft a first policy that allows what decision logs, or tokens, were allowed.
+    """Draft a first policy that allows what decision logs show, or what tokens ask for.
 
-    It is for a server that allows everything so far. Conditions compare ids that the issuer gives,
-    never values that people choose. `policytest check` warns until the draft's first line is gone.
+    It is for a server that has allowed everything so far. Conditions compare ids that the issuer
+    gives, never values that people choose. `policytest check` warns until the draft's first line is
+    gone.
 
     LOG is a decision log, plain or gzip, or - for standard input. TOKENS is a file of JWTs, or of
     their claims as JSON; nobody verifies them, and no token is shown. SUITE ends in

@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from regauth.servers.telemetry.event_log import EventLog
 
 _HELP: Final = """\
-Put token authentication before a registry that has none.
+Put token authentication in front of a registry that has none.
 
 \b
-By a file:
+With a file:
   registry-auth-proxy --config proxy.yaml
 
 \b
-Or, for the common case, by options:
+Or, for the common case, with options:
   registry-auth-proxy http://127.0.0.1:5001 \\
     --token-realm https://auth.example.com/auth/token \\
     --token-service registry.example.com \\
     --token-issuer registry-token-issuer \\
     --token-root-cert-bundle root.crt --listen-address :5000
 
-With options the proxy's own login to UPSTREAM is what `docker login` has stored, if anything.
+With options, the proxy logs in to UPSTREAM with what `docker login` has stored, if anything.
 """
 
 _FILE: Final = click.Path(dir_okay=False, path_type=Path)
@@ -55,7 +55,7 @@ _FILE: Final = click.Path(dir_okay=False, path_type=Path)
 @click.option(
     "--token-auto-redirect",
     is_flag=True,
-    help="Name /auth/token at the address that the client asked as the realm.",
+    help="Use /auth/token at the address that the client asked as the realm.",
 )
 @click.option("--registry-insecure", is_flag=True, help="Speak plain HTTP to UPSTREAM.")
 @click.option("--listen-address", default=":5000", show_default=True, help="HOST:PORT.")

@@ -53,10 +53,10 @@ def list_(config: Path) -> None:
 
 @sessions.command()
 @_CONFIG
-@click.option("--provider", help="Whose sessions; all providers' without it.")
-@click.option("--subject", help="One subject's; needs --provider.")
+@click.option("--provider", help="The sessions of this provider.")
+@click.option("--subject", help="Only those of this subject; needs --provider.")
 @click.option("--id", "session_id", help="One session, by the id that `sessions list` shows.")
-@click.option("--all", "everything", is_flag=True, help="Every session there is.")
+@click.option("--all", "everything", is_flag=True, help="All sessions.")
 def revoke(
     config: Path,
     provider: str | None,

@@ -36,10 +36,10 @@ Try it without any identity provider:
 Serve:
   token-server --config server.yaml
 
-A policy or configuration that is wrong is shown with file, line and column, and nothing is served:
-exit code 10 for the policy, 2 for the configuration.
+Errors of the policy or the configuration are shown with file, line and column, and the server does
+not start: exit code 10 for the policy, 2 for the configuration.
 
-Each option may stand in the environment instead: TOKEN_SERVER_LISTEN for --listen, and so on.
+An environment variable can replace each option: TOKEN_SERVER_LISTEN for --listen, and so on.
 """
 
 _FOLDER: Final = click.Path(file_okay=False, path_type=Path)
@@ -151,8 +151,8 @@ def init(folder: Path, service: str, port: int, registry_port: int, algorithm: s
     """
     Fill DIR with everything that a token server and a registry need to run.
 
-    Throw-away keys and certificates, a policy, server.yaml, the matching registry.yml for
-    docker-registry, and a sample issuer to make JWTs with.  Nothing that exists is overwritten.
+    It writes throw-away keys and certificates, a policy, server.yaml, the matching registry.yml for
+    docker-registry, and a sample issuer to make JWTs with.  It overwrites nothing.
 
     \b
     Example:
@@ -172,8 +172,8 @@ def init(folder: Path, service: str, port: int, registry_port: int, algorithm: s
 @click.argument("folder", metavar="DIR", type=_FOLDER)
 @click.option("--repository", default="acme/app", show_default=True, help="OWNER/NAME.")
 @click.option("--ref", default="refs/heads/main", show_default=True, help="The git ref.")
-@click.option("--event", default="push", show_default=True, help="What the job runs for.")
-@click.option("--lifetime", default="10m", show_default=True, help="How long it is good for.")
+@click.option("--event", default="push", show_default=True, help="The event that started the job.")
+@click.option("--lifetime", default="10m", show_default=True, help="How long the token is valid.")
 @click.option(
     "--claim",
     "claims",
@@ -232,7 +232,7 @@ def exchange(url: str, username: str, service: str, scopes: tuple[str, ...], *, 
     """
     Exchange the JWT on standard input at the token server URL, and show what it gives.
 
-    Ends with 0 and the decoded registry token, or with 1 and the reason of the refusal.
+    It ends with 0 and the decoded registry token, or with 1 and the reason of the refusal.
 
     \b
     Example:
@@ -266,7 +266,7 @@ def exchange(url: str, username: str, service: str, scopes: tuple[str, ...], *, 
 @click.option(
     "--registry-config",
     type=click.Path(dir_okay=False, exists=True, path_type=Path),
-    help="The registry's own configuration file, to compare it, too: Distribution's, zot's, or "
+    help="The registry's own configuration file, to compare it too: Distribution's, zot's, or "
     "the proxy.yaml of registry-auth-proxy.",
 )
 @click.option(
@@ -288,8 +288,9 @@ def doctor(
     """
     Find out why a registry does not accept this server's tokens.
 
-    Asks the registry for its challenge, compares realm, service, issuer, clock and keys with
-    server.yaml, and tries tokens on it.  Changes nothing.  Ends with 0 when all is right, else 1.
+    It asks the registry for its challenge, compares realm, service, issuer, clock and keys with
+    server.yaml, and tries tokens on it.  It changes nothing.  It ends with 0 if all is right, else
+    with 1.
 
     \b
     Example:
