@@ -1,10 +1,12 @@
 """
 Named formats: forms that the claims of many issuers share.
 
-What lives here: the formats that a claim schema names in `format`, each as an anchored RE2 pattern.
-Not here: forms of one issuer alone, which are patterns in its schema (`regauth.schemas.claims`).
+What lives here: the formats that a claim schema names in `format` or, within a pattern, as
+`(?&NAME)`, each as an anchored RE2 pattern.  Not here: forms of one issuer alone, which are
+patterns in its schema (`regauth.schemas.claims`).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -19,9 +21,26 @@ class Format:
     example: str
 
 
-_REF_CHARACTERS: Final = r"[^\x00-\x20\x7f~^:?*\[\\]"
-_REF: Final = rf"{_REF_CHARACTERS}*{_REF_CHARACTERS[:-1]}/.]"
-"""What git allows as the name of a ref (git-check-ref-format(1)); a glob's `*` is not in it."""
+_NEVER: Final = r"\x00-\x20\x7f~^:?*\[\\/.@{"
+_SIGN: Final = f"[^{_NEVER}]"
+_MORE: Final = rf"(?:@*{_SIGN}|\{{)*@*"
+"""Any text without a dot or a slash in which no `@` stands before a brace."""
+_PART: Final = rf"(?:(?:@*{_SIGN}|\{{)+@*|@+)"
+"""The same, not empty."""
+
+
+def _part_other_than(text: str) -> str:
+    """Return alternatives for a part that is not a text."""
+    first, rest = text[0], text[1:]
+    other = rf"(?:@+{_SIGN}|[^{_NEVER}{first}]|\{{){_MORE}|@+"
+    return f"{other}|{first}(?:{_part_other_than(rest)})?" if rest else f"{other}|{first}{_PART}"
+
+
+_REF: Final = rf"{_PART}(?:/{_PART}|\.(?:lock\.)*(?:{_part_other_than('lock')}|/{_PART}))*"
+"""
+What git allows as a ref or the rest of one (git-check-ref-format(1)): parts between slashes and
+dots.  After a dot comes a part; it is not `lock` at the end of a name or before a slash.
+"""
 
 FORMATS: Final[Mapping[str, Format]] = {
     "uuid": Format(
@@ -64,3 +83,33 @@ FORMATS: Final[Mapping[str, Format]] = {
     ),
 }
 """Every format by its name."""
+
+_REFERENCE: Final = re.compile(
+    r"""
+    \\Q.*?(?:\\E|\Z) | \\.                              # what is quoted
+    | \[\^?\]? (?: \[:\^?[a-z]+:\] | \\. | [^\]\\] )* \]    # a class of characters
+    | (?P<reference> \(\?& (?P<name> [^()]*) \) )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def referenced(pattern: str) -> tuple[str, ...]:
+    """Return the names that a pattern has in `(?&NAME)`, in their order."""
+    return tuple(one["name"] for one in _REFERENCE.finditer(pattern) if one["reference"])
+
+
+def written_out(pattern: str) -> str:
+    """
+    Return a pattern with the pattern of each format that it names in its place.
+
+    Raises:
+        KeyError: There is no format of a name.
+    """
+
+    def replaced(found: re.Match[str]) -> str:
+        if not found["reference"]:
+            return found[0]
+        return f"(?:{FORMATS[found['name']].pattern[1:-1]})"
+
+    return _REFERENCE.sub(replaced, pattern)

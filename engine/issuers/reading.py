@@ -38,7 +38,7 @@ from .claims import (
     Issuer,
     Needed,
 )
-from .formats import FORMATS
+from .formats import FORMATS, referenced, written_out
 from .relation_reading import RelationReader, quiet
 from .relations import Constraint, Path, Relation
 from .samples import Place, SchemaFault, read_samples
@@ -278,10 +278,21 @@ class _SchemaReader:
         if "format" in about:
             known = FORMATS[about["format"]]
             return Values(pattern=known.pattern, meaning=known.meaning, guaranteed=guaranteed)
-        pattern = str(about.get("pattern", ""))
+        written = str(about.get("pattern", ""))
+        pattern = self._written_out(written, (*place, "pattern"))
         if pattern and not self._compiles(pattern, (*place, "pattern")):
             pattern = ""
-        return Values(enum, pattern, str(about.get("meaning", "")), guaranteed)
+        meaning = str(about.get("meaning", ""))
+        if pattern != written and pattern and not meaning:
+            meaning = f"a text like `{written}`"
+        return Values(enum, pattern, meaning, guaranteed)
+
+    def _written_out(self, pattern: str, place: Place) -> str:
+        unknown = [name for name in referenced(pattern) if name not in FORMATS]
+        for name in unknown:
+            hint = did_you_mean(name, FORMATS, "")
+            self._fault(place, f"there is no format `{name}`", hint)
+        return "" if unknown else written_out(pattern)
 
     def _compiles(self, pattern: str, place: Place) -> bool:
         try:

@@ -15,6 +15,7 @@ from typing import Final, TypeAlias
 from . import characters
 from .automaton import Moves, Nfa, UncomparableError
 from .characters import Characters
+from .reduction import reduced
 from .syntax import parse
 from .tree import (
     Alternation,
@@ -148,7 +149,7 @@ def _language(tree: Tree) -> Nfa:
                     waiting.append(after)
                 reads.append((found, numbers[after]))
         moves.append(tuple(reads))
-    return Nfa(frozenset({0}), frozenset(ends), tuple(moves))
+    return reduced(Nfa(frozenset({0}), frozenset(ends), tuple(moves)))
 
 
 def _without_reading(graph: _Graph, start: _State) -> set[_State]:

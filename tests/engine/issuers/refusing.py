@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from regauth.engine.issuers import Claim, ClaimSchema, check_token
+from regauth.engine.issuers.formats import FORMATS
 from regauth.engine.issuers.relations import MISSING, Relation, value_at
 from regauth.engine.issuers.relations import Path as ClaimPath
+from regauth.engine.issuers.values import Values
 
 from .breaking import broken, sets_of
 
@@ -36,6 +38,18 @@ def near(text: str) -> Iterator[str]:
     yield from (f"https://{text}", text.removeprefix("https://"), f"{{{text}}}", text.strip("{}"))
 
 
+def near_refs(text: str) -> Iterator[str]:
+    """Yield what git refuses as a ref, for each of its rules (git-check-ref-format(1))."""
+    yield from (f"{text}//x", f"{text}/.x", f"{text}..x", f"{text}.", f"{text}.lock")
+    yield from (f"{text}.lock/x", f"{text}@{{1}}", f"{text}\\x", f"{text}\x7f", f"{text}\tx")
+    yield from (f"{text}/x{sign}1" for sign in "~^:?*[ ")
+
+
+def is_a_ref(values: Values) -> bool:
+    """Whether values are refs, or texts in which one stands."""
+    return FORMATS["ref-name"].pattern[1:-1] in values.pattern
+
+
 def known_values(name: str, schema: ClaimSchema, path: ClaimPath) -> list[object]:
     """Return the values of a claim, or of its items, that the real claim sets have."""
     claim = schema.claims[path]
@@ -57,6 +71,8 @@ def refused(name: str, schema: ClaimSchema, path: ClaimPath) -> list[object]:
     known = known_values(name, schema, path)
     texts = [list(near(one)) for one in known if isinstance(one, str)]
     numbers = [(one + 7, -one - 1) for one in known if isinstance(one, int)]
+    if is_a_ref(values):
+        texts = [[*near(one), *near_refs(one)] for one in known if isinstance(one, str)]
     found: list[object] = []
     for kind in (*zip(*texts, strict=True), *numbers):
         found += [one for one in kind if not values.can_equal(one)][:1]

@@ -12,15 +12,20 @@ from regauth.engine.languages import (
     UncomparableError,
     UnsupportedPatternError,
     automaton,
+    characters,
     containing,
     find_common,
     find_outside,
     fully_matched,
     literals,
     prefixed,
+    reduction,
     searched,
     suffixed,
 )
+from regauth.engine.languages.reduction import reduced
+
+A = characters.of("a")
 
 PATTERNS = (
     "^refs/(heads|tags)/.+$",
@@ -184,11 +189,38 @@ def test_what_is_looked_at_for_a_move_counts(
     ask: Callable[[Nfa, Nfa], str | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One move of a text can cost as many looks as the other language has moves."""
-    pattern, word = searched("(.?){50}q"), literals(["refs/heads/main"])
+    pattern, word = fully_matched("^(.?){50}q$"), literals(["refs/heads/main"])
     assert ask(word, pattern) in ("refs/heads/main", None)
     monkeypatch.setattr(automaton, "MAX_WORK", 2000)
     with pytest.raises(UncomparableError):
         ask(word, pattern)
+
+
+def test_states_that_read_alike_are_one() -> None:
+    assert len(fully_matched("^(a|b|c|d)*$").moves) == 1
+    assert len(fully_matched("^(ab|cb)(x|y|z)?$").moves) == 4
+
+
+def test_a_state_from_which_no_text_ends_is_left_out() -> None:
+    dead = Nfa(frozenset({0, 2}), frozenset({1}), (((A, 1), (A, 2)), (), ((A, 2),)))
+
+    assert reduced(dead) == Nfa(frozenset({0}), frozenset({1}), (((A, 1),), ()))
+    assert reduced(Nfa(frozenset({0}), frozenset(), (((A, 0),),))) == Nfa(
+        frozenset(), frozenset(), ()
+    )
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_fewer_states_have_the_same_texts(pattern: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = searched(pattern)
+    monkeypatch.setattr(reduction, "MAX_LOOKS", 0)
+    searched.cache_clear()
+    whole = searched(pattern)
+    searched.cache_clear()
+
+    assert len(small.moves) <= len(whole.moves)
+    assert find_outside(small, whole) is None
+    assert find_outside(whole, small) is None
 
 
 @pytest.mark.slow
