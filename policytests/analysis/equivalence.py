@@ -7,7 +7,7 @@ change of one of the run's tokens.  Not here: the proof (`regauth.policytests.pr
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from regauth.engine.decisions.authentication import Authenticated
@@ -16,8 +16,7 @@ from regauth.policytests.execution.believable import promised
 from regauth.policytests.execution.evaluation import Session
 from regauth.policytests.proofs import About, Answer, Longer, Question, Status, more_access
 from regauth.policytests.proofs import Witness as Proved
-from regauth.policytests.proofs.confirmation import Asked, ask
-from regauth.policytests.proofs.lifetimes import longer_than
+from regauth.policytests.proofs.confirmation import Asked, ask, token_of
 from regauth.policytests.tokens.coherence import is_possible
 
 from .mutants import Mutant
@@ -113,8 +112,7 @@ class Equivalences:
         """Return a token by which a registry token is valid for longer, or for a shorter time."""
         if longer.witness is None or longer.limit is None:
             raise ValueError("it is not about a registry token")
-        of_new, of_bound = longer_than(new, longer.limit), longer_than(bound, longer.limit)
-        found = self._witness(longer.witness, of_new, of_bound, gained=gained)
+        found = self._witness(longer.witness, new, bound, gained=gained, limit=longer.limit)
         before, after = longer.before, longer.after
         if not gained:
             before, after = after, before
@@ -123,8 +121,15 @@ class Equivalences:
         return replace(found, before=f"a token of {before}", after=f"a token of {after}")
 
     def _witness(
-        self, proved: Proved, new: Policy, bound: Policy, *, gained: bool
+        self,
+        proved: Proved,
+        new: Policy,
+        bound: Policy,
+        *,
+        gained: bool,
+        limit: timedelta | None = None,
     ) -> MutantWitness | None:
+        difference = _Difference(proved, new, bound, limit)
         before, after = ("refused", "allowed") if gained else ("allowed", "refused")
         found = [
             _Made.of(name, session, session.outcome.claims, proved.claims)
@@ -133,12 +138,12 @@ class Equivalences:
             and session.outcome.provider.name == proved.provider
         ]
         for made in sorted(found):
-            if not made.tells_apart(proved, new, bound):
+            if not made.tells_apart(difference):
                 continue
-            least = made.reduced(proved, new, bound)
+            least = made.reduced(difference)
             # A token of the issuer has these claims only with all that follows from them.
             whole = make_with(least.session.sample, least.changed, least.gone)
-            if whole is None or not least.with_all(whole).tells_apart(proved, new, bound):
+            if whole is None or not least.with_all(whole).tells_apart(difference):
                 continue
             variation = f"{_client(proved)}{whole}"
             return MutantWitness(least.name, variation, str(proved.access), before, after)
@@ -160,6 +165,28 @@ def _is_open(answer: Answer) -> bool:
     return answer.status is Status.WITNESS or bool(
         answer.longer and answer.longer[0].witness is not None
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """What one policy gives and the other does not: an access, or a token that lasts longer."""
+
+    proved: Proved
+    new: Policy
+    bound: Policy
+    limit: timedelta | None
+    """For how long the token is valid by the bound at most, if it is about that."""
+
+    def is_made_by(self, claims: Mapping[str, object], now: datetime) -> bool:
+        """Tell whether a token with some claims gets more by one policy than by the other."""
+        proved = self.proved
+        asked = Asked(claims, proved.service, proved.access, now, now, client=proved.address)
+        providers, believers = [proved.provider], list(self.bound.providers)
+        allowed = ask(self.new, asked, providers).allowed
+        if self.limit is None or not allowed:
+            return allowed and not ask(self.bound, asked, believers).allowed
+        before, after = token_of(self.bound, asked, believers), token_of(self.new, asked, providers)
+        return before.given and before.most <= self.limit < after.most
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,25 +222,18 @@ class _Made:
         claims = {**whole.claims, "aud": [aud] if isinstance(aud, str) else aud}
         return _Made.of(self.name, self.session, self.base, claims)
 
-    def tells_apart(self, proved: Proved, new: Policy, bound: Policy) -> bool:
-        """Tell whether the token gets the access by one policy and not by the other."""
+    def tells_apart(self, difference: "_Difference") -> bool:
+        """Tell whether the token gets more by one policy than by the other."""
         kept = {one: value for one, value in self.base.items() if one not in self.gone}
-        claims = {**kept, **self.changed}
-        now = self.session.sample.now
-        asked = Asked(claims, proved.service, proved.access, now, now, client=proved.address)
-        providers = [proved.provider]
-        return (
-            ask(new, asked, providers).allowed
-            and not ask(bound, asked, list(bound.providers)).allowed
-        )
+        return difference.is_made_by({**kept, **self.changed}, self.session.sample.now)
 
-    def reduced(self, proved: Proved, new: Policy, bound: Policy) -> "_Made":
+    def reduced(self, difference: "_Difference") -> "_Made":
         """Return the token with as few changes as tell the policies apart."""
         found = self
         for one in (*self.gone, *self.changed):
             changed = {name: value for name, value in found.changed.items() if name != one}
             gone = tuple(name for name in found.gone if name != one)
             less = replace(found, changed=changed, gone=gone)
-            if less.tells_apart(proved, new, bound):
+            if less.tells_apart(difference):
                 found = less
         return found

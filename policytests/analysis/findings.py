@@ -103,16 +103,25 @@ class _FindingCollector:
         """Look for grants that give nothing, and for parts of them that change nothing."""
         removed: set[str] = set()
         for grant in reversed(self._policy.grants):
-            if self._is_dead(grant):
-                removed.add(grant.name)
-                continue
             others = [one for one in self._near_grants.of(grant) if one.name not in removed]
-            if self._is_swallowed(grant, others):
+            limited = self._limited_by(grant, others)
+            if self._is_dead(grant, limited):
+                removed |= set() if limited else {grant.name}
+            elif not limited and self._is_swallowed(grant, others):
                 removed.add(grant.name)
-                continue
-            self._parts("grant", grant, grant)
+            else:
+                self._parts("grant", grant, grant, others if limited else ())
 
-    def _is_dead(self, grant: Grant) -> bool:
+    def _limited_by(self, grant: Grant, others: Sequence[Grant]) -> str:
+        """Return the name of a grant whose tokens another one may keep short, or ""."""
+        name = self._limited.get(grant.name, "")
+        if not name:
+            return ""
+        denials = self._near_denials.of(grant)
+        without, whole = self._only(others, denials), self._only([grant, *others], denials)
+        return "" if self._is_none(grant.name, without, whole) else name
+
+    def _is_dead(self, grant: Grant, limited: str) -> bool:
         denials = self._near_denials.of(grant)
         if not self._is_none(grant.name, self._only([grant], denials), self._nothing):
             return False
@@ -123,11 +132,14 @@ class _FindingCollector:
         else:
             message = f"`{grant.name}` gives nothing: no token meets its condition"
             hint = "compare the condition with the rules of its providers and with its patterns"
+        if limited:
+            message += f", but it shortens tokens by `{limited}`, because the tag is not known then"
+            hint = "correct it; without it, those tokens are valid for longer"
         self.found.warn(grant.location, "grant-never-matches", message, hint)
         return True
 
     def _is_swallowed(self, grant: Grant, others: Sequence[Grant]) -> bool:
-        if not others or grant.name in self._limited:
+        if not others:
             return False
         new = self._only([grant])
         if not self._is_none(grant.name, new, self._only(others)):
@@ -264,8 +276,22 @@ class _FindingCollector:
 
     # -- parts
 
-    def _parts(self, kind: str, statement: Grant | Denial, grant: Grant) -> None:
-        """Look for parts of a condition without which a statement means the same."""
+    def _parts(
+        self,
+        kind: str,
+        statement: Grant | Denial,
+        grant: Grant,
+        limited: Sequence[Grant] = (),
+    ) -> None:
+        """
+        Look for parts of a condition without which a statement means the same.
+
+        Args:
+            kind: What the statement is called.
+            statement: The statement.
+            grant: What a denial is asked about; the statement itself if it is a grant.
+            limited: Grants whose tokens may depend on the condition while the tag is not known.
+        """
         if statement.when is None:
             return
         for operator, program, part, _ in conditions(statement.when, lambda _: False):
@@ -276,7 +302,11 @@ class _FindingCollector:
                 self._only([grant], [one]) if isinstance(one, Denial) else self._only([one])
                 for one in (changed, statement)
             )
-            if self._is_same(statement.name, new, old):
+            same = self._is_same(statement.name, new, old)
+            if same and limited:
+                new, old = (replace(one, grants=(*one.grants, *limited)) for one in (new, old))
+                same = self._is_same(statement.name, new, old)
+            if same:
                 text = statement.when.source(part)
                 self._useless(kind, statement.name, statement.location, part, text)
 

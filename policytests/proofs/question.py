@@ -20,16 +20,17 @@ from .evaluation import evaluator
 from .evaluation.quantifiers import Lists
 from .guarantees import guaranteed, paths_of
 from .instants import seconds
-from .lifetimes import with_lifetimes
+from .lifetimes import no_longer, with_lifetimes
 from .logic import atoms, formulas
 from .logic import universe as universes
 from .logic.universe import universe_of
 from .logins import Login, time_facts
+from .longer import LongerQuestion, lasts, may_meet
 from .refinement import Count, GrantQuestion, Pair, assumed
 from .solving import search
 from .solving.equalities import UnprovedError
 from .solving.search import Search
-from .statements import Reference, Side, Target
+from .statements import NAMED, Reference, Side, Target
 from .tokens import examples_of, wishes
 
 DEFAULT_NOW: Final = 1_793_534_400
@@ -53,15 +54,20 @@ def more_access(question: Question) -> Answer:
     return with_lifetimes(question, _more_access(question), _more_access)
 
 
-def _more_access(question: Question) -> Answer:
-    """Return whether `new` gives more access, whatever the lifetimes of its tokens."""
+def _more_access(question: Question, limit: timedelta | None = None) -> Answer:
+    """
+    Return whether `new` gives more access, whatever the lifetimes of its tokens.
+
+    With a limit, return whether it gives tokens that are valid for longer than that, where the
+    bound gives some that are not.
+    """
     steps = Steps(question.steps)
     answers: list[Answer] = []
     for about in question.universes:
         if question.account is not None:
             question.account.clear()
         with counted(steps):
-            answer = _Prover(question, about, Count(question.account)).answer()
+            answer = _Prover(question, about, limit).answer()
         answers.append(answer)
         if answer.proved or answer.longer:
             break
@@ -84,12 +90,14 @@ class _Found:
 class _Prover:
     """Answers a question for one universe."""
 
-    def __init__(self, question: Question, about: About, count: Count) -> None:
+    def __init__(self, question: Question, about: About, limit: timedelta | None) -> None:
         self._question = question
         self._new = question.new
         self._bound = question.bound
         self._about = about
-        self._count = count
+        self._limit = limit
+        self._gone = [] if limit is None else list(no_longer(self._new, self._bound, limit))
+        self._count = Count(question.account)
         self._found = _Found()
         statements = [
             one
@@ -116,7 +124,7 @@ class _Prover:
         return Answer(
             tuple(found.witnesses),
             tuple(dict.fromkeys(found.unknown)),
-            tuple(_longer(self._new, self._bound)),
+            tuple(_longer(self._new, self._bound) if self._limit is None else ()),
             self._about,
             found.compared,
             found.identical,
@@ -142,7 +150,8 @@ class _Prover:
     # -- providers
 
     def _provider(self, provider: Provider | None) -> None:
-        if provider is None and self._new.anonymous is None:
+        # Anonymous access has no lifetime of its own.
+        if provider is None and (self._new.anonymous is None or self._limit is not None):
             return
         olds, others = self._olds(provider)
         if provider is not None and not olds and others:
@@ -269,8 +278,13 @@ class _Prover:
         """Yield the grants in question that are about a provider's tokens and a service."""
         names = self._question.grants
         for grant in _grants(self._new, provider):
-            if is_about(grant, provider, service) and (names is None or grant.name in names):
+            asked = names is None or grant.name in names
+            if asked and is_about(grant, provider, service) and self._lasts(grant):
                 yield grant
+
+    def _lasts(self, grant: Grant) -> bool:
+        """Tell whether a grant's tokens are valid for longer than what is asked about."""
+        return self._limit is None or lasts(grant, self._limit)
 
     def _old_statements(
         self, provider: str, service: str
@@ -282,7 +296,8 @@ class _Prover:
             for one in self._bound.denials
             if is_about(one, provider, service) and self._keys[id(one)] not in kept
         ]
-        return gone, self._kept(_grants(self._bound, provider), provider, service)
+        granted = [one for one in _grants(self._bound, provider) if self._lasts(one)]
+        return gone, self._kept(granted, provider, service)
 
     def _kept(
         self, statements: Sequence[Statement], provider: str, service: str
@@ -302,6 +317,8 @@ class _Prover:
         """Tell whether the bound has a grant that means the same, and nothing that denies more."""
         if any(not are_apart(one, grant) and _share_action(one, grant) for one in gone):
             return False
+        if grant.tags and any(may_meet(one, grant) for one in self._gone):
+            return False
         return self._keys[id(grant)] in granted or self._has_form(pair, grant, service)
 
     def _has_form(self, pair: Pair, grant: Grant, service: str) -> bool:
@@ -317,7 +334,9 @@ class _Prover:
                 listed = [
                     _form(side, one)
                     for one in _grants(self._bound, pair.name)
-                    if not one.tags and self._keys[id(one)] not in self._granted_keys
+                    if not one.tags
+                    and self._lasts(one)
+                    and self._keys[id(one)] not in self._granted_keys
                 ]
                 self._forms[key] = {one for one in listed if one is not None}
             side = Side(self._new, pair.name, universe, target, Lists())
@@ -327,7 +346,7 @@ class _Prover:
 
     def _grant(self, pair: Pair, grant: Grant, service: str, gone: Sequence[Denial]) -> None:
         for target in self._targets(grant, service):
-            found = GrantQuestion(pair, grant, target, gone, self._count).answer()
+            found = self._grant_question(pair, grant, target, gone).answer()
             if isinstance(found, Witness):
                 self._found.witnesses.append(found)
                 if self._is_done:
@@ -335,7 +354,23 @@ class _Prover:
             elif found is not None:
                 self._found.unknown.append(found)
 
+    def _grant_question(
+        self, pair: Pair, grant: Grant, target: Target, gone: Sequence[Denial]
+    ) -> GrantQuestion:
+        if self._limit is None:
+            return GrantQuestion(pair, grant, target, gone, self._count)
+        return LongerQuestion(pair, grant, target, gone, self._count, self._limit)
+
     def _targets(self, grant: Grant, service: str) -> Iterator[Target]:
+        if self._limit is None:
+            yield from self._accesses(grant, service)
+        elif grant.catalog:
+            yield Target(service, "*", "", catalog=True, reference=Reference.PENDING)
+        else:
+            for action in sorted(grant.actions):
+                yield Target(service, action, grant.class_, reference=Reference.PENDING)
+
+    def _accesses(self, grant: Grant, service: str) -> Iterator[Target]:
         if grant.catalog:
             yield Target(service, "*", "", catalog=True)
             return
@@ -348,7 +383,7 @@ class _Prover:
         states = (TagState.EXISTING, TagState.NEW)
         creates = bool(self._new.by_new_tag or self._bound.by_new_tag)
         for action in sorted(grant.actions):
-            for reference in Reference if tagged else (Reference.NONE,):
+            for reference in NAMED if tagged else (Reference.NONE,):
                 stated = creates and action == "push" and reference is Reference.TAG
                 for state in states if stated else (TagState.UNKNOWN,):
                     yield Target(

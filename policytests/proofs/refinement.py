@@ -119,9 +119,9 @@ class GrantQuestion:
     def __init__(
         self, pair: Pair, grant: Grant, target: Target, gone: Sequence[Denial], count: Count
     ) -> None:
-        self._pair = pair
-        self._grant = grant
-        self._target = target
+        self.pair = pair
+        self.grant = grant
+        self.target = target
         self._gone = [one for one in gone if not are_apart(one, grant)]
         self._count = count
         self._old = pair.old_statements
@@ -129,8 +129,8 @@ class GrantQuestion:
 
     @property
     def _old_grants(self) -> Sequence[Grant]:
-        bound = self._pair.bound
-        if self._pair.provider is None:
+        bound = self.pair.bound
+        if self.pair.provider is None:
             return () if bound.anonymous is None else (bound.anonymous,)
         return bound.grants
 
@@ -141,62 +141,79 @@ class GrantQuestion:
         Raises:
             OutOfStepsError: The steps are spent.
         """
-        probe = Side(self._pair.new, self._pair.name, self._pair.universe, self._target, Lists())
-        if not probe.applies(self._grant):
+        probe = Side(self.pair.new, self.pair.name, self.pair.universe, self.target, Lists())
+        if not probe.applies(self.grant):
             return None
         unknown = None
-        for number in range(len(targets_of(probe, self._grant))):
+        for number in range(len(targets_of(probe, self.grant))):
             try:
-                found = self._answer(number)
+                found = self.answer_one(number)
             except UnprovedError as error:
-                unknown = self._unknown(str(error))
+                unknown = self.unknown(str(error))
                 continue
             if found is not None:
                 return found
         return unknown
 
-    def _unknown(self, construct: str) -> Unknown:
-        return Unknown(self._pair.name, self._grant.name, self._target.action, construct)
+    def unknown(self, construct: str) -> Unknown:
+        """Return what is not decided, and what it hangs on."""
+        return Unknown(self.pair.name, self.grant.name, self.target.action, construct)
 
-    def _answer(self, number: int) -> Witness | None:
+    def answer_one(self, number: int) -> Witness | None:
         """Return a witness among one of the grant's patterns, or None: there is none."""
-        used = Slice(old={one.name: one for one in self._gone})
-        likely = self._old.get(self._grant.name)
-        if isinstance(likely, Grant):
+        used = self.slice()
+        used.old.update((one.name, one) for one in self._gone)
+        likely = self._old.get(self.grant.name)
+        if isinstance(likely, Grant) and self.bounds(likely):
             used.old[likely.name] = likely
         for round_ in range(MAX_ROUNDS):
             if round_ == MANY_ROUNDS and not used.whole:
-                self._take_all_near(used)
+                self.take_all_near(used)
             try:
                 found = self._round(number, used)
             except UnprovedError:
                 if used.whole:
                     raise
-                self._take_all_near(used)
+                self.take_all_near(used)
                 continue
             if not isinstance(found, bool):
                 return found
         raise UnprovedError("too many statements that touch each other")
 
-    def _take_all_near(self, used: Slice) -> None:
+    def take_all_near(self, used: Slice) -> None:
+        """Put everything into a slice that may matter."""
         used.whole = True
-        grant = self._grant
+        grant = self.grant
         spend(len(self._old) + len(self._new))
-        for one in (*self._old_grants, *self._pair.bound.denials):
-            if not are_apart(one, grant) and (isinstance(one, Denial) or share_a_value(one, grant)):
+        for one in (*self._old_grants, *self.pair.bound.denials):
+            if are_apart(one, grant):
+                continue
+            if not isinstance(one, Grant) or (self.bounds(one) and share_a_value(one, grant)):
                 used.old[one.name] = one
-        for denial in self._pair.new.denials:
+        for denial in self.pair.new.denials:
             if not are_apart(denial, grant):
                 used.new[denial.name] = denial
+
+    def also(self, _target: Target, _lists: Lists) -> Formula:
+        """Return what else must hold, where the question is narrowed."""
+        return TRUE
+
+    def slice(self) -> Slice:
+        """Return an empty slice."""
+        return Slice()
+
+    def bounds(self, _: Grant) -> bool:
+        """Tell whether a grant of the bound that matches keeps anything from being gained."""
+        return True
 
     def _round(self, number: int, used: Slice) -> Witness | bool | None:
         """Return a witness, None when there is none, or True when the slice has grown."""
         target, formula = self._formula(number, used)
-        verdict = _Verdict(self, target, used)
+        verdict = self.verdict(target, used)
         search = Search(
-            self._pair.universe,
-            self._pair.examples,
-            wishes(self._pair.now),
+            self.pair.universe,
+            self.pair.examples,
+            wishes(self.pair.now),
         )
         self._count.queries += 1
         if formula is FALSE or search.find(formula, verdict.accepts) is None:
@@ -204,12 +221,16 @@ class GrantQuestion:
             return None
         return verdict.witness or True
 
+    def verdict(self, target: Target, used: Slice) -> "ModelVerdict":
+        """Return what judges the models of a formula, by the engine."""
+        return _AccessVerdict(self.pair, target, used)
+
     def _note(self, number: int, used: Slice) -> None:
         account = self._count.account
         if account is not None:
             old = tuple(used.old.values())
             new = tuple(one for one in used.new.values() if isinstance(one, Denial))
-            account.note_refuted(Refuted(self._pair, self._grant, self._target, number, old, new))
+            account.note_refuted(Refuted(self.pair, self.grant, self.target, number, old, new))
 
     # -- the formula
 
@@ -225,12 +246,12 @@ class GrantQuestion:
         raise UnprovedError("a list that is walked within a walk of itself")
 
     def _with_lists(self, number: int, used: Slice, lists: Lists) -> tuple[Target, Formula]:
-        pair = self._pair
-        probe = Side(pair.new, pair.name, pair.universe, self._target, lists)
-        name, tag, constraint = targets_of(probe, self._grant)[number]
-        target = retargeted(self._target, name, tag)
+        pair = self.pair
+        probe = Side(pair.new, pair.name, pair.universe, self.target, lists)
+        name, tag, constraint = targets_of(probe, self.grant)[number]
+        target = retargeted(self.target, name, tag)
         side = Side(pair.new, pair.name, pair.universe, target, lists)
-        parts = [constraint, side.gives(self._grant)]
+        parts = [constraint, side.gives(self.grant), self.also(target, lists)]
         if FALSE in parts:
             return target, FALSE
         parts += [side.statement(denial).negation for denial in used.new.values()]
@@ -238,8 +259,11 @@ class GrantQuestion:
         if pair.provider is not None:
             login = Login(pair.provider, pair.universe, target.service, lists, sessions=sessions)
             parts += [login.succeeds(), self._assumed(login.evaluator)]
-        for old in pair.olds if pair.provider is not None else ("",):
-            parts.append(self._refused(old, target, used, lists, sessions=sessions))
+        olds = [
+            self._old_login(old, target, lists, sessions=sessions)
+            for old in (pair.olds if pair.provider is not None else ("",))
+        ]
+        parts += self.bounded(olds, used)
         parts += [time_facts(), lists.facts(pair.universe)]
         formula = formulas.every(parts)
         schema = pair.universe.schema
@@ -249,39 +273,46 @@ class GrantQuestion:
         return target, formula
 
     def _assumed(self, evaluator: Evaluator) -> Formula:
-        if self._pair.about is About.ANY_JSON:
+        if self.pair.about is About.ANY_JSON:
             return TRUE
         return formulas.every(
             assumed(evaluator, one)
-            for one in self._pair.assumptions
-            if one.providers is None or self._pair.name in one.providers
+            for one in self.pair.assumptions
+            if one.providers is None or self.pair.name in one.providers
         )
 
-    def _refused(
-        self, old: str, target: Target, used: Slice, lists: Lists, *, sessions: bool
-    ) -> Formula:
-        """Return when the bound refuses a login by one of its providers, or what is asked for."""
-        pair = self._pair
+    def _old_login(
+        self, old: str, target: Target, lists: Lists, *, sessions: bool
+    ) -> tuple[Side, Formula]:
+        """Return the bound's side for one of its providers, and when that one's login fails."""
+        pair = self.pair
         side = Side(pair.bound, old, pair.universe, target, lists)
+        if pair.provider is None or (pair.same_login and old == pair.name):
+            return side, FALSE
+        login = Login(
+            pair.bound.providers[old],
+            pair.universe,
+            target.service,
+            lists,
+            sessions=sessions,
+            lasting=old == pair.name,
+        )
+        return side, login.succeeds().negation
+
+    def bounded(self, olds: Sequence[tuple[Side, Formula]], used: Slice) -> list[Formula]:
+        """Return when the bound refuses what is asked for, by each login that it may be."""
+        return [self.refused(side, failed, used) for side, failed in olds]
+
+    def refused(self, side: Side, failed: Formula, used: Slice) -> Formula:
+        """Return when the bound refuses a login by one of its providers, or what is asked for."""
         denied = {name: one for name, one in used.old.items() if isinstance(one, Denial)}
-        if old != pair.name:
+        if side.provider != self.pair.name:
             # What both policies deny may be denied to another provider's tokens only.
-            denied |= {one.name: one for one in pair.bound.denials if reads_provider(one)}
+            denied |= {one.name: one for one in self.pair.bound.denials if reads_provider(one)}
         granted = formulas.some(
             side.statement(one) for one in used.old.values() if isinstance(one, Grant)
         )
-        parts = [granted.negation, *map(side.statement, denied.values())]
-        if pair.provider is not None and not (pair.same_login and old == pair.name):
-            login = Login(
-                pair.bound.providers[old],
-                pair.universe,
-                target.service,
-                lists,
-                sessions=sessions,
-                lasting=old == pair.name,
-            )
-            parts.append(login.succeeds().negation)
-        return formulas.some(parts)
+        return formulas.some([granted.negation, *map(side.statement, denied.values()), failed])
 
 
 def assumed(evaluator: Evaluator, assumption: Assumption) -> Formula:
@@ -307,29 +338,36 @@ def said_of(address: IpAddress | None) -> str:
     return "unknown" if address is None else str(address)
 
 
-class _Verdict:
+class ModelVerdict:
     """What the engine says of models; `witness` is what it confirms."""
 
-    def __init__(self, question: GrantQuestion, target: Target, used: Slice) -> None:
-        self._question = question
-        self._target = target
-        self._used = used
+    def __init__(self, pair: Pair, target: Target, used: Slice) -> None:
+        self.pair = pair
+        self.used = used
         self.witness: Witness | None = None
+        self.target = target
 
     def accepts(self, model: Model) -> bool:
         """Tell whether a model is a witness, or names a statement that was left out."""
-        asked = self._asked(model)
+        asked = self.asked(model)
         if asked is None:
             return False
-        pair = self._question._pair  # noqa: SLF001 - its own
         # The engine looks at every statement of both policies.
-        spend(len(self._question._new) + len(self._question._old))  # noqa: SLF001 - its own
-        new = ask(pair.new, asked, (pair.name,))
-        if not new.allowed:
-            return self._left_out(new.source, self._question._new, self._used.new)  # noqa: SLF001 - its own
-        old = ask(pair.bound, asked, (*pair.olds, *pair.others))
-        if old.allowed:
-            return self._left_out(old.source, self._question._old, self._used.old)  # noqa: SLF001 - its own
+        spend(len(self.pair.new_denials) + len(self.pair.old_statements))
+        return self.judge(asked)
+
+    def judge(self, asked: Asked) -> bool:
+        """Tell the same of a request."""
+        raise NotImplementedError
+
+    @property
+    def believers(self) -> tuple[str, ...]:
+        """The providers of the bound whose tokens these are, or may be."""
+        return (*self.pair.olds, *self.pair.others)
+
+    def found(self, asked: Asked, source: str, obstacle: str) -> bool:
+        """Take a request as the witness."""
+        pair = self.pair
         self.witness = Witness(
             pair.name,
             asked.claims or {},
@@ -337,22 +375,25 @@ class _Verdict:
             asked.access,
             asked.now,
             asked.at,
-            new.source,
-            old.source,
+            source,
+            obstacle,
             pair.about,
             said_of(asked.client) if pair.new.reads_client or pair.bound.reads_client else "",
         )
         return True
 
     @staticmethod
-    def _left_out(name: str, known: dict[str, Statement], used: dict[str, Statement]) -> bool:
-        if name in known and name not in used:
-            used[name] = known[name]
-            return True
+    def left_out(found: Iterable[Statement | None], used: dict[str, Statement]) -> bool:
+        """Put the first statement that the formula does not hold into it, if there is one."""
+        for one in found:
+            if one is not None and one.name not in used:
+                used[one.name] = one
+                return True
         return False
 
-    def _asked(self, model: Model) -> Asked | None:
-        pair = self._question._pair  # noqa: SLF001 - its own
+    def asked(self, model: Model) -> Asked | None:
+        """Return the request that a model is about, if there is one."""
+        pair = self.pair
         claims: dict[str, object] = {}
         provider = pair.provider
         now = at = moment(model.numbers.get(atoms.NOW, pair.now))
@@ -361,19 +402,32 @@ class _Verdict:
             claims = maker.claims(model)
             if provider.max_session is not None:
                 at = moment(maker.moment(model, atoms.AT))
-        wanted = access(self._target, model, claims)
-        if wanted is None or not (self._target.catalog or is_repository_name(wanted.resource.name)):
+        wanted = access(self.target, model, claims)
+        if wanted is None or not (self.target.catalog or is_repository_name(wanted.resource.name)):
             return None
         if pair.about is About.SCHEMA and not self._conforms(claims):
             return None
         session = pair.name if at != now else ""
         given = None if provider is None else claims
-        return Asked(given, self._target.service, wanted, now, at, session, client(model))
+        return Asked(given, self.target.service, wanted, now, at, session, client(model))
 
     def _conforms(self, claims: dict[str, object]) -> bool:
         """Tell whether a token is one that the assumptions allow, by the engine."""
-        pair = self._question._pair  # noqa: SLF001 - its own
-        return holds_of(claims, pair.assumptions, pair.name)
+        return holds_of(claims, self.pair.assumptions, self.pair.name)
+
+
+class _AccessVerdict(ModelVerdict):
+    """Confirms access that the new policy gives and the bound does not."""
+
+    def judge(self, asked: Asked) -> bool:
+        """Tell whether a request is a witness, or names a statement that was left out."""
+        new = ask(self.pair.new, asked, (self.pair.name,))
+        if not new.allowed:
+            return self.left_out([self.pair.new_denials.get(new.source)], self.used.new)
+        old = ask(self.pair.bound, asked, self.believers)
+        if old.allowed:
+            return self.left_out([self.pair.old_statements.get(old.source)], self.used.old)
+        return self.found(asked, new.source, old.source)
 
 
 def holds_of(claims: dict[str, object], assumptions: Iterable[Assumption], provider: str) -> bool:

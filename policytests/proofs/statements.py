@@ -6,7 +6,7 @@ the names and tags that a grant can be about.  Not here: logins (`logins`), and 
 (`evaluation.evaluator`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from fractions import Fraction
@@ -58,6 +58,12 @@ class Reference(StrEnum):
     DIGEST = "digest"
     ALL_TAGS = "all tags"
     UPLOAD = "upload"
+    PENDING = "not known yet"
+    """A token is asked for: its accesses name no tag, and what depends on it waits."""
+
+
+NAMED: Final = tuple(one for one in Reference if one is not Reference.PENDING)
+"""The references of accesses, once it is known what they name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +165,40 @@ class Side:
     def _under(self, statement: Statement, parts: list[Formula]) -> Formula:
         """Return when all parts of a statement hold, its condition among them."""
         denies = isinstance(statement, Denial)
-        if statement.when is not None and FALSE not in parts:
+        if self._waits(statement):
+            parts.append(self._not_ruled_out(statement))
+        elif statement.when is not None and FALSE not in parts:
             when = self.evaluator.condition(self.evaluator.program(statement.when))
             # A denial holds unless it is certain not to: an error refuses.
             parts.append(when.false.negation if denies else when.true)
         return formulas.every(parts)
+
+    def _waits(self, statement: Statement) -> bool:
+        """Tell whether a condition is not evaluated before the tag is known (`decide.is_open`)."""
+        return (
+            self.target.reference is Reference.PENDING
+            and isinstance(statement, Grant)
+            and bool(statement.tags)
+            and statement.when is not None
+            and "scope" in statement.when.variables
+        )
+
+    def _not_ruled_out(self, statement: Statement) -> Formula:
+        """Return when no claim alone keeps a condition from being true (`index.ruled_out`)."""
+        if statement.when is None:
+            return TRUE
+        return formulas.every(
+            self._is_one_of(path[1:], values)
+            for path, values in statement.when.equalities.items()
+            if path[0] == "claims" and len(path) > 1
+        )
+
+    def _is_one_of(self, path: tuple[str, ...], values: Iterable[str]) -> Formula:
+        """Return when a claim is one of some texts, and all around it are maps."""
+        kind_is = self.evaluator.is_kind
+        around = [kind_is(path[:size], Kind.MAP) for size in range(1, len(path))]
+        text = [kind_is(path, Kind.STRING), atoms.is_text(Variable(path), *sorted(values))]
+        return formulas.every([*around, *text])
 
     def _named(self, patterns: Sequence[Pattern], *, errors: bool) -> Formula:
         found = []
@@ -197,6 +232,9 @@ class Side:
             case Reference.DIGEST:
                 return formulas.of(denies == (self.target.action == "delete"))
             case Reference.UPLOAD:
+                return formulas.of(not denies)
+            case Reference.PENDING:
+                # A grant may match, so it counts; a denial refuses nothing before the tag is known.
                 return formulas.of(not denies)
 
     def _fits(

@@ -75,6 +75,55 @@ def test_a_grant_that_shortens_tokens_while_the_tag_is_not_known_is_not_swallowe
     assert codes(grants) == swallowed
 
 
+KEPT_SHORT = """grants:
+  - {name: a, repositories: [acme/**], actions: [push], tags: ["*"], tokenLifetime: 5m}
+"""
+
+
+def short_grant(name: str, lifetime: str, when: str) -> str:
+    """Write a grant that may shorten the tokens of `a` in `KEPT_SHORT`."""
+    return f"""  - name: {name}
+    repositories: [acme/x]
+    actions: [push]
+    tags: ["v*"]
+    tokenLifetime: {lifetime}
+    when: {when}
+"""
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "when", "problem"),
+    [
+        # It waits for the tag, though no tag meets its condition, and its token is the shortest.
+        ("1m", 'scope.reference == "x"', "but it shortens tokens by `a`"),
+        # It is as long, so nothing depends on it.
+        ("5m", 'scope.reference == "x"', "no token meets its condition"),
+        # A claim rules it out, so it never waits.
+        ("1m", 'claims.ref == "x" && claims.ref == "y" && scope.name != ""', "no token meets"),
+    ],
+)
+def test_a_grant_that_never_matches_says_which_tokens_it_shortens(
+    lifetime: str, when: str, problem: str
+) -> None:
+    [one] = found(KEPT_SHORT + short_grant("b", lifetime, when)).problems
+    assert one.code == "grant-never-matches"
+    assert problem in one.message
+    assert ("valid for longer" in one.hint) is problem.startswith("but")
+
+
+def test_a_part_that_decides_which_tokens_are_short_is_not_useless() -> None:
+    # A condition without `scope` is evaluated before the tag is known, so fewer tokens are short.
+    short = short_grant("b", "1m", 'claims.ref.startsWith("x") && scope.action == "push"')
+    assert codes(KEPT_SHORT + short) == []
+    assert codes(f"grants:\n{short}") == [("useless-part", 'scope.action == "push"')]
+
+
+def test_of_two_dead_grants_the_second_is_not_to_be_removed_too() -> None:
+    grants = [short_grant(name, "1m", 'scope.reference == "x"') for name in ("b", "c")]
+    first, second = found(KEPT_SHORT + "".join(grants)).problems
+    assert ["valid for longer" in one.hint for one in (first, second)] == [False, True]
+
+
 def test_grants_that_swallow_only_together_are_not_named() -> None:
     grants = """grants:
   - {name: a, when: 'claims.ref_type == "tag"', repositories: [acme/**], actions: [pull]}

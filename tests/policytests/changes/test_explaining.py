@@ -59,7 +59,7 @@ def test_a_false_proof_is_found_by_the_engine(site: Site, monkeypatch: pytest.Mo
     asked = GrantQuestion._round
 
     def blind(self: GrantQuestion, number: int, used: Slice) -> Witness | bool | None:
-        if self._grant.name == "everything":
+        if self.grant.name == "everything":
             return asked(self, number, used)
         self._note(number, used)
         return None

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 
+from msgspec import structs
+
 from regauth.engine.access.outcomes import Identity
 from regauth.engine.access.references import TagState, is_tag
 from regauth.engine.access.scope import (
@@ -465,12 +467,22 @@ def _requests(policy: Policy, asked: Asked, providers: list[str]) -> list[Reques
     ]
 
 
+def _is_allowed(requests: list[Request], access: Access) -> bool:
+    """Tell whether one of some logins allows an access."""
+    return any(one.verdict(access).allowed for one in requests)
+
+
 def _longest(requests: list[Request], access: Access) -> timedelta:
-    """Return for how long a token for an access is valid at most; nothing where it is refused."""
-    verdicts = [one.verdict(access) for one in requests]
-    allowed = [one for one in verdicts if one.allowed]
+    """
+    Return for how long a token for an access is valid at most; nothing where there is none.
+
+    It is asked for without the reference, and for what depends on it, too.
+    """
+    asked = structs.replace(access, reference="", tag_state=TagState.UNKNOWN)
+    verdicts = [one.verdict(asked) for one in requests]
+    given = [one for one in verdicts if one.allowed or one.why.is_open]
     return max(
-        (timedelta.max if one.lifetime is None else one.lifetime for one in allowed), default=ZERO
+        (timedelta.max if one.lifetime is None else one.lifetime for one in given), default=ZERO
     )
 
 
@@ -479,8 +491,12 @@ def _against(new: Policy, bound: Policy, asked: Asked, provider: str, some: list
     ours = _requests(new, asked, [provider])
     theirs = _requests(bound, asked, list(bound.providers)) if ours else []
     for access in some if ours else []:
-        if _longest(ours, access) > _longest(theirs, access):
+        if not _is_allowed(ours, access):
+            continue
+        if not _is_allowed(theirs, access):
             return str(access)
+        if _longest(ours, access) > _longest(theirs, access) > ZERO:
+            return f"{access}, for longer"
     return ""
 
 

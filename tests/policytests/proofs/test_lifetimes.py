@@ -1,33 +1,29 @@
 """Longer tokens are more access: proofs and witnesses."""
 
 import itertools
-import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from regauth.engine.access.outcomes import Identity
 from regauth.engine.access.scope import REPOSITORY, Access, Resource
-from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.decisions.decide import Request
 from regauth.engine.policy.policy import Policy
 from regauth.engine.tokens.jwt import Claims
 from regauth.policytests.proofs import Question, Status, more_access
+from regauth.policytests.proofs.longer import USELESS
+from tests.policytests.proofs.lasting import (
+    AS_LONG,
+    LONGER,
+    NOW,
+    check_as_long,
+    check_longer,
+    check_random,
+    compiled,
+    tagged,
+)
 
-NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 TEAMS = ("x", "y", "z")
-
-
-def compiled(grants: list[dict[str, object]]) -> Policy:
-    document = {
-        "version": 1,
-        "services": ["r"],
-        "providers": {"ci": {"issuer": "https://ci.example.com", "audience": "me"}},
-        "grants": grants,
-    }
-    compilation = compile_policy({"p.yaml": json.dumps(document)})
-    assert compilation.policy is not None, compilation.problems
-    return compilation.policy
 
 
 def policy(*grants: tuple[str, str, str]) -> Policy:
@@ -110,70 +106,32 @@ def test_the_prover_says_what_the_engine_says(
     assert answer.status is (Status.WITNESS if gained else Status.PROVED)
 
 
-def tagged(*grants: tuple[str, str, str, str]) -> Policy:
-    """Make a policy of grants that let push: tag, lifetime, team, condition on the tag."""
-    listed: list[dict[str, object]] = []
-    for number, (tag, lasting, team, condition) in enumerate(grants):
-        conditions = [f'claims.team == "{team}"'] if team else []
-        conditions += [condition] if condition else []
-        listed.append(
-            {
-                "name": f"g{number}",
-                "repositories": ["a/*"],
-                "actions": ["push"],
-                **({"tags": [tag]} if tag else {}),
-                **({"when": " && ".join(conditions)} if conditions else {}),
-                **({"tokenLifetime": lasting} if lasting else {}),
-            }
-        )
-    return compiled(listed)
-
-
-def waiting(one: Policy, team: str) -> timedelta:
-    """Return for how long the engine lets a token be valid whose tag nobody knows yet."""
-    request = Request(one, Identity("ci", "s"), Claims({"team": team}), "r", NOW, exhaustive=True)
-    verdict = request.verdict(Access(Resource(REPOSITORY, "a/x"), "push"))
-    if not verdict.allowed and not verdict.why.is_open:
-        return timedelta(0)
-    return verdict.lifetime or timedelta(days=999)
-
-
-X = 'scope.reference == "x"'
-TAGGED = [
-    *(("x*", "5m", "", ""), ("v*", "1m", "", ""), ("v*", "1m", "x", ""), ("", "1m", "y", "")),
-    *(("x*", "", "x", ""), ("*", "2m", "", X), ("*", "1m", "z", 'scope.reference == "y"')),
-]
-TAGGED_POLICIES = [
-    tuple(TAGGED[number] for number in chosen)
-    for size in (1, 2, 3)
-    for chosen in itertools.combinations(range(len(TAGGED)), size)
-]
-
-
 @pytest.mark.parametrize("part", range(5))
-def test_no_token_whose_tag_is_not_known_is_longer_than_is_proved(part: int) -> None:
-    pairs = list(itertools.product(TAGGED_POLICIES, TAGGED_POLICIES))
-    longer = 0
-    for one, other in pairs[part::60]:
-        new, bound = tagged(*one), tagged(*other)
-        answer = more_access(Question(new, bound, at=NOW, first=True))
-        gained = [team for team in TEAMS if waiting(new, team) > waiting(bound, team)]
-        longer += bool(gained)
-        assert not gained or answer.status is not Status.PROVED, (one, other, gained)
-
-    assert longer
+def test_the_prover_says_what_the_engine_says_of_tokens_that_wait_for_a_tag(part: int) -> None:
+    check_random(part, 45)
 
 
-def test_a_token_is_longer_when_a_shorter_grant_beside_tags_is_gone() -> None:
-    long, short, other = ("x*", "5m", "", ""), ("v*", "1m", "", ""), ("v*", "1m", "x", "")
-    both = tagged(long, short)
+@pytest.mark.parametrize("name", list(LONGER))
+def test_a_longer_token_is_seen_though_no_access_is_gained(name: str) -> None:
+    check_longer(name)
 
-    [open_] = more_access(Question(tagged(long), both, at=NOW)).unknown
-    assert str(open_) == "g0: not excluded because of a shorter token while the tag is not known"
-    assert more_access(Question(tagged(long, other), both, at=NOW)).status is Status.UNKNOWN
-    assert more_access(Question(tagged(short), both, at=NOW)).proved
-    assert more_access(Question(tagged(short, long), both, at=NOW)).proved
-    more = tagged(long, short, ("z", "5m", "", ""))
-    assert more_access(Question(both, more, at=NOW)).proved
-    apart = tagged(("x*", "5m", "y", ""), other)
-    assert more_access(Question(tagged(("x*", "5m", "y", "")), apart, at=NOW)).proved
+
+@pytest.mark.parametrize("name", list(AS_LONG))
+def test_no_token_is_longer_where_a_shorter_grant_still_limits_it(name: str) -> None:
+    check_as_long(name)
+
+
+def test_a_longer_token_says_how_long_it_was_and_what_it_is_for() -> None:
+    new, bound = LONGER["shorter-one-is-longer"]
+    longer = more_access(Question(new, bound, at=NOW)).longer
+    assert [str(one) for one in longer] == [
+        f"the token for repository:a/0:x:push, by the grant `{name}`, of ci: 0:01:00 before, 0:02:00 after"
+        for name in ("g0", "g1")
+    ]
+
+
+def test_a_token_that_nobody_can_use_is_no_longer_token() -> None:
+    new = tagged(("*", "5m", "", 'scope.reference == "x"'), denied="*")
+    answer = more_access(Question(new, tagged(("", "1m", "", ""), denied="*"), at=NOW))
+    assert answer.status is Status.UNKNOWN
+    assert [one.construct for one in answer.unknown] == [USELESS]

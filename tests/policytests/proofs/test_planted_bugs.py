@@ -29,11 +29,13 @@ RELOADED = (
     "tests.policytests.proofs.clients",
     "tests.policytests.proofs.directed",
     "tests.policytests.proofs.kept",
+    "tests.policytests.proofs.lasting",
     "tests.policytests.proofs.random_policies",
 )
 
 CELLS = "cells"
 CLIENTS = "tests.policytests.proofs.clients"
+LASTING = "tests.policytests.proofs.lasting"
 
 Bug = tuple[str, str, str, str]
 """A file of the prover or of the engine, what stands there, what is planted, and the check."""
@@ -748,13 +750,13 @@ BUGS: dict[str, Bug] = {
     ),
     "gone-denials-are-left-out": (
         "refinement.py",
-        "used = Slice(old={one.name: one for one in self._gone})",
-        "used = Slice()\n        self._gone = []",
+        "used.old.update((one.name, one) for one in self._gone)",
+        "self._gone = []",
         "equal:gone-denial",
     ),
     "denials-of-other-providers-are-left-out": (
         "refinement.py",
-        "denied |= {one.name: one for one in pair.bound.denials if reads_provider(one)}",
+        "denied |= {one.name: one for one in self.pair.bound.denials if reads_provider(one)}",
         "pass",
         "equal:provider-denial",
     ),
@@ -926,6 +928,60 @@ BUGS: dict[str, Bug] = {
         "        self._backtrack(first)",
         "solutions",
     ),
+    "denials-that-wait-refuse": (
+        "statements.py",
+        "case Reference.PENDING:\n",
+        "case Reference.PENDING:\n                return TRUE\n",
+        "longer:denial-that-waits-is-gone",
+    ),
+    "grants-that-wait-are-evaluated": (
+        "statements.py",
+        "self.target.reference is Reference.PENDING\n            and",
+        "False\n            and",
+        "longer:longer-by-a-condition-that-waits",
+    ),
+    "what-waits-is-never-ruled-out": (
+        "statements.py",
+        "parts.append(self._not_ruled_out(statement))",
+        "parts.append(TRUE)",
+        "as-long:shorter-one-that-a-claim-rules-out-is-gone",
+    ),
+    "what-waits-counts-as-what-matches": (
+        "longer.py",
+        "return not one.tags and lasts(one, self.limit)",
+        "return lasts(one, self.limit)",
+        "longer:shorter-one-is-gone",
+    ),
+    "nothing-limits-what-waits": (
+        "longer.py",
+        "if not self.grant.tags or one is self.grant or not isinstance(one, Grant):",
+        "if True:",
+        "as-long:shorter-one-is-kept",
+    ),
+    "just-the-limit-is-shorter": (
+        "longer.py",
+        "if one.token_lifetime == self.limit and may_meet(one, self.grant)",
+        "if one.token_lifetime is None and may_meet(one, self.grant)",
+        "longer:shorter-one-for-a-team-is-gone",
+    ),
+    "what-waits-meets-by-its-values": (
+        "longer.py",
+        "and (_is_open(one) or _is_open(other) or share_a_value(one, other))",
+        "and share_a_value(one, other)",
+        "longer:shorter-one-of-another-tag-is-gone",
+    ),
+    "grants-that-are-gone-limit-nothing": (
+        "question.py",
+        "if grant.tags and any(may_meet(one, grant) for one in self._gone):",
+        "if False:",
+        "longer:shorter-one-is-gone",
+    ),
+    "longer-without-an-engine": (
+        "longer.py",
+        "if new.most <= limit:",
+        "if False:",
+        "as-long:shorter-one-is-kept",
+    ),
     "logins-are-always-implied": (
         "question.py",
         "return one.find(formula, lambda _: True) is None",
@@ -1007,6 +1063,8 @@ def check(directed: ModuleType, by: str) -> None:
         "clients": lambda: importlib.import_module(CLIENTS).check_random(2, 40),
         "attack": lambda: directed.check_attack(about),
         "schema attack": lambda: directed.check_attack(about, directed.About.SCHEMA),
+        "longer": lambda: importlib.import_module(LASTING).check_longer(about),
+        "as-long": lambda: importlib.import_module(LASTING).check_as_long(about),
         "kept": lambda: importlib.import_module("tests.policytests.proofs.kept").CHECKS[about](),
     }
     checks[kind]()
