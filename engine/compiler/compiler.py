@@ -15,7 +15,8 @@ from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy import index
 from regauth.engine.policy.index import ProviderIndex
 from regauth.engine.policy.policy import Denial, Grant, Policy, Provider, Statement
-from regauth.engine.source.problems import Location, Problem, Problems, Severity
+from regauth.engine.source import nodes
+from regauth.engine.source.problems import Problem, Problems, Severity
 
 from . import document
 from .claim_schemas import ClaimSchemas
@@ -89,18 +90,9 @@ def compile_policy(
 
 def _decode(files: Mapping[str, bytes | str], problems: Problems) -> Iterator[tuple[str, str]]:
     for name, content in files.items():
-        data = _bytes(content)
-        try:
-            yield name, data.decode()
-        except UnicodeDecodeError as error:
-            before = data[: error.start].decode().split("\n")
-            line, column = len(before), len(before[-1]) + 1
-            problems.error(
-                Location(name, line, column, line, column + 1),
-                "yaml-syntax",
-                f"the file is not UTF-8 text: {error.reason}",
-                "save it as UTF-8",
-            )
+        text = nodes.decoded(_bytes(content), name, problems)
+        if text is not None:
+            yield name, text
 
 
 def _bytes(content: bytes | str) -> bytes:

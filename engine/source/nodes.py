@@ -30,6 +30,8 @@ MAX_DOCUMENT_BYTES: Final = 8 * 1024 * 1024
 MAX_DEPTH: Final = 32
 """How deep sequences and mappings may nest."""
 
+_TOO_DEEP: Final = (f"values nest more than {MAX_DEPTH} deep", "flatten them")
+
 _INT: Final = re.compile(r"[-+]?[0-9]+\Z", re.ASCII)
 _OCTAL: Final = re.compile(r"0o[0-7]+\Z", re.ASCII)
 _HEXADECIMAL: Final = re.compile(r"0x[0-9a-fA-F]+\Z", re.ASCII)
@@ -155,6 +157,11 @@ def parse(text: str, file: str, problems: Problems) -> Node | None:
             "split the policy into several files",
         )
         return None
+    if (at := yaml_faults.hidden_break(text)) is not None:
+        location, what = _character(text, file, at)
+        message = f"{what} cannot stand in it: YAML begins a new line here, which few editors show"
+        problems.error(location, "yaml-syntax", message, "end lines with LF or CR LF alone")
+        return None
     if not _check_events(text, file, problems):
         return None
     return _Builder(text, file, problems).build(yaml.compose(text, _Loader))
@@ -219,7 +226,37 @@ def _check_events(text: str, file: str, problems: Problems) -> bool:
     except yaml.YAMLError as error:
         problems.error(*_syntax_problem(text, file, error))
         return False
+    except UnicodeEncodeError as error:  # half of a surrogate pair
+        location, what = _character(text, file, error.start)
+        problems.error(location, "yaml-syntax", f"{what} cannot stand in it", "remove it")
+        return False
+    except OverflowError:  # without libyaml
+        message = "this escape stands for no character: `\\U` is followed by more than 0010ffff"
+        problems.error(Location(file), "yaml-syntax", message, "write the character itself")
+        return False
     return good
+
+
+def decoded(data: bytes, file: str, problems: Problems) -> str | None:
+    """
+    Return the text of a file, or None when it is not UTF-8.
+
+    Args:
+        data: What the file holds.
+        file: What locations call it.
+        problems: Takes `yaml-syntax`, at the first byte that does not fit.
+    """
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode().split("\n")
+        line, column = len(before), len(before[-1]) + 1
+        message = (
+            f"the file is not UTF-8 text: the byte 0x{data[error.start]:02X} fits no character"
+        )
+        location = Location(file, line, column, line, column + 1)
+        problems.error(location, "yaml-syntax", message, "save it as UTF-8")
+        return None
 
 
 def _unsupported(event: yaml.Event, depth: int, documents: int) -> Iterator[tuple[str, str]]:
@@ -238,16 +275,13 @@ def _unsupported(event: yaml.Event, depth: int, documents: int) -> Iterator[tupl
     if isinstance(event, yaml.DocumentStartEvent) and documents > 1:
         yield "a second YAML document in one file", "use one file for each"
     if isinstance(event, yaml.CollectionStartEvent) and depth > MAX_DEPTH:
-        yield f"values nest more than {MAX_DEPTH} deep", "flatten them"
+        yield _TOO_DEEP
 
 
 def _syntax_problem(text: str, file: str, error: yaml.YAMLError) -> tuple[Location, str, str, str]:
     if strange := yaml.reader.Reader.NON_PRINTABLE.search(text):
-        line = text.count("\n", 0, strange.start()) + 1
-        column = strange.start() - text.rfind("\n", 0, strange.start())
-        message = f"this is not YAML: the character U+{ord(strange[0]):04X} cannot stand in it"
-        location = Location(file, line, column, line, column + 1)
-        return location, "yaml-syntax", message, "remove it"
+        location, what = _character(text, file, strange.start())
+        return location, "yaml-syntax", f"{what} cannot stand in it", "remove it"
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is None:
         position = getattr(error, "position", None)
@@ -255,19 +289,26 @@ def _syntax_problem(text: str, file: str, error: yaml.YAMLError) -> tuple[Locati
         reason = getattr(error, "reason", None) or "it cannot be read"
         return Location(file), "yaml-syntax", f"this is not YAML: {reason}{where}", ""
     began = getattr(error, "context_mark", None)
-    fault = yaml_faults.explain(
-        text,
-        yaml_faults.Complaint(
-            getattr(error, "problem", None) or "it cannot be read",
-            getattr(error, "context", None) or "",
-            mark.line,
-            mark.column,
-            None if began is None else (began.line, began.column),
-        ),
+    complaint = yaml_faults.Complaint(
+        getattr(error, "problem", None) or "it cannot be read",
+        getattr(error, "context", None) or "",
+        mark.line,
+        mark.column,
+        None if began is None else (began.line, began.column),
     )
+    if yaml_faults.nests_too_deep(complaint):
+        return _span(file, mark, mark), "yaml-unsupported", *_TOO_DEEP
+    fault = yaml_faults.explain(text, complaint)
     line, column = fault.line + 1, fault.column + 1
     location = Location(file, line, column, line, column + 1)
     return location, "yaml-syntax", fault.message, fault.hint
+
+
+def _character(text: str, file: str, at: int) -> tuple[Location, str]:
+    """Return where a character stands, and what to call it."""
+    line = text.count("\n", 0, at) + 1
+    column = at - text.rfind("\n", 0, at)
+    return Location(file, line, column, line, column + 1), f"the character U+{ord(text[at]):04X}"
 
 
 class _Mark(Protocol):

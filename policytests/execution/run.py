@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+from regauth.engine.source import nodes
 from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.problems import Location, Problem, Problems
 from regauth.engine.source.rendering import render_text
@@ -172,9 +173,7 @@ def _check_hostile(suite: Suite, hostile: tuple[HostileCase, ...], problems: Pro
 
 def _read(path: Path, file: str, problems: Problems) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        problems.error(Location(file), "yaml-syntax", "the file is not UTF-8 text")
+        return nodes.decoded(path.read_bytes(), file, problems) or ""
     except OSError as error:
         problems.error(Location(file), "yaml-syntax", f"the file cannot be read: {error.strerror}")
     return ""

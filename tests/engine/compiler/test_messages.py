@@ -145,10 +145,9 @@ def test_msg_06_quote_in_every_place_of_a_value(text: str, place: str) -> None:
          "write a key as `NAME: VALUE`, and indent the lines that go on with a value"),
         ("    when: !claims.a", "a tag (!claims.a) is not part of the language",
          "quote the value: YAML reads what begins with `!` as a tag"),
-        ("    when: @a", ("this is not YAML: found character that cannot start any token while "
-         "scanning for the next token"), "quote what begins with `@`"),
-        ("   when: true", ("this is not YAML: did not find expected '-' indicator while parsing a "
-         "block collection"), "keys of one mapping, and items of one list, begin in the same column"),
+        ("    when: @a", "a text that begins with `@` needs quotes", "quote it"),
+        ("   when: true", "this line is no item of the list above it",
+         "keys of one mapping, and items of one list, begin in the same column"),
     ],
 )  # fmt: skip
 def test_other_slips_in_yaml(line: str, message: str, hint: str) -> None:

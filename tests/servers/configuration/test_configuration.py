@@ -101,7 +101,7 @@ signing:
     ("text", "found"),
     [
         ("", ["1:1: error: the file is empty"]),
-        ("policy: [", ["this is not YAML"]),
+        ("policy: [", ["a bracket is not closed"]),
         ("- policy", ["1:1: error"]),
         (LEAST + "polcy: x\n", ["4:1: error", "polcy", "policy"]),
         (LEAST + "listen: 127.0.0.1:99999\n", ["4:9: error: 99999 is not a port"]),
