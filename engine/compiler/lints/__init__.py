@@ -33,7 +33,7 @@ from .narrowing import only_excluded, open_issuer
 from .per_provider import each_provider, findings_of_each
 from .statements import GRANTS_LINTS, PROVIDER_LINTS, STATEMENT_LINTS
 from .strangers import caused_by_strangers, fork_builds
-from .subject import CHANGING, Condition, LintFinding, named_by, pinned_by
+from .subject import CHANGING, Condition, LintFinding, Shared, named_by, pinned_by
 from .templates import TEMPLATE_CASE, template_case
 from .together import impossible_together
 from .values import VALUE_CODES, value_findings
@@ -166,6 +166,7 @@ def _providers(policy: Policy, written: Document) -> Iterator[tuple[Entry, Provi
 def _conditions(policy: Policy, written: Document) -> Iterator[tuple[ScalarNode, Condition]]:
     """Return every condition with the place it is written at, definitions where they stand."""
     used: set[str] = set()
+    shared = Shared()
     for entry, provider in _providers(policy, written):
         pinned = pinned_by(provider.rules)
         body = entry.value
@@ -181,6 +182,7 @@ def _conditions(policy: Policy, written: Document) -> Iterator[tuple[ScalarNode,
                 admits=True,
                 before=[provider.rules[:number]],
                 providers=[provider.name],
+                shared=shared,
             )
             yield from _with_definitions(check, condition, policy, written, used)
     pairs: list[tuple[Statement, MappingNode]] = [
@@ -189,11 +191,11 @@ def _conditions(policy: Policy, written: Document) -> Iterator[tuple[ScalarNode,
     ]
     for statement, mapping in pairs:
         if statement.when is not None:
-            condition = _of_statement(statement, statement.when, policy)
+            condition = _of_statement(statement, statement.when, policy, shared)
             yield from _with_definitions(mapping["when"], condition, policy, written, used)
 
 
-def _of_statement(statement: Statement, when: Program, policy: Policy) -> Condition:
+def _of_statement(statement: Statement, when: Program, policy: Policy, shared: Shared) -> Condition:
     providers = [
         provider
         for name, provider in policy.providers.items()
@@ -210,6 +212,7 @@ def _of_statement(statement: Statement, when: Program, policy: Policy) -> Condit
         before=[provider.rules for provider in providers],
         changes=isinstance(statement, Grant) and bool(statement.actions & CHANGING),
         providers=[provider.name for provider in providers],
+        shared=shared,
     )
 
 

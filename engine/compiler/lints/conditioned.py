@@ -18,8 +18,8 @@ from regauth.engine import languages
 from regauth.engine.issuers import ClaimSchema, Constraint, Relation, Template, Values, nearest
 from regauth.engine.issuers.relations import ClaimReference, escaped
 
-from .conjunctions import Facts, Place, SaidOfClaim
-from .subject import Path
+from .conjunctions import MAX_REMEMBERED, Facts, Place, SaidOfClaim, facts_of
+from .subject import Condition, Path
 
 _ROUNDS: Final = 4
 """How often what follows from claims is followed further."""
@@ -51,9 +51,14 @@ class Conditioned:
 
     schema: ClaimSchema
     said: Sequence[SaidOfClaim]
+    condition: Condition
+    """The one that is looked at, for what it shares with others."""
     facts: dict[Path, Facts] = field(default_factory=dict)
+    places: dict[Path, tuple[Place, ...]] = field(default_factory=dict)
+    """Where something is said of each claim of the facts."""
     followed: set[tuple[int, Path]] = field(default_factory=set)
     """The relations that were followed, and to which claim."""
+    _single: dict[str, Any] | None = None
 
     def broken(self) -> ExcludedClaim | None:
         """
@@ -66,7 +71,7 @@ class Conditioned:
             return None
         for path, facts in self.facts.items():
             if facts.is_impossible:
-                return ExcludedClaim(path, facts.places, coherent=_first_value(facts))
+                return ExcludedClaim(path, self.places[path], coherent=_first_value(facts))
         for _ in range(_ROUNDS):
             applying = list(self._applying())
             found = self._break(applying)
@@ -80,14 +85,19 @@ class Conditioned:
             claim = self.schema.claim(one.path)
             if claim is None or (not one.there and claim.always):
                 continue  # nothing is known of it, or it asks what is always so
-            alone = Facts(claim, [one])
-            if alone.is_impossible:
+            nothing = facts_of(claim, self.condition)
+            if nothing.adding(one).is_impossible:
                 return False  # `impossible-value` reports it
-            if one.path in self.facts:
-                self.facts[one.path].add(one)
-            else:
-                self.facts[one.path] = alone
+            self._add(one.path, nothing, one, one.places)
         return True
+
+    def _add(
+        self, path: Path, nothing: Facts, said: SaidOfClaim, places: tuple[Place, ...]
+    ) -> None:
+        """Take what is said of a claim, of which there is nothing known but what is taken."""
+        self.facts[path] = self.facts.get(path, nothing).adding(said)
+        self.places[path] = (*self.places.get(path, ()), *places)
+        self._single = None
 
     def _applying(self) -> Iterator[tuple[int, Relation]]:
         known = self.facts.keys()
@@ -104,7 +114,7 @@ class Conditioned:
                 if self._is_broken(constraint, path):
                     return ExcludedClaim(
                         path,
-                        self._places(relation, path, constraint),
+                        tuple(dict.fromkeys(self._places(relation, path, constraint))),
                         relation.description,
                         self._coherent(constraint, path),
                     )
@@ -122,8 +132,8 @@ class Conditioned:
                     continue
                 self.followed.add((at, path))
                 places = self._places(relation, path, constraint)
-                said = SaidOfClaim(path, places, inside=values.language)
-                self.facts.setdefault(path, Facts(claim)).add(said)
+                said = SaidOfClaim(path, inside=values.language)
+                self._add(path, facts_of(claim, self.condition), said, places)
                 new = True
         return new
 
@@ -143,24 +153,12 @@ class Conditioned:
     def _is_refuted(self, constraint: Constraint, path: Path) -> bool:
         """Whether a constraint, but for what the claim is made of, holds for no such token."""
         facts = self.facts.get(path)
-        if facts is None or not (facts.there or facts.absent):
+        if facts is None:
             return False
-        if facts.absent:
-            return not constraint.holds({}, path)
-        options = facts.options
-        if constraint.present is False:
-            return True
-        if options is not None:
-            plain = replace(constraint, templates=(), parts=())
-            return not any(plain.holds(_nest(path, one), path) for one in options)
-        if constraint.null is True and facts.is_text:
-            return True
-        values, negated = constraint.values, constraint.negated
-        if values is not None and not facts.can_be_in(values.language):
-            return True
-        if negated is None or negated.values is None or not facts.is_text:
-            return False
-        return facts.is_always_in(negated.values.language)
+        known = facts.refuted.get(id(constraint))  # it depends on nothing but this claim
+        if known is None:
+            known = facts.refuted[id(constraint)] = _is_refuted_by(constraint, path, facts)
+        return known
 
     def _is_broken(self, constraint: Constraint, path: Path) -> bool:
         """Whether every such token breaks what a relation asks of a claim."""
@@ -182,19 +180,22 @@ class Conditioned:
 
     def _is_unmade(self, constraint: Constraint, path: Path) -> bool:
         """Whether a claim is a text that none of the texts is that it can be made to."""
-        facts = self.facts[path]
         templates = (*constraint.templates, *constraint.parts)
-        if not templates or not facts.is_text:
+        if not templates:
+            return False
+        facts = self.facts[path]
+        if not facts.is_text:
             return False
         possible = [one for one in templates if not self._is_out(one)]
         if not any(self._is_sure(one) for one in possible):
             return False
         pattern = self._pattern(constraint, possible)
-        made = languages.fully_matched(pattern)
-        options = facts.options
-        if options is not None:
-            return not any(one in made for one in options)
-        return not facts.can_be_in(made)
+        known = facts.outside.get(pattern)
+        if known is None:
+            if len(facts.outside) >= MAX_REMEMBERED:
+                facts.outside.clear()
+            known = facts.outside[pattern] = _is_outside(pattern, facts)
+        return known
 
     def _is_out(self, template: Template) -> bool:
         """Whether a template is for no such token."""
@@ -257,12 +258,13 @@ class Conditioned:
 
     def _exact(self) -> dict[str, Any]:
         """Return the claims of which only one value is left."""
-        claims: dict[str, Any] = {}
-        for path, facts in self.facts.items():
-            options = () if facts.absent else facts.options or ()
-            if len(options) == 1:
-                _put(claims, path, options[0])
-        return claims
+        if self._single is None:
+            self._single = {}
+            for path, facts in self.facts.items():
+                options = () if facts.absent else facts.options or ()
+                if len(options) == 1:
+                    _put(self._single, path, options[0])
+        return self._single
 
     # What is told
 
@@ -272,8 +274,7 @@ class Conditioned:
             used += [read for read, _ in one.when]
             used += [piece.path for piece in one.pieces if isinstance(piece, ClaimReference)]
         used.append(path)
-        found = [place for one in used if one in self.facts for place in self.facts[one].places]
-        return tuple(dict.fromkeys(found))
+        return tuple(place for one in used for place in self.places.get(one, ()))
 
     def _coherent(self, constraint: Constraint, path: Path) -> object | None:
         if self.facts[path].absent or constraint.present is False:
@@ -305,6 +306,37 @@ def _holds_of(constraint: Constraint, path: Path, facts: Facts) -> bool:
     if negated is None:
         return True
     return negated.values is not None and not facts.can_be_in(negated.values.language)
+
+
+def _is_refuted_by(constraint: Constraint, path: Path, facts: Facts) -> bool:
+    """Whether a constraint, but for what the claim is made of, holds for no such claim."""
+    if not (facts.there or facts.absent):
+        return False
+    if facts.absent:
+        return not constraint.holds({}, path)
+    options = facts.options
+    if constraint.present is False:
+        return True
+    if options is not None:
+        plain = replace(constraint, templates=(), parts=())
+        return not any(plain.holds(_nest(path, one), path) for one in options)
+    if constraint.null is True and facts.is_text:
+        return True
+    values, negated = constraint.values, constraint.negated
+    if values is not None and not facts.can_be_in(values.language):
+        return True
+    if negated is None or negated.values is None or not facts.is_text:
+        return False
+    return facts.is_always_in(negated.values.language)
+
+
+def _is_outside(pattern: str, facts: Facts) -> bool:
+    """Whether a pattern matches no text as a whole that a claim can be."""
+    made = languages.fully_matched(pattern)
+    options = facts.options
+    if options is not None:
+        return not any(one in made for one in options)
+    return not facts.can_be_in(made)
 
 
 @lru_cache(maxsize=256)

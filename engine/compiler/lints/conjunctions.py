@@ -16,6 +16,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from regauth.engine import languages
+from regauth.engine.access.once import once
 from regauth.engine.cel import Program
 from regauth.engine.cel.syntax.nodes import (
     Binary,
@@ -49,6 +50,8 @@ _CHANGES: Final[Mapping[str, Callable[[Nfa], Nfa]]] = {
 }
 _MAX_DEPTH: Final = 8
 """How many definitions are followed into one another."""
+MAX_REMEMBERED: Final = 64
+"""How many different things that follow one another are remembered of a claim."""
 
 
 class Place(Struct, frozen=True):
@@ -243,40 +246,49 @@ def asked_claim(node: Node) -> Path | None:
 
 
 class Facts:
-    """All that a conjunction says of one claim."""
+    """
+    All that a conjunction says of one claim.
+
+    They never change, so that conjunctions which say the same share them, with all that was worked
+    out of them.
+    """
 
     def __init__(self, claim: Claim, said: Sequence[SaidOfClaim] = ()) -> None:
         self.claim = claim
-        self.said: tuple[SaidOfClaim, ...] = ()
-        self.absent = False
+        self.said = tuple(said)
+        self.absent = not all(one.there for one in said)
         """Whether the claim is not there."""
-        self.there = claim.always
+        self._said_there = any(one.there for one in said)
+        self.there = claim.always or self._said_there
         """Whether the claim is there for certain."""
-        self._said_there = False
         self.held: dict[int, bool] = {}
         """Which constraints hold of it for certain, by their identity (`conditioned`)."""
+        self.refuted: dict[int, bool] = {}
+        """Which constraints hold for no such claim, by their identity (`conditioned`)."""
+        self.outside: dict[str, bool] = {}
+        """Which patterns no such claim matches as a whole (`conditioned`)."""
+        self._more: dict[object, Facts] = {}
         self._texts: Nfa | None = None
         self._text: str | None = None
-        self._options: tuple[tuple[object, ...] | None] | None = None
-        for one in said:
-            self.add(one)
 
-    def add(self, said: SaidOfClaim) -> None:
-        """Take one more thing that is said."""
-        self.said = (*self.said, said)
-        if said.there:
-            self.there = self._said_there = True
-        else:
-            self.absent = True
-        self._texts = self._text = self._options = None
-        self.held.clear()
+    def adding(self, said: SaidOfClaim) -> "Facts":
+        """Return the facts with one more thing that is said."""
+        # Languages are compared by identity: these facts, and those that follow, keep them.
+        key = (
+            said.there,
+            _typed(said.options),
+            id(said.inside),
+            id(said.outside),
+            _typed(said.excluded),
+        )
+        found = self._more.get(key)
+        if found is None:
+            if len(self._more) >= MAX_REMEMBERED:
+                self._more.clear()
+            found = self._more[key] = Facts(self.claim, (*self.said, said))
+        return found
 
-    @property
-    def places(self) -> tuple[Place, ...]:
-        """Where it is said."""
-        return tuple(place for one in self.said for place in one.places)
-
-    @property
+    @once
     def is_text(self) -> bool:
         """Whether the claim is a text for certain, and not null."""
         options = self.options
@@ -287,14 +299,11 @@ class Facts:
             and (not self.claim.nullable or any(None in one.excluded for one in self.said))
         )
 
-    @property
+    @once
     def options(self) -> tuple[object, ...] | None:
         """The values that are left, where they can be listed."""
-        if self._options is None:
-            listed = next((one.options for one in self.said if one.options is not None), None)
-            left = None if listed is None else tuple(one for one in listed if self._allows(one))
-            self._options = (left,)
-        return self._options[0]
+        listed = next((one.options for one in self.said if one.options is not None), None)
+        return None if listed is None else tuple(one for one in listed if self._allows(one))
 
     def _allows(self, value: object) -> bool:
         for one in self.said:
@@ -348,7 +357,7 @@ class Facts:
             return False
         return languages.find_outside(self._inside(), self._outside(language)) is None
 
-    @property
+    @once
     def is_impossible(self) -> bool:
         """Whether nothing is left for the claim."""
         if self.absent:
@@ -357,6 +366,19 @@ class Facts:
         if options is not None:
             return not options
         return self.is_text and self._some() is None
+
+
+def facts_of(claim: Claim, condition: Condition) -> Facts:
+    """Return the facts of a claim of which nothing is said; conditions of a policy share them."""
+    found: Facts | None = condition.shared.facts.get(id(claim))
+    if found is None:
+        found = condition.shared.facts[id(claim)] = Facts(claim)
+    return found
+
+
+def _typed(values: tuple[object, ...] | None) -> object:
+    """Return values so that 1, 1.0 and true are not the same."""
+    return values and (values, tuple(map(type, values)))
 
 
 def _is_same(one: object, other: object) -> bool:

@@ -6,7 +6,7 @@ What lives here: the values that every lint takes and gives.  Not here: the lint
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from regauth.engine.access.once import once
@@ -58,6 +58,14 @@ class ClaimTest(NamedTuple):
     """Whether it lets something through by being true; None where that is unknown."""
 
 
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What is worked out once for all conditions of a policy."""
+
+    facts: dict[int, Any] = field(default_factory=dict)
+    """What is known of claims, by their identity (`conjunctions.facts_of`)."""
+
+
 @dataclass(frozen=True)
 class Condition:
     """A CEL condition with what stands around it."""
@@ -81,6 +89,7 @@ class Condition:
     """For each of `claims`, the name of the provider."""
     dead: frozenset[Node] = frozenset()
     """What is never true of these tokens: its parts are not looked at."""
+    shared: Shared = field(default_factory=Shared)
 
     # Worked out once, because every lint looks at them.
 

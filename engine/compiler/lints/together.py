@@ -98,11 +98,11 @@ def _contradiction(
         if one.path not in own or (one.outside is None and not one.excluded and one.there)
     ]
     try:
-        whole = Conditioned(schema, [*before, *said]).broken()
-        alone = whole and Conditioned(schema, said).broken()
+        whole = Conditioned(schema, [*before, *said], condition).broken()
+        alone = whole and Conditioned(schema, said, condition).broken()
         if whole is None or (alone is not None and _is_told(alone, condition)):
             return None
-        if alone is None and Conditioned(schema, before).broken() is not None:
+        if alone is None and Conditioned(schema, before, condition).broken() is not None:
             return None  # it is told where the rules are
     except (UncomparableError, UnsupportedPatternError):
         return None

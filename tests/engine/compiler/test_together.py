@@ -171,3 +171,33 @@ def test_a_definition_is_judged_where_it_is_used() -> None:
     text = json.dumps(whole)
     assert problem.location.column is not None
     assert text[problem.location.column - 1 :].startswith("defs.tag")
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_conditions_of_one_policy_are_told_as_each_is_alone(*, backwards: bool) -> None:
+    """Conditions share what follows from what they say, and nothing else."""
+    asked = [
+        *(one for provider, rules, when in CONTRADICTING if provider is GITHUB
+          for one in (when, " && ".join(f"({part})" for part in (*rules, when)))),
+        'claims.ref != "refs/heads/x"',
+        'claims.ref.startsWith("refs/heads/") && claims.ref != "refs/heads/x"',
+        'claims.run_number == "1"',
+        'claims.event_name in ["push", "pull_request_target"]',
+    ]  # fmt: skip
+    whole = policy(GITHUB, [OURS])
+    provider = {name: value for name, value in whole.items() if name != "grants"}
+    files = {
+        f"{at:02}.yaml": json.dumps(
+            {"version": 1, "grants": [{**whole["grants"][0], "name": f"g{at}", "actions": ["push"],
+                                       "repositories": [f"acme/{at}"], "when": when}]}
+        )
+        for at, when in enumerate(reversed(asked) if backwards else asked)
+    }  # fmt: skip
+    first = {"0.yaml": json.dumps(provider)}
+    together = compile_policy({**first, **files}).problems
+    for name, text in files.items():
+        alone = compile_policy({**first, name: text}).problems
+        assert [one for one in together if one.location.file == name] == [
+            one for one in alone if one.location.file == name
+        ]
+    assert {"impossible-together", "only-excluded"} <= {one.code for one in together}
