@@ -35,17 +35,24 @@ from .tracing import Trace, Tracer
 @dataclass(frozen=True, eq=False)
 class Program:
     """
-    An expression that was checked and lowered; immutable, shared by threads, equal to itself.
+    An expression that was checked; immutable, shared by threads, equal to itself.
 
-    `text` is what the author wrote, `type` the type of the result, `node` the tree.
+    `text` is what the author wrote, `type` the type of the result, `node` the tree.  The tree is
+    lowered when its value is first asked for: who looks at a policy asks for none.
     """
 
     text: str
     type: Type
     node: Node
     definitions: Mapping[str, "Program"] = field(repr=False)
-    _run: Closure = field(repr=False)
-    _start: Closure = field(repr=False)
+
+    @cached_property
+    def _run(self) -> Closure:
+        return lower(self.node, self.scope)
+
+    @cached_property
+    def _start(self) -> Closure:
+        return partial(run_bounded, self._run) if self.has_macros else self._run
 
     def evaluate(self, variables: Mapping[str, Any]) -> Value:
         """
@@ -92,10 +99,12 @@ class Program:
         """What it holds by key, if it is a table."""
         return self.node.entries if isinstance(self.node, Table) else None
 
-    @property
+    @cached_property
     def has_macros(self) -> bool:
         """Whether it walks a list, itself or in a definition."""
-        return self._start is not self._run
+        return any(isinstance(part, Comprehension) for part in walk(self.node)) or any(
+            program.has_macros for program in self.definitions.values()
+        )
 
     @cached_property
     def paths(self) -> frozenset[Path]:
@@ -171,17 +180,13 @@ def _scope(definitions: Mapping[str, Program]) -> NameBindings:
 
 
 def make(text: str, node: Node, result: Type, definitions: Mapping[str, Program]) -> Program:
-    """Lower a checked tree; `definitions` are all that exist, of which it keeps those it uses."""
+    """Make the program of a checked tree; it keeps those of all `definitions` that it uses."""
     used = {
         path[1]: definitions[path[1]]
         for path in analysis.references(node)
         if path[0] == DEFINITIONS
     }
-    run = lower(node, _scope(used))
-    macros = any(isinstance(part, Comprehension) for part in walk(node))
-    macros = macros or any(program.has_macros for program in used.values())
-    start = partial(run_bounded, run) if macros else run
-    return Program(text, result, node, used, run, start)
+    return Program(text, result, node, used)
 
 
 def too_large(program: Program) -> bool:
