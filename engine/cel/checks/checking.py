@@ -70,6 +70,10 @@ class Declarations:
 
     variables: Mapping[str, Type]
     definitions: Mapping[str, Program] = field(default_factory=dict)
+    checked: dict[tuple[str, str], Program] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    """One program of each shape and type of which the checks find nothing (`wordless`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,15 +14,16 @@ from regauth.engine.cel.library.types import Type, accepts
 from regauth.engine.cel.syntax import limits
 from regauth.engine.cel.syntax.errors import Finding, FindingCode, RejectedError
 from regauth.engine.cel.syntax.nodes import Node
-from regauth.engine.cel.syntax.parsing import parse
+from regauth.engine.cel.syntax.parsing import parse_with_shape
 from regauth.engine.cel.syntax.unparsing import unparse
 from regauth.engine.source.problems import Severity
 
 from .checking import Declarations, check_node
 from .constants import constant_conditions
+from .wordless import is_wordless
 
 # A condition is compiled for each provider it applies to, and parsing is most of the work.
-_parse = lru_cache(maxsize=256)(parse)
+_parse = lru_cache(maxsize=256)(parse_with_shape)
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,19 @@ class Compiled:
 def compile_expression(text: str, declarations: Declarations, expected: Type) -> Compiled:
     """Parse, check and lower an expression whose result must be of type `expected`."""
     try:
-        node = _parse(text)
+        node, shape = _parse(text)
     except RejectedError as error:
         return Compiled(None, (error.finding,))
-    return compile_node(node, declarations, expected, text)
+    key = (shape, str(expected))
+    like = declarations.checked.get(key)
+    if like is not None:
+        return Compiled(like.alike(text, node), ())
+    compiled = compile_node(node, declarations, expected, text)
+    program = compiled.program
+    silent = program is not None and not (compiled.findings or program.definitions)
+    if program is not None and silent and is_wordless(node):
+        declarations.checked[key] = program
+    return compiled
 
 
 def compile_node(

@@ -162,6 +162,16 @@ class Program:
         """
         return lower(node, self.scope)(budget())
 
+    def alike(self, text: str, node: Node) -> "Program":
+        """
+        Return the program of another tree that was checked, and reads the same by the same names.
+
+        The two differ in offsets, and in the words of strings that are no names.
+        """
+        made = Program(text, self.type, node, self.definitions)
+        made.__dict__["paths"] = self.paths
+        return made
+
     @property
     def scope(self) -> NameBindings:
         """What the names of the expression mean, for lowering a part of it."""

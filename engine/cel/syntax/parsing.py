@@ -32,13 +32,23 @@ def parse(text: str) -> Node:
             carries the finding.
 
     """
+    return parse_with_shape(text)[0]
+
+
+def parse_with_shape(text: str) -> tuple[Node, str]:
+    """
+    Parse an expression, and return its shape too: that of all that differ in words alone.
+
+    Raises:
+        RejectedError: as `parse`.
+    """
     found = scan(text)
     if not text.strip():
         raise reject(FindingCode.SYNTAX, 0, len(text), "the expression is empty")
     shape = shape_of(text, found)
     tree = _parse_shape(shape.text)
     # What is wrong is said of the text itself.
-    return parse_whole(text, found) if tree is None else fill(tree, shape)
+    return parse_whole(text, found) if tree is None else fill(tree, shape), shape.text
 
 
 @lru_cache(maxsize=512)
