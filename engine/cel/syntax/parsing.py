@@ -13,12 +13,15 @@ from typing import Final
 
 from lark.exceptions import LarkError
 
-from . import grammar, other_languages
+from . import grammar, limits, other_languages
 from .errors import FindingCode, RejectedError, reject
 from .nodes import Node
 from .reading import TRANSPARENT, read_tree
 from .scanning import Scan, scan
-from .sharing import fill, shape_of
+from .sharing import fill, shape_of, simple_shape
+
+_MAX_UNSCANNED: Final = limits.TEXT_BYTES // 4
+"""Characters of a text that cannot be too long, whatever characters they are."""
 
 _PARSER: Final = grammar.short(grammar.load(), TRANSPARENT)
 
@@ -42,13 +45,17 @@ def parse_with_shape(text: str) -> tuple[Node, str]:
     Raises:
         RejectedError: as `parse`.
     """
-    found = scan(text)
-    if not text.strip():
-        raise reject(FindingCode.SYNTAX, 0, len(text), "the expression is empty")
-    shape = shape_of(text, found)
-    tree = _parse_shape(shape.text)
-    # What is wrong is said of the text itself.
-    return parse_whole(text, found) if tree is None else fill(tree, shape), shape.text
+    shape = simple_shape(text) if len(text) <= _MAX_UNSCANNED else None
+    tree = None if shape is None else _parse_shape(shape.text)
+    if shape is None or tree is None:
+        found = scan(text)
+        if not text.strip():
+            raise reject(FindingCode.SYNTAX, 0, len(text), "the expression is empty")
+        shape = shape_of(text, found)
+        tree = _parse_shape(shape.text)
+        if tree is None:  # what is wrong is said of the text itself
+            return parse_whole(text, found), shape.text
+    return fill(tree, shape), shape.text
 
 
 @lru_cache(maxsize=512)

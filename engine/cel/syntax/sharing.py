@@ -13,7 +13,7 @@ of a parse of the text itself.
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
 from itertools import accumulate
 from typing import Any, Final
@@ -23,6 +23,10 @@ from .scanning import Scan
 
 _PLAIN: Final = re.compile(r""""[ !#-&(-\[\]-~]*"|'[ !#-&(-\[\]-~]*'""")
 _BLANK: Final = '"x"'
+_SIMPLE: Final = re.compile(
+    # No other strings, no comment, and no quote that could belong to a prefix or to three quotes.
+    rf"""(?:[^"'\\/]++|(?<![A-Za-z0-9_])(?:{_PLAIN.pattern})(?!["']))*+"""
+)
 
 _OFFSETS: Final = frozenset({"start", "end", "field_start", "name_start", "text_start"})
 _NODES: Final = frozenset(
@@ -49,14 +53,29 @@ class Shape:
 
 def shape_of(text: str, found: Scan) -> Shape:
     """Return the shape of an expression; `found` is what the scan of it found."""
+    plain = (
+        (start, end)
+        for start, end in sorted(found.strings.items())
+        if _PLAIN.fullmatch(text, start, end) is not None
+    )
+    return _shape(text, plain)
+
+
+def simple_shape(text: str) -> Shape | None:
+    """Return the shape of an expression that needs no scan, as most do; None for another one."""
+    if _SIMPLE.fullmatch(text) is None:
+        return None
+    return _shape(text, (found.span() for found in _PLAIN.finditer(text)))
+
+
+def _shape(text: str, plain: Iterable[tuple[int, int]]) -> Shape:
+    """Return the shape of an expression by where its plain strings begin and end."""
     parts: list[str] = []
     strings: dict[int, str] = {}
     ends: list[int] = []
     wider: list[int] = []
     at = length = 0
-    for start, end in sorted(found.strings.items()):
-        if _PLAIN.fullmatch(text, start, end) is None:
-            continue
+    for start, end in plain:
         parts += (text[at:start], _BLANK)
         length += start - at
         strings[length] = text[start + 1 : end - 1]

@@ -10,7 +10,7 @@ from regauth.engine.cel.syntax.errors import RejectedError
 from regauth.engine.cel.syntax.nodes import Node
 from regauth.engine.cel.syntax.parsing import parse, parse_whole
 from regauth.engine.cel.syntax.scanning import scan
-from regauth.engine.cel.syntax.sharing import fill, shape_of
+from regauth.engine.cel.syntax.sharing import fill, shape_of, simple_shape
 
 SHAPES = (
     "claims.a == S && claims.b in [S, S]",
@@ -62,6 +62,36 @@ def test_equal_to_a_parse_of_the_text_itself(
         assert outcome(parse, text) == outcome(whole, text)
 
     explore(holds, 60)
+
+
+@pytest.mark.fuzz
+def test_a_shape_without_a_scan_is_that_of_the_scan(
+    explore: Callable[[Callable[[], None], int], None],
+) -> None:
+    signs = st.sampled_from([*"\"'rbx/\\[]()_ \n&", "é", "//", '""', "'a'", '"b"', "true"])
+
+    @given(st.lists(signs, max_size=12).map("".join))
+    def holds(text: str) -> None:
+        shape = simple_shape(text)
+        try:
+            found = scan(text)
+        except RejectedError:
+            return  # it is scanned again, because no tree has this shape either
+        assert shape is None or shape == shape_of(text, found)
+
+    explore(holds, 2000)
+
+
+@pytest.mark.parametrize("text", ['a == "b"', "a == 'b' && c in [\"d\", 'e']", "", "a\n== b"])
+def test_most_expressions_need_no_scan(text: str) -> None:
+    assert simple_shape(text) == shape_of(text, scan(text))
+
+
+@pytest.mark.parametrize(
+    "text", ["a / b", "// c", '"""b"""', "r'b'", "xr'b'", '"b" "c', "'b''c'", '"\\n"', '"é"']
+)
+def test_others_are_scanned(text: str) -> None:
+    assert simple_shape(text) is None
 
 
 @pytest.mark.fuzz
