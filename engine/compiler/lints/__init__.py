@@ -33,7 +33,7 @@ from .narrowing import only_excluded, open_issuer
 from .per_provider import each_provider, findings_of_each
 from .statements import GRANTS_LINTS, PROVIDER_LINTS, STATEMENT_LINTS
 from .strangers import caused_by_strangers, fork_builds
-from .subject import CHANGING, Condition, LintFinding, Shared, named_by, pinned_by
+from .subject import CHANGING, Condition, LintFinding, Served, Shared, named_by, pinned_by
 from .templates import TEMPLATE_CASE, template_case
 from .together import impossible_together
 from .values import VALUE_CODES, value_findings
@@ -196,23 +196,33 @@ def _conditions(policy: Policy, written: Document) -> Iterator[tuple[ScalarNode,
 
 
 def _of_statement(statement: Statement, when: Program, policy: Policy, shared: Shared) -> Condition:
-    providers = [
-        provider
-        for name, provider in policy.providers.items()
-        if statement.providers is None or name in statement.providers
-    ]
-    rules_pin = [pinned_by(provider.rules) for provider in providers]
+    served = shared.served.get(statement.providers)
+    if served is None:
+        served = shared.served[statement.providers] = _served(statement.providers, policy)
     return Condition(
         when,
-        [provider.claims for provider in providers],
-        when.paths.union(*[frozenset.intersection(*rules_pin)] if rules_pin else []),
+        served.claims,
+        when.paths | served.pinned,
         denial=isinstance(statement, Denial),
         admits=not isinstance(statement, Denial),
         named=named_by(statement),
-        before=[provider.rules for provider in providers],
+        before=served.rules,
         changes=isinstance(statement, Grant) and bool(statement.actions & CHANGING),
-        providers=[provider.name for provider in providers],
+        providers=served.names,
         shared=shared,
+    )
+
+
+def _served(names: frozenset[str] | None, policy: Policy) -> Served:
+    found = [
+        provider for name, provider in policy.providers.items() if names is None or name in names
+    ]
+    rules_pin = [pinned_by(provider.rules) for provider in found]
+    return Served(
+        [provider.claims for provider in found],
+        [provider.rules for provider in found],
+        [provider.name for provider in found],
+        frozenset.intersection(*rules_pin) if rules_pin else frozenset(),
     )
 
 

@@ -267,6 +267,8 @@ class Facts:
         """Which constraints hold for no such claim, by their identity (`conditioned`)."""
         self.outside: dict[str, bool] = {}
         """Which patterns no such claim matches as a whole (`conditioned`)."""
+        self.narrows: bool | None = None
+        """Whether it says which refs are meant; None before somebody asks (`narrowing`)."""
         self._more: dict[object, Facts] = {}
         self._texts: Nfa | None = None
         self._text: str | None = None

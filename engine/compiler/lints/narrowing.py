@@ -32,7 +32,7 @@ from regauth.engine.policy.policy import Policy, Provider
 
 from .choices import is_ref, names_file
 from .conjunctions import TESTS as _TESTS
-from .conjunctions import SaidOfClaim, said_by, said_by_rule, said_in
+from .conjunctions import SaidOfClaim, facts_of, said_by, said_by_rule, said_in
 from .operands import written
 from .subject import Condition, LintFinding, Path
 
@@ -234,7 +234,13 @@ def _known(said: SaidOfClaim, condition: Condition) -> Iterator[Claim]:
 
 def _says_which(said: SaidOfClaim, condition: Condition) -> bool:
     """Whether it says which refs are meant, or asks for what only some refs have."""
-    return any(_tells(claim) and _narrows(claim, said) for claim in _known(said, condition))
+    for claim in _known(said, condition):
+        facts = facts_of(claim, condition).adding(said)
+        if facts.narrows is None:
+            facts.narrows = _tells(claim) and _narrows(claim, said)
+        if facts.narrows:
+            return True
+    return False
 
 
 def _tells(claim: Claim) -> bool:

@@ -59,11 +59,22 @@ class ClaimTest(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """The providers that a statement is for: what is known of each, and what all rules compare."""
+
+    claims: Sequence[ClaimSchema]
+    rules: Sequence[Sequence[Rule]]
+    names: Sequence[str]
+    pinned: frozenset[Path]
+
+
+@dataclass(frozen=True, slots=True)
 class Shared:
     """What is worked out once for all conditions of a policy."""
 
     facts: dict[int, Any] = field(default_factory=dict)
     """What is known of claims, by their identity (`conjunctions.facts_of`)."""
+    served: dict[frozenset[str] | None, Served] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
