@@ -6,77 +6,68 @@ how an expression comes to its outcome (`evaluator`).
 """
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
+
+from msgspec import Struct
 
 from regauth.policytests.proofs.logic import formulas
 from regauth.policytests.proofs.logic.atoms import Linear, Path, Text
 from regauth.policytests.proofs.logic.formulas import FALSE, TRUE, Formula
 
 
-@dataclass(frozen=True, slots=True)
-class Null:
+class Null(Struct, frozen=True):
     """The value `null`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bool:
+class Bool(Struct, frozen=True):
     """True when a formula holds."""
 
     holds: Formula
 
 
-@dataclass(frozen=True, slots=True)
-class Str:
+class Str(Struct, frozen=True):
     """A string."""
 
     text: Text
 
 
-@dataclass(frozen=True, slots=True)
-class Num:
+class Num(Struct, frozen=True):
     """A number, or a time in nanoseconds."""
 
     kind: Literal["int", "double", "timestamp", "duration"]
     sum: Linear
 
 
-@dataclass(frozen=True, slots=True)
-class ListAt:
+class ListAt(Struct, frozen=True):
     """The list at a path of the claims."""
 
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class MapAt:
+class MapAt(Struct, frozen=True):
     """The map at a path of the claims; the claims themselves at the empty path."""
 
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class Elements:
+class Elements(Struct, frozen=True):
     """A list that the expression spells out; each element has one of its values."""
 
     items: tuple["Outcome", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Pieces:
+class Pieces(Struct, frozen=True):
     """What `split` gives of a text, with a separator that is not empty."""
 
     text: Text
     separator: str
 
 
-@dataclass(frozen=True, slots=True)
-class ScopeMap:
+class ScopeMap(Struct, frozen=True):
     """The variable `scope`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unclear:
+class Unclear(Struct, frozen=True):
     """A value of which only its key is known, not even its kind (`atoms.Opaque`)."""
 
     key: Hashable
@@ -91,8 +82,7 @@ Case: TypeAlias = tuple[Formula, Value]
 """When a value is had, and the value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """
     The values that an expression can have, each with when it has it.
 

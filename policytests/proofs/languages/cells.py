@@ -11,10 +11,12 @@ first.
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from regauth.engine.languages import characters
 from regauth.policytests.proofs.budget import Cost, measured, pay, spend
@@ -40,8 +42,7 @@ MAX_REMEMBERED: Final = 2_000
 _PREFERRED: Final = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+class Cell(Struct, frozen=True, cache_hash=True):
     """
     One part: which of the languages it is in, whether its texts are too long, and some texts.
 
@@ -172,14 +173,14 @@ class _Product:
         """Collect texts, shortest first, until each state was reached often enough."""
         start = (0,) * len(self._machines)
         pending = deque([(start, "")])
+        # What waits beyond this would find its state reached often enough.
+        queued: dict[tuple[int, ...], int] = {start: 1}
         visits: dict[tuple[int, ...], int] = {}
         of_state: dict[tuple[int, ...], frozenset[Language]] = {}
         total = 0
         while pending:
             state, text = pending.popleft()
             count = visits.get(state, 0)
-            if count >= self._wanted:
-                continue
             visits[state] = count + 1
             total += 1
             spend(1 + len(self._stretches) // 2)
@@ -193,8 +194,11 @@ class _Product:
             if len(samples) < self._wanted:
                 samples.append(text)
             for (_, picks), after in zip(self._stretches, self._next(state), strict=True):
-                if visits.get(after, 0) < self._wanted:
-                    pending.extend((after, text + pick) for pick in picks)
+                waiting = queued.get(after, 0)
+                if waiting < self._wanted:
+                    more = picks[: self._wanted - waiting]
+                    queued[after] = waiting + len(more)
+                    pending.extend([(after, text + pick) for pick in more])
             if len(pending) > MAX_WAITING:
                 raise UndecidedError(f"{len(self._machines)} languages of one text")
 

@@ -9,48 +9,43 @@ Lengths are left out of names and tags: a longer name makes more accesses to loo
 and where a bound decides the other way (`TooLong` in `atoms`) it is asked for by itself.
 """
 
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from regauth.engine.languages import characters
 from regauth.engine.languages.characters import Characters
 
 
-@dataclass(frozen=True, slots=True)
-class Nothing:
+class Nothing(Struct, frozen=True):
     """No text at all."""
 
 
-@dataclass(frozen=True, slots=True)
-class OneOf:
+class OneOf(Struct, frozen=True):
     """One character of a set."""
 
     characters: Characters
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Struct, frozen=True):
     """The parts one after another; without any, the empty text."""
 
     parts: tuple["Expression", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Either:
+class Either(Struct, frozen=True):
     """One of the options."""
 
     options: tuple["Expression", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Star:
+class Star(Struct, frozen=True):
     """Any number of repetitions, none included."""
 
     of: "Expression"
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
+class Times(Struct, frozen=True):
     """From `least` to `most` repetitions; without `most`, any number from `least` on."""
 
     of: "Expression"
@@ -58,15 +53,13 @@ class Times:
     most: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(Struct, frozen=True):
     """An anchor: the empty text, where the whole text begins or ends."""
 
     start: bool
 
 
-@dataclass(frozen=True, slots=True)
-class WordEdge:
+class WordEdge(Struct, frozen=True):
     """The empty text where a word of ASCII begins or ends."""
 
 

@@ -10,9 +10,10 @@ language's automaton on what is written.
 """
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Generic, TypeVar
+
+from msgspec import Struct
 
 from regauth.engine.cel.library.strings import SPACE, trim
 from regauth.engine.languages import characters
@@ -31,8 +32,7 @@ _TO_LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 _TO_UPPER: Final = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
 
 
-@dataclass(frozen=True, slots=True)
-class TextFunction:
+class TextFunction(Struct, frozen=True, cache_hash=True):
     """
     A string function with literal arguments.
 

@@ -11,10 +11,11 @@ of one key are one atom, so a key that left something out would prove too much.
 """
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias, cast
+
+from msgspec import Struct
 
 from regauth.policytests.proofs.languages import language as languages
 from regauth.policytests.proofs.languages.automata import UndecidedError
@@ -32,8 +33,7 @@ What no token holds has a path of its own kind: a claim may have any name.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(Struct, frozen=True, cache_hash=True):
     """
     An element of a list.
 
@@ -45,8 +45,7 @@ class Slot:
     position: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Unclaimed:
+class Unclaimed(Struct, frozen=True, cache_hash=True):
     """A text that is not known and that no token holds, such as the repository's name."""
 
     name: str
@@ -55,8 +54,7 @@ class Unclaimed:
 # -- texts
 
 
-@dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Struct, frozen=True, cache_hash=True):
     """The text at a path of the claims, or another text that is not known (`Unclaimed`)."""
 
     path: Path
@@ -67,30 +65,26 @@ class Variable:
         return not (self.path and isinstance(self.path[0], Unclaimed))
 
 
-@dataclass(frozen=True, slots=True)
-class Literal_:  # noqa: N801 - `Literal` is typing's
+class Literal_(Struct, frozen=True, cache_hash=True):  # noqa: N801 - `Literal` is typing's
     """A text that is known."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(Struct, frozen=True, cache_hash=True):
     """The value of a function of a text."""
 
     function: TextFunction
     to: "Text"
 
 
-@dataclass(frozen=True, slots=True)
-class Joined:
+class Joined(Struct, frozen=True, cache_hash=True):
     """Texts one after another; no two literals side by side, none joined itself."""
 
     parts: tuple["Text", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class OpaqueText:
+class OpaqueText(Struct, frozen=True, cache_hash=True):
     """A text of which only its key is known."""
 
     key: Hashable
@@ -154,8 +148,7 @@ def variables_of(text: Text) -> tuple[Variable | OpaqueText, ...]:
 # -- numbers
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
+class Quantity(Struct, frozen=True, cache_hash=True):
     """
     A number that is not known.
 
@@ -192,8 +185,7 @@ AT: Final = Quantity("at")
 Number: TypeAlias = int | Fraction
 
 
-@dataclass(frozen=True, slots=True)
-class Linear:
+class Linear(Struct, frozen=True, cache_hash=True):
     """A sum of quantities, each times a number, and a constant."""
 
     terms: tuple[tuple[Quantity, Number], ...]
@@ -249,47 +241,41 @@ Comparison = Literal["<", "<=", "=="]
 # -- atoms
 
 
-@dataclass(frozen=True, slots=True)
-class In:
+class In(Struct, frozen=True, cache_hash=True):
     """Whether a text is in a language."""
 
     text: Text
     language: Language
 
 
-@dataclass(frozen=True, slots=True)
-class KindIs:
+class KindIs(Struct, frozen=True, cache_hash=True):
     """Whether the value at a path is of a kind (`tokens.Kind`)."""
 
     path: Path
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
-class IsTrue:
+class IsTrue(Struct, frozen=True, cache_hash=True):
     """Whether the bool at a path is true."""
 
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class SameText:
+class SameText(Struct, frozen=True, cache_hash=True):
     """Whether two texts are equal."""
 
     left: Text
     right: Text
 
 
-@dataclass(frozen=True, slots=True)
-class Fits:
+class Fits(Struct, frozen=True, cache_hash=True):
     """Whether a text fits a pattern with texts in it that are not known."""
 
     text: Text
     parts: tuple["Part", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Wild:
+class Wild(Struct, frozen=True, cache_hash=True):
     """A wildcard of a pattern, by how it is written (`language.wildcard`)."""
 
     written: str
@@ -298,24 +284,21 @@ class Wild:
 Part: TypeAlias = Text | Wild
 
 
-@dataclass(frozen=True, slots=True)
-class TooLong:
+class TooLong(Struct, frozen=True, cache_hash=True):
     """Whether a text has more characters than a bound."""
 
     text: Variable | OpaqueText
     bound: int
 
 
-@dataclass(frozen=True, slots=True)
-class Compares:
+class Compares(Struct, frozen=True, cache_hash=True):
     """Whether a sum compares so with zero."""
 
     operator: Comparison
     sum: Linear
 
 
-@dataclass(frozen=True, slots=True)
-class Opaque:
+class Opaque(Struct, frozen=True, cache_hash=True):
     """Something that may hold or not."""
 
     key: Hashable

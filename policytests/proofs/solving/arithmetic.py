@@ -9,11 +9,12 @@ to the whole numbers it means: `2 < n < 3` has no solution.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from math import lcm
 from typing import Final
+
+from msgspec import Struct
 
 from regauth.policytests.proofs.budget import spend
 from regauth.policytests.proofs.logic.atoms import Compares, Linear, Quantity
@@ -29,13 +30,17 @@ MAX_SPLITS: Final = 60
 _ZERO: Final = Quantity("opaque", "zero")
 
 
-@dataclass(frozen=True, slots=True)
-class _DifferenceBound:
-    """`second - first` is at most a number, or below it."""
+class _DifferenceBound(Struct, frozen=True):
+    """
+    `second - first` is at most a number, or below it.
+
+    The number is a fraction in lowest terms.
+    """
 
     first: Quantity
     second: Quantity
-    most: Fraction
+    numerator: int
+    denominator: int
     strict: bool
 
 
@@ -61,7 +66,7 @@ class Arithmetic:
         self._numbers = {one: number for number, one in enumerate(self._comparisons)}
         bounds = [_bounds(one) for one in self._comparisons]
         every = [bound for sides in bounds for side in sides for bound in side]
-        self._scale = lcm(*(one.most.denominator for one in every)) * (len(every) + 1)
+        self._scale = lcm(*(one.denominator for one in every)) * (len(every) + 1)
         self._places: dict[Quantity, int] = {_ZERO: 0}
         self._arcs = [
             tuple(tuple(self._arc(bound, number) for bound in side) for side in sides)
@@ -71,9 +76,9 @@ class Arithmetic:
     def _arc(self, bound: _DifferenceBound, number: int) -> Arc:
         first = self._places.setdefault(bound.first, len(self._places))
         second = self._places.setdefault(bound.second, len(self._places))
-        floor = bound.most.numerator // bound.most.denominator
-        tight = (floor - 1 if bound.strict and floor == bound.most else floor) * self._scale
-        length = int(bound.most * self._scale) - bound.strict
+        floor, rest = divmod(bound.numerator, bound.denominator)
+        tight = (floor - 1 if bound.strict and not rest else floor) * self._scale
+        length = bound.numerator * (self._scale // bound.denominator) - bound.strict
         if all(one is _ZERO or one.is_whole for one in (bound.first, bound.second)):
             length = tight
         return first, second, length, tight, number
@@ -81,9 +86,9 @@ class Arithmetic:
     def conflict(self, literals: Literals) -> list[Compares] | None:
         """Return some comparisons that cannot hold together, or None when all can."""
         arcs, splits = self._read(literals)
-        ring = self._shortest(arcs, whole=False)
-        if isinstance(ring, set):
-            return [self._comparisons[number] for number in sorted(ring)]
+        found = self._shortest(arcs, whole=False)
+        if isinstance(found, set):
+            return [self._comparisons[number] for number in sorted(found)]
         if not splits or self.solve(literals) is not None:
             return None
         core = dict(literals)
@@ -120,12 +125,16 @@ class Arithmetic:
         self, arcs: list[Arc], splits: Sequence[int], left: list[int], *, whole: bool
     ) -> Values | None:
         """Solve, with each of some sums other than zero: where one is zero, below it or above."""
-        values = self._shortest(arcs, whole=whole)
-        if not isinstance(values, dict):
+        distance = self._shortest(arcs, whole=whole)
+        if isinstance(distance, set):
             return None
-        zero = next((one for one in splits if self._is_zero(one, values)), None)
+        zero = next((one for one in splits if self._is_zero(one, distance)), None)
         if zero is None or not left[0]:
-            return values
+            return {
+                one: Fraction(distance[at] - distance[0], self._scale)
+                for one, at in self._places.items()
+                if at
+            }
         left[0] -= 1
         for arc in self._arcs[zero][1]:
             found = self._split([*arcs, arc], splits, left, whole=whole)
@@ -133,15 +142,16 @@ class Arithmetic:
                 return found
         return None
 
-    def _is_zero(self, number: int, values: Values) -> bool:
+    def _is_zero(self, number: int, distance: Sequence[int]) -> bool:
         total = self._comparisons[number].sum
         if not self._arcs[number][1]:
             return False
-        return not sum((values[one] * by for one, by in total.terms), Fraction(total.constant))
+        values = ((distance[self._places[one]] - distance[0], by) for one, by in total.terms)
+        return not sum((value * by for value, by in values), total.constant * self._scale)
 
-    def _shortest(self, arcs: Sequence[Arc], *, whole: bool) -> Values | set[int]:
+    def _shortest(self, arcs: Sequence[Arc], *, whole: bool) -> list[int] | set[int]:
         """
-        Return values by shortest paths from zero (Bellman and Ford).
+        Return each place's distance by shortest paths (Bellman and Ford).
 
         Where there is a ring of negative length, return the comparisons on it.
         """
@@ -159,13 +169,15 @@ class Arithmetic:
                     distance[second], before[second] = reached, at
                     changed = second
             if changed < 0:
-                zero = distance[0]
-                return {
-                    one: Fraction(distance[at] - zero, self._scale)
-                    for one, at in self._places.items()
-                    if at
-                }
+                return distance
         return _ring(arcs, before, changed)
+
+
+# Most formulas compare the same numbers: the times of a token.  It takes no steps to make one.
+@lru_cache(maxsize=256)
+def arithmetic_of(comparisons: tuple[Compares, ...]) -> Arithmetic:
+    """Return the arithmetic of some comparisons."""
+    return Arithmetic(comparisons)
 
 
 def _ring(arcs: Sequence[Arc], before: list[int], place: int) -> set[int]:
@@ -215,4 +227,5 @@ def _bound(total: Linear, *, strict: bool) -> _DifferenceBound | None:
             places = (other, one) if by > 0 else (one, other)
         case _:
             return None
-    return _DifferenceBound(*places, -Fraction(total.constant) / abs(Fraction(by)), strict)
+    most = -Fraction(total.constant) / abs(Fraction(by))
+    return _DifferenceBound(*places, most.numerator, most.denominator, strict)

@@ -22,7 +22,7 @@ from regauth.policytests.proofs.logic.atoms import (
 from regauth.policytests.proofs.logic.formulas import FALSE, TRUE, Formula
 from regauth.policytests.proofs.logic.universe import Universe
 
-from .arithmetic import Arithmetic
+from .arithmetic import Arithmetic, arithmetic_of
 from .components import components
 from .compound import Compounds, is_rest
 from .equalities import (
@@ -196,7 +196,7 @@ class Search:
                 return None
             if arithmetic is None:
                 short = _short_lists(theory.comparisons)
-                arithmetic = Arithmetic([*theory.comparisons, *self.wishes, *short])
+                arithmetic = arithmetic_of((*theory.comparisons, *self.wishes, *short))
             chosen = _chosen(theory, solver)
             clause = _clash(theory, solver, arithmetic) or different_texts(theory, solver, chosen)
             if clause is not None:

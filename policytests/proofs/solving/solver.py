@@ -31,6 +31,8 @@ class Solver:
         self._activity: list[float] = [0.0]
         self._open: list[tuple[float, int]] = []
         """Every variable that is open, and others, by activity; the most active one first."""
+        self._waiting: list[float] = [-1.0]
+        """By variable, the highest activity with which it stands in `_open`, or -1: it does not."""
         self._phase: list[int] = [-1]
         self._trail: list[int] = []
         self._limits: list[int] = []
@@ -47,6 +49,7 @@ class Solver:
         self._activity.append(0.0)
         self._phase.append(1 if likely else -1)
         number = len(self._values) - 1
+        self._waiting.append(0.0)
         heappush(self._open, (0.0, number))
         return number
 
@@ -111,43 +114,39 @@ class Solver:
 
     def _propagate(self) -> list[int] | None:
         """Follow clauses that have one literal left; return a clause that has none, or None."""
-        values = self._values
+        # A question spends most of its time in these two loops: they call nothing they need not.
+        values, trail, watches = self._values, self._trail, self._watches
         before = self._head
-        while self._head < len(self._trail):
-            literal = self._trail[self._head]
+        while self._head < len(trail):
+            literal = -trail[self._head]
             self._head += 1
-            index = self._index(literal)
-            watching = self._watches[index]
+            index = self._index(-literal)
+            watching = watches[index]
             kept: list[list[int]] = []
-            self._watches[index] = kept
+            watches[index] = kept
             for number, clause in enumerate(watching):
-                if clause[0] == -literal:
-                    clause[0], clause[1] = clause[1], clause[0]
+                if clause[0] == literal:
+                    clause[0], clause[1] = clause[1], literal
                 first = clause[0]
                 value = values[first] if first > 0 else -values[-first]
                 if value == 1:
                     kept.append(clause)
                     continue
-                if self._move(clause):
-                    continue
-                kept.append(clause)
-                if value == -1:
-                    kept.extend(watching[number + 1 :])
-                    return clause
-                self._assign(first, clause)
+                for at in range(2, len(clause)):
+                    other = clause[at]
+                    if (values[other] if other > 0 else -values[-other]) != -1:
+                        # It is not false: the clause watches it from here on.
+                        clause[1], clause[at] = other, literal
+                        watches[2 * other + 1 if other > 0 else -2 * other].append(clause)
+                        break
+                else:
+                    kept.append(clause)
+                    if value == -1:
+                        kept.extend(watching[number + 1 :])
+                        return clause
+                    self._assign(first, clause)
         self._steps.take(self._head - before)
         return None
-
-    def _move(self, clause: list[int]) -> bool:
-        """Watch another literal of a clause that is not false; tell whether there is one."""
-        values = self._values
-        for at in range(2, len(clause)):
-            other = clause[at]
-            if (values[other] if other > 0 else -values[-other]) != -1:
-                clause[1], clause[at] = other, clause[1]
-                self._watches[self._index(-other)].append(clause)
-                return True
-        return False
 
     def _backtrack(self, level: int) -> None:
         if len(self._limits) <= level:
@@ -156,7 +155,10 @@ class Solver:
         for literal in self._trail[start:]:
             variable = abs(literal)
             self._values[variable] = 0
-            heappush(self._open, (-self._activity[variable], variable))
+            # What stands there already is not added: most of what is taken back was never chosen.
+            if self._waiting[variable] < self._activity[variable]:
+                self._waiting[variable] = self._activity[variable]
+                heappush(self._open, (-self._activity[variable], variable))
         del self._trail[start:]
         del self._limits[level:]
         self._head = min(self._head, start)
@@ -198,12 +200,15 @@ class Solver:
             self._activity = [one / _LARGE for one in self._activity]
             self._bump /= _LARGE
             self._open = [(-one, number) for number, one in enumerate(self._activity) if number]
+            self._waiting = list(self._activity)
             heapify(self._open)
 
     def _choose(self) -> int:
         """Return the open variable that most conflicts were about, as it was last; 0 without."""
         while self._open:
-            _, variable = heappop(self._open)
+            activity, variable = heappop(self._open)
+            if -activity == self._waiting[variable]:
+                self._waiting[variable] = -1.0
             if not self._values[variable]:
                 return variable * self._phase[variable]
         return 0

@@ -6,9 +6,10 @@ how atoms follow from them.  Not here: choosing values (`search`), cells (`langu
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, TypeAlias
+
+from msgspec import Struct
 
 from regauth.policytests.proofs.languages.cells import Cell, cut
 from regauth.policytests.proofs.languages.language import ADDRESS, Language
@@ -41,8 +42,7 @@ _FEW: Final = 6
 MIN_SAMPLES: Final = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True, cache_hash=True):
     """One value that a holder can have: a kind, of texts a cell, of bools which."""
 
     kind: Kind
