@@ -62,20 +62,6 @@ def test_a_reference_policy_has_no_problem_at_all(name: str) -> None:
     assert () == compile_policy(files).problems
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_reference_suite_passes_with_every_hostile_token(
-    name: str, tmp_path: Path, keys: IssuerKeys
-) -> None:
-    loaded = load(tmp_path, name, keys)
-    bad = {
-        case.id: judgment.summary
-        for case in loaded.cases
-        if (judgment := case.judge(loaded.evaluation)).outcome is not CaseOutcome.PASSED
-    }
-    assert {} == bad
-    assert sum(isinstance(case, ForgeryCase) for case in loaded.cases) > 300
-
-
 def planted(name: str) -> Iterator[tuple[str, str]]:
     """Yield each mistake: what it is, and the policy's text with it."""
     text = (ROOT / "policy" / name / "policy.yaml").read_text()
@@ -177,7 +163,10 @@ def _other_tags(tags: list[str]) -> Iterator[tuple[str, list[str]]]:
 def test_every_planted_mistake_turns_a_suite_red(
     name: str, tmp_path: Path, keys: IssuerKeys
 ) -> None:
-    tables = _tables(load(tmp_path / "right", name, keys))
+    right = load(tmp_path / "right", name, keys)
+    # That all of them pass is seen by `policytest policytests/cases`, which `make test` runs.
+    assert sum(isinstance(case, ForgeryCase) for case in right.cases) > 300
+    tables = _tables(right)
     mistakes = list(planted(name))
     assert len(mistakes) > 40
     unseen = {

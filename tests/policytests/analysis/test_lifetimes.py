@@ -53,7 +53,8 @@ def test_a_wrong_lifetime_is_an_error(house: Repository) -> None:
 
 
 def test_a_suite_that_does_not_ask_for_the_lifetime_leaves_a_mutant(house: Repository) -> None:
-    shortened(house)
+    policy = shortened(house).root / "policy" / "policy.yaml"
+    policy.write_text(policy.read_text().partition("  - name: broken\n")[0])
     for more, left in (("", 1), (REQUEST.replace("LIFETIME", "2m"), 0)):
         loaded = house.load(GRID + more)
         compilation = loaded.compiled.compilation

@@ -3,10 +3,11 @@
 import pytest
 
 from regauth.policytests.analysis import equivalence
-from regauth.policytests.analysis.mutants import mutants
+from regauth.policytests.analysis.mutants import Mutant, mutants
 from regauth.policytests.analysis.mutation import Mutation, mutate
 from regauth.policytests.analysis.places import Places
 from regauth.policytests.execution.run import Loaded
+from regauth.policytests.tokens.issuing import IssuerKeys
 from tests.policytests.conftest import TOKENS, Repository
 
 WEAK = """
@@ -60,7 +61,9 @@ MANY = (
 )
 
 
-def tried(house: Repository, text: str, tokens: str = TOKENS) -> tuple[Loaded, Mutation]:
+def tried(
+    house: Repository, text: str, tokens: str = TOKENS, most: int | None = None
+) -> tuple[Loaded, Mutation]:
     """Return what came of the mutants of a suite whose cases all pass."""
     loaded = house.load(text, tokens)
     outcomes = {case.id: case.judge(loaded.evaluation) for case in loaded.cases}
@@ -69,11 +72,24 @@ def tried(house: Repository, text: str, tokens: str = TOKENS) -> tuple[Loaded, M
     assert compilation.policy is not None
     places = Places.of(compilation.sources)
     passed = [(loaded, case) for case in loaded.cases]
-    return loaded, mutate(compilation.policy, "policy", places, passed)
+    return loaded, mutate(compilation.policy, "policy", places, passed, most)
 
 
-def test_a_weak_suite_leaves_survivors_with_a_witness(house: Repository) -> None:
-    _, mutation = tried(house, WEAK)
+@pytest.fixture(scope="module")
+def weak(
+    tmp_path_factory: pytest.TempPathFactory, issuer_keys: IssuerKeys
+) -> tuple[list[Mutant], Mutation]:
+    """All mutants of the usual policy, and what came of them by a weak suite."""
+    loaded, mutation = tried(Repository(tmp_path_factory.mktemp("weak"), issuer_keys), WEAK)
+    compilation = loaded.compiled.compilation
+    assert compilation.policy is not None
+    return list(mutants(compilation.policy, Places.of(compilation.sources))), mutation
+
+
+def test_a_weak_suite_leaves_survivors_with_a_witness(
+    weak: tuple[list[Mutant], Mutation],
+) -> None:
+    _, mutation = weak
     survivors = {(one.mutant.operator, one.mutant.owner): one for one in mutation.survivors}
     dropped = survivors["always-true", "our-organisation"]
     assert ("policy/policy.yaml", 11) == (
@@ -92,17 +108,19 @@ def test_a_strong_suite_notices_every_mutant(house: Repository) -> None:
     assert len(mutation.killed) > 3 * len(mutation.equivalent)
 
 
-def test_a_survivors_witness_kills_it(house: Repository) -> None:
-    loaded, mutation = tried(house, WEAK)
+def test_a_survivors_witness_kills_it(
+    house: Repository, weak: tuple[list[Mutant], Mutation]
+) -> None:
+    every, mutation = weak
     survivor = next(one for one in mutation.survivors if one.mutant.operator == "widen-to-prefix")
     witness = survivor.witness
     repository, action = witness.access.split(":")[1:]
     tokens = f"{TOKENS}  w: {{from: {witness.token}, {witness.variation}}}\n"
     columns = " ".join("A" if name == "pull" else "." for name in ("pull", action))
     row = f"      w  {repository}  {columns}\n"
-    _, better = tried(house, WEAK.replace("push", action) + row, tokens)
-    assert survivor.mutant.diff() not in [one.mutant.diff() for one in better.survivors]
-    del loaded
+    number = [one.diff() for one in every].index(survivor.mutant.diff()) + 1
+    _, better = tried(house, WEAK.replace("push", action) + row, tokens, most=number)
+    assert survivor.mutant.diff() in [one.diff() for one in better.killed]
 
 
 def test_a_mutant_that_changes_nothing_is_left_out_of_the_score(house: Repository) -> None:
@@ -149,11 +167,10 @@ def test_what_is_not_proved_is_undecided_and_not_equivalent(
     assert mutation.equivalent == []
 
 
-def test_every_mutant_differs_from_its_policy_and_from_the_others(house: Repository) -> None:
-    loaded, _ = tried(house, WEAK)
-    compilation = loaded.compiled.compilation
-    assert compilation.policy is not None
-    made = list(mutants(compilation.policy, Places.of(compilation.sources)))
+def test_every_mutant_differs_from_its_policy_and_from_the_others(
+    weak: tuple[list[Mutant], Mutation],
+) -> None:
+    made, _ = weak
     seen = {(one.operator, one.owner, one.before, one.after, str(one.location)) for one in made}
     assert len(made) == len(seen)
     assert all(one.before != one.after for one in made)

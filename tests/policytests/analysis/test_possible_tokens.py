@@ -98,7 +98,7 @@ at: 2026-11-01T12:00:00Z
 tokens:
   main: {{profile: {name}, claims: {{aud: us}}}}
 """
-    rows = "".join(f"      main a{at} E\n" for at in range(len(asked)))
+    rows = "".join(f"      main a{at} A\n" for at in range(len(asked)))
     house.suite(f"tests:\n  - name: grid\n    grid: |\n      token repository pull\n{rows}", head)
     said = run(house.root, "--mutate").stdout
     proposals = sorted(

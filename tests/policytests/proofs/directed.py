@@ -9,6 +9,7 @@ import json
 import random
 from collections.abc import Callable
 from fractions import Fraction
+from functools import cache
 from itertools import product
 
 from regauth.engine.cel import Program
@@ -201,15 +202,31 @@ def slots_for(claims: dict[str, object]) -> dict[tuple[object, ...], int]:
     return found
 
 
-def formula_outcome(program: Program, claims: dict[str, object], schema_of: Policy) -> str | None:
+class OutcomeFormulas:
+    """The prover's formulas of a condition; tokens whose lists are as long have the same."""
+
+    def __init__(self, program: Program, schema_of: Policy) -> None:
+        self._program = program
+        self._universe = Universe(schema_of.providers["o"].claims, anything=True)
+        self._known: dict[object, tuple[Outcome, Callable[[Formula], Formula]]] = {}
+
+    def of(self, claims: dict[str, object]) -> tuple[Outcome, Callable[[Formula], Formula]]:
+        """Return the outcome, and what expands its formulas."""
+        slots = slots_for(claims)
+        key = frozenset(slots.items())
+        if key not in self._known:
+            name = Variable((Unclaimed("$name"),))
+            scope = ScopeTerms("repository", "", name, "pull", atoms.EMPTY_TEXT)
+            evaluator = Evaluator(self._universe, Context("o", "r", scope), Lists(slots))
+            outcome = evaluator.condition(evaluator.program(self._program))
+            self._known[key] = outcome, cache(Expansion().expand)
+        return self._known[key]
+
+
+def formula_outcome(made: OutcomeFormulas, claims: dict[str, object]) -> str | None:
     """Return the outcome by the prover's formulas, or None where something opaque matters."""
-    universe = Universe(schema_of.providers["o"].claims, anything=True)
-    scope = ScopeTerms("repository", "", Variable((Unclaimed("$name"),)), "pull", atoms.EMPTY_TEXT)
-    lists = Lists(slots_for(claims))
-    evaluator = Evaluator(universe, Context("o", "r", scope), lists)
-    found: Outcome = evaluator.condition(evaluator.program(program))
+    found, expand = made.of(claims)
     valuation = Valuation(claims)
-    expansion = Expansion()
     said = []
     for name, formula in (("true", found.true), ("false", found.false)):
         try:
@@ -218,7 +235,7 @@ def formula_outcome(program: Program, claims: dict[str, object], schema_of: Poli
             return None
         try:
             # What the solver sees says the same, but for what it does not know of other texts.
-            if valuation.holds(expansion.expand(formula)) != exact:
+            if valuation.holds(expand(formula)) != exact:
                 return f"{name}, otherwise after expansion"
         except Undecidable:
             pass
@@ -245,11 +262,11 @@ def check_condition(text: str, tokens: list[dict[str, object]]) -> int:
     program = compiled_condition(text)
     if program is None:
         return 0
-    decided = 0
+    decided, made = 0, OutcomeFormulas(program, any_policy())
     for claims in tokens:
         audience = claims["aud"]
         normal = {**claims, "aud": audience if isinstance(audience, list) else [audience]}
-        found = formula_outcome(program, normal, any_policy())
+        found = formula_outcome(made, normal)
         if found is not None:
             decided += 1
             wanted = engine_outcome(program, normal)

@@ -1082,8 +1082,9 @@ DIRECTED = {
     *(f"condition:{text}" for text in CONDITIONS),
     *(f"{kind}:{name}" for name in GAINS for kind in ("pair", "schema pair")),
     *(f"kept:{name}" for name in CHECKS),
+    *("clients", "solutions"),
 }
-"""Checks that `test_directed` runs on the prover as it is."""
+"""Checks that `test_directed`, `test_client` and `test_solving` run on the prover as it is."""
 
 
 @pytest.mark.parametrize("by", sorted({by for *_, by in BUGS.values()} - DIRECTED))
