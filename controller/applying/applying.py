@@ -238,6 +238,7 @@ class Applier:
         namespace = change.key.namespace
         try:
             path = path_of("v1", SECRETS, namespace, change.secret)
+            # By its UID, so that another Secret that has come under the name stays.
             left = self._cluster.delete(path, change.uid)
         except ApiError as error:
             if error.status not in (NOT_FOUND, CONFLICT):

@@ -107,6 +107,8 @@ class Elector:
         self._renewed = None
         held = self._cluster.urgent(self._path(self._election.name))
         if (held.get("spec") or {}).get("holderIdentity") == self._identity:
+            # One second: the API server takes no shorter one (k8s.io/kubernetes,
+            # `ValidateLeaseSpec`).
             body = {
                 **held,
                 "spec": {**held["spec"], "holderIdentity": "", "leaseDurationSeconds": 1},
@@ -126,6 +128,7 @@ class Elector:
             self._renewed = None  # another process was faster
             return False
         self._seen = _Seen(answer["metadata"]["resourceVersion"], begun)
+        # From before the request: others count from when they see the new Lease, which is later.
         self._renewed = begun
         return True
 
@@ -143,6 +146,8 @@ class Elector:
         }
         meta: Object = {"name": self._election.name, "namespace": self._election.namespace}
         if held:
+            # Of several processes that have read the same Lease, one is written and the others get
+            # 409.
             meta["resourceVersion"] = held["metadata"]["resourceVersion"]
         return {"apiVersion": _VERSION, "kind": "Lease", "metadata": meta, "spec": spec}
 

@@ -124,6 +124,7 @@ class StateBook:
             "data": texts,
         }
         path = path_of("v1", CONFIG_MAPS, namespace, self._name)
+        # `force`: what a tenant has changed must not keep the state from being written.
         self._cluster.apply(path, body, MANAGER, force=True)
         with self._lock:
             left = self._unwritten.get(namespace, set()) - waiting

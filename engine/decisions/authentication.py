@@ -110,6 +110,7 @@ def _authenticate(
     left = request_budget()
     variables = _variables(provider, normal, service, now)
     variables[STEPS] = left
+    # The subject comes before the rules, so that a refusal by a rule says whose login it was.
     identity = identify(provider, variables)
     if left[0] < 0:
         return refusal(Reason.TOO_COSTLY, "the subject took its steps", provider=provider.name)
@@ -220,6 +221,8 @@ def _audiences(claims: Mapping[str, object]) -> list[str]:
     if isinstance(audience, str):
         return [audience]
     listed: list[object] = audience if isinstance(audience, list) else [audience]
+    # `aud` has strings alone (RFC 7519, section 4.1.3).  Of a list with anything else, two readers
+    # could keep different parts, so none of it counts.
     texts = [one for one in listed if isinstance(one, str)]
     return texts if len(texts) == len(listed) else []
 
@@ -241,12 +244,15 @@ def _expiry(provider: Provider, claims: Claims, now: datetime) -> Reason | None:
     """RFC 7519, section 4.1.4; a token that never expires is refused."""
     if "exp" not in claims:
         return Reason.EXPIRED
+    # `<`: at the moment of `exp` itself a token has expired.
     good = now.timestamp() - provider.clock_skew.total_seconds() < _number(claims["exp"])
     return None if good else Reason.EXPIRED
 
 
 def _not_before(provider: Provider, claims: Claims, now: datetime) -> Reason | None:
     """RFC 7519, sections 4.1.5 and 4.1.6."""
+    # The standard asks this of `nbf` alone.  But a token from the future would also stay younger
+    # than `maxTokenAge` for longer than it should.
     latest = now.timestamp() + provider.clock_skew.total_seconds()
     for name in ("nbf", "iat"):
         if name in claims and _number(claims[name]) > latest:
@@ -289,7 +295,11 @@ CHECKS: Final = (
     Check("not-before", _not_before, _describe_claim("nbf", "iat")),
     Check("age", _age, _describe_age),
 )
-"""The checks of every token, in this order; the first that refuses ends the login."""
+"""
+The checks of every token, in this order; the first that refuses ends the login.
+
+`times` comes before the checks that calculate with times: they get numbers that are no others.
+"""
 
 
 _LATEST: Final = 253_402_300_800  # the year 10000, where datetime and CEL end
@@ -300,6 +310,7 @@ _NUMBERS: Final = (int, float)
 
 def _is_time(value: object) -> bool:
     """Tell whether a value is a NumericDate (RFC 7519, section 2) of the years 1970 to 9999."""
+    # `type`, because a bool is an int to Python: `exp: true` would be a moment of 1970.
     kind = type(value)
     return (kind is int or kind is float) and 0 <= value < _LATEST  # type: ignore[operator]  # mypy does not narrow by `kind`
 

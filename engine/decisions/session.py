@@ -55,9 +55,11 @@ def _resume(policy: Policy, begun: Begun, service: str, now: datetime) -> Authen
     if provider is None or provider.max_session is None:
         detail = f"the policy gives {begun.provider!r} no refresh tokens"
         return refusal(Reason.UNKNOWN_SESSION, detail)
+    # A refresh token that leaks from the clients of one registry must not open another one.
     if service != begun.service:
         detail = f"it is good for the service {begun.service!r}, not for {service!r}"
         return refusal(Reason.UNKNOWN_SESSION, detail, provider=provider.name)
+    # Servers share sessions, and the clock of the one that began it may be ahead of this one's.
     if not -provider.clock_skew <= now - begun.at < provider.max_session:
         detail = f"it began at {begun.at.isoformat()} and may last {provider.max_session}"
         return refusal(Reason.UNKNOWN_SESSION, detail, provider=provider.name)

@@ -52,6 +52,10 @@ others are taken for verified, and `tests/house` holds who may call which.
 """
 
 _TYPES: Final = ("jwt", "jose", "at+jwt")
+"""
+The `typ` of headers, in lower case (RFC 7519, section 5.1; RFC 7515, section 4.1.9; RFC 9068,
+section 2.1).  A token of another type was made for another purpose (RFC 8725, section 3.11).
+"""
 _MEDIA: Final = "application/"
 _verifiers: Final = {name: get_default_algorithms()[name] for name in ALGORITHMS}
 # RFC 7518, section 3.3.

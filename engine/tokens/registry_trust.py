@@ -54,6 +54,10 @@ _KNOWN_CRITICAL: Final = (
     x509.ExtendedKeyUsage,
     x509.SubjectAlternativeName,
 )
+"""
+Critical extensions that are understood.  A certificate with another one must be refused, because
+what it forbids is not known (RFC 5280, section 4.2).
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,8 @@ class RegistryToken:
 
     def allows(self, access: Access) -> bool:
         """Tell whether the token gives an access; `*` among its actions is every action."""
+        # Without a class: registries leave the class of a token's `access` out of account
+        # (distribution registry/auth/token/accesscontroller.go, `newAccessSet`).
         resource = Resource(access.resource.type, access.resource.name)
         actions = self.access.get(resource, frozenset())
         return access.action in actions or "*" in actions

@@ -52,6 +52,8 @@ class EarlyErrorTask(ErrorTask):
             ("Content-Type", "application/json"),
             ("X-Request-Id", request_id),
         ]
+        # After a fault nobody knows where the request ends, so what follows must not be read as
+        # another one (RFC 9112, section 6.3).
         self.set_close_on_finish()
         written = body.encode()
         self.content_length = len(written)

@@ -84,6 +84,7 @@ def _bind(address: Address) -> list[socket.socket]:
     bound = []
     for family, _, _, _, where in dict.fromkeys(found):
         listener = socket.socket(family, socket.SOCK_STREAM)
+        # A server that is started again gets its port while the old connections are still ending.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             # IPv4 has a socket of its own.  Otherwise its clients would come as IPv4-mapped
@@ -95,6 +96,7 @@ def _bind(address: Address) -> list[socket.socket]:
             listener.close()
             raise
         listener.listen(BACKLOG)
+        # Workers share the socket: another one may take a connection before this one accepts it.
         listener.settimeout(0)
         bound.append(listener)
     return bound

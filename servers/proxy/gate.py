@@ -1,7 +1,7 @@
 """
 The decision about one request to a registry: let it through, or refuse it with an answer.
 
-What lives here: what is asked (`registry_routes`) against what the token gives, and challenges and
+What lives here: what is asked (`protocol.routes`) against what the token gives, and challenges and
 errors in the form of Distribution (docs/spec/api.md; docs/spec/auth/token.md).  Not here: moving
 bytes (`forwarding`), and reading the request (`protocol.reading`).
 

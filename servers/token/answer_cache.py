@@ -69,6 +69,7 @@ class CacheQuestion(Struct, frozen=True):
 
         The client is a part of it: an answer may depend on its address.
         """
+        # No header field has a line end, so two requests never join to one text.
         parts = f"{client or ''} {method} {authorization or ''}\n".encode("utf-8", "surrogatepass")
         return hashlib.sha256(parts + text).digest()
 

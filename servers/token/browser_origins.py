@@ -35,6 +35,8 @@ class BrowserOrigins:
         origin = request.get_header("Origin")
         if origin not in self._allowed:
             return False
+        # The origin and never `*`, which browsers refuse for requests with credentials (Fetch
+        # Standard, "CORS protocol and credentials").
         response.set_header("Access-Control-Allow-Origin", origin)
         response.set_header("Access-Control-Allow-Credentials", "true")
         response.set_header("Access-Control-Expose-Headers", "X-Request-Id, Retry-After")

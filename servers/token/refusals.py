@@ -108,6 +108,7 @@ class Refusals:
     def begin(self, request: falcon.Request, response: falcon.Response) -> RequestInfo:
         """Set what every answer has, and return whose request it is."""
         info = request_info(request.env)
+        # No cache may keep a token (RFC 6749, section 5.1).
         response.set_header("Cache-Control", "no-store")
         response.set_header("X-Request-Id", info.request_id)
         self.origins.answer(request, response)
@@ -139,6 +140,7 @@ class Refusals:
             case UnsupportedGrantError():
                 status, reason = HTTPStatus.NOT_FOUND, "unsupported-grant"
             case BadCredentialsError():
+                # It counts like a login that fails, so that no form of guessing is free.
                 self._limits.failures.take(client_of(info.client))
                 status, reason = HTTPStatus.UNAUTHORIZED, "malformed-credentials"
             case TooManyRequestsError():
@@ -179,7 +181,7 @@ class Refusals:
         message = refusal.message
         if self._style.verbose and refusal.detail:
             message = f"{message}: {refusal.detail}"
-        if refusal.upstream:
+        if refusal.upstream:  # the provider failed, so the client's failures do not count it
             response.set_header("Retry-After", str(RETRY_AFTER))
             status = HTTPStatus.SERVICE_UNAVAILABLE
         else:
@@ -212,5 +214,5 @@ class Refusals:
         reason, message = said
         response.status = status
         response.text = error_body(status, message, reason, request_id=info.request_id)
-        if status == HTTPStatus.UNAUTHORIZED:
+        if status == HTTPStatus.UNAUTHORIZED:  # which needs a challenge (RFC 9110, section 15.5.2)
             response.set_header("WWW-Authenticate", self._challenge)

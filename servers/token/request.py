@@ -223,6 +223,8 @@ def _secret(parameters: Parameters, name: str) -> str:
     value = parameters.get(name, "")
     if isinstance(value, str):
         return value
+    # A parameter must not be there twice (RFC 6749, section 3.1): of two values, a proxy that logs
+    # or limits could read the one and this server the other.  Equal ones leave no choice.
     values = set(value)
     if len(values) > 1:
         raise BadRequestError(f"the parameter `{name}` is given twice, with different values")
@@ -249,11 +251,14 @@ def read_basic(authorization: str | None) -> Credentials | None:
             "the Authorization header must be Basic: a provider's name and a JWT"
         )
     try:
+        # `validate`: without it Python skips characters outside the alphabet, and one login has
+        # many texts.
         text = base64.b64decode(encoded.strip(), validate=True).decode()
     except (binascii.Error, ValueError):
         raise BadCredentialsError(
             "the Authorization header is not Basic credentials in base64"
         ) from None
+    # The first colon ends the user name, which cannot have one (RFC 7617, section 2).
     username, colon, password = text.partition(":")
     if not colon:
         raise BadCredentialsError(

@@ -242,6 +242,8 @@ class TokenService:
         keys: KeySet | None,
         now: datetime,
     ) -> Issued:
+        # Nobody can guess it, and no two tokens have the same (RFC 7519, section 4.1.7): an audit
+        # finds the decision by it.
         jti = secrets.token_hex(16)
         shown = decision.deferred or (self._filter_catalog and _lists(decision))
         lifetime = self.lifetime
