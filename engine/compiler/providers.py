@@ -163,7 +163,7 @@ class Providers:
             self.problems.error(
                 node.location,
                 "bad-url",
-                f"{what} uses http, so anybody on the way can replace the keys",
+                f"{what} uses http, so anybody in the network between can replace the keys",
                 "use https; `allowHttp: true` in `keys` accepts the danger",
             )
             return False

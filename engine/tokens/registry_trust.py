@@ -94,8 +94,8 @@ class RegistryToken:
 
     def allows(self, access: Access) -> bool:
         """Tell whether the token gives an access; `*` among its actions is every action."""
-        # Without a class: registries leave the class of a token's `access` out of account
-        # (distribution registry/auth/token/accesscontroller.go, `newAccessSet`).
+        # Without a class, because registries ignore the class in a token's `access` (distribution
+        # registry/auth/token/accesscontroller.go, `newAccessSet`).
         resource = Resource(access.resource.type, access.resource.name)
         actions = self.access.get(resource, frozenset())
         return access.action in actions or "*" in actions

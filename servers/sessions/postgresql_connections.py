@@ -286,8 +286,9 @@ def _check(settings: PostgresqlSettings) -> None:
     said = given.get("sslmode") or given.get("service") or os.environ.get("PGSSLMODE")
     if elsewhere and not said:
         raise StoreSettingsError(
-            f"{where} names another machine and no `sslmode`: whoever is on the way could answer"
-            " for the database and log in as anybody; add `sslmode=verify-full` and `sslrootcert`"
+            f"{where} names another machine and no `sslmode`: anybody in the network between"
+            " could answer for the database and log in as anybody; add `sslmode=verify-full` and"
+            " `sslrootcert`"
         )
 
 

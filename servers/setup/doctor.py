@@ -197,7 +197,7 @@ def _realm_address(challenge: Challenge, base: str) -> Iterator[CheckResult]:
     if registry.scheme == "https" and realm.scheme == "http":
         yield wrong(
             "the registry speaks TLS, but sends clients to a realm without: "
-            "whoever is on the way reads their logins",
+            "anybody in the network between can read their logins",
             f"serve the token endpoint by TLS and make the registry's `auth.token.realm` "
             f"{quoted(challenge.realm.replace('http://', 'https://', 1))}",
         )

@@ -51,7 +51,7 @@ def policy_rows() -> Iterator[Row]:
         "definition with a CEL word",
         policy(definitions={"in": "true"}),
         "$.definitions",
-        "CEL keeps",
+        "reserved word of CEL",
     )
     yield (
         "definition of a bool",
@@ -91,8 +91,8 @@ def policy_rows() -> Iterator[Row]:
         "$.grants[0]",
         "`repositories` is missing",
     )
-    yield "for nothing", policy(grants=[{"name": "a"}]), "$.grants[0]", "what this is for"
-    yield "denial for nothing", policy(denials=[{"name": "a"}]), "$.denials[0]", "what this is for"
+    yield "for nothing", policy(grants=[{"name": "a"}]), "$.grants[0]", "what it is for"
+    yield "denial for nothing", policy(denials=[{"name": "a"}]), "$.denials[0]", "what it is for"
     yield (
         "catalog and repositories",
         policy(grants=[with_(without(GRANT, "actions"), catalog=True)]),

@@ -232,15 +232,15 @@ def test_a_decision_log_of_a_dash_is_standard_output() -> None:
         ),
         (
             "refreshTokens: {postgresql: dbname=d password = x}",
-            "4:29: error: a password does not belong into this file",
+            "4:29: error: a password does not belong in this file",
         ),
         (
             'refreshTokens: {postgresql: "postgresql://u:secret@localhost/d"}',
-            "4:29: error: a password does not belong into this file",
+            "4:29: error: a password does not belong in this file",
         ),
         (
             'refreshTokens: {postgresql: "postgresql://u@localhost/d?password=x"}',
-            "4:29: error: a password does not belong into this file",
+            "4:29: error: a password does not belong in this file",
         ),
     ],
 )

@@ -203,7 +203,7 @@ WRONG = [
     (LEAST + "upstream: {url: https://u:p@x}\n", "not an http or https address"),
     (LEAST + "upstream: {url: https://x, credentials: {}}\n", "exactly one of"),
     (LEAST + "upstream: {url: https://x, credentials: {helper: ../x}}\n", "a helper's name"),
-    (LEAST + "upstream: {url: https://x, readTimeout: 0s}\n", "longer than nothing"),
+    (LEAST + "upstream: {url: https://x, readTimeout: 0s}\n", "above 0"),
     (LEAST + "listen: 127.0.0.1:70000\n", "70000 is not a port; the highest is 65535"),
     (LEAST + "trustedProxies: [10.0.0.0/99]\n", "10.0.0.0/99"),
     (LEAST + "maxBodySize: 1TB\n", "whole number of MiB or GiB"),

@@ -189,7 +189,7 @@ def test_a_server_that_keeps_what_no_policy_allows_says_so(
     [
         ("{file: none/sessions.db}", "whose folder is not there"),
         ("{postgresql: host=db.example.com}", "no `sslmode`"),
-        ("{postgresql: host=localhost password=x}", "a password does not belong into this file"),
+        ("{postgresql: host=localhost password=x}", "a password does not belong in this file"),
         ("{maxSession: 8h}", "unknown key `maxSession`"),
     ],
 )
