@@ -20,6 +20,8 @@ from tests.servers.proxy.test_signals import OWN_PROCESS as PROXY
 HALF = b"GET /v2/ HTTP/1.1\r\nHost: x\r\nX-Half: "
 TLS = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 100
 ROUNDS = 20
+MEASURED = 4
+"""How often processor time is measured at most: beside other programs one measurement may be high."""
 MAX_LINE = 1000
 
 if sys.platform != "linux":
@@ -178,24 +180,34 @@ def test_s9_odd_beginnings_cost_the_controller_little_processor_time_and_log(
 
 
 def _bear_odd_beginnings(subject: Subject) -> None:
-    """They stay open while others' requests are refused, and are compared with such requests."""
-    count = ROUNDS * len(BEGINNINGS)
-    subject.refuse(count, 1, "warm")
+    """They cost no more than three such requests that are refused, in the best of some measurements."""
+    subject.refuse(ROUNDS * len(BEGINNINGS), 1, "warm")
+    measured: list[tuple[int, int]] = []
+    while len(measured) < MEASURED:
+        measured.append(_beside_and_usual(subject, len(measured)))
+        if any(beside - usual <= 3 * usual for beside, usual in measured):
+            return
+    pytest.fail(f"nanoseconds with odd beginnings and without: {measured}")
+
+
+def _beside_and_usual(subject: Subject, number: int) -> tuple[int, int]:
+    """Measure refused requests beside odd beginnings that stay open, and without them."""
+    count, network = ROUNDS * len(BEGINNINGS), 10 * number
     began, logged = subject.processor(), subject.logged()
-    subject.refuse(count, 2, "usual")
+    subject.refuse(count, network + 2, f"usual-{number}")
     usual, usual_log = subject.processor() - began, subject.logged() - logged
 
     began, logged, sent = subject.processor(), subject.logged(), 0
     with ExitStack() as stack:
-        for number in range(ROUNDS):
-            client = f"127.3.0.{1 + number}"
+        for one in range(ROUNDS):
+            client = f"127.{network + 3}.0.{1 + one}"
             for beginning in BEGINNINGS:
                 sent += beginning.send(stack.enter_context(subject.connect(client)))
-        subject.refuse(count, 4, "beside")
+        subject.refuse(count, network + 4, f"beside-{number}")
         beside, beside_log = subject.processor() - began, subject.logged() - logged
 
     assert beside_log - usual_log <= 2 * sent + MAX_LINE * len(BEGINNINGS)
-    assert beside - usual <= 3 * usual
+    return beside, usual
 
 
 def test_s7_no_descriptor_left_costs_little_and_ends_by_itself(
