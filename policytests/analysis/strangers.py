@@ -55,8 +55,10 @@ def _pinned(claim: Claim, value: str) -> str:
 
 def _is_outermost(claim: Claim, schema: ClaimSchema) -> bool:
     """Tell whether a claim says who the customer is, and not what of theirs it is about."""
+    if claim.name == "sub" and any(claim.path in dict(one.then) for one in schema.relations):
+        return False  # it is made of other claims, which say it themselves
     named = [one for one in schema.claims.values() if claim.name in (one.name, one.twin)]
-    return claim.name != "sub" and not any(one.within for one in named)
+    return not any(one.within for one in named)
 
 
 def _fresh(claim: Claim) -> Iterator[str]:

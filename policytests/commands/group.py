@@ -274,17 +274,19 @@ def diff(base: str | None, head: str | None, **options: object) -> None:
 @main.command(epilog=_example("init"))
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
 @click.option(
+    "--issuer",
     "--profile",
-    type=click.Choice(["github-actions", "kubernetes"]),
+    "issuer",
+    metavar="NAME",
     default="github-actions",
     show_default=True,
-    help="Whose tokens the policy is about.",
+    help="Whose tokens the policy is about: a known issuer, as in a provider's `claims`.",
 )
-def init(folder: Path, profile: str) -> None:
+def init(folder: Path, issuer: str) -> None:
     """Write a policy, a suite for it and a CI job to begin with."""
     from .init import initialise
 
-    raise SystemExit(initialise(folder, profile))
+    raise SystemExit(initialise(folder, issuer))
 
 
 @main.command(epilog=_example("schema"))

@@ -99,7 +99,7 @@ EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
         "policytest tighten decisions.jsonl > tighter.patch",
         "policytest tighten server-*.jsonl --since 90d --names 0 --write",
     ),
-    "init": ("policytest init", "policytest init --profile kubernetes cluster/"),
+    "init": ("policytest init", "policytest init --issuer gitlab-ci"),
     "schema": ("policytest schema", "policytest schema suite -o suite.schema.json"),
     "migrate": (
         "policytest migrate config.yaml --service registry.example.com \\",

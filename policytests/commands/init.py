@@ -2,7 +2,7 @@
 `policytest init` and `policytest schema`.
 
 What lives here: writing a starter, and the published schemas.  Not here: the texts of the starter
-(`templates`) and the schemas (`regauth.schemas`).
+(`commands.starters`) and the schemas (`regauth.schemas`).
 """
 
 import contextlib
@@ -15,41 +15,41 @@ from regauth import schemas
 from regauth.engine.source.nearest import did_you_mean
 from regauth.policytests.exit_codes import USAGE
 
-from .templates import STARTERS, in_folder
+from .starters.texts import in_folder, starter
 
 _NEXT: Final = """
 Now:
   policytest                    all is green
-  remove `&& claims.ref == "refs/heads/main"`, or an action, from policy/policy.yaml
+  remove {part} from policy/policy.yaml
   policytest                    red: which case, which grant, and the value of each claim
   policytest --mutate           would every such mistake be noticed?
-  write in .github/workflows/policy.yml who OWNER is
+  {ci}
 """
-_NEXT_KUBERNETES: Final = _NEXT.replace(
-    '`&& claims.ref == "refs/heads/main"`, or an action,', "the line `when: ...`"
-)
+_PARTS: Final = {
+    "github-actions": '`&& claims.ref == "refs/heads/main"`, or an action,',
+    "kubernetes": "the line `when: ...`",
+}
+_PART: Final = "an action, or the condition of `push-app`,"
+_WORKFLOW_CI: Final = "write in .github/workflows/policy.yml who OWNER is"
+_OTHER_CI: Final = """run in your CI:
+    policytest check --prove policy
+    policytest --cov-fail-under 100 --min-mutation-score 100"""
 
 
-def initialise(folder: Path, profile: str) -> int:
-    """Write a starter; files that are there stay as they are, and are an error."""
-    top = _repository(folder)
-    below = Path(os.path.relpath(folder.resolve(), top.resolve()))
-    starter: dict[Path, str] = {}
-    for name, text in STARTERS[profile].items():
-        if name.startswith(".github/"):
-            # GitHub reads workflows at the top of a repository alone.
-            own = "" if below == Path() else f"-{'-'.join(below.parts)}"
-            place = top / name.replace("policy.yml", f"policy{own}.yml")
-            starter[place] = in_folder(text, below.as_posix())
-        else:
-            starter[folder / name] = text
-    there = [str(place) for place in starter if place.exists() or place.is_symlink()]
+def initialise(folder: Path, issuer: str) -> int:
+    """Write a starter for an issuer; files that are there stay as they are, and are an error."""
+    if issuer not in schemas.claims_names():
+        hint = did_you_mean(issuer, schemas.claims_names())
+        sys.stderr.write(f"policytest: no issuer is known as {issuer!r}; {hint}\n")
+        return USAGE
+    files = _files(folder, issuer)
+    there = [str(place) for place in files if place.exists() or place.is_symlink()]
     if there:
         sys.stderr.write(f"policytest: there already: {', '.join(there)}; nothing was written\n")
         return USAGE
     made: list[Path] = []
     try:
-        for place, text in starter.items():
+        for place, text in files.items():
             _make_folder(place.parent, made)
             with place.open("x", encoding="utf-8") as file:
                 made.append(place)
@@ -60,10 +60,27 @@ def initialise(folder: Path, profile: str) -> int:
                 one.rmdir() if one.is_dir() else one.unlink()
         sys.stderr.write(f"policytest: {folder} cannot be written: {error.strerror}\n")
         return USAGE
-    for place in starter:
+    for place in files:
         sys.stdout.write(f"wrote {place}\n")
-    sys.stdout.write(_NEXT_KUBERNETES if profile == "kubernetes" else _NEXT)
+    ci = _WORKFLOW_CI if any(place.suffix == ".yml" for place in files) else _OTHER_CI
+    sys.stdout.write(_NEXT.format(part=_PARTS.get(issuer, _PART), ci=ci))
     return 0
+
+
+def _files(folder: Path, issuer: str) -> dict[Path, str]:
+    """Return the starter's files by where they are written."""
+    top = _repository(folder)
+    below = Path(os.path.relpath(folder.resolve(), top.resolve()))
+    files: dict[Path, str] = {}
+    for name, text in starter(issuer).items():
+        if name.startswith(".github/"):
+            # GitHub reads workflows at the top of a repository alone.
+            own = "" if below == Path() else f"-{'-'.join(below.parts)}"
+            place = top / name.replace("policy.yml", f"policy{own}.yml")
+            files[place] = in_folder(text, below.as_posix())
+        else:
+            files[folder / name] = text
+    return files
 
 
 def _repository(folder: Path) -> Path:

@@ -215,6 +215,33 @@ def test_what_strangers_get_is_found(when: str, rule: str, *, is_open: bool) -> 
     assert ["open-to-everybody"] * is_open == listed
 
 
+GOOGLE = """version: 1
+services: [registry.example.com]
+providers:
+  google:
+    issuer: https://accounts.google.com
+    audience: https://registry.example.com
+    claims: google
+grants: [{name: a, when: 'WHEN', repositories: [acme/**], actions: [pull]}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "is_open"),
+    [
+        ('claims.sub == "105271527809661757734"', False),
+        ('claims.sub in ["105271527809661757734", "1"]', False),
+        ('claims.sub != "1"', True),
+        ("has(claims.email) && has(claims.email_verified) && claims.email_verified", True),
+    ],
+)
+def test_an_account_that_is_named_is_no_stranger(when: str, *, is_open: bool) -> None:
+    compilation = compile_policy({"policy.yaml": GOOGLE.replace("WHEN", when)})
+    assert compilation.policy is not None
+    problems = find(compilation.policy, Places.of(compilation.sources)).problems
+    assert ["open-to-everybody"] * is_open == [one.code for one in problems]
+
+
 def test_what_strangers_get_comes_with_a_token_of_theirs() -> None:
     when = "when: 'claims.ref == \"refs/heads/main\"',"
     [problem] = found(PUSH.replace("WHEN", when), "").problems

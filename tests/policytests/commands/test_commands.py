@@ -256,7 +256,7 @@ def test_init_gives_a_green_suite_a_red_one_after_a_mistake_and_a_ci_job(
     tmp_path: Path, profile: str
 ) -> None:
     (tmp_path / ".git").mkdir()
-    assert 0 == run(tmp_path, "init", "--profile", profile).returncode
+    assert 0 == run(tmp_path, "init", "--issuer", profile).returncode
     gates = ("--cov-fail-under", "100", "--min-mutation-score", "100")
     green = run(tmp_path, *gates)
     assert 0 == green.returncode, green.stdout
@@ -268,7 +268,7 @@ def test_init_gives_a_green_suite_a_red_one_after_a_mistake_and_a_ci_job(
     workflow = (tmp_path / ".github" / "workflows" / "policy.yml").read_text()
     assert "policytest" in workflow
     assert "pip install jwt-registry-auth" not in workflow, "anybody could take that name"
-    again = run(tmp_path, "init", "--profile", profile)
+    again = run(tmp_path, "init", "--issuer", profile)
     assert (4, True) == (again.returncode, "nothing was written" in again.stderr)
 
 

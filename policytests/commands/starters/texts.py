@@ -1,12 +1,15 @@
 """
 What `policytest init` writes.
 
-What lives here: the texts.  Not here: writing them (`init`).
+What lives here: the starters that are written by hand, the CI job, and which files a starter has.
+Not here: the starters of other issuers (`starters.generated`), and writing files (`commands.init`).
 """
 
 import shlex
 from collections.abc import Mapping
 from typing import Final
+
+from .generated import policy_and_suite
 
 _GITHUB_POLICY: Final = """\
 # Who may do what in the registry.  Whatever no grant allows is refused.
@@ -191,18 +194,29 @@ jobs:
       - run: policytest --cov-fail-under 100 --min-mutation-score 100 -f github -f junit=junit.xml
 """
 
-STARTERS: Final[Mapping[str, Mapping[str, str]]] = {
-    name: {
-        "policy/policy.yaml": policy,
-        "policytests/policy.policytest.yaml": suite,
-        ".github/workflows/policy.yml": _WORKFLOW,
-    }
-    for name, policy, suite in (
-        ("github-actions", _GITHUB_POLICY, _GITHUB_SUITE),
-        ("kubernetes", _KUBERNETES_POLICY, _KUBERNETES_SUITE),
-    )
+_BY_HAND: Final[Mapping[str, tuple[str, str]]] = {
+    "github-actions": (_GITHUB_POLICY, _GITHUB_SUITE),
+    "kubernetes": (_KUBERNETES_POLICY, _KUBERNETES_SUITE),
 }
-"""The files of each starter, by their path."""
+_OTHER_CI: Final = frozenset(
+    (
+        "azure-devops",
+        "bitbucket-pipelines",
+        "buildkite",
+        "circleci",
+        "gitlab-ci",
+        "jenkins-oidc",
+        "semaphore",
+    )
+)
+"""Issuers whose users test the policy in their own CI system, and not in GitHub's."""
+
+
+def starter(name: str) -> Mapping[str, str]:
+    """Return the files of the starter for a known issuer, by their path."""
+    policy, suite = _BY_HAND[name] if name in _BY_HAND else policy_and_suite(name)
+    files = {"policy/policy.yaml": policy, "policytests/policy.policytest.yaml": suite}
+    return files if name in _OTHER_CI else {**files, ".github/workflows/policy.yml": _WORKFLOW}
 
 
 def in_folder(workflow: str, folder: str) -> str:
