@@ -305,12 +305,14 @@ class Facts:
     def options(self) -> tuple[object, ...] | None:
         """The values that are left, where they can be listed."""
         listed = next((one.options for one in self.said if one.options is not None), None)
-        return None if listed is None else tuple(one for one in listed if self._allows(one))
+        if listed is None:
+            return None
+        among = [_Among(one.options) for one in self.said if one.options is not None]
+        common = (one for one in listed if all(one in other for other in among))
+        return tuple(one for one in common if self._allows(one))
 
     def _allows(self, value: object) -> bool:
         for one in self.said:
-            if one.options is not None and not any(_is_same(value, other) for other in one.options):
-                return False
             if one.inside is not None and (not isinstance(value, str) or value not in one.inside):
                 return False
             if one.outside is not None and isinstance(value, str) and value in one.outside:
@@ -385,3 +387,27 @@ def _typed(values: tuple[object, ...] | None) -> object:
 
 def _is_same(one: object, other: object) -> bool:
     return one == other and isinstance(one, bool) == isinstance(other, bool)
+
+
+class _Among:
+    """Values, of which one is found in one step: a table may have thousands."""
+
+    def __init__(self, values: Sequence[object]) -> None:
+        self._values = values
+        try:
+            self._known: frozenset[tuple[bool, object]] | None = frozenset(map(_key, values))
+        except TypeError:  # a list is not hashed
+            self._known = None
+
+    def __contains__(self, value: object) -> bool:
+        if self._known is None:
+            return any(_is_same(value, other) for other in self._values)
+        try:
+            return _key(value) in self._known
+        except TypeError:
+            return False
+
+
+def _key(value: object) -> tuple[bool, object]:
+    """Return what is equal for values that are the same."""
+    return isinstance(value, bool), value

@@ -8,7 +8,7 @@ An automaton is partial: a character without a transition leads nowhere, and no 
 there is accepted.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, TypeAlias
@@ -191,6 +191,39 @@ def build(expression: Expression) -> Automaton:
             finals.add(state)
         rows.append(_row(parts, (places, after_word), start, order, known))
     return minimised(Automaton(tuple(rows), frozenset(finals)))
+
+
+def trie(texts: Sequence[str]) -> tuple[Automaton, dict[int, str]]:
+    """Return the automaton of some texts, and the text that each final state ends."""
+    rows: list[dict[int, int]] = [{}]
+    ends: dict[int, str] = {}
+    for text in texts:
+        spend(1 + len(text) // 8)
+        state = 0
+        for character in text:
+            code = ord(character)
+            if code not in rows[state]:
+                rows[state][code] = len(rows)
+                rows.append({})
+            state = rows[state][code]
+        ends[state] = text
+    transitions = tuple(
+        tuple((code, code, target) for code, target in sorted(row.items())) for row in rows
+    )
+    return Automaton(transitions, frozenset(ends)), ends
+
+
+def listing(texts: Sequence[str]) -> Automaton:
+    """
+    Return the automaton of some texts.
+
+    Raises:
+        UndecidedError: It has more than `MAX_STATES` states.
+    """
+    made, _ = trie(texts)
+    if len(made.transitions) > MAX_STATES:
+        raise UndecidedError("a list needs too many states")
+    return minimised(made)
 
 
 _Places: TypeAlias = tuple[frozenset[int], bool]

@@ -10,7 +10,7 @@ first.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Final, TypeAlias
@@ -21,11 +21,11 @@ from msgspec.structs import replace
 from regauth.engine.languages import characters
 from regauth.policytests.proofs.budget import Cost, measured, pay, spend
 
-from .automata import DEAD, Automaton, Transition, UndecidedError
+from .automata import DEAD, Automaton, Transition, UndecidedError, trie
 from .language import Language
 
 MAX_VISITED: Final = 60_000
-"""States of the product that are visited, counted as often as they are."""
+"""States of the product that are visited, counted as often as they are, without listed texts."""
 
 MAX_ENTRIES: Final = 10_000_000
 """Entries of the product's tables, which take eight bytes each."""
@@ -125,25 +125,44 @@ class _Product:
                 self._listing.setdefault(text, []).append(one)
         self._others = [one for one in languages if one.texts is None]
         machines = [one.automaton for one in self._others]
-        self._trie, self._ends = _trie(sorted(self._listing))
+        self._trie, self._ends = trie(sorted(self._listing))
         self._machines = [*machines, self._trie]
         self._stretches = _stretches(self._machines, wanted)
-        self._tables = [_table(machine, self._stretches) for machine in self._machines]
+        self._tables = [_table(machine, self._stretches) for machine in machines]
+        self._picks = [picks for _, picks in self._stretches]
+        self._number = {low: number for number, (low, _) in enumerate(self._stretches)}
+        self._dead = [DEAD] * len(self._stretches)
         self._after: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
         self._states: dict[tuple[int, ...], tuple[int, ...]] = {}
+        self._of_state: dict[tuple[int, ...], frozenset[Language]] = {}
         self._found: dict[frozenset[Language], list[str]] = {}
+        self._leaving: dict[tuple[int, ...], list[tuple[int, tuple[int, ...]]]] = {}
+        """By the state of the others, where a text leads that stops to be like a listed one."""
         self._single: dict[tuple[int, ...], list[tuple[tuple[int, ...], str]]] = {}
 
     def _next(self, state: tuple[int, ...]) -> list[tuple[int, ...]]:
         """Return the state after a character of each stretch."""
         after = self._after.get(state)
         if after is None:
-            rows = [table[one] for table, one in zip(self._tables, state, strict=True)]
+            rows = [table[one] for table, one in zip(self._tables, state[:-1], strict=True)]
+            found = zip(*rows, self._listed_after(state[-1]), strict=True)
+            if state[-1] != DEAD:
+                return list(found)  # one text leads here, so it is not asked for often
             # Many characters lead to one state: it is kept once.
             known = self._states
-            after = [known.setdefault(one, one) for one in zip(*rows, strict=True)]
-            self._after[state] = after
+            after = self._after[state] = [known.setdefault(one, one) for one in found]
         return after
+
+    def _listed_after(self, state: int) -> list[int]:
+        """Return the state of the listed texts after each stretch."""
+        if state == DEAD:
+            return self._dead
+        row = list(self._dead)
+        for code, _, target in self._trie.transitions[state]:
+            # Each of their characters is a stretch of its own; no text holds a surrogate.
+            if code in self._number:
+                row[self._number[code]] = target
+        return row
 
     def _steps(self, state: tuple[int, ...]) -> list[tuple[tuple[int, ...], str]]:
         """Return each state after one character, once, with a character that leads to it."""
@@ -152,11 +171,16 @@ class _Product:
             after: dict[tuple[int, ...], str] = {}
             for (_, picks), target in zip(self._stretches, self._next(state), strict=True):
                 after.setdefault(target, picks[0])
-            found = self._single[state] = list(after.items())
+            found = list(after.items())
+            if state[-1] == DEAD:
+                self._single[state] = found
         return found
 
     def _languages(self, state: tuple[int, ...]) -> frozenset[Language]:
         """Return the languages of the texts that lead to a state."""
+        known = self._of_state.get(state)
+        if known is not None:
+            return known
         found = [
             language
             for language, machine, one in zip(
@@ -167,7 +191,10 @@ class _Product:
         text = self._ends.get(state[-1])
         if text is not None:
             found += self._listing[text]
-        return frozenset(found)
+        languages = frozenset(found)
+        if state[-1] == DEAD:
+            self._of_state[state] = languages
+        return languages
 
     def visit(self) -> None:
         """Collect texts, shortest first, until each state was reached often enough."""
@@ -175,32 +202,53 @@ class _Product:
         pending = deque([(start, "")])
         # What waits beyond this would find its state reached often enough.
         queued: dict[tuple[int, ...], int] = {start: 1}
-        visits: dict[tuple[int, ...], int] = {}
-        of_state: dict[tuple[int, ...], frozenset[Language]] = {}
+        visited: set[tuple[int, ...]] = set()
         total = 0
         while pending:
             state, text = pending.popleft()
-            count = visits.get(state, 0)
-            visits[state] = count + 1
-            total += 1
-            spend(1 + len(self._stretches) // 2)
+            if state[-1] == DEAD:
+                # Any other state is that of one beginning of a listed text.
+                visited.add(state)
+                total += 1
             # A state has a row for each stretch, with an entry for each machine.
-            entries = len(visits) * len(self._stretches) * len(self._machines)
+            entries = len(visited) * len(self._stretches) * len(self._machines)
             if total > MAX_VISITED or entries > MAX_ENTRIES:
                 raise UndecidedError(f"{len(self._machines)} languages of one text")
-            if count == 0:
-                of_state[state] = self._languages(state)
-            samples = self._found.setdefault(of_state[state], [])
+            samples = self._found.setdefault(self._languages(state), [])
             if len(samples) < self._wanted:
                 samples.append(text)
-            for (_, picks), after in zip(self._stretches, self._next(state), strict=True):
+            onward = self._onward(state, queued)
+            spend(1 + len(onward) // 2)
+            for picks, after in onward:
                 waiting = queued.get(after, 0)
                 if waiting < self._wanted:
                     more = picks[: self._wanted - waiting]
-                    queued[after] = waiting + len(more)
+                    if after[-1] == DEAD:
+                        queued[after] = waiting + len(more)
                     pending.extend([(after, text + pick) for pick in more])
             if len(pending) > MAX_WAITING:
                 raise UndecidedError(f"{len(self._machines)} languages of one text")
+
+    def _onward(
+        self, state: tuple[int, ...], queued: Mapping[tuple[int, ...], int]
+    ) -> list[tuple[list[str], tuple[int, ...]]]:
+        """Return characters and the state after each, without states that wait often enough."""
+        picks = self._picks
+        if state[-1] == DEAD:
+            return list(zip(picks, self._next(state), strict=True))
+        others = state[:-1]
+        leaving = self._leaving.get(others)
+        if leaving is None:
+            leaving = list(enumerate(self._next((*others, DEAD))))
+        leaving = [one for one in leaving if queued.get(one[1], 0) < self._wanted]
+        self._leaving[others] = leaving
+        after = dict(leaving)
+        for code, _, target in self._trie.transitions[state[-1]]:
+            number = self._number.get(code)
+            if number is not None:
+                rest = (table[one][number] for table, one in zip(self._tables, others, strict=True))
+                after[number] = (*rest, target)
+        return [(picks[number], after[number]) for number in sorted(after)]
 
     def cells(self, bound: int | None) -> list[Cell]:
         """Return the cells, those of texts longer than a bound by themselves."""
@@ -232,7 +280,7 @@ class _Product:
             for state in layers[-1]:
                 for after, character in self._steps(state):
                     layer.setdefault(after, (state, character))
-            visited += len(layer)
+            visited += sum(state[-1] == DEAD for state in layer)
             spend(1 + len(layers[-1]) * len(self._stretches) // 8)
             if visited > MAX_VISITED:
                 raise UndecidedError("long texts")
@@ -318,23 +366,3 @@ def _target(row: tuple[Transition, ...], code: int) -> int:
         if low <= code <= high:
             return target
     return DEAD
-
-
-def _trie(texts: Sequence[str]) -> tuple[Automaton, dict[int, str]]:
-    """Return the automaton of some texts, and the text that each final state ends."""
-    rows: list[dict[int, int]] = [{}]
-    ends: dict[int, str] = {}
-    for text in texts:
-        spend(1 + len(text) // 8)
-        state = 0
-        for character in text:
-            code = ord(character)
-            if code not in rows[state]:
-                rows[state][code] = len(rows)
-                rows.append({})
-            state = rows[state][code]
-        ends[state] = text
-    transitions = tuple(
-        tuple((code, code, target) for code, target in sorted(row.items())) for row in rows
-    )
-    return Automaton(transitions, frozenset(ends)), ends

@@ -13,7 +13,7 @@ from typing import Final
 from regauth.policytests.proofs.budget import Cost, measured, pay, spend
 
 from . import expressions, re2_syntax
-from .automata import Automaton, UndecidedError, build, minimised
+from .automata import Automaton, UndecidedError, build, listing, minimised
 from .expressions import ANY, ANYTHING, EMPTY, Expression, Nothing
 from .images import TextFunction, preimage
 
@@ -223,14 +223,14 @@ def _automaton(language: Language) -> Automaton:
             return _digests()
         case "address", ():
             return _either_but(*map(build, expressions.ADDRESSES))
+        case "in", (frozenset() as texts,):
+            return listing(sorted(texts))
         case _:
             return build(_expression(language))
 
 
 def _expression(language: Language) -> Expression:
     match language.kind, language.about:
-        case "in", (frozenset() as texts,):
-            return expressions.either(*map(expressions.literal, sorted(texts)))
         case "startsWith", (str(text),):
             return expressions.chain(expressions.literal(text), ANYTHING)
         case "endsWith", (str(text),):

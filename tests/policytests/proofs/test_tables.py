@@ -1,6 +1,7 @@
 """Tables in proofs: finite maps, however large, within the budget."""
 
 import json
+import random
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import cast
@@ -10,6 +11,7 @@ import pytest
 from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.policy.policy import Policy
 from regauth.policytests.proofs import About, Question, Status, more_access
+from regauth.policytests.proofs.answers import DEFAULT_STEPS
 from tests.policytests.proofs.random_policies import Random, compiled, refutation
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -217,6 +219,19 @@ class TableRandom(Random):
             name = self.choice(list(VALUES))
             found["definitions"] = {**tables, name: self.table(name)}
         return found
+
+
+def test_a_table_of_thousands_of_names_is_decided_well_within_the_budget() -> None:
+    choose = random.Random(3)
+    names = ["".join(choose.choices("abcdefghijklmnopqrstuvwxyz/-", k=18)) for _ in range(3_000)]
+    whole, less = (
+        policy(dict.fromkeys(listed, "x"), repositories=["a/*"]) for listed in (names, names[1:])
+    )
+
+    gained = more_access(Question(whole, less, at=NOW))
+    assert [one.claims["id"] for one in gained.witnesses] == names[:1]
+    assert gained.steps <= DEFAULT_STEPS / 40
+    assert more_access(Question(less, whole, at=NOW)).proved
 
 
 @pytest.mark.parametrize("about", list(About))
