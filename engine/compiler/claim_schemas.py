@@ -8,7 +8,7 @@ own schema, at their place in the file.  Not here: what a schema means (`regauth
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from regauth import schemas
 from regauth.engine.issuers import (
@@ -22,6 +22,12 @@ from regauth.engine.source import nodes, schema, strictjson
 from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.nodes import MappingNode, Node, SequenceNode
 from regauth.engine.source.problems import Location, Problem, Problems
+
+from . import json_faults
+from .json_faults import JsonFault
+
+_MAX_DEPTH: Final = 32
+"""How deep a claim schema's objects and lists may nest."""
 
 
 @cache
@@ -113,13 +119,16 @@ class ClaimSchemas:
         return None
 
     def _read(self, file: str) -> ClaimSchema | None:
+        text = self.files[file]
         try:
-            document: Any = strictjson.loads(self.files[file], max_depth=32)
+            document: Any = strictjson.loads(text, max_depth=_MAX_DEPTH)
         except strictjson.JsonError as error:
-            self.problems.error(Location(file), "bad-claims", f"not a claim schema: {error}")
+            fault = json_faults.explain(text, _MAX_DEPTH) or JsonFault(0, str(error), "")
+            place, message = fault.location(text, file), f"not a claim schema: {fault.message}"
+            self.problems.error(place, "bad-claims", message, fault.hint)
             return None
         found = Problems()
-        located = _located(self.files[file], document, file)
+        located = _located(text, document, file)
         if not schema.check(located, "claim-schema", found):
             self.problems.extend(
                 Problem(problem.location, "bad-claims", problem.message, problem.hint)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from regauth.engine.compiler import json_faults
 from regauth.engine.source.foreign_text import quoted
 
 MAX_CONFIG: Final = 1024 * 1024
@@ -132,11 +133,18 @@ def _host(key: str) -> str:
 def _load(path: Path) -> Mapping[str, object]:
     try:
         with path.open("rb") as file:
-            config = json.loads(file.read(MAX_CONFIG))
+            text = file.read(MAX_CONFIG)
     except OSError as error:
         raise CredentialsError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise CredentialsError(f"{path} is not JSON") from error
+    try:
+        config = json.loads(text)
+    except UnicodeDecodeError:
+        raise CredentialsError(f"{path} is not JSON: it is not UTF-8") from None
+    except json.JSONDecodeError as error:
+        fault = json_faults.syntax_fault(error.doc, error)
+        place = fault.location(error.doc, str(path))
+        # The error has the text with it, which has passwords.
+        raise CredentialsError(f"{place}: not JSON: {fault.message}; {fault.hint}") from None
     if not isinstance(config, Mapping):
         raise CredentialsError(f"{path} is not a JSON object")
     return config

@@ -124,6 +124,28 @@ def test_a_docker_configuration_is_read_as_docker_login_writes_it(
     assert login == read_config(config(tmp_path, auths=auths), HOST)
 
 
+@pytest.mark.parametrize(
+    ("text", "place", "told"),
+    [
+        (b'{\n  "auths": {\n    "a": {"auth": "c2VjcmV0"},\n  }\n}', ":3:30", "a comma cannot stand"),
+        (b'{"auths": {"a": {"auth": secret}}}', ":1:26", "a text stands in double quotes"),
+        (b'{"auths": "\xff"}', "", "it is not UTF-8"),
+    ],
+)  # fmt: skip
+def test_a_docker_configuration_that_is_no_json_is_told_with_its_place_and_no_secret(
+    tmp_path: Path, text: bytes, place: str, told: str
+) -> None:
+    file = tmp_path / "config.json"
+    file.write_bytes(text)
+
+    with pytest.raises(CredentialsError, match=told) as caught:
+        read_config(file, HOST)
+    assert str(caught.value).startswith(f"{file}{place}")
+    assert "not JSON" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert "c2VjcmV0" not in str(caught.value)
+
+
 def test_docker_config_key_path_namespaces_that_differ_are_an_error(tmp_path: Path) -> None:
     """Which of several logins would serve is not left to chance."""
     auths = {f"{HOST}/acme": {"auth": auth("a:b")}, f"{HOST}/other": {"auth": auth("c:d")}}
