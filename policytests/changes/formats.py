@@ -11,10 +11,11 @@ from typing import Final
 
 import click
 
+from regauth.engine.policy.policy import Policy
 from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.problems import Location, Problem, Severity
 from regauth.policytests.execution.examples import read_claims, token, who
-from regauth.policytests.proofs import Answer, Witness
+from regauth.policytests.proofs import Answer, Unknown, Witness
 from regauth.policytests.reports.github import problem_annotations
 from regauth.policytests.reports.markdown import cell
 from regauth.policytests.suites.writing import yaml_value
@@ -76,6 +77,10 @@ def _direction(
         yield f"    and {left} more; --limit 0 shows all"
     for longer in answer.longer:
         yield f"    {visible(str(longer))}" if gained else f"    {visible(_shorter(str(longer)))}"
+        if longer.witness is not None:
+            yield from _asked(longer.witness)
+            yield from _claims(one, longer.witness)
+            yield from _steps(view, longer.witness)
     for unknown in answer.unknown:
         yield f"    {paint('?', 'yellow')} {visible(unknown_words(unknown))}"
 
@@ -87,10 +92,21 @@ def _shorter(words: str) -> str:
 def _witness(view: ChangeView, one: Comparison, witness: Witness, *, gained: bool) -> Iterator[str]:
     allows, refuses = (one.head, one.base) if gained else (one.base, one.head)
     yield f"    {visible(str(witness.access))}  by {visible(who(witness))}"
-    yield f"      service  {visible(witness.service)}, at {witness.now:%Y-%m-%dT%H:%M:%SZ}"
+    yield from _asked(witness)
     now, then = ("now", "before") if gained else ("before", "now")
     yield f"      {now:<8} allowed by {visible(named(allows, witness.source))}"
     yield f"      {then:<8} {visible(named(refuses, witness.obstacle))}"
+    yield from _claims(one, witness)
+    if said := doubt(allows, witness):
+        yield f"      {'':<8} ({said})"
+    yield from _steps(view, witness)
+
+
+def _asked(witness: Witness) -> Iterator[str]:
+    yield f"      service  {visible(witness.service)}, at {witness.now:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _claims(one: Comparison, witness: Witness) -> Iterator[str]:
     read = read_claims(one.head, one.base)
     shown = [
         f"{name}: {yaml_value(witness.claims[name])}"
@@ -99,8 +115,9 @@ def _witness(view: ChangeView, one: Comparison, witness: Witness, *, gained: boo
     ]
     for number, line in enumerate(shown):
         yield f"      {'token' if number == 0 else '':<8} {line}"
-    if said := doubt(allows, witness):
-        yield f"      {'':<8} ({said})"
+
+
+def _steps(view: ChangeView, witness: Witness) -> Iterator[str]:
     if view.explained is not None:
         yield "      as a suite writes it"
         yield from (f"        {line}" for line in token(witness))
@@ -158,18 +175,41 @@ def _json(one: Comparison, answer: Answer, *, gained: bool) -> dict[str, object]
             for witness in witnesses(answer)
         ],
         "longer": [
-            {"provider": each.provider, "what": each.what, "from": each.before, "to": each.after}
+            {
+                "provider": each.provider,
+                "what": each.what,
+                "from": each.before,
+                "to": each.after,
+                **_request(allows, each.witness),
+            }
             for each in answer.longer
         ],
-        "unknown": [
-            {
-                "provider": each.provider or None,
-                "statement": each.statement or None,
-                "action": each.action or None,
-                "construct": each.construct,
-            }
-            for each in answer.unknown
-        ],
+        "unknown": [_undecided(each) for each in answer.unknown],
+    }
+
+
+def _undecided(unknown: Unknown) -> dict[str, object]:
+    return {
+        "provider": unknown.provider or None,
+        "statement": unknown.statement or None,
+        "action": unknown.action or None,
+        "construct": unknown.construct,
+    }
+
+
+def _request(allows: Policy | None, witness: Witness | None) -> dict[str, object]:
+    """Return what gets a longer token; nothing of a provider's setting."""
+    if witness is None:
+        return {}
+    return {
+        "access": str(witness.access),
+        "service": witness.service,
+        "at": witness.now.isoformat(),
+        "client": witness.client or None,
+        "claims": dict(witness.claims),
+        "possible": not doubt(allows, witness),
+        "allowedBy": witness.source,
+        "allowedAt": str(place_of(allows, witness.source)) or None,
     }
 
 
@@ -218,15 +258,20 @@ def _markdown_direction(view: ChangeView, one: Comparison, *, gained: bool) -> I
     if rest:
         yield ""
     yield from (f"* {cell(visible(line))}" for line in rest)
-    for witness in shown:
+    asked = [each.witness for each in answer.longer if each.witness is not None]
+    for witness in (*shown, *asked):
         if witness.provider:
-            summary = f"the token of {cell(visible(str(witness.access)))}"
-            yield from ("", f"<details><summary>{summary}</summary>", "", "```yaml")
-            yield from (line.replace("```", "` ` `") for line in token(witness))
-            yield "```"
-            if said := doubt(allows, witness):
-                yield from ("", said)
-            yield from ("", "</details>")
+            yield from _markdown_token(witness, doubt(allows, witness))
+
+
+def _markdown_token(witness: Witness, said: str) -> Iterator[str]:
+    summary = f"the token of {cell(visible(str(witness.access)))}"
+    yield from ("", f"<details><summary>{summary}</summary>", "", "```yaml")
+    yield from (line.replace("```", "` ` `") for line in token(witness))
+    yield "```"
+    if said:
+        yield from ("", said)
+    yield from ("", "</details>")
 
 
 # --- GitHub --------------------------------------------------------------------------------------
@@ -251,7 +296,10 @@ def _problems(view: ChangeView) -> Iterator[Problem]:
             where = place if place.file else folder
             yield Problem(where, "access-gained", visible(words), severity=widening)
         for longer in one.gained.longer:
-            yield Problem(folder, "access-gained", visible(str(longer)), severity=widening)
+            source = longer.witness.source if longer.witness is not None else ""
+            place = place_of(one.head, source)
+            where = place if place.file else folder
+            yield Problem(where, "access-gained", visible(str(longer)), severity=widening)
         for unknown in one.gained.unknown:
             place = place_of(one.head, unknown.statement)
             where = place if place.file else folder

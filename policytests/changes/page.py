@@ -11,6 +11,7 @@ from typing import Final
 
 from regauth.engine.source.foreign_text import visible
 from regauth.policytests.execution.examples import token, who
+from regauth.policytests.proofs import Longer, Witness
 
 from .comparison import Comparison
 from .view import ChangeView, columns, compared, doubt, named, title, unknown_words, witnesses
@@ -61,22 +62,31 @@ def _page_direction(one: Comparison, *, gained: bool) -> Iterator[str]:
     yield f"<h3>{'Access gained' if gained else 'Access lost'}</h3>"
     proved = "Proved none. " if answer.proved else ""
     yield f"<p>{proved}<small>{escape(compared(one, answer))}</small></p>"
-    rest = [*map(str, answer.longer), *map(unknown_words, answer.unknown)]
+    rest = [_longer(one) for one in answer.longer]
+    rest += [escape(visible(unknown_words(one))) for one in answer.unknown]
     if rest:
-        yield f"<ul>{''.join(f'<li>{escape(visible(line))}</li>' for line in rest)}</ul>"
+        yield f"<ul>{''.join(f'<li>{line}</li>' for line in rest)}</ul>"
     if not answer.witnesses:
         return
     allows, refuses = (one.head, one.base) if gained else (one.base, one.head)
     heads = "".join(f"<th scope='col'>{name}</th>" for name in columns(gained=gained))
     yield f"<div class='scroll'><table><thead><tr>{heads}</tr></thead><tbody>"
     for witness in witnesses(answer):
-        lines = [*token(witness)]
-        if said := doubt(allows, witness):
-            lines.append(f"# {said}")
-        written = escape("\n".join(lines))
-        details = f"<details><summary>token</summary><pre>{written}</pre></details>"
+        details = _details(witness, doubt(allows, witness))
         yield f"<tr><td class='{'bad' if gained else 'out'}'>{escape(visible(str(witness.access)))}"
         yield f"</td><td>{escape(visible(who(witness)))}{details if witness.provider else ''}</td>"
         yield f"<td>{escape(visible(named(allows, witness.source)))}</td>"
         yield f"<td>{escape(visible(named(refuses, witness.obstacle)))}</td></tr>"
     yield "</tbody></table></div>"
+
+
+def _longer(longer: Longer) -> str:
+    witness = longer.witness
+    details = _details(witness) if witness is not None and witness.provider else ""
+    return escape(visible(str(longer))) + details
+
+
+def _details(witness: Witness, said: str = "") -> str:
+    lines = [*token(witness), *([f"# {said}"] if said else [])]
+    written = escape("\n".join(lines))
+    return f"<details><summary>token</summary><pre>{written}</pre></details>"

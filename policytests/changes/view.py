@@ -85,6 +85,12 @@ def witnesses(answer: Answer) -> list[Witness]:
     return sorted(answer.witnesses, key=who_is_affected)
 
 
+def requests(answer: Answer) -> list[Witness]:
+    """Return every request that an answer is about: witnesses, and what gets a longer token."""
+    longer = [one.witness for one in answer.longer if one.witness is not None]
+    return [*witnesses(answer), *longer]
+
+
 def _more(answer: Answer) -> Sequence[Witness | Longer]:
     return (*answer.witnesses, *answer.longer)
 

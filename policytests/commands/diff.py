@@ -24,7 +24,7 @@ from regauth.policytests.changes.explaining import explain_proof, explain_witnes
 from regauth.policytests.changes.formats import FORMATS
 from regauth.policytests.changes.git import GitError
 from regauth.policytests.changes.sides import ChangeSide, Sides, find_sides
-from regauth.policytests.changes.view import AcceptedResults, ChangeView, witnesses
+from regauth.policytests.changes.view import AcceptedResults, ChangeView, requests
 from regauth.policytests.exit_codes import POLICY_BROKEN, USAGE
 from regauth.policytests.suites.invariants import SuiteAssumption
 from regauth.policytests.suites.times import parse_time
@@ -116,7 +116,7 @@ class Diffing:
         if self.explain:
             explained = self._explained(comparisons)
             for one in comparisons:
-                for witness in (*witnesses(one.gained), *witnesses(one.lost)):
+                for witness in (*requests(one.gained), *requests(one.lost)):
                     explained[id(witness)] = explain_witness(one.base, one.head, witness)
         return ChangeView(
             comparisons,

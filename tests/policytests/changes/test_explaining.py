@@ -52,6 +52,31 @@ def test_what_is_the_same_is_told_without_cells(site: Site) -> None:
     assert "    github: the same meaning by its formula: push" in said
 
 
+LONGER = POLICY.replace(
+    "actions: [pull]\n  - name: push", "actions: [pull]\n    tokenLifetime: 4m\n  - name: push"
+)
+
+
+def test_a_longer_token_is_told_with_who_gets_it_and_both_decisions(site: Site) -> None:
+    site.commit(LONGER.replace("4m", "2m"))
+    site.write(LONGER)
+
+    code, said = site.diff("HEAD", "--explain")
+    gained = said.partition("  LOST")[0]
+    longer = site.document("HEAD")["policies"][0]["gained"]["longer"][0]
+    annotation = site.diff("HEAD", "-f", "github")[1]
+    page = site.diff("HEAD", "-f", "html")[1]
+
+    assert code == 12
+    assert "0:02:00 before, 0:04:00 after" in gained
+    assert 'repository_owner_id: "1342004"' in gained
+    assert gained.index("of at most 120 seconds") < gained.index("of at most 240 seconds")
+    assert (longer["allowedBy"], longer["claims"]["repository_owner_id"]) == ("pull", "1342004")
+    assert "::error file=policy/policy.yaml,line=11" in annotation
+    assert "<details><summary>token</summary><pre>" in page.partition("Access lost")[0]
+    assert "the token of repository:acme/" in site.diff("HEAD", "-f", "markdown")[1]
+
+
 def test_without_the_option_nothing_of_it_is_shown(site: Site) -> None:
     site.write(NARROWER)
 
