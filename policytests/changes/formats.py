@@ -15,7 +15,7 @@ from regauth.engine.policy.policy import Policy
 from regauth.engine.source.foreign_text import visible
 from regauth.engine.source.problems import Location, Problem, Severity
 from regauth.policytests.execution.examples import read_claims, token, who
-from regauth.policytests.proofs import Answer, Unknown, Witness
+from regauth.policytests.proofs import Answer, Longer, Unknown, Witness
 from regauth.policytests.reports.github import problem_annotations
 from regauth.policytests.reports.markdown import cell
 from regauth.policytests.suites.writing import yaml_value
@@ -68,25 +68,24 @@ def _direction(
         if view.explained is not None:
             yield from (f"    {visible(line)}" for line in view.explained.get(id(answer), ()))
         return
-    shown = witnesses(answer)[: view.limit or None]
     yield f"  {paint(head, 'red' if gained else 'yellow')}  {compared(one, answer)}"
-    for witness in shown:
+    for witness in witnesses(answer)[: view.limit or None]:
         yield from _witness(view, one, witness, gained=gained)
-    left = len(answer.witnesses) - len(shown)
-    if left:
+    for longer in answer.longer[: view.limit or None]:
+        yield from _longer(view, one, longer, gained=gained)
+    if left := view.left_out(answer):
         yield f"    and {left} more; --limit 0 shows all"
-    for longer in answer.longer:
-        yield f"    {visible(str(longer))}" if gained else f"    {visible(_shorter(str(longer)))}"
-        if longer.witness is not None:
-            yield from _asked(longer.witness)
-            yield from _claims(one, longer.witness)
-            yield from _steps(view, longer.witness)
     for unknown in answer.unknown:
         yield f"    {paint('?', 'yellow')} {visible(unknown_words(unknown))}"
 
 
-def _shorter(words: str) -> str:
-    return f"{words} (shorter after the change)"
+def _longer(view: ChangeView, one: Comparison, longer: Longer, *, gained: bool) -> Iterator[str]:
+    yield f"    {visible(str(longer))}{'' if gained else ' (shorter after the change)'}"
+    if longer.witness is not None:
+        yield from _asked(longer.witness)
+        yield from _claims(one, longer.witness)
+        yield from _doubt(one.head if gained else one.base, longer.witness)
+        yield from _steps(view, longer.witness)
 
 
 def _witness(view: ChangeView, one: Comparison, witness: Witness, *, gained: bool) -> Iterator[str]:
@@ -97,8 +96,7 @@ def _witness(view: ChangeView, one: Comparison, witness: Witness, *, gained: boo
     yield f"      {now:<8} allowed by {visible(named(allows, witness.source))}"
     yield f"      {then:<8} {visible(named(refuses, witness.obstacle))}"
     yield from _claims(one, witness)
-    if said := doubt(allows, witness):
-        yield f"      {'':<8} ({said})"
+    yield from _doubt(allows, witness)
     yield from _steps(view, witness)
 
 
@@ -115,6 +113,11 @@ def _claims(one: Comparison, witness: Witness) -> Iterator[str]:
     ]
     for number, line in enumerate(shown):
         yield f"      {'token' if number == 0 else '':<8} {line}"
+
+
+def _doubt(allows: Policy | None, witness: Witness) -> Iterator[str]:
+    if said := doubt(allows, witness):
+        yield f"      {'':<8} ({said})"
 
 
 def _steps(view: ChangeView, witness: Witness) -> Iterator[str]:
@@ -159,16 +162,7 @@ def _json(one: Comparison, answer: Answer, *, gained: bool) -> dict[str, object]
         "steps": answer.steps,
         "witnesses": [
             {
-                "access": str(witness.access),
-                "provider": witness.provider or None,
-                "service": witness.service,
-                "at": witness.now.isoformat(),
-                "login": witness.at.isoformat(),
-                "client": witness.client or None,
-                "claims": dict(witness.claims),
-                "possible": not doubt(allows, witness),
-                "allowedBy": witness.source,
-                "allowedAt": str(place_of(allows, witness.source)) or None,
+                **_request(allows, witness),
                 "refusedBy": witness.obstacle,
                 "refusedAt": str(place_of(refuses, witness.obstacle)) or None,
             }
@@ -198,13 +192,15 @@ def _undecided(unknown: Unknown) -> dict[str, object]:
 
 
 def _request(allows: Policy | None, witness: Witness | None) -> dict[str, object]:
-    """Return what gets a longer token; nothing of a provider's setting."""
+    """Return what is asked for and who asks; nothing where a lifetime is a provider's setting."""
     if witness is None:
         return {}
     return {
         "access": str(witness.access),
+        "provider": witness.provider or None,
         "service": witness.service,
         "at": witness.now.isoformat(),
+        "login": witness.at.isoformat(),
         "client": witness.client or None,
         "claims": dict(witness.claims),
         "possible": not doubt(allows, witness),
@@ -252,13 +248,14 @@ def _markdown_direction(view: ChangeView, one: Comparison, *, gained: bool) -> I
             named(refuses, witness.obstacle),
         )
         yield f"| {' | '.join(cell(visible(each)) for each in cells)} |"
-    if len(answer.witnesses) > len(shown):
-        yield from ("", f"and {len(answer.witnesses) - len(shown)} more")
-    rest = [*map(str, answer.longer), *map(unknown_words, answer.unknown)]
+    longer = answer.longer[: view.limit or None]
+    if left := view.left_out(answer):
+        yield from ("", f"and {left} more")
+    rest = [*map(str, longer), *map(unknown_words, answer.unknown)]
     if rest:
         yield ""
     yield from (f"* {cell(visible(line))}" for line in rest)
-    asked = [each.witness for each in answer.longer if each.witness is not None]
+    asked = [each.witness for each in longer if each.witness is not None]
     for witness in (*shown, *asked):
         if witness.provider:
             yield from _markdown_token(witness, doubt(allows, witness))

@@ -9,6 +9,7 @@ from html import escape
 from importlib.resources import files
 from typing import Final
 
+from regauth.engine.policy.policy import Policy
 from regauth.engine.source.foreign_text import visible
 from regauth.policytests.execution.examples import token, who
 from regauth.policytests.proofs import Longer, Witness
@@ -62,17 +63,17 @@ def _page_direction(one: Comparison, *, gained: bool) -> Iterator[str]:
     yield f"<h3>{'Access gained' if gained else 'Access lost'}</h3>"
     proved = "Proved none. " if answer.proved else ""
     yield f"<p>{proved}<small>{escape(compared(one, answer))}</small></p>"
-    rest = [_longer(one) for one in answer.longer]
-    rest += [escape(visible(unknown_words(one))) for one in answer.unknown]
+    allows, refuses = (one.head, one.base) if gained else (one.base, one.head)
+    rest = [_longer(each, allows) for each in answer.longer]
+    rest += [escape(visible(unknown_words(each))) for each in answer.unknown]
     if rest:
         yield f"<ul>{''.join(f'<li>{line}</li>' for line in rest)}</ul>"
     if not answer.witnesses:
         return
-    allows, refuses = (one.head, one.base) if gained else (one.base, one.head)
     heads = "".join(f"<th scope='col'>{name}</th>" for name in columns(gained=gained))
     yield f"<div class='scroll'><table><thead><tr>{heads}</tr></thead><tbody>"
     for witness in witnesses(answer):
-        details = _details(witness, doubt(allows, witness))
+        details = _details(witness, allows)
         yield f"<tr><td class='{'bad' if gained else 'out'}'>{escape(visible(str(witness.access)))}"
         yield f"</td><td>{escape(visible(who(witness)))}{details if witness.provider else ''}</td>"
         yield f"<td>{escape(visible(named(allows, witness.source)))}</td>"
@@ -80,13 +81,14 @@ def _page_direction(one: Comparison, *, gained: bool) -> Iterator[str]:
     yield "</tbody></table></div>"
 
 
-def _longer(longer: Longer) -> str:
+def _longer(longer: Longer, allows: Policy | None) -> str:
     witness = longer.witness
-    details = _details(witness) if witness is not None and witness.provider else ""
+    details = _details(witness, allows) if witness is not None and witness.provider else ""
     return escape(visible(str(longer))) + details
 
 
-def _details(witness: Witness, said: str = "") -> str:
+def _details(witness: Witness, allows: Policy | None) -> str:
+    said = doubt(allows, witness)
     lines = [*token(witness), *([f"# {said}"] if said else [])]
     written = escape("\n".join(lines))
     return f"<details><summary>token</summary><pre>{written}</pre></details>"

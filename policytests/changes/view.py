@@ -60,6 +60,11 @@ class ChangeView:
         lost = any(_more(one.lost) for one in self.comparisons)
         return LOST_ACCESS if lost and self.fail_on_narrowing else 0
 
+    def left_out(self, answer: Answer) -> int:
+        """Return how many differences are more than the limit shows."""
+        each = (len(answer.witnesses), len(answer.longer))
+        return sum(max(count - self.limit, 0) for count in each) if self.limit else 0
+
     def verdict(self) -> Iterator[str]:
         """Yield the reason for the exit code, and what can be done."""
         gained = sum(len(_more(one.gained)) for one in self.comparisons)

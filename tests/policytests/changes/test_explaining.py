@@ -68,6 +68,7 @@ def test_a_longer_token_is_told_with_who_gets_it_and_both_decisions(site: Site) 
     page = site.diff("HEAD", "-f", "html")[1]
 
     assert code == 12
+    assert longer["provider"] == "github"
     assert "0:02:00 before, 0:04:00 after" in gained
     assert 'repository_owner_id: "1342004"' in gained
     assert gained.index("of at most 120 seconds") < gained.index("of at most 240 seconds")
@@ -75,6 +76,18 @@ def test_a_longer_token_is_told_with_who_gets_it_and_both_decisions(site: Site) 
     assert "::error file=policy/policy.yaml,line=11" in annotation
     assert "<details><summary>token</summary><pre>" in page.partition("Access lost")[0]
     assert "the token of repository:acme/" in site.diff("HEAD", "-f", "markdown")[1]
+
+
+def test_longer_tokens_beyond_the_limit_are_counted(site: Site) -> None:
+    two = LONGER.replace("actions: [push]", "actions: [push]\n    tokenLifetime: 4m")
+    site.commit(two.replace("4m", "2m"))
+    site.write(two)
+
+    told = [site.diff("HEAD", "--limit", "1", "-f", form)[1] for form in ("text", "markdown")]
+
+    assert [one.count("0:04:00 after") for one in told] == [1, 1]
+    assert ["and 1 more" in one for one in told] == [True, True]
+    assert site.diff("HEAD", "--limit", "0")[1].count("0:04:00 after") == 2
 
 
 def test_without_the_option_nothing_of_it_is_shown(site: Site) -> None:
