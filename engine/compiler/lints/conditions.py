@@ -275,7 +275,8 @@ def unescaped_dot(condition: Condition) -> Iterator[LintFinding]:
     """A `.` in a pattern where the character itself is meant: `acme.com` is also `acmexcom`."""
     for _, text, part, admits in _tests(condition, "matches"):
         signs = [sign for _, sign, _ in _outside(text)]
-        beside = zip(["", *signs[:-1]], signs, [*signs[1:], ""], strict=True)
+        padded = ["", *signs, ""]
+        beside = zip(padded, signs, padded[2:], strict=False)  # the first is longer
         if admits and any(_is_bare_dot(*one) for one in beside):
             yield LintFinding(
                 "in a pattern `.` is any character, so other texts match too",

@@ -68,7 +68,7 @@ def value_findings(condition: Condition) -> Iterator[tuple[str, LintFinding]]:
             yield "glob-in-comparison", _glob_in_comparison(test, condition)
         elif not _is_possible(test):
             yield "impossible-value", _impossible_value(test, condition)
-        elif test.verb != "is" and test.text and _is_certain(test):
+        elif test.verb != "is" and _is_certain(test):
             yield "always-true", _always_true(test)
     for found in _every_value(condition):
         yield "always-true", found
@@ -223,6 +223,8 @@ def _is_possible(test: _Test) -> bool:
 
 
 def _is_certain(test: _Test) -> bool:
+    if not test.text:
+        return True  # each text begins with, ends with, contains and matches the empty one
     if test.language is None or not test.operand.limited or _example_fails(test):
         return False
     return test.operand.is_always_in(test.language)

@@ -193,6 +193,13 @@ def test_what_every_token_satisfies_is_said(condition: str) -> None:
     assert (problem.code, problem.severity) == ("always-true", Severity.WARNING)
 
 
+@pytest.mark.parametrize("schema", ["github-actions", "generic"])
+@pytest.mark.parametrize("function", ["startsWith", "endsWith", "contains", "matches"])
+def test_an_empty_text_asks_for_nothing(function: str, schema: str) -> None:
+    (problem,) = found(GRANT, f'claims.sub.{function}("")', schema)
+    assert (problem.code, problem.severity) == ("always-true", Severity.WARNING)
+
+
 def test_an_open_schema_knows_nothing() -> None:
     assert found(DENIAL, 'claims.sub == "*" && claims.x == "y"', "generic") != []
     assert found(DENIAL, 'has(claims.ref) && claims.ref == "main"', "generic") == []
