@@ -207,6 +207,16 @@ class Policy:
         for provider in self.providers.values() if logins else ():
             yield from provider.programs
 
+    def prepare(self) -> None:
+        """
+        Make everything ready that a request evaluates.
+
+        A host calls this before it serves a policy.  Otherwise the first requests pay for it, each
+        process apart.
+        """
+        for program in self.programs(logins=True):
+            program.prepare()
+
     def depends_on_time(self, *, logins: bool) -> bool:
         """
         Tell whether an expression reads `now`, so that equal requests can get different answers.

@@ -34,7 +34,7 @@ def load_policy(
     folder: Path, *, sees_references: bool = False, creates_tags: bool = False
 ) -> Policy:
     """
-    Read and compile a policy.
+    Read and compile a policy, and make it ready for requests.
 
     Args:
         folder: Where it is.
@@ -63,6 +63,7 @@ def load_policy(
             tuple(_placed(problem, folder) for problem in problems),
             {str(folder / name): text for name, text in compilation.sources.items()},
         )
+    policy.prepare()
     return policy
 
 

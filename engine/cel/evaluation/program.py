@@ -38,7 +38,7 @@ class Program:
     An expression that was checked; immutable, shared by threads, equal to itself.
 
     `text` is what the author wrote, `type` the type of the result, `node` the tree.  The tree is
-    lowered when its value is first asked for: who looks at a policy asks for none.
+    lowered by `prepare`, or when its value is first asked for: who looks at a policy asks for none.
     """
 
     text: str
@@ -53,6 +53,10 @@ class Program:
     @cached_property
     def _start(self) -> Closure:
         return partial(run_bounded, self._run) if self.has_macros else self._run
+
+    def prepare(self) -> None:
+        """Lower the tree and work out what decisions ask of it, so that no request pays for it."""
+        _ = self._start, self.size, self.variables  # each is kept
 
     def evaluate(self, variables: Mapping[str, Any]) -> Value:
         """

@@ -1,13 +1,21 @@
-"""What a compiled policy tells about all its expressions."""
+"""What a compiled policy tells about all its expressions, and how it gets ready."""
 
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from types import FrameType
 
 import pytest
 
+from regauth.engine import Claims, decide
+from regauth.engine.access.scope import REPOSITORY, Access, Resource
+from regauth.engine.cel.evaluation.lowering import lower
+from regauth.engine.decisions.authentication import Authenticated
+from regauth.engine.decisions.exchange import login_verified
 from regauth.engine.policy.policy import Policy
 
 Compile = Callable[..., Policy]
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 WHOLE = """
 version: 1
@@ -78,3 +86,53 @@ def test_a_policy_that_reads_no_time_depends_on_none_though_it_ends(compiled: Co
 
     assert not policy.depends_on_time(logins=True)
     assert policy.ends == (datetime(2027, 6, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC))
+
+
+def lowered_during(call: Callable[[], object]) -> int:
+    """Count the nodes that are lowered during a call."""
+    found = 0
+
+    def profile(frame: FrameType, event: str, _argument: object) -> None:
+        nonlocal found
+        found += event == "call" and frame.f_code is lower.__code__
+
+    sys.setprofile(profile)
+    try:
+        call()
+    finally:
+        sys.setprofile(None)
+    return found
+
+
+def test_a_request_to_a_policy_that_was_prepared_lowers_no_expression(compiled: Compile) -> None:
+    claims = {
+        "iss": "https://ci.example.com",
+        "sub": "s",
+        "aud": "me",
+        "rule": "r",
+        "when": "w",
+        "denied": "no",
+        "name": "app",
+        "tag": "v1",
+        "list": ["x"],
+        "iat": NOW.timestamp(),
+        "exp": NOW.timestamp() + 60,
+    }
+    text = WHOLE.replace(
+        'claims.when == "w"', 'claims.when == "w" && !defs.late && claims.list.exists(x, x == "x")'
+    )
+    asked = Access(Resource(REPOSITORY, "acme/app"), "pull", "v1")
+    secret = Access(Resource(REPOSITORY, "acme/secret"), "pull", "v1")
+
+    def request(policy: Policy) -> None:
+        login = login_verified(policy, "ci", Claims(claims), "registry.example.com", NOW)
+        assert isinstance(login, Authenticated)
+        decision = decide(
+            policy, login.identity, login.claims, "registry.example.com", [asked, secret], NOW
+        )
+        assert [verdict.allowed for verdict in decision.verdicts] == [True, False]
+
+    prepared, other = compiled(text), compiled(text)
+    prepared.prepare()
+    assert lowered_during(lambda: request(prepared)) == 0
+    assert lowered_during(lambda: request(other)) > 0

@@ -305,3 +305,13 @@ def test_a_policy_for_nobody_is_refused_and_readiness_says_so(server: Server) ->
     assert after.json["status"] != "ready"
     assert "problem" in after.json["reloadRefused"]
     assert after.json["policy"] == before.json["policy"]
+
+
+def test_a_policy_is_ready_for_requests_before_it_is_served(server: Server) -> None:
+    """The first request would pay for all expressions that it evaluates, and each worker again."""
+    state = load_state(server.settings())
+    assert state.shadow is not None
+    for policy in (state.policy, state.shadow):
+        programs = list(policy.programs(logins=True))
+        assert programs
+        assert all({"_start", "size", "variables"} <= vars(program).keys() for program in programs)
