@@ -183,6 +183,7 @@ def first_line(module: Path) -> str:
     return docstring(module).partition("\n")[0]
 
 
+@cache
 def docstring(module: Path) -> str:
     """Return a module's docstring, or an empty text."""
     return ast.get_docstring(ast.parse(module.read_text(encoding="utf-8"))) or ""

@@ -8,20 +8,18 @@ from pathlib import Path
 
 import pytest
 
-FOLDERS = ("controller", "engine", "policytests", "servers")
+from .conftest import Trees
 
 Modules = Mapping[str, tuple[Path, ast.Module]]
 """The file and the tree of each module, by its name without `regauth.`; packages are among them."""
 
 
 @pytest.fixture(scope="module")
-def modules(repository: Path) -> Modules:
+def modules(repository: Path, trees: Trees) -> Modules:
     found = {}
-    for folder in (*FOLDERS, "schemas"):
-        for path in sorted((repository / folder).rglob("*.py")):
-            parts = path.relative_to(repository).with_suffix("").parts
-            name = ".".join(part for part in parts if part != "__init__")
-            found[name] = path, ast.parse(path.read_text(encoding="utf-8"))
+    for path, tree in trees.items():
+        parts = path.relative_to(repository).with_suffix("").parts
+        found[".".join(part for part in parts if part != "__init__")] = path, tree
     return found
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDERS = ("controller", "engine", "policytests", "schemas", "servers")
+from .conftest import FOLDERS, Trees
 
 ONLY_SPEAKERS = {
     "celpy": "engine/cel/",
@@ -41,9 +41,9 @@ def modules(repository: Path) -> Iterator[Path]:
 
 
 @cache
-def imported(path: Path) -> frozenset[str]:
+def imported(tree: ast.Module) -> frozenset[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found.update(name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -52,11 +52,11 @@ def imported(path: Path) -> frozenset[str]:
 
 
 @cache
-def called(path: Path) -> frozenset[str]:
+def called(tree: ast.Module) -> frozenset[str]:
     """Return the names of the functions and methods that a module calls."""
     return frozenset(
         name
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         for name in (getattr(node.func, "id", None), getattr(node.func, "attr", None))
         if name is not None
@@ -82,30 +82,37 @@ def test_no_test_stands_in_an_installed_folder(repository: Path) -> None:
 
 
 @pytest.mark.parametrize("library", ONLY_SPEAKERS)
-def test_each_library_is_spoken_in_one_place(repository: Path, library: str) -> None:
+def test_each_library_is_spoken_in_one_place(repository: Path, trees: Trees, library: str) -> None:
     speakers = [
         path.relative_to(repository).as_posix()
-        for path in modules(repository)
-        if any(name.partition(".")[0] == library for name in imported(path))
+        for path, tree in trees.items()
+        if any(name.partition(".")[0] == library for name in imported(tree))
     ]
 
     assert [name for name in speakers if not re.match(ONLY_SPEAKERS[library], name)] == []
 
 
-def test_nothing_in_the_engine_imports_the_module_that_reads_files(repository: Path) -> None:
-    for path in (repository / "engine").rglob("*.py"):
-        assert "regauth.engine.files" not in imported(path), path
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def in_engine(repository: Path, trees: Trees) -> Trees:
+    engine = repository / "engine"
+    return {path: tree for path, tree in trees.items() if path.is_relative_to(engine)}
+
+
+def test_nothing_in_the_engine_imports_the_module_that_reads_files(
+    repository: Path, trees: Trees
+) -> None:
+    for path, tree in in_engine(repository, trees).items():
+        assert "regauth.engine.files" not in imported(tree), path
+        for node in ast.walk(tree):
             if isinstance(node, ast.ImportFrom) and (node.level or node.module == "regauth.engine"):
                 assert node.module != "files", path
                 assert "files" not in {name.name for name in node.names}, path
 
 
-def test_the_engine_opens_no_file(repository: Path) -> None:
-    for path in (repository / "engine").rglob("*.py"):
+def test_the_engine_opens_no_file(repository: Path, trees: Trees) -> None:
+    for path, tree in in_engine(repository, trees).items():
         calls = [
             node.func.id
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            for node in ast.walk(tree)
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
         ]
 
@@ -126,13 +133,13 @@ CLAIMS_ARE_MADE_BY = {
 
 @pytest.mark.parametrize("maker", CLAIMS_ARE_MADE_BY)
 def test_claims_come_from_a_verified_token_or_from_who_says_why(
-    repository: Path, maker: str
+    repository: Path, trees: Trees, maker: str
 ) -> None:
     """mypy holds that unverified claims are of another type; here, that nobody casts them."""
     callers = {
         path.relative_to(repository).as_posix()
-        for path in modules(repository)
-        if maker in called(path)
+        for path, tree in trees.items()
+        if maker in called(tree)
     }
     casts = [
         path
@@ -145,9 +152,9 @@ def test_claims_come_from_a_verified_token_or_from_who_says_why(
     assert casts == []
 
 
-def test_every_module_says_what_lives_in_it(repository: Path) -> None:
-    for path in modules(repository):
-        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), path
+def test_every_module_says_what_lives_in_it(trees: Trees) -> None:
+    for path, tree in trees.items():
+        assert ast.get_docstring(tree), path
 
 
 def test_no_machine_path_or_long_file_is_tracked(repository: Path) -> None:

@@ -1,7 +1,6 @@
 """The code reads as written by one hand: what CONTRIBUTING says about form and no linter knows."""
 
 import ast
-import gc
 import re
 import tokenize
 from collections.abc import Iterable, Iterator
@@ -11,27 +10,19 @@ from pathlib import Path
 
 import pytest
 
-FOLDERS = ("controller", "engine", "policytests", "schemas", "servers")
+from .conftest import FOLDERS, Trees
 
 NO_CONSTANTS = {"NamedTuple", "NewType", "ParamSpec", "TypeVar", "TypeVarTuple", "namedtuple"}
 """What makes types, which `Final` is not for."""
 
 
-Trees = list[tuple[str, ast.Module]]
+Named = list[tuple[str, ast.Module]]
 
 
 @pytest.fixture(scope="module")
-def modules(repository: Path) -> Iterator[Trees]:
-    """The modules of the product, each parsed once, and let go of afterwards."""
-    gc.disable()  # to look for garbage among their nodes takes longer than to parse them
-    try:
-        yield [
-            (path.relative_to(repository).as_posix(), ast.parse(path.read_text(encoding="utf-8")))
-            for folder in FOLDERS
-            for path in sorted((repository / folder).rglob("*.py"))
-        ]
-    finally:
-        gc.enable()
+def modules(repository: Path, trees: Trees) -> Named:
+    """The modules of the product, by their places."""
+    return [(path.relative_to(repository).as_posix(), tree) for path, tree in trees.items()]
 
 
 def blocks(tree: ast.Module) -> Iterator[list[ast.stmt]]:
@@ -78,19 +69,19 @@ def open_constants(tree: ast.Module) -> Iterator[str]:
             yield name
 
 
-def test_a_message_is_written_where_it_is_raised(modules: Trees) -> None:
+def test_a_message_is_written_where_it_is_raised(modules: Named) -> None:
     found = [f"{name}:{line}" for name, tree in modules for line in prepared_messages(tree)]
 
     assert found == []
 
 
-def test_constants_of_modules_are_final(modules: Trees) -> None:
+def test_constants_of_modules_are_final(modules: Named) -> None:
     found = [f"{name}: {each}" for name, tree in modules for each in open_constants(tree)]
 
     assert found == []
 
 
-def test_bounds_are_called_min_and_max(modules: Trees) -> None:
+def test_bounds_are_called_min_and_max(modules: Named) -> None:
     found = [
         f"{name}: {node.id}"
         for name, tree in modules
@@ -111,7 +102,7 @@ def shared_names(trees: Iterable[tuple[str, ast.Module]]) -> dict[str, list[str]
     return {name: places for name, places in found.items() if len(places) > 1}
 
 
-def test_no_two_classes_of_the_product_share_a_name(modules: Trees) -> None:
+def test_no_two_classes_of_the_product_share_a_name(modules: Named) -> None:
     """A name that two things have says of neither what it is."""
     assert shared_names(modules) == {}
 

@@ -22,6 +22,8 @@ from docs.rooms import (
     with_table,
 )
 
+from .conftest import Trees
+
 MAX_MODULES = 16
 """In a folder of the product and in `bench`, beside `__init__`."""
 
@@ -45,14 +47,13 @@ def test_no_folder_has_more_modules_than_one_can_keep_in_mind(repository: Path) 
     assert {path: count for path, count in counts.items() if count > MAX_MODULES} == {}
 
 
-def test_every_function_fits_a_screen(repository: Path) -> None:
+def test_every_function_fits_a_screen(repository: Path, trees: Trees) -> None:
     lengths = {
         f"{path.relative_to(repository)}:{node.lineno} {node.name}": node.end_lineno
         - node.lineno
         + 1
-        for folder in folders(repository)
-        for path in folder.glob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for path, tree in trees.items()
+        for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno
     }
 
