@@ -16,6 +16,7 @@ from regauth.policytests.execution.hostile import ForgeryCase
 from regauth.policytests.execution.judging import CaseOutcome
 from regauth.policytests.execution.run import Loaded, Run, SuiteError
 from regauth.policytests.tokens.issuing import IssuerKeys
+from tests.generated import some
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("github-actions", "kubernetes", "proxy-tags")
@@ -159,6 +160,7 @@ def _other_tags(tags: list[str]) -> Iterator[tuple[str, list[str]]]:
         yield "with every tag", ["*"]
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("name", NAMES)
 def test_every_planted_mistake_turns_a_suite_red(
     name: str, tmp_path: Path, keys: IssuerKeys
@@ -169,12 +171,13 @@ def test_every_planted_mistake_turns_a_suite_red(
     tables = _tables(right)
     mistakes = list(planted(name))
     assert len(mistakes) > 40
+    tried = some(mistakes)
     unseen = {
         mistake
-        for number, (mistake, text) in enumerate(mistakes)
+        for number, (mistake, text) in enumerate(tried)
         if not _is_red(tmp_path / str(number), name, keys, text, tables)
     }
-    assert {one for one in EQUIVALENT if one.startswith(name)} == unseen
+    assert {mistake for mistake, _ in tried if mistake in EQUIVALENT} == unseen
 
 
 def _tables(loaded: Loaded) -> dict[str, str]:

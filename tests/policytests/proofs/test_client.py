@@ -12,6 +12,7 @@ from regauth.policytests.proofs.languages import addresses
 from regauth.policytests.proofs.languages import language as languages
 from regauth.policytests.proofs.retelling import Notes, login_of, retell
 from regauth.policytests.suites.writing import yaml_value
+from tests.generated import seeds
 from tests.policytests.proofs.clients import EDGES, NETWORKS, check_random, is_allowed, policy
 
 OFFICE = 'client.inNetwork("10.0.0.0/8")'
@@ -100,7 +101,8 @@ def test_what_else_is_asked_of_an_address_stays_undecided(condition: str) -> Non
     assert more_access(Question(policy(ALWAYS), policy(condition))).status is Status.WITNESS
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.fuzz
+@pytest.mark.parametrize("seed", seeds(3))
 def test_random_networks_are_decided_exactly(seed: int) -> None:
     check_random(seed, 40)
 

@@ -12,6 +12,7 @@ from regauth.engine.policy.policy import Policy
 from regauth.engine.tokens.jwt import Claims
 from regauth.policytests.proofs import Question, Status, more_access
 from regauth.policytests.proofs.longer import USELESS
+from tests.generated import seeds
 from tests.policytests.proofs.lasting import (
     AS_LONG,
     LONGER,
@@ -106,7 +107,8 @@ def test_the_prover_says_what_the_engine_says(
     assert answer.status is (Status.WITNESS if gained else Status.PROVED)
 
 
-@pytest.mark.parametrize("part", range(5))
+@pytest.mark.fuzz
+@pytest.mark.parametrize("part", seeds(6))
 def test_the_prover_says_what_the_engine_says_of_tokens_that_wait_for_a_tag(part: int) -> None:
     check_random(part, 45)
 

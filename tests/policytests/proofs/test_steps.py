@@ -11,6 +11,7 @@ from regauth.engine.cel.library.values import timestamp
 from regauth.engine.cel.syntax import limits
 from regauth.policytests.proofs.evaluation.steps import may_run_out, most_steps
 from regauth.policytests.proofs.logic.universe import Universe
+from tests.generated import seeds
 from tests.policytests.proofs.conditions import compiled_condition
 from tests.policytests.proofs.directed import any_policy
 from tests.policytests.proofs.random_policies import NOW, Random
@@ -82,7 +83,8 @@ def test_no_evaluation_takes_more_steps_than_are_computed(condition: str) -> Non
         assert steps <= most, (condition, steps, most)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.fuzz
+@pytest.mark.parametrize("seed", seeds(3))
 def test_no_random_condition_takes_more_steps_than_are_computed(seed: int) -> None:
     choose = Random(seed)
     counted = 0

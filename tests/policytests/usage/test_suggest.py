@@ -26,6 +26,7 @@ from regauth.policytests.usage.gathering import Gathered
 from regauth.policytests.usage.identities import IDENTITIES
 from regauth.policytests.usage.suggesting import suggest
 from tests.conftest import REPOSITORY
+from tests.generated import seeds
 from tests.servers.desk import NOW
 
 from .test_tighten import Tool, compiled, line_of, moment, record_of, tool
@@ -117,14 +118,15 @@ def anonymous(number: int) -> dict[str, Any]:
     }
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("hostile", [False, True])
 def test_random_logs_are_allowed_by_their_draft(
     tool: Tool, tmp_path: Path, *, hostile: bool
 ) -> None:
     kinds = set()
-    for seed in range(12):
+    for seed in seeds(12):
         draw = random.Random(seed)
-        lines = [*log(draw, draw.choice([1, 5, 60]), hostile=hostile), anonymous(seed)]
+        lines = [*log(draw, (1, 5, 60)[seed % 3], hostile=hostile), anonymous(seed)]
         (tmp_path / "log.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
         folder = f"made-{seed}"
         code, out, told = tool("suggest", "log.jsonl", "--write", folder)

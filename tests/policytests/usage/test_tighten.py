@@ -21,6 +21,7 @@ from regauth.engine.access.outcomes import Decision
 from regauth.engine.decisions.exchange import login_verified
 from regauth.engine.tokens.jwt import recalled
 from regauth.policytests.cli import main
+from tests.generated import seeds
 from tests.servers.desk import NOW
 
 SERVICE = "registry.example.com"
@@ -216,9 +217,10 @@ def stand(folder: Path, text: str, lines: list[dict[str, Any]]) -> None:
 Tool = Callable[..., tuple[int, str, str]]
 
 
+@pytest.mark.fuzz
 def test_random_policies_lose_no_logged_access(tool: Tool, tmp_path: Path) -> None:
     changed = comments = conditions = providers = 0
-    for seed in range(60):
+    for seed in seeds(60):
         draw = random.Random(seed)
         text = policy(draw)
         stand(tmp_path, text, records(compiled(text), draw, draw.randint(1, 25)))
@@ -247,10 +249,11 @@ def test_random_policies_lose_no_logged_access(tool: Tool, tmp_path: Path) -> No
             if comment in text and f"grant-{number}" in kept:
                 assert comment in after, (seed, after)
                 comments += 1
-    assert changed > 40
-    assert comments > 20
-    assert conditions > 12
-    assert providers > 3
+    share = len(seeds(60)) / 60
+    assert changed > 40 * share
+    assert comments > 20 * share
+    assert conditions > 12 * share
+    assert providers > 3 * share
 
 
 def test_the_change_is_a_patch_that_keeps_comments_and_layout(tool: Tool, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from regauth.engine import Authenticated, Policy, compile_policy, decide
@@ -22,6 +23,7 @@ from regauth.engine.access.scope import Access, Resource
 from regauth.engine.decisions.exchange import login_verified
 from regauth.engine.tokens.jwt import recalled
 from regauth.servers.telemetry.decision_log import outcome_of
+from tests.generated import seeds
 from tests.servers.desk import NOW
 
 from .test_tighten import CLAIMS, CONDITIONS, HEAD, NAMES, PATTERNS, SERVICE, moment, tool
@@ -150,11 +152,12 @@ def kept(folder: Path) -> dict[str, str]:
     return {one.name: one.read_bytes().decode() for one in sorted(folder.glob("*.yaml"))}
 
 
+@pytest.mark.fuzz
 def test_policies_of_a_proxy_lose_no_logged_access_in_any_layout(
     tool: Callable[..., tuple[int, str, str]], tmp_path: Path
 ) -> None:
     changed = 0
-    for seed in range(40):
+    for seed in seeds(40):
         draw, folder = random.Random(f"tags {seed}"), tmp_path / str(seed)
         files, end = files_of(draw), draw.choice(["\n", "\n", "\r\n"])
         policy = compile_policy(files).policy
@@ -194,4 +197,4 @@ def test_policies_of_a_proxy_lose_no_logged_access_in_any_layout(
                 comment = f"# What {grant} is for."
                 assert comment not in before[name] or comment in text, (seed, grant)
         assert not diff or "it is proved that nobody gains access" in told
-    assert changed > 30
+    assert changed > 0.75 * len(seeds(40))
