@@ -57,6 +57,8 @@ class Claim:
     """Why a condition should compare other claims instead, if it should."""
     needs: "Needed | None" = None
     """Which other claims a condition must read too, if it must."""
+    verified_by: str = ""
+    """The claim beside this one that says whether the issuer has verified the value."""
     by_strangers: "ByStrangers | None" = None
     """Which of its values strangers can bring about, if any."""
     when: str = ""

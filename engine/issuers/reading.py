@@ -152,7 +152,7 @@ class _SchemaReader:
             items = self._values(
                 about["items"], (*place, "items"), guaranteed="values" in guaranteed
             )
-        for key in ("twin", "within"):
+        for key in ("twin", "within", "verifiedBy"):
             self._check_beside(about.get(key), beside, (*place, key))
         claim_type = str(about["type"])
         needed = about.get("needs")
@@ -173,6 +173,7 @@ class _SchemaReader:
             narrows=bool(about.get("narrows")),
             composed=self._composed(about.get("composed"), beside, place),
             needs=None if needed is None else self._needed(needed, (*place, "needs")),
+            verified_by=about.get("verifiedBy", ""),
             by_strangers=self._by_strangers(
                 about.get("causedByStrangers"), claim_type, values, place
             ),

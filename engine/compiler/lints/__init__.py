@@ -182,6 +182,7 @@ def _conditions(policy: Policy, written: Document) -> Iterator[tuple[ScalarNode,
                 admits=True,
                 before=[provider.rules[:number]],
                 providers=[provider.name],
+                issuers=[provider.issuer],
                 shared=shared,
             )
             yield from _with_definitions(check, condition, policy, written, used)
@@ -209,6 +210,7 @@ def _of_statement(statement: Statement, when: Program, policy: Policy, shared: S
         before=served.rules,
         changes=isinstance(statement, Grant) and bool(statement.actions & CHANGING),
         providers=served.names,
+        issuers=served.issuers,
         shared=shared,
     )
 
@@ -222,6 +224,7 @@ def _served(names: frozenset[str] | None, policy: Policy) -> Served:
         [provider.claims for provider in found],
         [provider.rules for provider in found],
         [provider.name for provider in found],
+        [provider.issuer for provider in found],
         frozenset.intersection(*rules_pin) if rules_pin else frozenset(),
     )
 

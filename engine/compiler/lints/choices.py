@@ -11,17 +11,20 @@ says of such a value takes access away, and harms nobody.
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from regauth.engine.cel import Program
 from regauth.engine.cel.syntax.nodes import (
     Constant,
     ListLiteral,
     Logic,
     Node,
+    definition_of,
     path_of,
+    walk,
 )
 from regauth.engine.issuers import Claim
 from regauth.engine.source.problems import Severity
 
-from .conjunctions import said_in
+from .conjunctions import asked_claim, said_in
 from .operands import written
 from .subject import Condition, LintFinding, Path
 
@@ -108,6 +111,44 @@ def ambiguous_name(condition: Condition) -> Iterator[LintFinding]:
                 part.start,
                 part.end,
             )
+
+
+def unverified_value(condition: Condition) -> Iterator[LintFinding]:
+    """A value that the issuer also puts into tokens before it knows that it is true."""
+    read = condition.pinned | condition.named
+    for part, claim, _, _, admits in condition.tests:
+        if not admits or not claim.verified_by:
+            continue
+        verified = ("claims", *claim.path[:-1], claim.verified_by)
+        twin = ("claims", *claim.path[:-1], claim.twin)
+        if twin in read or (verified in read and not _is_only_asked(verified, condition)):
+            continue
+        asked = written(verified)
+        instead = f", or compare `{written(twin)}` instead" if claim.twin else ""
+        yield LintFinding(
+            f"`{written(('claims', *claim.path))}` proves nothing unless `{asked}` is true",
+            f"ask for `{asked}` too{instead}",
+            part.start,
+            part.end,
+        )
+
+
+def _is_only_asked(path: Path, condition: Condition) -> bool:
+    """Whether it is asked that a claim is there, and never which value it has."""
+    rules = [rule.check for rules in condition.before for rule in rules]
+    nodes = [node for one in (condition.program, *rules) for node in _nodes(one)]
+    return any(asked_claim(node) == path[1:] for node in nodes) and not any(
+        path_of(node) == path for node in nodes
+    )
+
+
+def _nodes(program: Program) -> Iterator[Node]:
+    """Yield the parts of an expression, those of the definitions that it uses included."""
+    for node in walk(program.node):
+        yield node
+        name = definition_of(node)
+        if name is not None and name in program.definitions:
+            yield from _nodes(program.definitions[name])
 
 
 def loose_ref(condition: Condition) -> Iterator[LintFinding]:
@@ -284,5 +325,6 @@ CHOICE_LINTS: Final[Mapping[str, Callable[[Condition], Iterator[LintFinding]]]] 
     "loose-subject": loose_subject,
     "absent-passes": absent_passes,
     "ambiguous-name": ambiguous_name,
+    "unverified-value": unverified_value,
     "unprotected-environment": unprotected_environment,
 }

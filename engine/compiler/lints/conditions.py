@@ -161,11 +161,17 @@ def open_prefix(condition: Condition) -> Iterator[LintFinding]:
             continue
         if claim.path == ("sub",) or _is_cut(claim, text, condition):
             yield LintFinding(
-                f"names that only begin with {text!r} pass too, such as {text + '-evil'!r}",
+                f"names that only begin with {text!r} pass too, such as {_longer(text, claim)!r}",
                 "end it with the separator that follows the name, or compare the whole with ==",
                 part.start,
                 part.end,
             )
+
+
+def _longer(text: str, claim: Claim) -> str:
+    """Return a value that begins so, and that others can have."""
+    made = (f"{text}-evil", f"{text}evil", f"{text}7")
+    return next((one for one in made if claim.values.can_equal(one)), made[0])
 
 
 def _is_cut(claim: Claim, text: str, condition: Condition) -> bool:
@@ -173,12 +179,15 @@ def _is_cut(claim: Claim, text: str, condition: Condition) -> bool:
     Whether a beginning ends in the middle of a name of which others can have a longer one.
 
     Where the name also names the repository each has its own.  What stands within a thing, such as
-    an environment, belongs to the owner of the thing, and so do the names of objects of Kubernetes.
+    an environment, belongs to the owner of the thing, and so do the names of objects of Kubernetes;
+    but within a whole organisation, as pipelines are, one team can begin a name as another does.
     Versions begin alike on purpose, so what anybody chooses must be unique, or a path.
     """
     if _is_taken_by_strangers(claim, condition):
         return True
-    if not claim.whole or claim.chosen_by not in ("owner", "anybody") or claim.needs is not None:
+    if claim.chosen_by not in ("owner", "anybody") or claim.needs is not None:
+        return False
+    if not claim.whole and not _is_of_customer(claim, condition):
         return False
     if is_ref(claim) or claim.twin == "uid" or ("claims", *claim.path) in condition.named:
         return False
@@ -190,8 +199,14 @@ def _is_cut(claim: Claim, text: str, condition: Condition) -> bool:
     is_path = any("/" in str(one) for one in claim.examples)
     is_name = claim.mutable if claim.chosen_by == "owner" else claim.twin or is_path
     return bool(is_name or claim.narrows) and (
-        not claim.within or "/" in text or not _is_pinned(claim, condition)
+        not claim.within or not claim.whole or "/" in text or not _is_pinned(claim, condition)
     )
+
+
+def _is_of_customer(claim: Claim, condition: Condition) -> bool:
+    """Whether a name with an id of its own is unique within all that a customer has."""
+    outer = _outer(claim, condition)
+    return claim.twin.endswith("_id") and outer is not None and not outer.within
 
 
 def open_suffix(condition: Condition) -> Iterator[LintFinding]:

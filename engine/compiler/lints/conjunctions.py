@@ -55,10 +55,15 @@ MAX_REMEMBERED: Final = 64
 
 
 class Place(Struct, frozen=True):
-    """Where something is said: in the condition that is looked at, or in a rule before it."""
+    """
+    Where something is said: in the condition that is looked at, or before it.
+
+    `rule` is the name of a rule, `issuer` the address of the provider's.
+    """
 
     node: Node | None
     rule: str = ""
+    issuer: str = ""
 
 
 class SaidOfClaim(Struct, frozen=True):

@@ -50,7 +50,7 @@ def each_provider(condition: Condition) -> Sequence[ForProviders]:
         key = (id(schema), tuple(rule.check.text for rule in rules))
         if key not in found:
             pinned = condition.pinned | pinned_by(rules)
-            one = replace(condition, claims=[schema], before=[rules], pinned=pinned)
+            one = replace(condition, claims=[schema], before=[rules], issuers=(), pinned=pinned)
             found[key] = ForProviders(one)
         found[key].names.append(name)
     if len(found) == 1:

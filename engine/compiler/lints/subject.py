@@ -31,6 +31,7 @@ Path = tuple[str, ...]
 CHANGING: Final = frozenset({"push", "delete"})
 """The actions that change what is in a repository."""
 
+_CASE: Final = frozenset({"lowerAscii", "upperAscii"})
 _TESTS: Final = frozenset({"startsWith", "endsWith", "contains", "matches"})
 
 
@@ -65,6 +66,7 @@ class Served:
     claims: Sequence[ClaimSchema]
     rules: Sequence[Sequence[Rule]]
     names: Sequence[str]
+    issuers: Sequence[str]
     pinned: frozenset[Path]
 
 
@@ -98,6 +100,8 @@ class Condition:
     """Whether it is the whole condition of a grant that lets somebody push or delete."""
     providers: Sequence[str] = ()
     """For each of `claims`, the name of the provider."""
+    issuers: Sequence[str] = ()
+    """For each of `claims`, what `iss` is in every token of the provider."""
     dead: frozenset[Node] = frozenset()
     """What is never true of these tokens: its parts are not looked at."""
     shared: Shared = field(default_factory=Shared)
@@ -145,7 +149,13 @@ class Condition:
                     yield ClaimTest(part, claim, part.arguments[0], part.function, admits)
 
     def claim(self, node: Node) -> Claim | None:
-        """Return what is known of the claim that an expression reads, if it reads just one."""
+        """
+        Return what is known of the claim that an expression reads, if it reads just one.
+
+        A claim whose capitals are changed is still the same claim.
+        """
+        while isinstance(node, Call) and node.function in _CASE and node.target is not None:
+            node = node.target
         path = path_of(node)
         if path is None or path[0] != "claims":
             return None

@@ -1,9 +1,9 @@
 """
 The lint of conditions that no token satisfies because of what else is asked of it.
 
-What lives here: whether what a condition says of several claims, together with the rules that come
-before it, contradicts itself or a relation of the claim schema.  Not here: reading conditions
-(`conjunctions`), one literal by itself (`values`), and what needs a search
+What lives here: whether what a condition says of several claims, together with the issuer and the
+rules that come before it, contradicts itself or a relation of the claim schema.  Not here: reading
+conditions (`conjunctions`), one literal by itself (`values`), and what needs a search
 (`regauth.policytests.analysis.findings`).
 
 A denial that contradicts itself denies nothing.  One that contradicts a rule is of no use, but
@@ -12,17 +12,19 @@ harmless, if it says what the rule says.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from regauth.engine.cel.syntax.nodes import Logic, Node
 from regauth.engine.issuers import ClaimSchema
 from regauth.engine.languages import UncomparableError, UnsupportedPatternError
-from regauth.engine.policy.policy import Rule
 from regauth.engine.source.problems import Severity
 
 from .conditioned import Conditioned, ExcludedClaim
-from .conjunctions import SaidOfClaim, said_by_rule, said_in
+from .conjunctions import Place, SaidOfClaim, said_by_rule, said_in
 from .operands import written
 from .subject import Condition, LintFinding
+
+_ISSUER: Final = ("iss",)
 
 
 def impossible_together(condition: Condition) -> Iterator[LintFinding]:
@@ -30,8 +32,8 @@ def impossible_together(condition: Condition) -> Iterator[LintFinding]:
     told: set[Node] = set()
     for said in _conjunctions(condition):
         found = [
-            _contradiction(schema, rules, said, condition)
-            for schema, rules in zip(condition.claims, condition.before, strict=True)
+            _contradiction(schema, [*_by_issuer(schema, issuer), *before], said, condition)
+            for schema, issuer, before in _providers(condition)
         ]
         broken = [one for one in found if one is not None]
         if not broken or len(broken) < len(found):
@@ -48,6 +50,22 @@ def impossible_together(condition: Condition) -> Iterator[LintFinding]:
             first.node.end,
             Severity.ERROR if opens else Severity.WARNING,
         )
+
+
+def _providers(
+    condition: Condition,
+) -> Iterator[tuple[ClaimSchema, str, Sequence[SaidOfClaim]]]:
+    """Yield each provider's schema and issuer, and what its rules say."""
+    issuers = condition.issuers or [""] * len(condition.claims)
+    for schema, issuer, rules in zip(condition.claims, issuers, condition.before, strict=True):
+        yield schema, issuer, [one for rule in rules for one in said_by_rule(rule)]
+
+
+def _by_issuer(schema: ClaimSchema, issuer: str) -> Iterator[SaidOfClaim]:
+    """Yield what `iss` is in each token; nothing where `impossible-issuer` says that it cannot."""
+    claim = schema.claim(_ISSUER)
+    if issuer and claim is not None and claim.values.can_equal(issuer):
+        yield SaidOfClaim(_ISSUER, (Place(None, issuer=issuer),), options=(issuer,))
 
 
 def _conjunctions(condition: Condition) -> Iterator[Sequence[SaidOfClaim]]:
@@ -87,14 +105,16 @@ class _Contradiction:
 
 
 def _contradiction(
-    schema: ClaimSchema, rules: Sequence[Rule], said: Sequence[SaidOfClaim], condition: Condition
+    schema: ClaimSchema,
+    known: Sequence[SaidOfClaim],
+    said: Sequence[SaidOfClaim],
+    condition: Condition,
 ) -> _Contradiction | None:
     # A denial may repeat what a rule refuses already.
     own = {one.path for one in said} if condition.denial else set()
     before = [
         one
-        for rule in rules
-        for one in said_by_rule(rule)
+        for one in known
         if one.path not in own or (one.outside is None and not one.excluded and one.there)
     ]
     try:
@@ -116,9 +136,10 @@ def _told(broken: ExcludedClaim) -> _Contradiction | None:
         return None
     rules = tuple(dict.fromkeys(one.rule for one in broken.places if one.rule))
     named = " and ".join(f"`{one}`" for one in rules)
-    who = f"no token that the rule {named} lets in" if rules else "no token"
+    issuer = next((f" of {one.issuer!r}" for one in broken.places if one.issuer), "")
+    who = f"no token{issuer} that the rule {named} lets in" if rules else f"no token{issuer}"
     if len(rules) > 1:
-        who = f"no token that the rules {named} let in"
+        who = f"no token{issuer} that the rules {named} let in"
     claim = written(("claims", *broken.path))
     reason = broken.reason or f"the conditions on `{claim}` exclude one another"
     hint = "correct one of the conditions, or remove it"

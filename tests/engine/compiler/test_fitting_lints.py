@@ -8,6 +8,7 @@ APP = 'claims.repository_id == "1" && '
 COMMIT = "b8962f4eaff8e14fc646cb22c596c81e67d71362"
 NAMESPACE = 'claims["kubernetes.io"].namespace'
 ORIGIN = '"oidc.circleci.com/vcs-origin" in claims && claims["oidc.circleci.com/vcs-origin"]'
+PIPELINE = 'has(claims.pipeline_id) && claims.pipeline_id == "0184990a-4782-42b5-afc1-16715b10b110"'
 OWN_BRANCH = 'has(claims.job_workflow_ref) && claims.job_workflow_ref.startsWith("{}")'
 FILE = "acme/ci/.github/workflows/release.yml"
 
@@ -165,6 +166,9 @@ class TestOpenPrefix:
                 'has(claims.rpo_uri) && claims.rpo_uri.startsWith("https://github.com/acme")',
             ),
             ("semaphore", 'claims.repo_slug.startsWith("acme/app")'),
+            ("buildkite", 'claims.pipeline_slug.startsWith("app")'),
+            ("buildkite", 'claims.pipeline_slug.lowerAscii().startsWith("app")'),
+            ("buildkite", 'has(claims.cluster_name) && claims.cluster_name.startsWith("prod")'),
             ("google", 'has(claims.hd) && claims.hd.startsWith("example")'),
             (
                 "entra",
@@ -207,7 +211,13 @@ class TestOpenPrefix:
             ("github", APP + OWN_BRANCH.format(f"{FILE}@refs/tags/v"), {}),
             ("gitlab", 'claims.namespace_id == "72" && claims.project_path.startsWith("acme")', {}),
             ("gitlab", 'claims.project_id == "20" && claims.project_path.startsWith("acme/a")', {}),
-            ("buildkite", 'claims.pipeline_slug.startsWith("app")', {}),
+            ("buildkite", 'claims.pipeline_slug.startsWith("app-")', {}),
+            ("buildkite", f'{PIPELINE} && claims.pipeline_slug.startsWith("app")', {}),
+            (
+                "buildkite",
+                'has(claims.step_key) && claims.step_key != null && claims.step_key.startsWith("a")',
+                {},
+            ),
             (
                 "buildkite",
                 (

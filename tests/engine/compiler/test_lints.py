@@ -102,6 +102,7 @@ class TestMutableName:
             'claims.repository_owner == "acme"',
             '"acme" == claims.repository_owner',
             'claims.repository in ["acme/app", "acme/lib"]',
+            'claims.repository.lowerAscii() == "acme/app"',
             'claims.repository == "acme/app" && claims.ref == "refs/heads/main"',
             'claims.run_id == "7" || claims.repository == "acme/app"',
             '!(claims.run_id == "7" || !(claims.repository == "acme/app"))',
@@ -159,7 +160,11 @@ class TestMutableName:
                 "cluster",
                 ["ambiguous-name"],
             ),
-            ('has(claims.email) && claims.email == "a@example.com"', "generic", []),
+            (
+                'has(claims.email) && claims.email == "a@example.com"',
+                "generic",
+                ["unverified-value"],
+            ),
         ],
     )
     def test_what_identifies_is_what_the_claim_schema_says(
@@ -987,6 +992,7 @@ FIRING: Mapping[str, str] = {
     % ("github", 'claims.ref_type == "tag" && claims.ref == "refs/heads/main"'),
     "ambiguous-name": REST
     % ("cluster", 'claims["kubernetes.io"].serviceaccount.name == "builder"'),
+    "unverified-value": REST % ("generic", 'has(claims.email) && claims.email == "a@example.com"'),
     "impossible-issuer": "grants:\n  - {name: a, repositories: [acme/x], actions: [pull]}\n",
     "caused-by-strangers": REST % ("github", 'claims.event_name == "pull_request_target"'),
     "fork-builds": "grants:\n  - {name: a, repositories: [acme/x], actions: [pull, push]}\n# circle\n",

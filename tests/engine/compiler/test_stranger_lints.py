@@ -26,15 +26,23 @@ def codes(
     when: str = "",
     *,
     issuer: str = "",
+    rule: str = "",
+    definitions: Mapping[str, str] | None = None,
     actions: tuple[str, ...] = ("pull",),
     files: Mapping[str, str] | None = None,
 ) -> list[str]:
     grant: dict[str, Any] = {"name": "g", "repositories": ["acme/x"], "actions": list(actions)}
+    provider: dict[str, Any] = {
+        "issuer": issuer or issuer_of(schema),
+        "audience": "us",
+        "claims": schema,
+    }
     policy = {
         "version": 1,
         "services": ["registry.example.com"],
+        **({"definitions": definitions} if definitions else {}),
         "providers": {
-            "p": {"issuer": issuer or issuer_of(schema), "audience": "us", "claims": schema}
+            "p": {**provider, "rules": [{"name": "r", "check": rule}]} if rule else provider
         },
         "grants": [{**grant, "when": when} if when else grant],
     }
@@ -166,6 +174,81 @@ def test_what_is_proposed_can_be_that_of_a_fork(when: str, *, told: bool) -> Non
 def test_an_address_of_a_domain_is_not_the_domains_own(when: str, *, told: bool) -> None:
     said = codes("google", f"has(claims.email) && {when}")
     assert ("ambiguous-name" in said) == told
+
+
+VERIFIED = [
+    (schema, claim)
+    for schema in KNOWN
+    for claim in known_schema(schema).claims.values()
+    if claim.verified_by
+]
+
+
+@pytest.mark.parametrize(
+    ("schema", "claim"), VERIFIED, ids=[f"{schema} {claim.name}" for schema, claim in VERIFIED]
+)
+class TestVerifiedValues:
+    """A value that proves nothing unless another claim says that the issuer has verified it."""
+
+    def values(self, schema: str, claim: Claim) -> tuple[str, str, str, str]:
+        known = known_schema(schema)
+        verified = known.claims[(*claim.path[:-1], claim.verified_by)]
+        twin = known.claims[(*claim.path[:-1], claim.twin)]
+        value = json.dumps(claim.examples[0])
+        return (
+            guarded(claim, f" == {value}"),
+            written(("claims", *claim.path)),
+            guarded(verified, ""),
+            guarded(twin, f" == {json.dumps(twin.examples[0])}"),
+        )
+
+    def test_however_it_is_compared_it_is_found(self, schema: str, claim: Claim) -> None:
+        compared, name, _, _ = self.values(schema, claim)
+        value = json.dumps(claim.examples[0])
+        whole = f"{name} == {value}"
+        assert whole in compared
+        for other in (
+            whole,
+            f"{value} == {name}",
+            f"{name} in [{value}]",
+            f"{name}.endsWith({json.dumps('@' + str(claim.examples[0]).partition('@')[2])})",
+            f"{name}.matches('^[a-z]+@example[.]com$')",
+            f"{name}.lowerAscii() == {value}",
+            f"[{value}].exists(one, one == {name})",
+        ):
+            when = compared.replace(whole, other)
+            assert codes(schema, when).count("unverified-value") == 1, when
+
+    def test_who_asks_whether_it_is_verified_or_who_it_is_hears_nothing(
+        self, schema: str, claim: Claim
+    ) -> None:
+        compared, _, verified, twin = self.values(schema, claim)
+        for more in (verified, twin):
+            assert "unverified-value" not in codes(schema, f"{compared} && {more}")
+            assert "unverified-value" not in codes(schema, f"{more} && ({compared})")
+            assert "unverified-value" not in codes(schema, compared, rule=more)
+        assert "unverified-value" not in codes(schema, f"!({compared})")
+
+    def test_that_it_is_said_is_not_what_is_said(self, schema: str, claim: Claim) -> None:
+        compared, _, verified, _ = self.values(schema, claim)
+        asked = f'"{claim.verified_by}" in claims'
+        assert "unverified-value" in codes(schema, f"{compared} && {asked}")
+        assert "unverified-value" in codes(schema, compared, rule=asked)
+        assert "unverified-value" not in codes(schema, f"{compared} && {asked}", rule=verified)
+        definitions = {"sure": verified}
+        assert "unverified-value" not in codes(
+            schema, f"{compared} && {asked} && defs.sure", definitions=definitions
+        )
+
+
+def test_mail_addresses_of_known_issuers_are_verified_or_nobodys() -> None:
+    """Every issuer that says whether a value is verified declares it."""
+    for schema in KNOWN:
+        claims = known_schema(schema).claims
+        for path, claim in claims.items():
+            if path[-1].endswith("_verified"):
+                about = claims[(*path[:-1], path[-1].removesuffix("_verified"))]
+                assert about.verified_by == claim.path[-1], f"{schema} {about.name}"
 
 
 def test_the_target_branch_of_a_pull_request_does_not_keep_forks_out() -> None:

@@ -15,6 +15,14 @@ GITHUB: Final = {
 GITLAB: Final = {"issuer": "https://gitlab.example.com", "audience": "me", "claims": "gitlab-ci"}
 CLUSTER: Final = {"issuer": "https://k.example.com", "audience": "me", "claims": "kubernetes"}
 OURS: Final = 'claims.repository_owner_id == "1342004"'
+TENANT: Final = "11111111-2222-3333-4444-555555555555"
+ENTRA: Final = {
+    "issuer": f"https://login.microsoftonline.com/{TENANT}/v2.0",
+    "audience": "me",
+    "claims": "azure",
+}
+ENTRA_1: Final = {**ENTRA, "issuer": f"https://sts.windows.net/{TENANT}/"}
+ID: Final = "00000000-1111-2222-3333-444444444444"
 DEFINITIONS: Final = {
     "main": 'claims.ref == "refs/heads/main"',
     "tag": 'claims.ref_type == "tag" && claims.event_name == "push"',
@@ -201,3 +209,55 @@ def test_conditions_of_one_policy_are_told_as_each_is_alone(*, backwards: bool) 
             one for one in alone if one.location.file == name
         ]
     assert {"impossible-together", "only-excluded"} <= {one.code for one in together}
+
+
+OF_VERSION_1: Final = {
+    "appid": f'claims.appid == "{ID}"',
+    "appidacr": 'claims.appidacr == "2"',
+    "unique_name": 'claims.unique_name == "octocat@example.com"',
+    "acr": 'claims.acr == "1"',
+}
+OF_VERSION_2: Final = {"azp": f'claims.azp == "{ID}"', "azpacr": 'claims.azpacr == "2"'}
+
+
+class TestIssuer:
+    """What `iss` is in each token of a provider counts beside the rules."""
+
+    @pytest.mark.parametrize(
+        ("provider", "other", "claims"),
+        [(ENTRA, ENTRA_1, OF_VERSION_1), (ENTRA_1, ENTRA, OF_VERSION_2)],
+        ids=["version 2.0", "version 1.0"],
+    )
+    def test_a_claim_of_the_other_version_is_told(
+        self, provider: dict[str, Any], other: dict[str, Any], claims: dict[str, str]
+    ) -> None:
+        for name, test in claims.items():
+            when = f"has(claims.{name}) && {test}"
+            (problem,) = told(policy(provider, [], when))
+            assert problem.severity is Severity.WARNING
+            assert problem.message.startswith(f"no token of {provider['issuer']!r} is like this: ")
+            assert len(told(policy(provider, [when]))) == 1
+            (problem,) = told(policy(provider, [], denial=when))
+            assert problem.severity is Severity.ERROR  # it denies nothing
+            assert told(policy(other, [], when)) == []
+            assert told(policy(other, [when])) == []
+            assert told(policy(other, [], denial=when)) == []
+
+    def test_the_claim_of_the_version_is_named(self) -> None:
+        (problem,) = told(policy(ENTRA, [], f"has(claims.appid) && {OF_VERSION_1['appid']}"))
+        assert problem.message.endswith("which have `azp` in place of `appid`.")
+
+    def test_another_issuer_than_the_providers_is_told(self) -> None:
+        assert len(told(policy(ENTRA, [], f'claims.iss == "{ENTRA_1["issuer"]}"'))) == 1
+        assert told(policy(ENTRA, [], f'claims.iss == "{ENTRA["issuer"]}"')) == []
+        assert len(told(policy(ENTRA, [], 'claims.ver == "1.0"'))) == 1
+
+    def test_both_versions_of_one_tenant_are_good(self) -> None:
+        both = f'has(claims.azp) && claims.azp == "{ID}" || has(claims.appid) && claims.appid == "{ID}"'
+        whole = policy(ENTRA, [], both)
+        whole["providers"]["first"] = ENTRA_1
+        assert told(whole) == []
+
+    def test_an_issuer_that_the_schema_does_not_know_says_nothing(self) -> None:
+        odd = {**ENTRA, "issuer": "https://entra.example.com"}
+        assert told(policy(odd, [], f"has(claims.appid) && {OF_VERSION_1['appid']}")) == []

@@ -21,7 +21,7 @@ from regauth.engine.languages import both, find_outside, fully_matched
 
 from .breaking import KNOWN, as_condition, involved, put, schema_of, sets_of
 from .refusing import called, of_claim, record, written_down
-from .test_wrong_values import errors, with_value
+from .test_wrong_values import errors, issuer_of, with_value
 
 pytestmark = pytest.mark.slow
 
@@ -108,7 +108,8 @@ def test_every_relation_has_a_breach_that_is_found_in_a_policy_and_in_a_token(na
                 claims.pop(path[0])
             relation = known[key]
             assert any(relation.description in it.message for it in check_token(schema, claims))
-            said = errors(name, as_condition(claims, involved(relation, path)))
+            asked = as_condition(claims, involved(relation, path))
+            said = errors(name, asked, issuer_of(claims))
             assert {"impossible-together", "impossible-value"} & set(said), (key, one)
 
 
