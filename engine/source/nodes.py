@@ -19,6 +19,7 @@ import yaml
 
 from . import yaml_faults
 from .alignment import align
+from .foreign_text import INVISIBLE
 from .problems import Location, Problems
 
 # libyaml where it is installed: ten times faster, with the same positions.
@@ -29,6 +30,9 @@ MAX_DOCUMENT_BYTES: Final = 8 * 1024 * 1024
 
 MAX_DEPTH: Final = 32
 """How deep sequences and mappings may nest."""
+
+_FOR_PEOPLE: Final = frozenset({"because", "description", "impossible", "message"})
+"""The keys whose values are shown to people, and compared with nothing."""
 
 _TOO_DEEP: Final = (f"values nest more than {MAX_DEPTH} deep", "flatten them")
 
@@ -143,7 +147,7 @@ def parse(text: str, file: str, problems: Problems) -> Node | None:
         text: The document.
         file: What locations call it.
         problems: Takes what is wrong: `yaml-syntax`, `yaml-duplicate-key`, `yaml-unsupported`,
-            `file-too-large`.
+            `yaml-invisible`, `file-too-large`.
 
     Returns:
         The document's root, or None when it is empty or cannot be read at all.
@@ -157,14 +161,42 @@ def parse(text: str, file: str, problems: Problems) -> Node | None:
             "split the policy into several files",
         )
         return None
-    if (at := yaml_faults.hidden_break(text)) is not None:
+    if (found := yaml_faults.misleading(text)) is not None:
+        at, why, hint = found
         location, what = _character(text, file, at)
-        message = f"{what} cannot stand in it: YAML begins a new line here, which few editors show"
-        problems.error(location, "yaml-syntax", message, "end lines with LF or CR LF alone")
+        problems.error(location, "yaml-syntax", f"{what} cannot stand in it: {why}", hint)
         return None
     if not _check_events(text, file, problems):
         return None
-    return _Builder(text, file, problems).build(yaml.compose(text, _Loader))
+    root = yaml.compose(text, _Loader)
+    if INVISIBLE.search(text) is not None:
+        _refuse_invisible(root, text, file, problems)
+    return _Builder(text, file, problems).build(root)
+
+
+def _refuse_invisible(root: yaml.Node | None, text: str, file: str, problems: Problems) -> None:
+    for node in _exact(root):
+        found = INVISIBLE.search(text, node.start_mark.index, node.end_mark.index)
+        if found is not None:
+            location, what = _character(text, file, found.start())
+            message = f"nobody sees {what} here: the text is another than it looks"
+            escape = f"\\U{ord(found[0]):08x}".replace("\\U0000", "\\u")
+            hint = f"remove it; where it is meant, write `{escape}` in double quotes"
+            problems.error(location, "yaml-invisible", message, hint)
+
+
+def _exact(node: yaml.Node | None) -> Iterator[yaml.ScalarNode]:
+    """Yield names and the values that are compared: all scalars but texts for people."""
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _exact(item)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _exact(key)
+            if not isinstance(key, yaml.ScalarNode) or key.value not in _FOR_PEOPLE:
+                yield from _exact(value)
 
 
 def placed(value: object, location: Location) -> Node:

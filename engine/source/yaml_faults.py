@@ -12,6 +12,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from .foreign_text import REORDERING
+
 _CONFLICT: Final = re.compile(r"^(<{7}|>{7}|={7}|\|{7})(?: .*)?$", re.MULTILINE)
 """The lines that version control leaves around a conflict."""
 
@@ -33,6 +35,21 @@ MAX_KEY: Final = 1024
 _NESTING: Final = re.compile("nesting depth")
 _HIDDEN_BREAK: Final = re.compile("\r(?!\n)|[\x85\u2028\u2029]")
 """Where YAML 1.1 begins a new line and most editors show none: it can end a comment unseen."""
+_MARK: Final = re.compile("\ufeff")
+_MISLEADING: Final = (
+    (
+        _HIDDEN_BREAK,
+        "YAML begins a new line here, which few editors show",
+        "end lines with LF or CR LF alone",
+    ),
+    (
+        REORDERING,
+        "an editor shows what stands behind it in another order than it is read",
+        'remove it; a text that has it is written with an escape in double quotes: "\\u202e"',
+    ),
+    (_MARK, "it is a byte order mark, which nobody sees", "remove it"),
+)
+"""What makes a reviewer see another file than a program reads, with what to say and to do."""
 
 _ENTRIES: Final = "keys of one mapping, and items of one list, begin in the same column"
 _COLON_HINT: Final = "quote the text if the colon belongs to it, or write it as a block after `|`"
@@ -171,10 +188,19 @@ def explain(text: str, complaint: Complaint) -> YamlFault:
     )
 
 
-def hidden_break(text: str) -> int | None:
-    """Return where YAML begins a new line that most editors do not show, or None."""
-    found = _HIDDEN_BREAK.search(text)
-    return None if found is None else found.start()
+def misleading(text: str) -> tuple[int, str, str] | None:
+    """
+    Return a character that makes the file look like another one, with why and what to do.
+
+    It is refused in comments too: there it can hide, or seem to be, the line that follows.
+    """
+    if text.isascii() and "\r" not in text:
+        return None
+    for pattern, why, hint in _MISLEADING:
+        found = pattern.search(text)
+        if found is not None:
+            return found.start(), why, hint
+    return None
 
 
 def nests_too_deep(complaint: Complaint) -> bool:

@@ -17,6 +17,7 @@ from regauth.engine.source.nodes import MappingNode, Node, ScalarNode, SequenceN
 from regauth.engine.source.problems import Problems
 from regauth.engine.source.rendering import render_text
 from regauth.policytests.exit_codes import POLICY_BROKEN
+from regauth.policytests.suites.writing import yaml_value
 
 
 def migrate_file(
@@ -46,7 +47,7 @@ def migrate_file(
 def _policy(
     root: MappingNode, service: str, audience: str, issuers: dict[str, str]
 ) -> tuple[str, list[str]]:
-    lines = ["version: 1", f"services: [{_quoted(service)}]", "providers:"]
+    lines = ["version: 1", f"services: [{yaml_value(service)}]", "providers:"]
     grants: list[str] = []
     notes: list[str] = []
     listed = root.get("providers")
@@ -71,9 +72,9 @@ def _provider(
     if issuer is None:
         notes.append(f"{name}: its issuer is not known; give it with --issuer {name}=URL")
         issuer = f"https://issuer-of-{name}.invalid"
-    yield f"  {_quoted(name)}:"
-    yield f"    issuer: {_quoted(issuer)}"
-    yield f"    audience: {_quoted(audience)}"
+    yield f"  {yaml_value(name)}:"
+    yield f"    issuer: {yaml_value(issuer)}"
+    yield f"    audience: {yaml_value(audience)}"
     keys = entry.get("staticKeys")
     if url is None and isinstance(keys, SequenceNode):
         yield "    keys:"
@@ -103,8 +104,8 @@ def _grants(entry: MappingNode, notes: list[str]) -> Iterator[str]:
         (f"{name}-catalog", ["    catalog: true"]),
     )
     for grant, what in shapes:
-        yield f"  - name: {_quoted(grant)}"
-        yield f"    providers: [{_quoted(name)}]"
+        yield f"  - name: {yaml_value(grant)}"
+        yield f"    providers: [{yaml_value(name)}]"
         yield "    when: |"
         yield from (f"      {line}" for line in condition.split("\n"))
         yield from what
@@ -118,8 +119,3 @@ def _condition(entry: MappingNode, key: str) -> str | None:
 
 def _text(node: Node | None) -> str | None:
     return node.text if isinstance(node, ScalarNode) else None
-
-
-def _quoted(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'

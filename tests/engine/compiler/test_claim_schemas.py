@@ -140,3 +140,13 @@ def test_what_is_wrong_with_a_schema_is_told_at_its_place(
 def test_a_schema_that_is_no_json_is_told() -> None:
     problem = compiled("{").problems[0]
     assert (problem.code, problem.location.file) == ("bad-claims", "claims/ours.json")
+
+
+@pytest.mark.parametrize("sign", ["\u202e", "\u2066", "\u200f"])
+def test_what_changes_the_order_of_a_line_is_refused(sign: str) -> None:
+    text = json.dumps(document(), indent=1, ensure_ascii=False)
+    (problem,) = compiled(text.replace("It.", f"It{sign}.")).problems[:1]
+    assert problem.code == "bad-claims"
+    assert problem.message.startswith(f"the character U+{ord(sign):04X} cannot stand in it")
+    line = text.split("\n")[problem.location.line - 1]
+    assert line[: problem.location.column - 1].endswith('"It')

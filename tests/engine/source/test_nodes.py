@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regauth.engine.source import nodes
+from regauth.engine.source.foreign_text import INVISIBLE, REORDERING
 from regauth.engine.source.nodes import MappingNode, ScalarNode
 from regauth.engine.source.problems import Problems
 
@@ -80,6 +81,8 @@ class TestLocate:
     @given(st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1))
     def test_any_text_in_double_quotes_is_found(self, text: str) -> None:
         if any(c in text for c in "\x85\u2028\u2029\ufeff\ufffe\uffff"):
+            return
+        if REORDERING.search(text) or INVISIBLE.search(text):
             return
         source = 'key: "' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
         for scalar in scalars(read(source)):

@@ -75,6 +75,8 @@ CASES = {
     "# x\u2028a: 1\n": ("1:4", "the character U+2028 cannot stand in it: YAML begins a new line"),
     "# x\x85a: 1\n": ("1:4", "the character U+0085 cannot stand in it: YAML begins a new line"),
     "# x\ra: 1\n": ("1:4", "the character U+000D cannot stand in it: YAML begins a new line"),
+    "a: x\ufeff\n": ("1:5", "the character U+FEFF cannot stand in it: it is a byte order mark"),
+    "a: x\nb: y\u200bz\n": ("2:5", "nobody sees the character U+200B here"),
 }
 """Files, and where and how each is told of."""
 
@@ -102,6 +104,90 @@ def test_a_fault_is_told_in_our_words(text: str, wanted: tuple[str, str], loader
     assert FOREIGN.search(message) is None
     if loader == "CSafeLoader":  # the places of the other are a little different
         assert place.startswith(wanted[0])
+
+
+REORDERING = [0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)]
+
+
+@pytest.mark.parametrize("code", REORDERING, ids=hex)
+@pytest.mark.parametrize(
+    "text", ["# %s\na: 1\n", "a: %s\n", 'a: "x%sy"\n', "%s: 1\n", "a: |\n  x %s\n", "a: 1 # %s"]
+)
+@pytest.mark.usefixtures("loader")
+def test_what_changes_the_order_of_a_line_is_refused_anywhere(text: str, code: int) -> None:
+    """Trojan Source: a reviewer sees another policy than the engine reads."""
+    place, message = told(text % chr(code))
+    before = text.partition("%")[0]
+    assert place == f"{before.count(chr(10)) + 1}:{len(before.rpartition(chr(10))[2]) + 1}"
+    assert message.startswith(f"the character U+{code:04X} cannot stand in it: an editor shows")
+
+
+INVISIBLE = (
+    0x00AD,
+    0x034F,
+    0x115F,
+    0x180E,
+    0x200B,
+    0x200D,
+    0x2060,
+    0x3164,
+    0xFE0F,
+    0xE0041,
+    0xE0101,
+)
+
+
+@pytest.mark.parametrize("code", INVISIBLE, ids=hex)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: main%s\n",
+        "a: '%s'\n",
+        "main%s: 1\n",
+        "a:\n  - {b: [x, y%s]}\n",
+        "a: |\n  x\n  y%s\n",
+        "message%s: x",
+    ],
+)
+@pytest.mark.usefixtures("loader")
+def test_what_nobody_sees_is_refused_in_names_and_values(text: str, code: int) -> None:
+    place, message = told(text % chr(code))
+    before = text.partition("%")[0]
+    assert place == f"{before.count(chr(10)) + 1}:{len(before.rpartition(chr(10))[2]) + 1}"
+    assert (
+        message == f"nobody sees the character U+{code:04X} here: the text is another than it looks"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f'a: "\\u{code:04x}"\n' for code in (*REORDERING, 0x200B, 0xFEFF)),
+        'a: "\\U000e0041"\n',
+        "# x\u200b\na: 1\n",
+        "message: x\u200by\n",
+        "because: |\n  x\u00ady\n",
+        "a: \U0001f469\u200d\U0001f4bb\n",
+        "a: 1\ufe0f\u20e3 \u26a0\ufe0f\n",
+        "a: \u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645\n",
+        "a: \u05e9\u05dc\u05d5\u05dd\n",
+        "\ufeffa: 1\n",
+    ],
+)
+@pytest.mark.usefixtures("loader")
+def test_what_is_seen_or_shown_to_people_is_read(text: str) -> None:
+    problems = Problems()
+    assert nodes.parse(text, "f", problems) is not None
+    assert not list(problems)
+
+
+def test_the_hint_has_the_escape() -> None:
+    problems = Problems()
+    nodes.parse("a: x\u200b\nb: y\U000e0041\n", "f", problems)
+    assert [one.hint for one in problems] == [
+        "remove it; where it is meant, write `\\u200b` in double quotes",
+        "remove it; where it is meant, write `\\U000e0041` in double quotes",
+    ]
 
 
 def test_the_longest_key_is_read() -> None:

@@ -45,6 +45,13 @@ def wrong(text: str) -> list[str]:
     return [str(one).removeprefix(f"{FILE}:") for one in problems]
 
 
+def test_a_file_that_reads_otherwise_than_it_looks_is_refused() -> None:
+    (problem,) = wrong(LEAST + "# \u202e\n")
+    assert problem.startswith("4:3: error: the character U+202E cannot stand in it")
+    (problem,) = wrong(LEAST.replace("auth", "auth\u200b"))
+    assert problem.startswith("2:13: error: nobody sees the character U+200B here")
+
+
 def test_the_least_that_can_be_written_has_safe_defaults() -> None:
     settings = read(LEAST)
 
