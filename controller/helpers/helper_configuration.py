@@ -73,7 +73,7 @@ def read_configuration(path: str) -> dict[str, HelperRegistry]:
         HelperError: It cannot be read, or something in it is wrong.
     """
     what = f"the configuration {path}"
-    document = read_object(read_file(path, "the configuration"), what)
+    document = read_object(read_file(path, "the configuration"), what, by_hand=True)
     document.pop("$schema", None)
     registries = document.pop("registries", None)
     if document:

@@ -5,7 +5,7 @@ What lives here: standard input and JSON (RFC 8259) from programs that may be ho
 Not here: what any of it means (`docker_helper`, `kubelet_plugin`, `helper_configuration`).
 
 The engine has a stricter reader of its own; importing the engine takes longer than a helper may
-take altogether, so the helpers have this one.
+take altogether, so the helpers have this one.  What is wrong with a text the engine says.
 """
 
 import json
@@ -56,9 +56,14 @@ def read_file(path: str, what: str) -> str:
         raise HelperError(f"{what} {path!r} cannot be read: {reason}") from None
 
 
-def read_object(text: str, what: str) -> dict[str, object]:
+def read_object(text: str, what: str, *, by_hand: bool = False) -> dict[str, object]:
     """
     Read a JSON object; a name that stands twice is refused, and so is NaN.
+
+    Args:
+        text: The text.
+        what: What messages call it.
+        by_hand: Whether a person wrote it, who is told where the mistake is and what to do.
 
     Raises:
         HelperError: The text is something else; the message quotes nothing of it.
@@ -67,9 +72,8 @@ def read_object(text: str, what: str) -> dict[str, object]:
         value = json.loads(text, object_pairs_hook=_pairs, parse_constant=_constant)
     except RecursionError:
         raise HelperError(f"{what} nests too deep") from None
-    except ValueError as error:
-        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-        raise HelperError(f"{what} is not JSON: {reason}") from None
+    except ValueError:
+        raise HelperError(f"{what} is not JSON: {_fault(text, by_hand=by_hand)}") from None
     if not isinstance(value, dict):
         raise HelperError(f"{what} is not a JSON object")
     return value
@@ -80,12 +84,27 @@ def is_one_line(text: str) -> bool:
     return bool(text) and all(ord(one) >= _CONTROL and ord(one) != _DELETE for one in text)
 
 
+def _fault(text: str, *, by_hand: bool) -> str:
+    if not text.strip():
+        return "it is empty"
+    # Importing the engine takes longer than a helper may take, and only a mistake needs it.
+    from regauth.engine.compiler.json_faults import explain  # noqa: PLC0415 - as said above
+
+    fault = explain(text, MAX_BYTES)
+    if fault is None:
+        return "it cannot be read"
+    if not by_hand:
+        return fault.message
+    place = fault.location(text, "")
+    return f"line {place.line}, column {place.column}: {fault.message}; {fault.hint}"
+
+
 def _pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a name stands twice in one object")
+        raise ValueError
     return members
 
 
 def _constant(_name: str) -> NoReturn:
-    raise ValueError("it has a number that JSON does not know")
+    raise ValueError

@@ -49,6 +49,23 @@ class JsonFault:
 
 def explain(text: str, max_depth: int) -> JsonFault | None:
     """Return the mistake for which `strictjson` refuses a text; None if it has none."""
+    return _syntax(text) or next(_freedoms(text, max_depth), None)
+
+
+def located(data: bytes | str, file: str) -> str | None:
+    """Return where a file that a person wrote is not JSON, why, and what to do; None if it is."""
+    try:
+        text = data if isinstance(data, str) else data.decode()
+    except UnicodeDecodeError:
+        return f"{file}: not JSON: it is not UTF-8; save it as UTF-8"
+    fault = _syntax(text)
+    if fault is None:
+        return None
+    return f"{fault.location(text, file)}: not JSON: {fault.message}; {fault.hint}"
+
+
+def _syntax(text: str) -> JsonFault | None:
+    """Return the first mistake in the grammar; what nests too deep for Python has none."""
     marker = _CONFLICT.search(text)
     if marker is not None:
         hint = "keep one side, and delete the lines that begin with <<<<<<<, ======= and >>>>>>>"
@@ -56,14 +73,13 @@ def explain(text: str, max_depth: int) -> JsonFault | None:
     try:
         json.JSONDecoder(parse_int=str).decode(text)
     except json.JSONDecodeError as error:
-        return syntax_fault(text, error)
+        return _syntax_fault(text, error)
     except RecursionError:
-        pass  # the depth is found below, where nothing recurs
-    return next(_freedoms(text, max_depth), None)
+        pass
+    return None
 
 
-def syntax_fault(text: str, error: json.JSONDecodeError) -> JsonFault:
-    """Return the mistake at which Python's reader of JSON gave up; the text is what it read."""
+def _syntax_fault(text: str, error: json.JSONDecodeError) -> JsonFault:
     at, words = error.pos, error.msg
     if not text.strip():
         return JsonFault(0, "the file is empty", "write an object, `{...}`")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from regauth.engine.access.scope import REPOSITORY
+from regauth.engine.compiler import json_faults
 from regauth.engine.policy.policy import Policy, Provider
 from regauth.engine.source.addresses import IpAddress, parse_ip
 from regauth.engine.source.nearest import did_you_mean
@@ -230,9 +231,14 @@ class Options:
         if self.keys is None:
             return None
         try:
-            return require_keys(parse_jwks(self.keys.read_text()))
-        except (OSError, KeysError) as error:
+            text = self.keys.read_bytes()
+        except OSError as error:
             raise QuestionError(f"{self.keys}: {error}") from error
+        try:
+            return require_keys(parse_jwks(text))
+        except KeysError as error:
+            fault = json_faults.located(text, str(self.keys))
+            raise QuestionError(fault or f"{self.keys}: {error}") from error
 
 
 def _suites_below(folder: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple, NoReturn
 from regauth import schemas
 from regauth.engine.access import references
 from regauth.engine.access.outcomes import Why
+from regauth.engine.compiler import json_faults
 from regauth.engine.source import strictjson
 from regauth.engine.source.addresses import IpAddress, parse_ip
 from regauth.engine.source.redaction import REDACTED
@@ -153,7 +154,7 @@ def read_record(line: bytes) -> Record:
     try:
         data = strictjson.loads(line, max_depth=MAX_DEPTH)
     except strictjson.JsonError as error:
-        raise RecordError(str(error)) from error
+        raise RecordError(_why_no_json(line) or str(error)) from error
     if type(data) is not dict:
         _refuse("it is not a JSON object")
     version = data.get("version")
@@ -163,6 +164,15 @@ def read_record(line: bytes) -> Record:
         unknown = min(data.keys() - _members())
         _refuse(f"it has a member {unknown[:40]!r}, which this version does not know")
     return _record(data, redacted=REDACTED.encode() in line)
+
+
+def _why_no_json(line: bytes) -> str | None:
+    """Say in the words of this project why a line is not JSON."""
+    try:
+        fault = json_faults.explain(line.decode(), MAX_DEPTH)
+    except UnicodeDecodeError:
+        return None
+    return None if fault is None else f"not JSON: {fault.message} (character {fault.at + 1})"
 
 
 def _record(data: dict[str, Any], *, redacted: bool) -> Record:

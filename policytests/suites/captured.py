@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from regauth.engine.compiler import json_faults
 from regauth.engine.source.problems import Problems
 from regauth.engine.tokens.algorithms import KeysError
 from regauth.engine.tokens.jwks import parse_jwks
@@ -93,7 +94,8 @@ def _captured_keys(capture: Capture, spec: TokenSpec) -> KeySet | None:
     try:
         return require_keys(parse_jwks(text))
     except KeysError as error:
-        capture.problems.error(spec.location, "captured-token", f"{spec.keys}: {error}")
+        message = json_faults.located(text, str(spec.keys)) or f"{spec.keys}: {error}"
+        capture.problems.error(spec.location, "captured-token", message)
         return None
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from regauth.engine.compiler import json_faults
 from regauth.engine.decisions.exchange import KeysUnavailable, NeedKeys
 from regauth.engine.policy.policy import Discovery, JwksUri, KeySource, Policy, Provider, StaticKeys
 from regauth.engine.tokens.algorithms import KeysError
@@ -114,15 +115,30 @@ class KeyFile:
     def _read(self, stamp: tuple[int, int, int]) -> _Content:
         before = self._content
         with self._path.open("rb") as file:
-            data = file.read(MAX_KEY_FILE)
+            data = file.read(MAX_KEY_FILE + 1)
         try:
-            keys = parse_jwks(data)
+            keys = _keys_of(data, str(self._path))
         except KeysError as error:
-            problem = f"{self._path}: {error}"
+            problem = str(error)
             log.warning("a key file cannot be used: %s", problem)
             return _Content(before.keys, problem, stamp, before.read_at)
         tell_of_keys(str(self._path), before.keys, keys)
         return _Content(keys, "", stamp, self._clock())
+
+
+def _keys_of(data: bytes, file: str) -> KeySet:
+    """
+    Return the keys of a file.
+
+    Raises:
+        KeysError: It is no JWK set; the message has the place of a mistake in its JSON.
+    """
+    if len(data) > MAX_KEY_FILE:
+        raise KeysError(f"{file}: not a JWK set: it is larger than {MAX_KEY_FILE} bytes")
+    try:
+        return parse_jwks(data)
+    except KeysError as error:
+        raise KeysError(json_faults.located(data, file) or f"{file}: {error}") from error
 
 
 Keys = RemoteKeys | KeyFile

@@ -138,13 +138,11 @@ def _load(path: Path) -> Mapping[str, object]:
         raise CredentialsError(f"{path} cannot be read: {error.strerror}") from error
     try:
         config = json.loads(text)
-    except UnicodeDecodeError:
-        raise CredentialsError(f"{path} is not JSON: it is not UTF-8") from None
-    except json.JSONDecodeError as error:
-        fault = json_faults.syntax_fault(error.doc, error)
-        place = fault.location(error.doc, str(path))
+    except ValueError:
         # The error has the text with it, which has passwords.
-        raise CredentialsError(f"{place}: not JSON: {fault.message}; {fault.hint}") from None
+        raise CredentialsError(
+            json_faults.located(text, str(path)) or f"{path} is not JSON"
+        ) from None
     if not isinstance(config, Mapping):
         raise CredentialsError(f"{path} is not a JSON object")
     return config

@@ -394,6 +394,30 @@ def test_a_missing_configuration_says_where_it_should_be(tmp_path: Path) -> None
     assert str(tmp_path / ".config" / "regauth" / "credential-helper.json") in failed(done)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "it is empty"),
+        (
+            '{\n  "registries": {},\n}',
+            "line 2, column 19: a comma cannot stand before `}`; remove it",
+        ),
+        ("{'a': 1}", 'line 1, column 2: names and texts stand in double quotes; write `"..."`'),
+        ('{"a": 1, "a": 2}', "line 1, column 10: this name stands twice in one object; remove one"),
+        ('{"a": NaN}', "line 1, column 7: JSON has no NaN; write null, or leave the member out"),
+        ('{"a": "s3cret', 'line 1, column 7: the " that begins here is never closed; close it'),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_told_with_its_place(
+    from_variable: Helper, text: str, said: str
+) -> None:
+    from_variable.file.write_text(text)
+    message = failed(from_variable.within("get"))
+
+    assert message.endswith(f"{from_variable.file} is not JSON: {said}")
+    assert "s3cret" not in message
+
+
 def test_the_longest_path_of_a_registry_wins() -> None:
     ours, team = (HelperRegistry(name, "environment", {}) for name in ("ours", "team"))
     known = {HOST: ours, f"{HOST}/team": team}

@@ -87,7 +87,7 @@ def test_a_token_without_an_end_is_not_cached() -> None:
         (b"[" * 60_000, "the request"),
         (b" " * 70_000, "larger than"),
         (b'{"kind": 1, "kind": 2}', "stands twice"),
-        (b'{"x": NaN}', "a number that JSON does not know"),
+        (b'{"x": NaN}', "is not JSON: JSON has no NaN"),
         (request(apiVersion="credentialprovider.kubelet.k8s.io/v1beta1"), "is not of credentialprovider"),
         (request(kind="Pod"), "not a CredentialProviderRequest"),
         (request(image=None), "names no image"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regauth.engine.compiler.json_faults import explain
+from regauth.engine.compiler.json_faults import explain, located
 from regauth.engine.source import strictjson
 
 DEPTH = 4
@@ -97,3 +97,22 @@ def test_every_text_that_is_refused_has_a_fault_within_it_and_no_other_has(
         assert fault.hint
     else:
         assert explain(text, DEPTH) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b'{"a": 1,\n "b" 2}', "f.json:2:6: not JSON: a colon is missing after the name; "),
+        ('{"a": 1,\n "b" 2}', "f.json:2:6: not JSON: a colon is missing after the name; "),
+        (b"\xff", "f.json: not JSON: it is not UTF-8; "),
+        ("{\n<<<<<<< HEAD\n}", "f.json:2:1: not JSON: a merge conflict is not resolved; "),
+        ("", "f.json:1:1: not JSON: the file is empty; "),
+        ('{"a": 1, "a": 2}', None),
+        (b"[" * 100_000, None),
+    ],
+)
+def test_a_file_is_told_with_its_place_where_it_is_not_json(
+    data: bytes | str, said: str | None
+) -> None:
+    told = located(data, "f.json")
+    assert told is None if said is None else str(told).startswith(said)

@@ -662,7 +662,8 @@ Spoil = Callable[[dict[str, Any]], object]
 @pytest.mark.parametrize(
     ("line", "why", "detail"),
     [
-        (b"{", "not-a-record", "not JSON"),
+        (b"{", "not-a-record", "not JSON: the { that begins here is never closed (character 1)"),
+        (b'{"version":1,}', "not-a-record", "not JSON: a comma cannot stand before `}`"),
         (b"[1]", "not-a-record", "not a JSON object"),
         (b'{"version":1,"version":1}', "not-a-record", "stands twice"),
         (b'{"version":2}', "not-a-record", "its version is 2"),

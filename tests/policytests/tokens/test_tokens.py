@@ -337,6 +337,16 @@ def test_a_real_token_that_has_not_expired_is_a_leaked_secret(house: Repository)
     assert ["3:3 leaked-token"] == house.problems(NOTHING, tokens)
 
 
+def test_a_key_set_that_is_not_json_is_told_with_its_place(house: Repository) -> None:
+    capture(house, datetime(2025, 2, 1, tzinfo=UTC))
+    house.write("a.json", '{"keys": [],}')
+    tokens = "at: 2026-11-01T12:00:00Z\ntokens:\n  x: {jwt: a.jwt, keys: a.json}\n"
+    with pytest.raises(SuiteError) as caught:
+        house.load(NOTHING, tokens)
+    (problem,) = caught.value.problems
+    assert problem.message == "a.json:1:12: not JSON: a comma cannot stand before `}`; remove it"
+
+
 def test_a_captured_token_cannot_be_forged(house: Repository) -> None:
     capture(house, datetime(2025, 2, 1, tzinfo=UTC))
     tokens = "at: 2026-11-01T12:00:00Z\ntokens:\n  x: {jwt: a.jwt, keys: a.json}\n"

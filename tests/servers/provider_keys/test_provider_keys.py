@@ -321,7 +321,24 @@ def test_a_key_file_over_the_bound_is_not_taken(
         found.append(keys.state_of(policy.providers["github"]).problem)
 
     assert found[0] == ""
-    assert "not a JWK set" in found[1]
+    assert f"not a JWK set: it is larger than {MAX_KEY_FILE} bytes" in found[1]
+
+
+def test_a_key_file_that_is_not_json_is_told_where_and_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    policy = compiled(policy_text("{jwksFile: keys.json}"))
+    keys = ProviderKeys()
+    keys.serve([(policy, tmp_path)])
+    told = []
+    for text in (b'{\n  "keys": [],\n}\n', b"\xff", b"[]"):
+        file.write_bytes(text)
+        told.append(keys.state_of(policy.providers["github"]).problem)
+
+    assert told == [
+        f"{file}:2:13: not JSON: a comma cannot stand before `}}`; remove it",
+        f"{file}: not JSON: it is not UTF-8; save it as UTF-8",
+        f'{file}: not a JWK set: it must be an object with a list called "keys"',
+    ]
 
 
 def test_a_key_file_is_read_again_when_it_changes_and_a_broken_one_is_not_taken(
