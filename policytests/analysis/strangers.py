@@ -6,7 +6,8 @@ claim schemas know (`regauth.engine.issuers.claims`), and what a policy gives to
 (`findings`).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 from regauth.engine.cel import BOOL, Declarations, compile_expression, unparse
@@ -19,6 +20,9 @@ _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz"
 """The first six of them are those of hexadecimal numbers, of which UUIDs are made."""
 _DIGITS: Final = "0123456789"
 
+_MIN_DIGITS: Final = 6
+"""How many digits a number has so that nobody's has the same digits behind the first by chance."""
+
 _MAX_REPAIRS: Final = 3
 """Rounds in which a token is made coherent: what one claim follows from may change too."""
 
@@ -28,16 +32,16 @@ def stranger_of(provider: Provider) -> Assumption | None:
     Return what holds of a stranger's tokens; None where an issuer serves one customer alone.
 
     The claims that tell customers apart have values that no policy names: those of the schema's
-    examples, with every letter and every digit another one.
+    examples, with every letter and every digit another one.  A number can begin with any digit.
     """
     schema = provider.claims
     if not schema.serves_everybody(provider.issuer):
         return None
     text = " && ".join(
-        _pinned(claim, value)
+        _pinned(claim, values)
         for claim in schema.claims.values()
         if claim.narrows and len(claim.path) == 1 and _is_outermost(claim, schema)
-        for value in _fresh(claim)
+        if (values := list(_fresh(claim)))
     )
     declarations = Declarations({"claims": schema.type}, {})
     program = compile_expression(text, declarations, BOOL).program if text else None
@@ -46,10 +50,11 @@ def stranger_of(provider: Provider) -> Assumption | None:
     return Assumption(program, providers=frozenset({provider.name}), name="a stranger")
 
 
-def _pinned(claim: Claim, value: str) -> str:
-    """Return the condition that a claim, if it is there, has a value."""
+def _pinned(claim: Claim, values: Sequence[str]) -> str:
+    """Return the condition that a claim, if it is there, has one of some values."""
     name = f"claims.{claim.path[0]}"
-    pinned = f"{name} == {unparse(Constant(0, 0, value=value))}"
+    listed = ", ".join(unparse(Constant(0, 0, value=one)) for one in values)
+    pinned = f"{name} in [{listed}]"
     return pinned if claim.always else f"(!has({name}) || {pinned})"
 
 
@@ -68,7 +73,19 @@ def _fresh(claim: Claim) -> Iterator[str]:
         fresh = "".join(_other(one, letters) for one in examples[0]) if examples else ""
         if fresh and claim.values.can_equal(fresh):
             yield fresh
+            yield from _begun_otherwise(claim, fresh)
             return
+
+
+def _begun_otherwise(claim: Claim, fresh: str) -> Iterator[str]:
+    """
+    Yield the same number with each other first digit.
+
+    The numbers of strangers begin like those of the customer: a first digit says nothing.
+    """
+    if fresh.isdecimal() and len(fresh) >= _MIN_DIGITS:
+        others = (f"{digit}{fresh[1:]}" for digit in _DIGITS if digit != fresh[0])
+        yield from (one for one in others if claim.values.can_equal(one))
 
 
 def _other(character: str, letters: str) -> str:
@@ -89,7 +106,7 @@ def as_issued(provider: Provider, claims: Mapping[str, object]) -> Iterator[dict
     for claim in provider.claims.claims.values():
         name = claim.path[0]
         if claim.narrows and len(claim.path) == 1 and strange.get(name) in claim.examples:
-            strange.update((name, value) for value in _fresh(claim))
+            strange.update((name, value) for value in islice(_fresh(claim), 1))
     for made in (_made_coherent(provider, claims), _made_coherent(provider, strange)):
         if made is not None:
             yield made

@@ -201,6 +201,8 @@ PUSH = "grants: [{name: a, WHEN repositories: [acme/**], actions: [pull, push]}]
     [
         ("", OURS, False),
         ("", '{name: x, check: claims.repository_owner_id != "999"}', True),
+        ("", '{name: x, check: claims.repository_owner_id.startsWith("1")}', True),
+        ("", '{name: x, check: claims.repository_owner_id.startsWith("134200")}', False),
         ("", '{name: x, check: claims.repository_owner == "acme"}', False),
         ("when: 'claims.repository_owner_id == \"1342004\"',", "", False),
         ("when: 'claims.repository.endsWith(\"/app\")',", "", True),
@@ -233,6 +235,10 @@ grants: [{name: a, when: 'WHEN', repositories: [acme/**], actions: [pull]}]
         ('claims.sub in ["105271527809661757734", "1"]', False),
         ('claims.sub != "1"', True),
         ("has(claims.email) && has(claims.email_verified) && claims.email_verified", True),
+        # A first digit tells nobody apart; nearly the whole number does.
+        ('claims.sub.startsWith("1")', True),
+        ('claims.sub.matches("^[18][0-9]+$")', True),
+        ('claims.sub.startsWith("10527152780966175773")', False),
     ],
 )
 def test_an_account_that_is_named_is_no_stranger(when: str, *, is_open: bool) -> None:
