@@ -324,12 +324,19 @@ def assumed(evaluator: Evaluator, assumption: Assumption) -> Formula:
     return formulas.some((when.negation, then))
 
 
-def targets_of(side: Side, grant: Grant) -> list[tuple[atoms.Text, atoms.Text, Formula]]:
+def targets_of(side: Side, grant: Grant) -> Sequence[tuple[atoms.Text, atoms.Text, Formula]]:
     """Return the names and tags that a grant can be about."""
+    # What the scope holds is part of the evaluator: so a tag, a digest and nothing are told apart.
+    key = ("targets", id(grant))
+    return side.evaluator.once(key, grant, lambda: _targets_of(side, grant))
+
+
+def _targets_of(side: Side, grant: Grant) -> list[tuple[atoms.Text, atoms.Text, Formula]]:
+    tags = list(side.tags(grant))
     return [
         (name, tag, formulas.both(named, tagged))
         for name, named in side.names(grant)
-        for tag, tagged in side.tags(grant)
+        for tag, tagged in tags
     ]
 
 

@@ -39,7 +39,7 @@ from .logic.atoms import (
     Wild,
 )
 from .logic.formulas import FALSE, TRUE, Formula, both
-from .logic.patterns import fits
+from .logic.patterns import Ways, fits
 from .logic.universe import Kind, Universe
 
 MAX_TAG_PART: Final = 128
@@ -97,6 +97,9 @@ class Target:
 
 Template = list[tuple[Formula, Text]]
 """What `${...}` can stand for, and when."""
+
+Made = tuple[Ways, Formula]
+"""What a pattern can become, and when all of its expressions have values."""
 
 
 class Side:
@@ -241,42 +244,11 @@ class Side:
         self, text: Text, parts: Sequence[str | Wild | Program], within: "Within"
     ) -> tuple[Formula, Formula]:
         """Return when a text fits a pattern, and when an expression in the pattern fails."""
-        combinations: list[tuple[Formula, list[Part]]] = [(TRUE, [])]
-        sound = TRUE
-        for part in parts:
-            if isinstance(part, Program):
-                template = self._template(part)
-                checked = [(both(when, is_valid(one, within)), one) for when, one in template]
-                sound = both(sound, formulas.some(when for when, _ in checked))
-                spend(len(combinations) * len(checked))
-                combinations = [
-                    (both(when, also), [*before, one])
-                    for when, before in combinations
-                    for also, one in checked
-                ]
-            else:
-                one = Literal_(part) if isinstance(part, str) else part
-                for _, before in combinations:
-                    before.append(one)
-        fitting = formulas.some(
-            both(when, fits(text, listed)) for when, listed in combinations if when is not FALSE
+        read = [part for part in parts if isinstance(part, Program)]
+        ways, sound = self.evaluator.of_programs(
+            read, ("ways", tuple(parts), within), lambda seen: _ways(seen, parts, within)
         )
-        return fitting, sound.negation
-
-    def _template(self, program: Program) -> Template:
-        """Return the texts that an expression can have."""
-        found: Template = []
-        for when, value in self.evaluator.program(program).cases:
-            if isinstance(value, Str):
-                found.append((when, value.text))
-            elif isinstance(value, Unclear):
-                opaque = self.evaluator.opaque(("text", value.key), Kind.STRING)
-                found += [
-                    (both(when, own), text.text)
-                    for own, text in opaque.cases
-                    if isinstance(text, Str)
-                ]
-        return found
+        return ways.fit(text), sound.negation
 
     # -- what a grant can be about
 
@@ -326,7 +298,7 @@ class Side:
             if isinstance(part, Program):
                 template = [
                     (both(when, is_valid(text, within)), text)
-                    for when, text in self._template(part)
+                    for when, text in _template(self.evaluator, part)
                 ]
             elif isinstance(part, Wild):
                 made = Variable((Unclaimed(f"{wildcard}{number}"),))
@@ -344,6 +316,42 @@ class Side:
             constraint = both(when, is_valid(text, whole))
             if constraint is not FALSE:
                 yield text, constraint
+
+
+def _ways(evaluator: Evaluator, parts: Sequence[str | Wild | Program], within: "Within") -> Made:
+    """Return what a pattern can become, and when all of its expressions have values."""
+    combinations: list[tuple[Formula, list[Part]]] = [(TRUE, [])]
+    sound = TRUE
+    for part in parts:
+        if isinstance(part, Program):
+            template = _template(evaluator, part)
+            checked = [(both(when, is_valid(one, within)), one) for when, one in template]
+            sound = both(sound, formulas.some(when for when, _ in checked))
+            spend(len(combinations) * len(checked))
+            combinations = [
+                (both(when, also), [*before, one])
+                for when, before in combinations
+                for also, one in checked
+            ]
+        else:
+            one = Literal_(part) if isinstance(part, str) else part
+            for _, before in combinations:
+                before.append(one)
+    return Ways((when, listed) for when, listed in combinations if when is not FALSE), sound
+
+
+def _template(evaluator: Evaluator, program: Program) -> Template:
+    """Return the texts that an expression can have."""
+    found: Template = []
+    for when, value in evaluator.program(program).cases:
+        if isinstance(value, Str):
+            found.append((when, value.text))
+        elif isinstance(value, Unclear):
+            opaque = evaluator.opaque(("text", value.key), Kind.STRING)
+            found += [
+                (both(when, own), text.text) for own, text in opaque.cases if isinstance(text, Str)
+            ]
+    return found
 
 
 @dataclass(frozen=True, slots=True)

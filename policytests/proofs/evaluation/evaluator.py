@@ -207,6 +207,22 @@ class Evaluator:
             self.lists.note(found[2])
         return found[1]
 
+    def of_programs(
+        self, programs: Sequence[Program], key: Hashable, make: Callable[["Evaluator"], Made]
+    ) -> Made:
+        """
+        Return what is made of some whole expressions, which is made only once.
+
+        Args:
+            programs: The expressions.
+            key: What tells it from everything else that is made of them, and they themselves.
+            make: Makes it, by an evaluator that sees a scope only if one of them reads it.
+        """
+        reads = any("scope" in one.variables for one in programs)
+        scoped = reads or self.context.scope is None
+        evaluator = self if scoped else self._without_scope()
+        return evaluator.once(key, programs, lambda: make(evaluator))
+
     def node(
         self, node: Node, environment: Environment, definitions: Mapping[str, Program]
     ) -> Outcome:

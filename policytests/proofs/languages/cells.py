@@ -213,7 +213,7 @@ class _Product:
             # A state has a row for each stretch, with an entry for each machine.
             entries = len(visited) * len(self._stretches) * len(self._machines)
             if total > MAX_VISITED or entries > MAX_ENTRIES:
-                raise UndecidedError(f"{len(self._machines)} languages of one text")
+                raise UndecidedError(f"{len(self._machines)} patterns and comparisons of one text")
             samples = self._found.setdefault(self._languages(state), [])
             if len(samples) < self._wanted:
                 samples.append(text)
@@ -227,7 +227,7 @@ class _Product:
                         queued[after] = waiting + len(more)
                     pending.extend([(after, text + pick) for pick in more])
             if len(pending) > MAX_WAITING:
-                raise UndecidedError(f"{len(self._machines)} languages of one text")
+                raise UndecidedError(f"{len(self._machines)} patterns and comparisons of one text")
 
     def _onward(
         self, state: tuple[int, ...], queued: Mapping[tuple[int, ...], int]

@@ -1,18 +1,95 @@
 """
 Patterns with texts in them that are not known: whether a name or a tag fits.
 
-What lives here: fitting a text to literals, wildcards and other texts.  Not here: where a
-statement's patterns come from (`statements`).
+What lives here: fitting a text to literals, wildcards and other texts, and finding which of many
+patterns a text may fit.  Not here: where a statement's patterns come from (`statements`).
 """
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
+from typing import Final
 
+from regauth.policytests.proofs.budget import spend
 from regauth.policytests.proofs.languages import language as languages
 from regauth.policytests.proofs.languages.language import Language
 
 from . import atoms, formulas
 from .atoms import Fits, Joined, Literal_, Part, Text, Wild
 from .formulas import FALSE, Formula
+
+_COST: Final = 8
+"""Steps of fitting a text to one pattern."""
+
+Way = tuple[Formula, tuple[Part, ...]]
+"""When a pattern is made of some parts, and these."""
+
+
+class Ways:
+    """
+    The patterns that one pattern can become: its expressions may have several values each.
+
+    A table in a pattern makes a pattern of each of its entries.  So they are found by the literals
+    that they begin with: a text that begins otherwise certainly fits none of the others.
+    """
+
+    def __init__(self, ways: Iterable[tuple[Formula, Iterable[Part]]]) -> None:
+        self._ways: list[Way] = [(when, tuple(_flat(parts))) for when, parts in ways]
+        self._shared = _shared([parts for _, parts in self._ways])
+        """What all of them begin with, of texts that are not known."""
+        self._begun: dict[str, list[int]] = {}
+        """By the literal that follows, the patterns."""
+        self._open: list[int] = []
+        """Those in which no literal follows."""
+        for number, (_, parts) in enumerate(self._ways):
+            start = _start(parts[self._shared :])
+            if start is None:
+                self._open.append(number)
+            else:
+                self._begun.setdefault(start, []).append(number)
+        self._starts = sorted(self._begun)
+
+    def fit(self, text: Text) -> Formula:
+        """Return when a text fits one of the patterns, and it is made so."""
+        near = self._near(text)
+        spend(_COST * (1 + len(near)))
+        return formulas.some(
+            formulas.both(when, fits(text, parts))
+            for when, parts in map(self._ways.__getitem__, near)
+        )
+
+    def _near(self, text: Text) -> Sequence[int]:
+        """Return the patterns that do not certainly begin otherwise than a text."""
+        own = text.parts if isinstance(text, Joined) else (text,)
+        size = self._shared
+        start = _start(own[size:])
+        if start is None or not self._ways or own[:size] != self._ways[0][1][:size]:
+            return range(len(self._ways))
+        return sorted((*self._open, *self._begun_like(start)))
+
+    def _begun_like(self, start: str) -> Iterator[int]:
+        """Yield the patterns of which one literal begins with the other."""
+        for size in range(len(start)):
+            yield from self._begun.get(start[:size], ())
+        longer = self._starts[bisect_left(self._starts, start) :]
+        for one in takewhile(lambda one: one.startswith(start), longer):
+            yield from self._begun[one]
+
+
+def _shared(patterns: Sequence[Sequence[Part]]) -> int:
+    """Return with how many parts that are not known all patterns begin."""
+    first = patterns[0] if patterns else ()
+    known = (Wild, Literal_)
+    for size, part in enumerate(first):
+        if isinstance(part, known) or any(one[size : size + 1] != (part,) for one in patterns):
+            return size
+    return len(first)
+
+
+def _start(parts: Sequence[Part]) -> str | None:
+    """Return the literal that a text or a pattern begins with, or None."""
+    first = parts[0] if parts else None
+    return first.text if isinstance(first, Literal_) else None
 
 
 def fits(text: Text, parts: Iterable[Part]) -> Formula:

@@ -8,8 +8,9 @@ Literals are numbers: `n` is the variable `n`, `-n` its opposite.  Steps are cou
 that the answer to a question does not depend on the machine.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
+from itertools import chain
 from typing import Final
 
 from regauth.policytests.proofs.budget import Steps
@@ -17,6 +18,10 @@ from regauth.policytests.proofs.budget import Steps
 _DECAY: Final = 0.95
 _LARGE: Final = 1e100
 _FIRST_RESTART: Final = 100
+_LONG: Final = 64
+"""Literals of a clause that is searched on from where it was left, and not from its beginning."""
+_SEARCHED: Final = 16
+"""Literals of long clauses that are searched in a step."""
 
 
 class Solver:
@@ -36,6 +41,8 @@ class Solver:
         self._phase: list[int] = [-1]
         self._trail: list[int] = []
         self._limits: list[int] = []
+        self._left_at: dict[int, int] = {}
+        """By the identity of a long clause, which is never freed, where its search was left."""
         self._head = 0
         self._bump = 1.0
         self._contradiction = False
@@ -132,7 +139,7 @@ class Solver:
                 if value == 1:
                     kept.append(clause)
                     continue
-                for at in range(2, len(clause)):
+                for at in range(2, len(clause)) if len(clause) <= _LONG else self._onward(clause):
                     other = clause[at]
                     if (values[other] if other > 0 else -values[-other]) != -1:
                         # It is not false: the clause watches it from here on.
@@ -147,6 +154,20 @@ class Solver:
                     self._assign(first, clause)
         self._steps.take(self._head - before)
         return None
+
+    def _onward(self, clause: list[int]) -> Iterator[int]:
+        """
+        Yield the places of a long clause from where its search was left, each once.
+
+        Of thousands of values of a claim, most are ruled out one after another: a search from the
+        beginning would pass all of these each time.
+        """
+        start = self._left_at.get(id(clause), 2)
+        for passed, at in enumerate(chain(range(start, len(clause)), range(2, start)), 1):
+            self._left_at[id(clause)] = at
+            if passed % _SEARCHED == 0:
+                self._steps.take(1)
+            yield at
 
     def _backtrack(self, level: int) -> None:
         if len(self._limits) <= level:

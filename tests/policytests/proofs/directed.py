@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from fractions import Fraction
 from functools import cache
-from itertools import product
+from itertools import combinations, product
 
 from regauth.engine.cel import Program
 from regauth.engine.cel.library import strings
@@ -1049,6 +1049,31 @@ def check_solutions() -> None:
             if all(any(values[abs(one) - 1] * one > 0 for one in clause) for clause in clauses)
         }
         assert found == wanted
+
+
+def check_long_clauses() -> None:
+    """Check that of many values each is found when those before it are refused."""
+    for seed in range(6):
+        choose = random.Random(seed)
+        solver = Solver(Steps(10**7))
+        first, second = ([solver.variable() for _ in range(90)] for _ in range(2))
+        for values in (first, second):
+            solver.add(values)
+            for one, other in combinations(values, 2):
+                solver.add([-one, -other])
+        paired = choose.sample(second, len(second))
+        for one, other in zip(first, paired, strict=True):
+            solver.add([-one, other])
+        gone = set(choose.sample(range(90), 30))
+        for number in gone:
+            solver.add([-choose.choice([first[number], paired[number]])])
+        found = set()
+        while solver.solve():
+            number = next(at for at, one in enumerate(first) if solver.value(one) == 1)
+            assert solver.value(paired[number]) == 1
+            found.add(number)
+            solver.add([-first[number], -paired[number]])
+        assert found == set(range(90)) - gone
 
 
 def check_inequalities() -> None:

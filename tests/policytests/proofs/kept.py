@@ -9,13 +9,15 @@ differ in one part of one key, in the order in which a mistake would matter.
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 
 from regauth.engine.policy.policy import Policy
 from regauth.policytests.proofs import About, Answer, Question, Status, comparison, more_access
 from regauth.policytests.proofs.evaluation import evaluator
 from regauth.policytests.proofs.languages import language as languages
 from regauth.policytests.proofs.languages.cells import cut
-from regauth.policytests.proofs.logic import formulas
+from regauth.policytests.proofs.logic import atoms, formulas
+from regauth.policytests.proofs.logic.patterns import Ways, fits
 from tests.policytests.proofs.adversarial import (
     ATTACKS,
     COMPARED,
@@ -269,6 +271,58 @@ def check_kind_of_reference() -> None:
     assert not answer.unknown
 
 
+def check_targets() -> None:
+    """Two grants are asked about: each is about its own names."""
+    other = grant(name="h", repositories=["other/*"])
+    is_more(policy(grant(OLD), other), policy(grant()))
+
+
+def check_ways() -> None:
+    """Two patterns that begin alike; each claim stands for itself."""
+    is_more(
+        policy(grant(repositories=["q/${claims.a}"])),
+        policy(grant(repositories=["q/${claims.d}"])),
+    )
+
+
+def check_ways_within() -> None:
+    """What stands in a name may have a slash, and what stands in a tag may not."""
+    new = grant('claims.a == "x/y"', repositories=["x/y"], tags=["v1"])
+    is_no_more(policy(new), policy(grant(repositories=["${claims.a}"], tags=["v1", "${claims.a}"])))
+    new = grant('claims.a == "x.Y"', repositories=["q/r"], tags=["x.Y"])
+    is_no_more(
+        policy(new), policy(grant(repositories=["q/r", "${claims.a}"], tags=["${claims.a}"]))
+    )
+
+
+def check_ways_of_scopes() -> None:
+    """What an expression in a pattern makes of an action is made of this action alone."""
+    new = grant(repositories=["q/pull"])
+    is_no_more(policy(new), policy(grant(repositories=["q/${scope.action}"])))
+
+
+def check_fitting() -> None:
+    """Of many patterns, those that a text may fit are found as if each were tried."""
+    claim, other = (atoms.Variable((name,)) for name in ("a", "d"))
+    star, rest = atoms.Wild("*"), atoms.Wild("**")
+    starts = ["", "x", "x/", "x/y", "x/y/", "x/z/", "xx/", "y/", "y"]
+    endings: list[tuple[atoms.Part, ...]] = [(), (star,), (atoms.Literal_("/"), rest), (other,)]
+    texts: list[atoms.Part] = [atoms.Literal_(start) for start in starts]
+    for first in ((), (claim,), (claim, atoms.Literal_("/"), other)):
+        patterns = [(*first, text, *ending) for text in texts for ending in endings]
+        whens = [formulas.atom(("when", number)) for number in range(len(patterns))]
+        for mixed in ([], [(star,), (other, star), (rest, atoms.Literal_("y"))]):
+            both = [*zip(whens, patterns, strict=True), *((formulas.TRUE, one) for one in mixed)]
+            ways = Ways(both)
+            for start in ((), first, (claim,), (other,)):
+                for text, ending in product(texts, [(), (claim,), (other, atoms.Literal_("/q"))]):
+                    name = atoms.joined([*start, text, *ending])  # type: ignore[list-item]  # no wildcard
+                    wanted = formulas.some(
+                        formulas.both(when, fits(name, one)) for when, one in both
+                    )
+                    assert ways.fit(name) is wanted, name
+
+
 def check_identities() -> None:
     """Where an identity is part of a key, its object is kept: no other one gets its place."""
     is_more(ruled('claims.d.startsWith("x")'), ruled('claims.d == "x"'))
@@ -277,7 +331,7 @@ def check_identities() -> None:
         (key[1], about)
         for known in evaluator._known.values()
         for key, (about, *_) in known.items()
-        if key[0] in ("login", "statement")
+        if key[0] in ("login", "statement", "targets")
     ]
     found += [(identity, about) for identity, (about, _) in comparison._keys.items()]
     assert len(found) > 4

@@ -156,6 +156,54 @@ KEPT: dict[str, Bug] = {
         'key = ("statement", id(statement))',
         "kept:kind_of_reference",
     ),
+    "kept-for-every-grant": (
+        "refinement.py",
+        'key = ("targets", id(grant))',
+        'key = ("targets",)',
+        "kept:targets",
+    ),
+    "kept-for-every-pattern": (
+        "statements.py",
+        'read, ("ways", tuple(parts), within)',
+        'read, ("ways", within)',
+        "kept:ways",
+    ),
+    "kept-for-names-and-tags": (
+        "statements.py",
+        'read, ("ways", tuple(parts), within)',
+        'read, ("ways", tuple(parts))',
+        "kept:ways_within",
+    ),
+    "kept-for-patterns-of-every-scope": (
+        "evaluation/evaluator.py",
+        'reads = any("scope" in one.variables for one in programs)',
+        "reads = False",
+        "kept:ways_of_scopes",
+    ),
+    "patterns-that-begin-longer-are-not-found": (
+        "logic/patterns.py",
+        "for one in takewhile(lambda one: one.startswith(start), longer):",
+        "for one in ():",
+        "kept:fitting",
+    ),
+    "patterns-that-begin-shorter-are-not-found": (
+        "logic/patterns.py",
+        "for size in range(len(start)):",
+        "for size in ():",
+        "kept:fitting",
+    ),
+    "patterns-that-begin-open-are-not-found": (
+        "logic/patterns.py",
+        "return sorted((*self._open, *self._begun_like(start)))",
+        "return sorted(self._begun_like(start))",
+        "kept:fitting",
+    ),
+    "patterns-whatever-they-begin-with": (
+        "logic/patterns.py",
+        "if start is None or not self._ways or own[:size] != self._ways[0][1][:size]:",
+        "if start is None or not self._ways:",
+        "kept:fitting",
+    ),
     "keys-of-what-is-gone": (
         "comparison.py",
         "known = _keys[id(statement)] = (statement, _statement_key(statement))",
@@ -916,6 +964,18 @@ BUGS: dict[str, Bug] = {
         "pass",
         "solutions",
     ),
+    "long-clauses-are-searched-to-their-end-alone": (
+        "solving/solver.py",
+        "chain(range(start, len(clause)), range(2, start))",
+        "range(start, len(clause))",
+        "long-clauses",
+    ),
+    "long-clauses-are-searched-from-the-next-place": (
+        "solving/solver.py",
+        "chain(range(start, len(clause)), range(2, start))",
+        "chain(range(start + 1, len(clause)), range(2, start))",
+        "long-clauses",
+    ),
     "added-clauses-are-not-watched": (
         "solving/solver.py",
         "        self._backtrack(second if second < first else first - 1)\n        self._watch(clause)",
@@ -1054,6 +1114,7 @@ def check(directed: ModuleType, by: str) -> None:
         "cells-complete": directed.check_complete_cells,
         "clauses": directed.check_clauses,
         "solutions": directed.check_solutions,
+        "long-clauses": directed.check_long_clauses,
         "inequalities": directed.check_inequalities,
         "condition": lambda: directed.check_condition(about, directed.edge_tokens()),
         "pair": lambda: directed.check_pair(about),
@@ -1082,7 +1143,7 @@ DIRECTED = {
     *(f"condition:{text}" for text in CONDITIONS),
     *(f"{kind}:{name}" for name in GAINS for kind in ("pair", "schema pair")),
     *(f"kept:{name}" for name in CHECKS),
-    *("clients", "solutions"),
+    *("clients", "solutions", "long-clauses"),
 }
 """Checks that `test_directed`, `test_client` and `test_solving` run on the prover as it is."""
 

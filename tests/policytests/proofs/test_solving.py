@@ -17,7 +17,7 @@ from regauth.policytests.proofs.logic.atoms import (
 )
 from regauth.policytests.proofs.solving.arithmetic import Arithmetic
 from regauth.policytests.proofs.solving.solver import Solver
-from tests.policytests.proofs.directed import check_solutions
+from tests.policytests.proofs.directed import check_long_clauses, check_solutions
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -49,6 +49,10 @@ def test_clauses_have_a_solution_when_one_is_found_by_trying(seed: int) -> None:
 
 def test_every_solution_is_found_when_each_is_refused() -> None:
     check_solutions()
+
+
+def test_of_many_values_each_is_found() -> None:
+    check_long_clauses()
 
 
 def pigeons(solver: Solver, holes: int) -> None:

@@ -234,6 +234,47 @@ def test_a_table_of_thousands_of_names_is_decided_well_within_the_budget() -> No
     assert more_access(Question(less, whole, at=NOW)).proved
 
 
+def test_entries_that_make_names_of_their_own_are_decided_well_within_the_budget() -> None:
+    large = {f"{number:04}": f"team-{number}" for number in range(3_000)}
+    changed = {**large, **{f"{number:04}": f"crew-{number}" for number in range(2_400, 2_405)}}
+    before, after = policy(large), policy(changed)
+
+    for new, bound in ((after, before), (before, after)):
+        answer = more_access(Question(new, bound, at=NOW))
+        [witness] = answer.witnesses
+        assert witness.claims["id"] == "2400"
+        assert answer.steps <= DEFAULT_STEPS / 20
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["${defs.teams[claims.id]}", "x/${defs.teams[claims.id]}/*", "${claims.org}/${%s}/**"],
+)
+def test_no_entry_is_missed_where_entries_begin_alike(pattern: str) -> None:
+    """`t-1` begins what `t-10` is, and `t` is a name of its own."""
+    teams = {f"{number}": f"t-{number}" for number in range(12)} | {"t": "t", "deep": "t-1/t-2"}
+    repositories = [pattern.replace("%s", "defs.teams[claims.id]")]
+    whole = policy(teams, repositories=repositories)
+
+    for key in teams:
+        less = policy(
+            {one: team for one, team in teams.items() if one != key}, repositories=repositories
+        )
+        found = more_access(Question(whole, less, at=NOW)).witnesses
+        assert [one.claims["id"] for one in found] == [key]
+        assert status(less, whole) is Status.PROVED
+
+
+def test_a_claim_that_is_one_of_hundreds_is_found() -> None:
+    large = {f"{number:03}": f"team-{number}" for number in range(200)}
+    when = "claims.id in defs.teams && claims.group == defs.teams[claims.id]"
+    new = policy(large, when=when, repositories=["${claims.group}/*"])
+    answer = more_access(Question(new, policy({**large, "199": "other"}), at=NOW))
+
+    assert [one.claims["id"] for one in answer.witnesses] == ["199"]
+    assert answer.steps <= DEFAULT_STEPS / 60
+
+
 @pytest.mark.parametrize("about", list(About))
 @pytest.mark.parametrize("part", range(3))
 def test_no_proof_with_tables_is_refuted(part: int, about: About) -> None:
