@@ -25,6 +25,7 @@ from regauth.policytests.proofs.retelling import (
     names_of,
     retell,
 )
+from regauth.policytests.proofs.statements import Reference
 
 DISAGREES: Final = "a request that the engine decides otherwise; please report this"
 
@@ -80,13 +81,26 @@ def explain_proof(account: Notes, at: datetime | None) -> tuple[list[str], list[
 
     A comparison for which the engine finds something left is no proof: it is returned as unknown.
     """
+    logins: dict[str, Mapping[str, object]] = {}
+    lines, doubts = _explained(account, at, logins)
+    for limit, notes in account.longer.items():
+        lines.append(f"tokens that are valid for longer than the {limit} of others:")
+        told, more = _explained(notes, at, logins)
+        lines += [f"  {line}" for line in told or ["no grant is longer"]]
+        doubts += more
+    return lines, doubts
+
+
+def _explained(
+    account: Notes, at: datetime | None, logins: dict[str, Mapping[str, object]]
+) -> tuple[list[str], list[Unknown]]:
+    """Return the lines and the doubts of one question; `logins` are kept by provider."""
     lines: list[str] = []
     doubts: list[Unknown] = []
     by_how: dict[str, list[str]] = {}
     for (provider, name), how in account.same.items():
         by_how.setdefault(f"{provider or 'anonymous'}: {how}", []).append(name)
     lines += [f"{how}: {', '.join(names)}" for how, names in by_how.items()]
-    logins: dict[str, Mapping[str, object]] = {}
     for one in account.refuted:
         name = one.pair.name
         if name not in logins:
@@ -99,7 +113,7 @@ def explain_proof(account: Notes, at: datetime | None) -> tuple[list[str], list[
         if retold is None:
             lines.append("  the values cannot be divided by themselves")
             continue
-        lines += [f"  {line}" for line in described(retold)]
+        lines += [f"  {line}" for line in described(retold, longer=one.limit is not None)]
         if retold.against:
             doubts.append(Unknown(name, one.grant.name, one.target.action, DISAGREES))
     return lines, doubts
@@ -108,8 +122,10 @@ def explain_proof(account: Notes, at: datetime | None) -> tuple[list[str], list[
 def _compared(one: Refuted) -> str:
     target = one.target
     state = {"": "", "new": "a new ", "existing": "an existing "}[target.tag_state]
-    reference = "" if target.reference == "none" else f" of {state}{target.reference.value}"
+    waits = ", the tag not known yet" if target.reference is Reference.PENDING else ""
+    plain = waits or target.reference is Reference.NONE
+    reference = "" if plain else f" of {state}{target.reference.value}"
     action = "list" if target.catalog else f"{target.action}{reference}"
     pattern = "" if target.catalog else f" {one.grant.patterns[one.pattern].text}"
-    against = names_of((*one.old, *one.new))
-    return f"{one.pair.name or 'anonymous'}: {one.grant.name} ({action}{pattern}), with {against}"
+    what = f"{one.grant.name} ({action}{pattern}{waits})"
+    return f"{one.pair.name or 'anonymous'}: {what}, with {names_of((*one.old, *one.new))}"

@@ -66,6 +66,9 @@ class NoteTaker(Protocol):
     def note_refuted(self, one: object) -> None:
         """Note a comparison in which the solver found nothing (`refinement.Refuted`)."""
 
+    def of_longer(self, limit: timedelta) -> "NoteTaker":
+        """Return who takes notes of the same question about tokens longer than a limit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

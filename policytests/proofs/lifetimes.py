@@ -8,11 +8,15 @@ A token is valid for longer than some time, where the bound gives one that is no
 token has then the lifetime of one of its grants.  So there is one question for each of them.
 """
 
-from collections.abc import Hashable, Iterator
+import json
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Protocol
 
+from msgspec import structs
+
+from regauth.engine.access.references import UNKNOWN, TagState
 from regauth.engine.policy.policy import Grant, Policy
 
 from .answers import Answer, Longer, Question, Witness
@@ -40,22 +44,33 @@ def with_lifetimes(question: Question, answer: Answer, more: Ask) -> Answer:
         answer: Its answer about access.
         more: Answers a question.
     """
+    longer: dict[Hashable, list[tuple[Witness, timedelta]]] = {}
     for limit in sorted(_limits(question.bound)):
+        account = question.account.of_longer(limit) if question.account is not None else None
         if not any(lasts(one, limit) for one in question.new.grants):
             continue
         left = max(question.steps - answer.steps, 0)
-        # The account is of access: a proof about lifetimes compares no two decisions.
-        found = more(replace(question, steps=left, account=None), limit)
-        longer = (_longer(question, witness, limit) for witness in found.witnesses)
+        found = more(replace(question, steps=left, account=account), limit)
+        for witness in found.witnesses:
+            # Of several grants that wait for the tag, each gives the same token.
+            longer.setdefault(_token_key(witness), []).append((witness, limit))
         answer = replace(
             answer,
-            longer=tuple(dict.fromkeys((*answer.longer, *longer))),
             unknown=tuple(dict.fromkeys((*answer.unknown, *found.unknown))),
             about=max(answer.about, found.about, key=question.universes.index),
             queries=answer.queries + found.queries,
             steps=answer.steps + found.steps,
         )
-    return answer
+    told = (_longer(question, alike) for alike in longer.values())
+    return replace(answer, longer=(*answer.longer, *told))
+
+
+def _token_key(witness: Witness) -> Hashable:
+    """Return what tells a token from others: it is asked for without a tag."""
+    access = structs.replace(witness.access, reference=UNKNOWN, tag_state=TagState.UNKNOWN)
+    claims = json.dumps(witness.claims, sort_keys=True)
+    times = (witness.now, witness.at)
+    return witness.provider, claims, witness.service, access, times, witness.client
 
 
 def limited(policy: Policy) -> dict[str, str]:
@@ -115,8 +130,12 @@ def lifetimes_of(question: Question, witness: Witness) -> tuple[timedelta, timed
     )
 
 
-def _longer(question: Question, witness: Witness, limit: timedelta) -> Longer:
-    what = f"the token for {witness.access}, by the grant `{witness.source}`,"
+def _longer(question: Question, alike: Sequence[tuple[Witness, timedelta]]) -> Longer:
+    """Return what is said of one token, by witnesses of each grant that gives it."""
+    witness, limit = alike[0]
+    names = list(dict.fromkeys(f"`{one.source}`" for one, _ in alike))
+    grants = f"the grant {names[0]}" if len(names) == 1 else f"the grants {', '.join(names)}"
+    what = f"the token for {witness.access}, by {grants},"
     before, after = map(_shown, lifetimes_of(question, witness))
     return Longer(witness.provider, what, before, after, witness, limit)
 

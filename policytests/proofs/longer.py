@@ -33,7 +33,7 @@ from .confirmation import Asked, ask, tags_of, token_of
 from .evaluation.quantifiers import Lists
 from .logic import formulas
 from .logic.formulas import FALSE, TRUE, Formula
-from .refinement import Count, GrantQuestion, ModelVerdict, Pair, Slice
+from .refinement import Count, GrantQuestion, ModelVerdict, Pair, Refuted, Slice
 from .solving.equalities import UnprovedError
 from .solving.search import Model
 from .statements import Reference, Side, Target
@@ -180,6 +180,13 @@ class LongerQuestion(GrantQuestion):
                 if one.token_lifetime == self.limit and may_meet(one, self.grant)
             ]
         return self._exact
+
+    def refuted(self, number: int, used: Slice) -> Refuted:
+        """Return what was compared where nothing was found."""
+        found = super().refuted(number, used)
+        exact = isinstance(used, LongerSlice) and used.just_the_limit
+        limited = [one for one in self._of_the_limit() if one.name not in used.old] if exact else []
+        return replace(found, old=(*found.old, *limited), limit=self.limit)
 
     def unknown(self, construct: str) -> Unknown:
         """Return what is not decided, and what it hangs on."""

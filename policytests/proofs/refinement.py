@@ -15,6 +15,7 @@ confirms the token, or names the statement that was left out, or the question st
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 
 from regauth.engine.access.scope import is_repository_name
@@ -88,7 +89,9 @@ class Refuted:
     """Which of the names and tags that the grant can be about."""
     old: tuple[Statement, ...]
     """The statements of the bound that the formula held."""
-    new: tuple[Denial, ...]
+    new: tuple[Statement, ...]
+    limit: timedelta | None = None
+    """Where it is about tokens that are valid for longer, for how long others are at most."""
 
     @property
     def pattern(self) -> int:
@@ -228,9 +231,12 @@ class GrantQuestion:
     def _note(self, number: int, used: Slice) -> None:
         account = self._count.account
         if account is not None:
-            old = tuple(used.old.values())
-            new = tuple(one for one in used.new.values() if isinstance(one, Denial))
-            account.note_refuted(Refuted(self.pair, self.grant, self.target, number, old, new))
+            account.note_refuted(self.refuted(number, used))
+
+    def refuted(self, number: int, used: Slice) -> Refuted:
+        """Return what was compared where nothing was found."""
+        old, new = tuple(used.old.values()), tuple(used.new.values())
+        return Refuted(self.pair, self.grant, self.target, number, old, new)
 
     # -- the formula
 

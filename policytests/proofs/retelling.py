@@ -14,7 +14,7 @@ times have no cells: a request has usual ones.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import product
 from math import prod
 from typing import Final
@@ -26,7 +26,7 @@ from regauth.engine.source.problems import Location
 
 from .answers import About, Question
 from .budget import Steps
-from .confirmation import Asked, ask
+from .confirmation import Asked, ask, token_of
 from .evaluation.quantifiers import Lists
 from .instants import moment
 from .languages import addresses
@@ -64,6 +64,8 @@ class Notes:
     same: dict[tuple[str, str], str] = field(default_factory=dict)
     """For a provider and a grant, why it was not to be compared."""
     refuted: list[Refuted] = field(default_factory=list)
+    longer: dict[timedelta, "Notes"] = field(default_factory=dict)
+    """By a lifetime of the bound, the notes of the question whose tokens are longer."""
 
     def clear(self) -> None:
         """Forget everything: the question is asked again about other tokens."""
@@ -80,6 +82,10 @@ class Notes:
         if isinstance(one, Refuted):
             self.refuted.append(one)
 
+    def of_longer(self, limit: timedelta) -> "Notes":
+        """Return the notes of the same question about tokens longer than a limit."""
+        return self.longer.setdefault(limit, Notes())
+
 
 @dataclass(frozen=True, slots=True)
 class Retold:
@@ -93,6 +99,8 @@ class Retold:
         refused: Of these, those that the new policy refuses.
         allowed: Those that both policies allow.
         against: Those that the new policy alone allows: with one, the proof is wrong.
+
+    Where tokens are compared, a token counts as allowed that is no longer than before.
     """
 
     values: Mapping[str, tuple[str, ...]]
@@ -182,9 +190,21 @@ def login_of(policy: Policy, provider: str, at: datetime | None) -> Mapping[str,
 
 def _decided(one: Refuted, asked: Asked) -> int:
     pair = one.pair
+    if one.limit is not None:
+        return _longer(one, asked, one.limit)
     if not ask(pair.new, asked, (pair.name,)).allowed:
         return 0
     return 1 if ask(pair.bound, asked, (*pair.olds, *pair.others)).allowed else 2
+
+
+def _longer(one: Refuted, asked: Asked, limit: timedelta) -> int:
+    """Decide how long a token is valid by both policies, while its tag is not known."""
+    pair = one.pair
+    new = token_of(pair.new, asked, (pair.name,))
+    if not new.given:
+        return 0
+    old = token_of(pair.bound, asked, (*pair.olds, *pair.others))
+    return 2 if old.given and old.most <= limit < new.most else 1
 
 
 def _divided(one: Refuted) -> tuple[Target, Theory | None]:
@@ -260,8 +280,8 @@ def _shown(holder: Holder, choice: Choice) -> str:
     return json.dumps(sample) if only else f"like {json.dumps(sample)}"
 
 
-def described(retold: Retold) -> Iterator[str]:
-    """Yield what was divided, and what came of it."""
+def described(retold: Retold, *, longer: bool = False) -> Iterator[str]:
+    """Yield what was divided, and what came of it; `longer` where tokens were compared."""
     for name, values in retold.values.items():
         more = [f"and {len(values) - MAX_SHOWN} more"] if len(values) > MAX_SHOWN else []
         yield f"{name}: {', '.join([*values[:MAX_SHOWN], *more])}"
@@ -272,7 +292,8 @@ def described(retold: Retold) -> Iterator[str]:
     else:
         yield (
             f"{retold.requests} requests, each decided by the engine: {retold.refused} refused, "
-            f"{retold.allowed} allowed by both, {retold.against} left"
+            f"{retold.allowed} {'no longer than before' if longer else 'allowed by both'}, "
+            f"{retold.against} left"
         )
 
 

@@ -9,6 +9,7 @@ from regauth.engine.files import read_policy_folder
 from regauth.policytests.analysis.mutants import mutants
 from regauth.policytests.analysis.places import Places
 from regauth.policytests.proofs import Question, Witness, more_access
+from regauth.policytests.proofs.longer import LongerQuestion
 from regauth.policytests.proofs.refinement import GrantQuestion, Slice
 from regauth.policytests.proofs.retelling import Notes, login_of, retell
 from tests.conftest import REPOSITORY
@@ -76,6 +77,53 @@ def test_a_longer_token_is_told_with_who_gets_it_and_both_decisions(site: Site) 
     assert "::error file=policy/policy.yaml,line=11" in annotation
     assert "<details><summary>token</summary><pre>" in page.partition("Access lost")[0]
     assert "the token of repository:acme/" in site.diff("HEAD", "-f", "markdown")[1]
+
+
+def test_a_proof_says_which_lifetimes_it_compared_and_why_nothing_is_left(site: Site) -> None:
+    two = LONGER.replace("actions: [push]", "actions: [push]\n    tokenLifetime: 2m")
+    site.commit(two)
+    site.write(two.replace("acme/**", "acme/app"))
+
+    gained = site.diff("HEAD", "--explain")[1].partition("  LOST")[0].splitlines()
+    shorter = gained.index("    tokens that are valid for longer than the 0:02:00 of others:")
+    longer = gained.index("    tokens that are valid for longer than the 0:04:00 of others:")
+
+    assert "      github: pull (pull acme/app, the tag not known yet), with pull" in gained
+    assert any(line.endswith("no longer than before, 0 left") for line in gained[shorter:longer])
+    assert gained[longer + 1] == "      no grant is longer"
+
+
+def test_a_false_proof_about_lifetimes_is_found_by_the_engine(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.commit(LONGER.replace("4m", "2m"))
+    site.write(LONGER)
+
+    def blind(self: LongerQuestion, number: int, used: Slice) -> Witness | bool | None:
+        self._note(number, used)
+        return None
+
+    monkeypatch.setattr(LongerQuestion, "_round", blind)
+
+    assert 0 == site.diff("HEAD")[0]  # the planted bug
+    code, said = site.diff("HEAD", "--explain")
+
+    assert 13 == code
+    assert "pull of github (pull): not excluded because of a request that the engine" in said
+
+
+def test_a_longer_token_of_several_grants_is_told_once_in_every_format(site: Site) -> None:
+    waiting = LONGER.replace("4m", "2m\n    tags: [v1]").replace(
+        "  - name: push",
+        "  - {name: other, repositories: [acme/**], actions: [pull], tags: [v2], tokenLifetime: 2m}\n"
+        "  - name: push",
+    )
+    site.commit(waiting)
+    site.write(waiting.replace("2m", "4m"))
+
+    for form in ("text", "markdown", "github", "html"):
+        assert site.diff("HEAD", "-f", form)[1].count("0:04:00 after") == 1, form
+    assert len(site.document("HEAD")["policies"][0]["gained"]["longer"]) == 1
 
 
 def test_longer_tokens_beyond_the_limit_are_counted(site: Site) -> None:
