@@ -127,6 +127,23 @@ def _bitbucket(claims: Mapping[str, object]) -> Iterator[Move]:
         yield "environment-other", "another environment", False, changed, ("sub",)
 
 
+def _hcp_terraform(claims: Mapping[str, object]) -> Iterator[Move]:
+    own = "terraform_"
+    made, inner = ("sub", f"{own}full_workspace"), (f"{own}project_id", f"{own}workspace_id")
+    for move, other in others(str(claims.get(f"{own}organization_name"))):
+        changed: Claims = {f"{own}organization_name": other}
+        follows = (*made, f"{own}organization_id", *inner, f"{own}stack_id")
+        yield f"organisation-{move}", f"the organisation {other}", True, changed, follows
+    for kind in ("workspace", "stack"):
+        name = f"{own}{kind}_name"
+        for move, other in others(str(claims[name])) if name in claims else ():
+            about = f"the {kind} {other}"
+            yield f"{kind}-{move}", about, False, {name: other}, (*made, f"{own}{kind}_id")
+    for name in (f"{own}run_phase", f"{own}operation"):
+        if claims.get(name) == "apply":
+            yield "phase-plan", "the plan of the same run", False, {name: "plan"}, ("sub",)
+
+
 def _jenkins(claims: Mapping[str, object]) -> Iterator[Move]:
     subject = str(claims.get("sub")).removesuffix("/")
     for move, other in (("suffix", f"{subject}-evil/"), ("below", f"{subject}/job/x/")):
@@ -186,6 +203,7 @@ MOVES: Final[Mapping[str, Callable[[Mapping[str, object]], Iterator[Move]]]] = {
     "azure": _azure,
     "azure-devops": _azure_devops,
     "bitbucket-pipelines": _bitbucket,
+    "hcp-terraform": _hcp_terraform,
     "jenkins-oidc": _jenkins,
     "keycloak": _keycloak,
     "openbao": _vault,

@@ -78,6 +78,7 @@ IDENTITIES: Final[Mapping[str, IdentityClaims]] = {
         flags=_one("environment_protected", "ref_protected"),
     ),
     "google": _SUBJECT,
+    "hcp-terraform": IdentityClaims(_one("terraform_workspace_id"), ("terraform_organization_id",)),
     "keycloak": _SUBJECT,
     "kubernetes": IdentityClaims((("kubernetes.io", "serviceaccount", "uid"),)),
     "openbao": _SUBJECT,

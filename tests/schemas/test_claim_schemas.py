@@ -20,6 +20,7 @@ KNOWN = (
     "github-actions",
     "gitlab-ci",
     "google",
+    "hcp-terraform",
     "jenkins-oidc",
     "keycloak",
     "kubernetes",

@@ -118,6 +118,13 @@ def test_an_id_follows_a_name_and_has_its_form() -> None:
     assert uuid.can_equal(stand_in(uuid, "x"))
 
 
+def test_an_id_begins_as_all_ids_of_its_kind_do() -> None:
+    values = known_schema("hcp-terraform").claims[("terraform_workspace_id",)].values
+    one, other = (stand_in(values, name) for name in ("a", "b"))
+    assert one != other
+    assert all(values.can_equal(made) and made.startswith("ws-") for made in (one, other))
+
+
 def test_a_given_object_is_not_changed() -> None:
     given: dict[str, Any] = {"kubernetes.io": {"namespace": "team-a"}}
     coherent(known_schema("kubernetes"), given)
