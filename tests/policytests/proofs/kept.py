@@ -138,11 +138,11 @@ def check_name() -> None:
 
 
 def check_reference() -> None:
+    """What is asked of a tag is not asked of a digest, and of an upload without one."""
     tags = ["q-*", "v*"]
-    is_more(
-        policy(grant(f'scope.reference.startsWith("v") || {OLD}', tags=tags)),
-        policy(grant(OLD, tags=tags)),
-    )
+    new = policy(grant(f'scope.reference.startsWith("v") || {OLD}', tags=tags))
+    is_more(new, policy(grant(OLD, tags=tags)))
+    is_no_more(new, policy(grant(OLD, tags=tags), grant(name="h", tags=["v*"])))
 
 
 def check_slots() -> None:
