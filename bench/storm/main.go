@@ -3,7 +3,8 @@
 //
 // Each request has a connection of its own and, by turns, one of the storm's source addresses.
 // Beside an open loop come a client that keeps to ten requests a second, clients that ask once, and a
-// probe that asks for readiness.  The result is one line of JSON.
+// probe that asks for readiness.  A line says when the load begins, and one when its time is up and
+// answers are awaited.  The result is a third, in JSON.
 package main
 
 import (
@@ -192,7 +193,9 @@ func main() {
 			"GET %s HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic %s\r\nConnection: close\r\n\r\n",
 			*path, lines.Text()))
 	}
+	fmt.Println("began")
 	end := time.Now().Add(time.Duration(*seconds * float64(time.Second)))
+	time.AfterFunc(time.Until(end), func() { fmt.Println("ended") })
 	into := map[string]*counts{}
 	for _, name := range []string{"storm", "steady", "once", "probe", "own"} {
 		into[name] = newCounts(end)
