@@ -19,7 +19,7 @@ from regauth.engine.issuers import (
     faulty_samples,
 )
 from regauth.engine.source import nodes, schema, strictjson
-from regauth.engine.source.foreign_text import REORDERING
+from regauth.engine.source.foreign_text import REORDERING, WHY_REORDERING
 from regauth.engine.source.nearest import did_you_mean
 from regauth.engine.source.nodes import MappingNode, Node, SequenceNode
 from regauth.engine.source.problems import Location, Problem, Problems
@@ -27,10 +27,6 @@ from regauth.engine.source.problems import Location, Problem, Problems
 from . import json_faults
 from .json_faults import JsonFault
 
-_REORDERED: Final = (
-    "the character {} cannot stand in it: "
-    "an editor shows what stands behind it in another order than it is read"
-)
 _MAX_DEPTH: Final = 32
 """How deep a claim schema's objects and lists may nest."""
 
@@ -126,8 +122,8 @@ class ClaimSchemas:
     def _read(self, file: str) -> ClaimSchema | None:
         text = self.files[file]
         if (order := REORDERING.search(text)) is not None:
-            sign = f"U+{ord(order[0]):04X}"
-            fault = JsonFault(order.start(), _REORDERED.format(sign), "remove it")
+            what = f"the character U+{ord(order[0]):04X} cannot stand in it: {WHY_REORDERING}"
+            fault = JsonFault(order.start(), what, "remove it")
             self.problems.error(fault.location(text, file), "bad-claims", fault.message, fault.hint)
             return None
         try:

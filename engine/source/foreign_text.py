@@ -19,6 +19,8 @@ The characters that order text by its direction (Unicode Standard Annex 9, expli
 
 An editor shows a line with them in another order than a program reads it ("Trojan Source").
 """
+WHY_REORDERING: Final = "an editor shows what stands behind it in another order than it is read"
+"""What messages say of such a character."""
 
 INVISIBLE: Final = re.compile(
     "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u2065\u206a-\u206f\u3164"

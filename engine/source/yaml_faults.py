@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from .foreign_text import REORDERING
+from .foreign_text import REORDERING, WHY_REORDERING
 
 _CONFLICT: Final = re.compile(r"^(<{7}|>{7}|={7}|\|{7})(?: .*)?$", re.MULTILINE)
 """The lines that version control leaves around a conflict."""
@@ -44,7 +44,7 @@ _MISLEADING: Final = (
     ),
     (
         REORDERING,
-        "an editor shows what stands behind it in another order than it is read",
+        WHY_REORDERING,
         'remove it; a text that has it is written with an escape in double quotes: "\\u202e"',
     ),
     (_MARK, "it is a byte order mark, which nobody sees", "remove it"),
