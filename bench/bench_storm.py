@@ -1,7 +1,7 @@
 """
 Storms: more token requests than a server can answer, in an open loop.
 
-    python bench/bench_storm.py [--seconds 3] [--rounds 3] [--workers 1 2] [--hosts granian]
+    python bench/bench_storm.py [--seconds 3] [--rounds 7] [--workers 1 2] [--hosts granian]
 
 Needs Go.  For each host and number of workers: requests at k times the capacity from 1,000
 addresses, and from one.  The capacity is how many full exchanges a second the server answers to
@@ -310,7 +310,7 @@ def report(
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--hosts", nargs="+", choices=HOSTS, default=list(HOSTS))
     chosen = parser.parse_args()

@@ -46,6 +46,8 @@ class RelationReader:
         names: Mapping[str, Path],
         fault: FaultReporter,
         values: ReadValues,
+        *,
+        fits: bool,
     ) -> None:
         """
         Take what is known of the claims.
@@ -55,11 +57,13 @@ class RelationReader:
             names: Their paths by the names that relations call them.
             fault: Reports a fault.
             values: Reads values.
+            fits: Whether each claim is known to have the values that relations give it.
         """
         self._known = known
         self._names = names
         self._fault = fault
         self._values = values
+        self._fits = fits
 
     def read(self, about: Mapping[str, Any], place: Place) -> Relation:
         """Return a relation, after reporting what is wrong with it at its place."""
@@ -85,7 +89,8 @@ class RelationReader:
                     did_you_mean(name, self._names, ""),
                 )
             else:
-                self._check_possible(name, constraint, (*place, name))
+                if not self._fits:
+                    self._check_possible(name, constraint, (*place, name))
                 found.append((path, self._constraint(constraint, (*place, name))))
         return tuple(found)
 

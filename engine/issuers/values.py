@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeAlias
 
+import re2
+
 from regauth.engine import languages
 from regauth.engine.languages import Nfa, UncomparableError, UnsupportedPatternError
 
@@ -143,7 +145,11 @@ def _language(texts: tuple[str, ...], pattern: str) -> Nfa:
 
 @lru_cache(maxsize=4096)
 def _fits(pattern: str, text: str) -> bool:
-    return text in _language((), pattern)
+    # RE2 matches a text sooner than the pattern's language is made.
+    try:
+        return re2.fullmatch(pattern, text) is not None
+    except UnicodeEncodeError:  # half of a pair (`\ud800` in JSON) has no UTF-8
+        return text in _language((), pattern)
 
 
 def _decided(ask: Callable[[], bool]) -> bool | None:

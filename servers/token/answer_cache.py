@@ -30,7 +30,6 @@ from typing import Final, Generic, TypeVar
 from msgspec import Struct
 
 from regauth.engine import KeySet, NeedKeys, Policy, Refusal
-from regauth.engine.source.addresses import IpAddress
 from regauth.servers.bounded_cache import BoundedCache
 from regauth.servers.provider_keys.providers import ProviderKeys
 from regauth.servers.state.state import State
@@ -61,16 +60,14 @@ class CacheQuestion(Struct, frozen=True):
     read: Callable[[], TokenRequest]
 
     @staticmethod
-    def name_of(
-        method: str, authorization: str | None, text: bytes, client: IpAddress | None = None
-    ) -> bytes:
+    def name_of(method: str, authorization: str | None, text: bytes, client: str = "") -> bytes:
         """
         Return a digest of a request, which stands for it without holding its token.
 
-        The client is a part of it: an answer may depend on its address.
+        The client's address is a part of it, where it is known: an answer may depend on it.
         """
         # No header field has a line end, so two requests never join to one text.
-        parts = f"{client or ''} {method} {authorization or ''}\n".encode("utf-8", "surrogatepass")
+        parts = f"{client} {method} {authorization or ''}\n".encode("utf-8", "surrogatepass")
         return hashlib.sha256(parts + text).digest()
 
 

@@ -17,7 +17,6 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from regauth.engine import Refusal
-from regauth.engine.source.addresses import IpAddress
 from regauth.servers.protocol.request_info import RequestInfo
 from regauth.servers.protocol.times import whole_seconds
 from regauth.servers.provider_keys.providers import ProviderKeys
@@ -96,7 +95,7 @@ class TokenResource:
             # The rate comes before the cache and the login: a client over its limit must cost as
             # little as possible.
             refusals.admit(info)
-            question = _question(request, body, info.address, named=self._answers.on)
+            question = _question(request, body, info, named=self._answers.on)
             answered = self._answers.answer(question, refusals.admit_identity)
         except TURNED_AWAY as error:
             refusals.turn_away_for(error, response, info, self._observer.turned_away)
@@ -122,21 +121,22 @@ class TokenResource:
 
 
 def _question(
-    request: falcon.Request, body: bytes | None, client: IpAddress | None, *, named: bool
+    request: falcon.Request, body: bytes | None, info: RequestInfo, *, named: bool
 ) -> CacheQuestion:
     """Return a request as the answer cache knows it; it is read only when it is new."""
-    authorization = request.env.get("HTTP_AUTHORIZATION")
+    authorization, address = request.env.get("HTTP_AUTHORIZATION"), info.address
 
     def read() -> TokenRequest:
         if body is not None:
-            return read_post(body, authorization, client)
-        asked = read_get(request.params, authorization, client)
+            return read_post(body, authorization, address)
+        asked = read_get(request.params, authorization, address)
         # No client would get the token of a session that HEAD begins.
         return replace(asked, offline=False) if request.method == "HEAD" else asked
 
     if not named:
         return CacheQuestion(b"", read)
     text = request.query_string.encode() if body is None else body
+    client = "" if address is None else info.client  # it is the same, and written already
     return CacheQuestion(CacheQuestion.name_of(request.method, authorization, text, client), read)
 
 
