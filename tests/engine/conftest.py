@@ -15,6 +15,7 @@ from regauth.engine.compiler.compiler import compile_policy
 from regauth.engine.policy.policy import Policy
 from regauth.engine.source.problems import Severity
 from regauth.engine.tokens.keys import PrivateKey
+from tests.generated import share
 
 
 @pytest.fixture
@@ -45,16 +46,16 @@ def now() -> datetime:
 @pytest.fixture
 def explore(request: pytest.FixtureRequest) -> Callable[[Callable[[], None], int], None]:
     """
-    Run a hypothesis property: a few fixed examples, or for its share of FUZZ_SECONDS new ones.
+    Run a hypothesis property: a share of fixed examples, or for a share of FUZZ_SECONDS new ones.
 
-    The share is what each of the run's tests marked `fuzz` gets.
+    The seconds are shared by all of the run's tests marked `fuzz`.
     """
 
     def run(holds: Callable[[], None], examples: int) -> None:
         seconds = float(os.environ.get("FUZZ_SECONDS", "0"))
         fixed = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
         if not seconds:
-            settings(max_examples=examples, derandomize=True, **fixed)(holds)()
+            settings(max_examples=share(examples), derandomize=True, **fixed)(holds)()
             return
         marked = [item for item in request.session.items if item.get_closest_marker("fuzz")]
         end = monotonic() + seconds / max(len(marked), 1)

@@ -20,7 +20,7 @@ from tests.controller.listening import Object
 from tests.controller.sites import MAIN, Site, claims, logins
 
 EVIL, QUIET = "evil", "quiet"
-ACCOUNTS = 60
+ACCOUNTS = 30
 ROUNDS = 6
 EACH = 4
 """Requests that a new account takes."""

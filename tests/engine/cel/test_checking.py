@@ -20,6 +20,7 @@ from regauth.engine.cel import (
     compile_expression,
 )
 from regauth.engine.source.problems import Severity
+from tests.generated import seeds
 
 from .generating import Untyped
 from .test_differential import SEED
@@ -286,14 +287,14 @@ def test_the_program_is_missing_exactly_when_there_is_an_error() -> None:
     assert compiled("claims.").program is None
 
 
-@pytest.mark.slow
+@pytest.mark.fuzz
 def test_no_text_raises_anything() -> None:
     """Expressions with characters changed, dropped, doubled and swapped give findings at most."""
     pick, generator = random.Random(SEED), Untyped(SEED)
     alphabet = (
         "()[]{}.,:?!&|=<>+-*/%\"'\\`abcxyz019_ \n\t\r\u00e9\ud800\x00 in true null has all r b u"
     )
-    for _ in range(3000):
+    for _ in seeds(3000):
         letters = list(generator.expression())
         for _ in range(pick.randrange(1, 5)):
             at = pick.randrange(len(letters))

@@ -36,6 +36,7 @@ from regauth.engine.cel import (
 )
 from regauth.engine.cel.evaluation.tracing import Trace
 from regauth.engine.cel.syntax.errors import RejectedError
+from tests.generated import share
 
 from .generating import Conforming, Plain, Untyped
 from .oracles import Cpp, Interpreter, evaluate, ours, same
@@ -136,7 +137,7 @@ def test_checked_expressions_over_conforming_claims_fail_only_for_their_values()
     }
     unsound = [
         (program.text, variables["c"], outcome.error)
-        for program, variables in accepted(Conforming(SEED), 3000)
+        for program, variables in accepted(Conforming(SEED), share(3000))
         if (outcome := evaluate(program, variables)).error and outcome.error not in values
     ]
 
@@ -155,7 +156,7 @@ def test_checked_decisions_are_those_of_cel_python() -> None:
     generator = Plain(SEED)
     counts: Counter[str] = Counter()
     different: list[tuple[str, Any, str]] = []
-    for program, variables in accepted(generator, 1500):
+    for program, variables in accepted(generator, share(1500)):
         mine, theirs = evaluate(program, variables), oracle.evaluate(program.text, variables)
         verdict = "agree" if (mine.value is True) == (theirs.value is True) else "differ"
         if verdict == "differ" and mine.value is True and theirs.error:

@@ -7,16 +7,16 @@ SEED chooses the policies, FUZZ_SECONDS how long all tests marked `fuzz` go on t
 import json
 import os
 import time
-from itertools import product
 
 import pytest
 
 from regauth.policytests.proofs import About, Question, Status, more_access
+from tests.generated import FUZZING, seeds, share
 from tests.policytests.proofs.random_policies import Random, compiled, refutation
 
-PARTS, PAIRS = 9, 15
-MOST_UNKNOWN = 0.05
-"""Of all answers: the grammar is full of what is opaque."""
+PAIRS = 270
+MOST_UNKNOWN = 0.05 if FUZZING else 0.1
+"""Of all answers: the grammar is full of what is opaque.  Of few answers it can be more by chance."""
 
 STEPS = 300_000
 """Of one answer in a run of all tests; with twenty times as many the same questions stay undecided."""
@@ -44,13 +44,14 @@ def directions(seed: int, about: About, steps: int) -> list[Status]:
     return found
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("about", list(About))
 def test_no_proof_is_refuted(about: About) -> None:
     found = []
-    for part, number in product(range(PARTS), range(PAIRS)):
-        found += directions(10_000 * part + number, about, STEPS)
+    for seed in seeds(PAIRS):
+        found += directions(seed, about, STEPS)
 
-    assert len(found) >= 250
+    assert len(found) > 1.8 * share(PAIRS)
     assert found.count(Status.UNKNOWN) <= MOST_UNKNOWN * len(found), found.count(Status.UNKNOWN)
 
 

@@ -17,6 +17,7 @@ import pytest
 
 import regauth.engine.languages
 import regauth.policytests.proofs
+from tests.generated import some
 from tests.policytests.proofs.directed import CONDITIONS, GAINS
 from tests.policytests.proofs.kept import CHECKS
 
@@ -1081,16 +1082,19 @@ class _Finder:
         return importlib.util.spec_from_file_location(name, self._path, loader=loader)
 
 
-@contextmanager
-def planted(file: str, before: str, after: str) -> Iterator[ModuleType]:
-    """Load the prover with a bug, and the directed checks for it."""
+def place(file: str) -> tuple[Path, str]:
+    """Return the path and the name of a module in which a bug is planted."""
     package, folder = PACKAGE, FOLDER
     if file.startswith("engine/languages/"):
         package, folder = LANGUAGES, Path(regauth.engine.languages.__file__).parent
         file = file.removeprefix("engine/languages/")
-    path = folder / file
-    assert path.read_text().count(before) == 1, f"{before!r} stands once in {file}"
-    name = ".".join((package, *Path(file).with_suffix("").parts))
+    return folder / file, ".".join((package, *Path(file).with_suffix("").parts))
+
+
+@contextmanager
+def planted(file: str, before: str, after: str) -> Iterator[ModuleType]:
+    """Load the prover with a bug, and the directed checks for it."""
+    path, name = place(file)
     saved = {one: module for one, module in sys.modules.items() if one.startswith(RELOADED)}
     for one in saved:
         del sys.modules[one]
@@ -1132,6 +1136,16 @@ def check(directed: ModuleType, by: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(BUGS))
+def test_a_bug_has_its_place(name: str) -> None:
+    file, before, after, by = BUGS[name]
+    path, _ = place(file)
+    assert path.read_text().count(before) == 1, f"{before!r} stands once in {file}"
+    assert after != before
+    assert by
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("name", some(list(BUGS)))
 def test_a_planted_bug_is_found(name: str) -> None:
     file, before, after, by = BUGS[name]
     with planted(file, before, after) as directed, pytest.raises(Exception):  # noqa: B017 - whatever notices the bug
@@ -1148,7 +1162,8 @@ DIRECTED = {
 """Checks that `test_directed`, `test_client` and `test_solving` run on the prover as it is."""
 
 
-@pytest.mark.parametrize("by", sorted({by for *_, by in BUGS.values()} - DIRECTED))
+@pytest.mark.fuzz
+@pytest.mark.parametrize("by", some(sorted({by for *_, by in BUGS.values()} - DIRECTED)))
 def test_the_check_itself_passes_without_a_bug(by: str) -> None:
     check(importlib.import_module("tests.policytests.proofs.directed"), by)
 

@@ -124,7 +124,7 @@ def test_random_logs_are_allowed_by_their_draft(
     tool: Tool, tmp_path: Path, *, hostile: bool
 ) -> None:
     kinds = set()
-    for seed in seeds(12):
+    for seed in seeds(30):
         draw = random.Random(seed)
         lines = [*log(draw, (1, 5, 60)[seed % 3], hostile=hostile), anonymous(seed)]
         (tmp_path / "log.jsonl").write_text("".join(json.dumps(one) + "\n" for one in lines))
