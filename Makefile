@@ -72,7 +72,7 @@ watch: $(STAMP) ## run the pure tests after each change of a file
 	  --ignore-patterns '*/.*;*/__pycache__/*' --command '$(MAKE) --no-print-directory quick' $(FOLDERS) tests
 
 .PHONY: fuzz
-fuzz: $(STAMP) ## run the generated tests for FUZZ_SECONDS (default 600), from a new seed
+fuzz: $(STAMP) ## run the tests on all generated input, and on for FUZZ_SECONDS (default 600) from a new seed
 	@export SEED=$${SEED:-$$RANDOM} FUZZ_SECONDS=$${FUZZ_SECONDS:-600}; echo "SEED=$$SEED"; $(BIN)/python -m pytest -q tests -m fuzz
 
 .PHONY: test-kube
