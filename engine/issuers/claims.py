@@ -8,10 +8,10 @@ Not here: reading them from JSON (`reading`), judging a token (`tokens`), and an
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 import re2
+from msgspec import Struct, field
 
 from regauth.engine.cel import RecordType
 from regauth.engine.languages import Nfa
@@ -23,8 +23,7 @@ Chooser: TypeAlias = Literal["issuer", "owner", "anybody", "strangers", ""]
 """Who chooses a claim's value; "" where the schema does not say."""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """
     One claim of an issuer's tokens.
 
@@ -79,8 +78,7 @@ class Claim:
         return all(text in language for text in texts) and self.values.is_always_in(language)
 
 
-@dataclass(frozen=True, slots=True)
-class Composed:
+class Composed(Struct, frozen=True):
     """
     That a claim is a text made of other claims, and which are compared instead of it.
 
@@ -92,8 +90,7 @@ class Composed:
     beginning: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Needed:
+class Needed(Struct, frozen=True):
     """
     That a value means several things, unless one of these claims is read beside it.
 
@@ -109,16 +106,14 @@ class Needed:
         return bool(self.unless) and all(re2.search(self.unless, one) for one in literals)
 
 
-@dataclass(frozen=True, slots=True)
-class ByStrangers:
+class ByStrangers(Struct, frozen=True):
     """The values of a claim that people bring about who have no rights in the workload."""
 
     values: Values
     because: str
 
 
-@dataclass(frozen=True, slots=True)
-class Forks:
+class Forks(Struct, frozen=True):
     """
     How tokens show that a build is one of a fork, in a project that builds forks.
 
@@ -133,8 +128,7 @@ class Forks:
     asked_by: tuple[tuple[Path, tuple[str, ...]], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Family:
+class Family(Struct, frozen=True):
     """Claims whose names begin alike; with `listed`, the known ones are listed as claims too."""
 
     beginning: str
@@ -146,8 +140,7 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile("[^/]+".join(map(re.escape, text.split("*"))))
 
 
-@dataclass(frozen=True, slots=True)
-class Issuer:
+class Issuer(Struct, frozen=True):
     """An address that issuers of this kind are known to have; `*` stands for what is not `/`."""
 
     address: str
@@ -158,8 +151,7 @@ class Issuer:
         return _pattern(self.address).fullmatch(address) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Audience:
+class Audience(Struct, frozen=True):
     """A value of `aud` that is not a registry's own, and whose it is."""
 
     value: str
@@ -170,8 +162,7 @@ class Audience:
         return _pattern(self.value).fullmatch(audience) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class SampleToken:
+class SampleToken(Struct, frozen=True):
     """A usual token: claims that it has, and those of the optional claims that it has too."""
 
     about: str
@@ -179,8 +170,7 @@ class SampleToken:
     including: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SampleTokens:
+class SampleTokens(Struct, frozen=True):
     """
     The usual tokens of an issuer by the name of a way of working, "" for the most usual one.
 
@@ -194,8 +184,7 @@ class SampleTokens:
     backdated: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimSchema:
+class ClaimSchema(Struct, frozen=True):
     """The claims of an issuer: their CEL type, what is known of each by its path, and relations."""
 
     name: str

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 import re2
+from msgspec import structs
 
 from regauth.engine.cel import (
     BOOL,
@@ -220,7 +221,8 @@ class _SchemaReader:
                     self._path(one, (*at, "needs", "claims", number))
                     for number, one in enumerate(about["needs"]["claims"])
                 )
-                self._known[below] = replace(claim, needs=replace(claim.needs, claims=claims))
+                needs = structs.replace(claim.needs, claims=claims)
+                self._known[below] = structs.replace(claim, needs=needs)
             self._link_needs(about, below, at)
 
     def _by_strangers(

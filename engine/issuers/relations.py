@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 import re2
+from msgspec import Struct
 
 from .values import Values
 
@@ -33,8 +34,7 @@ def value_at(claims: Mapping[str, object], path: Path) -> object:
     return at
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimReference:
+class ClaimReference(Struct, frozen=True):
     """
     Another claim's value in a template.
 
@@ -62,16 +62,14 @@ class ClaimReference:
         return None if match is None else match.group(self.group)
 
 
-@dataclass(frozen=True, slots=True)
-class AnyText:
+class AnyText(Struct, frozen=True):
     """`{*}`: any text that is not empty."""
 
 
 Piece: TypeAlias = str | ClaimReference | AnyText
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Struct, frozen=True):
     """
     A text with other claims in it, used where `when` holds.
 

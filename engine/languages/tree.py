@@ -4,8 +4,9 @@ RE2 patterns as trees.
 What lives here: the nodes.  Not here: reading them (`syntax`), and what they match (`patterns`).
 """
 
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from .characters import Characters
 
@@ -14,29 +15,25 @@ class UnsupportedPatternError(ValueError):
     """A pattern has a construct of which it is not known here what it matches."""
 
 
-@dataclass(frozen=True, slots=True)
-class CharacterClass:
+class CharacterClass(Struct, frozen=True):
     """One character of a set."""
 
     characters: Characters
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(Struct, frozen=True):
     """Parts one after the other; without parts, the empty text."""
 
     parts: tuple["Tree", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Alternation:
+class Alternation(Struct, frozen=True):
     """Any one of the parts."""
 
     parts: tuple["Tree", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(Struct, frozen=True):
     """A part `least` to `most` times; `most` is None where there is no end."""
 
     part: "Tree"
@@ -44,15 +41,13 @@ class Repeat:
     most: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
+class Anchor(Struct, frozen=True):
     r"""The beginning of the text (`^`, `\A`), or its end (`$`, `\z`)."""
 
     end: bool
 
 
-@dataclass(frozen=True, slots=True)
-class WordBoundary:
+class WordBoundary(Struct, frozen=True):
     r"""The beginning or the end of a word of ASCII (`\b`)."""
 
 

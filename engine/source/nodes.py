@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 import yaml
+from msgspec import Struct
 
 from . import yaml_faults
 from .alignment import align
@@ -88,8 +89,7 @@ class ScalarNode:
         return self.value
 
 
-@dataclass(frozen=True, slots=True)
-class SequenceNode:
+class SequenceNode(Struct, frozen=True):
     """A list of values."""
 
     items: tuple["Node", ...]
@@ -103,16 +103,14 @@ class SequenceNode:
         return iter(self.items)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """A key of a mapping with its value."""
 
     key: ScalarNode
     value: "Node"
 
 
-@dataclass(frozen=True, slots=True)
-class MappingNode:
+class MappingNode(Struct, frozen=True):
     """Values by name, in the order written."""
 
     entries: Mapping[str, Entry]
@@ -214,8 +212,7 @@ def placed(value: object, location: Location) -> Node:
     raise TypeError(f"{type(value).__name__} is not of JSON")
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(Struct, frozen=True):
     """Where a scalar stands in a text, in characters, and how it is written: `|`, `>`, a quote."""
 
     start: int

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from msgspec import structs
+
 from regauth.engine.cel import BOOL, Node, Program, unparse
 from regauth.engine.cel.evaluation.program import make
 from regauth.engine.cel.syntax.nodes import Conditional, Constant, Logic, Unary
@@ -138,11 +140,11 @@ def _with(root: Node, part: Node, value: bool) -> Node:  # noqa: FBT001 - a valu
     match root:
         case Logic():
             operands = tuple(_with(one, part, value) for one in root.operands)
-            return replace(root, operands=operands)
+            return structs.replace(root, operands=operands)
         case Unary(operator="!"):
-            return replace(root, operand=_with(root.operand, part, value))
+            return structs.replace(root, operand=_with(root.operand, part, value))
         case Conditional():
             test, yes, no = (_with(one, part, value) for one in (root.test, root.yes, root.no))
-            return replace(root, test=test, yes=yes, no=no)
+            return structs.replace(root, test=test, yes=yes, no=no)
         case _:
             return root

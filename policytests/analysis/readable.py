@@ -8,8 +8,9 @@ Where an expression fails, the rewritten one fails or is false: both give nothin
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from regauth.engine.cel import BOOL, DYN, CelError, Node, Program, unparse
 from regauth.engine.cel.evaluation.program import make
@@ -154,7 +155,7 @@ def _plain(node: Node, *, negated: bool = False) -> Node:
                     one.operands if isinstance(one, Logic) and one.operator == other else (one,)
                 )
             ]
-            return replace(node, operator=other, operands=tuple(flat))  # type: ignore[arg-type]  # one of the two literals
+            return replace(node, operator=other, operands=tuple(flat))
         case Binary(operator="==" | "!=") if negated:
             return replace(node, operator=_OPPOSITES[node.operator])
         case Constant(value=bool(value)) if negated:

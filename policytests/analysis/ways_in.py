@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from msgspec import structs
+
 from regauth.engine.access.references import TagState, is_tag
 from regauth.engine.access.scope import Access
 from regauth.engine.cel import BOOL, Node, Program, unparse
@@ -268,7 +270,7 @@ class _WaysFinder:
                 ]
                 if len(kept) == 1:
                     return equal[kept[0]]
-                return replace(part, right=ListLiteral(0, 0, tuple(kept))) if kept else part
+                return structs.replace(part, right=ListLiteral(0, 0, tuple(kept))) if kept else part
             case _:
                 return part
 

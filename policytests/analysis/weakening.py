@@ -6,8 +6,9 @@ tags.  Not here: where they stand in a policy (`mutants`).
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from regauth.engine.cel import Node, Program, unparse
 from regauth.engine.cel.evaluation.program import make
@@ -45,7 +46,7 @@ def _changes(node: Node, rebuild: Callable[[Node], Node], within: str = "") -> I
     match node:
         case Logic(operator=operator, operands=operands):
             other = "||" if operator == "&&" else "&&"
-            swapped = replace(node, operator=other)  # type: ignore[arg-type]  # one of the two literals
+            swapped = replace(node, operator=other)
             yield f"{operator} to {other}", rebuild(swapped), node, unparse(swapped)
             for number, operand in enumerate(operands):
                 rest = (*operands[:number], *operands[number + 1 :])

@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from msgspec import structs
+
 from regauth.engine.access.scope import Access, repository_access
 from regauth.engine.issuers import ClaimSchema
 from regauth.engine.policy.policy import Policy
@@ -120,7 +122,7 @@ def promised(policy: Policy) -> Policy:
 
 def _promised(schema: ClaimSchema) -> ClaimSchema:
     claims = {
-        path: replace(
+        path: structs.replace(
             claim,
             presence_guaranteed=claim.always,
             values=replace(claim.values, guaranteed=True),
@@ -129,7 +131,7 @@ def _promised(schema: ClaimSchema) -> ClaimSchema:
         for path, claim in schema.claims.items()
     }
     relations = tuple(replace(one, guaranteed=not one.usual) for one in schema.relations)
-    return replace(schema, claims=claims, relations=relations)
+    return structs.replace(schema, claims=claims, relations=relations)
 
 
 class _Search:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from msgspec import structs
+
 from regauth.engine.cel import BOOL, Program
 from regauth.engine.cel.evaluation.program import make
 from regauth.engine.cel.syntax.nodes import Unary
@@ -151,7 +153,7 @@ class _InvariantCompiler:
         key = "to" if kind is InvariantKind.ONLY else "when"
         node = one.node.get(key)
         entries = {name: entry for name, entry in one.node.entries.items() if name != "to"}
-        denial = self._statements.compile(replace(one.node, entries=entries), Denial)
+        denial = self._statements.compile(structs.replace(one.node, entries=entries), Denial)
         condition = None if denial is None else denial.when
         if kind is InvariantKind.ONLY and isinstance(node, ScalarNode):
             sights = self._sights(one, scope=True)

@@ -5,26 +5,25 @@ What lives here: one frozen class per kind of expression, each knowing where it 
 and how to walk them.  Not here: parsing (`parsing`), types (`checks.checking`), and evaluation
 (`evaluation.lowering`).
 
-A tree may be rebuilt with `dataclasses.replace`, checked and lowered again; positions then say
+A tree may be rebuilt with `msgspec.structs.replace`, checked and lowered again; positions then say
 where the parts came from.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 from typing import Literal as OneOf
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Span:
+
+class Span(Struct, frozen=True):
     """Offsets in characters of the expression's text; the end is exclusive."""
 
     start: int
     end: int
 
 
-@dataclass(frozen=True, slots=True)
-class Constant(Span):
+class Constant(Span, frozen=True):
     """
     A literal: string, int, double, bool or null.
 
@@ -35,15 +34,13 @@ class Constant(Span):
     text_start: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Name(Span):
+class Name(Span, frozen=True):
     """A variable, or the variable of a macro around it."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Select(Span):
+class Select(Span, frozen=True):
     """`operand.field`; `field_start` is where the field's name begins."""
 
     operand: "Node"
@@ -51,46 +48,44 @@ class Select(Span):
     field_start: int
 
 
-@dataclass(frozen=True, slots=True)
-class Index(Span):
+class Index(Span, frozen=True):
     """`operand[index]`, of a list or a map."""
 
     operand: "Node"
     index: "Node"
 
 
-@dataclass(frozen=True, slots=True)
-class ListLiteral(Span):
+class ListLiteral(Span, frozen=True):
     """`[a, b]`."""
 
     items: tuple["Node", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Table(Span):
+class Table(Span, frozen=True):
     """
     A map that a policy writes as YAML: text keys, values of one type.
 
     No expression spells one out.  `entries` is never changed.
     """
 
-    entries: "dict[str, TableValue]" = field(hash=False)
+    entries: "dict[str, TableValue]"
+
+    def __hash__(self) -> int:  # a dict has none
+        return hash((self.start, self.end))
 
 
 TableValue: TypeAlias = str | int | bool | list[str]
 """What a table holds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unary(Span):
+class Unary(Span, frozen=True):
     """`!operand` or `-operand`."""
 
     operator: OneOf["!", "-"]
     operand: "Node"
 
 
-@dataclass(frozen=True, slots=True)
-class Binary(Span):
+class Binary(Span, frozen=True):
     """Arithmetic, comparison or `in`; `operator` as it is written."""
 
     operator: str
@@ -98,16 +93,14 @@ class Binary(Span):
     right: "Node"
 
 
-@dataclass(frozen=True, slots=True)
-class Logic(Span):
+class Logic(Span, frozen=True):
     """A chain of `&&` or of `||`, of two operands or more."""
 
     operator: OneOf["&&", "||"]
     operands: tuple["Node", ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Conditional(Span):
+class Conditional(Span, frozen=True):
     """`test ? yes : no`."""
 
     test: "Node"
@@ -115,8 +108,7 @@ class Conditional(Span):
     no: "Node"
 
 
-@dataclass(frozen=True, slots=True)
-class Call(Span):
+class Call(Span, frozen=True):
     """`function(arguments)` or `target.function(arguments)`; `name_start`: where the name is."""
 
     function: str
@@ -125,8 +117,7 @@ class Call(Span):
     name_start: int
 
 
-@dataclass(frozen=True, slots=True)
-class Has(Span):
+class Has(Span, frozen=True):
     """`has(operand.field)`."""
 
     operand: "Node"
@@ -134,8 +125,7 @@ class Has(Span):
     field_start: int
 
 
-@dataclass(frozen=True, slots=True)
-class Comprehension(Span):
+class Comprehension(Span, frozen=True):
     """
     A macro over a list or the keys of a map: `source.kind(variable, body)`.
 

@@ -14,7 +14,7 @@ of a parse of the text itself.
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Final
 
@@ -130,5 +130,5 @@ def _change(name: str) -> Callable[[_Filler, Any], Any]:
 
 
 _PLANS: Final = {
-    kind: tuple((each.name, _change(each.name)) for each in fields(kind)) for kind in Node.__args__
+    kind: tuple((each, _change(each)) for each in kind.__struct_fields__) for kind in Node.__args__
 }

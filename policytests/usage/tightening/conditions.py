@@ -10,9 +10,10 @@ Alternatives of definitions stay: rules and denials may read them too.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from regauth.engine.cel import BOOL, CelError, Node, Program, unparse
 from regauth.engine.cel.evaluation.program import make

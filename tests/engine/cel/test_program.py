@@ -219,7 +219,7 @@ def shape(node: Node) -> Value:
     """A tree without its positions."""
     fields = {
         name: getattr(node, name)
-        for name in node.__dataclass_fields__
+        for name in node.__struct_fields__
         if name not in ("start", "end", "field_start", "name_start", "text_start")
     }
     plain = {name: value for name, value in fields.items() if not isinstance(value, (Span, tuple))}
