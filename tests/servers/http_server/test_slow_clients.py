@@ -171,7 +171,9 @@ def test_a_later_request_has_its_own_time_from_its_first_byte(host: Callable[...
     kept.sendall(END)
     second = answer(kept)
     kept.sendall(HALF)
-    here.later(20)
+    # The thread that answered may still have the connection; then the byte is read only afterwards.
+    for _ in range(2):
+        here.later(20)
 
     assert (first, second) == (200, 200)
     assert everything(kept).startswith(b"HTTP/1.1 408 ")
