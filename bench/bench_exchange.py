@@ -8,8 +8,8 @@ others.  Only CPU time is compared, by medians of the rounds.  The proof of conc
 static keys, and in its own flow: it fetches the discovery document and the keys at each request.
 There ours is at its defaults, which remember logins and answers, for a time by the clock: a
 machine that answers fewer requests makes a larger share of the answers anew.  So the share is
-printed, and these two are loaded for as long as answers are kept, as a server is that was not
-started just now.  Rate limits are off.
+printed, and these two are loaded for as long as answers are kept: answers that are not kept yet
+weigh less then.  Rate limits are off.
 The flat function (`exchange/floors.py`) is the least that Python can do, behind Falcon on the same
 host.
 

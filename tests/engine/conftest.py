@@ -46,9 +46,10 @@ def now() -> datetime:
 @pytest.fixture
 def explore(request: pytest.FixtureRequest) -> Callable[[Callable[[], None], int], None]:
     """
-    Run a hypothesis property: a share of fixed examples, or for a share of FUZZ_SECONDS new ones.
+    Run a hypothesis property.
 
-    The seconds are shared by all of the run's tests marked `fuzz`.
+    `make test` takes a tenth of the examples, the same each time.  `make fuzz` takes new ones for a
+    part of FUZZ_SECONDS, which all of the run's tests marked `fuzz` share.
     """
 
     def run(holds: Callable[[], None], examples: int) -> None:

@@ -25,7 +25,7 @@ from regauth.engine.cel import (
     compile_expression,
 )
 from regauth.engine.source.problems import Severity
-from tests.generated import seeds, share
+from tests.generated import share
 
 from .generating import Typed
 from .oracles import Cpp
@@ -78,7 +78,7 @@ def test_both_checkers_accept_the_same_expressions() -> None:
     cpp, generator = Cpp(NAMES), Typed(SEED)
     counts: Counter[str] = Counter()
     different: list[tuple[str, str]] = []
-    for _ in seeds(4000):
+    for _ in range(share(4000)):
         text = generator.expression()
         findings = compile_expression(text, DECLARED, DYN).findings
         refused = [f.message for f in findings if f.severity is Severity.ERROR]

@@ -20,7 +20,7 @@ from regauth.engine.cel import (
     compile_expression,
 )
 from regauth.engine.source.problems import Severity
-from tests.generated import seeds
+from tests.generated import share
 
 from .generating import Untyped
 from .test_differential import SEED
@@ -294,7 +294,7 @@ def test_no_text_raises_anything() -> None:
     alphabet = (
         "()[]{}.,:?!&|=<>+-*/%\"'\\`abcxyz019_ \n\t\r\u00e9\ud800\x00 in true null has all r b u"
     )
-    for _ in seeds(3000):
+    for _ in range(share(3000)):
         letters = list(generator.expression())
         for _ in range(pick.randrange(1, 5)):
             at = pick.randrange(len(letters))

@@ -19,7 +19,7 @@ from regauth.engine.cel.syntax.errors import RejectedError
 from regauth.engine.cel.syntax.nodes import Node
 from regauth.engine.cel.syntax.reading import TRANSPARENT, read_tree
 from regauth.engine.cel.syntax.scanning import scan
-from tests.generated import seeds, share
+from tests.generated import share
 
 from .generating import Untyped
 
@@ -185,7 +185,7 @@ def test_random_expressions_whole_and_cut_are_read_alike_without_links() -> None
     short = grammar.short(whole, TRANSPARENT)
     draw, generator = random.Random(1), Untyped(1)
     found = []
-    for _ in seeds(500):
+    for _ in range(share(500)):
         text = generator.expression()
         at, to = sorted(draw.choices(range(len(text) + 1), k=2))
         for one in (text, text[:at] + draw.choice(["", ")", "(", "||", "!", " true"]) + text[to:]):

@@ -24,7 +24,7 @@ from regauth.engine.cel.library.values import Value
 from regauth.engine.cel.syntax import parsing, reading
 from regauth.engine.cel.syntax.errors import CelErrorCode
 from regauth.engine.cel.syntax.nodes import Comprehension, Conditional, Has, Index, Logic, Unary
-from tests.generated import seeds
+from tests.generated import share
 
 from .generating import Untyped
 from .oracles import Cpp, Outcome, evaluate, ours, same
@@ -494,7 +494,7 @@ def samples() -> list[Sample]:
     cpp, generator = Cpp(), Untyped(SEED + 1)
     found = [*STRICT]
     given = [(text, CLAIMS) for text in PITFALLS]
-    given += [(generator.expression(), generator.claims()) for _ in seeds(3000)]
+    given += [(generator.expression(), generator.claims()) for _ in range(share(3000))]
     for text, claims in given:
         variables = {"c": claims, "now": NOW, "span": SPAN}
         theirs = cpp.evaluate(text, variables)

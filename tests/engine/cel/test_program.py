@@ -23,7 +23,7 @@ from regauth.engine.cel import (
 from regauth.engine.cel.library.values import Value
 from regauth.engine.cel.syntax.nodes import Node, Span, children
 from regauth.engine.cel.syntax.parsing import parse
-from tests.generated import seeds, share
+from tests.generated import share
 
 from .generating import Untyped
 from .oracles import evaluate, ours
@@ -207,7 +207,7 @@ def test_a_trace_is_bounded() -> None:
 @pytest.mark.fuzz
 def test_a_trace_says_what_evaluation_says() -> None:
     generator = Untyped(SEED)
-    for _ in seeds(500):
+    for _ in range(share(500)):
         made = ours(generator.expression())
         variables = {"c": generator.claims(), "now": NOW, "span": SPAN}
         outcome, trace = evaluate(made, variables), made.trace(variables)
@@ -229,7 +229,7 @@ def shape(node: Node) -> Value:
 @pytest.mark.fuzz
 def test_a_tree_written_as_text_is_the_same_tree() -> None:
     generator = Untyped(SEED)
-    for _ in seeds(1500):
+    for _ in range(share(1500)):
         node = parse(generator.expression())
 
         assert shape(node) == shape(parse(unparse(node)))
@@ -302,7 +302,7 @@ def test_a_condition_that_some_reference_makes_true_can_be_true() -> None:
     known, unknown = program("claims.a == 'y'"), program("scope.reference.startsWith('v')")
     references = ["", "v1", "v2", "x", "y"]
     missed = ruled_out = 0
-    for _ in seeds(600):
+    for _ in range(share(600)):
         made = program(drawn(draw, 3), {"known": known, "unknown": unknown})
         claims = {"a": draw.choice("xy"), "b": draw.choice("xy"), "list": ["v1", "v3"], "none": []}
         values = set()
